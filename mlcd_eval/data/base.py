@@ -1,0 +1,91 @@
+"""The shape of data: a Dataset has splits, a Split has shards, a Shard yields Samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from PIL import Image
+
+Kind = Literal["classification", "multilabel", "retrieval"]
+EncodedImage = bytes | Path | Image.Image
+"""An image that is not decoded yet (file contents or a path), or one that its source only has decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item. Picklable, so that worker processes can decode it.
+
+    label: a class index (classification), a multi-hot tuple (multilabel) or None (retrieval).
+    texts: the captions (retrieval), else empty.
+    """
+
+    key: str
+    image: EncodedImage
+    label: int | tuple[int, ...] | None = None
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardScan:
+    """What a shard holds, found without decoding an image.
+
+    fingerprint: hex digest of the shard's contents (or of the server's word for them, for a remote shard).
+    num_samples: None where only reading the whole shard would tell (remote).
+    """
+
+    fingerprint: str
+    num_samples: int | None
+
+
+class Shard(Protocol):
+    """A part of a split that is read in one go: a tar file, or a range of an indexable dataset."""
+
+    name: str
+
+    def scan(self) -> ShardScan:
+        """Check the shard and identify its contents; raises DataError (truncated, label out of range...)."""
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples in their fixed order; raises DataError."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset. `scan` reads headers and labels, never pixels."""
+
+    dataset: str
+    name: str
+    shards: Sequence[Shard]
+
+    def scan(self) -> ShardScan:
+        """The split's fingerprint (over its shards' fingerprints, in order) and size; raises DataError if empty."""
+        from mlcd_eval.errors import DataError
+
+        scans = [shard.scan() for shard in self.shards]
+        sizes = [scan.num_samples for scan in scans]
+        total = None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
+        if total == 0:
+            raise DataError(f"split {self.name!r} of {self.dataset} is empty: got 0 samples, expected at least 1")
+        digest = hashlib.sha256("\n".join(scan.fingerprint for scan in scans).encode()).hexdigest()
+        return ShardScan(fingerprint=digest, num_samples=total)
+
+
+class Dataset(Protocol):
+    """A dataset by reference. Opening one reads metadata only (names, lists, counts).
+
+    name: as in records, such as `openclipart`; class_names and templates: None where the source has none.
+    templates hold `{c}` where the class name goes.
+    """
+
+    name: str
+    kind: Kind
+    splits: tuple[str, ...]
+    class_names: tuple[str, ...] | None
+    templates: tuple[str, ...] | None
+
+    def split(self, name: str) -> Split:
+        """Raises DataError for a split that is not there, naming those that are."""

@@ -1,0 +1,66 @@
+"""What an encoder is to the rest of the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
+
+Preprocess = Callable[[Image.Image], "torch.Tensor"]
+
+PENULTIMATE = "penultimate"  # pooled, before the projection to the joint space: the linear probe's layer
+PROJECTED = "projected"  # in the joint image-text space: zero-shot and retrieval
+PATCHES = "patches"  # (h, w, D) grid of patch tokens: segmentation
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """Identity of an encoder, as it stands in records.
+
+    spec: what the user wrote; name: short, safe as a folder name; fingerprint: hex digest over the weights'
+    names, shapes and bytes; preprocessing: the transform in words (part of every feature's identity);
+    layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
+    """
+
+    spec: str
+    name: str
+    fingerprint: str
+    preprocessing: str
+    layers: Mapping[str, int]
+    image_size: tuple[int, int]
+    num_params: int
+    has_text: bool
+    extra: Mapping[str, str] = field(default_factory=dict)  # provenance: config, seeds, versions, git commit
+
+
+class Encoder:
+    """A frozen model in eval mode. Subclasses fill `info` and `preprocess` and write the encode methods.
+
+    preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
+    Layers are not normalised; protocols do that where their definition says so.
+    """
+
+    info: EncoderInfo
+    preprocess: Preprocess
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """One forward pass: pixels (B, 3, H, W) -> {layer: (B, D)}, `patches` as (B, h, w, D)."""
+        raise NotImplementedError
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Texts -> (B, D) in the joint space, not normalised. Only where info.has_text; tokenises itself."""
+        raise NotImplementedError
+
+    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
+        """Move the weights; channels_last on CUDA. The caller owns autocast. Returns self."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and so where pixels must be."""
+        raise NotImplementedError

@@ -1,0 +1,84 @@
+"""What a protocol is: which features it needs, and a pure function from features to metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from mlcd_eval.data.base import Kind
+from mlcd_eval.metrics.base import Metric
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Features of one split at one layer."""
+
+    split: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """Encoded images of a split, row i of every field being sample i.
+
+    array (N, D) float32, possibly memory-mapped; labels (N,) int64 or (N, C) 0/1 for multilabel, None for retrieval;
+    texts: the captions of each row (retrieval), else empty tuples; bad: keys of images that could not be decoded
+    (only with --allow-bad-images), which have no row.
+    """
+
+    array: np.ndarray
+    keys: Sequence[str]
+    labels: np.ndarray | None = None
+    texts: Sequence[tuple[str, ...]] = ()
+    bad: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a protocol may see. `images` is keyed by the roles of `Protocol.requests`.
+
+    encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
+    class_names, templates: of the dataset (a template holds `{c}`).
+    """
+
+    images: Mapping[str, Features]
+    encode_texts: Callable[[Sequence[str]], np.ndarray] | None = None
+    class_names: Sequence[str] | None = None
+    templates: Sequence[str] | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """primary: the name of the metric that ranks. samples: column -> one entry per scored sample (`key` among them),
+    written by --log-samples and paired by `compare`. details: what else a reader needs (chosen lambda, iterations)."""
+
+    metrics: Sequence[Metric]
+    primary: str
+    samples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Protocol(Generic[S]):
+    """A way of scoring an encoder. Never imports encoders; knows data only by its kind and splits."""
+
+    name: ClassVar[str]
+    Settings: type[S]
+    kinds: ClassVar[tuple[Kind, ...]]
+    needs_text: ClassVar[bool] = False
+
+    def requests(self, settings: S, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """Role -> features, given the dataset's splits; raises IncompatibleError where a needed split is missing."""
+        raise NotImplementedError
+
+    def score(self, settings: S, inputs: Inputs) -> Scores:
+        """Pure: same inputs, same scores."""
+        raise NotImplementedError
