@@ -1,0 +1,1 @@
+"""Evaluation and benchmark harness for pretrained vision encoders."""

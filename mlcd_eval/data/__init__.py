@@ -1,0 +1,1 @@
+"""Datasets: what is read, and its fingerprint."""

@@ -1,0 +1,1 @@
+"""Encode once, keep, share."""
