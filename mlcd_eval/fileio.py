@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,21 +14,18 @@ from typing import IO
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the name `path` when the block ends well, and leaves nothing when it does not.
 
-    The folder is made where missing. Contents reach the disk before the rename, so that a crash leaves the old or the new.
+    The folder is made where missing. Contents reach the disk before the rename: a crash leaves the old or the new.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
+    temporary = path.parent / f".{path.name[:80]}.{uuid.uuid4().hex}.tmp"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
