@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
 from PIL import Image
+
+from mlcd_eval.errors import DataError
 
 Kind = Literal["classification", "multilabel", "retrieval"]
 EncodedImage = bytes | Path | Image.Image
@@ -61,16 +64,18 @@ class Split:
     name: str
     shards: Sequence[Shard]
 
+    @cached_property
+    def scans(self) -> tuple[ShardScan, ...]:
+        """Every shard's scan, made once."""
+        return tuple(shard.scan() for shard in self.shards)
+
     def scan(self) -> ShardScan:
         """The split's fingerprint (over its shards' fingerprints, in order) and size; raises DataError if empty."""
-        from mlcd_eval.errors import DataError
-
-        scans = [shard.scan() for shard in self.shards]
-        sizes = [scan.num_samples for scan in scans]
+        sizes = [scan.num_samples for scan in self.scans]
         total = None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
         if total == 0:
             raise DataError(f"split {self.name!r} of {self.dataset} is empty: got 0 samples, expected at least 1")
-        digest = hashlib.sha256("\n".join(scan.fingerprint for scan in scans).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(scan.fingerprint for scan in self.scans).encode()).hexdigest()
         return ShardScan(fingerprint=digest, num_samples=total)
 
 

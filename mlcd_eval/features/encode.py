@@ -1,0 +1,164 @@
+"""Encode each image once: one pass over a split fills every layer that the store lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+
+from mlcd_eval.data.base import Sample, Split
+from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.errors import DataError
+from mlcd_eval.features.decode import Batch, batches
+from mlcd_eval.features.forward import Forward
+from mlcd_eval.features.store import Entry, FeatureKey, Part, entry_lock
+from mlcd_eval.protocols.base import Features
+
+Advance = Callable[[int], None]
+"""Called with the number of images done since the last call."""
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How to encode. Only `precision` and `limit` change a number beyond rounding.
+
+    batch_size: None picks one for the device; either is halved while memory runs out.
+    limit: at most this many samples a split, evenly spaced where its size is known, else the first of each shard.
+    """
+
+    cache: Path
+    precision: str = "fp32"
+    batch_size: int | None = None
+    workers: int = 0
+    limit: int | None = None
+    allow_bad_images: int = 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features by layer, and what making them cost: nothing where the store had them."""
+
+    features: dict[str, Features]
+    images_encoded: int
+    seconds: float
+
+
+def encode_split(
+    encoder: Encoder, split: Split, layers: Sequence[str], options: EncodeOptions, advance: Advance = lambda _: None
+) -> Encoded:
+    """Features of a split at the given layers, from the store or by one pass over what it lacks.
+
+    Each data shard is kept as soon as it is done: an interrupted pass goes on behind the last whole shard.
+    Raises DataError on unreadable images beyond `allow_bad_images`, naming them.
+    """
+    data = split.scan().fingerprint
+    if options.limit is not None:
+        data = hashlib.sha256(f"{data} limit {options.limit}".encode()).hexdigest()
+    keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
+    entries = {layer: Entry(options.cache, key) for layer, key in keys.items()}
+    images_encoded, started = 0, time.perf_counter()
+    if not all(entry.complete for entry in entries.values()):
+        with entry_lock(options.cache, keys[layers[0]]):
+            missing = {layer: entry for layer, entry in entries.items() if not entry.complete}
+            images_encoded = _encode_missing(encoder, split, missing, options, advance)
+    features = {layer: entry.features() for layer, entry in entries.items()}
+    _check_bad(split, dict.fromkeys(features[layers[0]].bad, "cannot be decoded"), options)
+    return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
+
+
+def _encode_missing(
+    encoder: Encoder, split: Split, entries: dict[str, Entry], options: EncodeOptions, advance: Advance
+) -> int:
+    """Fill and join the entries' parts; the number of images that went through the model."""
+    todo = {
+        shard: [layer for layer, entry in entries.items() if not entry.part_path(shard).is_file()]
+        for shard in range(len(split.shards))
+    }
+    forward = Forward(encoder, options.precision, options.batch_size)
+    samples = _selected(split, [shard for shard, layers in todo.items() if layers], options.limit)
+    stream = batches(samples, encoder.preprocess, forward.batch_size, options.workers)
+    bad: dict[str, str] = {}
+    encoded = 0
+    for shard, shard_batches in groupby(stream, key=lambda batch: batch.shard):
+        outputs: dict[str, list[np.ndarray]] = {layer: [] for layer in todo[shard]}
+        rows: list[Sample] = []
+        shard_bad: list[str] = []
+        for batch in shard_batches:
+            bad |= batch.bad
+            _check_bad(split, bad, options)
+            shard_bad.extend(batch.bad)
+            rows.extend(_good(batch))
+            if len(batch.pixels):
+                for layer, array in forward.images(batch.pixels, todo[shard]).items():
+                    outputs[layer].append(array)
+            advance(len(batch.samples))
+        for layer, arrays in outputs.items():
+            entries[layer].write_part(shard, _part(arrays, rows, shard_bad))
+        encoded += len(rows)
+    for entry in entries.values():
+        for shard in todo:  # shards that the limit left empty
+            if not entry.part_path(shard).is_file():
+                entry.write_part(shard, _part([], [], []))
+        entry.join_parts(len(split.shards))
+    return encoded
+
+
+def _good(batch: Batch) -> list[Sample]:
+    return [sample for sample in batch.samples if sample.key not in batch.bad]
+
+
+def _part(arrays: list[np.ndarray], rows: list[Sample], bad: list[str]) -> Part:
+    array = np.concatenate(arrays) if arrays else np.empty((0, 0), dtype=np.float32)
+    assert len(array) == len(rows), "one feature row for each sample"
+    return Part(
+        array=array,
+        keys=[row.key for row in rows],
+        labels=[row.label for row in rows],
+        texts=[list(row.texts) for row in rows],
+        bad=bad,
+    )
+
+
+def _selected(split: Split, shards: Sequence[int], limit: int | None) -> Iterator[tuple[int, Sample]]:
+    """(shard number, sample) of the given shards; which ones `limit` selects does not depend on `shards`."""
+    sizes = [scan.num_samples for scan in split.scans]
+    known = [size for size in sizes if size is not None]
+    starts = np.cumsum([0, *known])
+    for shard in shards:
+        samples = split.shards[shard].samples()
+        if limit is None or (len(known) == len(sizes) and starts[-1] <= limit):
+            yield from ((shard, sample) for sample in samples)
+        elif len(known) == len(sizes):
+            chosen = {position * int(starts[-1]) // limit - int(starts[shard]) for position in range(limit)}
+            yield from ((shard, sample) for position, sample in enumerate(samples) if position in chosen)
+        else:
+            quota = limit // len(sizes) + (shard < limit % len(sizes))
+            yield from ((shard, sample) for sample in islice(samples, quota))
+
+
+def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> None:
+    if len(bad) > options.allow_bad_images:
+        named = "; ".join(f"{key}: {why}" for key, why in list(bad.items())[:5])
+        raise DataError(
+            f"split {split.name!r} of {split.dataset} has images that cannot be decoded: got {len(bad)} ({named}), "
+            f"expected at most {options.allow_bad_images} (--allow-bad-images)"
+        )
+
+
+def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions) -> np.ndarray:
+    """Texts -> (T, D) float32 in the joint space, from the store or encoded now, each distinct text once."""
+    unique = list(dict.fromkeys(texts))
+    data = hashlib.sha256(json.dumps(unique).encode()).hexdigest()
+    entry = Entry(options.cache, FeatureKey.of(encoder.info, options.precision, PROJECTED, "text", data))
+    if not entry.complete:
+        with entry_lock(options.cache, entry.key):
+            if not entry.complete:
+                entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique))
+    row = {text: index for index, text in enumerate(unique)}
+    return entry.array()[[row[text] for text in texts]]
