@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from mlcd_eval.metrics.interval import bootstrap, bootstrap_mean, bootstrap_mean_per_class, bootstrap_ratio
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_mean_of_right_or_wrong_agrees_with_the_binomial():
+    outcomes = np.repeat([1, 0], [300, 700])
+    low, high = bootstrap_mean(outcomes, rng(), resamples=20_000)
+    half_width = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
+    assert low == pytest.approx(0.3 - half_width, abs=2e-3)
+    assert high == pytest.approx(0.3 + half_width, abs=2e-3)
+
+
+def test_fast_paths_agree_with_resampled_indices():
+    r = rng(1)
+    n = 400
+    values, labels, weight = r.random(n), r.integers(5, size=n), r.random(n) + 0.5
+    correct = (values > 0.4).astype(float)
+
+    def per_class(i):
+        return np.mean([correct[i][labels[i] == c].mean() for c in np.unique(labels[i])])
+
+    many = {"resamples": 4000}
+    slow = bootstrap(lambda i: values[i].mean(), n, rng(), **many)
+    assert bootstrap_mean(values, rng(), **many) == pytest.approx(slow, abs=3e-3)
+    slow = bootstrap(lambda i: values[i].sum() / weight[i].sum(), n, rng(), **many)
+    assert bootstrap_ratio(values, weight, rng(), **many) == pytest.approx(slow, abs=4e-3)
+    slow = bootstrap(per_class, n, rng(), **many)
+    assert bootstrap_mean_per_class(correct, labels, rng(), **many) == pytest.approx(slow, abs=4e-3)
+
+
+def test_groups_are_resampled_whole():
+    images = np.repeat(np.arange(100), 5)  # five captions an image, all right or all wrong
+    outcomes = np.repeat(rng(2).random(100) < 0.5, 5)
+    fast = bootstrap_mean(outcomes, rng(), groups=images, resamples=4000)
+    slow = bootstrap(lambda i: outcomes[i].mean(), 500, rng(), groups=images, resamples=4000)
+    assert fast == pytest.approx(slow, abs=0.01)
+    one_an_image = bootstrap_mean(outcomes[::5], rng(), resamples=4000)
+    assert fast == pytest.approx(one_an_image, abs=0.01)
+    narrow = bootstrap_mean(outcomes, rng(), resamples=4000)
+    assert (fast[1] - fast[0]) > 2 * (narrow[1] - narrow[0])
+
+
+def test_groups_of_unequal_size_weigh_by_their_samples():
+    outcomes, images = np.array([1.0, 0, 0, 0]), np.array(["a", "b", "b", "b"])
+    low, high = bootstrap_mean(outcomes, rng(), groups=images)
+    assert (low, high) == (0.0, 1.0)  # resamples: aa 1, ab 1/4, bb 0
+
+
+def test_columns_share_resamples():
+    outcomes = (rng(3).random((200, 1)) < [[0.2, 0.5]]).astype(float)
+    low, high = bootstrap_mean(outcomes, rng())
+    assert low.shape == high.shape == (2,)
+    assert np.all(low < outcomes.mean(0)) and np.all(outcomes.mean(0) < high)
+    assert low[0] <= low[1] and high[0] <= high[1]
+
+
+def test_seeded_and_inside_the_range():
+    outcomes = rng(4).random(50)
+    assert bootstrap_mean(outcomes, rng(7)) == bootstrap_mean(outcomes, rng(7))
+    assert bootstrap_mean(outcomes, rng(7)) != bootstrap_mean(outcomes, rng(8))
+    assert bootstrap_mean(np.ones(10), rng()) == (1.0, 1.0)
+    assert bootstrap_mean([0.25], rng()) == (0.25, 0.25)
+
+
+def test_nothing_to_resample():
+    assert bootstrap_mean([], rng()) is None
+    assert bootstrap_mean_per_class([], [], rng()) is None
+    assert bootstrap_ratio([0.0, 0.0], [0.0, 0.0], rng()) is None
+    assert bootstrap(lambda i: 1.0, 0, rng()) is None
+    assert bootstrap(lambda i: None, 5, rng()) is None
+
+
+def test_undefined_resamples_are_left_out():
+    low, high = bootstrap(lambda i: None if (i == 0).all() else float(i.mean()), 2, rng())
+    assert (low, high) == (0.5, 1.0)
+
+
+def test_memory_is_bounded():
+    import tracemalloc
+
+    outcomes = rng(5).random(50_000)
+    tracemalloc.start()
+    bootstrap_mean(outcomes, rng(), resamples=200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6
