@@ -1,0 +1,43 @@
+"""From an encoded image to RGB pixels, the way the field's harnesses do it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from mlcd_eval.data.base import EncodedImage
+from mlcd_eval.errors import DataError
+
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
+
+
+def decode(image: EncodedImage, key: str) -> Image.Image:
+    """An RGB image, converted as clip-benchmark and open_clip do: `convert("RGB")`, EXIF orientation not applied.
+
+    Raises DataError naming the sample (and file) where it is broken, truncated, of another format or above Pillow's
+    decompression-bomb limit.
+    """
+    try:
+        if isinstance(image, Image.Image):
+            return image.convert("RGB")
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+            return opened.convert("RGB")
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # broken bytes make Pillow raise anything: OSError, SyntaxError, struct.error, IndexError
+        where = f" ({image})" if isinstance(image, Path) else ""
+        raise DataError(f"image {key!r}{where} cannot be decoded: {_reason(error, image)}") from error
+
+
+def _reason(error: Exception, image: EncodedImage) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "the file is missing"
+    if isinstance(error, Image.UnidentifiedImageError):
+        size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
+        return f"got {size} of no known kind, expected one of {', '.join(FORMATS)}"
+    return f"got {type(error).__name__}: {error}"

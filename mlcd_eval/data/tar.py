@@ -1,0 +1,114 @@
+"""Samples from a tar file read as a stream: one pass forward, nothing is extracted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import IO
+
+from mlcd_eval.data.base import Kind, Sample
+from mlcd_eval.data.labels import LabelRange
+from mlcd_eval.errors import DataError
+
+IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
+_NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
+
+
+class HashingReader:
+    """A stream that hashes what is read through it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any stream."""
+        contents = self._stream.read(size)
+        self._hash.update(contents)
+        return contents
+
+    def finish(self) -> str:
+        """Read to the end (a tar ends before its file does); the sha256 of the whole stream in hex."""
+        while self.read(1 << 20):
+            pass
+        return self._hash.hexdigest()
+
+
+class _Header(tarfile.TarInfo):
+    """A tar header that insists on a proper end: tarfile takes a cut or damaged header for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
+
+
+def read_samples(stream: HashingReader, shard: str, kind: Kind, labels: LabelRange) -> Iterator[Sample]:
+    """The samples of a clip-benchmark shard, grouped as webdataset does: neighbours with one key.
+
+    shard: its name in messages. Raises DataError on a truncated or damaged tar and on a sample without an image, a
+    label or captions, or with a label that `labels` does not allow.
+    """
+    for key, files in _groups(stream, shard):
+        where = f"sample {key!r} of {shard}"
+        suffix = {"classification": "cls", "multilabel": "npy", "retrieval": "txt"}[kind]
+        image = next((files[name] for name in IMAGE_SUFFIXES if name in files), None)
+        if image is None:
+            raise DataError(f"{where} has no image: got {sorted(files)}, expected one of {', '.join(IMAGE_SUFFIXES)}")
+        if suffix not in files:
+            raise DataError(f"{where} has no label: got {sorted(files)}, expected .{suffix} in a {kind} dataset")
+        if kind == "classification":
+            yield Sample(key, image, label=labels.parse_index(files[suffix], where))
+        elif kind == "multilabel":
+            label = labels.parse_multi_hot(files[suffix], where)
+            labels = LabelRange(len(label))  # without class names, the first sample says how many classes there are
+            yield Sample(key, image, label=label)
+        else:
+            yield Sample(key, image, texts=_captions(files[suffix], where))
+
+
+def _captions(contents: bytes, where: str) -> tuple[str, ...]:
+    try:
+        captions = tuple(line for line in contents.decode("utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError as error:
+        raise DataError(f"the captions of {where} are not UTF-8: {error}") from error
+    if not captions:
+        raise DataError(f"{where} has no caption: got only blank lines, expected one caption a line")
+    return captions
+
+
+def _groups(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    key, files = None, dict[str, bytes]()
+    for name, contents in _members(stream, shard):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        if match[1] != key:
+            if key is not None:
+                yield key, files
+            key, files = match[1], {}
+        suffix = match[2].lower()
+        if suffix in files:
+            raise DataError(f"{shard} holds {name!r} twice in one sample, expected each file once")
+        files[suffix] = contents
+    if key is not None:
+        yield key, files
+
+
+def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
+            for member in archive:
+                if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
+                    contents = archive.extractfile(member)
+                    assert contents is not None
+                    yield member.name, contents.read()
+                archive.members = []  # else every header stays in memory
+    except tarfile.TarError as error:
+        raise DataError(f"{shard} is truncated or not a tar file: {error}") from error
