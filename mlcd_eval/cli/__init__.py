@@ -1,1 +1,75 @@
-"""The command line."""
+"""The command line: `mlcd-eval COMMAND`. Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from mlcd_eval.errors import UserError, nearest
+
+COMMANDS = ("run", "plan", "ls", "validate", "table", "doctor")
+USER_ERRNO = {
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-sentence errors that name the nearest valid word."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and exit with 2."""
+        words = re.findall(r"invalid choice: '([^']*)'", message) or re.findall(r"arguments: (--[\w-]+)", message)
+        if words:
+            action_names = [
+                name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))
+            ]
+            message += nearest(words[0], map(str, action_names))
+        print(f"{self.prog}: error: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; command modules import what is heavy only when they run."""
+    from mlcd_eval import __version__
+
+    parser = Parser(prog="mlcd-eval", description="Evaluate pretrained vision encoders by the field's own protocols.")
+    parser.add_argument("--version", action="version", version=f"mlcd-eval {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for name in COMMANDS:
+        import_module(f"mlcd_eval.cli.{name}").add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one sentence on stderr, a bug keeps its traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        args = build_parser().parse_args(argv)
+        return args.run(args)
+    except UserError as error:
+        print(f"mlcd-eval: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `mlcd-eval table ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in USER_ERRNO:
+            raise
+        print(f"mlcd-eval: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mlcd-eval: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 128 + signal.SIGINT

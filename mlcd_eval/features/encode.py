@@ -68,7 +68,7 @@ def encode_split(
             missing = {layer: entry for layer, entry in entries.items() if not entry.complete}
             images_encoded = _encode_missing(encoder, split, missing, options, advance)
     features = {layer: entry.features() for layer, entry in entries.items()}
-    _check_bad(split, dict.fromkeys(features[layers[0]].bad, "cannot be decoded"), options)
+    _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
     return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
 
 
@@ -144,10 +144,9 @@ def _selected(split: Split, shards: Sequence[int], limit: int | None) -> Iterato
 
 def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> None:
     if len(bad) > options.allow_bad_images:
-        named = "; ".join(f"{key}: {why}" for key, why in list(bad.items())[:5])
         raise DataError(
-            f"split {split.name!r} of {split.dataset} has images that cannot be decoded: got {len(bad)} ({named}), "
-            f"expected at most {options.allow_bad_images} (--allow-bad-images)"
+            f"split {split.name!r} of {split.dataset}: got {len(bad)} images that cannot be decoded, expected at most "
+            f"{options.allow_bad_images} (--allow-bad-images): {'; '.join(list(bad.values())[:5])}"
         )
 
 

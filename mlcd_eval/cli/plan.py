@@ -1,0 +1,42 @@
+"""`mlcd-eval plan`: what would run and what is missing; nothing heavy is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from mlcd_eval.cli.request import add_request_flags, request_of
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser("plan", help="what `run` with the same flags would do, and what is missing")
+    add_request_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line a job, then every problem; 2 if there is any."""
+    from mlcd_eval.plan import make_plan
+
+    plan = make_plan(request_of(args))
+    rows = [
+        {
+            "model": job.model_name,
+            "task": job.task.name,
+            "data": job.dataset_ref,
+            "record": str(job.path),
+            "done": job.path.is_file(),
+        }
+        for job in plan.jobs
+    ]
+    if args.json:
+        print(json.dumps({"jobs": rows, "problems": plan.problems}, indent=2))
+        return 2 if plan.problems else 0
+    for row in rows:
+        print(f"{row['model']}  {row['task']}  {row['data']}{'  (has a record)' if row['done'] else ''}")
+    for problem in plan.problems:
+        print(f"problem: {problem}")
+    print(f"{len(rows)} jobs, {len(plan.problems)} problems; records go to {plan.request.output}")
+    return 2 if plan.problems else 0

@@ -1,0 +1,88 @@
+"""The flags that `run` and `plan` share, and the RunRequest that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlcd_eval.plan import RunRequest
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 1")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """An integer of at least 0."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 0")
+    return int(text)
+
+
+def auto_or_positive(text: str) -> int | None:
+    """`auto` as None, else an integer of at least 1."""
+    return None if text == "auto" else positive(text)
+
+
+def auto_or_natural(text: str) -> int | None:
+    """`auto` as None, else an integer of at least 0."""
+    return None if text == "auto" else natural(text)
+
+
+def add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """Add every flag of design.md's `run`."""
+    add = parser.add_argument
+    add(
+        "--model",
+        action="append",
+        required=True,
+        metavar="SPEC",
+        help="checkpoint folder, open_clip:, hf:, timm:, "
+        "python: (see `mlcd-eval ls models`); repeat it for several models",
+    )
+    add(
+        "--tasks",
+        required=True,
+        metavar="A,B",
+        help="groups, suites, names, globs or YAML files (`mlcd-eval ls tasks`)",
+    )
+    add(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="KIND:PATH",
+        help="your own data: wds:, imagefolder:, hf:, torchvision:; then --tasks names protocols",
+    )
+    add("--data-root", type=Path, metavar="DIR", help="folder of datasets; searched before the hub")
+    add(
+        "--output", type=Path, default=Path("results/runs"), metavar="DIR", help="records go to DIR/<model>/<task>.json"
+    )
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="autocast precision of the encoder")
+    add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
+    add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
+    add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")
+    add("--limit", type=positive, metavar="N", help="at most N samples a split, for trying things")
+    add("--seed", type=natural, default=0, metavar="N")
+    add("--log-samples", action="store_true", help="write per-sample outcomes to DIR/<model>/samples/")
+    add("--no-resume", dest="resume", action="store_false", help="score again what the output folder already holds")
+    add("--offline", action="store_true", help="never touch the network")
+    add("--trust-remote-code", action="store_true", help="run code that a model repository ships")
+    add(
+        "--allow-bad-images", type=natural, default=0, metavar="N", help="go on with up to N undecodable images a split"
+    )
+    add("--json", action="store_true", help="print JSON on stdout")
+
+
+def request_of(args: argparse.Namespace) -> RunRequest:
+    """The request that the flags make."""
+    from mlcd_eval.plan import RunRequest
+
+    fields = {name: getattr(args, name) for name in RunRequest.model_fields if getattr(args, name, None) is not None}
+    tasks = tuple(word for word in args.tasks.split(",") if word)
+    return RunRequest(**{**fields, "models": tuple(args.model), "tasks": tasks, "datasets": tuple(args.dataset)})

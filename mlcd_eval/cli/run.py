@@ -1,0 +1,42 @@
+"""`mlcd-eval run`: encode, score, write records, print the table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mlcd_eval.cli.request import add_request_flags, request_of
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser("run", help="evaluate models on tasks")
+    add_request_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: all done; 1: a task failed by a bug; 2: by its input. Whatever failed, the other records are kept."""
+    from mlcd_eval.plan import make_plan
+    from mlcd_eval.progress import ConsoleProgress
+
+    request = request_of(args)
+    plan = make_plan(request)
+    plan.raise_problems()
+
+    from mlcd_eval.run import run as run_plan  # imports torch: only for a plan without problems
+    from mlcd_eval.tables.summary import summary
+
+    progress = ConsoleProgress()
+    results = list(run_plan(plan, progress))
+    if args.json:
+        print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
+    else:
+        print(summary(results))
+        print(f"Records: {request.output}")
+    failed = [result for result in results if result.status == "error"]
+    for result in failed:
+        progress.say(f"failed: {result.model.name} {result.task.name}: {result.error}")
+    if not failed:
+        return 0
+    return 1 if any(result.traceback for result in failed) else 2

@@ -1,0 +1,213 @@
+"""The store and the pass over a split, with a model whose features can be worked out by hand."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mlcd_eval.data.base import Sample, ShardScan, Split
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.errors import DataError
+from mlcd_eval.features.decode import batches
+from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
+from mlcd_eval.features.forward import Forward
+
+
+def grey(level: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (level, level, level)).save(file, "PNG")
+    return file.getvalue()
+
+
+def preprocess(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1)
+
+
+class MeanEncoder(Encoder):
+    """penultimate: mean grey level (and its square); projected: the level's negative. Counts what it sees."""
+
+    def __init__(self, largest_batch: int = 1000) -> None:
+        self.info = EncoderInfo("fake", "fake", "f" * 64, "none", {"penultimate": 2, "projected": 1}, (4, 4), 0, True)
+        self.preprocess = preprocess
+        self.seen = 0
+        self.largest_batch = largest_batch
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        if len(pixels) > self.largest_batch:
+            raise torch.OutOfMemoryError("simulated")
+        self.seen += len(pixels)
+        mean = pixels.mean((1, 2, 3))
+        outputs = {"penultimate": torch.stack([mean, mean**2], 1), "projected": -mean[:, None]}
+        return {layer: outputs[layer] for layer in layers}
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        self.seen += len(texts)
+        return torch.tensor([[float(len(text))] for text in texts])
+
+
+@dataclass
+class ListShard:
+    name: str
+    items: list[Sample]
+    remote: bool = False
+    reads: int = field(default=0)
+
+    def scan(self) -> ShardScan:
+        return ShardScan(f"{self.name}{[s.key for s in self.items]}", None if self.remote else len(self.items))
+
+    def samples(self) -> Iterator[Sample]:
+        self.reads += 1
+        yield from self.items
+
+
+def make_split(sizes: Sequence[int] = (5, 0, 3), broken: Sequence[int] = (), remote: bool = False) -> Split:
+    levels = iter(range(sum(sizes)))
+    shards = []
+    for number, size in enumerate(sizes):
+        samples = []
+        for level in (next(levels) for _ in range(size)):
+            image = b"not an image" if level in broken else grey(level)
+            samples.append(Sample(f"k{level}", image, label=level % 2))
+        shards.append(ListShard(f"shard{number}", samples, remote))
+    return Split("toy", "test", shards)
+
+
+def options(tmp_path: Path, **changes: object) -> EncodeOptions:
+    return EncodeOptions(cache=tmp_path, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 0), (64, 0), (2, 2)])
+def test_rows_stand_at_their_samples_whatever_the_batch_size_and_workers(tmp_path, batch_size, workers):
+    encoded = encode_split(
+        MeanEncoder(),
+        make_split(),
+        ["penultimate", "projected"],
+        options(tmp_path, batch_size=batch_size, workers=workers),
+    )
+    features = encoded.features["penultimate"]
+    assert features.array.tolist() == [[level, level**2] for level in range(8)]
+    assert encoded.features["projected"].array.tolist() == [[-level] for level in range(8)]
+    assert list(features.keys) == [f"k{level}" for level in range(8)]
+    assert features.labels.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
+    assert features.array.dtype == np.float32
+    assert isinstance(features.array, np.memmap)
+    assert encoded.images_encoded == 8
+
+
+def test_a_second_pass_encodes_nothing_and_a_new_layer_one_pass(tmp_path):
+    encoder, split = MeanEncoder(), make_split()
+    encode_split(encoder, split, ["penultimate"], options(tmp_path))
+    assert encoder.seen == 8
+    again = encode_split(encoder, split, ["penultimate"], options(tmp_path))
+    assert (encoder.seen, again.images_encoded, again.seconds) == (8, 0, 0.0)
+    encode_split(encoder, split, ["penultimate", "projected"], options(tmp_path))
+    assert encoder.seen == 16
+
+
+def test_other_weights_preprocessing_precision_or_data_are_other_features(tmp_path):
+    encoder = MeanEncoder()
+    encode_split(encoder, make_split(), ["penultimate"], options(tmp_path))
+    encode_split(encoder, make_split((5, 0, 2)), ["penultimate"], options(tmp_path))
+    encode_split(encoder, make_split(), ["penultimate"], options(tmp_path, precision="bf16"))
+    assert encoder.seen == 8 + 7 + 8
+    encoder.info = EncoderInfo(**{**vars(encoder.info), "fingerprint": "0" * 64})
+    encode_split(encoder, make_split(), ["penultimate"], options(tmp_path))
+    encoder.info = EncoderInfo(**{**vars(encoder.info), "preprocessing": "other"})
+    encode_split(encoder, make_split(), ["penultimate"], options(tmp_path))
+    assert encoder.seen == 8 + 7 + 8 + 8 + 8
+
+
+def test_an_interrupted_pass_goes_on_behind_the_last_whole_shard(tmp_path):
+    class Stops(MeanEncoder):
+        def encode_images(self, pixels, layers):
+            if self.seen >= 5:
+                raise KeyboardInterrupt
+            return super().encode_images(pixels, layers)
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_split(Stops(), make_split(), ["penultimate"], options(tmp_path))
+    encoder, split = MeanEncoder(), make_split()
+    encoded = encode_split(encoder, split, ["penultimate"], options(tmp_path))
+    assert encoder.seen == 3
+    assert split.shards[0].reads == 0
+    assert encoded.features["penultimate"].array[:, 0].tolist() == list(range(8))
+    assert not list(tmp_path.rglob("parts"))
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
+    encoder = MeanEncoder(largest_batch=2)
+    encoded = encode_split(encoder, make_split((8,)), ["penultimate"], options(tmp_path, batch_size=8))
+    assert encoded.features["penultimate"].array[:, 0].tolist() == list(range(8))
+    forward = Forward(encoder, "fp32", 8)
+    forward.images(torch.zeros(8, 3, 4, 4), ["projected"])
+    assert forward.batch_size == 2
+    with pytest.raises(torch.OutOfMemoryError):
+        Forward(MeanEncoder(largest_batch=0), "fp32", 4).images(torch.zeros(4, 3, 4, 4), ["projected"])
+
+
+def test_other_runtime_errors_are_not_taken_for_out_of_memory():
+    class Broken(MeanEncoder):
+        def encode_images(self, pixels, layers):
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Forward(Broken(), "fp32", 4).images(torch.zeros(4, 3, 4, 4), ["projected"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_image_is_named_and_fails_unless_allowed(tmp_path, workers):
+    split = make_split(broken=[1, 6])
+    with pytest.raises(DataError, match=r"got 1 images .*expected at most 0 \(--allow-bad-images\): image 'k1'"):
+        encode_split(MeanEncoder(), split, ["penultimate"], options(tmp_path, batch_size=2, workers=workers))
+    allowed = options(tmp_path, batch_size=2, workers=workers, allow_bad_images=2)
+    features = encode_split(MeanEncoder(), split, ["penultimate"], allowed).features["penultimate"]
+    assert features.array[:, 0].tolist() == [0, 2, 3, 4, 5, 7]
+    assert list(features.bad) == ["k1", "k6"]
+    assert features.labels.tolist() == [0, 0, 1, 0, 1, 1]
+    with pytest.raises(DataError, match="got 2"):  # the store remembers: a stricter run fails too
+        encode_split(MeanEncoder(), split, ["penultimate"], options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("remote", "limit", "expected"),
+    [(False, 4, [0, 2, 4, 6]), (False, 100, list(range(8))), (True, 4, [0, 1, 5]), (True, 5, [0, 1, 5])],
+)
+def test_limit_is_spread_over_the_split_and_part_of_the_key(tmp_path, remote, limit, expected):
+    split = make_split(remote=remote)
+    encoder = MeanEncoder()
+    features = encode_split(encoder, split, ["penultimate"], options(tmp_path, limit=limit)).features["penultimate"]
+    assert features.array[:, 0].tolist() == expected
+    encode_split(encoder, split, ["penultimate"], options(tmp_path))
+    assert encoder.seen == len(expected) + 8
+
+
+def test_texts_are_encoded_once_each_and_kept(tmp_path):
+    encoder = MeanEncoder()
+    array = encode_texts(encoder, ["aa", "b", "aa"], options(tmp_path))
+    assert array.tolist() == [[2.0], [1.0], [2.0]]
+    assert encoder.seen == 2
+    encode_texts(encoder, ["aa", "b"], options(tmp_path))
+    assert encoder.seen == 2
+
+
+def test_the_key_is_written_beside_the_features(tmp_path):
+    encode_split(MeanEncoder(), make_split(), ["projected"], options(tmp_path))
+    (meta,) = tmp_path.rglob("meta.json")
+    assert json.loads(meta.read_text())["layer"] == "projected"
+
+
+def test_batches_do_not_cross_shards_and_keep_order():
+    samples = [(shard, sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
+    found = [(batch.shard, [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
+    assert found == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
