@@ -1,0 +1,129 @@
+"""Class names and prompt templates for zero-shot classification: a dataset's, clip-benchmark's, or a task's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from mlcd_eval.errors import ConfigError, IncompatibleError, nearest
+
+IMAGENET7 = (  # the subset that CLIP's authors found to do as well as all 80 (Prompt_Engineering_for_ImageNet.ipynb)
+    "itap of a {c}.",
+    "a bad photo of the {c}.",
+    "a origami {c}.",
+    "a photo of the large {c}.",
+    "a {c} in a video game.",
+    "art of the {c}.",
+    "a photo of the small {c}.",
+)
+
+Ref = str | Sequence[str] | None
+"""`folder` (the dataset's own), `clip-benchmark:KEY`, the strings themselves, or None: the dataset's own if it has any,
+else clip-benchmark's by the dataset's name. For templates also `imagenet7`, and `none` (the bare class name)."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A template holds `{c}` where the class name goes; source says where both lists come from, for the record."""
+
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    source: str
+
+
+class _List(NamedTuple):
+    what: str
+    dataset_file: str
+    packaged_file: str
+    named: Mapping[str, tuple[str, ...]]
+
+
+_CLASS_NAMES = _List("class names", "classnames.txt", "en_classnames.json", {})
+_TEMPLATES = _List(
+    "templates",
+    "zeroshot_classification_templates.txt",
+    "en_zeroshot_classification_templates.json",
+    {"imagenet7": IMAGENET7, "none": ("{c}",)},
+)
+
+
+def class_names(key: str) -> tuple[str, ...]:
+    """clip-benchmark's class names of a dataset; raises ConfigError for an unknown key."""
+    return _packaged_list(_CLASS_NAMES, key)
+
+
+def templates(key: str) -> tuple[str, ...]:
+    """clip-benchmark's templates of a dataset; raises ConfigError for an unknown key."""
+    return _packaged_list(_TEMPLATES, key)
+
+
+def resolve(
+    dataset_class_names: Sequence[str] | None,
+    dataset_templates: Sequence[str] | None,
+    class_names_ref: Ref = None,
+    templates_ref: Ref = None,
+    dataset: str = "this dataset",
+) -> Prompts:
+    """The prompts that a task means, given what the dataset of that name brings.
+
+    Raises ConfigError for a reference or template without a meaning, IncompatibleError where there is nothing to take.
+    """
+    names, names_source = _choose(_CLASS_NAMES, class_names_ref, dataset_class_names, dataset)
+    chosen, templates_source = _choose(_TEMPLATES, templates_ref, dataset_templates, dataset)
+    for template in chosen:
+        if "{c}" not in template:
+            raise ConfigError(
+                f"template for {dataset}: got {template!r}, expected {{c}} in it, where the class name goes"
+            )
+    return Prompts(names, chosen, f"class names: {names_source}; templates: {templates_source}")
+
+
+def _choose(wanted: _List, ref: Ref, own: Sequence[str] | None, dataset: str) -> tuple[tuple[str, ...], str]:
+    """The list that `ref` means, and its source in words."""
+    if ref is not None and not isinstance(ref, str):
+        return tuple(ref), "task"
+    if ref in (None, "folder") and own:
+        return tuple(own), "folder"
+    if ref is None and (key := _key(dataset)) in _packaged(wanted.packaged_file):
+        return _packaged_list(wanted, key), f"clip-benchmark:{key}"
+    if ref in (None, "folder"):
+        raise IncompatibleError(
+            f"zero-shot on {dataset} needs {wanted.what}: got none, expected {wanted.dataset_file} in its folder, "
+            f"a list of clip-benchmark's under its name, or `{wanted.what.replace(' ', '_')}` in the task's settings"
+        )
+    if ref in wanted.named:
+        return wanted.named[ref], ref
+    if ref.startswith("clip-benchmark:"):
+        return _packaged_list(wanted, ref.removeprefix("clip-benchmark:")), ref
+    valid = ["folder", "clip-benchmark:KEY", *wanted.named]
+    raise ConfigError(
+        f"{wanted.what} for {dataset}: got {ref!r}, expected {', '.join(valid)} or a list of strings"
+        f"{nearest(ref, valid)}"
+    )
+
+
+def _key(dataset: str) -> str:
+    """clip-benchmark's key for a hub or folder name: `clip-benchmark/wds_vtab-pets` -> `pets`."""
+    return dataset.rsplit("/", 1)[-1].removeprefix("wds_").removeprefix("vtab-")
+
+
+def _packaged_list(wanted: _List, key: str) -> tuple[str, ...]:
+    lists = _packaged(wanted.packaged_file)
+    if key not in lists:
+        raise ConfigError(
+            f"clip-benchmark has no {wanted.what} for {key!r}, expected one of {', '.join(sorted(lists))}"
+            f"{nearest(key, lists)}"
+        )
+    return tuple(lists[key])
+
+
+@cache
+def _packaged(file: str) -> dict[str, list[str]]:
+    spec = importlib.util.find_spec("clip_benchmark")  # where it is; to import it would import torch
+    assert spec is not None and spec.origin is not None, "clip-benchmark is a dependency"
+    return json.loads((Path(spec.origin).parent / "datasets" / file).read_text(encoding="utf-8"))

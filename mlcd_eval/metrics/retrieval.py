@@ -1,0 +1,81 @@
+"""Image-text retrieval: the rank of what each query looks for, in memory of one tile of similarities."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+# Embeddings are rounded to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and,
+# for unit vectors, every partial sum is below 2, so nothing is ever rounded: similarities are exact, equal rows tie
+# exactly, and ranks depend neither on the tile size nor on the order in which a device adds.
+# The rounding moves a similarity less than float32 arithmetic does.
+_SCALE = 2.0**26
+
+
+class Ranks(NamedTuple):
+    """1-based ranks, int64: of each caption's image among the images, of each image's best caption among the captions.
+
+    An image without captions has rank T + 1 (no caption is its own): leave it out of the mean.
+    """
+
+    text_to_image: np.ndarray  # (T,)
+    image_to_text: np.ndarray  # (N,)
+
+
+@torch.inference_mode()
+def retrieval_ranks(
+    image: torch.Tensor, text: torch.Tensor, image_of_text: torch.Tensor, tile: int | None = None
+) -> Ranks:
+    """Ranks of the true items in both directions, from one pass over the similarities.
+
+    image (N, D) and text (T, D): L2-normalised rows, on one device; image_of_text (T,) int64: row of a caption's image.
+    A rank is 1 + the items that are strictly more similar + the equally similar ones with a lower index, so that a
+    constant encoder does not score 100%.
+    tile: similarities held at once, tile x tile float64; changes speed and memory, never a rank.
+    """
+    assert len(image) > 0 and len(text) == len(image_of_text) > 0
+    for rows in (image, text):
+        assert bool(torch.linalg.vector_norm(rows, dim=1).max() < 1.4), "rows must be finite and L2-normalised"
+    tile = tile or (8192 if image.is_cuda else 1024)
+    num_images, num_texts, device = len(image), len(text), image.device
+
+    true_score = torch.cat(
+        [
+            (_fixed_point(image[of]) * _fixed_point(rows)).sum(1)
+            for rows, of in zip(text.split(tile), image_of_text.split(tile), strict=True)
+        ]
+    )
+    best_score = torch.full((num_images,), -torch.inf, dtype=torch.float64, device=device)
+    best_score.scatter_reduce_(0, image_of_text, true_score, "amax")
+    best_text = torch.full((num_images,), num_texts, device=device)
+    is_best = (true_score == best_score[image_of_text]).nonzero().squeeze(1)
+    best_text.scatter_reduce_(0, image_of_text[is_best], is_best, "amin")
+
+    text_to_image = torch.ones(num_texts, dtype=torch.int64, device=device)
+    image_to_text = torch.ones(num_images, dtype=torch.int64, device=device)
+    for i in range(0, num_images, tile):
+        lines = slice(i, i + tile)
+        images = _fixed_point(image[lines])
+        for t in range(0, num_texts, tile):
+            columns = slice(t, t + tile)
+            scores = images @ _fixed_point(text[columns]).T
+            text_to_image[columns] += _num_ahead(scores, true_score[columns], image_of_text[columns] - i)
+            image_to_text[lines] += _num_ahead(scores.T, best_score[lines], best_text[lines] - t)
+    return Ranks(text_to_image.cpu().numpy(), image_to_text.cpu().numpy())
+
+
+def recall_at(ranks: np.ndarray, k: int) -> np.ndarray:
+    """1.0 for each query whose true item is among the K best, else 0.0. With fewer than K items every query counts."""
+    return (ranks <= k).astype(np.float64)
+
+
+def _fixed_point(rows: torch.Tensor) -> torch.Tensor:
+    return rows.double().mul_(_SCALE).round_().div_(_SCALE)
+
+
+def _num_ahead(scores: torch.Tensor, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
+    """How many rows of a tile (G, Q) stand before each query's true item, whose row is true_index (may lie outside)."""
+    earlier = torch.arange(len(scores), device=scores.device)[:, None] < true_index
+    return ((scores > true_score) | ((scores == true_score) & earlier)).sum(0, dtype=torch.int32)
