@@ -1,0 +1,123 @@
+"""Image-text retrieval: recall@K in both directions (Karpathy & Fei-Fei 2015; CLIP, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.interval import bootstrap_mean
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.joint import joint_embeddings
+
+
+class RetrievalSettings(BaseModel):
+    """captions_per_image: keep only the first so many (5 makes COCO's 25,010 captions 25,000); None keeps all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: str = "test"
+    layer: str = "projected"
+    ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
+    captions_per_image: PositiveInt | None = None
+
+
+class Retrieval(Protocol[RetrievalSettings]):
+    """Every caption looks for its image, every image for any of its captions, by cosine similarity, without a prompt.
+
+    Blank captions are left out, of the gallery too; an image without captions stays in the gallery and asks nothing.
+    The primary metric is image-to-text recall at the smallest K, which leaderboards rank by.
+    mean_recall is the mean of all recalls, both directions and every K.
+    """
+
+    name = "retrieval"
+    Settings = RetrievalSettings
+    kinds = ("retrieval",)
+    needs_text = True
+
+    def requests(self, settings: RetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """One split at one layer."""
+        if settings.split not in splits:
+            raise IncompatibleError(f"retrieval reads the split {settings.split!r}: got {', '.join(splits)}")
+        return {"test": ImageRequest(settings.split, settings.layer)}
+
+    def score(self, settings: RetrievalSettings, inputs: Inputs) -> Scores:
+        """Intervals are over images: the captions of one are not independent. Raises DataError without captions."""
+        import torch
+
+        from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks
+
+        images = inputs.images["test"]
+        captions = [[t for t in texts if t.strip()][: settings.captions_per_image] for texts in images.texts]
+        image_of_text = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
+        if len(image_of_text) == 0:
+            raise DataError(f"split {settings.split!r} cannot be searched: got 0 captions, expected at least 1")
+        image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs)
+        ranks = retrieval_ranks(image, text, torch.tensor(image_of_text, device=inputs.device))
+        captioned = np.unique(image_of_text)
+        text_hits = np.stack([recall_at(ranks.text_to_image, k) for k in settings.ks], axis=1)
+        image_hits = np.stack([recall_at(ranks.image_to_text[captioned], k) for k in settings.ks], axis=1)
+
+        rng = np.random.default_rng(inputs.seed)
+        num_silent = len(captions) - len(captioned) + len(images.bad)
+        metrics = [
+            *_recalls("text_to_image", settings.ks, text_hits, bootstrap_mean(text_hits, rng, image_of_text)),
+            *_recalls("image_to_text", settings.ks, image_hits, bootstrap_mean(image_hits, rng), num_silent),
+            _mean_recall(text_hits, image_hits, image_of_text, num_silent, rng),
+        ]
+        text_keys = [f"{key}#{n}" for key, texts in zip(images.keys, captions, strict=True) for n in range(len(texts))]
+        return Scores(
+            metrics=metrics,
+            primary=f"image_to_text_recall@{min(settings.ks)}",
+            samples={
+                "key": [*text_keys, *(images.keys[row] for row in captioned)],
+                "direction": ["text_to_image"] * len(text_keys) + ["image_to_text"] * len(captioned),
+                "rank": [*ranks.text_to_image.tolist(), *ranks.image_to_text[captioned].tolist()],
+            },
+            details={
+                "num_images": len(captions),
+                "num_texts": len(text_keys),
+                "captions_per_image": settings.captions_per_image,
+            },
+        )
+
+
+def _recalls(
+    direction: str, ks: Sequence[int], hits: np.ndarray, interval: tuple[Any, Any] | None, num_unscored: int = 0
+) -> list[Metric]:
+    """A metric for each K from hits (Q, K)."""
+    assert interval is not None, "there is a query"
+    return [
+        Metric(
+            name=f"{direction}_recall@{k}",
+            value=float(hits[:, column].mean()),
+            num_scored=len(hits),
+            num_unscored=num_unscored,
+            ci95=(float(interval[0][column]), float(interval[1][column])),
+        )
+        for column, k in enumerate(ks)
+    ]
+
+
+def _mean_recall(
+    text_hits: np.ndarray, image_hits: np.ndarray, image_of_text: np.ndarray, num_silent: int, rng: np.random.Generator
+) -> Metric:
+    """The mean of both directions as a mean over images, so that images can be resampled.
+
+    An image's part in the mean over captions is linearised around it (the delta method for a ratio).
+    """
+    of_text, of_image = text_hits.mean(axis=1), image_hits.mean(axis=1)
+    _, image = np.unique(image_of_text, return_inverse=True)
+    excess = np.bincount(image, weights=of_text - of_text.mean()) * len(of_image) / len(of_text)
+    outcomes = (of_text.mean() + excess + of_image) / 2
+    return Metric(
+        name="mean_recall",
+        value=float((of_text.mean() + of_image.mean()) / 2),
+        num_scored=len(outcomes),
+        num_unscored=num_silent,
+        ci95=bootstrap_mean(outcomes, rng),
+    )

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+from clip_benchmark.metrics.zeroshot_retrieval import recall_at_k
+
+from mlcd_eval.errors import CheckpointError, DataError, IncompatibleError
+from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.registry import get_protocol
+from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+
+VECTORS = {"east": [2.0, 0.0], "north": [0.0, 3.0], "north-east": [0.6, 0.8], "south": [0.0, -1.0]}
+
+
+def encode(texts):
+    return np.array([VECTORS[text] for text in texts], dtype=np.float32)
+
+
+def inputs(array, texts, encode_texts=encode, bad=()):
+    features = Features(
+        array=np.asarray(array, dtype=np.float32), keys=[f"im{i}" for i in range(len(texts))], texts=texts, bad=bad
+    )
+    return Inputs(images={"test": features}, encode_texts=encode_texts)
+
+
+def values(scores):
+    return {metric.name: metric.value for metric in scores.metrics}
+
+
+# Not normalised: lengths must not matter. Similarities as in the metric's test, worked by hand.
+IMAGES = [[10.0, 0.0], [0.4, 0.3], [0.0, 1.0]]
+CAPTIONS = [("north-east",), ("east", "south"), ("north",)]
+
+
+def test_worked_by_hand():
+    scores = Retrieval().score(RetrievalSettings(ks=(1, 2)), inputs(IMAGES, CAPTIONS))
+    assert scores.samples["rank"] == [3, 2, 2, 1, 2, 2, 1]  # texts, then images
+    assert scores.samples["key"] == ["im0#0", "im1#0", "im1#1", "im2#0", "im0", "im1", "im2"]
+    assert scores.samples["direction"] == ["text_to_image"] * 4 + ["image_to_text"] * 3
+    assert values(scores) == pytest.approx(
+        {
+            "text_to_image_recall@1": 1 / 4,
+            "text_to_image_recall@2": 3 / 4,
+            "image_to_text_recall@1": 1 / 3,
+            "image_to_text_recall@2": 1.0,
+            "mean_recall": (1 / 4 + 3 / 4 + 1 / 3 + 1) / 4,
+        }
+    )
+    assert scores.primary == "image_to_text_recall@1"
+    assert scores.details == {"num_images": 3, "num_texts": 4, "captions_per_image": None}
+    assert [metric.num_scored for metric in scores.metrics] == [4, 4, 3, 3, 3]
+    assert all(metric.ci95[0] <= metric.value <= metric.ci95[1] for metric in scores.metrics)
+
+
+def test_captions_per_image_keeps_the_first():
+    scores = Retrieval().score(RetrievalSettings(captions_per_image=1), inputs(IMAGES, CAPTIONS))
+    assert scores.details == {"num_images": 3, "num_texts": 3, "captions_per_image": 1}
+    assert scores.samples["key"][:3] == ["im0#0", "im1#0", "im2#0"]
+
+
+def test_images_without_captions_are_unscored_but_found():
+    given = inputs([[0.6, 0.8], *IMAGES], [(), *CAPTIONS[:2], ("north", "  ")], bad=["broken"])
+    scores = Retrieval().score(RetrievalSettings(ks=(1,)), given)
+    t2i, i2t, _ = scores.metrics
+    # the new image is `north-east` itself, and further from `east`, `south` (to im1) and `north` (to im2) than theirs
+    assert scores.samples["rank"][:4] == [4, 2, 2, 1]
+    assert (t2i.num_scored, t2i.num_unscored) == (4, 0)
+    assert (i2t.num_scored, i2t.num_unscored) == (3, 2)
+
+
+def random_inputs(num_images=60, dim=24, seed=0):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 6, size=num_images)
+    texts = [tuple(f"{row}/{n}" for n in range(count)) for row, count in enumerate(counts)]
+    image = rng.normal(size=(num_images, dim))
+    text_rows = np.concatenate([np.repeat(image[row][None], n, 0) for row, n in enumerate(counts)])
+    text_rows = text_rows + 1.5 * rng.normal(size=text_rows.shape)
+    table = dict(zip([t for group in texts for t in group], text_rows.astype(np.float32), strict=True))
+    return inputs(image, texts, lambda wanted: np.array([table[text] for text in wanted])), text_rows, counts
+
+
+def test_clip_benchmark_agrees():
+    given, text_rows, counts = random_inputs()
+    got = values(Retrieval().score(RetrievalSettings(), given))
+    image = torch.nn.functional.normalize(torch.tensor(given.images["test"].array), dim=-1)
+    text = torch.nn.functional.normalize(torch.tensor(text_rows, dtype=torch.float32), dim=-1)
+    scores = text @ image.T
+    own = torch.zeros_like(scores, dtype=torch.bool)
+    own[torch.arange(len(scores)), torch.tensor(np.repeat(np.arange(60), counts))] = True
+    for k in (1, 5, 10):
+        t2i = (recall_at_k(scores, own, k) > 0).float().mean().item()
+        i2t = (recall_at_k(scores.T, own.T, k) > 0).float().mean().item()
+        assert got[f"text_to_image_recall@{k}"] == pytest.approx(t2i, abs=1e-6)
+        assert got[f"image_to_text_recall@{k}"] == pytest.approx(i2t, abs=1e-6)
+
+
+def test_interval_of_mean_recall_is_that_of_resampled_images():
+    given, _, counts = random_inputs(num_images=200)
+    scores = Retrieval().score(RetrievalSettings(ks=(1,)), given)
+    ranks = np.array(scores.samples["rank"])
+    hit = (ranks == 1).astype(float)
+    of_text, of_image = np.split(hit, [counts.sum()])
+    per_image = np.add.reduceat(of_text, np.r_[0, counts.cumsum()[:-1]])
+    rng = np.random.default_rng(1)
+    draws = rng.integers(200, size=(4000, 200))
+    means = (per_image[draws].sum(1) / counts[draws].sum(1) + of_image[draws].mean(1)) / 2
+    low, high = np.percentile(means, [2.5, 97.5])
+    got = scores.metrics[-1]
+    assert got.value == pytest.approx((of_text.mean() + of_image.mean()) / 2)
+    assert got.ci95 == pytest.approx((low, high), abs=0.15 * (high - low))
+
+
+def test_same_seed_same_scores_and_each_text_encoded_once():
+    asked = []
+
+    def counting(texts):
+        asked.extend(texts)
+        return encode(texts)
+
+    given = inputs(IMAGES, [("north",), ("north", "east"), ("east",)], counting)
+    first = Retrieval().score(RetrievalSettings(), given)
+    assert asked == ["north", "east"]
+    assert first == Retrieval().score(RetrievalSettings(), given)
+
+
+def test_a_constant_encoder_scores_by_index():
+    scores = Retrieval().score(RetrievalSettings(ks=(1,)), inputs([[1, 1]] * 3, [("east",), ("south",), ("east",)]))
+    assert values(scores)["text_to_image_recall@1"] == pytest.approx(1 / 3)
+
+
+def test_what_cannot_be_scored_is_one_sentence():
+    protocol, settings = Retrieval(), RetrievalSettings()
+    with pytest.raises(IncompatibleError, match="reads the split 'test': got train, val"):
+        protocol.requests(settings, ["train", "val"])
+    with pytest.raises(DataError, match="got 0 captions, expected at least 1"):
+        protocol.score(settings, inputs(IMAGES, [(), (), ()]))
+    with pytest.raises(IncompatibleError, match="no text tower"):
+        protocol.score(settings, inputs(IMAGES, CAPTIONS, None))
+    with pytest.raises(IncompatibleError, match="not in one space: got 3 and 2 dimensions"):
+        protocol.score(settings, inputs(np.eye(3), CAPTIONS))
+    with pytest.raises(CheckpointError, match="1 of 3 images are not finite, first that of 'im1'"):
+        protocol.score(settings, inputs([[1, 0], [np.nan, 0], [0, 1]], CAPTIONS))
+
+
+def test_request_and_registry():
+    protocol = get_protocol("retrieval")
+    assert isinstance(protocol, Retrieval) and protocol.needs_text and protocol.kinds == ("retrieval",)
+    request = protocol.requests(RetrievalSettings(split="val"), ["val"])["test"]
+    assert (request.split, request.layer) == ("val", "projected")
