@@ -1,0 +1,93 @@
+"""Shards of an indexable dataset: ranges of rows, fingerprinted by what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from mlcd_eval.data.base import EncodedImage, Sample, ShardScan
+from mlcd_eval.data.images import decode
+from mlcd_eval.data.scans import file_identity, memoised
+from mlcd_eval.errors import DataError
+
+ROWS_PER_SHARD = 1024
+
+
+def ranges(size: int) -> list[range]:
+    """`size` rows cut into shards."""
+    return [range(start, min(start + ROWS_PER_SHARD, size)) for start in range(0, size, ROWS_PER_SHARD)]
+
+
+class RowShard:
+    """Some rows of a dataset.
+
+    rows: gives the samples, each time it is called. identity: a text that changes when the rows do, known without
+    reading images (the scan is kept under it); None where only reading tells.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rows: Callable[[], Iterable[Sample]],
+        cache: Path | None,
+        identity: Callable[[], str] | None = None,
+    ) -> None:
+        self.name = name
+        self._rows = rows
+        self._cache = cache
+        self._identity = identity
+        self._scan: ShardScan | None = None
+
+    def scan(self) -> ShardScan:
+        """Hash each row: key, label, texts and image; raises DataError on a missing image or a label out of range."""
+        if self._scan is None:
+            if self._identity is None:
+                self._scan = self._read_through()
+            else:
+                self._scan = memoised(self._cache, self._identity(), self._read_through)
+        return self._scan
+
+    def _read_through(self) -> ShardScan:
+        digest, count = hashlib.sha256(), 0
+        for row in self._rows():
+            line = [row.key, row.label, row.texts, _image_digest(row.image, row.key)]
+            digest.update(json.dumps(line).encode() + b"\n")
+            count += 1
+        return ShardScan(digest.hexdigest(), count)
+
+    def samples(self) -> Iterator[Sample]:
+        """The rows in order."""
+        yield from self._rows()
+
+
+def files_identity(rows: Iterable[Sample]) -> str:
+    """The identity of rows by their image files."""
+    digest = hashlib.sha256()
+    for row in rows:
+        if not isinstance(row.image, Path):
+            continue
+        try:
+            line = [row.key, row.label, row.texts, file_identity(row.image)]
+        except FileNotFoundError:
+            raise _missing(row.image, row.key) from None
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _image_digest(image: EncodedImage, key: str) -> str:
+    if isinstance(image, bytes):
+        contents = image
+    elif isinstance(image, Path):
+        try:
+            contents = image.read_bytes()
+        except FileNotFoundError:
+            raise _missing(image, key) from None
+    else:  # what an encoder will see of it
+        contents = f"{image.size} ".encode() + decode(image, key).tobytes()
+    return hashlib.sha256(contents).hexdigest()
+
+
+def _missing(path: Path, key: str) -> DataError:
+    return DataError(f"the image of sample {key!r} is missing: there is no file {path}")
