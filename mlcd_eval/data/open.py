@@ -32,11 +32,8 @@ def open_dataset(ref: str, *, cache: Path | None = None, offline: bool = False, 
 
 def default_name(where: str) -> str:
     """The dataset's name in records: the folder's or repository's, without `wds_`."""
-    path = (
-        re.sub(r"/tree/[^/]+/?$", "", where.split("?")[0])
-        if "://" in where
-        else str(Path(where.split("?")[0]).absolute())
-    )
+    path = where.partition("?")[0]
+    path = re.sub(r"/tree/[^/]+/?$", "", path) if "://" in path else str(Path(path).absolute())
     return path.rstrip("/").rsplit("/", 1)[-1].removeprefix("wds_")
 
 

@@ -78,12 +78,12 @@ class RemoteFolder:
         """The server's word for a large file's contents: their sha256 where it is known (LFS), else a hash of the
         address with the ETag or else time and size."""
         url = self.path(name)
-        response = self.request("HEAD", url)
-        answers = [*response.history, response]  # the hub's own answer comes before its storage's
-        etag = next((answer.headers["X-Linked-ETag"] for answer in answers if "X-Linked-ETag" in answer.headers), None)
-        if etag is None:
-            check_status(response, url)
-            etag = response.headers.get("ETag")
+        with self.request("HEAD", url) as response:
+            answers = [*response.history, response]  # the hub's own answer comes before its storage's
+            etag = next((a.headers["X-Linked-ETag"] for a in answers if "X-Linked-ETag" in a.headers), None)
+            if etag is None:
+                check_status(response, url)
+                etag = response.headers.get("ETag")
         etag = etag and etag.removeprefix("W/").strip('"')
         if etag and re.fullmatch(r"[0-9a-f]{64}", etag):
             return Digest(etag, is_sha256=True)
