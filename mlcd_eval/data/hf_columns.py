@@ -94,8 +94,7 @@ def find_columns(where: str, features: Mapping[str, Any], options: Mapping[str, 
         classes = [column for column, feature in features.items() if isinstance(_element(feature), ClassLabel)]
         labels = [c for c in _LABEL_COLUMNS if c in features and _is(features[c], "int")]
         texts = [column for column in _TEXT_COLUMNS if column in features and _is(features[column], "string")]
-        found = classes or labels or texts
-        target = _only(found, where, "label" if found != texts else "text", features)
+        target = _only(classes or labels or texts, where, "label or text", features)
     feature = features[target]
     listed = _element(feature) is not feature
     if isinstance(_element(feature), ClassLabel) and "text" not in options:
@@ -118,8 +117,9 @@ def _is(feature: Any, dtype: str) -> bool:
     return dtype in str(getattr(_element(feature), "dtype", ""))
 
 
-def _only(found: list[str], where: str, option: str, features: Mapping[str, Any]) -> str:
+def _only(found: list[str], where: str, what: str, features: Mapping[str, Any]) -> str:
     if len(found) != 1:
-        got = f"got {', '.join(found)}" if found else f"got none among the columns {', '.join(features)}"
-        raise ConfigError(f"hf:{where} needs one column of {option}s: {got}, choose one by ?{option}=COLUMN")
+        got = ", ".join(found) if found else f"none among {', '.join(features)}"
+        options = " or ".join(f"?{option}=COLUMN" for option in what.split(" or "))
+        raise ConfigError(f"hf:{where} needs one column of the kind {what}: got {got}, choose one by {options}")
     return found[0]

@@ -59,8 +59,10 @@ class LocalFolder:
 
     def read_text(self, name: str) -> str | None:
         """A small UTF-8 file, None where there is none."""
-        path = self.root / name
-        return decode_text(path.read_bytes(), str(path)) if path.is_file() else None
+        if not (self.root / name).is_file():
+            return None
+        with self.open(name) as file:
+            return decode_text(file.read(), self.path(name))
 
     def digest(self, name: str) -> None:
         """Unknown before the file is read."""
@@ -69,8 +71,8 @@ class LocalFolder:
         """The file, for reading."""
         try:
             return (self.root / name).open("rb")
-        except FileNotFoundError:
-            raise DataError(f"{self.root / name} is missing") from None
+        except OSError as error:
+            raise DataError(f"{self.root / name} cannot be read: {error.strerror}") from error
 
 
 def open_location(root: str, *, offline: bool = False) -> Location:

@@ -108,7 +108,7 @@ def test_missing_shard(pets):
     split = open_dataset(f"wds:{pets}").split("train")
     with pytest.raises(DataError, match=r"train/2.tar is missing: expected it because nshards.txt beside it counts it"):
         split.scan()
-    with pytest.raises(DataError, match=r"train/2.tar is missing"):
+    with pytest.raises(DataError, match=r"train/2.tar cannot be read: No such file or directory"):
         list(split.shards[2].samples())
 
 
