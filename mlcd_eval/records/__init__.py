@@ -1,1 +1,16 @@
 """Results on disk."""
+
+from mlcd_eval.records.result import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
+from mlcd_eval.records.store import ResultStore, read, read_all, record_path
+
+__all__ = [
+    "DatasetRecord",
+    "ModelRecord",
+    "Result",
+    "ResultStore",
+    "TaskRecord",
+    "Timing",
+    "read",
+    "read_all",
+    "record_path",
+]

@@ -1,0 +1,106 @@
+"""Where records stand, and how they are written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.fileio import write_text
+from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
+
+
+def record_path(output: Path, model: str, task: str) -> Path:
+    """`<output>/<model>/<task with / as __>.json`."""
+    return output / model / f"{task.replace('/', '__')}.json"
+
+
+class ResultStore:
+    """The records under one output folder."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+
+    def path(self, result: Result) -> Path:
+        """Where this record stands."""
+        return record_path(self.output, result.model.name, result.task.name)
+
+    def samples_path(self, result: Result) -> Path:
+        """Where its per-sample outcomes stand."""
+        path = self.path(result)
+        return path.parent / "samples" / f"{path.stem}.jsonl"
+
+    def write(self, result: Result) -> None:
+        """Put the record in its place, whole."""
+        text = json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(self.path(result), text + "\n")
+
+    def write_samples(self, result: Result, columns: Mapping[str, Sequence[Any]]) -> None:
+        """One JSON object a line, a line a scored sample."""
+        rows = zip(*columns.values(), strict=True)
+        lines = [json.dumps(plain(dict(zip(columns, row, strict=True))), ensure_ascii=False) for row in rows]
+        write_text(self.samples_path(result), "".join(line + "\n" for line in lines))
+
+    def done(self, request: Result, with_samples: bool = False) -> Result | None:
+        """The successful record of the same request, if it is there (and its samples, if they are wanted)."""
+        path = self.path(request)
+        if not path.is_file() or (with_samples and not self.samples_path(request).is_file()):
+            return None
+        try:
+            found = read(path)
+        except DataError:
+            return None  # another version's or a damaged record is made again
+        return found if found.status == "ok" and found.request_key() == request.request_key() else None
+
+
+def read(path: Path) -> Result:
+    """One record; raises DataError naming the file and what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a record: got {error}, expected JSON") from error
+    if not isinstance(raw, dict) or "schema_version" not in raw:
+        raise DataError(
+            f"{path} is not a record: got JSON without schema_version, expected what `mlcd-eval run` writes"
+        )
+    if raw["schema_version"] != SCHEMA_VERSION:
+        raise DataError(f"{path} has schema_version {raw['schema_version']!r}, expected {SCHEMA_VERSION}")
+    try:
+        return Result.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path} is not a valid record: {where}: {first['msg']}") from error
+
+
+def read_all(paths: Iterable[Path]) -> list[Result]:
+    """Every record at or under the paths, sorted by file name.
+
+    Raises DataError for a path without records, and for records of one request that disagree.
+    """
+    results: list[Result] = []
+    seen: dict[str, tuple[Path, Result]] = {}
+    for path in paths:
+        files = [path] if path.is_file() else sorted(_record_files(path))
+        if not files:
+            raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
+        for file in files:
+            result = read(file)
+            key = f"{result.model.name} {result.request_key()}"
+            other = seen.setdefault(key, (file, result))
+            if other[0] == file:
+                results.append(result)
+            elif [(m.name, m.value) for m in other[1].metrics] != [(m.name, m.value) for m in result.metrics]:
+                raise DataError(f"{other[0]} and {file} are records of the same request and disagree: keep one")
+    return results
+
+
+def _record_files(folder: Path) -> Iterable[Path]:
+    for file in folder.rglob("*.json"):
+        parts = file.relative_to(folder).parts
+        if "samples" not in parts and not any(part.startswith(".") for part in parts):
+            yield file
