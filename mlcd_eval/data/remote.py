@@ -75,25 +75,20 @@ class RemoteFolder:
         return io.BufferedReader(_Body(self, url, response), BUFFER)
 
     def digest(self, name: str) -> Digest:
-        """The server's word for a large file's contents: their sha256 where it is known (LFS), else a hash of the
-        address with the ETag or else time and size."""
+        """The server's word for a large file's contents: their sha256 on the hub (LFS), else a hash of the address
+        with the ETag or else the time of change."""
         url = self.path(name)
         with self.request("HEAD", url) as response:
-            answers = [*response.history, response]  # the hub's own answer comes before its storage's
-            etag = next((a.headers["X-Linked-ETag"] for a in answers if "X-Linked-ETag" in a.headers), None)
-            if etag is None:
-                check_status(response, url)
-                etag = response.headers.get("ETag")
-        etag = etag and etag.removeprefix("W/").strip('"')
-        if etag and re.fullmatch(r"[0-9a-f]{64}", etag):
-            return Digest(etag, is_sha256=True)
-        word = etag or response.headers.get("Last-Modified")
+            for answer in [*response.history, response]:  # the hub's own answer comes before its storage's
+                linked = answer.headers.get("X-Linked-ETag", "").strip('"')
+                if re.fullmatch(r"[0-9a-f]{64}", linked):
+                    return Digest(linked, is_sha256=True)
+            check_status(response, url)
+            word = response.headers.get("ETag") or response.headers.get("Last-Modified")
+            size = response.headers.get("Content-Length")
         if word is None:
-            raise DataError(
-                f"the contents of {url} cannot be identified: got neither ETag nor Last-Modified from its server"
-            )
-        identity = f"{url} {word} {response.headers.get('Content-Length')}"
-        return Digest(hashlib.sha256(identity.encode()).hexdigest(), is_sha256=False)
+            raise DataError(f"{url} cannot be identified: its server gives neither ETag nor Last-Modified")
+        return Digest(hashlib.sha256(f"{url} {word} {size}".encode()).hexdigest(), is_sha256=False)
 
     def request(self, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
         """One request, with retries; the answer may be an HTTP error."""
