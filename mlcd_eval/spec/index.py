@@ -67,8 +67,9 @@ class TaskIndex:
         if not found:
             known = [*self.groups, *self.suites, *self.tasks]
             raise ConfigError(
-                f"--tasks: got {word!r}, expected a group ({', '.join(self.groups)}), a suite "
-                f"({', '.join(self.suites)}), a name of `mlcd-eval ls tasks`, a glob or a YAML file{nearest(word, known)}"
+                f"--tasks: got {word!r}, expected a group ({', '.join(self.groups)}), "
+                f"a suite ({', '.join(self.suites)}), a name of `mlcd-eval ls tasks`, a glob or a YAML file"
+                f"{nearest(word, known)}"
             )
         return found
 

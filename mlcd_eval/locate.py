@@ -1,0 +1,128 @@
+"""Which tasks a word of --tasks stands for, and where the data of each is.
+
+A task's data is looked for under --data-root (by the dataset's names), then in the package (demo data), then on the hub
+or at the task's own reference (unless --offline). A group or glob with --data-root means what is there: the known tasks
+whose data it holds, and every other folder in clip-benchmark's layout that the protocol can use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from mlcd_eval.bundled import demo_data_dir
+from mlcd_eval.data import discover, find, open_dataset
+from mlcd_eval.data.base import Dataset
+from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
+from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
+from mlcd_eval.spec import GLOB_MARKS, DatasetSpec, TaskIndex, TaskSpec, validated
+
+if TYPE_CHECKING:
+    from mlcd_eval.plan import RunRequest
+
+HUB = "https://huggingface.co/datasets"
+Located = tuple[TaskSpec, str]
+"""A task and the reference of its data."""
+
+
+def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located]:
+    """The tasks of one word of --tasks, each with where its data is; raises UserError if there is none."""
+    if request.datasets:
+        if word not in PROTOCOLS:
+            raise ConfigError(
+                f"--tasks with --dataset takes protocols: got {word!r}, expected some of "
+                f"{', '.join(PROTOCOLS)}{nearest(word, PROTOCOLS)}"
+            )
+        for ref in request.datasets:
+            name = open_dataset(ref, cache=request.cache, offline=request.offline).name
+            yield _own_task(word, name), ref
+    elif request.data_root is not None and (word in PROTOCOLS or GLOB_MARKS & set(word)):
+        found = list(_under_root(word, request, index))
+        if not found:
+            raise DataError(
+                f"--data-root {request.data_root} holds no data for --tasks {word}: expected folders in "
+                f"clip-benchmark's layout, such as those that `mlcd-eval ls datasets` names"
+            )
+        yield from found
+    else:
+        for task in index.select([word]):
+            yield task, locate(task.dataset, request)
+
+
+def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located]:
+    """The tasks matching a group or glob whose data the root holds: the known ones, then the root's other folders."""
+    root = request.data_root
+    assert root is not None
+    pattern = f"{word}/*" if word in PROTOCOLS else word
+    claimed = set()
+    for task in index.tasks.values():
+        ref = find(root, _names(task.dataset)) if fnmatch.fnmatch(task.name, pattern) else None
+        if ref is not None:
+            claimed.add((task.protocol, ref))
+            yield task, ref
+    for name, ref in discover(root):
+        for protocol in PROTOCOLS:
+            task = _own_task(protocol, name)
+            if fnmatch.fnmatch(task.name, pattern) and (protocol, ref) not in claimed:
+                with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
+                    check_fit(task, settings_of(task), open_located(ref, task.dataset, request))
+                    yield task, ref
+
+
+def locate(dataset: DatasetSpec, request: RunRequest) -> str:
+    """The reference of a dataset's data; raises DataError saying what to put where if it is nowhere."""
+    for root in (request.data_root, demo_data_dir()):
+        ref = find(root, _names(dataset)) if root is not None else None
+        if ref is not None:
+            return ref
+    remote = f"wds:{HUB}/{dataset.hub}" if dataset.hub else dataset.ref
+    where = f"--data-root {request.data_root}" if request.data_root else "no --data-root"
+    if remote is None:
+        raise DataError(f"dataset {dataset.name} is not there (got {where}) and has no hub copy: {dataset.how}")
+    if request.offline:
+        raise DataError(f"dataset {dataset.name} is not there (got {where}) and --offline forbids its copy at {remote}")
+    return remote
+
+
+def is_remote(ref: str) -> bool:
+    """Whether opening it may touch the network or take its time (torchvision loads what it opens)."""
+    return ref.startswith(("wds:http", "hf:", "torchvision:"))
+
+
+def open_located(ref: str, dataset: DatasetSpec, request: RunRequest) -> Dataset:
+    """Open a located dataset under the name that its task gives it."""
+    return open_dataset(ref, cache=request.cache, offline=request.offline, name=dataset.name)
+
+
+def check_fit(task: TaskSpec, settings: BaseModel, dataset: Dataset) -> None:
+    """Raise IncompatibleError unless the protocol can use the dataset, DataError where it is not the one meant."""
+    protocol = get_protocol(task.protocol)
+    if dataset.kind not in protocol.kinds:
+        raise IncompatibleError(
+            f"{task.name} cannot use a {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
+        )
+    protocol.requests(settings, dataset.splits)
+    expected, names = task.dataset.num_classes, dataset.class_names
+    if expected is not None and names is not None and len(names) != expected:
+        raise DataError(
+            f"classnames.txt of {dataset.name} has {len(names)} names: expected {expected}, as {task.name} says"
+        )
+
+
+def settings_of(task: TaskSpec) -> BaseModel:
+    """The task's settings in its protocol's form; raises ConfigError naming the task and the key."""
+    return validated(get_protocol(task.protocol).Settings, task.settings, f"settings of {task.name}")
+
+
+def _own_task(protocol: str, dataset: str) -> TaskSpec:
+    """A task on the user's own data: the protocol's default settings."""
+    return TaskSpec(name=f"{protocol}/{dataset}", version=1, protocol=protocol, dataset=DatasetSpec(name=dataset))
+
+
+def _names(dataset: DatasetSpec) -> list[str]:
+    """What the dataset's folder may be called under a data root."""
+    return [dataset.name, *([dataset.hub.split("/")[-1]] if dataset.hub else [])]

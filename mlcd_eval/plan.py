@@ -1,0 +1,132 @@
+"""From a request to a plan: which jobs, on which data, and every problem that can be seen with nothing heavy loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlcd_eval.data.base import Dataset
+from mlcd_eval.encoders.registry import check_spec, model_name
+from mlcd_eval.errors import ConfigError, UserError
+from mlcd_eval.locate import check_fit, expand, is_remote, open_located, settings_of
+from mlcd_eval.records import record_path
+from mlcd_eval.spec import TaskIndex, TaskSpec
+
+
+def default_cache() -> Path:
+    """$MLCD_EVAL_CACHE, else mlcd_eval in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("MLCD_EVAL_CACHE") or Path(base) / "mlcd_eval")
+
+
+class RunRequest(BaseModel):
+    """What a user asks for: the flags of `mlcd-eval run`, word for word.
+
+    models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references; then
+    tasks are groups. data_root: a folder that holds datasets (see `locate`). batch_size, workers: None means auto.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    datasets: tuple[str, ...] = ()
+    data_root: Path | None = None
+    output: Path = Path("results/runs")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    batch_size: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=0)
+    cache: Path = Field(default_factory=default_cache)
+    limit: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+    log_samples: bool = False
+    resume: bool = True
+    offline: bool = False
+    trust_remote_code: bool = False
+    allow_bad_images: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task of one model: one record at `path`, from the data behind `dataset_ref`."""
+
+    model_spec: str
+    model_name: str
+    task: TaskSpec
+    settings: BaseModel
+    dataset_ref: str
+    path: Path
+
+
+@dataclass
+class Plan:
+    """Jobs in the order in which they run, and all that stands in their way.
+
+    datasets: those that could be opened without the network, by reference.
+    """
+
+    request: RunRequest
+    jobs: list[Job] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+
+    def open(self, job: Job) -> Dataset:
+        """The job's dataset, opened once, after a check that the protocol can use it."""
+        ref = job.dataset_ref
+        if ref not in self.datasets:
+            self.datasets[ref] = open_located(ref, job.task.dataset, self.request)
+        check_fit(job.task, job.settings, self.datasets[ref])
+        return self.datasets[ref]
+
+    def raise_problems(self) -> None:
+        """Raise ConfigError with every problem, a line each, if there is any."""
+        if self.problems:
+            raise ConfigError("\n".join(self.problems))
+
+
+def make_plan(request: RunRequest) -> Plan:
+    """Check the whole request; nothing is loaded, no image is read, the network is not touched."""
+    plan = Plan(request)
+    names: dict[str, str] = {}
+    for spec in dict.fromkeys(request.models):
+        with _noting(plan):
+            name = model_name(spec)
+            if name in names:
+                raise ConfigError(
+                    f"models {names[name]!r} and {spec!r} would both write to {request.output / name}: "
+                    f"run them with different --output folders"
+                )
+            names[name] = spec
+            check_spec(spec)
+    located: list[tuple[TaskSpec, str, BaseModel]] = []
+    index = TaskIndex.load()
+    for word in request.tasks:
+        with _noting(plan):
+            for task, ref in expand(word, request, index):
+                if task.name not in [known.name for known, _, _ in located]:
+                    located.append((task, ref, settings_of(task)))
+    for name, spec in names.items():
+        for task, ref, settings in located:
+            path = record_path(request.output, name, task.name)
+            plan.jobs.append(Job(spec, name, task, settings, ref, path))
+    for job in plan.jobs[: len(located)]:
+        if not is_remote(job.dataset_ref):
+            with _noting(plan):
+                plan.open(job)
+    return plan
+
+
+@contextlib.contextmanager
+def _noting(plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        if str(error) not in plan.problems:
+            plan.problems.append(str(error))
