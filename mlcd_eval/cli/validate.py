@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mlcd_eval.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from mlcd_eval.spec import DatasetSpec
 
 
 def add_parser(commands: Any) -> None:
@@ -20,32 +26,44 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every problem, a line each; 2 if there is any."""
     from mlcd_eval.bundled import tasks_dir
+    from mlcd_eval.locate import settings_of
+    from mlcd_eval.spec import SuiteSpec, TaskIndex, spec_files
 
-    paths = args.paths or [tasks_dir()]
-    files = [file for path in paths for file in (sorted(path.rglob("*.y*ml")) if path.is_dir() else [path])]
-    problems = [problem for file in files for problem in _problems(file)]
+    files = [file for path in args.paths or [tasks_dir()] for file in spec_files(path)]
+    index = TaskIndex.load() if args.paths else TaskIndex()
+    problems: list[str] = []
+    specs = {}
+    for file in files:
+        with _noting(problems, file):
+            specs[file] = index.add(file)
+    for file, spec in specs.items():
+        if isinstance(spec, SuiteSpec):
+            with _noting(problems, file):
+                index.select([spec.name])
+        else:
+            with _noting(problems, file):
+                settings_of(spec)
+            with _noting(problems, file):
+                _check_prompts(spec.dataset)
     for problem in problems:
         print(problem)
     print(f"{len(files)} files, {len(problems)} problems")
-    return 2 if problems or not files else 0
+    return 2 if problems else 0
 
 
-def _problems(file: Path) -> Iterator[str]:
-    from mlcd_eval.data import prompts
-    from mlcd_eval.errors import UserError
-    from mlcd_eval.locate import settings_of
-    from mlcd_eval.spec import TaskIndex
-    from mlcd_eval.spec.index import read_suite, read_task
+def _check_prompts(dataset: DatasetSpec) -> None:
+    """Whether the references to class names and templates mean something, and one name a class."""
+    from mlcd_eval.data.prompts import resolve
 
+    own_names, own_templates = ("class",) * (dataset.num_classes or 1), ("{c}",)  # as if the folder had both
+    names = resolve(own_names, own_templates, dataset.class_names, dataset.templates, dataset.name).class_names
+    if dataset.num_classes not in (None, len(names)):
+        raise ConfigError(f"'dataset.class_names' has {len(names)} names, expected num_classes, {dataset.num_classes}")
+
+
+@contextlib.contextmanager
+def _noting(problems: list[str], file: Path) -> Iterator[None]:
     try:
-        if file.parent.name == "suites":
-            TaskIndex.load().select(read_suite(file).tasks)
-            return
-        task = read_task(file)
-        settings_of(task)
-        data = task.dataset
-        if data.class_names is not None or data.templates is not None:
-            prompts.resolve(("a class",), ("{c}",), data.class_names, data.templates, data.name)
+        yield
     except UserError as error:
-        message = str(error)
-        yield message if str(file) in message else f"{file}: {message}"
+        problems += [line if str(file) in line else f"{file}: {line}" for line in str(error).splitlines()]

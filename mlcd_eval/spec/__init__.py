@@ -1,6 +1,7 @@
-"""Task files."""
+"""Task files: what they may say, how they are read, which of them a word picks."""
 
-from mlcd_eval.spec.index import GLOB_MARKS, TaskIndex
-from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec, validated
+from mlcd_eval.spec.index import GLOB_MARKS, TaskIndex, read_spec, spec_files
+from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec
+from mlcd_eval.spec.validated import validated
 
-__all__ = ["GLOB_MARKS", "DatasetSpec", "SuiteSpec", "TaskIndex", "TaskSpec", "validated"]
+__all__ = ["GLOB_MARKS", "DatasetSpec", "SuiteSpec", "TaskIndex", "TaskSpec", "read_spec", "spec_files", "validated"]

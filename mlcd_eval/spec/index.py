@@ -4,41 +4,67 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from mlcd_eval.bundled import tasks_dir
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.spec.safe_yaml import read_yaml
-from mlcd_eval.spec.task import SuiteSpec, TaskSpec, validated
+from mlcd_eval.spec.task import SuiteSpec, TaskSpec
+from mlcd_eval.spec.validated import validated
 
 GLOB_MARKS = frozenset("*?[")
+SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True)
+def read_spec(file: Path) -> TaskSpec | SuiteSpec:
+    """A task file, or a suite file (which has the key `tasks`); raises ConfigError naming file and key."""
+    values = read_yaml(file)
+    return validated(SuiteSpec, values, str(file)) if "tasks" in values else validated(TaskSpec, values, str(file))
+
+
+def spec_files(path: Path) -> list[Path]:
+    """A file itself, or all YAML files below a folder, sorted; raises ConfigError where there are none."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    if not files:
+        raise ConfigError(f"{path} holds no task files: got no *.yaml below it, expected at least one")
+    return files
+
+
 class TaskIndex:
     """Tasks by name and suites by name, in the order of their files."""
 
-    tasks: dict[str, TaskSpec]
-    suites: dict[str, SuiteSpec]
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskSpec] = {}
+        self.suites: dict[str, SuiteSpec] = {}
+        self._files: dict[str, Path] = {}
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> TaskIndex:
-        """Read `<folder>/<protocol>/*.yaml` and `<folder>/suites/*.yaml` (the shipped ones by default)."""
-        folder = folder or tasks_dir()
-        files = sorted(folder.glob("*/*.yaml"))
-        suites = [read_suite(file) for file in files if file.parent.name == "suites"]
-        tasks: dict[str, TaskSpec] = {}
-        for file in files:
-            if file.parent.name != "suites":
-                task = read_task(file)
-                if task.name in tasks:
-                    raise ConfigError(f"{file}: task name {task.name!r} is taken by another file under {folder}")
-                tasks[task.name] = task
-        return cls(tasks, {suite.name: suite for suite in suites})
+    def load(cls, extra_paths: Iterable[Path] = ()) -> TaskIndex:
+        """Read the shipped files and those of `extra_paths` (files or folders).
 
-    @cached_property
+        Raises ConfigError for a file that is not right, or two of one name.
+        """
+        index = cls()
+        for path in (tasks_dir(), *extra_paths):
+            for file in spec_files(path):
+                index.add(file)
+        return index
+
+    def add(self, file: Path) -> TaskSpec | SuiteSpec:
+        """Take in one file (again, if it is known); raises ConfigError where its name is another file's."""
+        spec = read_spec(file)
+        known = self._files.setdefault(spec.name, file)
+        if known.resolve() != file.resolve():
+            raise ConfigError(f"{known} and {file} are both called {spec.name!r}: expected one file a name")
+        if isinstance(spec, SuiteSpec):
+            self.suites[spec.name] = spec
+        else:
+            self.tasks[spec.name] = spec
+        return spec
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """The protocols that have tasks."""
         return tuple(dict.fromkeys(task.protocol for task in self.tasks.values()))
@@ -48,37 +74,32 @@ class TaskIndex:
 
         A group leaves out tasks tagged `demo`. Raises ConfigError for a word that picks nothing, with the nearest.
         """
-        chosen: dict[str, TaskSpec] = {}
-        for word in words:
-            for task in self._select(word):
-                chosen.setdefault(task.name, task)
-        return list(chosen.values())
+        return list({task.name: task for word in words for task in self._select(word)}.values())
 
     def _select(self, word: str) -> list[TaskSpec]:
+        if word.endswith(SUFFIXES):
+            spec = self.add(Path(word))
+            return self._of_suite(spec) if isinstance(spec, SuiteSpec) else [spec]
         if word in self.suites:
-            return self.select(self.suites[word].tasks)
+            return self._of_suite(self.suites[word])
+        return self._pick(word, "--tasks")
+
+    def _of_suite(self, suite: SuiteSpec) -> list[TaskSpec]:
+        return [task for word in suite.tasks for task in self._pick(word, f"suite {suite.name!r}")]
+
+    def _pick(self, word: str, where: str) -> list[TaskSpec]:
+        """The tasks of a group, name or glob."""
         if word in self.groups:
             return [task for task in self.tasks.values() if task.protocol == word and "demo" not in task.tags]
         if word in self.tasks:
             return [self.tasks[word]]
-        if word.endswith((".yaml", ".yml")):
-            return [read_task(Path(word))]
-        found = [task for task in self.tasks.values() if GLOB_MARKS & set(word) and fnmatch.fnmatch(task.name, word)]
+        found = [
+            task for name, task in self.tasks.items() if GLOB_MARKS & set(word) and fnmatch.fnmatchcase(name, word)
+        ]
         if not found:
             known = [*self.groups, *self.suites, *self.tasks]
             raise ConfigError(
-                f"--tasks: got {word!r}, expected a group ({', '.join(self.groups)}), "
-                f"a suite ({', '.join(self.suites)}), a name of `mlcd-eval ls tasks`, a glob or a YAML file"
-                f"{nearest(word, known)}"
+                f"{where}: got {word!r}, expected a group ({', '.join(self.groups)}), "
+                f"a suite ({', '.join(self.suites)}), a glob, a file or a name (`mlcd-eval ls tasks`){nearest(word, known)}"
             )
         return found
-
-
-def read_task(file: Path) -> TaskSpec:
-    """One task file; raises ConfigError naming file and key."""
-    return validated(TaskSpec, read_yaml(file), str(file))
-
-
-def read_suite(file: Path) -> SuiteSpec:
-    """One suite file; raises ConfigError naming file and key."""
-    return validated(SuiteSpec, read_yaml(file), str(file))

@@ -1,0 +1,98 @@
+"""pydantic's errors as sentences that a user can act on."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mlcd_eval.errors import ConfigError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+_PLAIN = {
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_short": "some text",
+    "too_short": "at least {min_length}",
+}
+"""By pydantic's type of error, where its own words would not be a YAML author's."""
+
+
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """The values as a model. Raises ConfigError with a sentence for each problem: where, which key, got, expected."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems: dict[str, list[ErrorDetails]] = {}  # by key: a union reports a problem for each of its members
+        for item in error.errors(include_url=False):
+            problems.setdefault(_key(item, values), []).append(item)
+        raise ConfigError(
+            "\n".join(f"{where}: {_sentence(key, items, model)}" for key, items in problems.items())
+        ) from error
+
+
+def _key(item: ErrorDetails, values: Any) -> str:
+    """The path to the key in the user's values: pydantic's, without the names of a union's members."""
+    path = []
+    for part in item["loc"]:
+        is_index = isinstance(values, Sequence) and isinstance(part, int)
+        if is_index or (isinstance(values, Mapping) and part in values):
+            path.append(str(part))
+            values = values[part]
+    if item["type"] == "missing":
+        path.append(str(item["loc"][-1]))
+    return ".".join(path)
+
+
+def _sentence(key: str, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+    item = items[0]
+    if item["type"] == "extra_forbidden":
+        valid = _valid_keys(model, key.split("."))
+        return f"unknown key {key!r}, expected one of {', '.join(valid)}{nearest(key.rpartition('.')[2], valid)}"
+    if item["type"] == "missing":
+        return f"the key {key!r} is missing"
+    expected = " or ".join(dict.fromkeys(_expectation(item) for item in items))
+    if not key:  # a rule about several keys, which names them itself
+        return expected
+    got = repr(item["input"])
+    got = got if len(got) <= 60 else f"{got[:57]}..."
+    hint = nearest(str(item["input"]), _choices(item)) if item["type"] == "literal_error" else ""
+    return f"{key!r} is {got}, expected {expected}{hint}"
+
+
+def _expectation(item: ErrorDetails) -> str:
+    """What was wanted, to follow the word `expected`."""
+    if item["type"] in _PLAIN:
+        return _PLAIN[item["type"]].format(**item.get("ctx", {}))
+    message = item["msg"].removeprefix("Value error, ").removeprefix("expected ")
+    return message.removeprefix("Input should be ").removeprefix("Input should ")
+
+
+def _choices(item: ErrorDetails) -> list[str]:
+    return item["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+
+
+def _valid_keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """The keys that may stand where the last of `path` does."""
+    for part in path[:-1]:
+        if part in model.model_fields:  # else an index
+            model = next(_models_in(model.model_fields[part].annotation))
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> typing.Iterator[type[BaseModel]]:
+    """The models in such as `Model | None` or `tuple[Model, ...]`."""
+    arguments = typing.get_args(annotation)
+    if not arguments and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in arguments:
+        yield from _models_in(argument)
