@@ -97,9 +97,9 @@ class TaskIndex:
             task for name, task in self.tasks.items() if GLOB_MARKS & set(word) and fnmatch.fnmatchcase(name, word)
         ]
         if not found:
-            known = [*self.groups, *self.suites, *self.tasks]
+            groups, suites = ", ".join(self.groups), ", ".join(self.suites)
             raise ConfigError(
-                f"{where}: got {word!r}, expected a group ({', '.join(self.groups)}), "
-                f"a suite ({', '.join(self.suites)}), a glob, a file or a name (`mlcd-eval ls tasks`){nearest(word, known)}"
+                f"{where}: got {word!r}, expected a group ({groups}), a suite ({suites}), a glob, a YAML file "
+                f"or a name (`mlcd-eval ls tasks`){nearest(word, [*self.groups, *self.suites, *self.tasks])}"
             )
         return found
