@@ -23,12 +23,12 @@ def test_a_file_with_tasks_is_a_suite(write):
 
 @pytest.mark.parametrize("name", ["x", "knn/", "knn/a/b", "knn/../x", "knn/.x", "../knn/x", "knn/a\\b"])
 def test_a_name_that_is_no_file_name_is_refused(write, name):
-    with pytest.raises(ConfigError, match="'name' is .*, expected PROTOCOL/NAME"):
+    with pytest.raises(ConfigError, match=r"'name' is .*, expected PROTOCOL/NAME"):
         read_spec(write(TASK.replace("knn/x", name)))
 
 
 def test_a_name_begins_with_its_protocol(write):
-    with pytest.raises(ConfigError, match="'zeroshot/x' does not begin with the protocol, expected 'knn/...'"):
+    with pytest.raises(ConfigError, match=r"'zeroshot/x' does not begin with the protocol, expected 'knn/\.\.\.'"):
         read_spec(write(TASK.replace("knn/x", "zeroshot/x")))
 
 

@@ -23,7 +23,7 @@ def test_the_papers_tables_are_covered():
         "voc2007"
     }  # no kNN of several labels
     assert [task.name for task in INDEX.select(["retrieval"])] == ["retrieval/flickr30k", "retrieval/mscoco_captions"]
-    assert set(map(lambda task: task.name, INDEX.select(["mlcd_paper"]))) == {
+    assert {task.name for task in INDEX.select(["mlcd_paper"])} == {
         task.name for task in [*probes, *zeroshot, *INDEX.select(["retrieval"])]
     }
     assert {task.protocol for task in INDEX.select(["demo"])} == {"zeroshot", "linear_probe", "knn", "retrieval"}
