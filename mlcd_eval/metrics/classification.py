@@ -6,7 +6,7 @@ constant scorer is right about class 0 only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ class Outcomes:
 
     labels, predictions: (N,) class indices; ranks: (N,) place of the true class, from 1;
     contrast: (N,) score of class 1 minus that of class 0 for two classes, else None.
+    Over T trials on the same samples (`stacked`) all but the labels are (T, N), and metrics are means over trials.
     """
 
     labels: np.ndarray
@@ -49,6 +50,19 @@ def classification_outcomes(scores: np.ndarray | Iterable[np.ndarray], labels: n
     return Outcomes(labels, np.concatenate(predictions), np.concatenate(ranks), contrast, num_classes)
 
 
+def stacked(trials: Sequence[Outcomes]) -> Outcomes:
+    """Outcomes over several trials on the same samples."""
+    first = trials[0]
+    contrasts = [trial.contrast for trial in trials if trial.contrast is not None]
+    return Outcomes(
+        labels=first.labels,
+        predictions=np.stack([trial.predictions for trial in trials]),
+        ranks=np.stack([trial.ranks for trial in trials]),
+        contrast=np.stack(contrasts) if contrasts else None,
+        num_classes=first.num_classes,
+    )
+
+
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) places, from 1, of the true classes among scores (N, C): after strictly greater scores, and after equal
     ones of a lower class index. Raises ValueError where a score is NaN."""
@@ -61,7 +75,7 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def accuracy_at(k: int, outcomes: Outcomes) -> float | None:
     """Share of samples whose class is among the k best; None where there are fewer than k classes."""
-    if len(outcomes.ranks) == 0 or outcomes.num_classes < k:
+    if len(outcomes.labels) == 0 or outcomes.num_classes < k:
         return None
     return float((outcomes.ranks <= k).mean())
 
@@ -86,13 +100,15 @@ def mean_per_class_recall(predictions: np.ndarray, labels: np.ndarray) -> float 
 def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float | None:
     """Chance that a positive of labels (N,) 0/1 scores above a negative, ties counting half (scikit-learn's
     roc_auc_score); None without a positive or without a negative."""
-    _, block = np.unique(scores, return_inverse=True)  # samples of one score share a block
-    return _auc(block, labels)
+    return _auc(_blocks(scores), labels)
+
+
+def _blocks(scores: np.ndarray) -> np.ndarray:
+    """(N,) ints in the order of scores (N,), equal where they are equal."""
+    return np.unique(scores, return_inverse=True)[1]
 
 
 def _auc(block: np.ndarray, labels: np.ndarray) -> float | None:
-    if len(labels) == 0:
-        return None
     positives = np.bincount(block, weights=labels)
     negatives = np.bincount(block) - positives
     pairs = positives.sum() * negatives.sum()
@@ -105,31 +121,41 @@ def _auc(block: np.ndarray, labels: np.ndarray) -> float | None:
 def classification_metric(name: str, outcomes: Outcomes) -> float | None:
     """The value of one metric of `classification_metrics`."""
     if name == "mean_per_class_recall":
-        return mean_per_class_recall(outcomes.predictions, outcomes.labels)
+        predictions = np.atleast_2d(outcomes.predictions)
+        return _mean([mean_per_class_recall(trial, outcomes.labels) for trial in predictions])
     if name == "mean_top1_top5":
         return mean_top1_top5(outcomes)
     if name == "roc_auc":
-        return None if outcomes.contrast is None else roc_auc(outcomes.contrast, outcomes.labels)
+        if outcomes.contrast is None:
+            return None
+        return _mean([roc_auc(trial, outcomes.labels) for trial in np.atleast_2d(outcomes.contrast)])
     return accuracy_at({"acc1": 1, "acc5": 5}[name], outcomes)
 
 
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
 def classification_metrics(outcomes: Outcomes, rng: np.random.Generator, num_unscored: int = 0) -> list[Metric]:
-    """acc1, acc5, mean_per_class_recall, mean_top1_top5 and, for two classes, roc_auc, each with its interval."""
-    top1, top5 = outcomes.ranks <= 1, outcomes.ranks <= 5
+    """acc1, acc5, mean_per_class_recall, mean_top1_top5 and, for two classes, roc_auc, each with its interval over
+    samples."""
+    labels = outcomes.labels
+    top1, top5 = ((np.atleast_2d(outcomes.ranks) <= k).mean(axis=0) for k in (1, 5))  # (N,), over trials
     intervals = {
         "acc1": lambda: bootstrap_mean(top1, rng),
         "acc5": lambda: bootstrap_mean(top5, rng),
-        "mean_per_class_recall": lambda: bootstrap_mean_per_class(top1, outcomes.labels, rng),
-        "mean_top1_top5": lambda: bootstrap_mean((top1 + top5.astype(float)) / 2, rng),
+        "mean_per_class_recall": lambda: bootstrap_mean_per_class(top1, labels, rng),
+        "mean_top1_top5": lambda: bootstrap_mean((top1 + top5) / 2, rng),
     }
     if outcomes.contrast is not None:
-        _, block = np.unique(outcomes.contrast, return_inverse=True)
-        intervals["roc_auc"] = lambda: bootstrap(lambda i: _auc(block[i], outcomes.labels[i]), len(block), rng)
+        blocks = [_blocks(trial) for trial in np.atleast_2d(outcomes.contrast)]
+        intervals["roc_auc"] = lambda: bootstrap(
+            lambda rows: _mean([_auc(block[rows], labels[rows]) for block in blocks]), len(labels), rng
+        )
     metrics = []
     for name, interval in intervals.items():
         value = classification_metric(name, outcomes)
         ci95 = None if value is None else interval()
-        metrics.append(
-            Metric(name=name, value=value, num_scored=len(outcomes.labels), num_unscored=num_unscored, ci95=ci95)
-        )
+        metrics.append(Metric(name=name, value=value, num_scored=len(labels), num_unscored=num_unscored, ci95=ci95))
     return metrics

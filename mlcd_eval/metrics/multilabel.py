@@ -7,6 +7,8 @@ their order does not matter (as in scikit-learn).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mlcd_eval.metrics.base import Metric
@@ -74,21 +76,21 @@ def multilabel_metric(name: str, scores: np.ndarray, labels: np.ndarray) -> floa
 def multilabel_metrics(
     scores: np.ndarray, labels: np.ndarray, rng: np.random.Generator, num_unscored: int = 0
 ) -> list[Metric]:
-    """map and map_11point, each with its interval."""
-    rankings = Rankings(scores, labels)
+    """map and map_11point, each with its interval over samples; of scores (T, N, C), the mean over T trials."""
+    trials = [Rankings(trial, labels) for trial in scores.reshape(-1, *labels.shape)]
     metrics = []
     for name, points in _POINTS.items():
 
-        def resampled(rows: np.ndarray, points: int | None = points) -> float | None:
-            return rankings.mean_average_precision(np.bincount(rows, minlength=len(scores)).astype(float), points)
+        def value(weights: np.ndarray | None = None, points: int | None = points) -> float | None:
+            means = [trial.mean_average_precision(weights, points) for trial in trials]
+            defined = [mean for mean in means if mean is not None]
+            return float(np.mean(defined)) if defined else None
 
+        def resampled(rows: np.ndarray, value: Callable[..., float | None] = value) -> float | None:
+            return value(np.bincount(rows, minlength=len(labels)).astype(float))
+
+        interval = bootstrap(resampled, len(labels), rng)
         metrics.append(
-            Metric(
-                name=name,
-                value=rankings.mean_average_precision(points=points),
-                num_scored=len(scores),
-                num_unscored=num_unscored,
-                ci95=bootstrap(resampled, len(scores), rng),
-            )
+            Metric(name=name, value=value(), num_scored=len(labels), num_unscored=num_unscored, ci95=interval)
         )
     return metrics

@@ -10,6 +10,7 @@ from mlcd_eval.metrics.classification import (
     label_ranks,
     mean_per_class_recall,
     roc_auc,
+    stacked,
 )
 
 
@@ -104,3 +105,16 @@ def test_intervals_hold_the_value():
             low, high = metric.ci95
             assert low < metric.value < high
             assert high - low < 0.2
+
+
+def test_trials_are_averaged():
+    r = rng(4)
+    labels = r.integers(2, size=100)
+    trials = [classification_outcomes(r.normal(size=(100, 2)) + np.eye(2)[labels], labels) for _ in range(3)]
+    metrics = {m.name: m for m in classification_metrics(stacked(trials), rng())}
+    for name in ("acc1", "mean_per_class_recall", "roc_auc"):
+        assert metrics[name].value == pytest.approx(np.mean([classification_metric(name, trial) for trial in trials]))
+        assert metrics[name].ci95[0] < metrics[name].value < metrics[name].ci95[1]
+    one = {m.name: m for m in classification_metrics(trials[0], rng())}
+    same = {m.name: m for m in classification_metrics(stacked([trials[0]] * 2), rng())}
+    assert one == same

@@ -106,3 +106,11 @@ def test_intervals_hold_the_value():
     for metric in multilabel_metrics(scores, labels, rng(), num_unscored=2):
         assert metric.ci95[0] < metric.value < metric.ci95[1]
         assert (metric.num_scored, metric.num_unscored) == (120, 2)
+
+
+def test_trials_are_averaged():
+    (scores, labels), (other, _) = draw(5), draw(6)
+    for metric in multilabel_metrics(np.stack([scores, other]), labels, rng()):
+        values = [multilabel_metric(metric.name, trial, labels) for trial in (scores, other)]
+        assert metric.value == pytest.approx(np.mean(values))
+        assert metric.ci95[0] < metric.value < metric.ci95[1]
