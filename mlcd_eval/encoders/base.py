@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from mlcd_eval.errors import IncompatibleError
+
 if TYPE_CHECKING:
     import torch
 
@@ -53,8 +55,8 @@ class Encoder:
         raise NotImplementedError
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Texts -> (B, D) in the joint space, not normalised. Only where info.has_text; tokenises itself."""
-        raise NotImplementedError
+        """Texts -> (B, D) in the joint space, not normalised; tokenises itself. Raises without a text tower."""
+        raise IncompatibleError(f"model {self.info.spec!r} has no text tower: got texts to encode, expected images")
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights; channels_last on CUDA. The caller owns autocast. Returns self."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, ne
 def load(spec: Spec) -> Encoder:
     """Build the model, its inference transform and its tokenizer by open_clip's own factory."""
     name, pretrained = _name_and_weights(spec)
+    _warn_quick_gelu(name, pretrained)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
             torch.manual_seed(spec.random_seed or 0)
             model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
         tokenizer = open_clip.get_tokenizer(name)
@@ -59,6 +62,25 @@ def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
     return name, weights
 
 
+def _warn_quick_gelu(name: str, tag: str | None) -> None:
+    """Weights trained with one activation lose accuracy silently under the other (open_clip issue 771)."""
+    trained = (open_clip.get_pretrained_cfg(name, tag) or {}).get("quick_gelu", False) if tag else None
+    built = (open_clip.get_model_config(name) or {}).get("quick_gelu", False)
+    if trained is not None and trained != built and tag in open_clip.list_pretrained_tags_by_model(name):
+        acts = {True: "QuickGELU", False: "GELU"}
+        hint = f"open_clip:{name}-quickgelu/{tag}" if trained else f"open_clip:{name.removesuffix('-quickgelu')}/{tag}"
+        warnings.warn(
+            f"weights {tag!r} were trained with {acts[trained]} but the architecture {name} has {acts[built]}, which "
+            f"lowers every number: use {hint}",
+            QuickGELUWarning,
+            stacklevel=2,
+        )
+
+
+class QuickGELUWarning(UserWarning):
+    """The activation of the architecture is not the one that the weights were trained with."""
+
+
 def _check_weights_file(spec: Spec) -> None:
     """open_clip leaves a local folder without weights at its random initialisation; that is no checkpoint."""
     if spec.target.startswith("local-dir:"):
@@ -79,7 +101,7 @@ class OpenClipEncoder(Encoder):
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = tokenizer
-        weights = fingerprint(model)
+        weights, parameters = fingerprint(model), num_params(model)  # before the towers take the projections out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
@@ -92,7 +114,7 @@ class OpenClipEncoder(Encoder):
             preprocessing=" ".join(str(preprocess).split()),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(height, width),
-            num_params=num_params(model),
+            num_params=parameters,
             has_text=True,
         )
 

@@ -1,0 +1,168 @@
+"""transformers models: CLIP, SigLIP, DINOv2 and MLCD, from the hub or a local folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+from torch import nn
+
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
+from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.errors import CheckpointError, IncompatibleError
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a model class is read. tower: its image tower; norm: the layer norm that its last hidden state still lacks;
+    projection: of the pooled feature; joint: whether it has a joint space (SigLIP's pooled feature lies in it)."""
+
+    tower: Callable[[Any], Any]
+    norm: Callable[[Any], nn.Module] | None = None
+    projection: Callable[[Any], nn.Module] | None = None
+    joint: bool = False
+    has_text: bool = False
+
+
+def _vision(model: Any) -> Any:
+    """The image tower: a part of the model, or in newer releases the model itself."""
+    return getattr(model, "vision_model", model)
+
+
+def _post_layernorm(model: Any) -> Any:
+    return _vision(model).post_layernorm
+
+
+def _visual_projection(model: Any) -> Any:
+    return model.visual_projection
+
+
+FAMILIES = {
+    "CLIPModel": Family(_vision, _post_layernorm, _visual_projection, joint=True, has_text=True),
+    "CLIPVisionModelWithProjection": Family(_vision, _post_layernorm, _visual_projection, joint=True),
+    "CLIPVisionModel": Family(_vision, _post_layernorm),
+    "MLCDVisionModel": Family(_vision, _post_layernorm),
+    "SiglipModel": Family(_vision, joint=True, has_text=True),
+    "SiglipVisionModel": Family(_vision, joint=True),
+    "Dinov2Model": Family(_vision),
+    "Dinov2WithRegistersModel": Family(_vision),
+}
+
+
+def load(spec: Spec) -> Encoder:
+    """Model, image processor and (for two towers) tokenizer, by the architecture that config.json names."""
+    where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
+    options: dict[str, Any] = {"local_files_only": spec.offline, "trust_remote_code": spec.trust_remote_code}
+    try:
+        config = transformers.AutoConfig.from_pretrained(where, **options)
+        architecture = (config.architectures or ["none"])[0]
+        if architecture not in FAMILIES or not hasattr(transformers, architecture):
+            raise IncompatibleError(
+                f"--model {spec.text!r}: got architecture {architecture}, expected one of {', '.join(FAMILIES)}"
+            )
+        model, info = getattr(transformers, architecture).from_pretrained(
+            where, dtype=torch.float32, output_loading_info=True, **options
+        )
+        processor = transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
+        has_text = FAMILIES[architecture].has_text
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if has_text else None
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise CheckpointError(
+            f"--model {spec.text!r} holds weights of another architecture: {len(missing)} tensors of "
+            f"{architecture} are missing, first {missing[0]}"
+        )
+    return HFEncoder(spec, model, FAMILIES[architecture], ImageTransform(processor), tokenizer)
+
+
+class ImageTransform:
+    """The model's own image processor on one PIL image. Picklable."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """RGB image -> (3, H, W) float32."""
+        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+
+    def __str__(self) -> str:
+        settings = self.processor.to_dict()
+        return json.dumps({key: settings[key] for key in sorted(settings) if not key.startswith("_")}, default=str)
+
+
+class HFEncoder(Encoder):
+    """penultimate: pooler_output, which is the class token (or SigLIP's attention pool) after the last layer norm."""
+
+    def __init__(self, spec: Spec, model: Any, family: Family, preprocess: ImageTransform, tokenizer: Any) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.preprocess = preprocess
+        self._family = family
+        self._tower = family.tower(model)
+        self._tokenizer = tokenizer
+        pixels = preprocess(Image.new("RGB", (8, 8)))
+        with torch.inference_mode():
+            probe = self._layers(pixels[None])
+        self.info = EncoderInfo(
+            spec=spec.text,
+            name=model_name(spec.text),
+            fingerprint=fingerprint(model),
+            preprocessing=str(preprocess),
+            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            image_size=(pixels.shape[1], pixels.shape[2]),
+            num_params=num_params(model),
+            has_text=family.has_text,
+        )
+
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        output = self._tower(pixel_values=pixels)
+        pooled, hidden = output.pooler_output, output.last_hidden_state
+        patch = self._tower.config.patch_size
+        grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch)
+        patches = hidden[:, hidden.shape[1] - grid[0] * grid[1] :]  # class and register tokens stand first
+        outputs = {
+            PENULTIMATE: pooled,
+            PATCHES: (self._family.norm(self.model)(patches) if self._family.norm else patches).unflatten(1, grid),
+        }
+        if self._family.joint:
+            outputs[PROJECTED] = self._family.projection(self.model)(pooled) if self._family.projection else pooled
+        return outputs
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """One forward pass of the image tower."""
+        outputs = self._layers(pixels)
+        return {layer: outputs[layer] for layer in layers}
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """SigLIP was trained on texts padded to the full length, without a mask; CLIP pads to the longest."""
+        if self._tokenizer is None:
+            return super().encode_texts(texts)
+        length = self.model.config.text_config.max_position_embeddings
+        padding = "max_length" if self.model.config.model_type.startswith("siglip") else True
+        tokens = self._tokenizer(list(texts), padding=padding, truncation=True, max_length=length, return_tensors="pt")
+        inputs = {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask") if key in tokens}
+        if padding == "max_length":
+            inputs.pop("attention_mask", None)
+        features = self.model.get_text_features(**inputs)
+        return features if isinstance(features, torch.Tensor) else features.pooler_output
+
+    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
+        """Move the weights; they stay fp32."""
+        self.model.to(device)
+        if device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device

@@ -1,0 +1,83 @@
+"""timm models: image towers without text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import timm.data
+import torch
+
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
+from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.errors import CheckpointError, ConfigError, nearest
+
+
+def load(spec: Spec) -> Encoder:
+    """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights."""
+    name, checkpoint = spec.target, spec.options.get("checkpoint", "")
+    if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
+        raise ConfigError(f"--model {spec.text!r}: timm has no model {name!r}{nearest(name, timm.list_models())}")
+    if checkpoint and not Path(checkpoint).is_file():
+        raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {name}")
+    pretrained = not checkpoint and spec.random_seed is None
+    if pretrained and spec.offline and not name.startswith("local-dir:"):
+        raise CheckpointError(f"--model {spec.text!r}: its weights are on the hub, which --offline forbids")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(spec.random_seed or 0)
+            model = timm.create_model(name, pretrained=pretrained, checkpoint_path=checkpoint)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    return TimmEncoder(spec, model)
+
+
+class TimmEncoder(Encoder):
+    """penultimate: the pooled feature that the classifier would take."""
+
+    def __init__(self, spec: Spec, model: Any) -> None:
+        self.model = model.eval().requires_grad_(False)
+        data_config = timm.data.resolve_data_config({}, model=model)
+        self.preprocess = timm.data.create_transform(**data_config, is_training=False)
+        _, height, width = data_config["input_size"]
+        with torch.inference_mode():
+            probe = self._layers(torch.zeros(1, 3, height, width))
+        self.info = EncoderInfo(
+            spec=spec.text,
+            name=model_name(spec.text),
+            fingerprint=fingerprint(model),
+            preprocessing=" ".join(str(self.preprocess).split()),
+            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            image_size=(height, width),
+            num_params=num_params(model),
+            has_text=False,
+        )
+
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        features = self.model.forward_features(pixels)
+        outputs = {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
+        grid = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
+        if features.dim() == 3 and grid is not None:
+            outputs[PATCHES] = features[:, self.model.num_prefix_tokens :].unflatten(1, grid)
+        return outputs
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """One forward pass."""
+        outputs = self._layers(pixels)
+        return {layer: outputs[layer] for layer in layers}
+
+    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
+        """Move the weights; they stay fp32."""
+        self.model.to(device)
+        if device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device

@@ -1,0 +1,150 @@
+"""The image tower of this project's checkpoints: the ViT of CLIP, and its variant with 2D rotary positions.
+
+Structure of transformers' CLIPVisionModel (positions="absolute") and MLCDVisionModel (positions="rope2d"), so that
+weights convert both ways: pre-norm blocks behind a first layer norm, a class token, no bias in the patch embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+
+class VisionConfig(BaseModel):
+    """Shape of the tower. activation: OpenAI's weights want quick_gelu, others gelu."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image_size: int = Field(ge=1)
+    patch_size: int = Field(ge=1)
+    width: int = Field(ge=1)
+    depth: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    mlp_ratio: float = 4.0
+    activation: Literal["gelu", "quick_gelu"] = "gelu"
+    positions: Literal["absolute", "rope2d"] = "absolute"
+    rope_theta: float = 10000.0
+
+    @property
+    def grid(self) -> int:
+        """Patches on a side."""
+        return self.image_size // self.patch_size
+
+
+def _sizes(image: int, patch: int, width: int, depth: int, heads: int) -> VisionConfig:
+    return VisionConfig(image_size=image, patch_size=patch, width=width, depth=depth, heads=heads)
+
+
+VIT_SIZES = {
+    "vit_tiny_16_64": _sizes(64, 16, 192, 12, 3),
+    "vit_tiny_8_64": _sizes(64, 8, 192, 12, 3),
+    "vit_small_16_224": _sizes(224, 16, 384, 12, 6),
+    "vit_base_32_224": _sizes(224, 32, 768, 12, 12),
+    "vit_base_16_224": _sizes(224, 16, 768, 12, 12),
+    "vit_large_14_224": _sizes(224, 14, 1024, 24, 16),
+    "vit_large_14_336": _sizes(336, 14, 1024, 24, 16),
+}
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), the approximation in OpenAI's weights."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Elementwise."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding of x (B, heads, N, d) by angles (N, d/2), channel i paired with i + d/2."""
+    cos, sin = angles.cos().repeat(1, 2), angles.sin().repeat(1, 2)
+    first, second = x.float().chunk(2, dim=-1)
+    return (x.float() * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block; `causal` for text, `angles` for rotary positions."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int, activation: str) -> None:
+        super().__init__()
+        self.heads = heads
+        self.ln_1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, mlp_width)
+        self.act = QuickGELU() if activation == "quick_gelu" else nn.GELU()
+        self.mlp_out = nn.Linear(mlp_width, width)
+
+    def forward(self, x: torch.Tensor, angles: torch.Tensor | None = None, causal: bool = False) -> torch.Tensor:
+        """(B, N, width) -> (B, N, width)."""
+        q, k, v = self.qkv(self.ln_1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.mlp_out(self.act(self.mlp_in(self.ln_2(x))))
+
+
+class VisionTransformer(nn.Module):
+    """pixels (B, 3, H, W) -> pooled (B, width) after the last layer norm, patches (B, h, w, width) likewise."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.patch_embedding = nn.Conv2d(3, width, config.patch_size, config.patch_size, bias=False)
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        head_width = width // config.heads
+        if config.positions == "absolute":
+            self.position_embedding = nn.Parameter(torch.randn(config.grid**2 + 1, width) * width**-0.5)
+        else:
+            self.class_angles = nn.Parameter(torch.randn(1, head_width // 2))
+        self.ln_pre = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, int(width * config.mlp_ratio), config.activation) for _ in range(config.depth)
+        )
+        self.ln_post = nn.LayerNorm(width)
+        init_blocks(self.blocks, width, config.depth)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images must have the configured size with absolute positions; rotary ones take any multiple of a patch."""
+        x = self.patch_embedding(pixels)
+        grid = x.shape[-2:]
+        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x.flatten(2).mT], dim=1)
+        if self.config.positions == "absolute":
+            x, angles = x + self.position_embedding, None
+        else:
+            angles = torch.cat([self.class_angles, self._patch_angles(*grid)])
+        x = self.ln_pre(x)
+        for block in self.blocks:
+            x = block(x, angles)
+        x = self.ln_post(x)
+        return x[:, 0], x[:, 1:].unflatten(1, grid)
+
+    def _patch_angles(self, height: int, width: int) -> torch.Tensor:
+        """(height * width, head width / 2): the row's angles, then the column's."""
+        device = self.class_angles.device
+        quarter = self.class_angles.shape[1] // 2
+        frequencies = self.config.rope_theta ** (-torch.arange(quarter, device=device, dtype=torch.float32) / quarter)
+        row = torch.arange(height, device=device).repeat_interleave(width)[:, None] * frequencies
+        column = torch.arange(width, device=device).repeat(height)[:, None] * frequencies
+        return torch.cat([row, column], dim=1)
+
+
+def init_blocks(blocks: nn.ModuleList, width: int, depth: int) -> None:
+    """CLIP's initialisation: what feeds the residual stream shrinks with the depth."""
+    attention_std, mlp_std = width**-0.5, (2 * width) ** -0.5
+    for block in blocks:
+        assert isinstance(block, Block)
+        for layer, std in (
+            (block.qkv, attention_std),
+            (block.out, attention_std * (2 * depth) ** -0.5),
+            (block.mlp_in, mlp_std),
+            (block.mlp_out, attention_std * (2 * depth) ** -0.5),
+        ):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)

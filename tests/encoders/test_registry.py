@@ -1,0 +1,81 @@
+"""Specs: what they mean, and what is said of a mistake before anything is loaded."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name
+from mlcd_eval.errors import CheckpointError, ConfigError
+
+
+def test_importing_the_registry_does_not_import_torch():
+    check = "import sys, mlcd_eval.encoders.registry as r; r.check_spec('open_clip:ViT-B-32/openai')"
+    subprocess.run([sys.executable, "-c", f"{check}; assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("open_clip:local-dir:../models/tiny_clip", "tiny_clip"),
+        ("open_clip:ViT-B-32/laion2b_s34b_b79k", "ViT-B-32_laion2b_s34b_b79k"),
+        ("open_clip:ViT-B-32?init=random&seed=3", "ViT-B-32_random_seed3"),
+        ("open_clip:hf-hub:laion/CLIP-x", "CLIP-x"),
+        ("hf:DeepGlint-AI/mlcd-vit-large-patch14-336", "mlcd-vit-large-patch14-336"),
+        ("timm:vit_tiny_patch16_224", "vit_tiny_patch16_224"),
+        ("runs/my model", "my_model"),
+        ("python:a.b:make", "a.b_make"),
+    ],
+)
+def test_names_are_short_and_safe_as_folders(spec, name):
+    assert model_name(spec) == name
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("openclip:ViT-B-32/openai", ConfigError, r"got 'openclip:ViT-B-32/openai'.*did you mean 'open_clip'"),
+        ("open_clip:ViT-B-23/openai", ConfigError, r"no architecture 'ViT-B-23'.*did you mean 'ViT-B-32'"),
+        ("open_clip:ViT-B-32?init=zero", ConfigError, r"got option init=zero"),
+        ("open_clip:ViT-B-32?sed=1", ConfigError, r"got option sed=1.*did you mean 'seed'"),
+        ("open_clip:local-dir:/nowhere", CheckpointError, r"no /nowhere/open_clip_config\.json"),
+        ("hf:/nowhere", CheckpointError, r"no folder /nowhere"),
+        ("nowhere", CheckpointError, r"no file or folder 'nowhere'"),
+        ("python:module", ConfigError, r"expected python:MODULE:FACTORY"),
+    ],
+)
+def test_a_wrong_spec_is_one_sentence(spec, error, message):
+    with pytest.raises(error, match=message) as caught:
+        check_spec(spec)
+    assert "\n" not in str(caught.value)
+
+
+FACTORY = """
+import torch
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
+class Mine(Encoder):
+    info = EncoderInfo("", "", "0" * 64, "none", {"penultimate": 1}, (8, 8), 0, False)
+    preprocess = staticmethod(lambda image: torch.zeros(3, 8, 8))
+    def encode_images(self, pixels, layers):
+        return {layer: pixels.mean((1, 2, 3))[:, None] for layer in layers}
+def make():
+    return Mine()
+def wrong():
+    return 3
+"""
+
+
+def test_a_python_factory_is_called_from_a_file_or_a_module(tmp_path, monkeypatch):
+    path = tmp_path / "my_encoders.py"
+    path.write_text(FACTORY)
+    encoder = load_encoder(f"python:{path}:make")
+    assert encoder.encode_images(torch.ones(2, 3, 8, 8), ["penultimate"])["penultimate"].tolist() == [[1.0], [1.0]]
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_encoder("python:my_encoders:make").info.name == "my_encoders_make"
+    with pytest.raises(ConfigError, match=r"my_encoders has no 'mak' \(did you mean 'make'\?\)"):
+        load_encoder("python:my_encoders:mak")
+    with pytest.raises(ConfigError, match="wrong returned int, expected a mlcd_eval Encoder"):
+        load_encoder("python:my_encoders:wrong")
+    with pytest.raises(ConfigError, match="no module 'my_encodings'"):
+        load_encoder("python:my_encodings:make")
