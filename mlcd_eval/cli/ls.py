@@ -1,4 +1,4 @@
-"""`mlcd-eval ls`: what there is to run."""
+"""`mlcd-eval ls`: what there is to run, and to compare with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from mlcd_eval.errors import ConfigError, nearest
 
 Rows = list[dict[str, Any]]
 
@@ -22,84 +24,101 @@ MODEL_FORMS = (
     ("timm:NAME", "a timm model"),
     ("python:module:factory", "your own Encoder"),
 )
+WIDEST = 48  # characters of a column; a longer cell pushes the rest of its line to the right
+
+
+class _List(NamedTuple):
+    """columns: those of the plain form."""
+
+    rows: Callable[[], Rows]
+    columns: tuple[str, ...]
+    help: str
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("ls", help="list tasks, suites, datasets, models or published numbers")
-    parser.add_argument("what", choices=tuple(LISTS))
-    parser.add_argument("pattern", nargs="?", default="*", help="glob on the names")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for kind, listing in LISTS.items():
+        parser_of_kind = kinds.add_parser(kind, help=listing.help)
+        parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
+        parser_of_kind.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="glob on the names")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line an entry, or JSON."""
-    rows = [row for row in LISTS[args.what]() if fnmatch.fnmatch(str(row["name"]), args.pattern)]
+    """Print a line an entry, or JSON. Raises ConfigError where no name matches."""
+    all_rows = LISTS[args.what].rows()
+    rows = [row for row in all_rows if fnmatch.fnmatchcase(row["name"], args.pattern)]
+    if not rows:
+        names = [row["name"] for row in all_rows]
+        raise ConfigError(f"ls {args.what}: no name matches {args.pattern!r}{nearest(args.pattern, names)}")
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
-    cells = [[" ".join(str(value or "-").split()) for value in row.values()] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    cells = [[str(row[column]) for column in LISTS[args.what].columns] for row in rows]
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     return 0
 
 
 def _tasks() -> Rows:
     from mlcd_eval.spec import TaskIndex
 
-    return [
-        {"name": task.name, "dataset": task.dataset.name, "description": task.description}
-        for task in TaskIndex.load().tasks.values()
-    ]
+    return [task.model_dump(mode="json") for task in TaskIndex.load().tasks.values()]
 
 
 def _suites() -> Rows:
     from mlcd_eval.spec import TaskIndex
 
     index = TaskIndex.load()
-    return [
-        {"name": suite.name, "tasks": len(index.select([suite.name])), "description": suite.description}
-        for suite in index.suites.values()
-    ]
+    rows = []
+    for suite in index.suites.values():
+        tasks = [task.name for task in index.select([suite.name])]
+        size = f"{len(tasks)} tasks"
+        rows.append({"name": suite.name, "size": size, "description": suite.description, "tasks": tasks})
+    return rows
 
 
 def _datasets() -> Rows:
+    """A row a data set, with every task's word on it; the source is where its files come from by default."""
     from mlcd_eval.spec import TaskIndex
 
     rows: dict[str, dict[str, Any]] = {}
     for task in TaskIndex.load().tasks.values():
         data = task.dataset
-        source = data.hub or data.ref or ("bundled" if "demo" in task.tags else "yours, see how")
-        row = rows.setdefault(data.name, {"name": data.name, "kind": data.kind, "source": source, "how": data.how})
-        row["notes"] = row.get("notes") or data.notes
-    return list(rows.values())
+        source = data.hub or data.ref or ("bundled" if "demo" in task.tags else f"yours: {data.how}")
+        row = rows.setdefault(data.name, {"name": data.name, "kind": data.kind, "source": source, "tasks": {}})
+        row["tasks"][task.name] = {"source": source, "sizes": dict(data.sizes), "notes": data.notes}
+    return [rows[name] for name in sorted(rows)]
 
 
 def _models() -> Rows:
     rows = [{"name": form, "description": text} for form, text in MODEL_FORMS]
     found = importlib.util.find_spec("open_clip")  # where it is; to import it would import torch
-    if found is not None and found.origin is not None:
-        configs = sorted(Path(found.origin).parent.glob("model_configs/*.json"))
-        rows += [{"name": f"open_clip:{config.stem}", "description": "open_clip architecture"} for config in configs]
-    return rows
+    assert found is not None and found.origin is not None, "open_clip is a dependency"
+    configs = sorted(Path(found.origin).parent.glob("model_configs/*.json"))
+    return rows + [{"name": f"open_clip:{config.stem}", "description": "open_clip architecture"} for config in configs]
 
 
 def _published() -> Rows:
-    from mlcd_eval.published import published_numbers
+    from mlcd_eval.published import groups, published_numbers
 
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for number in published_numbers():
-        row = rows.setdefault((number.model, number.table), {"name": number.model, "table": number.table, "numbers": 0})
-        row["numbers"] += 1
-    return list(rows.values())
+    rows = []
+    for group in groups():
+        numbers = published_numbers(group)
+        size = f"{len(numbers)} numbers"
+        models = list(dict.fromkeys(number.label for number in numbers))
+        printed = f"{numbers[0].table} ({numbers[0].printed_in})"
+        rows.append({"name": group, "size": size, "printed": printed, "setting": numbers[0].setting, "models": models})
+    return rows
 
 
-LISTS: dict[str, Callable[[], Rows]] = {
-    "tasks": _tasks,
-    "suites": _suites,
-    "datasets": _datasets,
-    "models": _models,
-    "published": _published,
+LISTS = {
+    "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
+    "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
+    "datasets": _List(_datasets, ("name", "kind", "source"), "data sets, and where they come from by default"),
+    "models": _List(_models, ("name", "description"), "forms of --model, and open_clip's architectures"),
+    "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

@@ -57,8 +57,4 @@ def test_tasks_of_one_dataset_agree_on_it():
     seen = {}
     for task in INDEX.tasks.values():
         data = task.dataset
-        assert seen.setdefault(data.name, (data.kind, data.hub, data.num_classes)) == (
-            data.kind,
-            data.hub,
-            data.num_classes,
-        )
+        assert seen.setdefault(data.name, (data.kind, data.num_classes)) == (data.kind, data.num_classes)

@@ -1,0 +1,66 @@
+import argparse
+import json
+
+import pytest
+
+from mlcd_eval.cli import ls
+from mlcd_eval.errors import ConfigError
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    ls.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["ls", *words])
+    return args.run(args)
+
+
+def rows(capsys, *words: str) -> dict[str, dict]:
+    assert run(*words, "--json") == 0
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_tasks_with_all_that_their_files_say(capsys):
+    tasks = rows(capsys, "tasks")
+    assert len(tasks) > 80
+    assert tasks["linear_probe/pets"]["settings"] == {"metric": "mean_per_class_recall"}
+    assert tasks["zeroshot/objectnet"]["dataset"]["templates"] == "none"
+
+
+def test_the_pattern_may_stand_before_or_after_the_flag(capsys):
+    before = rows(capsys, "tasks", "knn/m*")
+    assert run("tasks", "--json", "knn/m*") == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(before) == ["knn/mnist"]
+
+
+def test_plain_lines_are_aligned(capsys):
+    assert run("suites") == 0
+    demo, paper = capsys.readouterr().out.splitlines()
+    assert demo.startswith("demo        4 tasks   ")
+    assert paper.startswith("mlcd_paper  60 tasks  ")
+
+
+def test_datasets_say_where_their_files_come_from(capsys):
+    datasets = rows(capsys, "datasets")
+    assert datasets["food101"]["source"] == "clip-benchmark/wds_food101"
+    assert datasets["demo_clipart"]["source"] == "bundled"
+    assert datasets["birdsnap"]["source"].startswith("yours: put a folder")
+    assert datasets["fer2013"]["tasks"]["linear_probe/fer2013"]["sizes"] == {"train": 32140, "test": 3574}
+    assert all(row["source"] != "yours: None" for row in datasets.values())
+
+
+def test_models_are_open_clips(capsys):
+    import open_clip
+
+    listed = {name.removeprefix("open_clip:") for name in rows(capsys, "models")}
+    assert set(open_clip.list_models()) <= listed
+
+
+def test_published_tables(capsys):
+    tables = rows(capsys, "published", "*_vit_l14")
+    assert tables["linear_probe_vit_l14"]["size"] == "135 numbers"
+    assert "MLCD ViT-L/14, LAION-400M" in tables["zeroshot_vit_l14"]["models"]
+
+
+def test_a_pattern_without_a_match_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"no name matches 'zeroshot/food10' \(did you mean 'zeroshot/food101'\?\)"):
+        run("tasks", "zeroshot/food10")
