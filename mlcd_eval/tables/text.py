@@ -1,0 +1,44 @@
+"""How numbers and tables look as text; rounding happens here and in no other place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlcd_eval.metrics.base import Metric
+
+
+def shown(value: float | None, unit: str = "fraction", decimals: int = 2) -> str:
+    """A fraction in per cent, another unit as it is, a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value * 100 if unit == 'fraction' else value:.{decimals}f}"
+
+
+def shown_metric(metric: Metric) -> str:
+    """The value with its interval: `45.24 [41.4, 48.9]`."""
+    text = shown(metric.value, metric.unit)
+    if metric.value is None or metric.ci95 is None:
+        return text
+    low, high = (shown(end, metric.unit, 1) for end in metric.ci95)
+    return f"{text} [{low}, {high}]"
+
+
+def cell(text: str) -> str:
+    """Text that cannot break out of a markdown table cell or smuggle HTML into it."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(escaped.split()).replace("|", "\\|")
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """An aligned markdown table, the first `left` columns flush left and the others flush right."""
+    widths = [max(3, *(len(row[column]) for row in [header, *rows])) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return "\n".join([line(header), line(rule), *(line(row) for row in rows)]) + "\n"
