@@ -1,4 +1,4 @@
-"""Records and published numbers as a leaderboard: a row a model, a column a task."""
+"""Records and published numbers as a leaderboard: rows of models, columns of tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlcd_eval.records import Result
 
 @dataclass(frozen=True)
 class Column:
-    """A task's metric. The title is the task's name, with the metric where it is not the task's primary one."""
+    """A task's metric."""
 
     task: str
     metric: str

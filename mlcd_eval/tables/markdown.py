@@ -10,13 +10,12 @@ from mlcd_eval.tables.text import cell, markdown_table, shown
 
 NOTES = (
     "Per cent, with 95% bootstrap intervals over the test samples. Best in bold, second underlined, published rows in "
-    "italics; a dash where there is no value.",
-    "The average is over the tasks that every row has.",
+    "italics; a dash where there is no value; n is the number of samples scored.",
 )
 
 
 def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
-    """A section a protocol, with a row a model; `baseline` adds each row's difference from that model's.
+    """A section a protocol; `baseline` adds each model's difference from that one.
 
     Raises ConfigError for a baseline that no table has.
     """
@@ -29,26 +28,27 @@ def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
 
 
 def _section(board: Leaderboard, baseline: str | None) -> str:
+    """Tasks go down and models across, since there are more tasks than models."""
     reference = baseline_row(board, baseline) if baseline is not None else None
+    header = [
+        "task",
+        "metric",
+        "n",
+        *(f"*{cell(row.model)}*" if row.published else cell(row.model) for row in board.rows),
+    ]
+    lines = []
+    for column in board.columns:
+        cells = [_shown(row.cells.get(column, Cell()), column, board, row, reference) for row in board.rows]
+        counts = {row.cells[column].num_scored or 0 for row in board.rows if column in row.cells} - {0}
+        count = f"{min(counts):,}" if len(counts) == 1 else "-"
+        lines.append([column.task.removeprefix(f"{board.protocol}/"), column.metric, count, *cells])
+    tasks = {column.task for column in board.columns}
     shared = board.shared_columns()
-    title = {column: _title(column, board) for column in board.columns}
-    header = ["model", *(title[column] for column in board.columns), *(["average"] if len(board.columns) > 1 else [])]
-    rows = []
-    for row in board.rows:
-        name = cell(row.model)
-        cells = [_shown(row.cells.get(column, Cell()), column, board, row, reference) for column in board.columns]
-        if len(board.columns) > 1:
-            values = [row.cells[column].value or 0.0 for column in shared]
-            cells.append(shown(sum(values) / len(values)) if values else "-")
-        rows.append([f"*{name}*" if row.published else name, *cells])
-    left_out = len(board.columns) - len(shared)
-    note = f"\nThe average leaves out {left_out} of {len(board.columns)} columns.\n" if left_out and shared else ""
-    return f"## {board.protocol}\n\n{markdown_table(header, rows)}{note}"
-
-
-def _title(column: Column, board: Leaderboard) -> str:
-    """The dataset's name and the metric."""
-    return f"{column.task.removeprefix(f'{board.protocol}/')} {column.metric}"
+    if 1 < len(tasks) == len(board.columns) and shared:
+        means = [sum(row.cells[column].value or 0.0 for column in shared) / len(shared) for row in board.rows]
+        name = "average" if len(shared) == len(board.columns) else f"average of {len(shared)} that all have"
+        lines.append([name, "", "", *map(shown, means)])
+    return f"## {board.protocol}\n\n{markdown_table(header, lines, left=2)}"
 
 
 def _shown(entry: Cell, column: Column, board: Leaderboard, row: Row, reference: Row | None) -> str:
