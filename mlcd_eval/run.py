@@ -202,6 +202,7 @@ class _ModelRun:
             encode_texts=partial(encode_texts, self.encoder, options=self.options) if protocol.needs_text else None,
             class_names=found.class_names if found else dataset.class_names,
             templates=found.templates if found else dataset.templates,
+            prompts_source=found.source if found else None,
             seed=self.request.seed,
             device=str(self.encoder.device),
         )
@@ -216,7 +217,7 @@ class _ModelRun:
         values = {
             "metrics": [metric.model_dump() for metric in scores.metrics],
             "primary_metric": scores.primary,
-            "details": {**scores.details, **({"prompts": found.source} if found else {})},
+            "details": dict(scores.details),
             "timing": timing,
             "dataset": blank.dataset.model_copy(update={"num_samples": len(scored.keys) + len(scored.bad)}),
         }

@@ -42,13 +42,14 @@ class Inputs:
     """All that a protocol may see. `images` is keyed by the roles of `Protocol.requests`.
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
-    class_names, templates: of the dataset (a template holds `{c}`).
+    class_names, templates: of the dataset (a template holds `{c}`); prompts_source: where both come from.
     """
 
     images: Mapping[str, Features]
     encode_texts: Callable[[Sequence[str]], np.ndarray] | None = None
     class_names: Sequence[str] | None = None
     templates: Sequence[str] | None = None
+    prompts_source: str | None = None
     seed: int = 0
     device: str = "cpu"
 

@@ -1,0 +1,114 @@
+"""Zero-shot classification with prompt ensembles (CLIP, section 3.1.4; clip-benchmark's zeroshot_classification)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.classification import classification_metrics, classification_outcomes
+from mlcd_eval.metrics.multilabel import multilabel_metrics
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.joint import joint_embeddings
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ZeroShotSettings(BaseModel):
+    """metric: the primary one; None is acc1, or map_11point where an image has several labels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: str = "test"
+    layer: str = "projected"
+    metric: (
+        Literal["acc1", "acc5", "mean_per_class_recall", "mean_top1_top5", "roc_auc", "map_11point", "map"] | None
+    ) = None
+
+
+class ZeroShot(Protocol[ZeroShotSettings]):
+    """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
+
+    name = "zeroshot"
+    Settings = ZeroShotSettings
+    kinds = ("classification", "multilabel")
+    needs_text = True
+
+    def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """One split at one layer."""
+        if settings.split not in splits:
+            raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
+        return {"test": ImageRequest(settings.split, settings.layer)}
+
+    def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
+        """Raises IncompatibleError without class names or templates, DataError where they do not fit the labels."""
+        images = inputs.images["test"]
+        if not inputs.class_names or not inputs.templates:
+            raise IncompatibleError(
+                "zeroshot needs class names and templates: got none, expected classnames.txt and "
+                "zeroshot_classification_templates.txt in the dataset's folder, or both in the task"
+            )
+        labels = _checked_labels(images.labels, len(inputs.class_names))
+        repeated = _repeated(inputs.class_names)
+        if repeated:
+            warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
+        prompts = [template.replace("{c}", name) for template in inputs.templates for name in inputs.class_names]
+        image, text = joint_embeddings(images, prompts, inputs)
+        logits = (100.0 * image @ class_vectors(text, len(inputs.templates)).T).cpu().numpy()
+        rng = np.random.default_rng(inputs.seed)
+        if labels.ndim == 2:
+            metrics = multilabel_metrics(logits, labels, rng, len(images.bad))
+            label, prediction = ([np.flatnonzero(row).tolist() for row in hot] for hot in (labels, logits > 0))
+        else:
+            outcomes = classification_outcomes(logits, labels)
+            metrics = classification_metrics(outcomes, rng, len(images.bad))
+            label, prediction = labels.tolist(), outcomes.predictions.tolist()
+        primary = settings.metric or ("map_11point" if labels.ndim == 2 else "acc1")
+        if primary not in [metric.name for metric in metrics]:
+            raise IncompatibleError(
+                f"zeroshot cannot rank by {primary} here: got {len(inputs.class_names)} classes, "
+                f"{'several labels' if labels.ndim == 2 else 'one label'} an image, "
+                f"expected one of {', '.join(metric.name for metric in metrics)}"
+            )
+        return Scores(
+            metrics=metrics,
+            primary=primary,
+            samples={"key": list(images.keys), "label": label, "prediction": prediction},
+            details={
+                "prompts": inputs.prompts_source,
+                "num_classes": len(inputs.class_names),
+                "num_templates": len(inputs.templates),
+                **({"repeated_class_names": repeated} if repeated else {}),
+            },
+        )
+
+
+def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
+    """Unit rows of prompts (templates * classes, D), template by template -> unit rows of classes (C, D)."""
+    import torch
+
+    return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
+
+
+def _checked_labels(labels: np.ndarray | None, num_classes: int) -> np.ndarray:
+    assert labels is not None, "zeroshot takes classification and multilabel datasets, which have labels"
+    expected = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+    if num_classes < expected or (labels.ndim == 2 and num_classes != expected):
+        raise DataError(
+            f"class names do not fit the labels: got {num_classes} names, "
+            f"expected {expected if labels.ndim == 2 else f'at least {expected}'}"
+        )
+    return labels
+
+
+def _repeated(names: Sequence[str]) -> dict[str, list[int]]:
+    """Name -> its classes, for names of several classes: their images cannot be told apart."""
+    classes: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        classes.setdefault(name, []).append(index)
+    return {name: indices for name, indices in classes.items() if len(indices) > 1}
