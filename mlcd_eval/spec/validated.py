@@ -35,9 +35,12 @@ def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
         problems: dict[str, list[ErrorDetails]] = {}  # by key: a union reports a problem for each of its members
         for item in error.errors(include_url=False):
             problems.setdefault(_key(item, values), []).append(item)
-        raise ConfigError(
-            "\n".join(f"{where}: {_sentence(key, items, model)}" for key, items in problems.items())
-        ) from error
+        sentences = [
+            _sentence(key, items, model)
+            for key, items in problems.items()
+            if not any(other.startswith(f"{key}.") for other in problems)  # a list with a bad item is told once
+        ]
+        raise ConfigError("\n".join(f"{where}: {sentence}" for sentence in sentences)) from error
 
 
 def _key(item: ErrorDetails, values: Any) -> str:

@@ -53,6 +53,7 @@ def test_good_values_become_the_model():
             "here: 'inner.layer' is 'projekted', expected 'penultimate' or 'projected' (did you mean 'projected'?)",
         ),
         ({"names": 5}, "here: 'names' is 5, expected text or a list"),
+        ({"names": ["a", 5]}, "here: 'names.1' is 5, expected text"),
         ({"inner": [1]}, "here: 'inner' is [1], expected a mapping"),
         ({"name": "X"}, "here: 'name' is 'X', expected text of the form ^[a-z]+$"),
         ({"low": 3}, "here: low is 3 and high 1, expected low < high"),
