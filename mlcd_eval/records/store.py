@@ -82,7 +82,6 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 
     Raises DataError for a path without records, and for records of one request that disagree.
     """
-    results: list[Result] = []
     seen: dict[str, tuple[Path, Result]] = {}
     for path in paths:
         files = [path] if path.is_file() else sorted(_record_files(path))
@@ -91,12 +90,13 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
         for file in files:
             result = read(file)
             key = f"{result.model.name} {result.request_key()}"
-            other = seen.setdefault(key, (file, result))
-            if other[0] == file:
-                results.append(result)
-            elif [(m.name, m.value) for m in other[1].metrics] != [(m.name, m.value) for m in result.metrics]:
-                raise DataError(f"{other[0]} and {file} are records of the same request and disagree: keep one")
-    return results
+            if key not in seen:
+                seen[key] = file, result
+                continue
+            first, other = seen[key]
+            if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
+                raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
+    return [result for _, result in seen.values()]
 
 
 def _record_files(folder: Path) -> Iterable[Path]:

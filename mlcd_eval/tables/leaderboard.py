@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A model; published rows come from a paper and are never ranked as reproduced."""
+    """A model; published rows come from a paper."""
 
     model: str
     published: bool = False

@@ -1,0 +1,138 @@
+"""Records: what they hold, where they stand, how they come back."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.records import DatasetRecord, ResultStore, Timing, read, read_all, record_path
+
+
+def test_a_record_stands_where_the_contract_says_and_comes_back(tmp_path):
+    result = make_result(details={"lambda": np.float32(0.5), "trials": [np.int64(3)], "nan": float("nan")})
+    store = ResultStore(tmp_path)
+    store.write(result)
+    path = tmp_path / "tiny" / "zeroshot__demo.json"
+    assert path == record_path(tmp_path, "tiny", "zeroshot/demo")
+    assert read(path) == result
+    assert result.details == {"lambda": 0.5, "trials": [3], "nan": None}
+    raw = json.loads(path.read_text())
+    assert raw["metrics"][0]["value"] == 0.4525  # a fraction, not rounded
+    assert raw["metrics"][1]["value"] is None
+    assert result.primary.name == "acc1"
+    assert [file.name for file in path.parent.iterdir()] == ["zeroshot__demo.json"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_is_finite_or_none(value):
+    with pytest.raises(ValueError, match="undefined values are None"):
+        Metric(name="acc1", value=value, num_scored=1)
+    with pytest.raises(ValueError, match="undefined values are None"):
+        Metric(name="acc1", value=0.5, num_scored=1, ci95=(0.0, value))
+
+
+def test_the_request_key_is_the_request_and_nothing_else():
+    base = make_result()
+    same = base.model_copy(
+        update={
+            "timing": Timing(started="2030-01-01T00:00:00+00:00", encode_s=9),
+            "environment": {"python": "3.12"},
+            "metrics": (),
+            "status": "error",
+        }
+    )
+    assert same.request_key() == base.request_key()
+    changes = [
+        {"seed": 1},
+        {"limit": 10},
+        {"task": base.task.model_copy(update={"version": 2})},
+        {"task": base.task.model_copy(update={"settings": {"layer": "penultimate"}})},
+        {"dataset": base.dataset.model_copy(update={"fingerprint": "e" * 64})},
+        *[
+            {"model": base.model.model_copy(update={field: "other"})}
+            for field in ("fingerprint", "precision", "preprocessing")
+        ],
+    ]
+    keys = {base.model_copy(update=change).request_key() for change in changes} | {base.request_key()}
+    assert len(keys) == len(changes) + 1
+
+
+def test_done_finds_only_the_successful_record_of_the_same_request(tmp_path):
+    store, result = ResultStore(tmp_path), make_result()
+    assert store.done(result) is None
+    store.write(result)
+    assert store.done(make_result(timing=Timing(started="later"))) == result
+    assert store.done(make_result(seed=1)) is None
+    assert store.done(result, with_samples=True) is None
+    store.write_samples(result, {"key": ["a", "b"], "rank": np.array([1, 2])})
+    assert store.done(result, with_samples=True) == result
+    lines = store.samples_path(result).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"key": "a", "rank": 1}, {"key": "b", "rank": 2}]
+    store.write(result.model_copy(update={"status": "error", "error": "x"}))
+    assert store.done(result) is None
+    store.path(result).write_text("{")
+    assert store.done(result) is None  # a damaged record is made again
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
+    store, result = ResultStore(tmp_path), make_result()
+    store.write(result)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write(make_result(seed=1))
+    assert read(store.path(result)) == result
+    assert len(list(tmp_path.rglob("*"))) == 2  # the folder and the record
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not a record: got .*, expected JSON"),
+        ("[]", "got JSON without schema_version"),
+        ('{"schema_version": 7}', "has schema_version 7, expected 1"),
+        ('{"schema_version": 1}', "is not a valid record: task: Field required"),
+    ],
+)
+def test_what_is_no_record_is_named_in_one_sentence(tmp_path, text, message):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_all([tmp_path])
+    assert "bad.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_a_folder(tmp_path):
+    with pytest.raises(DataError, match="no records at"):
+        read_all([tmp_path])
+    store = ResultStore(tmp_path)
+    for result in (make_result("b"), make_result("a"), make_result("a", "knn/demo")):
+        store.write(result)
+        store.write_samples(result, {"key": ["x"]})
+    (tmp_path / "a" / ".half.json.tmp").write_text("{")
+    found = read_all([tmp_path])
+    names = [(result.model.name, result.task.name) for result in found]
+    assert names == [("a", "knn/demo"), ("a", "zeroshot/demo"), ("b", "zeroshot/demo")]
+    assert read_all([tmp_path, tmp_path / "a"]) == found  # the same record twice is one record
+
+
+def test_records_of_one_request_that_disagree_are_refused(tmp_path):
+    ResultStore(tmp_path / "one").write(make_result())
+    ResultStore(tmp_path / "two").write(make_result(metrics=[metric("acc1", 0.5)]))
+    with pytest.raises(DataError, match="records of the same request and disagree"):
+        read_all([tmp_path])
+
+
+def test_a_failed_task_keeps_its_reason(tmp_path, failed_result):
+    store = ResultStore(tmp_path)
+    store.write(failed_result)
+    found = read(store.path(failed_result))
+    assert (found.status, found.error, found.metrics, found.primary) == ("error", "split 'test' is empty", (), None)
+    assert isinstance(found.dataset, DatasetRecord)

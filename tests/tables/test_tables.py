@@ -1,0 +1,186 @@
+"""From records to tables, by hand-made records."""
+
+import csv
+import io
+import json
+
+import pandas
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval import results_frame
+from mlcd_eval.cli import main
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.records import ResultStore
+from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.frame import COLUMNS
+from mlcd_eval.tables.leaderboard import leaderboards
+from mlcd_eval.tables.pwc import PwcTask
+from mlcd_eval.tables.summary import summary
+from mlcd_eval.tables.text import shown, shown_metric
+
+
+def probe(model, dataset, value, name="acc1", **changes):
+    return make_result(model, f"linear_probe/{dataset}", [metric(name, value)], **changes)
+
+
+@pytest.fixture
+def results():
+    return [
+        probe("a", "food101", 0.90),
+        probe("a", "pets", 0.80, "mean_per_class_recall"),
+        probe("b", "food101", 0.95),
+        probe("b", "pets", 0.70, "mean_per_class_recall"),
+        probe("c", "food101", 0.85),
+    ]
+
+
+def test_numbers_are_shown_in_per_cent_and_only_here():
+    assert shown(0.452549) == "45.25"
+    assert shown(None) == "-"
+    assert shown(525.0, "points") == "525.00"
+    assert shown_metric(metric("acc1", 0.4525, (0.4, 0.5012))) == "45.25 [40.0, 50.1]"
+
+
+def test_markdown_ranks_and_averages_what_all_have(results):
+    table = render(results, "markdown")
+    lines = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[4:-1]]
+        for line in table.splitlines()
+        if "|" in line
+    }
+    assert lines["food101"] == ["<u>90.00</u>", "**95.00**", "85.00"]
+    assert lines["pets"] == ["**80.00**", "<u>70.00</u>", "-"]
+    assert lines["average of 1 that all have"] == ["90.00", "95.00", "85.00"]
+    both = render(results[:4], "markdown")
+    assert "| average " in both
+    assert "85.00" in both and "82.50" in both
+
+
+def test_markdown_word_for_word():
+    text = render(
+        [make_result("tiny", "zeroshot/demo"), make_result("big", "zeroshot/demo", [metric("acc1", 0.5)])], "markdown"
+    )
+    assert text.startswith(
+        "## zeroshot\n"
+        "\n"
+        "| task | metric |   n |                      tiny |       big |\n"
+        "| ---- | ------ | --: | ------------------------: | --------: |\n"
+        "| demo | acc1   | 200 | <u>45.25</u> [40.0, 50.1] | **50.00** |\n"
+    )
+
+
+def test_a_baseline_and_published_rows_stand_beside(results):
+    text = render(results, "markdown", baseline="a", published=["MLCD"])
+    assert "95.00</u> (+5.00)" in text
+    assert " 90.00 |" in text  # the baseline has no difference from itself
+    assert "MLCD ViT-L/14, LAION-400M, published" in text
+    assert "94.30" in text  # table 1, Food101
+    with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
+        render(results, "markdown", baseline="bb")
+    with pytest.raises(ConfigError, match=r"--published: got 'MLDC'.*did you mean 'MLCD'"):
+        render(results, "markdown", published=["MLDC"])
+
+
+def test_failed_tasks_are_shown_as_failed(failed_result):
+    text = render([failed_result, make_result("other")], "markdown")
+    row = next(line for line in text.splitlines() if line.startswith("| demo"))
+    assert [cell.strip() for cell in row.split("|")[4:-1]] == ["failed", "**45.25** [40.0, 50.1]"]
+    assert "failed" in summary([failed_result])
+
+
+def test_two_records_for_one_cell_are_refused():
+    with pytest.raises(DataError, match=r"two records of a for linear_probe/x differ"):
+        leaderboards([probe("a", "x", 0.1), probe("a", "x", 0.2, seed=1)])
+
+
+def test_names_cannot_break_out_of_a_table():
+    text = render([make_result("<script>|x")], "markdown")
+    assert "<script>" not in text
+    assert "&lt;script&gt;\\|x" in text
+
+
+def test_frame_is_tidy_and_in_fractions(tmp_path, results, failed_result):
+    store = ResultStore(tmp_path)
+    for result in [*results, failed_result]:
+        store.write(result)
+    frame = results_frame(tmp_path)
+    assert tuple(frame.columns) == COLUMNS
+    assert len(frame) == 6
+    row = frame[(frame.model == "a") & (frame.dataset == "food101")].iloc[0]
+    assert (row.value, row.metric, row.primary, row.num_scored) == (0.90, "acc1", True, 200)
+    failed = frame[frame.status == "error"].iloc[0]
+    assert pandas.isna(failed.value)
+    assert failed.error == "split 'test' is empty"
+
+
+def test_csv_and_json_hold_the_same_and_no_formula():
+    results = [make_result("=cmd|' /C calc'!A0")]
+    rows = list(csv.DictReader(io.StringIO(render(results, "csv"))))
+    assert rows[0]["model"] == "'=cmd|' /C calc'!A0"
+    assert float(rows[0]["value"]) == 0.4525
+    tidy = json.loads(render(results, "json"))
+    assert [row["value"] for row in tidy] == [0.4525, None]
+    assert tidy[0]["ci_low"] == 0.40
+
+
+def test_papers_with_code_json_is_valid_and_named_as_the_site_does():
+    recalls = [metric("image_to_text_recall@1", 0.608), metric("text_to_image_recall@10", 0.799)]
+    results = [
+        make_result("low", "linear_probe/imagenet1k", [metric("acc1", 0.791), metric("acc5", 0.9)]),
+        make_result("high", "linear_probe/imagenet1k", [metric("acc1", 0.8712345)]),
+        make_result("high", "zeroshot/imagenet1k", [metric("acc1", 0.75)]),
+        make_result("high", "retrieval/mscoco_captions", recalls),
+        make_result("high", "zeroshot/my_data", [metric("mean_per_class_recall", 0.5)]),
+    ]
+    text = render(results, "pwc")
+    tasks = [PwcTask.model_validate(task) for task in json.loads(text)]
+    assert [task.task for task in tasks] == [
+        "Self-Supervised Image Classification",
+        "Zero-Shot Cross-Modal Retrieval",
+        "Zero-Shot Transfer Image Classification",
+    ]
+    probe_board = tasks[0].datasets[0]
+    assert probe_board.dataset == "ImageNet"
+    assert probe_board.sota.metrics == ["Top 1 Accuracy", "Top 5 Accuracy", "Number of Params"]
+    assert [row.model_name for row in probe_board.sota.rows] == ["high", "low"]
+    assert probe_board.sota.rows[0].metrics == {"Top 1 Accuracy": "87.12", "Number of Params": "14M"}
+    assert tasks[1].datasets[0].dataset == "COCO 2014"
+    assert tasks[1].datasets[0].sota.metrics == ["Image-to-text R@1", "Text-to-image R@10"]
+    assert [board.dataset for board in tasks[2].datasets] == ["ImageNet", "my data"]
+    assert tasks[2].datasets[0].sota.metrics == ["Accuracy (Private)"]
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def test_papers_with_code_json_is_read_by_its_own_reader():
+    taskdb = pytest.importorskip("sota_extractor.taskdb")
+    db = taskdb.TaskDB()
+    db.load_tasks(data=json.loads(render([make_result("m", "zeroshot/imagenet1k")], "pwc")))
+    (dataset,) = db.datasets_with_sota()
+    assert dataset.sota.rows[0].metrics == {"Accuracy (Private)": "45.25"}
+
+
+def test_the_papers_page_table():
+    text = render(
+        [make_result("m", "zeroshot/imagenet1k"), make_result("m", "knn/food101", [metric("knn_acc1@20", 0.5)])],
+        "pwc-table",
+    )
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
+    assert rows[0] == ["Task", "Dataset", "Metric", "Value", "Model"]
+    assert rows[2] == ["Zero-Shot Transfer Image Classification", "ImageNet", "Accuracy (Private)", "45.2", "m"]
+    assert rows[3] == ["Self-Supervised Image Classification", "Food-101", "Top 1 Accuracy (kNN, k=20)", "50.0", "m"]
+
+
+def test_the_command(tmp_path, capsys):
+    ResultStore(tmp_path / "runs").write(make_result())
+    assert main(["table", str(tmp_path / "runs")]) == 0
+    assert "45.25" in capsys.readouterr().out
+    assert main(["table", str(tmp_path / "runs"), "--format", "csv", "--output", str(tmp_path / "t.csv")]) == 0
+    assert (tmp_path / "t.csv").read_text().startswith("model,spec,task")
+    assert main(["table", str(tmp_path / "empty")]) == 2
+    assert "no records at" in capsys.readouterr().err
+    assert main(["table", str(tmp_path / "runs"), "--format", "csv", "--baseline", "tiny"]) == 2
+    with pytest.raises(SystemExit) as caught:
+        main(["table", str(tmp_path), "--format", "markdwon"])
+    assert caught.value.code == 2
+    assert "did you mean 'markdown'" in capsys.readouterr().err
