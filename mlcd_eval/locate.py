@@ -54,23 +54,23 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
 
 
 def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located]:
-    """The tasks matching a group or glob whose data the root holds: the known ones, then the root's other folders."""
+    """The tasks matching a group or glob that the root's data can serve: the known ones, then its other folders."""
     root = request.data_root
     assert root is not None
     pattern = f"{word}/*" if word in PROTOCOLS else word
-    claimed = set()
-    for task in index.tasks.values():
-        ref = find(root, _names(task.dataset)) if fnmatch.fnmatch(task.name, pattern) else None
-        if ref is not None:
-            claimed.add((task.protocol, ref))
-            yield task, ref
-    for name, ref in discover(root):
-        for protocol in PROTOCOLS:
-            task = _own_task(protocol, name)
-            if fnmatch.fnmatch(task.name, pattern) and (protocol, ref) not in claimed:
-                with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
-                    check_fit(task, settings_of(task), open_located(ref, task.dataset, request))
-                    yield task, ref
+    known = [(task, find(root, _names(task.dataset))) for task in index.tasks.values()]
+    claimed = {(task.protocol, ref) for task, ref in known}
+    own = [
+        (_own_task(protocol, name), ref)
+        for name, ref in discover(root)
+        for protocol in PROTOCOLS
+        if (protocol, ref) not in claimed
+    ]
+    for task, ref in [*known, *own]:
+        if ref is not None and fnmatch.fnmatch(task.name, pattern):
+            with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
+                check_fit(task, settings_of(task), open_located(ref, task.dataset, request))
+                yield task, ref
 
 
 def locate(dataset: DatasetSpec, request: RunRequest) -> str:
@@ -120,7 +120,8 @@ def settings_of(task: TaskSpec) -> BaseModel:
 
 def _own_task(protocol: str, dataset: str) -> TaskSpec:
     """A task on the user's own data: the protocol's default settings."""
-    return TaskSpec(name=f"{protocol}/{dataset}", version=1, protocol=protocol, dataset=DatasetSpec(name=dataset))
+    values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": {"name": dataset}}
+    return validated(TaskSpec, values, f"dataset {dataset!r}")
 
 
 def _names(dataset: DatasetSpec) -> list[str]:

@@ -28,6 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
+        self.set_defaults(parser=self)  # the innermost one, which knows the flags that could have been meant
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with 2."""
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one sentence on stderr, a bug keeps its traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        args = build_parser().parse_args(argv)
+        args, unknown = build_parser().parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         return args.run(args)
     except UserError as error:
         print(f"mlcd-eval: error: {error}", file=sys.stderr)

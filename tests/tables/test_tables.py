@@ -78,8 +78,8 @@ def test_a_baseline_and_published_rows_stand_beside(results):
     assert "94.30" in text  # table 1, Food101
     with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
         render(results, "markdown", baseline="bb")
-    with pytest.raises(ConfigError, match=r"--published: got 'MLDC'.*did you mean 'MLCD'"):
-        render(results, "markdown", published=["MLDC"])
+    with pytest.raises(ConfigError, match=r"--published: got 'UNICON'.*did you mean 'UNICOM'"):
+        render(results, "markdown", published=["UNICON"])
 
 
 def test_failed_tasks_are_shown_as_failed(failed_result):
