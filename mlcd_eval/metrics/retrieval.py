@@ -17,11 +17,14 @@ _SCALE = 2.0**26
 class Ranks(NamedTuple):
     """1-based ranks, int64: of each caption's image among the images, of each image's best caption among the captions.
 
-    An image without captions has rank T + 1 (no caption is its own): leave it out of the mean.
+    An image without captions has rank T + 1 (no caption is its own): leave it out of the mean. `..._ties`: how many
+    of the items ahead are only equal; less these, it is the rank if ties went the query's way, as they may with topk.
     """
 
     text_to_image: np.ndarray  # (T,)
     image_to_text: np.ndarray  # (N,)
+    text_to_image_ties: np.ndarray
+    image_to_text_ties: np.ndarray
 
 
 @torch.inference_mode()
@@ -53,17 +56,18 @@ def retrieval_ranks(
     is_best = (true_score == best_score[image_of_text]).nonzero().squeeze(1)
     best_text.scatter_reduce_(0, image_of_text[is_best], is_best, "amin")
 
-    text_to_image = torch.ones(num_texts, dtype=torch.int64, device=device)
-    image_to_text = torch.ones(num_images, dtype=torch.int64, device=device)
+    ahead_of_text = torch.zeros(2, num_texts, dtype=torch.int64, device=device)  # strictly, and by a lower index
+    ahead_of_image = torch.zeros(2, num_images, dtype=torch.int64, device=device)
     for i in range(0, num_images, tile):
         lines = slice(i, i + tile)
         images = _fixed_point(image[lines])
         for t in range(0, num_texts, tile):
             columns = slice(t, t + tile)
             scores = images @ _fixed_point(text[columns]).T
-            text_to_image[columns] += _num_ahead(scores, true_score[columns], image_of_text[columns] - i)
-            image_to_text[lines] += _num_ahead(scores.T, best_score[lines], best_text[lines] - t)
-    return Ranks(text_to_image.cpu().numpy(), image_to_text.cpu().numpy())
+            ahead_of_text[:, columns] += _num_ahead(scores, true_score[columns], image_of_text[columns] - i)
+            ahead_of_image[:, lines] += _num_ahead(scores.T, best_score[lines], best_text[lines] - t)
+    of_text, of_image = ahead_of_text.cpu().numpy(), ahead_of_image.cpu().numpy()
+    return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
 
 def recall_at(ranks: np.ndarray, k: int) -> np.ndarray:
@@ -76,6 +80,8 @@ def _fixed_point(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _num_ahead(scores: torch.Tensor, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
-    """How many rows of a tile (G, Q) stand before each query's true item, whose row is true_index (may lie outside)."""
+    """(2, Q): how many rows of a tile (G, Q) are more similar than each query's true item, whose row is true_index (may
+    lie outside), and how many are as similar and stand before it."""
     earlier = torch.arange(len(scores), device=scores.device)[:, None] < true_index
-    return ((scores > true_score) | ((scores == true_score) & earlier)).sum(0, dtype=torch.int32)
+    tied = (scores == true_score) & earlier
+    return torch.stack([(scores > true_score).sum(0, dtype=torch.int32), tied.sum(0, dtype=torch.int32)])

@@ -82,6 +82,14 @@ class Retrieval(Protocol[RetrievalSettings]):
                 "num_images": len(captions),
                 "num_texts": len(text_keys),
                 "captions_per_image": settings.captions_per_image,
+                "if_ties_went_the_querys_way": {
+                    f"{direction}_recall@{k}": float(recall_at(ahead, k).mean())
+                    for direction, ahead in (
+                        ("text_to_image", ranks.text_to_image - ranks.text_to_image_ties),
+                        ("image_to_text", (ranks.image_to_text - ranks.image_to_text_ties)[captioned]),
+                    )
+                    for k in settings.ks
+                },
             },
         )
 
