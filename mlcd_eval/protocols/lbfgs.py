@@ -1,0 +1,62 @@
+"""What L-BFGS remembers, and its line search's interpolation."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class InverseHessian:
+    """The limited-memory BFGS matrix of steps s and gradient changes y over a first matrix M that the caller applies.
+
+    Compact form (Byrd, Nocedal, Schnabel 1994, theorem 2.2): matrix products in place of a loop over the pairs.
+    like: parameters, for their shape, type and device.
+    """
+
+    def __init__(self, capacity: int, like: Tensor) -> None:
+        self._s, self._y, self._my = like.new_empty(3, capacity, like.numel())
+        self._sy, self._ymy = like.new_zeros(2, capacity, capacity)
+        self._z = like.new_empty(like.numel())  # M times the last gradient
+        self._capacity = self._count = capacity
+        self._fresh = False  # there is a pair without its M y
+
+    @property
+    def full(self) -> bool:
+        """No room for another pair; so at first, too, when there is no M yet."""
+        return self._count == self._capacity
+
+    def clear(self) -> None:
+        """Forget the pairs; needed when M changes."""
+        self._count, self._fresh = 0, False
+
+    def append(self, step: Tensor, change: Tensor) -> None:
+        """Curvature of the last step."""
+        n = self._count
+        self._s[n], self._y[n] = step.view(-1), change.view(-1)
+        self._sy[: n + 1, n] = self._s[: n + 1] @ self._y[n]
+        self._fresh = bool(self._sy[n, n] > 0)  # else rounding rules, and the pair is dropped
+        self._count += self._fresh
+
+    def direction(self, gradient: Tensor, mg: Tensor) -> Tensor:
+        """Minus the matrix times the gradient, given M times the gradient."""
+        n, g, z = self._count, gradient.reshape(-1), mg.reshape(-1)
+        if self._fresh:
+            self._my[n - 1] = z - self._z  # M y, M being linear
+            self._ymy[:n, n - 1] = self._ymy[n - 1, :n] = self._y[:n] @ self._my[n - 1]
+        self._z = z
+        if n == 0:
+            return -mg
+        r = self._sy[:n, :n]  # its upper triangle
+        a = torch.linalg.solve_triangular(r, (self._s[:n] @ g)[:, None], upper=True)
+        p = r.diagonal()[:, None] * a + self._ymy[:n, :n] @ a - (self._y[:n] @ z)[:, None]
+        p = torch.linalg.solve_triangular(r.T, p, upper=False)
+        return -(z - a[:, 0] @ self._my[:n] + p[:, 0] @ self._s[:n]).view_as(gradient)
+
+
+def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:
+    """Where the cubic with these values and slopes at 0 and `end` is least (Nocedal & Wright, eq. 3.59)."""
+    bend = slope + end_slope - 3 * (end_value - value) / end
+    root = math.sqrt(max(bend * bend - slope * end_slope, 0.0))
+    return end - end * (end_slope + root - bend) / (end_slope - slope + 2 * root)

@@ -1,0 +1,282 @@
+"""L2-regularised logistic regression, softmax or one-vs-rest, by preconditioned L-BFGS on CPU or GPU.
+
+Minimises  sum_i loss(W x_i + b, y_i) + lambda / 2 ||W||^2  over W (C, D) and b (C,); the intercept is not penalised.
+scikit-learn's C is 1 / lambda (2 / lambda for two classes, where it has one row of weights in place of two).
+
+Plain L-BFGS crawls on features, whose spectra span many decades, and for small lambda, where a few hard samples hold
+all the curvature. Here its first matrix approximates the inverse of the Hessian's diagonal blocks, one a class: the
+covariance common to all classes, which is diagonal in the coordinates used (principal components), plus the class's
+own hardest samples (Woodbury). It is rebuilt, and the pairs forgotten, when these are full or the objective has halved.
+
+Features and logits are float32, sums and parameters float64. Shapes: N samples, D components, C classes, K hard
+samples a class; logits are (C, N), parameters theta (C, D + 1) with the intercept last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlcd_eval.protocols.lbfgs import InverseHessian, cubic_minimiser
+
+PAIRS = 30  # L-BFGS pairs
+HARD = 96  # K
+_BUDGET = 1 << 27  # numbers (1 GB) in a block of pairs or hard samples: fewer of them for a very large C x D
+_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # logits held at a time
+_ROUNDING = 4 * torch.finfo(torch.float32).eps  # of the objective, relative
+_TINY = -60.0  # smallest logit kept: smaller ones make subnormal numbers, which are slow, and change nothing
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A solution, for features as given.
+
+    weight (C, D), bias (C,), float64: -inf for a class without a sample, the limit of the minimisation (+inf for a
+    label that every sample has); objective: the minimised sum; gap: bound on (objective - minimum) / objective;
+    gradient_norm: Euclidean; iterations: passes over the data; converged: before the cap on them.
+    """
+
+    lambda_: float
+    weight: Tensor
+    bias: Tensor
+    objective: float
+    gap: float
+    gradient_norm: float
+    iterations: int
+    converged: bool
+
+    def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
+        """Logits of features (N, D), in order, as chunks (B, C) float64."""
+        for x in _chunks(features, len(self.bias), self.weight.device):
+            yield torch.addmm(self.bias, x, self.weight.T).cpu().numpy()
+
+
+class LogisticProblem:
+    """Data prepared once, to be fitted for many lambdas.
+
+    features (N, D), finite; labels: (N,) class indices below num_classes for softmax, of at least two classes, or
+    (N, num_classes) of 0 and 1 for one-vs-rest, at least one column not constant.
+    """
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        absent = np.full(num_classes, -np.inf)
+        self._softmax = labels.ndim == 1
+        if self._softmax:
+            counts = np.bincount(labels, minlength=num_classes)
+            classes = np.flatnonzero(counts)
+            prior = np.log(counts[classes]) - np.log(counts[classes]).mean()
+            targets: np.ndarray = np.searchsorted(classes, labels)[None]
+        else:
+            rate = labels.mean(axis=0, dtype=np.float64)
+            absent[rate == 1] = np.inf
+            classes = np.flatnonzero((rate > 0) & (rate < 1))
+            prior = np.log(rate[classes] / (1 - rate[classes]))
+            targets = 1 - 2 * labels.T[classes].astype(np.float32)
+        self._classes, self._absent, self._prior, self._targets = (
+            torch.as_tensor(part, device=self.device) for part in (classes, absent, prior, targets)
+        )
+        self._mean, self._basis, self._variance, self._x = principal_components(features, self.device)
+        self._rows = max(1, _CHUNK[self.device.type] // len(classes))
+
+    def fit(
+        self,
+        lambda_: float,
+        starts: Sequence[tuple[Tensor, Tensor]] = (),
+        tolerance: float = 1e-6,
+        max_iterations: int = 1000,
+    ) -> Fit:
+        """Minimise from the best of `starts` (weight, bias), or from the class frequencies.
+
+        Stops when objective - minimum <= tolerance * penalty, by the bound of strong convexity (the duality gap):
+        the objective is then good to `tolerance`, and W to its square root, relative.
+        """
+        points = [self._parameters(*start) for start in starts] or [self._parameters()]
+        iterations = len(points)
+        theta, (objective, gradient) = min(
+            ((point, self._evaluate(point, lambda_)) for point in points), key=lambda pair: pair[1][0]
+        )
+        pairs = InverseHessian(max(10, min(PAIRS, _BUDGET // theta.numel())), theta)
+        built_at = math.inf  # the objective when the preconditioner was built
+        while True:
+            if pairs.full or objective < 0.5 * built_at:
+                precondition, mass = self._preconditioner(theta, lambda_)
+                pairs.clear()
+                built_at = objective
+            excess = (gradient[:, :-1].square().sum() / lambda_ + (gradient[:, -1].square() / mass).sum()).item() / 2
+            penalty = lambda_ / 2 * theta[:, :-1].square().sum().item()
+            converged = excess <= tolerance * penalty + 1e-12 * objective
+            if converged or iterations >= max_iterations:
+                break
+            direction = pairs.direction(gradient, precondition(gradient))
+            slope = (direction * gradient).sum().item()
+            step = 1.0
+            while True:
+                trial = theta + step * direction
+                value, trial_gradient = self._evaluate(trial, lambda_)
+                iterations += 1
+                enough = value <= objective + 1e-4 * step * slope + _ROUNDING * objective
+                if enough or iterations >= max_iterations:
+                    break
+                end_slope = (direction * trial_gradient).sum().item()
+                step = min(max(cubic_minimiser(step, objective, value, slope, end_slope), 0.05 * step), 0.5 * step)
+            if enough:
+                pairs.append(trial - theta, trial_gradient - gradient)
+                theta, objective, gradient = trial, value, trial_gradient
+        weight, bias = self._expand(theta)
+        norm = torch.linalg.norm(gradient).item()
+        return Fit(lambda_, weight, bias, objective, excess / objective, norm, iterations, converged)
+
+    def _parameters(self, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """theta of a weight and bias; without them, the best for features that say nothing."""
+        theta = torch.zeros(len(self._classes), len(self._variance) + 1, dtype=torch.float64, device=self.device)
+        theta[:, -1] = self._prior
+        if weight is not None and bias is not None:
+            bias = bias[self._classes] + weight[self._classes] @ self._mean
+            theta[:, :-1] = weight[self._classes] @ self._basis
+            theta[:, -1] = torch.where(bias.isfinite(), bias, self._prior)
+        return theta
+
+    def _expand(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """weight and bias of theta: for features as given, and all classes."""
+        weight = torch.zeros(len(self._absent), len(self._mean), dtype=torch.float64, device=self.device)
+        bias = self._absent.clone()
+        weight[self._classes] = theta[:, :-1] @ self._basis.T
+        bias[self._classes] = theta[:, -1] - weight[self._classes] @ self._mean
+        return weight, bias
+
+    def _residuals(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """By chunks: x (B, D), the summed loss, and its derivative by the logits (C, B)."""
+        loss = softmax_loss if self._softmax else sigmoid_loss
+        weight, bias = theta[:, :-1].float(), theta[:, -1:].float()
+        for begin in range(0, len(self._x), self._rows):
+            rows = slice(begin, begin + self._rows)
+            x = self._x[rows]
+            yield x, *loss(torch.addmm(bias, weight, x.T), self._targets[:, rows])
+
+    def _evaluate(self, theta: Tensor, lambda_: float) -> tuple[float, Tensor]:
+        """Objective and gradient (C, D + 1)."""
+        gradient = lambda_ * theta
+        gradient[:, -1] = 0
+        objective = (theta * gradient).sum() / 2
+        for x, loss, residual in self._residuals(theta):
+            objective += loss
+            gradient[:, :-1] += residual @ x
+            gradient[:, -1] += residual.sum(dim=1, dtype=torch.float64)
+        return objective.item(), gradient
+
+    def _preconditioner(self, theta: Tensor, lambda_: float) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """The map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
+
+        A class's block of the Hessian is sum_i q_i [x_i; 1] [x_i; 1]^T + lambda with q = p (1 - p): taken as it is for
+        the K samples of largest q, and as their mass times the covariance of the features for the rest.
+        """
+        hard = max(1, min(HARD, _BUDGET // theta.numel()))
+        mass = torch.zeros(len(theta), dtype=torch.float64, device=self.device)
+        largest = torch.zeros(len(theta), 0, device=self.device)
+        where = torch.zeros(len(theta), 0, dtype=torch.int64, device=self.device)
+        offset = 0
+        for x, _, residual in self._residuals(theta):
+            q = residual.abs() * (1 - residual.abs())
+            mass += q.sum(dim=1, dtype=torch.float64)
+            top, rows = q.topk(min(hard, len(x)), dim=1)
+            largest, where = torch.cat([largest, top], dim=1), torch.cat([where, rows + offset], dim=1)
+            largest, keep = largest.topk(min(hard, largest.shape[1]), dim=1)
+            where = where.gather(1, keep)
+            offset += len(x)
+        weights = largest.double()
+        rest = torch.maximum(mass - weights.sum(dim=1), 1e-3 * mass)[:, None] + 1e-12
+        diagonal = 1 / torch.cat([rest * self._variance + lambda_, rest], dim=1)  # (C, D + 1)
+        samples = torch.nn.functional.pad(self._x[where].double(), (0, 1), value=1.0) * weights.sqrt()[:, :, None]
+        scaled = samples * diagonal[:, None, :]  # (C, K, D + 1)
+        inner = scaled @ samples.transpose(1, 2)
+        inner.diagonal(dim1=1, dim2=2).add_(1)
+        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), scaled, upper=False)
+        transposed = factor.transpose(1, 2)
+
+        def precondition(gradient: Tensor) -> Tensor:
+            step = diagonal * gradient - (transposed @ (factor @ gradient[:, :, None]))[:, :, 0]
+            return step - step.mean(dim=0) if self._softmax else step  # adding the same to all classes changes nothing
+
+        return precondition, mass + 1e-12
+
+
+class Path:
+    """Fits of one problem for one lambda after another, each started from those before it."""
+
+    def __init__(self, problem: LogisticProblem, tolerance: float, max_iterations: int) -> None:
+        self.problem, self.tolerance, self.max_iterations = problem, tolerance, max_iterations
+        self.fits: list[Fit] = []
+
+    def fit(self, lambda_: float) -> Fit:
+        """Starts at the nearest solution or, if better, on the line through the nearest two: in log lambda the
+        solution is nearly straight between them, and beyond them where the classes are separable."""
+        near = sorted(self.fits, key=lambda fit: abs(math.log(fit.lambda_ / lambda_)))[:2]
+        starts = [(fit.weight, fit.bias) for fit in near[:1]]
+        if len(near) == 2:
+            a, b = near
+            t = math.log(lambda_ / a.lambda_) / math.log(b.lambda_ / a.lambda_)
+            starts.append((torch.lerp(a.weight, b.weight, t), torch.lerp(a.bias, b.bias, t)))
+        self.fits.append(self.problem.fit(lambda_, starts, self.tolerance, self.max_iterations))
+        return self.fits[-1]
+
+
+def softmax_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy of logits (C, B), overwritten, and labels (1, B): its sum, and probability - one-hot (C, B).
+
+    The true class's residual is minus the sum of the others, and the loss goes through log1p, so that float32 keeps
+    its relative precision where the probability is 1 but for rounding.
+    """
+    top = logits.amax(dim=0, keepdim=True)
+    behind = top - logits.gather(0, labels)
+    powers = logits.sub_(top).clamp_(min=_TINY).exp_()
+    true = powers.gather(0, labels)
+    powers.scatter_(0, labels, 0.0)
+    others = powers.sum(dim=0, keepdim=True)
+    loss = behind + torch.log1p(others + (true - 1))
+    total = others + true
+    return loss.sum(dtype=torch.float64), powers.div_(total).scatter_(0, labels, -others / total)
+
+
+def sigmoid_loss(logits: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
+    """Binary cross entropy of logits (C, B), overwritten, and signs (C, B), -1 where the label holds and 1 where not:
+    its sum, and probability - label (C, B)."""
+    margins = logits.mul_(signs).clamp_(min=_TINY)
+    loss = margins.clamp(min=0) + torch.log1p(torch.exp(-margins.abs()))
+    return loss.sum(dtype=torch.float64), margins.sigmoid_().mul_(signs)
+
+
+def principal_components(features: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """mean (D,), orthonormal basis (D, R), variance (R,), and the centred features in that basis (N, R) float32.
+
+    R is the rank, at most N - 1: few samples make a small problem whatever the dimension. A rotation leaves the penalty
+    as it is, and the intercept takes up the mean.
+    """
+    n, d = features.shape
+    mean = sum(x.sum(dim=0) for x in _chunks(features, d, device)) / n
+    if n > d:
+        covariance = torch.zeros(d, d, dtype=torch.float64, device=device)
+        for x in _chunks(features, d, device):
+            x -= mean
+            covariance.addmm_(x.T, x, alpha=1 / n)
+        variance, basis = torch.linalg.eigh(covariance)
+    else:
+        x = torch.cat(list(_chunks(features, d, device))) - mean
+        _, singular, rows = torch.linalg.svd(x, full_matrices=False)
+        variance, basis = singular.square() / n, rows.T
+    keep = variance > 1e-12 * variance.max()
+    variance, basis = variance[keep], basis[:, keep]
+    rotated = [((x - mean) @ basis).float() for x in _chunks(features, d, device)]
+    return mean, basis, variance, torch.cat(rotated)
+
+
+def _chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[Tensor]:
+    """Rows of features (N, D) as float64 on the device, so many that `width` numbers each fit the chunk."""
+    rows = max(1, _CHUNK[device.type] // width)
+    for begin in range(0, len(features), rows):
+        yield torch.tensor(features[begin : begin + rows], device=device).double()

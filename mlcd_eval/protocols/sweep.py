@@ -1,0 +1,32 @@
+"""CLIP's search for the regularisation strength (appendix A.3): a parametric binary search over a log-spaced grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+STEPS_PER_DECADE = 8
+LAMBDAS = tuple(10.0 ** (-6 + step / STEPS_PER_DECADE) for step in range(96 + 1))
+"""1e-6 to 1e6 in 96 steps."""
+
+_COARSE = 2 * STEPS_PER_DECADE  # from 1e-6, 1e-4, ..., 1e6
+
+
+def search_lambda(evaluate: Callable[[float], float]) -> tuple[float, dict[float, float]]:
+    """The best lambda and the score of each that was tried, 15 at most, by descending lambda.
+
+    Scores 1e-6, 1e-4, ..., 1e6, then the two grid points half-way to the neighbours of the best so far, halving the
+    distance until it is one step. Of equal scores the larger lambda is best: the simpler model, and on a plateau at
+    either end of the grid a choice that does not depend on rounding. Larger is better for `evaluate`, which is called
+    from large lambda to small in each round, for warm starts.
+    """
+    scores: dict[int, float] = {}
+    candidates, stride = list(range(0, len(LAMBDAS), _COARSE)), _COARSE
+    while True:
+        for step in sorted(candidates, reverse=True):
+            if 0 <= step < len(LAMBDAS) and step not in scores:
+                scores[step] = evaluate(LAMBDAS[step])
+        best = max(scores, key=lambda step: (scores[step], step))
+        if stride == 1:
+            return LAMBDAS[best], {LAMBDAS[step]: scores[step] for step in sorted(scores, reverse=True)}
+        stride //= 2
+        candidates = [best - stride, best + stride]
