@@ -57,6 +57,8 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
         encoder = load_encoder(spec, trust_remote_code=plan.request.trust_remote_code, offline=plan.request.offline).to(
             device, plan.request.precision
         )
+        if "weights" in encoder.info.extra:
+            progress.say(f"{encoder.info.name} has no trained weights ({encoder.info.extra['weights']}): chance level")
         yield from _ModelRun(plan, encoder, list(jobs), progress).results()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from mlcd_eval.cli.request import add_request_flags, request_of
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.tables.summary import summary
 
     progress = ConsoleProgress()
+    warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
     results = list(run_plan(plan, progress))
     if args.json:
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")

@@ -116,6 +116,7 @@ class OpenClipEncoder(Encoder):
             image_size=(height, width),
             num_params=parameters,
             has_text=True,
+            extra=spec.provenance,
         )
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:

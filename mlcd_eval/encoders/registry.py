@@ -41,6 +41,11 @@ class Spec:
         """The seed of `?init=random&seed=N`, None for pretrained weights."""
         return int(self.options.get("seed", "0")) if self.options.get("init") == "random" else None
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a record must say of the weights beside their fingerprint."""
+        return {} if self.random_seed is None else {"weights": f"random, seed {self.random_seed}"}
+
 
 OPTIONS = {"open_clip": ("init", "seed"), "timm": ("init", "seed", "checkpoint")}
 

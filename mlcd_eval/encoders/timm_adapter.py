@@ -55,6 +55,7 @@ class TimmEncoder(Encoder):
             image_size=(height, width),
             num_params=num_params(model),
             has_text=False,
+            extra=spec.provenance,
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
