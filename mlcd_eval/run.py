@@ -270,6 +270,9 @@ def _raise_if_fatal(error: Exception) -> None:
 
 
 def default_workers(device: torch.device) -> int:
-    """Decoding processes: on a GPU machine all cores but one (at most 16); beside a CPU forward pass, one or two."""
+    """Decoding processes: beside a GPU all cores but one (at most 16); beside a CPU forward pass two, if there are four
+    cores, since its threads would wait for theirs."""
     cores = os.cpu_count() or 1
-    return min(16, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 2)
+    if device.type == "cuda":
+        return min(16, max(1, cores - 1))
+    return 2 if cores >= 4 else 0

@@ -9,12 +9,13 @@ from mlcd_eval.tables.text import cell, markdown_table, shown_metric
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Model x task with the metric that ranks first, then the others; per cent, 95% intervals."""
+    """Each task's primary metric, of retrieval every recall; per cent, 95% intervals. The records hold the others."""
     rows = []
     for result in results:
         head = [cell(result.model.name), result.task.name]
         if result.status == "error":
             rows.append([*head, "failed", "-", "-"])
-        ordered = sorted(result.metrics, key=lambda metric: metric.name != result.primary_metric)
-        rows += [[*head, metric.name, shown_metric(metric), f"{metric.num_scored:,}"] for metric in ordered]
+        for metric in result.metrics:
+            if metric.name == result.primary_metric or result.task.protocol == "retrieval":
+                rows.append([*head, metric.name, shown_metric(metric), f"{metric.num_scored:,}"])
     return markdown_table(["model", "task", "metric", "% [95% interval]", "n"], rows, left=3)
