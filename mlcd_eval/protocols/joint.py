@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcd_eval.errors import CheckpointError, IncompatibleError
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.finite import check_finite
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +19,13 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     """L2-normalised (N, D) of the images and (T, D) of the texts, float32 on inputs.device.
 
     A text that occurs twice is encoded once, so that equal texts have equal rows.
-    Raises IncompatibleError without a text tower or a common dimension, CheckpointError where a number is not finite.
+    Raises IncompatibleError without a text tower or a common dimension, DataError where a number is not finite.
     """
     if inputs.encode_texts is None:
         raise IncompatibleError("the model has no text tower: got images only, expected texts in the same space")
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    image = _unit_rows(images.array, "image", images.keys, inputs.device)
-    distinct = _unit_rows(inputs.encode_texts(list(row)), "text", list(row), inputs.device)
+    image = _unit_rows(images.array, "features of images", images.keys, inputs.device)
+    distinct = _unit_rows(inputs.encode_texts(list(row)), "features of texts", list(row), inputs.device)
     if image.shape[1] != distinct.shape[1]:
         raise IncompatibleError(
             f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
@@ -33,15 +34,8 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     return image, distinct[[row[text] for text in texts]]
 
 
-def _unit_rows(array: np.ndarray, what: str, keys: Sequence[str], device: str) -> torch.Tensor:
+def _unit_rows(array: np.ndarray, what: str, names: Sequence[str], device: str) -> torch.Tensor:
     import torch
 
-    rows = torch.nn.functional.normalize(torch.tensor(array, dtype=torch.float32, device=device), dim=1)
-    finite = rows.isfinite().all(dim=1).cpu()
-    if not finite.all():
-        first = int(finite.int().argmin())
-        raise CheckpointError(
-            f"features of {int((~finite).sum())} of {len(rows)} {what}s are not finite, first that of {keys[first]!r}: "
-            "expected finite numbers (damaged weights, or fp16 that overflows?)"
-        )
-    return rows
+    check_finite(array, what, names)
+    return torch.nn.functional.normalize(torch.tensor(array, dtype=torch.float32, device=device), dim=1)

@@ -1,4 +1,4 @@
-"""What the protocols that learn from labelled features have in common: which splits, and checks of what is in them."""
+"""What the protocols on labelled features have in common: which splits, and checks of what is in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
-
-_ROWS = 1 << 16
+from mlcd_eval.protocols.finite import check_finite
 
 
 def split_requests(
@@ -31,15 +30,7 @@ def checked_labels(features: Features, split: str) -> np.ndarray:
     assert features.labels is not None, "classification and multilabel datasets have labels"
     if len(features.labels) == 0:
         raise DataError(f"split {split!r} has no readable image: got 0 features, expected at least 1")
-    finite = np.concatenate(
-        [np.isfinite(features.array[i : i + _ROWS]).all(axis=1) for i in range(0, len(features.array), _ROWS)]
-    )
-    if not finite.all():
-        raise DataError(
-            f"features of split {split!r} are not finite: got NaN or infinity in {np.count_nonzero(~finite)} of "
-            f"{len(finite)} rows, first that of {features.keys[int(finite.argmin())]!r}, expected finite numbers "
-            "(damaged weights, or fp16 that overflows?)"
-        )
+    check_finite(features.array, f"features of split {split!r}", features.keys)
     return features.labels
 
 

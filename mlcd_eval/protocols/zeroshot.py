@@ -14,9 +14,13 @@ from mlcd_eval.metrics.classification import classification_metrics, classificat
 from mlcd_eval.metrics.multilabel import multilabel_metrics
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.joint import joint_embeddings
+from mlcd_eval.protocols.labelled import checked_labels
 
 if TYPE_CHECKING:
     import torch
+
+
+_ROWS = 1 << 13  # images whose logits are held at once
 
 
 class ZeroShotSettings(BaseModel):
@@ -46,28 +50,37 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         return {"test": ImageRequest(settings.split, settings.layer)}
 
     def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
-        """Raises IncompatibleError without class names or templates, DataError where they do not fit the labels."""
+        """Samples hold the best class, which is correct where it is among the labels.
+
+        Raises IncompatibleError without class names or templates, or for a metric that does not fit the labels;
+        DataError for class names that do not, and for features that are not finite.
+        """
         images = inputs.images["test"]
         if not inputs.class_names or not inputs.templates:
             raise IncompatibleError(
                 "zeroshot needs class names and templates: got none, expected classnames.txt and "
                 "zeroshot_classification_templates.txt in the dataset's folder, or both in the task"
             )
-        labels = _checked_labels(images.labels, len(inputs.class_names))
+        labels = checked_labels(images, settings.split)
+        _check_class_names(len(inputs.class_names), labels)
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
         prompts = [template.replace("{c}", name) for template in inputs.templates for name in inputs.class_names]
         image, text = joint_embeddings(images, prompts, inputs)
-        logits = (100.0 * image @ class_vectors(text, len(inputs.templates)).T).cpu().numpy()
+        classes = class_vectors(text, len(inputs.templates))
+        logits = ((100.0 * rows @ classes.T).cpu().numpy() for rows in image.split(_ROWS))
         rng = np.random.default_rng(inputs.seed)
         if labels.ndim == 2:
-            metrics = multilabel_metrics(logits, labels, rng, len(images.bad))
-            label, prediction = ([np.flatnonzero(row).tolist() for row in hot] for hot in (labels, logits > 0))
+            scores = np.concatenate(list(logits))
+            metrics = multilabel_metrics(scores, labels, rng, len(images.bad))
+            prediction = scores.argmax(axis=1)
+            label = [np.flatnonzero(row).tolist() for row in labels]
+            correct = labels[np.arange(len(labels)), prediction] == 1
         else:
             outcomes = classification_outcomes(logits, labels)
             metrics = classification_metrics(outcomes, rng, len(images.bad))
-            label, prediction = labels.tolist(), outcomes.predictions.tolist()
+            prediction, label, correct = outcomes.predictions, labels.tolist(), outcomes.ranks == 1
         primary = settings.metric or ("map_11point" if labels.ndim == 2 else "acc1")
         if primary not in [metric.name for metric in metrics]:
             raise IncompatibleError(
@@ -78,7 +91,12 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         return Scores(
             metrics=metrics,
             primary=primary,
-            samples={"key": list(images.keys), "label": label, "prediction": prediction},
+            samples={
+                "key": list(images.keys),
+                "label": label,
+                "prediction": prediction.tolist(),
+                "correct": correct.astype(float).tolist(),
+            },
             details={
                 "prompts": inputs.prompts_source,
                 "num_classes": len(inputs.class_names),
@@ -95,15 +113,14 @@ def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
 
 
-def _checked_labels(labels: np.ndarray | None, num_classes: int) -> np.ndarray:
-    assert labels is not None, "zeroshot takes classification and multilabel datasets, which have labels"
+def _check_class_names(num_names: int, labels: np.ndarray) -> None:
+    """There may be more names than classes in this split, but not of columns of several labels."""
     expected = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
-    if num_classes < expected or (labels.ndim == 2 and num_classes != expected):
+    if num_names < expected or (labels.ndim == 2 and num_names != expected):
         raise DataError(
-            f"class names do not fit the labels: got {num_classes} names, "
+            f"class names do not fit the labels: got {num_names} names, "
             f"expected {expected if labels.ndim == 2 else f'at least {expected}'}"
         )
-    return labels
 
 
 def _repeated(names: Sequence[str]) -> dict[str, list[int]]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from clip_benchmark.metrics.zeroshot_retrieval import recall_at_k
 
-from mlcd_eval.errors import CheckpointError, DataError, IncompatibleError
+from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
@@ -139,7 +139,7 @@ def test_what_cannot_be_scored_is_one_sentence():
         protocol.score(settings, inputs(IMAGES, CAPTIONS, None))
     with pytest.raises(IncompatibleError, match="not in one space: got 3 and 2 dimensions"):
         protocol.score(settings, inputs(np.eye(3), CAPTIONS))
-    with pytest.raises(CheckpointError, match="1 of 3 images are not finite, first that of 'im1'"):
+    with pytest.raises(DataError, match=r"features of images are not finite: .* 1 of 3 rows, first that of 'im1'"):
         protocol.score(settings, inputs([[1, 0], [np.nan, 0], [0, 1]], CAPTIONS))
 
 

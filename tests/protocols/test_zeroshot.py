@@ -105,6 +105,10 @@ def test_clip_benchmark_agrees_on_several_labels():
     assert values(got)["map"] == pytest.approx(expected, abs=1e-6)
     assert got.primary == "map_11point"
     assert score(given, metric="map").primary == "map"
+    best = reference_logits(given).argmax(1).numpy()
+    assert got.samples["prediction"] == best.tolist()
+    assert got.samples["correct"] == [float(row[index]) for row, index in zip(labels, best, strict=True)]
+    assert got.samples["label"][0] == np.flatnonzero(labels[0]).tolist()
 
 
 def test_two_classes_have_an_area_under_the_curve():
@@ -132,6 +136,12 @@ def test_order_of_classes_does_not_matter():
     assert values(score(moved)) == pytest.approx(values(score(given)))
 
 
+def test_logits_in_chunks_change_nothing(monkeypatch):
+    whole = score(random_inputs())
+    monkeypatch.setattr("mlcd_eval.protocols.zeroshot._ROWS", 7)
+    assert values(score(random_inputs())) == values(whole)
+
+
 def test_each_text_is_encoded_once_in_one_call():
     calls = []
 
@@ -147,6 +157,7 @@ def test_samples_and_details():
     scores = score(random_inputs())
     assert scores.samples["key"] == [f"im{row}" for row in range(80)]
     correct = np.array(scores.samples["label"]) == np.array(scores.samples["prediction"])
+    assert scores.samples["correct"] == correct.astype(float).tolist()
     assert correct.mean() == pytest.approx(values(scores)["acc1"])
     assert scores.details["prompts"] == "here"
     assert (scores.details["num_classes"], scores.details["num_templates"]) == (7, 3)
@@ -179,6 +190,14 @@ def test_what_cannot_be_scored_is_one_sentence():
         score(inputs(features.array, features.labels, templates=None))
     with pytest.raises(IncompatibleError, match="no text tower"):
         score(inputs(features.array, features.labels, encode_texts=None))
+    with pytest.raises(IncompatibleError, match="cannot rank by roc_auc here: got 7 classes, one label an image"):
+        score(given, metric="roc_auc")
+    with pytest.raises(IncompatibleError, match="cannot rank by acc1 here: got 7 classes, several labels an image"):
+        score(inputs(features.array, np.eye(7, dtype=int)[features.labels]), metric="acc1")
+    with pytest.raises(DataError, match=r"features of texts are not finite: .*first that of 'a photo of a cat.'"):
+        score(inputs(features.array, features.labels, encode_texts=lambda texts: encode(texts) * np.nan))
+    with pytest.raises(DataError, match="split 'test' has no readable image"):
+        score(inputs(features.array[:0], features.labels[:0]))
     with pytest.raises(IncompatibleError, match="reads the split 'test': got train"):
         ZeroShot().requests(ZeroShotSettings(), ["train"])
 
