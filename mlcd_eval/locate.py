@@ -40,17 +40,15 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
         for ref in request.datasets:
             name = open_dataset(ref, cache=request.cache, offline=request.offline).name
             yield _own_task(word, name), ref
-    elif request.data_root is not None and (word in PROTOCOLS or GLOB_MARKS & set(word)):
-        found = list(_under_root(word, request, index))
-        if not found:
-            raise DataError(
-                f"--data-root {request.data_root} holds no data for --tasks {word}: expected folders in "
-                f"clip-benchmark's layout, such as those that `mlcd-eval ls datasets` names"
-            )
-        yield from found
-    else:
-        for task in index.select([word]):
-            yield task, locate(task.dataset, request)
+        return
+    many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
+    found = list(_under_root(word, request, index)) if request.data_root is not None and word not in index.tasks else []
+    if many and not found and request.data_root is not None:
+        raise DataError(
+            f"--data-root {request.data_root} holds no data for --tasks {word}: expected folders in "
+            f"clip-benchmark's layout, such as those that `mlcd-eval ls datasets` names"
+        )
+    yield from found or [(task, locate(task.dataset, request)) for task in index.select([word])]
 
 
 def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located]:
