@@ -58,7 +58,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
             device, plan.request.precision
         )
         if "weights" in encoder.info.extra:
-            progress.say(f"{encoder.info.name} has no trained weights ({encoder.info.extra['weights']}): chance level")
+            progress.say(f"{encoder.info.name} has no trained weights ({encoder.info.extra["weights"]}): numbers only show that it runs")
         yield from _ModelRun(plan, encoder, list(jobs), progress).results()
 
 
