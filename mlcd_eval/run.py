@@ -57,8 +57,9 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
         encoder = load_encoder(spec, trust_remote_code=plan.request.trust_remote_code, offline=plan.request.offline).to(
             device, plan.request.precision
         )
-        if "weights" in encoder.info.extra:
-            progress.say(f"{encoder.info.name} has no trained weights ({encoder.info.extra["weights"]}): numbers only show that it runs")
+        untrained = encoder.info.extra.get("weights")
+        if untrained is not None:
+            progress.say(f"{encoder.info.name} has no trained weights ({untrained}): numbers only show that it runs")
         yield from _ModelRun(plan, encoder, list(jobs), progress).results()
 
 
