@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.data import discover, find, open_dataset
 from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.open import default_name
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.spec import GLOB_MARKS, DatasetSpec, TaskIndex, TaskSpec, validated
@@ -38,8 +39,7 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
                 f"{', '.join(PROTOCOLS)}{nearest(word, PROTOCOLS)}"
             )
         for ref in request.datasets:
-            name = open_dataset(ref, cache=request.cache, offline=request.offline).name
-            yield _own_task(word, name), ref
+            yield _own_task(word, default_name(ref.partition(":")[2])), ref
         return
     many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
     found = list(_under_root(word, request, index)) if request.data_root is not None and word not in index.tasks else []

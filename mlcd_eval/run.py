@@ -79,7 +79,13 @@ def _scan(plan: Plan, progress: Progress) -> None:
     with progress.stage("checking data", len(wanted), "splits") as advance:
         for (_, split), job in wanted.items():
             try:
-                plan.open(job).split(split).scan()
+                size = plan.open(job).split(split).scan().num_samples
+                expected = job.task.dataset.sizes.get(split, size)
+                if size is not None and size != expected:
+                    name = job.task.dataset.name
+                    progress.say(
+                        f"note: split {split!r} of {name} has {size:,} samples, the protocol's has {expected:,}"
+                    )
             except UserError as error:
                 problems.append(str(error))
             advance(1)
@@ -247,6 +253,7 @@ class _ModelRun:
                 fingerprint=whole,
                 num_samples=dataset.split(scored).scan().num_samples,
                 num_classes=len(dataset.class_names) if dataset.class_names else None,
+                expected_num_samples=job.task.dataset.sizes.get(scored),
             ),
             model=ModelRecord(
                 name=job.model_name,

@@ -121,6 +121,9 @@ def test_a_group_with_a_data_root_means_what_is_there(tmp_path):
         "retrieval/demo_captions",
     ]
     assert all(result.dataset.num_samples == 8 for result in results)
+    assert (
+        results[0].dataset.expected_num_samples == 10_000
+    )  # the folder is not the protocol's MNIST, and the record shows it
     with pytest.raises(ConfigError, match="holds no data for --tasks retrieval"):
         evaluate(MODEL, "retrieval", **{**options, "data_root": tmp_path / "out"})
 

@@ -29,7 +29,8 @@ class TaskRecord(_Frozen):
 
 
 class DatasetRecord(_Frozen):
-    """What was read. fingerprint: over every split that the task reads; num_samples: of the split that is scored."""
+    """What was read. fingerprint: over every split that the task reads; num_samples: of the split that is scored;
+    expected_num_samples: as the task file has it of the protocol's data, None where it does not say."""
 
     name: str
     kind: str
@@ -37,6 +38,7 @@ class DatasetRecord(_Frozen):
     fingerprint: str
     num_samples: int | None
     num_classes: int | None = None
+    expected_num_samples: int | None = None
 
 
 class ModelRecord(_Frozen):
