@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from mlcd_eval.protocols.lbfgs import InverseHessian, cubic_minimiser
 PAIRS = 30  # L-BFGS pairs
 HARD = 96  # K
 _BUDGET = 1 << 27  # numbers (1 GB) in a block of pairs or hard samples: fewer of them for a very large C x D
+_THREAD_WORK = 1 << 23  # multiplications of a pass for each CPU thread: for fewer, threads wait more than they work
 _CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # logits held at a time
 _ROUNDING = 4 * torch.finfo(torch.float32).eps  # of the objective, relative
 _TINY = -60.0  # smallest logit kept: smaller ones make subnormal numbers, which are slow, and change nothing
@@ -81,7 +83,8 @@ class LogisticProblem:
         self._classes, self._absent, self._prior, self._targets = (
             torch.as_tensor(part, device=self.device) for part in (classes, absent, prior, targets)
         )
-        self._mean, self._basis, self._variance, self._x = principal_components(features, self.device)
+        with _at_most_threads(features.size * min(features.shape) // _THREAD_WORK):
+            self._mean, self._basis, self._variance, self._x = principal_components(features, self.device)
         self._rows = max(1, _CHUNK[self.device.type] // len(classes))
 
     def fit(
@@ -96,6 +99,12 @@ class LogisticProblem:
         Stops when objective - minimum <= tolerance * penalty, by the bound of strong convexity (the duality gap):
         the objective is then good to `tolerance`, and W to its square root, relative.
         """
+        with _at_most_threads(self._x.numel() * len(self._classes) // _THREAD_WORK):
+            return self._fit(lambda_, starts, tolerance, max_iterations)
+
+    def _fit(
+        self, lambda_: float, starts: Sequence[tuple[Tensor, Tensor]], tolerance: float, max_iterations: int
+    ) -> Fit:
         points = [self._parameters(*start) for start in starts] or [self._parameters()]
         iterations = len(points)
         theta, (objective, gradient) = min(
@@ -196,11 +205,11 @@ class LogisticProblem:
         scaled = samples * diagonal[:, None, :]  # (C, K, D + 1)
         inner = scaled @ samples.transpose(1, 2)
         inner.diagonal(dim1=1, dim2=2).add_(1)
-        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), scaled, upper=False)
+        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), scaled, upper=False).float()
         transposed = factor.transpose(1, 2)
 
         def precondition(gradient: Tensor) -> Tensor:
-            step = diagonal * gradient - (transposed @ (factor @ gradient[:, :, None]))[:, :, 0]
+            step = diagonal * gradient - (transposed @ (factor @ gradient.float()[:, :, None]))[:, :, 0]
             return step - step.mean(dim=0) if self._softmax else step  # adding the same to all classes changes nothing
 
         return precondition, mass + 1e-12
@@ -280,3 +289,13 @@ def _chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[
     rows = max(1, _CHUNK[device.type] // width)
     for begin in range(0, len(features), rows):
         yield torch.tensor(features[begin : begin + rows], device=device).double()
+
+
+@contextmanager
+def _at_most_threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(number, before)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
