@@ -119,7 +119,7 @@ def main():
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="sklearn")
 
-    import sklearn
+    import sklearn.linear_model
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -80,8 +80,8 @@ def _scan(plan: Plan, progress: Progress) -> None:
         for (_, split), job in wanted.items():
             try:
                 size = plan.open(job).split(split).scan().num_samples
-                expected = job.task.dataset.sizes.get(split, size)
-                if size is not None and size != expected:
+                expected = job.task.dataset.expected_size(split)
+                if size is not None and expected is not None and size != expected:
                     name = job.task.dataset.name
                     progress.say(
                         f"note: split {split!r} of {name} has {size:,} samples, the protocol's has {expected:,}"
@@ -253,7 +253,7 @@ class _ModelRun:
                 fingerprint=whole,
                 num_samples=dataset.split(scored).scan().num_samples,
                 num_classes=len(dataset.class_names) if dataset.class_names else None,
-                expected_num_samples=job.task.dataset.sizes.get(scored),
+                expected_num_samples=job.task.dataset.expected_size(scored),
             ),
             model=ModelRecord(
                 name=job.model_name,

@@ -280,8 +280,12 @@ def principal_components(features: np.ndarray, device: torch.device) -> tuple[Te
         variance, basis = singular.square() / n, rows.T
     keep = variance > 1e-12 * variance.max()
     variance, basis = variance[keep], basis[:, keep]
-    rotated = [((x - mean) @ basis).float() for x in _chunks(features, d, device)]
-    return mean, basis, variance, torch.cat(rotated)
+    rotated = torch.empty(n, len(variance), device=device)
+    done = 0
+    for x in _chunks(features, d, device):
+        rotated[done : done + len(x)] = (x - mean) @ basis
+        done += len(x)
+    return mean, basis, variance, rotated
 
 
 def _chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[Tensor]:

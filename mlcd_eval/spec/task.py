@@ -34,6 +34,10 @@ class DatasetSpec(BaseModel):
     how: str | None = None
     notes: str | None = None
 
+    def expected_size(self, split: str) -> int | None:
+        """What `sizes` says of a split, None where it is silent."""
+        return next((size for name, size in self.sizes.items() if name == split), None)
+
 
 class TaskSpec(BaseModel):
     """One task: a protocol on a dataset. A change that changes numbers raises `version`.
