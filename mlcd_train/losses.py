@@ -1,0 +1,79 @@
+"""The losses of MLCD and of its baselines, as pure functions.
+
+MLCD (An et al. 2024, arXiv 2407.17331, equations 4 to 8): with positive similarities s_i and negative ones s_j,
+
+    MLC   log(1 + sum_j exp(s_j) * sum_i exp(-s_i))                       every negative against every positive
+    MLCD  log(1 + sum_i exp(-s_i)) + log(1 + sum_j exp(s_j))              the two sides apart ("disambiguated")
+
+and since (1 + a)(1 + b) = 1 + a + b + ab, MLCD is MLC with the two sums added inside the logarithm.
+
+Similarities come scaled and with the margin in. -inf in `negative` means "not a negative", +inf in `positive` "not a
+positive": both drop out, with gradient zero. Everything is computed in float32 at least, also under autocast.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mlcd_loss(positive: Tensor, negative: Tensor) -> Tensor:
+    """Positive (B, l) and negative (B, n) similarities -> (B,). No positives, or no negatives, add 0."""
+    return F.softplus(_logsumexp(-_float(positive))) + F.softplus(_logsumexp(_float(negative)))
+
+
+def mlc_loss(positive: Tensor, negative: Tensor) -> Tensor:
+    """Positive (B, l) and negative (B, n) similarities -> (B,). Zero where there are no positives or no negatives."""
+    return F.softplus(_logsumexp(-_float(positive)) + _logsumexp(_float(negative)))
+
+
+def cluster_loss(positive: Tensor, negative: Tensor) -> Tensor:
+    """Softmax cross-entropy of one class, positive (B, 1), against its negatives (B, n) -> (B,): UNICOM's
+    (An et al. 2023, arXiv 2304.05884), with the margin already in `positive`."""
+    assert positive.shape[-1] == 1, "cluster discrimination has one positive an image"
+    return F.softplus(_logsumexp(_float(negative)) - _float(positive).squeeze(-1))
+
+
+def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tensor:
+    """scale * cos(theta + margin) of cosine = cos(theta), elementwise (ArcFace, Deng et al. 2019).
+
+    Where theta + margin passes pi, ArcFace's own code goes on with cos(theta) - margin * sin(margin), which keeps the
+    function decreasing in theta. The gradient is finite up to cosine = +-1.
+    """
+    cosine = _float(cosine)
+    if margin == 0:
+        return scale * cosine
+    sine = (1 - cosine.square()).clamp_min(1e-12).sqrt()
+    shifted = cosine * math.cos(margin) - sine * math.sin(margin)
+    return scale * torch.where(cosine > math.cos(math.pi - margin), shifted, cosine - margin * math.sin(margin))
+
+
+def clip_loss(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
+    """Symmetric contrastive loss (CLIP, Radford et al. 2021, figure 3) of unit rows (B, D), row i of both a pair -> ().
+
+    logit_scale: the factor itself, not its logarithm.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        logits = logit_scale * _float(image) @ _float(text).T
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def _float(values: Tensor) -> Tensor:
+    """float32, or float64 where it is that already."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _logsumexp(values: Tensor) -> Tensor:
+    """Over the last dimension; -inf, with gradient zero, where it is empty or holds nothing but -inf."""
+    if values.shape[-1] == 0:
+        return values.new_full(values.shape[:-1], -torch.inf)
+    largest = values.detach().amax(dim=-1, keepdim=True)
+    largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
+    total = (values - largest).exp().sum(dim=-1)
+    none = total == 0
+    logs = torch.where(none, torch.ones_like(total), total).log() + largest.squeeze(-1)
+    return torch.where(none, torch.full_like(logs, -torch.inf), logs)
