@@ -39,10 +39,6 @@ def load(spec: Spec) -> Encoder:
 
 def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
     if spec.target.startswith(("local-dir:", "hf-hub:")):
-        if spec.offline and spec.target.startswith("hf-hub:"):
-            raise CheckpointError(
-                f"--model {spec.text!r} is on the hub, which --offline forbids: expected a local folder"
-            )
         _check_weights_file(spec)
         return spec.target, None
     name, _, weights = spec.target.partition("/")
@@ -64,9 +60,11 @@ def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
 
 def _warn_quick_gelu(name: str, tag: str | None) -> None:
     """Weights trained with one activation lose accuracy silently under the other (open_clip issue 771)."""
-    trained = (open_clip.get_pretrained_cfg(name, tag) or {}).get("quick_gelu", False) if tag else None
-    built = (open_clip.get_model_config(name) or {}).get("quick_gelu", False)
-    if trained is not None and trained != built and tag in open_clip.list_pretrained_tags_by_model(name):
+    if tag is None or tag not in open_clip.list_pretrained_tags_by_model(name):
+        return  # a file does not say
+    trained = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+    built = open_clip.get_model_config(name).get("quick_gelu", False)
+    if trained != built:
         acts = {True: "QuickGELU", False: "GELU"}
         hint = f"open_clip:{name}-quickgelu/{tag}" if trained else f"open_clip:{name.removesuffix('-quickgelu')}/{tag}"
         warnings.warn(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +83,21 @@ def load_encoder(spec: str, *, trust_remote_code: bool = False, offline: bool = 
     """
     check_spec(spec)
     parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
-    return importlib.import_module(ADAPTERS[parsed.kind]).load(parsed)
+    with _hub(offline):
+        return importlib.import_module(ADAPTERS[parsed.kind]).load(parsed)
+
+
+@contextlib.contextmanager
+def _hub(offline: bool) -> Iterator[None]:
+    """Offline, the hub's files come from its local cache or not at all, whichever library asks for them."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def check_spec(text: str) -> None:

@@ -24,8 +24,6 @@ def load(spec: Spec) -> Encoder:
     if checkpoint and not Path(checkpoint).is_file():
         raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {name}")
     pretrained = not checkpoint and spec.random_seed is None
-    if pretrained and spec.offline and not name.startswith("local-dir:"):
-        raise CheckpointError(f"--model {spec.text!r}: its weights are on the hub, which --offline forbids")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.random_seed or 0)
