@@ -81,14 +81,14 @@ def show(side, sizes, results):
 
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    rounds = [
-        (run("ours", COCO), run("clip-benchmark", COCO)) for _ in range(3)
-    ]  # by turns, for a machine that is shared
-    mine, theirs = (show(side, COCO, runs) for side, runs in zip(("ours", "clip-benchmark"), zip(*rounds), strict=True))
+    sides = {"ours": [], "clip-benchmark": []}
+    for _ in range(3):  # by turns, for a machine that is shared
+        for side, results in sides.items():
+            results.append(run(side, COCO))
+    mine, theirs = (show(side, COCO, results) for side, results in sides.items())
     assert max(abs(a - b) for a, b in zip(mine["recalls"], theirs["recalls"], strict=True)) < 1e-4
-    print(
-        f"best to best: {theirs['seconds'] / mine['seconds']:.0f} x time, {theirs['peak_mb'] / mine['peak_mb']:.1f} x memory"
-    )
+    time_ratio, memory_ratio = theirs["seconds"] / mine["seconds"], theirs["peak_mb"] / mine["peak_mb"]
+    print(f"best to best: {time_ratio:.0f} x time, {memory_ratio:.1f} x memory")
     square = show("ours", SQUARE, [run("ours", SQUARE)])
     rate = SQUARE[0] * SQUARE[1] / square["seconds"]
     print(
