@@ -1,5 +1,7 @@
 """What several test modules need."""
 
+import socket
+
 import pytest
 
 from mlcd_eval.metrics.base import Metric
@@ -41,3 +43,11 @@ def failed_result():
     return make_result(metrics=(), primary_metric=None, status="error", error="split 'test' is empty").model_copy(
         update={"metrics": ()}
     )
+
+
+@pytest.fixture
+def unused_port():
+    """A TCP port of this machine that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

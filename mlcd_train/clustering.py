@@ -1,0 +1,182 @@
+"""Spherical k-means: step 1 of MLCD (and of UNICOM), over off-the-shelf features.
+
+Rows are normalised as they are read, in chunks, so that a memory-mapped array of any size can be clustered. Under
+torch.distributed each rank holds its own rows; centres, inertia and every decision are the same on all ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from mlcd_eval.errors import ConfigError, DataError
+
+ROWS = 1 << 14  # read at a time
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """centres (k, D), unit rows; assignment (N,) int64 of this rank's rows to the most similar centre (the lower of
+    equals), by the final centres; inertia: mean of 1 - cosine over all rows, before each update and at the end."""
+
+    centres: Tensor
+    assignment: Tensor
+    inertia: tuple[float, ...]
+
+
+def spherical_kmeans(
+    features: np.ndarray | Tensor,
+    k: int,
+    generator: torch.Generator,
+    *,
+    iterations: int = 20,
+    tolerance: float = 1e-4,
+    start: Literal["sample", "k-means++"] = "sample",
+    batch: int | None = None,
+    device: str = "cpu",
+) -> Clusters:
+    """Cluster features (N, D), not necessarily normalised, into k centres.
+
+    Stops after `iterations`, or when the inertia falls by less than `tolerance` of itself. A cluster left empty starts
+    anew at the row that its own centre serves worst. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
+    batches of so many random rows, each centre being the mean of all rows it ever got. generator (CPU): the same on
+    every rank. Raises ConfigError for k > N, DataError for rows that are zero or not finite.
+    """
+    rows = _Rows(features, torch.device(device))
+    if not 1 <= k <= rows.total:
+        raise ConfigError(f"k-means: got k = {k}, expected 1 to {rows.total}, the number of rows")
+    centres = _sample(rows, k, generator) if start == "sample" else _plus_plus(rows, k, generator)
+    inertia: list[float] = []
+    if batch is not None:
+        centres = _mini_batches(rows, centres, iterations, batch, generator)
+    else:
+        for _ in range(iterations):
+            sums, counts, similarity, _ = _assign(rows, centres)
+            inertia.append(_inertia(rows, similarity))
+            if len(inertia) > 1 and inertia[-2] - inertia[-1] <= tolerance * inertia[-2]:
+                break
+            centres = torch.where(counts[:, None] > 0, torch.nn.functional.normalize(sums, dim=1), centres)
+            empty = (counts == 0).nonzero().squeeze(1)
+            if len(empty):
+                centres[empty] = _worst_served(rows, similarity, len(empty))
+    _, _, similarity, assignment = _assign(rows, centres)
+    return Clusters(centres, assignment, (*inertia, _inertia(rows, similarity)))
+
+
+class _Rows:
+    """This rank's rows, normalised as they are read, and where they stand among all ranks' rows."""
+
+    def __init__(self, features: np.ndarray | Tensor, device: torch.device) -> None:
+        self._features = features
+        self.device = device
+        self.parallel = dist.is_available() and dist.is_initialized()
+        self.count = len(features)
+        sizes = [self.count]
+        if self.parallel:
+            gathered = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
+            dist.all_gather(gathered, torch.tensor([self.count], device=device))
+            sizes = [int(size) for size in gathered]
+        self.total = sum(sizes)
+        self.offset = sum(sizes[: dist.get_rank()]) if self.parallel else 0
+
+    def __getitem__(self, index: slice | Tensor) -> Tensor:
+        """(n, D) float32 unit rows on the device."""
+        part = self._features[index if isinstance(index, slice) else index.cpu().numpy()]
+        rows = (part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(self.device).float()
+        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        wrong = (~norms.isfinite() | (norms == 0)).squeeze(1)
+        if wrong.any():
+            raise DataError(
+                f"k-means: {int(wrong.sum())} of {len(rows)} feature rows are zero or not finite, expected directions"
+            )
+        return rows / norms
+
+    def chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """All rows in order."""
+        for begin in range(0, self.count, ROWS):
+            part = slice(begin, min(begin + ROWS, self.count))
+            yield part, self[part]
+
+    def everywhere(self, index: Tensor) -> Tensor:
+        """The rows at these places among all ranks' rows, on every rank."""
+        mine = (index >= self.offset) & (index < self.offset + self.count)
+        found = self[(index[mine] - self.offset)] if mine.any() else torch.empty(0, device=self.device)
+        width = self._features.shape[1]
+        rows = torch.zeros(len(index), width, device=self.device)
+        if mine.any():
+            rows[mine.to(self.device)] = found
+        return self.summed(rows)
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks, in place."""
+        if self.parallel:
+            dist.all_reduce(tensor)
+        return tensor
+
+
+def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sums (k, D) and counts (k,) over all ranks; similarity (n,) and assignment (n,) of this rank's rows."""
+    sums, counts = torch.zeros_like(centres), torch.zeros(len(centres), device=rows.device)
+    similarity = torch.empty(rows.count, device=rows.device)
+    assignment = torch.empty(rows.count, dtype=torch.int64, device=rows.device)
+    for part, x in rows.chunks():
+        similarity[part], assignment[part] = (x @ centres.T).max(dim=1)
+        sums.index_add_(0, assignment[part], x)
+        counts += torch.bincount(assignment[part], minlength=len(centres))
+    return rows.summed(sums), rows.summed(counts), similarity, assignment
+
+
+def _inertia(rows: _Rows, similarity: Tensor) -> float:
+    return float(rows.summed((1 - similarity).sum(dtype=torch.float64))) / rows.total
+
+
+def _sample(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
+    """k different rows of all."""
+    return rows.everywhere(torch.randperm(rows.total, generator=generator)[:k])
+
+
+def _plus_plus(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
+    """k-means++ (Arthur & Vassilvitskii 2007): each next row with probability proportional to its squared distance,
+    2 - 2 cosine, from the nearest one so far."""
+    centres = rows.everywhere(torch.randint(rows.total, (1,), generator=generator))
+    distance = torch.full((rows.count,), torch.inf, device=rows.device)
+    for _ in range(k - 1):
+        for part, x in rows.chunks():
+            distance[part] = torch.minimum(distance[part], (1 - x @ centres[-1]).clamp_min(0))
+        whole = torch.zeros(rows.total, dtype=torch.float64, device=rows.device)
+        whole[rows.offset : rows.offset + rows.count] = distance.double()
+        reached = rows.summed(whole).cumsum(0).cpu()
+        drawn = torch.rand(1, generator=generator, dtype=torch.float64) * reached[-1]
+        chosen = torch.searchsorted(reached, drawn, right=True).clamp_max(rows.total - 1)
+        centres = torch.cat([centres, rows.everywhere(chosen)])
+    return centres
+
+
+def _worst_served(rows: _Rows, similarity: Tensor, count: int) -> Tensor:
+    """The `count` rows of all that are least similar to their centres, the lower of equals first."""
+    whole = torch.zeros(rows.total, device=rows.device)
+    whole[rows.offset : rows.offset + rows.count] = similarity
+    return rows.everywhere(rows.summed(whole).argsort(stable=True)[:count].cpu())
+
+
+def _mini_batches(rows: _Rows, centres: Tensor, passes: int, batch: int, generator: torch.Generator) -> Tensor:
+    sums, counts = torch.zeros_like(centres), torch.zeros(len(centres), device=rows.device)
+    for _ in range(passes):
+        order = torch.randperm(rows.total, generator=generator)
+        for index in order.split(batch):
+            mine = index[(index >= rows.offset) & (index < rows.offset + rows.count)] - rows.offset
+            new_sums, new_counts = torch.zeros_like(sums), torch.zeros_like(counts)
+            if len(mine):
+                x = rows[mine.sort().values]
+                nearest = (x @ centres.T).argmax(dim=1)
+                new_sums.index_add_(0, nearest, x)
+                new_counts += torch.bincount(nearest, minlength=len(centres))
+            sums, counts = sums + rows.summed(new_sums), counts + rows.summed(new_counts)
+            centres = torch.where(counts[:, None] > 0, torch.nn.functional.normalize(sums, dim=1), centres)
+    return centres

@@ -1,0 +1,118 @@
+"""Spherical k-means against a slow transcription, its laws, and two processes against one."""
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch.nn.functional import normalize
+
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_train import clustering
+from mlcd_train.clustering import spherical_kmeans
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def blobs(per=40, k=6, dim=16, noise=0.1, seed=0):
+    """Rows around k orthogonal directions, of different lengths."""
+    generator = rng(seed)
+    directions = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q[:k]
+    rows = directions.repeat(per, 1) + noise * torch.randn(per * k, dim, generator=generator)
+    return rows * (0.5 + torch.rand(len(rows), 1, generator=generator)), torch.arange(k).repeat(per)
+
+
+def slow_lloyd(features, centres, iterations):
+    x = normalize(features.double(), dim=1)
+    for _ in range(iterations):
+        assignment = (x @ centres.T).argmax(1)
+        for c in range(len(centres)):
+            if (assignment == c).any():
+                centres[c] = normalize(x[assignment == c].sum(0), dim=0)
+    return centres, (x @ centres.T).argmax(1)
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 14])
+def test_lloyd_agrees_with_a_slow_transcription(monkeypatch, chunk):
+    monkeypatch.setattr(clustering, "ROWS", chunk)
+    features = torch.randn(300, 8, generator=rng())
+    found = spherical_kmeans(features, 12, rng(1), iterations=5, tolerance=-1)
+    start = normalize(features[torch.randperm(300, generator=rng(1))[:12]].double(), dim=1)
+    centres, assignment = slow_lloyd(features, start, 5)
+    torch.testing.assert_close(found.centres.double(), centres, rtol=1e-4, atol=1e-5)
+    assert torch.equal(found.assignment, assignment)
+    cosine = (normalize(features.double(), dim=1) * centres[assignment]).sum(1)
+    assert found.inertia[-1] == pytest.approx((1 - cosine).mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"start": "k-means++"}, {"start": "k-means++", "batch": 32}])
+def test_separate_blobs_are_found(options):
+    features, truth = blobs(noise=0.02)
+    found = spherical_kmeans(features, 6, rng(), **options)
+    pairs = torch.stack([found.assignment, truth]).unique(dim=1)
+    assert pairs.shape[1] == 6  # a one-to-one map
+    torch.testing.assert_close(found.centres.norm(dim=1), torch.ones(6))
+
+
+def test_inertia_never_rises_and_the_seed_decides():
+    features = torch.randn(500, 10, generator=rng())
+    found = spherical_kmeans(features, 20, rng(3), iterations=15, tolerance=-1)
+    assert len(found.inertia) == 16
+    assert all(later <= earlier + 1e-6 for earlier, later in zip(found.inertia, found.inertia[1:], strict=False))
+    again = spherical_kmeans(features.numpy(), 20, rng(3), iterations=15, tolerance=-1)
+    assert torch.equal(found.centres, again.centres)
+    assert not torch.equal(found.centres, spherical_kmeans(features, 20, rng(4), iterations=15).centres)
+    assert len(spherical_kmeans(features, 20, rng(3), iterations=99, tolerance=0.01).inertia) < 20
+
+
+def test_an_empty_cluster_starts_anew_at_the_worst_served_row(monkeypatch):
+    features = torch.cat([torch.eye(4)[[0] * 20 + [1] * 20], torch.eye(4)[2:]])
+    twice = torch.cat([features[:1], features[:1], features[20:21], features[20:21]])
+
+    monkeypatch.setattr(clustering, "_sample", lambda rows, k, generator: twice.clone())
+    found = spherical_kmeans(features, 4, rng(), iterations=10, tolerance=-1)
+    assert found.inertia[-1] == pytest.approx(0, abs=1e-6)
+    assert len(found.assignment.unique()) == 4
+
+
+def test_a_mapped_array_is_read_in_parts(tmp_path):
+    features, _ = blobs()
+    np.save(tmp_path / "features.npy", features.numpy())
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    assert torch.equal(spherical_kmeans(mapped, 6, rng()).centres, spherical_kmeans(features, 6, rng()).centres)
+
+
+def test_mistakes_are_one_sentence():
+    features, _ = blobs(per=2)
+    with pytest.raises(ConfigError, match="got k = 13, expected 1 to 12"):
+        spherical_kmeans(features, 13, rng())
+    for value in (0.0, float("nan"), float("inf")):
+        broken = features.clone()
+        broken[3] = value
+        with pytest.raises(DataError, match="1 of 12 feature rows are zero or not finite"):
+            spherical_kmeans(broken, 3, rng())
+
+
+def _rank(rank, port, features, options, results):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    part = features[:170] if rank == 0 else features[170:]
+    found = spherical_kmeans(part, 12, rng(1), iterations=6, tolerance=-1, **options)
+    results.put((rank, found.centres.numpy().copy(), found.assignment.numpy().copy(), found.inertia))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("options", [{}, {"start": "k-means++"}, {"batch": 50}], ids=["lloyd", "plus", "batch"])
+def test_two_processes_find_what_one_finds(options, unused_port):
+    features = torch.randn(300, 8, generator=rng())
+    context = mp.get_context("spawn")
+    results = context.Queue()
+    processes = mp.spawn(_rank, (unused_port, features, options, results), nprocs=2, join=False)
+    found = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
+    processes.join()
+    one = spherical_kmeans(features, 12, rng(1), iterations=6, tolerance=-1, **options)
+    for rank in (0, 1):
+        np.testing.assert_allclose(found[rank][0], one.centres.numpy(), rtol=1e-4, atol=1e-5)
+        assert found[rank][2] == pytest.approx(one.inertia, abs=1e-6)
+    assert np.array_equal(np.concatenate([found[0][1], found[1][1]]), one.assignment.numpy())
