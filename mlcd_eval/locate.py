@@ -18,6 +18,7 @@ from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.data import discover, find, open_dataset
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.open import default_name
+from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.spec import GLOB_MARKS, DatasetSpec, TaskIndex, TaskSpec, validated
@@ -104,11 +105,20 @@ def check_fit(task: TaskSpec, settings: BaseModel, dataset: Dataset) -> None:
             f"{task.name} cannot use a {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
     protocol.requests(settings, dataset.splits)
+    prompts_of(task, dataset)
     expected, names = task.dataset.num_classes, dataset.class_names
     if expected is not None and names is not None and len(names) != expected:
         raise DataError(
             f"classnames.txt of {dataset.name} has {len(names)} names: expected {expected}, as {task.name} says"
         )
+
+
+def prompts_of(task: TaskSpec, dataset: Dataset) -> Prompts | None:
+    """Class names and templates of a protocol that fills prompts, None for others; raises UserError without them."""
+    if not get_protocol(task.protocol).needs_text or dataset.kind == "retrieval":
+        return None
+    spec = task.dataset
+    return resolve(dataset.class_names, dataset.templates, spec.class_names, spec.templates, dataset.name)
 
 
 def settings_of(task: TaskSpec) -> BaseModel:

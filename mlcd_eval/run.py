@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from mlcd_eval.data import prompts
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, UserError
 from mlcd_eval.features.encode import Encoded, EncodeOptions, encode_split, encode_texts
+from mlcd_eval.locate import prompts_of
 from mlcd_eval.plan import Job, Plan, RunRequest, make_plan
 from mlcd_eval.progress import Progress
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Scores
@@ -200,12 +200,8 @@ class _ModelRun:
             images[role] = split.features[request.layer]
             passes[request.split] = split
         protocol = get_protocol(job.task.protocol)
-        dataset, spec = self.plan.open(job), job.task.dataset
-        found = None
-        if protocol.needs_text and dataset.kind != "retrieval":
-            found = prompts.resolve(
-                dataset.class_names, dataset.templates, spec.class_names, spec.templates, dataset.name
-            )
+        dataset = self.plan.open(job)
+        found = prompts_of(job.task, dataset)
         inputs = Inputs(
             images=images,
             encode_texts=partial(encode_texts, self.encoder, options=self.options) if protocol.needs_text else None,

@@ -183,6 +183,7 @@ def truncate(path: Path) -> None:
         (lambda root: (root / "test" / "nshards.txt").unlink(), "nshards.txt is missing"),
         (lambda root: truncate(root / "test" / "0.tar"), "0.tar"),
         (lambda root: (root / "classnames.txt").write_text("only one"), "label"),
+        (lambda root: (root / "classnames.txt").unlink(), "needs class names"),
         (lambda root: (root / "test" / "nshards.txt").write_text("0"), "is empty"),
         (lambda root: (root / "test" / "nshards.txt").write_text("2"), "1.tar is missing"),
         (lambda root: shutil.rmtree(root / "test"), "expected test"),
@@ -193,7 +194,7 @@ def test_damaged_data_is_found_before_any_encode(tmp_path, capsys, damage, messa
     data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
     damage(data)
     TinyEncoder.images_seen = 0
-    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="knn")) == 2
+    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="knn,zeroshot")) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error

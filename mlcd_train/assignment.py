@@ -1,0 +1,128 @@
+"""From centres to labels: the l most similar centres of each image (MLCD, section 3.1), or all above a similarity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.fileio import atomic_write
+
+FORMAT_VERSION = "1"
+ROWS = 1 << 13  # at a time
+NONE = -1  # pads the labels of an image that has fewer than the others
+
+
+@dataclass(frozen=True)
+class Labels:
+    """classes (N, l) int64, the most similar first, padded with NONE; similarities (N, l) float32, padded with 0.
+
+    keys: the N images, in any order; num_classes: K; dataset, centres: fingerprints of what they were made of.
+    """
+
+    keys: Sequence[str]
+    classes: Tensor
+    similarities: Tensor
+    num_classes: int
+    dataset: str
+    centres: str
+
+
+def nearest_centres(
+    features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Classes (N, count) and cosine similarities of features (N, D) to unit centres (K, D); the lower class of equals.
+
+    threshold: only centres at least as similar, at most `count` of them, but always the most similar one (table 5d).
+    Raises ConfigError unless 1 <= count <= K.
+    """
+    if not 1 <= count <= len(centres):
+        raise ConfigError(
+            f"assign: got l = {count} labels an image, expected 1 to {len(centres)}, the number of centres"
+        )
+    classes, similarities = [], []
+    for begin in range(0, len(features), ROWS):
+        part = features[begin : begin + ROWS]
+        rows = (part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(centres.device).float()
+        cosine = torch.nn.functional.normalize(rows, dim=1) @ centres.T
+        top, index = _top(cosine, count)
+        if threshold is not None:
+            left_out = top < threshold
+            left_out[:, 0] = False
+            top, index = top.masked_fill(left_out, 0.0), index.masked_fill(left_out, NONE)
+        classes.append(index.cpu())
+        similarities.append(top.cpu())
+    return torch.cat(classes), torch.cat(similarities)
+
+
+def _top(cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row, descending, and of equal ones the lowest columns; topk leaves that open."""
+    top, index = cosine.topk(count, dim=1)
+    least = top[:, -1:]
+    tied = (cosine == least).sum(dim=1) > (top == least).sum(dim=1)  # equals of the last one stay outside
+    if tied.any():
+        exact = cosine[tied].argsort(dim=1, descending=True, stable=True)[:, :count]
+        index[tied], top[tied] = exact, cosine[tied].gather(1, exact)
+    by_class = index.argsort(dim=1)  # then a stable sort by similarity keeps the lower class first
+    top, index = top.gather(1, by_class), index.gather(1, by_class)
+    order = top.argsort(dim=1, descending=True, stable=True)
+    return top.gather(1, order), index.gather(1, order)
+
+
+def centres_fingerprint(centres: Tensor) -> str:
+    """sha256 of the shape and float32 bytes."""
+    array = centres.detach().cpu().float().contiguous().numpy()
+    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def save_labels(path: Path, labels: Labels) -> None:
+    """One safetensors file, written whole."""
+    keys = torch.frombuffer(bytearray(json.dumps(list(labels.keys)).encode()), dtype=torch.uint8)
+    tensors = {"keys": keys, "classes": labels.classes, "similarities": labels.similarities}
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "num_classes": str(labels.num_classes),
+        "dataset": labels.dataset,
+        "centres": labels.centres,
+    }
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata))
+
+
+def load_labels(path: Path, dataset: str | None = None) -> Labels:
+    """Read a label file back; raises DataError where it is none, is damaged, or was made of another dataset.
+
+    dataset: the fingerprint that it must have been made of, None for any.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a mapping
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} is not a label file: {error}") from error
+    if metadata.get("format_version") != FORMAT_VERSION or {"keys", "classes", "similarities"} - set(tensors):
+        raise DataError(
+            f"{path} is not a label file: got format_version {metadata.get('format_version')!r} with "
+            f"{', '.join(sorted(tensors))}, expected {FORMAT_VERSION!r} with classes, keys, similarities"
+        )
+    if dataset is not None and metadata["dataset"] != dataset:
+        raise DataError(
+            f"{path} labels another dataset: got fingerprint {metadata['dataset'][:12]}, expected {dataset[:12]} "
+            f"(run `mlcd-train assign` again)"
+        )
+    keys = json.loads(tensors["keys"].numpy().tobytes())
+    classes, num_classes = tensors["classes"], int(metadata["num_classes"])
+    if len(keys) != len(classes) or classes.shape != tensors["similarities"].shape:
+        raise DataError(f"{path} is damaged: {len(keys)} keys, {tuple(classes.shape)} classes")
+    if len(classes) and not NONE <= int(classes.min()) <= int(classes.max()) < num_classes:
+        raise DataError(f"{path} is damaged: classes outside 0 to {num_classes - 1}")
+    return Labels(keys, classes, tensors["similarities"], num_classes, metadata["dataset"], metadata["centres"])
