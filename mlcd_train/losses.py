@@ -22,19 +22,29 @@ from torch import Tensor
 
 def mlcd_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Positive (B, l) and negative (B, n) similarities -> (B,). No positives, or no negatives, add 0."""
-    return F.softplus(_logsumexp(-_float(positive))) + F.softplus(_logsumexp(_float(negative)))
+    return mlcd_of_sums(logsumexp(-_float(positive)), logsumexp(_float(negative)))
 
 
 def mlc_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Positive (B, l) and negative (B, n) similarities -> (B,). Zero where there are no positives or no negatives."""
-    return F.softplus(_logsumexp(-_float(positive)) + _logsumexp(_float(negative)))
+    return mlc_of_sums(logsumexp(-_float(positive)), logsumexp(_float(negative)))
+
+
+def mlcd_of_sums(positive: Tensor, negative: Tensor) -> Tensor:
+    """MLCD of log sum_i exp(-s_i) and log sum_j exp(s_j), which shards of the classes can add up between them."""
+    return F.softplus(positive) + F.softplus(negative)
+
+
+def mlc_of_sums(positive: Tensor, negative: Tensor) -> Tensor:
+    """MLC of the same sums; with one positive it is `cluster_loss`."""
+    return F.softplus(positive + negative)
 
 
 def cluster_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Softmax cross-entropy of one class, positive (B, 1), against its negatives (B, n) -> (B,): UNICOM's
     (An et al. 2023, arXiv 2304.05884), with the margin already in `positive`."""
     assert positive.shape[-1] == 1, "cluster discrimination has one positive an image"
-    return F.softplus(_logsumexp(_float(negative)) - _float(positive).squeeze(-1))
+    return mlc_of_sums(-_float(positive).squeeze(-1), logsumexp(_float(negative)))
 
 
 def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tensor:
@@ -67,7 +77,7 @@ def _float(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def _logsumexp(values: Tensor) -> Tensor:
+def logsumexp(values: Tensor) -> Tensor:
     """Over the last dimension; -inf, with gradient zero, where it is empty or holds nothing but -inf."""
     if values.shape[-1] == 0:
         return values.new_full(values.shape[:-1], -torch.inf)

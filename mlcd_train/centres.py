@@ -1,0 +1,201 @@
+"""Class centres: sharded over ranks, sampled at each step, updated row by row (PartialFC, An et al. 2022).
+
+With K classes no matrix of batch x K is made: a step touches the r K sampled rows and the batch's positives. Rank i of
+W owns the classes [i K / W, (i + 1) K / W); it sees every rank's images, and the ranks add up their shares of the two
+sums of which the losses are made. Which negatives a step draws depends on seed, step and class alone, not on W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from mlcd_eval.errors import ConfigError
+from mlcd_train.losses import additive_angular_margin, logsumexp
+
+BLOCK = 1 << 14  # classes that are sampled together, each block with its own seed
+NONE = -1  # pads the labels of an image that has fewer than the others
+
+
+@dataclass(frozen=True)
+class Step:
+    """loss: mean over all ranks' images; cosines: means over positive and negative pairs, before margin and scale.
+    rows: the touched rows of this rank's shard, unit length not assumed, whose `.grad` the optimizer takes."""
+
+    loss: Tensor
+    positive_cosine: float
+    negative_cosine: float
+    index: Tensor
+    rows: Tensor
+
+
+class ClassCentres:
+    """K centres of dimension D, this rank's share of them, and AdamW moments for each row.
+
+    ratio: r, the share of the other classes that a step draws as negatives. margin, scale: of the positives' angle.
+    objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from, else N(0, 0.01) as
+    in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        dim: int,
+        objective: Callable[[Tensor, Tensor], Tensor],
+        *,
+        ratio: float = 0.1,
+        margin: float = 0.3,
+        scale: float = 64.0,
+        seed: int = 0,
+        centres: Tensor | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if not 0 < ratio <= 1:
+            raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
+        self.parallel = dist.is_available() and dist.is_initialized()
+        self.world, rank = (dist.get_world_size(), dist.get_rank()) if self.parallel else (1, 0)
+        if num_classes < self.world:
+            raise ConfigError(f"fit: got {num_classes} classes on {self.world} ranks, expected at least one a rank")
+        self.num_classes, self.objective = num_classes, objective
+        self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
+        self.begin, self.end = rank * num_classes // self.world, (rank + 1) * num_classes // self.world
+        if centres is None:
+            blocks = range(0, num_classes, BLOCK)
+            drawn = [self._of_block(begin, dim, seed) for begin in blocks if self._mine(begin)]
+            first = self.begin // BLOCK * BLOCK
+            centres_mine = torch.cat(drawn)[self.begin - first : self.end - first]
+        else:
+            centres_mine = centres[self.begin : self.end]
+        self.weight = centres_mine.to(device, torch.float32, copy=True)
+        self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
+        self.steps = torch.zeros(len(self.weight), device=device)  # of each row: it is a row's own AdamW
+
+    def _of_block(self, begin: int, dim: int, seed: int) -> Tensor:
+        size = min(BLOCK, self.num_classes - begin)
+        return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))
+
+    def _mine(self, begin: int) -> bool:
+        return begin < self.end and begin + BLOCK > self.begin
+
+    def sample(self, step: int, labels: Tensor) -> Tensor:
+        """This rank's touched classes at a step, sorted: r of each block of classes, and those among the labels."""
+        drawn = [labels[labels != NONE].flatten()]
+        for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK):
+            size = min(BLOCK, self.num_classes - begin)
+            order = torch.randperm(size, generator=_generator(self.seed, step, begin))
+            drawn.append(begin + order[: math.ceil(self.ratio * size)].to(labels.device))
+        chosen = torch.cat(drawn).unique()
+        return chosen[(chosen >= self.begin) & (chosen < self.end)]
+
+    def forward(self, features: Tensor, labels: Tensor, step: int) -> Step:
+        """Loss of features (B, D), normalised here, and labels (B, l), which are not changed, at a step.
+
+        A class that is positive for another image of the batch is a negative of this one. The gradient that reaches
+        `features` is W times that of the mean over all images, since DistributedDataParallel divides by W.
+        """
+        unit = torch.nn.functional.normalize(features.float(), dim=1)
+        images, labels = self._gather(unit), self._gather_labels(labels)
+        index = self.sample(step, labels)
+        rows = self.weight[index - self.begin].requires_grad_()
+        with torch.autocast(features.device.type, enabled=False):
+            cosine = images @ torch.nn.functional.normalize(rows, dim=1).T  # (all B, sampled)
+
+        place = torch.searchsorted(index, labels).clamp_max(max(len(index) - 1, 0))
+        here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[place] == labels
+        of_positives = torch.where(here, cosine.gather(1, place), 0.0) if len(index) else torch.zeros_like(labels) + 0.0
+        with_margin = additive_angular_margin(of_positives, self.margin, self.scale)
+        own = torch.zeros_like(cosine, dtype=torch.bool)
+        image, which = here.nonzero(as_tuple=True)
+        own[image, place[image, which]] = True
+
+        positive = self._add_up(logsumexp((-with_margin).masked_fill(~here, -torch.inf)))
+        negative = self._add_up(logsumexp((self.scale * cosine).masked_fill(own, -torch.inf)))
+        with torch.no_grad():
+            means = torch.stack([of_positives.sum(), here.sum(), cosine[~own].sum(), (~own).sum()]).double()
+            if self.parallel:
+                dist.all_reduce(means)
+            means = means[::2] / means[1::2].clamp_min(1)
+        loss = self.objective(positive, negative).mean()
+        return Step(loss, float(means[0]), float(means[1]), index - self.begin, rows)
+
+    @torch.no_grad()
+    def update(self, step: Step, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+               weight_decay: float = 0.0) -> None:  # fmt: skip
+        """AdamW on the touched rows after backward; the others keep weight and moments.
+
+        So decoupled decay reaches a row only in the steps that draw it, 1 / r times more seldom than dense AdamW's.
+        Since centres are normalised in the loss, decay changes no direction, only how far a step turns them.
+        """
+        grad, index = step.rows.grad, step.index
+        assert grad is not None, "update comes after backward"
+        self.steps[index] += 1
+        count = self.steps[index, None]
+        exp_avg = self.exp_avg[index].lerp_(grad, 1 - betas[0])
+        exp_avg_sq = self.exp_avg_sq[index].mul_(betas[1]).addcmul_(grad, grad, value=1 - betas[1])
+        self.exp_avg[index], self.exp_avg_sq[index] = exp_avg, exp_avg_sq
+        size = exp_avg_sq.div_(1 - betas[1] ** count).sqrt_().add_(eps)
+        moved = exp_avg.div_(1 - betas[0] ** count).div_(size)
+        self.weight[index] = self.weight[index].mul_(1 - lr * weight_decay).sub_(moved, alpha=lr)
+
+    def _gather(self, features: Tensor) -> Tensor:
+        return _Gather.apply(features) if self.parallel else features
+
+    def _gather_labels(self, labels: Tensor) -> Tensor:
+        if not self.parallel:
+            return labels
+        parts = [torch.empty_like(labels) for _ in range(self.world)]
+        dist.all_gather(parts, labels.contiguous())
+        return torch.cat(parts)
+
+    def _add_up(self, share: Tensor) -> Tensor:
+        """log of the sum over ranks of exp(share)."""
+        if not self.parallel:
+            return share
+        largest = share.detach().clone()
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
+        total = _SumOverRanks.apply((share - largest).exp())
+        return torch.where(total > 0, total.clamp_min(1e-38).log() + largest, torch.full_like(total, -torch.inf))
+
+
+def _generator(seed: int, step: int, block: int) -> torch.Generator:
+    """A stream of its own for each (seed, step, block), by a mix of the three that does not collide in practice."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + block * 0x94D049BB133111EB) & (2**63 - 1)
+    return torch.Generator().manual_seed(mixed)
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows; backward sums what every rank's centres say of this rank's rows, times W for DDP's mean."""
+
+    @staticmethod
+    def forward(ctx, features):  # type: ignore[no-untyped-def]
+        parts = [torch.empty_like(features) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, features.contiguous())
+        ctx.size = len(features)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        begin = dist.get_rank() * ctx.size
+        return dist.get_world_size() * grad[begin : begin + ctx.size]
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum over ranks; every rank goes on to the same loss, so that the gradient of its share is the sum's."""
+
+    @staticmethod
+    def forward(ctx, share):  # type: ignore[no-untyped-def]
+        total = share.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        return grad

@@ -1,0 +1,166 @@
+"""Sampled, sharded class centres against a dense transcription, AdamW, and two processes against one."""
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch.nn.functional import normalize
+
+from mlcd_eval.errors import ConfigError
+from mlcd_train import centres as module
+from mlcd_train.centres import ClassCentres
+from mlcd_train.losses import mlc_loss, mlc_of_sums, mlcd_loss, mlcd_of_sums
+
+OBJECTIVES = [(mlcd_of_sums, mlcd_loss), (mlc_of_sums, mlc_loss)]
+
+
+def batch(size=6, dim=8, num_classes=40, positives=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(size, dim, generator=generator)
+    labels = torch.stack([torch.randperm(num_classes, generator=generator)[:positives] for _ in range(size)])
+    labels[0, 0] = labels[1, 1]  # a class that two images share
+    labels[2, 2] = -1
+    return features, labels
+
+
+def dense(features, labels, weight, sampled, loss, margin=0.3, scale=64.0):
+    """Image by image, by the definition: every sampled class that is not its own positive is a negative."""
+    values = []
+    for row, own in zip(features, labels, strict=True):
+        own = own[own >= 0]
+        cosine = normalize(row, dim=0) @ normalize(weight, dim=1).T
+        theta = cosine[own].clamp(-1 + 1e-7, 1 - 1e-7).acos()
+        negatives = [c for c in sampled.tolist() if c not in own.tolist()]
+        values.append(loss(scale * torch.cos(theta + margin)[None], scale * cosine[negatives][None])[0])
+    return torch.stack(values).mean()
+
+
+@pytest.mark.parametrize(("of_sums", "loss"), OBJECTIVES)
+@pytest.mark.parametrize("ratio", [0.2, 1.0])
+def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, ratio):
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, labels = batch()
+    before = labels.clone()
+    features.requires_grad_()
+    bank = ClassCentres(40, 8, of_sums, ratio=ratio, seed=3)
+    step = bank.forward(features, labels, step=5)
+    step.loss.backward()
+    weight, plain = bank.weight.clone().requires_grad_(), features.detach().clone().requires_grad_()
+    expected = dense(plain, labels, weight, step.index, loss)
+    expected.backward()
+    torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(features.grad, plain.grad, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(step.rows.grad, weight.grad[step.index], rtol=1e-4, atol=1e-5)
+    assert torch.equal(labels, before)
+    assert set(labels[labels >= 0].tolist()) <= set(step.index.tolist())
+    cosine = normalize(features.detach(), dim=1) @ normalize(bank.weight, dim=1).T
+    own = torch.zeros(6, 40, dtype=torch.bool)
+    for row, classes in enumerate(labels):
+        own[row, classes[classes >= 0]] = True
+    drawn = torch.zeros(40, dtype=torch.bool)
+    drawn[step.index] = True
+    assert step.positive_cosine == pytest.approx(cosine[own].mean().item(), abs=1e-5)
+    assert step.negative_cosine == pytest.approx(cosine[~own & drawn].mean().item(), abs=1e-5)
+
+
+def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 100)
+    bank = ClassCentres(1000, 2, mlcd_of_sums, ratio=0.1)
+    nothing = torch.full((1, 1), -1)
+    first, second = bank.sample(1, nothing), bank.sample(2, nothing)
+    assert len(first) == len(second) == 100
+    assert torch.equal(first, bank.sample(1, nothing))
+    assert not torch.equal(first, second)
+    drawn = torch.bincount(torch.cat([bank.sample(step, nothing) for step in range(300)]), minlength=1000)
+    assert drawn.min() > 10 and drawn.max() < 55  # binomial(300, 0.1): mean 30, deviation 5.2
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+def test_with_every_row_drawn_the_optimizer_is_adamw(weight_decay):
+    features, labels = batch()
+    bank = ClassCentres(40, 8, mlcd_of_sums, ratio=1.0)
+    weight = torch.nn.Parameter(bank.weight.clone())
+    reference = torch.optim.AdamW([weight], lr=0.01, weight_decay=weight_decay)
+    for number in range(5):
+        step = bank.forward(features, labels, number)
+        step.loss.backward()
+        weight.grad = step.rows.grad.clone()
+        reference.step()
+        bank.update(step, lr=0.01, weight_decay=weight_decay)
+        torch.testing.assert_close(bank.weight, weight.data, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_are_not_drawn_keep_weight_and_moments():
+    features, labels = batch()
+    bank = ClassCentres(400, 8, mlcd_of_sums, ratio=0.1)
+    before = bank.weight.clone()
+    step = bank.forward(features, labels, 0)
+    step.loss.backward()
+    bank.update(step, lr=0.1, weight_decay=0.5)
+    others = torch.ones(400, dtype=torch.bool)
+    others[step.index] = False
+    assert torch.equal(bank.weight[others], before[others])
+    assert (bank.exp_avg[others] == 0).all() and (bank.steps[others] == 0).all()
+    assert (bank.weight[~others] != before[~others]).any(dim=1).all()
+
+
+def test_training_pulls_positives_closer_than_negatives():
+    features, labels = batch(size=32, num_classes=200)
+    bank = ClassCentres(200, 8, mlcd_of_sums, ratio=0.5)
+    for number in range(60):
+        step = bank.forward(features, labels, number)
+        step.loss.backward()
+        bank.update(step, lr=0.02)
+    assert step.positive_cosine > 0.5 > step.negative_cosine + 0.3
+
+
+def test_start_and_mistakes():
+    centroids = torch.randn(20, 4)
+    assert torch.equal(ClassCentres(20, 4, mlcd_of_sums, centres=centroids).weight, centroids)
+    drawn = ClassCentres(20_000, 4, mlcd_of_sums).weight
+    assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
+    for ratio in (0.0, 1.1, float("nan")):
+        with pytest.raises(ConfigError, match=r"expected a number in \(0, 1\]"):
+            ClassCentres(20, 4, mlcd_of_sums, ratio=ratio)
+
+
+def _rank(rank, port, results):
+    module.BLOCK = 16
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    features, labels = batch()
+    mine = slice(3 * rank, 3 * rank + 3)
+    part = features[mine].clone().requires_grad_()
+    bank = ClassCentres(41, 8, mlcd_of_sums, ratio=0.3, seed=3)
+    losses = []
+    for number in range(3):
+        step = bank.forward(part, labels[mine], number)
+        part.grad = None
+        step.loss.backward()
+        bank.update(step, lr=0.05, weight_decay=0.1)
+        losses.append((step.loss.item(), step.positive_cosine, step.negative_cosine))
+    results.put((rank, losses, part.grad.numpy().copy(), bank.weight.numpy().copy()))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
+    context = mp.get_context("spawn")
+    results = context.Queue()
+    processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
+    found = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
+    processes.join()
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, labels = batch()
+    features.requires_grad_()
+    bank = ClassCentres(41, 8, mlcd_of_sums, ratio=0.3, seed=3)
+    for number in range(3):
+        step = bank.forward(features, labels, number)
+        features.grad = None
+        step.loss.backward()
+        bank.update(step, lr=0.05, weight_decay=0.1)
+        for rank in (0, 1):
+            expected = (step.loss.item(), step.positive_cosine, step.negative_cosine)
+            assert found[rank][0][number] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    gradients = torch.cat([torch.tensor(found[rank][1]) for rank in (0, 1)]) / 2  # DDP's mean over ranks
+    torch.testing.assert_close(gradients, features.grad, rtol=1e-4, atol=1e-5)
+    weights = torch.cat([torch.tensor(found[rank][2]) for rank in (0, 1)])
+    torch.testing.assert_close(weights, bank.weight, rtol=1e-4, atol=1e-5)
