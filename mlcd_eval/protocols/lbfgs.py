@@ -16,7 +16,7 @@ class InverseHessian:
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        self._s, self._y, self._my = like.new_empty(3, capacity, like.numel())
+        self._s, self._y, self._my = like.new_empty(3, capacity, like.numel(), dtype=torch.float32)
         self._sy, self._ymy = like.new_zeros(2, capacity, capacity)
         self._z = like.new_empty(like.numel())  # M times the last gradient
         self._capacity = self._count = capacity
@@ -49,10 +49,11 @@ class InverseHessian:
         if n == 0:
             return -mg
         r = self._sy[:n, :n]  # its upper triangle
-        a = torch.linalg.solve_triangular(r, (self._s[:n] @ g)[:, None], upper=True)
-        p = r.diagonal()[:, None] * a + self._ymy[:n, :n] @ a - (self._y[:n] @ z)[:, None]
+        a = torch.linalg.solve_triangular(r, (self._s[:n] @ g.float()).double()[:, None], upper=True)
+        p = r.diagonal()[:, None] * a + self._ymy[:n, :n] @ a - (self._y[:n] @ z.float()).double()[:, None]
         p = torch.linalg.solve_triangular(r.T, p, upper=False)
-        return -(z - a[:, 0] @ self._my[:n] + p[:, 0] @ self._s[:n]).view_as(gradient)
+        a, p = a[:, 0].float(), p[:, 0].float()
+        return (a @ self._my[:n] - p @ self._s[:n] - z).view_as(gradient)
 
 
 def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:

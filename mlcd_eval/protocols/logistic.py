@@ -7,15 +7,16 @@ Plain L-BFGS crawls on features, whose spectra span many decades, and for small 
 all the curvature. Here its first matrix approximates the inverse of the Hessian's diagonal blocks, one a class: the
 covariance common to all classes, which is diagonal in the coordinates used (principal components), plus the class's
 own hardest samples (Woodbury). It is rebuilt, and the pairs forgotten, when these are full or the objective has halved.
+Softmax does not see what is common to all classes; steps leave that direction out, or they would drift along it.
 
-Features and logits are float32, sums and parameters float64. Shapes: N samples, D components, C classes, K hard
-samples a class; logits are (C, N), parameters theta (C, D + 1) with the intercept last.
+Features, logits and curvature pairs are float32, sums and parameters float64. Shapes: N samples, D components, C
+classes, K hard samples a class; logits are (C, N), parameters theta (C, D + 1) with the intercept last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -90,26 +91,21 @@ class LogisticProblem:
     def fit(
         self,
         lambda_: float,
-        starts: Sequence[tuple[Tensor, Tensor]] = (),
+        start: tuple[Tensor, Tensor] | None = None,
         tolerance: float = 1e-6,
         max_iterations: int = 1000,
     ) -> Fit:
-        """Minimise from the best of `starts` (weight, bias), or from the class frequencies.
+        """Minimise from `start` (weight, bias), or from the class frequencies.
 
         Stops when objective - minimum <= tolerance * penalty, by the bound of strong convexity (the duality gap):
         the objective is then good to `tolerance`, and W to its square root, relative.
         """
         with _at_most_threads(self._x.numel() * len(self._classes) // _THREAD_WORK):
-            return self._fit(lambda_, starts, tolerance, max_iterations)
+            return self._fit(lambda_, self._parameters(start), tolerance, max_iterations)
 
-    def _fit(
-        self, lambda_: float, starts: Sequence[tuple[Tensor, Tensor]], tolerance: float, max_iterations: int
-    ) -> Fit:
-        points = [self._parameters(*start) for start in starts] or [self._parameters()]
-        iterations = len(points)
-        theta, (objective, gradient) = min(
-            ((point, self._evaluate(point, lambda_)) for point in points), key=lambda pair: pair[1][0]
-        )
+    def _fit(self, lambda_: float, theta: Tensor, tolerance: float, max_iterations: int) -> Fit:
+        objective, gradient = self._evaluate(theta, lambda_)
+        iterations = 1
         pairs = InverseHessian(max(10, min(PAIRS, _BUDGET // theta.numel())), theta)
         built_at = math.inf  # the objective when the preconditioner was built
         while True:
@@ -141,13 +137,14 @@ class LogisticProblem:
         norm = torch.linalg.norm(gradient).item()
         return Fit(lambda_, weight, bias, objective, excess / objective, norm, iterations, converged)
 
-    def _parameters(self, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def _parameters(self, start: tuple[Tensor, Tensor] | None) -> Tensor:
         """theta of a weight and bias; without them, the best for features that say nothing."""
         theta = torch.zeros(len(self._classes), len(self._variance) + 1, dtype=torch.float64, device=self.device)
         theta[:, -1] = self._prior
-        if weight is not None and bias is not None:
-            bias = bias[self._classes] + weight[self._classes] @ self._mean
-            theta[:, :-1] = weight[self._classes] @ self._basis
+        if start is not None:
+            weight, bias = (part[self._classes] for part in start)
+            bias = bias + weight @ self._mean
+            theta[:, :-1] = weight @ self._basis
             theta[:, -1] = torch.where(bias.isfinite(), bias, self._prior)
         return theta
 
@@ -198,19 +195,20 @@ class LogisticProblem:
             largest, keep = largest.topk(min(hard, largest.shape[1]), dim=1)
             where = where.gather(1, keep)
             offset += len(x)
-        weights = largest.double()
-        rest = torch.maximum(mass - weights.sum(dim=1), 1e-3 * mass)[:, None] + 1e-12
-        diagonal = 1 / torch.cat([rest * self._variance + lambda_, rest], dim=1)  # (C, D + 1)
-        samples = torch.nn.functional.pad(self._x[where].double(), (0, 1), value=1.0) * weights.sqrt()[:, :, None]
-        scaled = samples * diagonal[:, None, :]  # (C, K, D + 1)
-        inner = scaled @ samples.transpose(1, 2)
+        rest = torch.maximum(mass - largest.sum(dim=1, dtype=torch.float64), 1e-3 * mass)[:, None] + 1e-12
+        scale = torch.cat([rest * self._variance + lambda_, rest], dim=1).rsqrt_()  # (C, D + 1)
+        samples = torch.nn.functional.pad(self._x[where], (0, 1), value=1.0)  # (C, K, D + 1)
+        samples = samples.mul_(largest.sqrt_()[:, :, None]) * scale[:, None, :]
+        inner = samples @ samples.transpose(1, 2)
         inner.diagonal(dim1=1, dim2=2).add_(1)
-        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), scaled, upper=False).float()
+        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), samples, upper=False).float()
         transposed = factor.transpose(1, 2)
 
         def precondition(gradient: Tensor) -> Tensor:
-            step = diagonal * gradient - (transposed @ (factor @ gradient.float()[:, :, None]))[:, :, 0]
-            return step - step.mean(dim=0) if self._softmax else step  # adding the same to all classes changes nothing
+            step = scale * gradient
+            step -= (step.float()[:, None] @ transposed @ factor)[:, 0]
+            step *= scale
+            return step - step.mean(dim=0) if self._softmax else step
 
         return precondition, mass + 1e-12
 
@@ -223,15 +221,15 @@ class Path:
         self.fits: list[Fit] = []
 
     def fit(self, lambda_: float) -> Fit:
-        """Starts at the nearest solution or, if better, on the line through the nearest two: in log lambda the
-        solution is nearly straight between them, and beyond them where the classes are separable."""
+        """Starts on the line through the two nearest solutions: in log lambda the solution is nearly straight between
+        them, and beyond them where the classes are separable."""
+        start = None
         near = sorted(self.fits, key=lambda fit: abs(math.log(fit.lambda_ / lambda_)))[:2]
-        starts = [(fit.weight, fit.bias) for fit in near[:1]]
-        if len(near) == 2:
-            a, b = near
-            t = math.log(lambda_ / a.lambda_) / math.log(b.lambda_ / a.lambda_)
-            starts.append((torch.lerp(a.weight, b.weight, t), torch.lerp(a.bias, b.bias, t)))
-        self.fits.append(self.problem.fit(lambda_, starts, self.tolerance, self.max_iterations))
+        if near:
+            a, b = near[0], near[-1]
+            t = math.log(lambda_ / a.lambda_) / math.log(b.lambda_ / a.lambda_) if a is not b else 0.0
+            start = torch.lerp(a.weight, b.weight, t), torch.lerp(a.bias, b.bias, t)
+        self.fits.append(self.problem.fit(lambda_, start, self.tolerance, self.max_iterations))
         return self.fits[-1]
 
 

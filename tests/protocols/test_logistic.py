@@ -161,7 +161,7 @@ def test_path_starts_from_what_is_solved():
         assert fit.objective == pytest.approx(problem.fit(lambda_).objective, rel=1e-5)
     assert fit.iterations < problem.fit(0.1).iterations
     weight, bias = path.fits[-1].weight, path.fits[-1].bias
-    assert problem.fit(0.1, [(weight, bias)]).iterations == 1
+    assert problem.fit(0.1, (weight, bias)).iterations == 1
 
 
 def test_start_of_another_problem_may_lack_a_class():
@@ -169,7 +169,7 @@ def test_start_of_another_problem_may_lack_a_class():
     part = labels != 3
     start = LogisticProblem(x[part], labels[part], 4).fit(1.0)
     whole = LogisticProblem(x, labels, 4)
-    fit = whole.fit(1.0, [(start.weight, start.bias)])
+    fit = whole.fit(1.0, (start.weight, start.bias))
     assert fit.objective == pytest.approx(whole.fit(1.0).objective, rel=1e-5)
 
 
