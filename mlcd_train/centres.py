@@ -93,7 +93,7 @@ class ClassCentres:
         return chosen[(chosen >= self.begin) & (chosen < self.end)]
 
     def forward(self, features: Tensor, labels: Tensor, step: int) -> Step:
-        """Loss of features (B, D), normalised here, and labels (B, l), which are not changed, at a step.
+        """Loss of features (B, D), normalised here, and labels (B, l), distinct in a row and not changed, at a step.
 
         A class that is positive for another image of the batch is a negative of this one. The gradient that reaches
         `features` is W times that of the mean over all images, since DistributedDataParallel divides by W.
@@ -109,17 +109,20 @@ class ClassCentres:
         here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[place] == labels
         of_positives = torch.where(here, cosine.gather(1, place), 0.0) if len(index) else torch.zeros_like(labels) + 0.0
         with_margin = additive_angular_margin(of_positives, self.margin, self.scale)
-        own = torch.zeros_like(cosine, dtype=torch.bool)
         image, which = here.nonzero(as_tuple=True)
-        own[image, place[image, which]] = True
+        nothing = torch.tensor(-torch.inf, device=cosine.device)
+        similarity = (self.scale * cosine).index_put_((image, place[image, which]), nothing)  # not its own positives
 
         positive = self._add_up(logsumexp((-with_margin).masked_fill(~here, -torch.inf)))
-        negative = self._add_up(logsumexp((self.scale * cosine).masked_fill(own, -torch.inf)))
+        negative = self._add_up(logsumexp(similarity))
         with torch.no_grad():
-            means = torch.stack([of_positives.sum(), here.sum(), cosine[~own].sum(), (~own).sum()]).double()
+            own, pairs = of_positives.sum(dtype=torch.float64), here.sum()
+            sums = torch.stack([own, cosine.sum(dtype=torch.float64) - own])
+            counts = torch.stack([pairs, cosine.numel() - pairs]).double()
             if self.parallel:
-                dist.all_reduce(means)
-            means = means[::2] / means[1::2].clamp_min(1)
+                dist.all_reduce(sums)
+                dist.all_reduce(counts)
+            means = sums / counts.clamp_min(1)
         loss = self.objective(positive, negative).mean()
         return Step(loss, float(means[0]), float(means[1]), index - self.begin, rows)
 
