@@ -21,6 +21,7 @@ from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, En
 from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.text_transformer import TextConfig, TextTransformer
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.vit import VisionConfig, VisionTransformer
 from mlcd_eval.encoders.weights import fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, nearest
@@ -152,7 +153,7 @@ def load(spec: Spec) -> Encoder:
     return CheckpointEncoder(spec.text, load_checkpoint(path.parent if path.is_file() else path))
 
 
-class CheckpointEncoder(Encoder):
+class CheckpointEncoder(TorchEncoder):
     """A DualEncoder as the harness sees it; the trainer makes one of a model in memory."""
 
     def __init__(self, spec: str, model: DualEncoder) -> None:
@@ -176,28 +177,14 @@ class CheckpointEncoder(Encoder):
         )
         self._tokenize = _tokenizer(config.text) if config.text else None
 
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """One forward pass of the image tower."""
-        outputs = self.model.encode_image(pixels)
-        return {layer: outputs[layer] for layer in layers}
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.model.encode_image(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """open_clip's SimpleTokenizer and the text tower."""
         if self.model.text is None or self._tokenize is None:
             return super().encode_texts(texts)
         return self.model.text(self._tokenize(list(texts)).to(self.device))
-
-    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights; they stay fp32."""
-        self.model.to(device)
-        if device.type == "cuda":
-            self.model.to(memory_format=torch.channels_last)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.model.visual.class_embedding.device
 
 
 def _tokenizer(config: TextConfig) -> Callable[[list[str]], Any]:

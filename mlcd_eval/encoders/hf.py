@@ -15,6 +15,7 @@ from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
@@ -100,7 +101,7 @@ class ImageTransform:
         return json.dumps({key: settings[key] for key in sorted(settings) if not key.startswith("_")}, default=str)
 
 
-class HFEncoder(Encoder):
+class HFEncoder(TorchEncoder):
     """penultimate: pooler_output, which is the class token (or SigLIP's attention pool) after the last layer norm."""
 
     def __init__(self, spec: Spec, model: Any, family: Family, preprocess: ImageTransform, tokenizer: Any) -> None:
@@ -137,11 +138,6 @@ class HFEncoder(Encoder):
             outputs[PROJECTED] = self._family.projection(self.model)(pooled) if self._family.projection else pooled
         return outputs
 
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """One forward pass of the image tower."""
-        outputs = self._layers(pixels)
-        return {layer: outputs[layer] for layer in layers}
-
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """SigLIP was trained on texts padded to the full length, without a mask; CLIP pads to the longest."""
         if self._tokenizer is None:
@@ -154,15 +150,3 @@ class HFEncoder(Encoder):
             inputs.pop("attention_mask", None)
         features = self.model.get_text_features(**inputs)
         return features if isinstance(features, torch.Tensor) else features.pooler_output
-
-    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights; they stay fp32."""
-        self.model.to(device)
-        if device.type == "cuda":
-            self.model.to(memory_format=torch.channels_last)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device

@@ -17,6 +17,7 @@ from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
 
@@ -89,7 +90,7 @@ def _check_weights_file(spec: Spec) -> None:
             )
 
 
-class OpenClipEncoder(Encoder):
+class OpenClipEncoder(TorchEncoder):
     """penultimate: the pooled feature before the projection to the joint space. A ViT's is its pooled output after
     ln_post, a ModifiedResNet's the attention pool before its output projection, a timm trunk's what goes into the head
     (the pooled feature itself where the model has no projection, as SigLIP).
@@ -117,27 +118,17 @@ class OpenClipEncoder(Encoder):
             extra=spec.provenance,
         )
 
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """One forward pass of the image tower; `projected` is encode_image's."""
-        outputs = self._image_tower(pixels)
-        return {layer: outputs[layer] for layer in layers}
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self._image_tower(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """The model's own tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
         return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights; they stay fp32."""
-        for module in (self.model, self._image_tower):
-            module.to(device)
-            if device.type == "cuda":
-                module.to(memory_format=torch.channels_last)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
+        """Move the weights, the projections that were taken out among them; they stay fp32."""
+        self._image_tower.to(device)
+        return super().to(device, precision)
 
 
 def _tower(visual: nn.Module, spec: str) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
@@ -34,7 +34,7 @@ def load(spec: Spec) -> Encoder:
     return TimmEncoder(spec, model)
 
 
-class TimmEncoder(Encoder):
+class TimmEncoder(TorchEncoder):
     """penultimate: the pooled feature that the classifier would take."""
 
     def __init__(self, spec: Spec, model: Any) -> None:
@@ -63,20 +63,3 @@ class TimmEncoder(Encoder):
         if features.dim() == 3 and grid is not None:
             outputs[PATCHES] = features[:, self.model.num_prefix_tokens :].unflatten(1, grid)
         return outputs
-
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """One forward pass."""
-        outputs = self._layers(pixels)
-        return {layer: outputs[layer] for layer in layers}
-
-    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights; they stay fp32."""
-        self.model.to(device)
-        if device.type == "cuda":
-            self.model.to(memory_format=torch.channels_last)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
