@@ -28,7 +28,7 @@ class PublishedNumber:
     table: str
     setting: str
     model: str
-    architecture: str
+    architecture: str | None
     pretraining: str | None
     source: str | None
     column: str
@@ -44,7 +44,8 @@ class PublishedNumber:
     def label(self) -> str:
         """The row's name in a table, such as `CLIP ViT-L/14, WIT-400M (reported in the CLIP paper)`."""
         data = f", {self.pretraining}" if self.pretraining else ""
-        return f"{self.model} {self.architecture}{data}{f' ({self.source})' if self.source else ''}"
+        source = f" ({self.source})" if self.source else ""
+        return " ".join(filter(None, (self.model, self.architecture))) + data + source
 
     @property
     def fraction(self) -> float | None:

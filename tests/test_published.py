@@ -83,6 +83,12 @@ def test_labels_tell_the_rows_of_a_table_apart():
         assert len(labels) == len(rows)
 
 
+def test_a_label_has_one_value_for_a_tasks_metric():
+    places = [(number.label, number.task, number.metric) for number in ALL if number.task is not None]
+    assert len(places) == len(set(places))
+    assert not any("None" in number.label for number in ALL)
+
+
 def test_values_are_in_their_unit_with_the_decimals_printed():
     for number in ALL:
         top = {"percent": 100, "fraction": 1, "points of 1000": 1000}[number.unit]
