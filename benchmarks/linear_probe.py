@@ -131,7 +131,7 @@ def main():
     else:
         data = synthetic(*arguments.synthetic)
     print(
-        f"{arguments.features or 'synthetic'}: train {data[0].shape}, test {data[2].shape}, "
+        f"{Path(arguments.features or 'synthetic').name}: train {data[0].shape}, test {data[2].shape}, "
         f"{len(np.unique(data[1]))} classes\n{_processor()}, {arguments.threads} threads, torch {torch.__version__}, "
         f"scikit-learn {sklearn.__version__}"
     )

@@ -14,6 +14,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import Outcomes, classification_metrics, classification_outcomes
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.labelled import checked_labels, count_classes, split_requests
+from mlcd_eval.protocols.threads import threads_for
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,8 @@ class KNN(Protocol[KNNSettings]):
         num_classes = count_classes(inputs)
         rng = np.random.default_rng(inputs.seed)
         possible = [k for k in settings.ks if k <= len(train_labels)]
-        similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
+        with threads_for(train.array.size * len(labels)):
+            similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
         weights, classes = np.exp(similarity.astype(np.float64) / settings.temperature), train_labels[rows]
         outcomes = {k: _outcomes(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
 

@@ -27,11 +27,12 @@ from mlcd_eval.metrics.multilabel import multilabel_metric, multilabel_metrics
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.labelled import checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.sweep import search_lambda
+from mlcd_eval.protocols.threads import threads_for
 
 if TYPE_CHECKING:
     from mlcd_eval.protocols.logistic import Fit
 
-SEARCH_TOLERANCE = 1e-3  # a bound: the objective is then within some 1e-5 of its minimum, relative
+SEARCH_TOLERANCE = 1e-4
 FINAL_TOLERANCE = 1e-6
 DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 
@@ -83,13 +84,13 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         primary = settings.metric or ("map_11point" if multilabel else "acc1")
         _check_metric(primary, settings, multilabel, num_classes)
         rng = np.random.default_rng(inputs.seed)
-        probes = [
-            train_probe(data, settings, primary, num_classes, inputs.device)
-            for data in _training_sets(settings, inputs, labels, rng)
-        ]
-
         report = _report_multilabel if multilabel else _report
-        return report(probes, primary, inputs.images["test"], labels["test"], rng)
+        with threads_for(inputs.images["train"].array.size * num_classes):
+            probes = [
+                train_probe(data, settings, primary, num_classes, inputs.device)
+                for data in _training_sets(settings, inputs, labels, rng)
+            ]
+            return report(probes, primary, inputs.images["test"], labels["test"], rng)
 
 
 def _report(
