@@ -21,12 +21,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as a fraction; interval and count of a reproduced one; failed: why there is no value."""
+    """A value as a fraction; interval and count of a reproduced one; failed: why there is no value.
+
+    decimals: of the value in per cent; of a published one, as many as were printed.
+    """
 
     value: float | None = None
     ci95: tuple[float, float] | None = None
     num_scored: int | None = None
     failed: str | None = None
+    decimals: int = 2
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One protocol's table. Every row of `rows` may lack any of `columns`."""
+    """One protocol's table. Every row of `rows` may lack any of `columns`.
+
+    other_data: tasks scored on another number of samples than the protocol's data has: (task, samples, protocol's).
+    """
 
     protocol: str
     columns: list[Column]
     rows: list[Row]
+    other_data: list[tuple[str, int, int]] = field(default_factory=list)
 
     def shared_columns(self) -> list[Column]:
         """The columns in which every row has a value: what an average may be over."""
@@ -75,15 +83,25 @@ def leaderboards(results: Sequence[Result], published: Iterable[PublishedNumber]
             row = rows.setdefault(result.model.name, Row(result.model.name))
             for column, cell in _cells(result, own):
                 if column in row.cells:
-                    raise DataError(
-                        f"two records of {result.model.name} for {result.task.name} differ in settings, data or seed: "
-                        f"give `mlcd-eval table` one of them"
-                    )
+                    raise clash(result)
                 columns[column] = None
                 row.cells[column] = cell
         tabled = [*rows.values(), *_published_rows(numbers, list(columns))]
-        boards.append(Leaderboard(protocol, list(columns), tabled))
+        boards.append(Leaderboard(protocol, list(columns), tabled, _other_data(own)))
     return boards
+
+
+def clash(result: Result) -> DataError:
+    """What to raise where a second record would take a filled cell."""
+    return DataError(
+        f"two records of {result.model.name} for {result.task.name} differ in settings, data or seed: "
+        f"give `mlcd-eval table` one of them"
+    )
+
+
+def _other_data(results: Sequence[Result]) -> list[tuple[str, int, int]]:
+    sizes = [(r.task.name, r.dataset.num_samples, r.dataset.expected_num_samples) for r in results if r.status == "ok"]
+    return sorted({(task, size, meant) for task, size, meant in sizes if size and meant and size != meant})
 
 
 def _cells(result: Result, peers: Sequence[Result]) -> Iterable[tuple[Column, Cell]]:
@@ -105,7 +123,10 @@ def _published_rows(numbers: Sequence[PublishedNumber], columns: Sequence[Column
         column = by_place.get((number.task or "", number.metric))
         if column is not None and number.fraction is not None:
             label = f"{number.label}, published"
-            rows.setdefault(label, Row(label, published=True)).cells[column] = Cell(number.fraction)
+            cells = rows.setdefault(label, Row(label, published=True)).cells
+            assert column not in cells, f"two published values of {label} for {column.task}"
+            decimals = number.decimals - (2 if number.unit == "fraction" else 0)
+            cells[column] = Cell(number.fraction, decimals=decimals)
     return list(rows.values())
 
 

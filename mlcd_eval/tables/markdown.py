@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.tables.leaderboard import Cell, Column, Leaderboard, Row, baseline_row
-from mlcd_eval.tables.text import cell, markdown_table, shown
+from mlcd_eval.tables.text import cell, markdown_table, shown, shown_difference
 
 NOTES = (
     "Per cent, with 95% bootstrap intervals over the test samples. Best in bold, second underlined, published rows in "
@@ -40,7 +40,7 @@ def _section(board: Leaderboard, baseline: str | None) -> str:
     for column in board.columns:
         cells = [_shown(row.cells.get(column, Cell()), column, board, row, reference) for row in board.rows]
         counts = {row.cells[column].num_scored or 0 for row in board.rows if column in row.cells} - {0}
-        count = f"{min(counts):,}" if len(counts) == 1 else "-"
+        count = " to ".join(f"{n:,}" for n in sorted({min(counts), max(counts)})) if counts else "-"
         lines.append([column.task.removeprefix(f"{board.protocol}/"), column.metric, count, *cells])
     tasks = {column.task for column in board.columns}
     shared = board.shared_columns()
@@ -48,7 +48,11 @@ def _section(board: Leaderboard, baseline: str | None) -> str:
         means = [sum(row.cells[column].value or 0.0 for column in shared) / len(shared) for row in board.rows]
         name = "average" if len(shared) == len(board.columns) else f"average of {len(shared)} that all have"
         lines.append([name, "", "", *map(shown, means)])
-    return f"## {board.protocol}\n\n{markdown_table(header, lines, left=2)}"
+    text = f"## {board.protocol}\n\n{markdown_table(header, lines, left=2)}"
+    if board.other_data:
+        sizes = [f"{task} {size:,} ({meant:,})" for task, size, meant in board.other_data]
+        text += f"\nNot the protocol's data, by number of samples (and the protocol's): {', '.join(sizes)}.\n"
+    return text
 
 
 def _shown(entry: Cell, column: Column, board: Leaderboard, row: Row, reference: Row | None) -> str:
@@ -56,7 +60,7 @@ def _shown(entry: Cell, column: Column, board: Leaderboard, row: Row, reference:
         return "failed"
     if entry.value is None:
         return "-"
-    text = shown(entry.value)
+    text = shown(entry.value, decimals=entry.decimals)
     ranking = board.ranked(column)
     if len(board.rows) > 1:
         if entry.value == ranking[0]:
@@ -67,5 +71,5 @@ def _shown(entry: Cell, column: Column, board: Leaderboard, row: Row, reference:
         text += f" [{shown(entry.ci95[0], decimals=1)}, {shown(entry.ci95[1], decimals=1)}]"
     other = reference.cells.get(column, Cell()).value if reference is not None and reference is not row else None
     if other is not None:
-        text += f" ({(entry.value - other) * 100:+.2f})"
+        text += f" ({shown_difference(entry.value - other)})"
     return text

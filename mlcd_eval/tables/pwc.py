@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
+from mlcd_eval.tables.leaderboard import clash
 from mlcd_eval.tables.text import cell, markdown_table, shown
 
 PAPER_DECIMALS = 1  # as the site's rows
@@ -157,7 +158,10 @@ def pwc_json(results: Sequence[Result]) -> str:
 
 
 def _sota(results: Sequence[Result]) -> Sota:
-    """The board of one data set; the first metric is the first record's primary one."""
+    """The board of one data set; the first metric is the first record's primary one.
+
+    Raises DataError where two records would fill one cell.
+    """
     names: dict[str, None] = {}
     rows: dict[str, dict[str, str]] = {}
     for result in results:
@@ -165,6 +169,8 @@ def _sota(results: Sequence[Result]) -> Sota:
         for metric in sorted(result.metrics, key=lambda metric: metric.name != result.primary_metric):
             if metric.value is not None:
                 name = metric_name(result, metric)
+                if name in row:
+                    raise clash(result)
                 names[name] = None
                 row[name] = shown(metric.value, metric.unit)
         if result.task.protocol in ("linear_probe", "knn"):

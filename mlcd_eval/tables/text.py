@@ -14,6 +14,12 @@ def shown(value: float | None, unit: str = "fraction", decimals: int = 2) -> str
     return f"{value * 100 if unit == 'fraction' else value:.{decimals}f}"
 
 
+def shown_difference(value: float) -> str:
+    """A difference of fractions in points: `+1.20`, `-0.35`, `0.00`."""
+    points = round(value * 100, 2)
+    return f"{points:+.2f}" if points else "0.00"
+
+
 def shown_metric(metric: Metric) -> str:
     """The value with its interval: `45.24 [41.4, 48.9]`."""
     text = shown(metric.value, metric.unit)

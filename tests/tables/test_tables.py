@@ -14,10 +14,9 @@ from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.records import ResultStore
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.frame import COLUMNS
-from mlcd_eval.tables.leaderboard import leaderboards
 from mlcd_eval.tables.pwc import PwcTask
 from mlcd_eval.tables.summary import summary
-from mlcd_eval.tables.text import shown, shown_metric
+from mlcd_eval.tables.text import shown, shown_difference, shown_metric
 
 
 def probe(model, dataset, value, name="acc1", **changes):
@@ -75,11 +74,31 @@ def test_a_baseline_and_published_rows_stand_beside(results):
     assert "95.00</u> (+5.00)" in text
     assert " 90.00 |" in text  # the baseline has no difference from itself
     assert "MLCD ViT-L/14, LAION-400M, published" in text
-    assert "94.30" in text  # table 1, Food101
+    assert " 94.3 (+4.30) |" in text  # table 1, Food101, with the decimals that were printed
     with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
         render(results, "markdown", baseline="bb")
     with pytest.raises(ConfigError, match=r"--published: got 'UNICON'.*did you mean 'UNICOM'"):
         render(results, "markdown", published=["UNICON"])
+
+
+def test_differences_have_a_sign_and_no_minus_zero():
+    assert [shown_difference(value) for value in (0.012, -0.0035, -0.00001, 0.0)] == ["+1.20", "-0.35", "0.00", "0.00"]
+
+
+def test_data_of_another_size_than_the_protocols_is_noted():
+    def of_size(model, size):
+        dataset = make_result().dataset.model_copy(update={"num_samples": size, "expected_num_samples": 25_250})
+        return make_result(model, "linear_probe/food101", dataset=dataset)
+
+    assert "Not the protocol's data" not in render([of_size("a", 25_250)], "markdown")
+    text = render([of_size("a", 25_250), of_size("b", 200)], "markdown")
+    note = "Not the protocol's data, by number of samples (and the protocol's): linear_probe/food101 200 (25,250)."
+    assert note in text
+
+
+def test_models_scored_on_different_counts_show_both():
+    other = make_result("other", metrics=[metric("acc1", 0.5, n=1_000)])
+    assert "| 200 to 1,000 |" in render([make_result(), other], "markdown")
 
 
 def test_failed_tasks_are_shown_as_failed(failed_result):
@@ -87,11 +106,6 @@ def test_failed_tasks_are_shown_as_failed(failed_result):
     row = next(line for line in text.splitlines() if line.startswith("| demo"))
     assert [cell.strip() for cell in row.split("|")[4:-1]] == ["failed", "**45.25** [40.0, 50.1]"]
     assert "failed" in summary([failed_result])
-
-
-def test_two_records_for_one_cell_are_refused():
-    with pytest.raises(DataError, match=r"two records of a for linear_probe/x differ"):
-        leaderboards([probe("a", "x", 0.1), probe("a", "x", 0.2, seed=1)])
 
 
 def test_names_cannot_break_out_of_a_table():
@@ -150,6 +164,12 @@ def test_papers_with_code_json_is_valid_and_named_as_the_site_does():
     assert [board.dataset for board in tasks[2].datasets] == ["ImageNet", "my data"]
     assert tasks[2].datasets[0].sota.metrics == ["Accuracy (Private)"]
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("form", ["pwc", "markdown"])
+def test_no_format_lets_one_record_hide_another(form):
+    with pytest.raises(DataError, match=r"^two records of a for linear_probe/x differ in .* give .* one of them$"):
+        render([probe("a", "x", 0.1), probe("a", "x", 0.2, seed=1)], form)
 
 
 def test_papers_with_code_json_is_read_by_its_own_reader():
