@@ -47,4 +47,8 @@ def render(results: Sequence[Result], form: str, baseline: str | None = None, pu
         return PLAIN[form](results)
     numbers = published_numbers() if published else []
     chosen: list[PublishedNumber] = [number for name in published for number in published_of(name, numbers)]
-    return markdown(leaderboards(results, dict.fromkeys(chosen)), baseline)
+    boards = leaderboards(results, dict.fromkeys(chosen))
+    text = markdown(boards, baseline)
+    if published and not any(row.published for board in boards for row in board.rows):
+        text += f"\nNo published number of {' or '.join(published)} is of these tasks and metrics.\n"
+    return text

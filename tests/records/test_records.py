@@ -109,6 +109,14 @@ def test_what_is_no_record_is_named_in_one_sentence(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_record_with_nan_is_refused(tmp_path):
+    raw = make_result().model_dump(mode="json")
+    raw["metrics"][0]["value"] = float("nan")
+    (tmp_path / "nan.json").write_text(json.dumps(raw))
+    with pytest.raises(DataError, match=r"nan.json is not a valid record: metrics.0: .*holds nan: undefined .* None$"):
+        read_all([tmp_path])
+
+
 def test_reading_a_folder(tmp_path):
     with pytest.raises(DataError, match="no records at"):
         read_all([tmp_path])

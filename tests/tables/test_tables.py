@@ -81,6 +81,11 @@ def test_a_baseline_and_published_rows_stand_beside(results):
         render(results, "markdown", published=["UNICON"])
 
 
+def test_published_rows_that_have_no_task_in_common_are_missed():
+    text = render([make_result()], "markdown", published=["MLCD"])
+    assert text.endswith("\nNo published number of MLCD is of these tasks and metrics.\n")
+
+
 def test_differences_have_a_sign_and_no_minus_zero():
     assert [shown_difference(value) for value in (0.012, -0.0035, -0.00001, 0.0)] == ["+1.20", "-0.35", "0.00", "0.00"]
 
