@@ -28,9 +28,9 @@ def sampled():
     bank = ClassCentres(CLASSES, DIM, mlcd_of_sums, ratio=RATIO)
     for number in range(STEPS):
         started = time.perf_counter()
-        step = bank.forward(features, labels, number)
-        step.loss.backward()
-        bank.update(step, lr=1e-3, weight_decay=0.2)
+        drawn = bank.draw(labels, number)
+        bank.forward(features, labels, drawn).loss.backward()
+        bank.update(drawn, lr=1e-3, weight_decay=0.2)
         yield time.perf_counter() - started
 
 

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError
+from mlcd_train.distributed import add_up, gather, gather_for_shares, parallel, rank, world_size
 from mlcd_train.losses import additive_angular_margin, logsumexp
 
 BLOCK = 1 << 14  # classes that are sampled together, each block with its own seed
@@ -23,15 +24,24 @@ NONE = -1  # pads the labels of an image that has fewer than the others
 
 
 @dataclass(frozen=True)
-class Step:
-    """loss: mean over all ranks' images; cosines: means over positive and negative pairs, before margin and scale.
-    rows: the touched rows of this rank's shard, unit length not assumed, whose `.grad` the optimizer takes."""
+class Drawn:
+    """The classes that one step touches. classes (n,): of this rank's shard, sorted; rows (n, D): their centres, unit
+    length not assumed, in whose `.grad` the step's gradients add up."""
+
+    classes: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and log sum exp(s_j), means over images;
+    cosines: means over positive and negative pairs, before margin and scale (the paper's figure 3)."""
 
     loss: Tensor
+    positive: float
+    negative: float
     positive_cosine: float
     negative_cosine: float
-    index: Tensor
-    rows: Tensor
 
 
 class ClassCentres:
@@ -57,13 +67,12 @@ class ClassCentres:
     ) -> None:
         if not 0 < ratio <= 1:
             raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
-        self.parallel = dist.is_available() and dist.is_initialized()
-        self.world, rank = (dist.get_world_size(), dist.get_rank()) if self.parallel else (1, 0)
-        if num_classes < self.world:
-            raise ConfigError(f"fit: got {num_classes} classes on {self.world} ranks, expected at least one a rank")
+        world = world_size()
+        if num_classes < world:
+            raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one a rank")
         self.num_classes, self.objective = num_classes, objective
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
-        self.begin, self.end = rank * num_classes // self.world, (rank + 1) * num_classes // self.world
+        self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
             drawn = [self._of_block(begin, dim, seed) for begin in blocks if self._mine(begin)]
@@ -82,26 +91,27 @@ class ClassCentres:
     def _mine(self, begin: int) -> bool:
         return begin < self.end and begin + BLOCK > self.begin
 
-    def sample(self, step: int, labels: Tensor) -> Tensor:
-        """This rank's touched classes at a step, sorted: r of each block of classes, and those among the labels."""
+    def draw(self, labels: Tensor, step: int) -> Drawn:
+        """What a step touches: r of each block of classes, and those among the labels (B, l) of all ranks."""
+        labels = gather(labels)
         drawn = [labels[labels != NONE].flatten()]
         for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK):
             size = min(BLOCK, self.num_classes - begin)
             order = torch.randperm(size, generator=_generator(self.seed, step, begin))
             drawn.append(begin + order[: math.ceil(self.ratio * size)].to(labels.device))
-        chosen = torch.cat(drawn).unique()
-        return chosen[(chosen >= self.begin) & (chosen < self.end)]
+        classes = torch.cat(drawn).unique()
+        classes = classes[(classes >= self.begin) & (classes < self.end)]
+        return Drawn(classes, self.weight[classes - self.begin].requires_grad_())
 
-    def forward(self, features: Tensor, labels: Tensor, step: int) -> Step:
-        """Loss of features (B, D), normalised here, and labels (B, l), distinct in a row and not changed, at a step.
+    def forward(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
+        """Loss of features (B, D), normalised here, and labels (B, l), distinct in a row and not changed.
 
-        A class that is positive for another image of the batch is a negative of this one. The gradient that reaches
-        `features` is W times that of the mean over all images, since DistributedDataParallel divides by W.
+        drawn: of these labels, or of a batch that these are a part of (gradient accumulation). A class that is positive
+        for another image is a negative of this one. The gradient that reaches `features` is W times that of the mean
+        over all images, since `average_gradients` divides by W.
         """
-        unit = torch.nn.functional.normalize(features.float(), dim=1)
-        images, labels = self._gather(unit), self._gather_labels(labels)
-        index = self.sample(step, labels)
-        rows = self.weight[index - self.begin].requires_grad_()
+        index, rows = drawn.classes, drawn.rows
+        images, labels = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1)), gather(labels)
         with torch.autocast(features.device.type, enabled=False):
             cosine = images @ torch.nn.functional.normalize(rows, dim=1).T  # (all B, sampled)
 
@@ -113,29 +123,31 @@ class ClassCentres:
         nothing = torch.tensor(-torch.inf, device=cosine.device)
         similarity = (self.scale * cosine).index_put_((image, place[image, which]), nothing)  # not its own positives
 
-        positive = self._add_up(logsumexp((-with_margin).masked_fill(~here, -torch.inf)))
-        negative = self._add_up(logsumexp(similarity))
+        positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~here, -torch.inf)))
+        negative = _add_up_logs(logsumexp(similarity))
         with torch.no_grad():
             own, pairs = of_positives.sum(dtype=torch.float64), here.sum()
-            sums = torch.stack([own, cosine.sum(dtype=torch.float64) - own])
-            counts = torch.stack([pairs, cosine.numel() - pairs]).double()
-            if self.parallel:
-                dist.all_reduce(sums)
-                dist.all_reduce(counts)
-            means = sums / counts.clamp_min(1)
-        loss = self.objective(positive, negative).mean()
-        return Step(loss, float(means[0]), float(means[1]), index - self.begin, rows)
+            sums = torch.stack([own, cosine.sum(dtype=torch.float64) - own, pairs, cosine.numel() - pairs])
+            own, others, pairs, other_pairs = add_up(sums).tolist()
+        return Discrimination(
+            loss=self.objective(positive, negative).mean(),
+            positive=float(positive.detach().mean()),
+            negative=float(negative.detach().mean()),
+            positive_cosine=own / max(pairs, 1),
+            negative_cosine=others / max(other_pairs, 1),
+        )
 
     @torch.no_grad()
-    def update(self, step: Step, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-               weight_decay: float = 0.0) -> None:  # fmt: skip
+    def update(self, drawn: Drawn, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+               weight_decay: float = 0.0, grad_scale: float = 1.0) -> None:  # fmt: skip
         """AdamW on the touched rows after backward; the others keep weight and moments.
 
         So decoupled decay reaches a row only in the steps that draw it, 1 / r times more seldom than dense AdamW's.
         Since centres are normalised in the loss, decay changes no direction, only how far a step turns them.
+        grad_scale: what the loss was multiplied by (fp16).
         """
-        grad, index = step.rows.grad, step.index
-        assert grad is not None, "update comes after backward"
+        assert drawn.rows.grad is not None, "update comes after backward"
+        grad, index = drawn.rows.grad / grad_scale, drawn.classes - self.begin
         self.steps[index] += 1
         count = self.steps[index, None]
         exp_avg = self.exp_avg[index].lerp_(grad, 1 - betas[0])
@@ -145,60 +157,19 @@ class ClassCentres:
         moved = exp_avg.div_(1 - betas[0] ** count).div_(size)
         self.weight[index] = self.weight[index].mul_(1 - lr * weight_decay).sub_(moved, alpha=lr)
 
-    def _gather(self, features: Tensor) -> Tensor:
-        return _Gather.apply(features) if self.parallel else features
 
-    def _gather_labels(self, labels: Tensor) -> Tensor:
-        if not self.parallel:
-            return labels
-        parts = [torch.empty_like(labels) for _ in range(self.world)]
-        dist.all_gather(parts, labels.contiguous())
-        return torch.cat(parts)
-
-    def _add_up(self, share: Tensor) -> Tensor:
-        """log of the sum over ranks of exp(share)."""
-        if not self.parallel:
-            return share
-        largest = share.detach().clone()
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
-        largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
-        total = _SumOverRanks.apply((share - largest).exp())
-        return torch.where(total > 0, total.clamp_min(1e-38).log() + largest, torch.full_like(total, -torch.inf))
+def _add_up_logs(share: Tensor) -> Tensor:
+    """log of the sum over ranks of exp(share)."""
+    if not parallel():
+        return share
+    largest = share.detach().clone()
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
+    total = add_up((share - largest).exp())
+    return torch.where(total > 0, total.clamp_min(1e-38).log() + largest, torch.full_like(total, -torch.inf))
 
 
 def _generator(seed: int, step: int, block: int) -> torch.Generator:
     """A stream of its own for each (seed, step, block), by a mix of the three that does not collide in practice."""
     mixed = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + block * 0x94D049BB133111EB) & (2**63 - 1)
     return torch.Generator().manual_seed(mixed)
-
-
-class _Gather(torch.autograd.Function):
-    """All ranks' rows; backward sums what every rank's centres say of this rank's rows, times W for DDP's mean."""
-
-    @staticmethod
-    def forward(ctx, features):  # type: ignore[no-untyped-def]
-        parts = [torch.empty_like(features) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, features.contiguous())
-        ctx.size = len(features)
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        grad = grad.contiguous()
-        dist.all_reduce(grad)
-        begin = dist.get_rank() * ctx.size
-        return dist.get_world_size() * grad[begin : begin + ctx.size]
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """The sum over ranks; every rank goes on to the same loss, so that the gradient of its share is the sum's."""
-
-    @staticmethod
-    def forward(ctx, share):  # type: ignore[no-untyped-def]
-        total = share.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        return grad

@@ -6,16 +6,20 @@ torch.distributed each rank holds its own rows; centres, inertia and every decis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.fileio import atomic_write
 
 ROWS = 1 << 14  # read at a time
 
@@ -40,13 +44,14 @@ def spherical_kmeans(
     start: Literal["sample", "k-means++"] = "sample",
     batch: int | None = None,
     device: str = "cpu",
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Clusters:
     """Cluster features (N, D), not necessarily normalised, into k centres.
 
     Stops after `iterations`, or when the inertia falls by less than `tolerance` of itself. A cluster left empty starts
     anew at the row that its own centre serves worst. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
     batches of so many random rows, each centre being the mean of all rows it ever got. generator (CPU): the same on
-    every rank. Raises ConfigError for k > N, DataError for rows that are zero or not finite.
+    every rank. advance: called with 1 after each iteration. Raises ConfigError for k > N, DataError for rows that are zero or not finite.
     """
     rows = _Rows(features, torch.device(device))
     if not 1 <= k <= rows.total:
@@ -54,11 +59,12 @@ def spherical_kmeans(
     centres = _sample(rows, k, generator) if start == "sample" else _plus_plus(rows, k, generator)
     inertia: list[float] = []
     if batch is not None:
-        centres = _mini_batches(rows, centres, iterations, batch, generator)
+        centres = _mini_batches(rows, centres, iterations, batch, generator, advance)
     else:
         for _ in range(iterations):
             sums, counts, similarity, _ = _assign(rows, centres)
             inertia.append(_inertia(rows, similarity))
+            advance(1)
             if len(inertia) > 1 and inertia[-2] - inertia[-1] <= tolerance * inertia[-2]:
                 break
             centres = torch.where(counts[:, None] > 0, torch.nn.functional.normalize(sums, dim=1), centres)
@@ -67,6 +73,20 @@ def spherical_kmeans(
                 centres[empty] = _worst_served(rows, similarity, len(empty))
     _, _, similarity, assignment = _assign(rows, centres)
     return Clusters(centres, assignment, (*inertia, _inertia(rows, similarity)))
+
+
+def save_centres(path: Path, centres: Tensor) -> None:
+    """Centres (k, D) as one safetensors file."""
+    with atomic_write(path) as file:
+        file.write(save({"centres": centres.detach().cpu().contiguous()}))
+
+
+def load_centres(path: Path) -> Tensor:
+    """What `save_centres` wrote; raises DataError where there is no such file."""
+    try:
+        return load_file(path)["centres"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{path} holds no class centres: {error} (run `mlcd-train cluster`)") from error
 
 
 class _Rows:
@@ -165,7 +185,9 @@ def _worst_served(rows: _Rows, similarity: Tensor, count: int) -> Tensor:
     return rows.everywhere(rows.summed(whole).argsort(stable=True)[:count].cpu())
 
 
-def _mini_batches(rows: _Rows, centres: Tensor, passes: int, batch: int, generator: torch.Generator) -> Tensor:
+def _mini_batches(
+    rows: _Rows, centres: Tensor, passes: int, batch: int, generator: torch.Generator, advance: Callable[[int], None]
+) -> Tensor:
     sums, counts = torch.zeros_like(centres), torch.zeros(len(centres), device=rows.device)
     for _ in range(passes):
         order = torch.randperm(rows.total, generator=generator)
@@ -179,4 +201,5 @@ def _mini_batches(rows: _Rows, centres: Tensor, passes: int, batch: int, generat
                 new_counts += torch.bincount(nearest, minlength=len(centres))
             sums, counts = sums + rows.summed(new_sums), counts + rows.summed(new_counts)
             centres = torch.where(counts[:, None] > 0, torch.nn.functional.normalize(sums, dim=1), centres)
+        advance(1)
     return centres

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
@@ -55,15 +55,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake is one sentence on stderr, a bug keeps its traceback."""
+    """Run one command."""
+    return guarded("mlcd-eval", build_parser, argv)
+
+
+def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> int:
+    """Run the command that a parser's `run` default names; a user's mistake is one sentence on stderr, a bug keeps its
+    traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        args, unknown = build_parser().parse_known_args(argv)
+        args, unknown = build().parse_known_args(argv)
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         return args.run(args)
     except UserError as error:
-        print(f"mlcd-eval: error: {error}", file=sys.stderr)
+        print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `mlcd-eval table ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in USER_ERRNO:
             raise
-        print(f"mlcd-eval: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
+        print(f"{prog}: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mlcd-eval: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print(f"{prog}: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -175,7 +175,7 @@ class CheckpointEncoder(TorchEncoder):
             has_text=config.text is not None,
             extra=config.provenance,
         )
-        self._tokenize = _tokenizer(config.text) if config.text else None
+        self._tokenize = tokenizer(config.text) if config.text else None
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)
@@ -187,5 +187,6 @@ class CheckpointEncoder(TorchEncoder):
         return self.model.text(self._tokenize(list(texts)).to(self.device))
 
 
-def _tokenizer(config: TextConfig) -> Callable[[list[str]], Any]:
+def tokenizer(config: TextConfig) -> Callable[[list[str]], Any]:
+    """Texts -> tokens (B, context_length) by open_clip's SimpleTokenizer."""
     return partial(open_clip.SimpleTokenizer(), context_length=config.context_length)

@@ -26,7 +26,11 @@ class Preprocess(BaseModel):
         resized = (size, size * height // width) if width <= height else (size * width // height, size)
         image = image.resize(resized, Image.Resampling.BICUBIC)
         left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-        pixels = np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.float32) / 255
+        return self.normalise(image.crop((left, top, left + size, top + size)))
+
+    def normalise(self, image: Image.Image) -> torch.Tensor:
+        """RGB image (H, W) -> (3, H, W) float32."""
+        pixels = np.asarray(image, dtype=np.float32) / 255
         normalised = (pixels - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return torch.from_numpy(normalised.transpose(2, 0, 1).copy())
 

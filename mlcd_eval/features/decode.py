@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 import torch
-import torch.multiprocessing  # registers shared memory for tensors that workers return
 
 from mlcd_eval.data.base import EncodedImage, Sample
 from mlcd_eval.data.images import decode
 from mlcd_eval.encoders.base import Preprocess
 from mlcd_eval.errors import DataError
-
-_preprocess: Preprocess | None = None  # of a worker process
+from mlcd_eval.features.workers import ordered_map
 
 
 @dataclass(frozen=True)
@@ -30,18 +25,7 @@ class Batch:
     bad: dict[str, str]
 
 
-def _start_worker(preprocess: Preprocess) -> None:
-    global _preprocess
-    _preprocess = preprocess
-    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and the parallelism is over images
-
-
-def _decode_in_worker(images: list[tuple[str, EncodedImage]]) -> tuple[torch.Tensor, dict[str, str]]:
-    assert _preprocess is not None
-    return _decode(images, _preprocess)
-
-
-def _decode(images: list[tuple[str, EncodedImage]], preprocess: Preprocess) -> tuple[torch.Tensor, dict[str, str]]:
+def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> tuple[torch.Tensor, dict[str, str]]:
     pixels, bad = [], {}
     for key, image in images:
         try:
@@ -69,30 +53,9 @@ def batches(
 ) -> Iterator[Batch]:
     """Decode and preprocess (shard number, sample) pairs; the order is kept whatever the number of workers.
 
-    At most two batches a worker are under way at once. An image that cannot be decoded is reported in `bad`.
+    An image that cannot be decoded is reported in `bad`.
     """
     groups = _group(samples, batch_size)
-    if workers == 0:
-        for shard, group in groups:
-            pixels, bad = _decode([(sample.key, sample.image) for sample in group], preprocess)
-            yield Batch(shard, group, pixels, bad)
-        return
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(preprocess,)) as pool:
-        pending: deque[tuple[int, list[Sample], Future[tuple[torch.Tensor, dict[str, str]]]]] = deque()
-
-        def submit(count: int) -> None:
-            for shard, group in islice(groups, count):
-                images = [(sample.key, sample.image) for sample in group]
-                pending.append((shard, group, pool.submit(_decode_in_worker, images)))
-
-        try:
-            submit(2 * workers)
-            while pending:
-                shard, group, future = pending.popleft()
-                pixels, bad = future.result()
-                submit(1)
-                yield Batch(shard, group, pixels, bad)
-        finally:
-            for _, _, future in pending:
-                future.cancel()
+    work = (((shard, group), [(sample.key, sample.image) for sample in group]) for shard, group in groups)
+    for (shard, group), (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
+        yield Batch(shard, group, pixels, bad)

@@ -42,35 +42,36 @@ def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, rati
     before = labels.clone()
     features.requires_grad_()
     bank = ClassCentres(40, 8, of_sums, ratio=ratio, seed=3)
-    step = bank.forward(features, labels, step=5)
+    drawn = bank.draw(labels, 5)
+    step = bank.forward(features, labels, drawn)
     step.loss.backward()
     weight, plain = bank.weight.clone().requires_grad_(), features.detach().clone().requires_grad_()
-    expected = dense(plain, labels, weight, step.index, loss)
+    expected = dense(plain, labels, weight, drawn.classes, loss)
     expected.backward()
     torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(features.grad, plain.grad, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(step.rows.grad, weight.grad[step.index], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(drawn.rows.grad, weight.grad[drawn.classes], rtol=1e-4, atol=1e-5)
     assert torch.equal(labels, before)
-    assert set(labels[labels >= 0].tolist()) <= set(step.index.tolist())
+    assert set(labels[labels >= 0].tolist()) <= set(drawn.classes.tolist())
     cosine = normalize(features.detach(), dim=1) @ normalize(bank.weight, dim=1).T
     own = torch.zeros(6, 40, dtype=torch.bool)
     for row, classes in enumerate(labels):
         own[row, classes[classes >= 0]] = True
-    drawn = torch.zeros(40, dtype=torch.bool)
-    drawn[step.index] = True
+    sampled = torch.zeros(40, dtype=torch.bool)
+    sampled[drawn.classes] = True
     assert step.positive_cosine == pytest.approx(cosine[own].mean().item(), abs=1e-5)
-    assert step.negative_cosine == pytest.approx(cosine[~own & drawn].mean().item(), abs=1e-5)
+    assert step.negative_cosine == pytest.approx(cosine[~own & sampled].mean().item(), abs=1e-5)
 
 
 def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 100)
     bank = ClassCentres(1000, 2, mlcd_of_sums, ratio=0.1)
     nothing = torch.full((1, 1), -1)
-    first, second = bank.sample(1, nothing), bank.sample(2, nothing)
+    first, second = bank.draw(nothing, 1).classes, bank.draw(nothing, 2).classes
     assert len(first) == len(second) == 100
-    assert torch.equal(first, bank.sample(1, nothing))
+    assert torch.equal(first, bank.draw(nothing, 1).classes)
     assert not torch.equal(first, second)
-    drawn = torch.bincount(torch.cat([bank.sample(step, nothing) for step in range(300)]), minlength=1000)
+    drawn = torch.bincount(torch.cat([bank.draw(nothing, step).classes for step in range(300)]), minlength=1000)
     assert drawn.min() > 10 and drawn.max() < 55  # binomial(300, 0.1): mean 30, deviation 5.2
 
 
@@ -81,23 +82,44 @@ def test_with_every_row_drawn_the_optimizer_is_adamw(weight_decay):
     weight = torch.nn.Parameter(bank.weight.clone())
     reference = torch.optim.AdamW([weight], lr=0.01, weight_decay=weight_decay)
     for number in range(5):
-        step = bank.forward(features, labels, number)
+        drawn = bank.draw(labels, number)
+        step = bank.forward(features, labels, drawn)
         step.loss.backward()
-        weight.grad = step.rows.grad.clone()
+        weight.grad = drawn.rows.grad.clone()
         reference.step()
-        bank.update(step, lr=0.01, weight_decay=weight_decay)
+        bank.update(drawn, lr=0.01, weight_decay=weight_decay)
         torch.testing.assert_close(bank.weight, weight.data, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_of_a_batch_add_up_to_the_whole():
+    features, labels = batch()
+    whole, parts = (ClassCentres(40, 8, mlcd_of_sums, ratio=0.2) for _ in range(2))
+    features.requires_grad_()
+    drawn = whole.draw(labels, 1)
+    loss = whole.forward(features, labels, drawn).loss
+    loss.backward()
+    expected, features.grad = features.grad, None
+    accumulated = parts.draw(labels, 1)
+    for part in (slice(0, 3), slice(3, 6)):
+        (parts.forward(features[part], labels[part], accumulated).loss / 2).backward()
+    torch.testing.assert_close(features.grad, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(accumulated.rows.grad, drawn.rows.grad, rtol=1e-4, atol=1e-4)
+    accumulated.rows.grad = 1024 * drawn.rows.grad
+    parts.update(accumulated, lr=0.1, grad_scale=1024.0)
+    whole.update(drawn, lr=0.1)
+    torch.testing.assert_close(parts.weight, whole.weight)
 
 
 def test_rows_that_are_not_drawn_keep_weight_and_moments():
     features, labels = batch()
     bank = ClassCentres(400, 8, mlcd_of_sums, ratio=0.1)
     before = bank.weight.clone()
-    step = bank.forward(features, labels, 0)
+    drawn = bank.draw(labels, 0)
+    step = bank.forward(features, labels, drawn)
     step.loss.backward()
-    bank.update(step, lr=0.1, weight_decay=0.5)
+    bank.update(drawn, lr=0.1, weight_decay=0.5)
     others = torch.ones(400, dtype=torch.bool)
-    others[step.index] = False
+    others[drawn.classes] = False
     assert torch.equal(bank.weight[others], before[others])
     assert (bank.exp_avg[others] == 0).all() and (bank.steps[others] == 0).all()
     assert (bank.weight[~others] != before[~others]).any(dim=1).all()
@@ -107,9 +129,10 @@ def test_training_pulls_positives_closer_than_negatives():
     features, labels = batch(size=32, num_classes=200)
     bank = ClassCentres(200, 8, mlcd_of_sums, ratio=0.5)
     for number in range(60):
-        step = bank.forward(features, labels, number)
+        drawn = bank.draw(labels, number)
+        step = bank.forward(features, labels, drawn)
         step.loss.backward()
-        bank.update(step, lr=0.02)
+        bank.update(drawn, lr=0.02)
     assert step.positive_cosine > 0.5 > step.negative_cosine + 0.3
 
 
@@ -132,10 +155,11 @@ def _rank(rank, port, results):
     bank = ClassCentres(41, 8, mlcd_of_sums, ratio=0.3, seed=3)
     losses = []
     for number in range(3):
-        step = bank.forward(part, labels[mine], number)
+        drawn = bank.draw(labels[mine], number)
+        step = bank.forward(part, labels[mine], drawn)
         part.grad = None
         step.loss.backward()
-        bank.update(step, lr=0.05, weight_decay=0.1)
+        bank.update(drawn, lr=0.05, weight_decay=0.1)
         losses.append((step.loss.item(), step.positive_cosine, step.negative_cosine))
     results.put((rank, losses, part.grad.numpy().copy(), bank.weight.numpy().copy()))
     torch.distributed.barrier()
@@ -153,10 +177,11 @@ def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
     features.requires_grad_()
     bank = ClassCentres(41, 8, mlcd_of_sums, ratio=0.3, seed=3)
     for number in range(3):
-        step = bank.forward(features, labels, number)
+        drawn = bank.draw(labels, number)
+        step = bank.forward(features, labels, drawn)
         features.grad = None
         step.loss.backward()
-        bank.update(step, lr=0.05, weight_decay=0.1)
+        bank.update(drawn, lr=0.05, weight_decay=0.1)
         for rank in (0, 1):
             expected = (step.loss.item(), step.positive_cosine, step.negative_cosine)
             assert found[rank][0][number] == pytest.approx(expected, rel=1e-5, abs=1e-5)

@@ -1,0 +1,60 @@
+"""A function over a stream of items in worker processes, in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+import torch.multiprocessing  # registers shared memory for tensors that workers return
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_function: Callable[..., Any] | None = None  # of a worker process
+
+
+def _start_worker(function: Callable[..., Any]) -> None:
+    global _function
+    _function = function
+    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and the parallelism is over items
+
+
+def _call(item: Any) -> Any:
+    assert _function is not None
+    return _function(item)
+
+
+def ordered_map(
+    function: Callable[[R], Any], items: Iterable[tuple[T, R]], workers: int
+) -> Iterator[tuple[T, Any]]:
+    """(tag, function(work)) for each (tag, work), in order whatever the number of workers; 0 works in this process.
+
+    function: picklable, sent to each worker once. At most two items a worker are under way at once, so that an endless
+    stream is read as it is used up.
+    """
+    if workers == 0:
+        yield from ((tag, function(work)) for tag, work in items)
+        return
+    stream = iter(items)
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(function,)) as pool:
+        pending: deque[tuple[T, Future[Any]]] = deque()
+
+        def submit(count: int) -> None:
+            pending.extend((tag, pool.submit(_call, work)) for tag, work in islice(stream, count))
+
+        try:
+            submit(2 * workers)
+            while pending:
+                tag, future = pending.popleft()
+                result = future.result()
+                submit(1)
+                yield tag, result
+        finally:
+            for _, future in pending:
+                future.cancel()

@@ -1,0 +1,40 @@
+"""The training transform: random resized crop and flip, each image's chances drawn from a seed of its own."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import torch
+from PIL import Image
+
+from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_train.config import Augmentation
+
+
+def augmented(image: Image.Image, chance: random.Random, config: Augmentation, preprocess: Preprocess) -> torch.Tensor:
+    """RGB image -> (3, size, size) float32, normalised as the checkpoint's inference transform does."""
+    box = crop_box(image.size, chance, config)
+    size = preprocess.image_size
+    image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    if chance.random() < config.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return preprocess.normalise(image)
+
+
+def crop_box(size: tuple[int, int], chance: random.Random, config: Augmentation) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) as torchvision's RandomResizedCrop draws it: ten tries, then the largest centre crop
+    of an allowed ratio."""
+    width, height = size
+    low, high = (math.log(ratio) for ratio in config.ratio)
+    for _ in range(10):
+        area = width * height * chance.uniform(*config.scale)
+        ratio = math.exp(chance.uniform(low, high))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = chance.randint(0, width - w), chance.randint(0, height - h)
+            return left, top, left + w, top + h
+    ratio = min(max(width / height, config.ratio[0]), config.ratio[1])
+    w, h = min(width, max(1, round(height * ratio))), min(height, max(1, round(width / ratio)))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h

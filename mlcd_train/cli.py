@@ -1,0 +1,96 @@
+"""The command line: `mlcd-train COMMAND CONFIG.yaml`, also under torchrun as `-m mlcd_train`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.cli import Parser, guarded
+
+COMMANDS = {
+    "run": "all stages of a config, skipping what is done",
+    "embed": "off-the-shelf features of the training set",
+    "cluster": "spherical k-means over them",
+    "assign": "the nearest centres of each image, as its labels",
+    "fit": "train the image tower (with fit.objective clip, both towers)",
+    "lit": "train a text tower against the locked image tower",
+}
+FORMATS = ("mlcd", "hf", "open_clip")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    from mlcd_eval import __version__
+
+    parser = Parser(prog="mlcd-train", description="Train vision encoders by multi-label cluster discrimination (MLCD).")
+    parser.add_argument("--version", action="version", version=f"mlcd-train {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for name, text in COMMANDS.items():
+        _add_config(commands.add_parser(name, help=text)).set_defaults(run=_train)
+    exporter = _add_config(commands.add_parser("export", help="the result in the form of this project or of others"))
+    exporter.add_argument("--format", choices=FORMATS, default="mlcd", help="mlcd (default), hf (transformers), open_clip")
+    exporter.add_argument("--to", type=Path, metavar="DIR", help="default: beside the checkpoint, NAME-FORMAT")
+    exporter.set_defaults(run=_export)
+    return parser
+
+
+def _add_config(parser: Any) -> Any:
+    parser.add_argument("config", type=Path, metavar="CONFIG.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="SECTION.KEY=VALUE",
+        help="change a setting, such as fit.optimizer.lr=1e-3; repeat it for several",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; exit codes as mlcd-eval's."""
+    return guarded("mlcd-train", build_parser, argv)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from mlcd_train.config import load_config
+
+    config = load_config(args.config, args.changes)
+
+    from mlcd_eval.progress import ConsoleProgress, Progress
+    from mlcd_eval.run import pick_device
+    from mlcd_train.distributed import rank, ranks
+    from mlcd_train.stages import TrainingRun
+
+    with ranks(pick_device(config.device)) as device:
+        run = TrainingRun(config, device, ConsoleProgress() if rank() == 0 else Progress())
+        if args.command == "run":
+            run.run()
+        else:
+            run.check([args.command])
+            run.run_stage(args.command)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from mlcd_train.config import load_config
+
+    config = load_config(args.config, args.changes)
+
+    import torch
+
+    from mlcd_eval.encoders.checkpoint import load_checkpoint
+    from mlcd_eval.progress import ConsoleProgress
+    from mlcd_train.export import export
+    from mlcd_train.stages import TrainingRun
+
+    run = TrainingRun(config, torch.device("cpu"), ConsoleProgress())
+    run.check(["export"])
+    run.run_stage("export")
+    if args.format != "mlcd":
+        folder = args.to or config.output / f"{config.name}-{args.format}"
+        export(load_checkpoint(run.checkpoint), folder, args.format)
+        run.progress.say(f"{args.format}: {folder}")
+    return 0

@@ -1,0 +1,110 @@
+"""Stage 1: off-the-shelf features of the training set, by any encoder of mlcd-eval and through its feature store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlcd_eval.data.base import Split
+from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
+from mlcd_eval.fileio import atomic_write, write_text
+from mlcd_eval.progress import Progress
+from mlcd_eval.protocols.base import Features
+from mlcd_train.config import EmbedConfig
+
+ROWS = 1 << 14  # written at a time
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """features (N, D) float32 with unit rows, memory-mapped; keys: the N images; dataset: fingerprint of the data."""
+
+    features: np.ndarray
+    keys: Sequence[str]
+    dataset: str
+
+
+def embed(
+    folder: Path, encoder: Encoder, split: Split, config: EmbedConfig, options: EncodeOptions, progress: Progress
+) -> None:
+    """Write features.npy and rows.json to `folder`.
+
+    Raises IncompatibleError for a layer or text tower that the encoder lacks, DataError for keys that repeat.
+    """
+    check_encoder(encoder, config)
+    title = f"embedding {split.dataset}/{split.name} with {encoder.info.name}"
+    with progress.stage(title, split.scan().num_samples, "images") as advance:
+        images = encode_split(encoder, split, [config.layer], options, advance).features[config.layer]
+    twice, times = Counter(images.keys).most_common(1)[0]
+    if times > 1:
+        raise DataError(
+            f"{split.dataset}/{split.name} has the key {twice!r} twice: labels are joined by key, expected each once"
+        )
+    texts = _texts(encoder, images, options, progress) if config.source != "image" else None
+    with atomic_write(folder / "features.npy") as file:
+        dim = images.array.shape[1]
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(images.keys), dim)}
+        np.lib.format.write_array_header_2_0(file, header)
+        for begin in range(0, len(images.keys), ROWS):
+            part = slice(begin, begin + ROWS)
+            rows = np.zeros((len(images.array[part]), dim), np.float32)
+            if config.source != "text":
+                rows += _unit(images.array[part], images.keys[part])
+            if texts is not None:
+                rows += _unit(texts[part], images.keys[part])
+            file.write(np.ascontiguousarray(_unit(rows, images.keys[part]), dtype="<f4").data)
+    write_text(folder / "rows.json", json.dumps({"keys": list(images.keys), "dataset": split.scan().fingerprint}))
+
+
+def check_encoder(encoder: Encoder, config: EmbedConfig) -> None:
+    """Raise IncompatibleError unless the encoder has what the source and the layer ask for."""
+    info = encoder.info
+    if config.layer not in info.layers:
+        raise IncompatibleError(
+            f"embed.layer is {config.layer!r}: got model {info.spec!r} with {', '.join(info.layers)}"
+        )
+    if config.source != "image" and not info.has_text:
+        raise IncompatibleError(
+            f"embed.source is {config.source!r}: got model {info.spec!r}, which has no text tower (expected image)"
+        )
+
+
+def _texts(encoder: Encoder, images: Features, options: EncodeOptions, progress: Progress) -> np.ndarray:
+    """(N, D): the mean of the unit features of each image's captions."""
+    flat = [text for texts in images.texts for text in texts]
+    with progress.stage("embedding captions", len(flat), "texts") as advance:
+        encoded = encode_texts(encoder, flat, options)
+        advance(len(flat))
+    counts = [len(texts) for texts in images.texts]
+    starts = np.cumsum([0, *counts])[:-1]
+    unit = _unit(encoded, [key for key, count in zip(images.keys, counts, strict=True) for _ in range(count)])
+    return np.add.reduceat(unit, starts, axis=0)
+
+
+def _unit(rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    wrong = (~np.isfinite(norms) | (norms == 0)).ravel()
+    if wrong.any():
+        named = ", ".join(repr(keys[index]) for index in wrong.nonzero()[0][:5])
+        raise DataError(f"off-the-shelf features of {named} are zero or not finite, expected directions")
+    return rows / norms
+
+
+def read_embedding(folder: Path) -> Embedding:
+    """Read back what `embed` wrote; raises DataError where it is missing or damaged."""
+    try:
+        features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+        embedding = Embedding(features, rows["keys"], rows["dataset"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder} holds no features: {error} (run `mlcd-train embed`)") from error
+    if len(embedding.keys) != len(features):
+        raise DataError(f"{folder} is damaged: {len(features)} feature rows, {len(embedding.keys)} keys")
+    return embedding

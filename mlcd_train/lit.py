@@ -1,0 +1,65 @@
+"""Stage 5, LiT (Zhai et al. 2022): a text tower from scratch against the locked image tower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from mlcd_eval.data.base import Split
+from mlcd_eval.encoders.base import PENULTIMATE, PROJECTED
+from mlcd_eval.encoders.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
+from mlcd_eval.features.encode import EncodeOptions, encode_split
+from mlcd_eval.progress import Progress
+from mlcd_train.config import TrainConfig
+from mlcd_train.data import Batch, Positions, Share, feature_batches, pixel_batches
+from mlcd_train.distributed import barrier, rank, world_size
+from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance
+from mlcd_train.loop import train
+from mlcd_train.objectives import Contrast
+
+
+def lit(
+    config: TrainConfig,
+    split: Split,
+    image_tower: DualEncoder,
+    options: EncodeOptions,
+    folder: Path,
+    identity: str,
+    device: torch.device,
+    progress: Progress,
+) -> DualEncoder:
+    """The two towers together. The text tower's head goes to the image tower's space; that side gets no new head."""
+    settings = config.lit
+    assert settings is not None
+    steps = num_steps(settings, split)
+    seen = steps * settings.batch_size
+    both = image_tower.config.model_copy(
+        update={"text": settings.text, "provenance": provenance(config, split, seen) | {"lit_images": settings.images}}
+    )
+    model = new_model(both, config.seed, device)
+    model.load_state_dict(image_tower.state_dict(), strict=False)
+    objective = Contrast(model, tokenizer(settings.text), locked=True)
+    prepare(model, settings)
+    share = Share(settings.batch_size, rank(), world_size())
+
+    if settings.images == "cached":
+        encoder = CheckpointEncoder(str(folder.parent / "fit" / "model"), image_tower)
+        encoder.to(device)
+        layer = PROJECTED if image_tower.config.embed_dim else PENULTIMATE
+        if rank() != 0:
+            barrier()  # the first rank encodes, the others read what it kept
+        with progress.stage("features of the locked tower", split.scan().num_samples, "images") as advance:
+            features = encode_split(encoder, split, [layer], options, advance).features[layer]
+        if rank() == 0:
+            barrier()
+
+    def batches(start: Positions | None) -> Iterator[Batch]:
+        if settings.images == "cached":
+            return feature_batches(features.keys, features.array, features.texts, share, config.seed, start)
+        return pixel_batches(split, config.data, both.preprocess, share, config.seed, start)
+
+    evaluator = make_evaluator(model, config.name, settings, folder, device)
+    train(objective, batches, steps, settings, folder, identity, device, progress, f"lit {config.name}", evaluator)
+    return model

@@ -1,0 +1,178 @@
+"""The training loop, the same for every objective: read it from top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mlcd_eval.encoders.vit import Block
+from mlcd_eval.errors import UserError
+from mlcd_eval.progress import Progress
+from mlcd_train.config import LoopConfig
+from mlcd_train.data import Batch, Positions
+from mlcd_train.distributed import average_gradients, barrier, rank, world_size
+from mlcd_train.objectives import Objective
+from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
+from mlcd_train.runlog import RunLog
+from mlcd_train.state import TrainingState
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+Evaluate = Callable[[int], dict[str, float]]
+"""Step -> metrics of the model as it stands."""
+
+
+class NonFiniteLoss(UserError):
+    """Training left the numbers; the last state on disk is from before."""
+
+
+def train(
+    objective: Objective,
+    batches: Callable[[Positions | None], Iterator[Batch]],
+    steps: int,
+    config: LoopConfig,
+    folder: Path,
+    identity: str,
+    device: torch.device,
+    progress: Progress,
+    title: str,
+    evaluate: Evaluate | None = None,
+) -> None:
+    """Train for `steps` steps in all, from the last state in folder/state if there is one; leaves the result (the
+    weight average where there is one) in the objective's parameters.
+
+    batches: from positions on. identity: digest of what a state must agree with. Raises NonFiniteLoss.
+    """
+    optimizer = make_optimizer(objective.parameters, config.optimizer)
+    average = WeightAverage(objective.parameters, config.ema) if config.ema else None
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
+    if state.load(folder / "state", identity):
+        progress.say(f"{title}: going on from step {state.step:,} of {steps:,}")
+    log = RunLog(folder, state.step) if rank() == 0 else None
+    parameters = [parameter for _, parameter in objective.parameters]
+    meter = _Meter()
+    stream = batches(state.positions) if state.step < steps else iter(())
+
+    with progress.stage(title, steps - state.step, "steps") as advance, contextlib.closing(log or _Closed()):
+        for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
+            lr = learning_rate(step, steps, config.optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            moved = _on(batch, device)
+            with autocast(device, config.precision):
+                terms = objective.step(moved, step, config.accumulation, partial(_backward, scaler))
+            if not math.isfinite(terms["loss"]):
+                raise _non_finite(title, step, "loss", terms["loss"], folder)
+            grad_scale = scaler.get_scale()
+            average_gradients(parameters)
+            scaler.unscale_(optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
+            overflow = not norm.isfinite()
+            if overflow and not scaler.is_enabled():
+                raise _non_finite(title, step, "gradient norm", float(norm), folder)
+            if not overflow:  # else, in fp16, the scaler leaves this step out and halves
+                objective.update(lr, config.optimizer, grad_scale)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+            if average is not None:
+                average.update(step)
+
+            state.step, state.positions = step + 1, batch.after
+            meter.add(len(batch.keys) * world_size())
+            advance(1)
+            if log is not None and (state.step % config.log_every == 0 or state.step == steps):
+                log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
+            if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
+                with _averaged(average):
+                    metrics = evaluate(state.step) if rank() == 0 else {}
+                barrier()
+                meter.restart()
+                if log is not None:
+                    log.write(state.step, metrics)
+            if state.step % config.save_every == 0 or state.step == steps:
+                state.save(folder / "state", identity, config.keep)
+    if average is not None:
+        average.swap()
+
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """The arithmetic of a precision; fp32 is fp32."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=AUTOCAST[precision])
+
+
+def checkpoint_activations(model: torch.nn.Module) -> None:
+    """Keep only the inputs of transformer blocks for backward, and compute the rest again there."""
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.forward = partial(checkpoint, module.forward, use_reentrant=False)  # type: ignore[method-assign]
+
+
+def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+    scaler.scale(loss).backward()
+
+
+def _non_finite(title: str, step: int, what: str, value: float, folder: Path) -> NonFiniteLoss:
+    return NonFiniteLoss(
+        f"{title}: the {what} of step {step} is {value}, expected a number: the last state in {folder / 'state'} is "
+        f"from before it; try a lower learning rate, more warm-up, or bf16 instead of fp16"
+    )
+
+
+def _on(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    images = batch.images.pin_memory().to(device, non_blocking=True)
+    return Batch(batch.keys, images, batch.texts, batch.after, batch.bad)
+
+
+@contextlib.contextmanager
+def _averaged(average: WeightAverage | None) -> Iterator[None]:
+    if average is not None:
+        average.swap()
+    try:
+        yield
+    finally:
+        if average is not None:
+            average.swap()
+
+
+class _Closed:
+    def close(self) -> None:
+        """Nothing to close on ranks that keep no log."""
+
+
+class _Meter:
+    """Images a second since it was last read, and the peak of memory."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was not training."""
+        self._images, self._started = 0, time.perf_counter()
+
+    def add(self, images: int) -> None:
+        """So many more images went through."""
+        self._images += images
+
+    def read(self, device: torch.device) -> dict[str, float]:
+        """images_per_s over all ranks; memory_gib of this rank (of the GPU where there is one)."""
+        rate = self._images / max(time.perf_counter() - self._started, 1e-9)
+        self.restart()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(device)
+        return {"images_per_s": rate, "memory_gib": peak / 2**30}

@@ -1,0 +1,62 @@
+"""What a run says of itself: a JSON line a logged step, and the same curves for TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.fileio import write_text
+
+LOG_NAME = "log.jsonl"
+
+
+class RunLog:
+    """Appends to folder/log.jsonl, and to TensorBoard's event files in folder/tensorboard.
+
+    start: the step that a run goes on from; later lines, written before it was killed, are dropped.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self.path = folder / LOG_NAME
+        if start:
+            kept = [line for line in read_log(self.path) if line["step"] <= start]
+            write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
+        else:
+            write_text(self.path, "")
+        self._board: Any = None
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1 if start else None)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """A line for a step; values that are not finite become null."""
+        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **plain}) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+            self._board.flush()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        if self._board is not None:
+            self._board.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; a last line that a killed run left half written is no line."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    whole = [line for line in lines[:-1] if line]
+    try:
+        return [json.loads(line) for line in whole]
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: a line is not JSON: {error}") from error

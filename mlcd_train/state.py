@@ -1,0 +1,159 @@
+"""Training state on disk: all that it takes to go on as if nothing had happened, on any number of ranks.
+
+A state is a folder step_0000100 with model.safetensors (weights, optimizer moments, weight average), a file of class
+centres a rank, and state.json, renamed to its name when all ranks have written: without pickles, whole or not there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mlcd_eval.errors import CheckpointError
+from mlcd_eval.fileio import write_text
+from mlcd_train.centres import ClassCentres
+from mlcd_train.data import Position, Positions
+from mlcd_train.distributed import barrier, gather_objects, rank
+from mlcd_train.optimizer import WeightAverage
+
+FORMAT_VERSION = 1
+CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while training. parameters: the model's that learn, by name."""
+
+    parameters: list[tuple[str, nn.Parameter]]
+    optimizer: torch.optim.AdamW
+    average: WeightAverage | None
+    centres: ClassCentres | None
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    positions: Positions | None = None
+
+    def save(self, folder: Path, config: str, keep: int) -> None:
+        """Write this step's state to `folder`, every rank calling it, and drop all but the last `keep`.
+
+        config: digest of what must be the same to go on.
+        """
+        place = folder / f"step_{self.step:07d}"
+        temporary = folder / f".{place.name}.tmp"
+        if rank() == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        barrier()
+        if self.centres is not None:
+            tensors = {name: getattr(self.centres, name) for name in CENTRES}
+            save_file(_on_cpu(tensors), temporary / f"centres_{self.centres.begin:010d}.safetensors")
+        positions = {stream: at for part in gather_objects(dict(self.positions or {})) for stream, at in part.items()}
+        if rank() == 0:
+            save_file(_on_cpu(self._tensors()), temporary / "model.safetensors")
+            document = {
+                "format_version": FORMAT_VERSION,
+                "config": config,
+                "step": self.step,
+                "positions": {str(stream): list(at) for stream, at in positions.items()},
+                "scaler": self.scaler.state_dict(),
+            }
+            write_text(temporary / "state.json", json.dumps(document, indent=2))
+        barrier()
+        if rank() == 0:
+            shutil.rmtree(place, ignore_errors=True)
+            temporary.rename(place)
+            for old in sorted(folder.glob("step_*"))[:-keep]:
+                shutil.rmtree(old)
+        barrier()
+
+    def load(self, folder: Path, config: str) -> bool:
+        """Go on from the last state in `folder`; False where there is none.
+
+        Raises CheckpointError for a damaged one, and for one of another config.
+        """
+        places = sorted(folder.glob("step_*/state.json"))
+        if not places:
+            return False
+        place = places[-1].parent
+        document = read_document(place)
+        if document["config"] != config:
+            raise CheckpointError(
+                f"{place} is of another config than this one: expected the same data, model, objective and schedule "
+                f"(choose another output folder, or delete {folder})"
+            )
+        try:
+            self._restore(load_file(place / "model.safetensors"))
+            if self.centres is not None:
+                _restore_centres(place, self.centres)
+        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            raise CheckpointError(f"{place} is damaged: {error}") from error
+        self.step = document["step"]
+        self.positions = {int(stream): _position(at) for stream, at in document["positions"].items()}
+        if document["scaler"]:
+            self.scaler.load_state_dict(document["scaler"])
+        return True
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"model.{name}": p.detach() for name, p in self.parameters}
+        for name, parameter in self.parameters:
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.weights.items()}
+        return tensors
+
+    @torch.no_grad()
+    def _restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, parameter in self.parameters:
+            parameter.copy_(tensors[f"model.{name}"])
+            moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+            steps = tensors[f"optimizer.step.{name}"]
+            self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
+            if self.average is not None:
+                self.average.weights[name].copy_(tensors[f"average.{name}"])
+
+
+def read_document(place: Path) -> dict[str, Any]:
+    """The state.json of a state; raises CheckpointError where it is not one."""
+    try:
+        document = json.loads((place / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{place}/state.json cannot be read: {error}") from error
+    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(f"{place}/state.json is not a training state of format_version {FORMAT_VERSION}")
+    return document
+
+
+def _restore_centres(place: Path, centres: ClassCentres) -> None:
+    """This rank's share out of the shares that other ranks, of whatever number, wrote."""
+    filled = 0
+    for path in sorted(place.glob("centres_*.safetensors")):
+        first = int(path.stem.removeprefix("centres_"))
+        with safe_open(path, framework="pt") as file:
+            last = first + file.get_slice("steps").get_shape()[0]
+            begin, end = max(first, centres.begin), min(last, centres.end)
+            if begin >= end:
+                continue
+            for name in CENTRES:
+                part = file.get_slice(name)[begin - first : end - first]
+                getattr(centres, name)[begin - centres.begin : end - centres.begin].copy_(part)
+            filled += end - begin
+    if filled != centres.end - centres.begin:
+        raise KeyError(f"{filled} of {centres.end - centres.begin} class centres found")
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _position(values: list[int]) -> Position:
+    passes, taken = values
+    return passes, taken
