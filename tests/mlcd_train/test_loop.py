@@ -1,0 +1,254 @@
+"""The loop: exact resumption, two processes against one, precision, averages, logs, and what stops it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mlcd_eval.encoders.checkpoint import load_checkpoint
+from mlcd_eval.errors import CheckpointError
+from mlcd_eval.progress import Progress
+from mlcd_train import loop
+from mlcd_train.config import OptimizerConfig
+from mlcd_train.loop import NonFiniteLoss
+from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
+from mlcd_train.runlog import read_log
+from mlcd_train.stages import TrainingRun
+from mlcd_train.state import TrainingState
+
+
+class Killed(Exception):
+    pass
+
+
+def run(config):
+    training = TrainingRun(config, torch.device("cpu"), Progress())
+    training.run()
+    return load_file(training.checkpoint / "model.safetensors")
+
+
+def kill_before_step(monkeypatch, step):
+    original = loop.learning_rate
+
+    def rate(number, *rest):
+        if number == step:
+            raise Killed
+        return original(number, *rest)
+
+    monkeypatch.setattr(loop, "learning_rate", rate)
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes"),
+    [
+        ("mlcd", ()),
+        ("cluster", ("fit.ema=0.9", "fit.accumulation=2")),
+        ("clip", ("data.streams=2",)),
+        ("mlcd", ("fit.precision=bf16", "fit.centres=clusters", "model.embed_dim=32")),
+    ],
+)
+def test_ten_steps_are_five_and_five_more(make_config, monkeypatch, objective, changes):
+    changes = ("fit.steps=10", "fit.save_every=5", *changes)
+    undisturbed = run(make_config(*changes, objective=objective, name="whole"))
+    config = make_config(*changes, objective=objective, name="killed")
+    with monkeypatch.context() as patch:
+        kill_before_step(patch, 7)
+        with pytest.raises(Killed):
+            run(config)
+    assert not (config.output / "fit" / "done.json").exists()
+    same(run(config), undisturbed)
+    logs = [read_log(config.output.parent / name / "fit" / "log.jsonl") for name in ("whole", "killed")]
+    assert [line["step"] for line in logs[1]] == list(range(1, 11))
+    assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
+
+
+def test_lit_goes_on_likewise(make_config, monkeypatch):
+    undisturbed = run(make_config("lit.steps=6", lit=True, name="whole"))
+    config = make_config("lit.steps=6", lit=True, name="killed")
+    run_fit_only = TrainingRun(config, torch.device("cpu"), Progress())
+    for stage in ("embed", "cluster", "assign", "fit"):
+        run_fit_only.run_stage(stage)
+    with monkeypatch.context() as patch:
+        kill_before_step(patch, 5)
+        with pytest.raises(Killed):
+            run(config)
+    same(run(config), undisturbed)
+    assert "text.projection" in undisturbed
+
+
+def test_lit_leaves_the_image_tower_as_it_was(make_config):
+    config = make_config("lit.images=augmented", lit=True)
+    both = run(config)
+    tower = load_file(config.output / "fit" / "model" / "model.safetensors")
+    same({name: both[name] for name in tower}, tower)
+
+
+@pytest.mark.parametrize(("objective", "streams"), [("mlcd", 2), ("clip", 1), ("mlc", 1)])
+def test_two_processes_train_what_one_does(make_config, unused_port, objective, streams):
+    changes = (f"data.streams={streams}", "fit.accumulation=2")
+    alone = run(make_config(*changes, objective=objective, name="one"))
+    config = make_config(*changes, objective=objective, name="two")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
+    command += ["-m", "mlcd_train", "run", str(make_config.path("two"))]
+    command += [word for change in changes for word in ("--set", change)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", os.getcwd()])}
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
+    together = load_file(config.output / config.name / "model.safetensors")
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    losses = [[line["loss"] for line in read_log(config.output.parent / n / "fit" / "log.jsonl")] for n in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_state_of_two_ranks_serves_one(make_config, unused_port, monkeypatch):
+    undisturbed = run(make_config(name="whole"))
+    config = make_config(name="two")
+    command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two"))]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}", "--no-python"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", os.getcwd()])}
+    subprocess.run([sys.executable, *launch, *command], env=environment, capture_output=True, timeout=300)
+    state = config.output / "fit" / "state" / "step_0000002"
+    assert len(list(state.glob("centres_*.safetensors"))) == 2
+    resumed = run(config)
+    for name, tensor in undisturbed.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+KILLED_AT_3 = """
+import os, sys
+from mlcd_train import loop
+from mlcd_train.cli import main
+original = loop.learning_rate
+def rate(step, *rest):
+    if step == 3:
+        os._exit(9)
+    return original(step, *rest)
+loop.learning_rate = rate
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("objective", ["mlcd", "clip"])
+def test_half_precision_trains(make_config, precision, objective):
+    """fp16 leaves out its first steps while the scaler comes down from 65536: the losses agree before, not in step."""
+    changes = ("fit.steps=16", "fit.optimizer.lr=3e-3")
+    losses = {}
+    for name in ("fp32", precision):
+        config = make_config(*changes, f"fit.precision={name}", objective=objective, name=name)
+        assert all(tensor.isfinite().all() for tensor in run(config).values())
+        losses[name] = [line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")]
+    assert losses[precision][0] == pytest.approx(losses["fp32"][0], rel=0.01)
+    fallen = [max(series[:2]) - min(series[-4:]) for series in losses.values()]
+    assert fallen[1] > 0.5 * fallen[0] > 0
+
+
+def test_activation_checkpointing_changes_nothing(make_config):
+    same(run(make_config("fit.activation_checkpointing=true", name="a")), run(make_config(name="b")))
+
+
+def test_a_loss_that_is_no_number_stops_with_its_step(make_config):
+    config = make_config("fit.optimizer.lr=1e30", "fit.optimizer.warmup=0", "fit.optimizer.grad_clip=null")
+    with pytest.raises(NonFiniteLoss, match=r"the (loss|gradient norm) of step [1-3] is (nan|inf), expected a number"):
+        run(config)
+    assert not (config.output / "fit" / "done.json").exists()
+
+
+def test_states_of_another_config_and_damaged_ones_are_refused(make_config, monkeypatch):
+    config = make_config()
+    with monkeypatch.context() as patch:
+        kill_before_step(patch, 3)
+        with pytest.raises(Killed):
+            run(config)
+    state = config.output / "fit" / "state" / "step_0000002"
+    before = {path.name: path.read_bytes() for path in state.iterdir()}
+    with pytest.raises(CheckpointError, match="step_0000002 is of another config than this one"):
+        run(make_config("fit.margin=0.5"))
+    assert {path.name: path.read_bytes() for path in state.iterdir()} == before
+    (state / "model.safetensors").write_bytes(before["model.safetensors"][:-100])
+    with pytest.raises(CheckpointError, match="step_0000002 is damaged"):
+        run(config)
+
+
+def test_only_the_last_states_stay(make_config):
+    config = make_config("fit.steps=6", "fit.save_every=1", "fit.keep=2")
+    run(config)
+    assert sorted(p.name for p in (config.output / "fit" / "state").iterdir()) == ["step_0000005", "step_0000006"]
+
+
+def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch):
+    config = make_config("fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "model.vision={size: vit_tiny_16_64, depth: 1}")
+    run(config)
+    lines = read_log(config.output / "fit" / "log.jsonl")
+    wanted = {"loss", "positive", "negative", "positive_cosine", "negative_cosine", "lr", "images_per_s", "memory_gib"}
+    assert wanted <= set(lines[0])
+    scores = [line["knn/demo_clipart/knn_acc1@20"] for line in lines if "knn/demo_clipart/knn_acc1@20" in line]
+    assert len(scores) == 2 and all(0 < score < 1 for score in scores)
+    assert list((config.output / "fit" / "tensorboard").glob("events*"))
+    assert not list((config.output / "fit").glob(".evaluate*"))
+
+
+def test_a_half_written_last_line_is_no_line(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps({"step": 1}) + '\n{"step": 2, "lo')
+    assert read_log(path) == [{"step": 1}]
+
+
+def test_provenance_travels_into_records(make_config, tmp_path):
+    import mlcd_eval
+
+    config = make_config(lit=True)
+    run(config)
+    extra = load_checkpoint(config.output / config.name).config.provenance
+    assert json.loads(extra["config"])["fit"]["objective"] == "mlcd"
+    assert extra["seed"] == "0" and extra["images_seen"] == "32" and len(extra["train_fingerprint"]) == 64
+    [result] = mlcd_eval.evaluate(
+        str(config.output / config.name), "retrieval/demo_captions", output=tmp_path / "o", cache=tmp_path / "c", limit=20
+    )
+    assert result.model.name == "mlcd_tiny" and result.model.extra == extra and result.status == "ok"
+
+
+def test_schedule():
+    config = OptimizerConfig(lr=1.0, warmup=4, min_lr=0.1)
+    rates = [learning_rate(step, 24, config) for step in range(24)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4] == 1.0 and rates[14] == pytest.approx(0.55) and rates[23] == pytest.approx(0.1055, abs=1e-3)
+
+
+def test_gains_and_biases_do_not_decay():
+    tower = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3))
+    named = [*tower.named_parameters(), ("position_embedding", torch.nn.Parameter(torch.ones(3, 3)))]
+    decays, others = make_optimizer(named, OptimizerConfig(weight_decay=0.3)).param_groups
+    assert (decays["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
+    assert [tuple(p.shape) for p in decays["params"]] == [(3, 2)]
+    assert len(others["params"]) == 4
+
+
+def test_average_of_weights_and_back():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    average = WeightAverage([("p", parameter)], 0.5)
+    for step, value in enumerate((1.0, 2.0)):
+        parameter.data.fill_(value)
+        average.update(10 * step)
+    # decays: min(0.5, 1/10) = 0.1, then min(0.5, 11/20) = 0.5
+    assert average.weights["p"].item() == pytest.approx(0.5 * 0.9 + 0.5 * 2.0)
+    average.swap()
+    assert parameter.item() == pytest.approx(1.45) and average.weights["p"].item() == 2.0
+    average.swap()
+    assert parameter.item() == 2.0
+
+
+def test_nothing_to_load_is_no_state(tmp_path):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])
+    state = TrainingState([], optimizer, None, None, torch.amp.GradScaler("cpu", enabled=False))
+    assert not state.load(tmp_path, "x")

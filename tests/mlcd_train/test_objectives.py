@@ -1,0 +1,92 @@
+"""Objectives in parts: loss and gradients of the whole batch, whatever the number of parts; LiT moves the text only."""
+
+import pytest
+import torch
+
+from mlcd_eval.encoders.checkpoint import CheckpointConfig, tokenizer
+from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_train.centres import ClassCentres
+from mlcd_train.config import OptimizerConfig
+from mlcd_train.data import Batch
+from mlcd_train.fit import new_model
+from mlcd_train.losses import clip_loss, mlcd_of_sums
+from mlcd_train.objectives import ClusterDiscrimination, Contrast, image_features
+
+SHAPE = {
+    "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
+    "text": {"context_length": 12, "width": 32, "depth": 1, "heads": 2},
+    "embed_dim": 16,
+    "preprocess": Preprocess(image_size=16),
+}
+
+
+def model(**changes):
+    return new_model(CheckpointConfig(**{**SHAPE, **changes}), 0, torch.device("cpu"))
+
+
+def batch(images=None):
+    generator = torch.Generator().manual_seed(1)
+    keys = [f"k{n}" for n in range(8)]
+    pixels = torch.randn(8, 3, 16, 16, generator=generator) if images is None else images
+    return Batch(keys, pixels, [f"thing number {n}" for n in range(8)], {0: (0, 8)})
+
+
+def gradients(objective, parts, data):
+    for _, parameter in objective.parameters:
+        parameter.grad = None
+    terms = objective.step(data, 0, parts, lambda loss: loss.backward())
+    return terms, {name: p.grad.clone() for name, p in objective.parameters if p.grad is not None}
+
+
+def discrimination(net):
+    classes = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(n))[:3] for n in range(8)])
+    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3)
+    return ClusterDiscrimination(net, centres, lambda keys: classes[[int(key[1:]) for key in keys]], 1.0)
+
+
+@pytest.mark.parametrize("kind", ["mlcd", "clip", "lit"])
+def test_parts_have_the_loss_and_gradient_of_the_whole(kind):
+    net = model(text=None) if kind == "mlcd" else model()
+    objective = discrimination(net) if kind == "mlcd" else Contrast(net, tokenizer(net.config.text), kind == "lit")
+    whole, expected = gradients(objective, 1, batch())
+    for parts in (2, 4):
+        terms, found = gradients(objective, parts, batch())
+        assert terms == pytest.approx(whole, rel=1e-4, abs=1e-6)
+        assert found.keys() == expected.keys()
+        for name, grad in expected.items():
+            torch.testing.assert_close(found[name], grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_contrast_is_clips_loss_of_unit_features():
+    net = model()
+    objective = Contrast(net, tokenizer(net.config.text))
+    terms, _ = gradients(objective, 1, batch())
+    with torch.no_grad():
+        image = image_features(net, batch().images)
+        text = net.text(tokenizer(net.config.text)(list(batch().texts)))
+        image, text = image / image.norm(dim=1, keepdim=True), text / text.norm(dim=1, keepdim=True)
+        assert terms["loss"] == pytest.approx(clip_loss(image, text, 1 / 0.07).item(), rel=1e-5)
+        cosine = image @ text.T
+    off = ~torch.eye(8, dtype=torch.bool)
+    assert terms["positive_cosine"] == pytest.approx(cosine.diagonal().mean().item(), abs=1e-6)
+    assert terms["negative_cosine"] == pytest.approx(cosine[off].mean().item(), abs=1e-6)
+
+
+def test_the_temperature_is_clamped_at_100():
+    net = model()
+    objective = Contrast(net, tokenizer(net.config.text))
+    net.logit_scale.data.fill_(9.0)
+    objective.update(0.1, OptimizerConfig(), 1.0)
+    assert net.logit_scale.exp().item() == pytest.approx(100.0)
+
+
+def test_a_locked_tower_gets_no_gradient_and_cached_features_do_the_same():
+    net = model()
+    objective = Contrast(net, tokenizer(net.config.text), locked=True)
+    assert {name.split(".")[0] for name, _ in objective.parameters} == {"text", "logit_scale"}
+    terms, grads = gradients(objective, 1, batch())
+    assert all(p.grad is None for p in net.visual.parameters()) and net.projection.grad is None
+    cached, again = gradients(objective, 1, batch(image_features(net, batch().images).detach()))
+    assert cached == pytest.approx(terms)
+    for name, grad in grads.items():
+        torch.testing.assert_close(again[name], grad, rtol=1e-4, atol=1e-6)
