@@ -1,4 +1,4 @@
-# make demo: set-up and the main job on bundled data. make test: set-up and the tests.
+# make demo: set-up and the main job on bundled data: train a CLIP baseline and MLCD, evaluate both. make test: set-up and the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -6,7 +6,11 @@ INSTALLED := .venv/.installed
 .PHONY: demo test check bench clean
 
 demo: $(INSTALLED)
-	$(BIN)/mlcd-eval run --model 'open_clip:ViT-S-32-alt?init=random&seed=0' --tasks demo --output results/runs/demo
+	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
+	$(BIN)/mlcd-train run mlcd_train/configs/demo_mlcd.yaml
+	$(BIN)/mlcd-eval run --model results/train/demo_clip/demo_clip --model results/train/demo_mlcd/demo_mlcd \
+		--tasks demo --output results/runs/demo
+	$(BIN)/mlcd-eval table results/runs/demo --baseline demo_clip
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

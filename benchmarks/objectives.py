@@ -1,9 +1,9 @@
-"""MLCD against single-label cluster discrimination and random weights: same data, clusters, tower and steps, some seeds.
+"""MLCD against single-label cluster discrimination and random weights: same data, clusters, tower and steps.
 
 python benchmarks/objectives.py --data DIR [--seeds 3] [--epochs 12] [--output DIR]
 
-DIR holds wds_pretrain_clipart (image-text pairs to train on), wds_openclipart (to probe); --features is the encoder whose
-features are clustered. Runs that are done are kept, so that a stopped script goes on where it was.
+DIR holds wds_pretrain_clipart (image-text pairs to train on) and wds_openclipart (to probe); --features is the encoder
+whose features are clustered. Runs that are done are kept, so that a stopped script goes on where it was.
 """
 
 import argparse
@@ -64,7 +64,9 @@ def main():
     parser.add_argument("--epochs", type=float, default=12)
     parser.add_argument("--k", type=int, default=700)
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}; k = {args.k}, {args.epochs:g} epochs, vit_tiny_16_64, r = 0.1")
+    print(
+        f"{platform.processor() or platform.machine()}; k = {args.k}, {args.epochs:g} epochs, vit_tiny_16_64, r = 0.1"
+    )
     found = {name: [] for name in ("random init", *args.objectives.split(","))}
     for seed in range(args.seeds):
         for name, values in found.items():

@@ -24,13 +24,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     from mlcd_eval import __version__
 
-    parser = Parser(prog="mlcd-train", description="Train vision encoders by multi-label cluster discrimination (MLCD).")
+    parser = Parser(
+        prog="mlcd-train", description="Train vision encoders by multi-label cluster discrimination (MLCD)."
+    )
     parser.add_argument("--version", action="version", version=f"mlcd-train {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name, text in COMMANDS.items():
         _add_config(commands.add_parser(name, help=text)).set_defaults(run=_train)
     exporter = _add_config(commands.add_parser("export", help="the result in the form of this project or of others"))
-    exporter.add_argument("--format", choices=FORMATS, default="mlcd", help="mlcd (default), hf (transformers), open_clip")
+    exporter.add_argument(
+        "--format", choices=FORMATS, default="mlcd", help="mlcd (default), hf (transformers), open_clip"
+    )
     exporter.add_argument("--to", type=Path, metavar="DIR", help="default: beside the checkpoint, NAME-FORMAT")
     exporter.set_defaults(run=_export)
     return parser

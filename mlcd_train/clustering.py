@@ -51,7 +51,8 @@ def spherical_kmeans(
     Stops after `iterations`, or when the inertia falls by less than `tolerance` of itself. A cluster left empty starts
     anew at the row that its own centre serves worst. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
     batches of so many random rows, each centre being the mean of all rows it ever got. generator (CPU): the same on
-    every rank. advance: called with 1 after each iteration. Raises ConfigError for k > N, DataError for rows that are zero or not finite.
+    every rank. advance: called with 1 after each iteration. Raises ConfigError for k > N, DataError for rows that are
+    zero or not finite.
     """
     rows = _Rows(features, torch.device(device))
     if not 1 <= k <= rows.total:

@@ -111,7 +111,9 @@ def _write_open_clip(model: DualEncoder, folder: Path) -> None:
     if text is None or model.logit_scale is None:
         raise IncompatibleError("export open_clip: the checkpoint has no text tower, expected one (run lit first)")
     if config.positions != "absolute":
-        raise IncompatibleError(f"export open_clip: positions are {config.positions}, open_clip's ViT has absolute ones")
+        raise IncompatibleError(
+            f"export open_clip: positions are {config.positions}, open_clip's ViT has absolute ones"
+        )
     if config.activation != "gelu":
         raise IncompatibleError(f"export open_clip: activation is {config.activation}, expected gelu in both towers")
     ours = _weights(model)

@@ -81,7 +81,7 @@ def _objective(
     dim = config.model.embed_dim or config.model.vision.width
     if clusters is not None and clusters.shape[1] != dim:
         raise ConfigError(
-            f"fit.centres is clusters, of {clusters.shape[1]} dimensions: expected model.embed_dim to be that, got {dim}"
+            f"fit.centres is clusters, of {clusters.shape[1]} dimensions: expected model.embed_dim like it, got {dim}"
         )
     centres = ClassCentres(
         labels.num_classes,

@@ -71,7 +71,7 @@ class TrainingRun:
         for before in self.stages[: self.stages.index(stage)]:
             if not self._done(before):
                 raise ConfigError(
-                    f"{stage}: {before} is not done in {self.config.output} (run `mlcd-train {before}`, or `run` for all)"
+                    f"{stage}: {before} is not done in {self.config.output} (run `mlcd-train {before}`, or `run`)"
                 )
         if self._done(stage):
             self.progress.say(f"{stage}: done before")
@@ -205,7 +205,9 @@ class TrainingRun:
                 advance=advance,
             )
         if rank() == 0:
-            self.progress.say(f"cluster: mean of 1 - cosine {found.inertia[0]:.4f} at first, {found.inertia[-1]:.4f} at last")
+            self.progress.say(
+                f"cluster: mean of 1 - cosine {found.inertia[0]:.4f} at first, {found.inertia[-1]:.4f} at last"
+            )
             save_centres(self._centres_path, found.centres)
 
     def _assign(self) -> None:
@@ -240,9 +242,7 @@ class TrainingRun:
             labels = load_labels(path, dataset=self.split.scan().fingerprint)
             centres = load_centres(self._centres_path) if self.config.fit.centres == "clusters" else None
         identity = digest(self.settings("fit"))
-        model = fit(
-            self.config, self.split, labels, centres, self._folder("fit"), identity, self.device, self.progress
-        )
+        model = fit(self.config, self.split, labels, centres, self._folder("fit"), identity, self.device, self.progress)
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)
 

@@ -29,9 +29,7 @@ def _call(item: Any) -> Any:
     return _function(item)
 
 
-def ordered_map(
-    function: Callable[[R], Any], items: Iterable[tuple[T, R]], workers: int
-) -> Iterator[tuple[T, Any]]:
+def ordered_map(function: Callable[[R], Any], items: Iterable[tuple[T, R]], workers: int) -> Iterator[tuple[T, Any]]:
     """(tag, function(work)) for each (tag, work), in order whatever the number of workers; 0 works in this process.
 
     function: picklable, sent to each worker once. At most two items a worker are under way at once, so that an endless

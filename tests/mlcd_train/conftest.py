@@ -6,6 +6,7 @@ from pairs import COLOURS, picture, write_shard
 
 from mlcd_train.config import load_config
 
+
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory):
     """A retrieval folder; key s017 is image 17, in shard 1."""

@@ -30,23 +30,17 @@ def test_changes_on_the_command_line(make_config):
         ("fit.objective=clip", r"no section embed with fit.objective clip"),
         ("fit.epochs=3", r"either epochs or steps, got epochs 3.0 and steps 4"),
         ("fit.accumulation=3", r"accumulation that divides batch_size, got 3 and 8"),
-        ("embed.source=mean", None),
         ("embed={model: x, source: mean, layer: penultimate}", r"layer: projected, the joint space"),
         ("name=fit", r"another name than 'fit'"),
         ("name=../up", r"'name' is '../up', expected text of the form"),
         ("model.text=text_tiny", r"no model.text with fit.objective mlcd"),
         ("data.augmentation.scale=[0.9, 0.5]", r"expected scale and ratio as \[low, high\]"),
         ("seed", r"--set got 'seed', expected SECTION.KEY=VALUE"),
-        ("seed.a=1", None),
         ("fit.objective.x=1", r"'objective' is 'mlcd', expected a section"),
         ("seed=[", r"not plain YAML"),
     ],
 )
 def test_mistakes_are_one_sentence(make_config, change, sentence):
-    if sentence is None:
-        if change.startswith("embed"):
-            assert make_config(change).embed.source == "mean"
-        return
     with pytest.raises(ConfigError, match=sentence) as error:
         make_config(change)
     assert "\n" not in str(error.value)
@@ -54,7 +48,7 @@ def test_mistakes_are_one_sentence(make_config, change, sentence):
 
 def test_a_section_that_the_objective_needs(make_config):
     values = make_config().model_dump(mode="json", exclude={"cluster"})
-    with pytest.raises(ValueError, match="a section cluster, since fit.objective is mlcd"):
+    with pytest.raises(ValueError, match=r"a section cluster, since fit\.objective is mlcd"):
         TrainConfig.model_validate(values)
 
 

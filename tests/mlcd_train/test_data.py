@@ -73,7 +73,9 @@ def test_seeds_and_passes_change_crops(pairs):
 
 def test_captions_are_drawn_among_an_images_own(pairs):
     texts = {text for batch in batches(pairs, 10) for text in batch.texts}
-    assert texts == {f"{a} {c}{t}" for c in ("red", "green", "blue", "grey") for a, t in (("a", " thing"), ("some", ""))}
+    assert texts == {
+        f"{a} {c}{t}" for c in ("red", "green", "blue", "grey") for a, t in (("a", " thing"), ("some", ""))
+    }
 
 
 def test_what_does_not_fit_is_told(pairs):
@@ -119,7 +121,7 @@ def test_cached_features_share_and_go_on_likewise():
     features = np.random.default_rng(0).normal(size=(11, 4)).astype(np.float32)
     keys, texts = [f"k{n}" for n in range(11)], [(f"a{n}", f"b{n}") for n in range(11)]
     whole = list(islice(feature_batches(keys, features, texts, Share(4), 0), 8))
-    assert Counter(key for batch in whole for key in batch.keys[:3]) <= Counter({key: 3 for key in keys})
+    assert Counter(key for batch in whole for key in batch.keys[:3]) <= Counter(dict.fromkeys(keys, 3))
     assert sorted([key for batch in whole for key in batch.keys][:11]) == sorted(keys)
     parts = [list(islice(feature_batches(keys, features, texts, Share(4, r, 2), 0), 8)) for r in (0, 1)]
     for number, batch in enumerate(whole):

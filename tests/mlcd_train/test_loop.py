@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,12 +102,14 @@ def test_two_processes_train_what_one_does(make_config, unused_port, objective, 
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
     command += ["-m", "mlcd_train", "run", str(make_config.path("two"))]
     command += [word for change in changes for word in ("--set", change)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", os.getcwd()])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
     together = load_file(config.output / config.name / "model.safetensors")
     for name, tensor in alone.items():
         torch.testing.assert_close(together[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
-    losses = [[line["loss"] for line in read_log(config.output.parent / n / "fit" / "log.jsonl")] for n in ("one", "two")]
+    losses = [
+        [line["loss"] for line in read_log(config.output.parent / n / "fit" / "log.jsonl")] for n in ("one", "two")
+    ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -115,7 +118,7 @@ def test_a_state_of_two_ranks_serves_one(make_config, unused_port, monkeypatch):
     config = make_config(name="two")
     command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two"))]
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}", "--no-python"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", os.getcwd()])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
     subprocess.run([sys.executable, *launch, *command], env=environment, capture_output=True, timeout=300)
     state = config.output / "fit" / "state" / "step_0000002"
     assert len(list(state.glob("centres_*.safetensors"))) == 2
@@ -187,7 +190,9 @@ def test_only_the_last_states_stay(make_config):
 
 
 def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch):
-    config = make_config("fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "model.vision={size: vit_tiny_16_64, depth: 1}")
+    config = make_config(
+        "fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "model.vision={size: vit_tiny_16_64, depth: 1}"
+    )
     run(config)
     lines = read_log(config.output / "fit" / "log.jsonl")
     wanted = {"loss", "positive", "negative", "positive_cosine", "negative_cosine", "lr", "images_per_s", "memory_gib"}
@@ -213,7 +218,11 @@ def test_provenance_travels_into_records(make_config, tmp_path):
     assert json.loads(extra["config"])["fit"]["objective"] == "mlcd"
     assert extra["seed"] == "0" and extra["images_seen"] == "32" and len(extra["train_fingerprint"]) == 64
     [result] = mlcd_eval.evaluate(
-        str(config.output / config.name), "retrieval/demo_captions", output=tmp_path / "o", cache=tmp_path / "c", limit=20
+        str(config.output / config.name),
+        "retrieval/demo_captions",
+        output=tmp_path / "o",
+        cache=tmp_path / "c",
+        limit=20,
     )
     assert result.model.name == "mlcd_tiny" and result.model.extra == extra and result.status == "ok"
 

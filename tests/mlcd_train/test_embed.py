@@ -1,0 +1,68 @@
+"""Off-the-shelf features: image, text and their mean against the definition."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pairs import picture, write_shard
+from tiny_encoder import TinyEncoder, vision_only
+
+from mlcd_eval.data import open_dataset
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.features.encode import EncodeOptions, encode_split
+from mlcd_eval.progress import Progress
+from mlcd_train.config import EmbedConfig
+from mlcd_train.embed import embed, read_embedding
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def embedded(root, tmp_path, source, encoder=None):
+    split = open_dataset(f"wds:{root}").split("train")
+    config = EmbedConfig(model="python:tiny_encoder:make", source=source)
+    options = EncodeOptions(tmp_path / "cache")
+    embed(tmp_path / "embed", encoder or TinyEncoder(), split, config, options, Progress())
+    images = encode_split(TinyEncoder(), split, ["projected"], options).features["projected"]
+    return read_embedding(tmp_path / "embed"), images
+
+
+@pytest.mark.parametrize("source", ["image", "text", "mean"])
+def test_features_are_unit_rows_of_the_asked_source(pairs, tmp_path, source):
+    found, images = embedded(pairs, tmp_path, source)
+    assert list(found.keys) == list(images.keys) == [f"s{number:03d}" for number in range(40)]
+    texts = []
+    for captions in images.texts:
+        with torch.inference_mode():
+            rows = unit(TinyEncoder().encode_texts(captions).numpy())
+        texts.append(rows.mean(axis=0))
+    expected = {"image": unit(images.array), "text": unit(np.stack(texts))}
+    expected["mean"] = unit((expected["image"] + expected["text"]) / 2)
+    np.testing.assert_allclose(found.features, expected[source], rtol=1e-4, atol=1e-6)
+
+
+def test_what_the_encoder_lacks_is_told(pairs, tmp_path):
+    with pytest.raises(IncompatibleError, match=r"embed\.layer is 'projected': got model .* with penultimate"):
+        embedded(pairs, tmp_path, "image", vision_only())
+
+
+def test_keys_must_differ(tmp_path):
+    for shard in (0, 1):
+        members = [("same.png", picture("red", shard)), ("same.txt", b"red")]
+        write_shard(tmp_path / "train" / f"{shard}.tar", members)
+    (tmp_path / "train" / "nshards.txt").write_text("2")
+    (tmp_path / "dataset_type.txt").write_text("retrieval")
+    with pytest.raises(DataError, match="has the key 'same' twice"):
+        embedded(tmp_path, tmp_path, "image")
+
+
+def test_missing_and_damaged_embeddings(pairs, tmp_path):
+    with pytest.raises(DataError, match="holds no features"):
+        read_embedding(tmp_path)
+    embedded(pairs, tmp_path, "image")
+    rows = json.loads((tmp_path / "embed" / "rows.json").read_text())
+    (tmp_path / "embed" / "rows.json").write_text(json.dumps(rows | {"keys": rows["keys"][1:]}))
+    with pytest.raises(DataError, match="is damaged: 40 feature rows, 39 keys"):
+        read_embedding(tmp_path / "embed")
