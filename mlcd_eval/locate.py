@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from mlcd_eval.bundled import demo_data_dir
-from mlcd_eval.data import discover, find, open_dataset
+from mlcd_eval.data import discover, find, find_docvqa, find_refer, open_dataset
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.open import default_name
 from mlcd_eval.data.prompts import Prompts, resolve
@@ -40,7 +41,7 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
                 f"{', '.join(PROTOCOLS)}{nearest(word, PROTOCOLS)}"
             )
         for ref in request.datasets:
-            yield _own_task(word, default_name(ref.partition(":")[2])), ref
+            yield _own_task(word, default_name(ref)), ref
         return
     many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
     found = list(_under_root(word, request, index)) if request.data_root is not None and word not in index.tasks else []
@@ -57,7 +58,7 @@ def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Lo
     root = request.data_root
     assert root is not None
     pattern = f"{word}/*" if word in PROTOCOLS else word
-    known = [(task, find(root, _names(task.dataset))) for task in index.tasks.values()]
+    known = [(task, find_under(root, task.dataset)) for task in index.tasks.values()]
     claimed = {(task.protocol, ref) for task, ref in known}
     own = [
         (_own_task(protocol, name), ref)
@@ -75,7 +76,7 @@ def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Lo
 def locate(dataset: DatasetSpec, request: RunRequest) -> str:
     """The reference of a dataset's data; raises DataError saying what to put where if it is nowhere."""
     for root in (request.data_root, demo_data_dir()):
-        ref = find(root, _names(dataset)) if root is not None else None
+        ref = find_under(root, dataset) if root is not None else None
         if ref is not None:
             return ref
     remote = f"wds:{HUB}/{dataset.hub}" if dataset.hub else dataset.ref
@@ -85,6 +86,16 @@ def locate(dataset: DatasetSpec, request: RunRequest) -> str:
     if request.offline:
         raise DataError(f"dataset {dataset.name} is not there (got {where}) and --offline forbids its copy at {remote}")
     return remote
+
+
+def find_under(root: Path, dataset: DatasetSpec) -> str | None:
+    """The reference of a task's data below a folder, None where it is not there."""
+    if dataset.kind == "refer" and dataset.split_by:
+        return find_refer(root, dataset.name, dataset.split_by)
+    if dataset.kind == "docvqa":
+        found = [find_docvqa(root, dataset.name, split) for split in dataset.sizes or ("val",)]
+        return found[0]
+    return find(root, _names(dataset))
 
 
 def is_remote(ref: str) -> bool:

@@ -130,7 +130,8 @@ class TrainingRun:
         config, data = self.config, self.split.scan().fingerprint
         if stage == "embed":
             assert config.embed is not None
-            return {"data": data, "weights": self._weights, **config.embed.model_dump(mode="json")}
+            own = config.embed.model_dump(mode="json", exclude={"model", "batch_size"})
+            return {"data": data, "model": self._weights or config.embed.model, **own}
         if stage == "cluster":
             assert config.cluster is not None
             return {"embed": digest(self.settings("embed")), "seed": config.seed, **config.cluster.model_dump()}
@@ -149,12 +150,12 @@ class TrainingRun:
         return {"before": digest(self.settings("lit" if config.lit else "fit"))}
 
     @cached_property
-    def _weights(self) -> str:
-        """Identity of a local off-the-shelf checkpoint, which may have been trained anew under its name."""
+    def _weights(self) -> str | None:
+        """Identity of a local off-the-shelf checkpoint, which may have moved, or been trained anew under its name."""
         assert self.config.embed is not None
         path = Path(parse(self.config.embed.model).target.removeprefix("local-dir:")).expanduser()
         files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path] if path.is_file() else []
-        return digest([[file.name, file.stat().st_size, _sha256(file)] for file in files])
+        return digest([[file.name, _sha256(file)] for file in files]) if files else None
 
     def _done(self, stage: str) -> bool:
         """Whether a stage's result is there; raises ConfigError where it was made by other settings."""

@@ -13,6 +13,7 @@ LAYERS = [
     {"spec", "data", "encoders", "published", "progress"},
     {"features", "protocols", "records"},
     {"locate", "plan"},
+    {"model_run"},
     {"run"},
     {"tables"},
     {"cli", "__main__"},

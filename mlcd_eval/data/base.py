@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from PIL import Image
 
 from mlcd_eval.errors import DataError
 
-Kind = Literal["classification", "multilabel", "retrieval"]
+Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa"]
 EncodedImage = bytes | Path | Image.Image
 """An image that is not decoded yet (file contents or a path), or one that its source only has decoded."""
 
@@ -79,6 +80,35 @@ class Split:
         return ShardScan(fingerprint=digest, num_samples=total)
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A sentence that refers to a part of an image. image: key of its sample; truth: the part as COCO RLE, at the
+    image's own size (height, width)."""
+
+    sent_id: int
+    ref_id: int
+    image: str
+    text: str
+    size: tuple[int, int]
+    truth: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about an image. image: key of its sample; document: what the image is a page of; answers: those that
+    count as right, None where they are not public; types: the data set's own classes of questions."""
+
+    question_id: int | str
+    image: str
+    document: str
+    text: str
+    answers: tuple[str, ...] | None
+    types: tuple[str, ...] = ()
+
+
+Annotation = Expression | Question
+
+
 class Dataset(Protocol):
     """A dataset by reference. Opening one reads metadata only (names, lists, counts).
 
@@ -94,3 +124,30 @@ class Dataset(Protocol):
 
     def split(self, name: str) -> Split:
         """Raises DataError for a split that is not there, naming those that are."""
+
+
+@runtime_checkable
+class AnnotatedDataset(Dataset, Protocol):
+    """A dataset whose scored items are not its images but what is said of them: sentences (refer), questions (docvqa).
+
+    A split's samples are its images, each once.
+    """
+
+    def annotations(self, split: str) -> Sequence[Annotation]:
+        """Of a split, in their fixed order; raises DataError for a split that is not there."""
+
+
+def num_scored(dataset: Dataset, split: str) -> int | None:
+    """How many items of a split are scored; None where only reading it whole would tell."""
+    if isinstance(dataset, AnnotatedDataset):
+        return len(dataset.annotations(split))
+    return dataset.split(split).scan().num_samples
+
+
+def fingerprint(dataset: Dataset, split: str) -> str:
+    """Hex digest of a split's contents, annotations included."""
+    images = dataset.split(split).scan().fingerprint
+    if not isinstance(dataset, AnnotatedDataset):
+        return images
+    lines = [json.dumps(asdict(one), sort_keys=True) for one in dataset.annotations(split)]
+    return hashlib.sha256("\n".join([images, *lines]).encode()).hexdigest()

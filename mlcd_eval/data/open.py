@@ -12,10 +12,10 @@ from mlcd_eval.errors import ConfigError, DataError, nearest
 
 
 def open_dataset(ref: str, *, cache: Path | None = None, offline: bool = False, name: str | None = None) -> Dataset:
-    """Open `KIND:WHERE`, reading metadata only. KIND is wds, imagefolder, hf or torchvision.
+    """Open `KIND:WHERE`, reading metadata only. KIND is wds, imagefolder, hf, torchvision, refer or docvqa.
 
-    cache: where scans are kept, None for nowhere. name: as in records; by default the last part of WHERE without a
-    leading `wds_`. Raises ConfigError on a reference that is not well formed and DataError on what it refers to.
+    cache: where scans are kept, None for nowhere. name: as in records; by default see `default_name`. Raises
+    ConfigError on a reference that is not well formed and DataError on what it refers to.
     """
     kind, colon, where = ref.partition(":")
     if kind not in _KINDS or not where:
@@ -27,11 +27,19 @@ def open_dataset(ref: str, *, cache: Path | None = None, offline: bool = False, 
         raise ConfigError(
             f"dataset {ref!r} cannot be opened, {problem}: expected KIND:PATH with KIND one of {', '.join(_KINDS)}"
         )
-    return _KINDS[kind](where, name or default_name(where), cache, offline)
+    return _KINDS[kind](where, name or default_name(ref), cache, offline)
 
 
-def default_name(where: str) -> str:
-    """The dataset's name in records: the folder's or repository's, without `wds_`."""
+def default_name(ref: str) -> str:
+    """The dataset's name in records: the folder's or repository's, without `wds_`; NAME_SPLIT for refer; for docvqa the
+    file's folder and the beginning of its name."""
+    kind, _, where = ref.partition(":")
+    if kind == "refer":
+        _, folder, _, only = refer_parts(where)
+        return f"{folder}_{only}" if only else folder
+    if kind == "docvqa":
+        file = Path(where).absolute()
+        return f"{file.parent.name}_{re.split(r'_v[0-9]', file.stem)[0]}"
     path = where.partition("?")[0]
     path = re.sub(r"/tree/[^/]+/?$", "", path) if "://" in path else str(Path(path).absolute())
     return path.rstrip("/").rsplit("/", 1)[-1].removeprefix("wds_")
@@ -48,6 +56,29 @@ def _open_imagefolder(where: str, name: str, cache: Path | None, offline: bool) 
     from mlcd_eval.data.imagefolder import ImageFolder
 
     return ImageFolder(Path(where).expanduser(), name, cache)
+
+
+def refer_parts(where: str) -> tuple[Path, str, str, str | None]:
+    """ROOT/NAME/splitBy or ROOT/NAME/splitBy/split as (root, name, split_by, split)."""
+    path = Path(where).expanduser()
+    if len(path.parts) >= 4 and not (path.parent / f"refs({path.name}).p").is_file():
+        return path.parents[2], path.parts[-3], path.parts[-2], path.parts[-1]
+    if len(path.parts) < 3:
+        raise ConfigError(f"dataset refer:{where} is too short: expected refer:ROOT/NAME/splitBy/split")
+    return path.parents[1], path.parts[-2], path.parts[-1], None
+
+
+def _open_refer(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
+    from mlcd_eval.data.refer import ReferDataset
+
+    root, folder, split_by, only = refer_parts(where)
+    return ReferDataset(root, folder, split_by, only, name, cache)
+
+
+def _open_docvqa(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
+    from mlcd_eval.data.docvqa import DocVQADataset
+
+    return DocVQADataset(Path(where).expanduser(), name, cache)
 
 
 def _open_hf(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -91,13 +122,38 @@ _KINDS: dict[str, Callable[[str, str, Path | None, bool], Dataset]] = {
     "imagefolder": _open_imagefolder,
     "hf": _open_hf,
     "torchvision": _open_torchvision,
+    "refer": _open_refer,
+    "docvqa": _open_docvqa,
 }
 
 
 def discover(root: Path) -> list[tuple[str, str]]:
-    """(name, ref) of each clip-benchmark folder directly below `root`, sorted by name."""
+    """(name, ref) of each clip-benchmark folder directly below `root`, of each split of refer data sets in `root` or
+    `root/refer`, and of DocVQA files one folder down; sorted by name."""
     folders = [path.parent.parent for split in ("train", "test") for path in root.glob(f"*/{split}/nshards.txt")]
-    return sorted((default_name(str(folder)), f"wds:{folder}") for folder in set(folders))
+    refs = [f"wds:{folder}" for folder in set(folders)]
+    for path in (path for base in (root, root / "refer") for path in base.glob("*/refs(*).p")):
+        split_by = path.name.removeprefix("refs(").removesuffix(").p")
+        refs += [f"refer:{path.parent}/{split_by}/{split}" for split in ("val", "test", "testA", "testB")]
+    refs += [f"docvqa:{path}" for path in root.glob("*/*_v1.0*.json")]
+    return sorted((default_name(ref), ref) for ref in refs)
+
+
+def find_refer(root: Path, name: str, split_by: str) -> str | None:
+    """The ref of RefCOCO-like data in `root` or `root/refer`, None where it is not there."""
+    for base in (root, root / "refer"):
+        if (base / name / f"refs({split_by}).p").is_file():
+            return f"refer:{base / name / split_by}"
+    return None
+
+
+def find_docvqa(root: Path, name: str, split: str) -> str | None:
+    """The ref of the annotations of a split in `root/name` (or `root` itself), with question types where both exist."""
+    for folder in (root / name, root):
+        files = sorted(folder.glob(f"*{split}_v1.0*.json"), key=lambda path: ("withQT" not in path.name, path.name))
+        if files:
+            return f"docvqa:{files[0]}"
+    return None
 
 
 def find(root: Path, names: list[str]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
 from mlcd_eval.data.labels import LabelRange
@@ -15,6 +14,7 @@ from mlcd_eval.data.tar import HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
 
 SPLITS = ("train", "val", "test")
+TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
 
 
 class WebDataset:
@@ -55,12 +55,12 @@ class WebDataset:
     def _read_kind(self) -> Kind:
         text = self._location.read_text("dataset_type.txt")
         kind = "classification" if text is None else text.strip().lower()
-        for valid in get_args(Kind):
+        for valid in TYPES:
             if kind == valid:
                 return valid
         raise DataError(
             f"{self._location}/dataset_type.txt holds an unknown type: got {kind!r}, "
-            f"expected one of {', '.join(get_args(Kind))}{nearest(kind, get_args(Kind))}"
+            f"expected one of {', '.join(TYPES)}{nearest(kind, TYPES)}"
         )
 
     def _read_num_shards(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from PIL import Image
 from mlcd_eval.errors import IncompatibleError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 Preprocess = Callable[[Image.Image], "torch.Tensor"]
@@ -18,6 +19,7 @@ Preprocess = Callable[[Image.Image], "torch.Tensor"]
 PENULTIMATE = "penultimate"  # pooled, before the projection to the joint space: the linear probe's layer
 PROJECTED = "projected"  # in the joint image-text space: zero-shot and retrieval
 PATCHES = "patches"  # (h, w, D) grid of patch tokens: segmentation
+PROJECTED_PATCHES = "projected_patches"  # the same by the pooled feature's projection: segmentation by similarity
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class EncoderInfo:
     spec: what the user wrote; name: short, safe as a folder name; fingerprint: hex digest over the weights'
     names, shapes and bytes; preprocessing: the transform in words (part of every feature's identity);
     layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
+    abilities: what it does beyond features: `segment`, `answer`.
     """
 
     spec: str
@@ -37,6 +40,7 @@ class EncoderInfo:
     image_size: tuple[int, int]
     num_params: int
     has_text: bool
+    abilities: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)  # provenance: config, seeds, versions, git commit
 
 
@@ -57,6 +61,14 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Texts -> (B, D) in the joint space, not normalised; tokenises itself. Raises without a text tower."""
         raise IncompatibleError(f"model {self.info.spec!r} has no text tower: got texts to encode, expected images")
+
+    def segment(self, image: Image.Image, expression: str) -> np.ndarray:
+        """The mask (h, w) that an expression asks for: bool, or logits whose sign decides; scaled to the image."""
+        raise IncompatibleError(f"model {self.info.spec!r} makes no masks of its own")
+
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+        """An answer to each question about its image."""
+        raise IncompatibleError(f"model {self.info.spec!r} answers no questions")
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights; channels_last on CUDA. The caller owns autocast. Returns self."""

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.text_transformer import TextConfig, TextTransformer
@@ -67,6 +67,7 @@ class DualEncoder(nn.Module):
         outputs = {PENULTIMATE: pooled, PATCHES: patches}
         if self.projection is not None or self.text is not None:
             outputs[PROJECTED] = pooled if self.projection is None else pooled @ self.projection
+            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
         return outputs
 
 
@@ -163,7 +164,7 @@ class CheckpointEncoder(TorchEncoder):
         size = config.vision.image_size
         layers = {PENULTIMATE: config.vision.width, PATCHES: config.vision.width}
         if config.embed_dim is not None or config.text is not None:
-            layers[PROJECTED] = config.embed_dim or config.vision.width
+            layers[PROJECTED] = layers[PROJECTED_PATCHES] = config.embed_dim or config.vision.width
         self.info = EncoderInfo(
             spec=spec,
             name=model_name(spec),

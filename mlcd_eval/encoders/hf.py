@@ -13,7 +13,7 @@ import transformers
 from PIL import Image
 from torch import nn
 
-from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params
@@ -135,7 +135,10 @@ class HFEncoder(TorchEncoder):
             PATCHES: (self._family.norm(self.model)(patches) if self._family.norm else patches).unflatten(1, grid),
         }
         if self._family.joint:
-            outputs[PROJECTED] = self._family.projection(self.model)(pooled) if self._family.projection else pooled
+            projection = self._family.projection(self.model) if self._family.projection else None
+            outputs[PROJECTED] = projection(pooled) if projection else pooled
+            if projection:  # SigLIP's pooled feature is no projection of one token
+                outputs[PROJECTED_PATCHES] = projection(outputs[PATCHES])
         return outputs
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:

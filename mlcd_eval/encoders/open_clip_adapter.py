@@ -15,7 +15,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params
@@ -158,7 +158,8 @@ class _ViTTower(nn.Module):
         pooled, tokens = self.visual(pixels)
         outputs = {PENULTIMATE: pooled, PROJECTED: pooled if self.projection is None else pooled @ self.projection}
         if tokens.shape[1] == self.grid[0] * self.grid[1]:  # an attention pool returns its queries instead
-            outputs[PATCHES] = tokens.unflatten(1, self.grid)
+            outputs[PATCHES] = patches = tokens.unflatten(1, self.grid)
+            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
         return outputs
 
 

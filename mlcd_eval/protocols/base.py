@@ -9,16 +9,18 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Kind
+from mlcd_eval.data.base import Annotation, Kind
+from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.metrics.base import Metric
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Features of one split at one layer."""
+    """Features of one split at one layer. whole: of the letterboxed image, so that nothing of it is cropped away."""
 
     split: str
     layer: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Inputs:
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
     class_names, templates: of the dataset (a template holds `{c}`); prompts_source: where both come from.
+    annotations: sentences or questions by role, of datasets that have them. responses: a model's own answers to those
+    of the scored split, by their id (sent_id, question_id), where the protocol asked for its `ability`.
     """
 
     images: Mapping[str, Features]
@@ -52,6 +56,8 @@ class Inputs:
     prompts_source: str | None = None
     seed: int = 0
     device: str = "cpu"
+    annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
+    responses: Mapping[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,19 @@ class Protocol(Generic[S]):
     def requests(self, settings: S, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Role -> features, given the dataset's splits; raises IncompatibleError where a needed split is missing."""
         raise NotImplementedError
+
+    def scored_split(self, settings: S, splits: Sequence[str]) -> str:
+        """The split whose items are scored."""
+        requests = self.requests(settings, splits)
+        return requests.get("test", list(requests.values())[-1]).split
+
+    def for_model(self, settings: S, info: EncoderInfo) -> S:
+        """Settings with what depends on the model decided; raises IncompatibleError where it cannot serve them."""
+        return settings
+
+    def ability(self, settings: S) -> str | None:
+        """What the model itself must do with the scored split (`segment`, `answer`), None for features only."""
+        return None
 
     def score(self, settings: S, inputs: Inputs) -> Scores:
         """Pure: same inputs, same scores."""

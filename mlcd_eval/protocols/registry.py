@@ -13,6 +13,7 @@ PROTOCOLS = {
     "knn": "KNN",
     "zeroshot": "ZeroShot",
     "retrieval": "Retrieval",
+    "refcoco": "Refcoco",
 }
 """Name, which is also its module's, -> class."""
 

@@ -16,7 +16,8 @@ class DatasetSpec(BaseModel):
 
     name: as in records, and as a folder under --data-root (`name` or `wds_name`). hub: repository of a copy in
     clip-benchmark's layout. ref: another default reference (hf:, torchvision:). sizes: split -> number of samples in
-    the published protocol (numbers on other data do not compare with published ones). class_names, templates: see
+    the published protocol (numbers on other data do not compare with published ones); of sentences or questions where
+    these are scored. split_by: whose split of a refer data set. class_names, templates: see
     data/prompts.py. how: what to put where if there is no copy to fetch. notes: how the copy differs from the
     protocol's data.
     """
@@ -28,7 +29,8 @@ class DatasetSpec(BaseModel):
     hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     ref: str | None = Field(default=None, pattern=r"^[a-z]+:.")
     num_classes: PositiveInt | None = None
-    sizes: Mapping[Literal["train", "val", "test"], PositiveInt] = Field(default_factory=dict)
+    sizes: Mapping[Literal["train", "val", "test", "testA", "testB"], PositiveInt] = Field(default_factory=dict)
+    split_by: str | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
     how: str | None = None

@@ -77,7 +77,7 @@ def test_an_off_the_shelf_checkpoint_trained_anew_is_another(make_config):
     training(make_config(change)).run()
     shutil.rmtree(clip.config.output)
     training(make_config("seed=1", objective="clip", name="clip")).run()
-    with pytest.raises(ConfigError, match="embed was made by another config: weights was"):
+    with pytest.raises(ConfigError, match="embed was made by another config: model was"):
         training(make_config(change)).run()
 
 

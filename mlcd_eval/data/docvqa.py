@@ -1,0 +1,113 @@
+"""DocVQA's files (v1.0, with or without question types; InfographicVQA has the same form): questions on page images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mlcd_eval.data.base import Kind, Question, Sample, Split
+from mlcd_eval.data.rows import RowShard, files_identity, ranges
+from mlcd_eval.errors import DataError
+
+IMAGE_FOLDERS = ("", "spdocvqa_images", "images", "documents")
+"""Beside the file, where the images of its paths, or of their last parts, may be."""
+
+
+class _Item(BaseModel):
+    questionId: int | str
+    question: str
+    image: str = ""
+    image_local_name: str = ""
+    question_types: list[str] = []
+    answers: list[str] | None = None
+    docId: int | str | None = None
+    ucsf_document_id: str | None = None
+
+    @property
+    def path(self) -> str:
+        """DocVQA says image, InfographicVQA image_local_name."""
+        return self.image or self.image_local_name
+
+
+class _File(BaseModel):
+    dataset_name: str = ""
+    dataset_split: str
+    data: list[_Item]
+
+
+class DocVQADataset:
+    """One file, which is one split. Raises DataError for what is missing, damaged or repeated."""
+
+    kind: Kind = "docvqa"
+    class_names: tuple[str, ...] | None = None
+    templates: tuple[str, ...] | None = None
+
+    def __init__(self, path: Path, name: str, cache: Path | None) -> None:
+        self.name = name
+        self._path, self._cache = path, cache
+        self._file = _read(path)
+        self.splits: tuple[str, ...] = (self._file.dataset_split,)
+        seen: set[Any] = set()
+        for item in self._file.data:
+            if item.questionId in seen:
+                raise DataError(f"{path}: the questionId {item.questionId} occurs twice, expected each once")
+            seen.add(item.questionId)
+
+    def split(self, name: str) -> Split:
+        """The pages, each once, in the order in which questions first name them."""
+        self._check(name)
+        pages = dict.fromkeys(item.path for item in self._file.data)
+        samples = [Sample(page, self._find(page)) for page in pages]
+        shards = []
+        for rows in ranges(len(samples)):
+            part = samples[rows.start : rows.stop]
+            identity = partial(files_identity, part)
+            shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, self._cache, identity))
+        return Split(self.name, name, shards)
+
+    def annotations(self, split: str) -> Sequence[Question]:
+        """Every question of the file."""
+        self._check(split)
+        return [
+            Question(
+                question_id=item.questionId,
+                image=item.path,
+                document=str(item.ucsf_document_id or item.docId or item.path),
+                text=item.question,
+                answers=tuple(item.answers) if item.answers is not None else None,
+                types=tuple(item.question_types),
+            )
+            for item in self._file.data
+        ]
+
+    def _check(self, split: str) -> None:
+        if split not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}: {self._path} holds {self.splits[0]}")
+
+    def _find(self, page: str) -> Path:
+        if not page or Path(page).is_absolute() or ".." in Path(page).parts:
+            raise DataError(f"{self._path} names the image {page!r}, expected a file beside it")
+        base = self._path.parent
+        places = [base / folder / part for folder in IMAGE_FOLDERS for part in (page, Path(page).name)]
+        for place in places:
+            if place.is_file():
+                return place
+        raise DataError(f"the image {page!r} of {self.name} is missing: expected it as {places[0]} or {places[3]}")
+
+
+def _read(path: Path) -> _File:
+    try:
+        return _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing, expected DocVQA's annotations such as val_v1.0_withQT.json") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path} is not DocVQA's annotations: {where or 'the whole'}: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error

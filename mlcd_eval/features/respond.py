@@ -1,0 +1,135 @@
+"""A model's own masks or answers, kept line by line as they come, so that a stopped run goes on behind the last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+
+from mlcd_eval.data.base import Annotation, Expression, Split
+from mlcd_eval.data.images import decode
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.metrics.segmentation import encode
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Responses:
+    """By id of what was asked; made: how many were asked now rather than read."""
+
+    by_id: Mapping[Hashable, Any]
+    made: int
+
+
+def respond(
+    encoder: Encoder,
+    split: Split,
+    asked: Sequence[Annotation],
+    ability: str,
+    fingerprint: str,
+    cache: Path,
+    precision: str = "fp32",
+    batch_size: int = 1,
+    prompt: str = "{}",
+    advance: Callable[[int], None] = lambda _: None,
+) -> Responses:
+    """Ask the model of every annotation of a split. fingerprint: of the split with its annotations; prompt: around a
+    question. Masks come back as RLE at the image's own size. Raises DataError for an image that cannot be read."""
+    path = _path(encoder.info, ability, fingerprint, cache, precision, prompt)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        known = _read(path)
+        advance(len(known))
+        made = 0
+        with path.open("a", encoding="utf-8") as file:
+            for batch in _batches(split, [one for one in asked if _id(one) not in known], batch_size):
+                for one, response in zip(batch, _ask(encoder, ability, batch, prompt), strict=True):
+                    known[_id(one[0])] = response
+                    file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
+                file.flush()
+                made += len(batch)
+                advance(len(batch))
+    return Responses(known, made)
+
+
+def _id(one: Annotation) -> int | str:
+    return one.sent_id if isinstance(one, Expression) else one.question_id
+
+
+def _path(info: EncoderInfo, ability: str, fingerprint: str, cache: Path, precision: str, prompt: str) -> Path:
+    key = [
+        FORMAT_VERSION,
+        info.fingerprint,
+        info.preprocessing,
+        dict(info.extra),
+        ability,
+        fingerprint,
+        precision,
+        prompt,
+    ]
+    return cache / "responses" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.jsonl"
+
+
+def _read(path: Path) -> dict[Hashable, Any]:
+    """What is there; a last line that a killed run left half written is cut off, for the next to stand after it."""
+    if not path.is_file():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        with path.open("r+", encoding="utf-8") as file:
+            file.truncate(len(whole.encode()))
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return {line["id"]: line["response"] for line in lines}
+
+
+_Item = tuple[Annotation, Image.Image]
+
+
+def _batches(split: Split, asked: Sequence[Annotation], size: int) -> Iterator[list[_Item]]:
+    """In the order of the images, each decoded once."""
+    by_image: dict[str, list[Annotation]] = {}
+    for one in asked:
+        by_image.setdefault(one.image, []).append(one)
+    batch: list[_Item] = []
+    for shard in split.shards:
+        for sample in shard.samples():
+            if sample.key not in by_image:
+                continue
+            image = decode(sample.image, sample.key)
+            for one in by_image.pop(sample.key):
+                batch.append((one, image))
+                if len(batch) == size:
+                    yield batch
+                    batch = []
+    assert not by_image, "every annotation has its image in the split"
+    if batch:
+        yield batch
+
+
+def _ask(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str) -> list[Any]:
+    if ability == "answer":
+        return encoder.answer([image for _, image in batch], [prompt.format(one.text) for one, _ in batch])
+    return [encode(_mask(encoder.segment(image, one.text), image.size)) for one, image in batch]
+
+
+def _mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bool or logits (h, w) -> bool at the image's size (width, height); logits are scaled before they are cut."""
+    import torch
+
+    values = torch.as_tensor(np.asarray(mask)).squeeze()
+    inside = (
+        values.float() - 0.5 if values.dtype in (torch.bool, torch.uint8, torch.int64, torch.int32) else values.float()
+    )
+    assert inside.dim() == 2, f"segment returned {tuple(values.shape)}, expected (h, w)"
+    if tuple(inside.shape) != (size[1], size[0]):
+        inside = torch.nn.functional.interpolate(inside[None, None], size=(size[1], size[0]), mode="bilinear")[0, 0]
+    return (inside > 0).cpu().numpy()

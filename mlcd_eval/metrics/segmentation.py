@@ -1,0 +1,57 @@
+"""Referring-expression segmentation: overlaps of run-length encoded masks, never decoded, and the field's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco
+
+EmptyUnion = Literal["lisa", "lavt"]
+Rle = Mapping[str, Any]
+"""COCO's compressed run-length encoding: {"size": [height, width], "counts": bytes or str}."""
+
+
+class Overlaps(NamedTuple):
+    """Pixels of each sample, int64: (N,) in both masks, (N,) in either."""
+
+    intersection: np.ndarray
+    union: np.ndarray
+
+
+def overlaps(predictions: Sequence[Rle], truths: Sequence[Rle]) -> Overlaps:
+    """Of N pairs of masks of the same size, which is asserted: other sizes are an error of the caller."""
+    both = np.zeros(len(truths), np.int64)
+    for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
+        assert list(prediction["size"]) == list(truth["size"]), "masks have the size of their image"
+        both[row] = coco.area(coco.merge([prediction, truth], intersect=True))
+    areas = [np.asarray(coco.area(list(masks)), np.int64) if masks else both for masks in (predictions, truths)]
+    return Overlaps(both, areas[0] + areas[1] - both)
+
+
+def overall_iou(overlaps: Overlaps) -> float | None:
+    """Sum of intersections over sum of unions (oIoU, cIoU); None where no mask has a pixel."""
+    union = int(overlaps.union.sum())
+    return float(overlaps.intersection.sum() / union) if union else None
+
+
+def sample_iou(overlaps: Overlaps, empty_union: EmptyUnion = "lisa") -> np.ndarray:
+    """(N,) intersection over union of each sample; where both masks are empty 1 (LISA's rule) or 0 (LAVT's).
+
+    Its mean is mean IoU (mIoU, gIoU).
+    """
+    empty = overlaps.union == 0
+    ratio = overlaps.intersection / np.where(empty, 1, overlaps.union)
+    return np.where(empty, 1.0 if empty_union == "lisa" else 0.0, ratio)
+
+
+def precision_at(iou: np.ndarray, threshold: float) -> np.ndarray:
+    """1.0 for each sample whose IoU is at least the threshold (LAVT), else 0.0."""
+    return (iou >= threshold).astype(np.float64)
+
+
+def encode(mask: np.ndarray) -> dict[str, Any]:
+    """A mask (H, W), anything but 0 being inside, as RLE with its counts as text."""
+    rle = coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
