@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.data import discover, find, find_docvqa, find_refer, open_dataset
-from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.base import AnnotatedDataset, Dataset, Question
 from mlcd_eval.data.open import default_name
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
@@ -69,7 +69,9 @@ def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Lo
     for task, ref in [*known, *own]:
         if ref is not None and fnmatch.fnmatch(task.name, pattern):
             with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
-                check_fit(task, settings_of(task), open_located(ref, task.dataset, request))
+                check_fit(
+                    task, settings_of(task, request.settings), open_located(ref, task.dataset, request), request.submit
+                )
                 yield task, ref
 
 
@@ -108,20 +110,36 @@ def open_located(ref: str, dataset: DatasetSpec, request: RunRequest) -> Dataset
     return open_dataset(ref, cache=request.cache, offline=request.offline, name=dataset.name)
 
 
-def check_fit(task: TaskSpec, settings: BaseModel, dataset: Dataset) -> None:
-    """Raise IncompatibleError unless the protocol can use the dataset, DataError where it is not the one meant."""
+def check_fit(task: TaskSpec, settings: BaseModel, dataset: Dataset, submit: bool = False) -> None:
+    """Raise IncompatibleError unless the protocol can use the dataset, DataError where it is not the one meant.
+
+    submit: answers are to be written, not scored.
+    """
     protocol = get_protocol(task.protocol)
     if dataset.kind not in protocol.kinds:
         raise IncompatibleError(
             f"{task.name} cannot use a {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
     protocol.requests(settings, dataset.splits)
+    if not submit:
+        check_answers(task.name, dataset, protocol.scored_split(settings, dataset.splits))
     prompts_of(task, dataset)
     expected, names = task.dataset.num_classes, dataset.class_names
     if expected is not None and names is not None and len(names) != expected:
         raise DataError(
             f"classnames.txt of {dataset.name} has {len(names)} names: expected {expected}, as {task.name} says"
         )
+
+
+def check_answers(task: str, dataset: Dataset, split: str) -> None:
+    """Raise IncompatibleError for questions whose answers are not public: there is nothing to score."""
+    if dataset.kind == "docvqa" and isinstance(dataset, AnnotatedDataset):
+        questions = [one for one in dataset.annotations(split) if isinstance(one, Question)]
+        if any(one.answers is None for one in questions):
+            raise IncompatibleError(
+                f"{task}: the answers of the split {split!r} are not in its file, nothing to score: run with "
+                f"--submit to write the answers for the benchmark's server, or choose a split with answers"
+            )
 
 
 def prompts_of(task: TaskSpec, dataset: Dataset) -> Prompts | None:
@@ -132,9 +150,12 @@ def prompts_of(task: TaskSpec, dataset: Dataset) -> Prompts | None:
     return resolve(dataset.class_names, dataset.templates, spec.class_names, spec.templates, dataset.name)
 
 
-def settings_of(task: TaskSpec) -> BaseModel:
-    """The task's settings in its protocol's form; raises ConfigError naming the task and the key."""
-    return validated(get_protocol(task.protocol).Settings, task.settings, f"settings of {task.name}")
+def settings_of(task: TaskSpec, changes: Mapping[str, Any] | None = None) -> BaseModel:
+    """The task's settings in its protocol's form, with those changes that it knows; raises ConfigError naming the task
+    and the key."""
+    form = get_protocol(task.protocol).Settings
+    known = {key: value for key, value in (changes or {}).items() if key in form.model_fields}
+    return validated(form, {**task.settings, **known}, f"settings of {task.name}")
 
 
 def _own_task(protocol: str, dataset: str) -> TaskSpec:

@@ -137,7 +137,8 @@ class ModelRun:
                 self.request.cache,
                 self.request.precision,
                 self.options.batch_size or 1,
-                getattr(job.settings, "prompt", "{}"),
+                getattr(job.settings, "prompt", "{question}"),
+                getattr(job.settings, "max_new_tokens", 32),
                 advance,
             )
 
@@ -152,7 +153,7 @@ class ModelRun:
         """Score one job, write its record, of success or failure, and return it."""
         blank = self._blank(job)
         try:
-            result, samples = self._score(job, blank, encoded)
+            result, samples = self._submit(job, blank) if self.request.submit else self._score(job, blank, encoded)
         except Exception as error:
             _raise_if_fatal(error)
             bug = not isinstance(error, UserError)
@@ -166,6 +167,15 @@ class ModelRun:
             self.store.write_samples(result, samples)
         self.store.write(result)
         return result
+
+    def _submit(self, job: Job, blank: Result) -> tuple[Result, None]:
+        """Write the answers in the form of the Robust Reading Competition's server, and a record without metrics."""
+        responses = self._respond(job, get_protocol(job.task.protocol).ability(job.settings))
+        if responses is None or job.task.protocol != "docvqa":
+            raise IncompatibleError(f"--submit writes a model's own answers to questions: {job.task.name} has none")
+        path = self.store.write_submission(blank, responses.by_id)
+        details = {"submission": str(path), "num_answers": len(responses.by_id)}
+        return Result.model_validate({**blank.model_dump(), "details": details}), None
 
     def _score(
         self, job: Job, blank: Result, encoded: dict[Pass, Encoded | Exception]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.encoders.registry import check_spec, model_name
-from mlcd_eval.errors import ConfigError, UserError
+from mlcd_eval.errors import ConfigError, UserError, nearest
 from mlcd_eval.locate import check_fit, expand, is_remote, open_located, settings_of
 from mlcd_eval.records import record_path
 from mlcd_eval.spec import TaskIndex, TaskSpec
@@ -30,6 +30,8 @@ class RunRequest(BaseModel):
 
     models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references; then
     tasks are groups. data_root: a folder that holds datasets (see `locate`). batch_size, workers: None means auto.
+    settings: over those of every task whose protocol has the key. submit: write answers for a benchmark's own server
+    instead of scoring them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +53,8 @@ class RunRequest(BaseModel):
     offline: bool = False
     trust_remote_code: bool = False
     allow_bad_images: int = Field(default=0, ge=0)
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    submit: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Plan:
         ref = job.dataset_ref
         if ref not in self.datasets:
             self.datasets[ref] = open_located(ref, job.task.dataset, self.request)
-        check_fit(job.task, job.settings, self.datasets[ref])
+        check_fit(job.task, job.settings, self.datasets[ref], self.request.submit)
         return self.datasets[ref]
 
     def raise_problems(self) -> None:
@@ -111,7 +115,14 @@ def make_plan(request: RunRequest) -> Plan:
         with _noting(plan):
             for task, ref in expand(word, request, index):
                 if task.name not in [known.name for known, _, _ in located]:
-                    located.append((task, ref, settings_of(task)))
+                    located.append((task, ref, settings_of(task, request.settings)))
+    for key in request.settings:
+        if located and not any(key in type(settings).model_fields for _, _, settings in located):
+            known = {field for _, _, settings in located for field in type(settings).model_fields}
+            plan.problems.append(
+                f"--set {key}: no chosen task has that setting, expected one of {', '.join(sorted(known))}"
+                f"{nearest(key, known)}"
+            )
     for name, spec in names.items():
         for task, ref, settings in located:
             path = record_path(request.output, name, task.name)

@@ -14,7 +14,7 @@ LAYERS = [
     {"features", "protocols", "records"},
     {"locate", "plan"},
     {"model_run"},
-    {"run"},
+    {"run", "score"},
     {"tables"},
     {"cli", "__main__"},
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlcd_eval.plan import RunRequest
@@ -77,6 +77,41 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--allow-bad-images", type=natural, default=0, metavar="N", help="go on with up to N undecodable images a split"
     )
     add("--json", action="store_true", help="print JSON on stdout")
+    add("--submit", action="store_true", help="write answers for a benchmark's server instead of scoring them")
+    add_setting_flags(parser)
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that change settings of tasks."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="a setting over the tasks' own, such as mode=zeroshot; repeat it for several",
+    )
+    parser.add_argument(
+        "--empty-union", choices=("lisa", "lavt"), help="refcoco: two empty masks count 1 (lisa, default) or 0 (lavt)"
+    )
+
+
+def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that `--set` and its shorthands ask for, values read as YAML."""
+    import yaml
+
+    from mlcd_eval.errors import ConfigError
+
+    settings: dict[str, Any] = {}
+    for change in args.changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set got {change!r}, expected KEY=VALUE such as mode=zeroshot")
+        try:
+            settings[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {change!r}: the value is not plain YAML") from error
+    return settings | ({"empty_union": args.empty_union} if args.empty_union else {})
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
@@ -85,4 +120,5 @@ def request_of(args: argparse.Namespace) -> RunRequest:
 
     fields = {name: getattr(args, name) for name in RunRequest.model_fields if getattr(args, name, None) is not None}
     tasks = tuple(word for word in args.tasks.split(",") if word)
-    return RunRequest(**{**fields, "models": tuple(args.model), "tasks": tasks, "datasets": tuple(args.dataset)})
+    words = {"models": tuple(args.model), "tasks": tasks, "datasets": tuple(args.dataset)}
+    return RunRequest(**{**fields, **words, "settings": settings_of_flags(args)})

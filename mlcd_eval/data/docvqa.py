@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import PIL
 from pydantic import BaseModel, ValidationError
 
+from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Kind, Question, Sample, Split
 from mlcd_eval.data.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import DataError
@@ -41,7 +43,10 @@ class _File(BaseModel):
 
 
 class DocVQADataset:
-    """One file, which is one split. Raises DataError for what is missing, damaged or repeated."""
+    """One file, which is one split; beside it train, which is rendered (see rendered.py) for what has to learn.
+
+    Raises DataError for what is missing, damaged or repeated.
+    """
 
     kind: Kind = "docvqa"
     class_names: tuple[str, ...] | None = None
@@ -51,7 +56,7 @@ class DocVQADataset:
         self.name = name
         self._path, self._cache = path, cache
         self._file = _read(path)
-        self.splits: tuple[str, ...] = (self._file.dataset_split,)
+        self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", self._file.dataset_split]))
         seen: set[Any] = set()
         for item in self._file.data:
             if item.questionId in seen:
@@ -60,7 +65,10 @@ class DocVQADataset:
 
     def split(self, name: str) -> Split:
         """The pages, each once, in the order in which questions first name them."""
-        self._check(name)
+        if self._is_rendered(name):
+            version = f"rendered pages {rendered.VERSION} {rendered.PAGES} {PIL.__version__}"
+            shard = RowShard("rendered", rendered.pages, self._cache, lambda: version)
+            return Split(self.name, name, [shard])
         pages = dict.fromkeys(item.path for item in self._file.data)
         samples = [Sample(page, self._find(page)) for page in pages]
         shards = []
@@ -72,7 +80,8 @@ class DocVQADataset:
 
     def annotations(self, split: str) -> Sequence[Question]:
         """Every question of the file."""
-        self._check(split)
+        if self._is_rendered(split):
+            return rendered.questions()
         return [
             Question(
                 question_id=item.questionId,
@@ -85,9 +94,10 @@ class DocVQADataset:
             for item in self._file.data
         ]
 
-    def _check(self, split: str) -> None:
+    def _is_rendered(self, split: str) -> bool:
         if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: {self._path} holds {self.splits[0]}")
+            raise DataError(f"{self.name} has no split {split!r}: {self._path} holds {self._file.dataset_split}")
+        return split != self._file.dataset_split
 
     def _find(self, page: str) -> Path:
         if not page or Path(page).is_absolute() or ".." in Path(page).parts:

@@ -66,8 +66,8 @@ class Encoder:
         """The mask (h, w) that an expression asks for: bool, or logits whose sign decides; scaled to the image."""
         raise IncompatibleError(f"model {self.info.spec!r} makes no masks of its own")
 
-    def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
-        """An answer to each question about its image."""
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
+        """An answer to each question about its image, greedy, of at most so many tokens."""
         raise IncompatibleError(f"model {self.info.spec!r} answers no questions")
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:

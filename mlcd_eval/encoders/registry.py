@@ -22,6 +22,9 @@ ADAPTERS = {
     "open_clip": "mlcd_eval.encoders.open_clip_adapter",
     "hf": "mlcd_eval.encoders.hf",
     "timm": "mlcd_eval.encoders.timm_adapter",
+    "vlm": "mlcd_eval.encoders.vlm",
+    "vlmevalkit": "mlcd_eval.encoders.vlmevalkit",
+    "hf-seg": "mlcd_eval.encoders.hf_seg",
     "python": "mlcd_eval.encoders.python_adapter",
 }
 """Kind -> module with `load(spec: Spec) -> Encoder`."""
@@ -49,7 +52,15 @@ class Spec:
         return {} if self.random_seed is None else {"weights": f"random, seed {self.random_seed}"}
 
 
-OPTIONS = {"open_clip": ("init", "seed"), "timm": ("init", "seed", "checkpoint")}
+HUB_KINDS = ("hf", "vlm", "hf-seg")
+PACKAGES = {
+    "hf": "transformers",
+    "vlm": "transformers",
+    "hf-seg": "transformers",
+    "timm": "timm",
+    "vlmevalkit": "vlmeval",
+}
+OPTIONS = {"open_clip": ("init", "seed"), "timm": ("init", "seed", "checkpoint"), "vlm": ("device_map",)}
 
 
 def parse(text: str, *, trust_remote_code: bool = False, offline: bool = False) -> Spec:
@@ -108,12 +119,16 @@ def check_spec(text: str) -> None:
         raise CheckpointError(f"--model: no file or folder {text!r}, expected a checkpoint, or a spec such as {kinds}")
     if spec.kind == "open_clip":
         _check_open_clip(spec)
-    package = {"hf": "transformers", "timm": "timm"}.get(spec.kind)
+    package = PACKAGES.get(spec.kind)
     if package and importlib.util.find_spec(package) is None:
-        raise ConfigError(
-            f"--model {text!r} needs {package}, which is not installed: pip install 'mlcd-eval[{spec.kind}]'"
-        )
-    if spec.kind == "hf" and spec.target.startswith((".", "/", "~")) and not Path(spec.target).expanduser().is_dir():
+        extra = "timm" if package == "timm" else "hf"
+        how = "see its own README" if package == "vlmeval" else f"pip install 'mlcd-eval[{extra}]'"
+        raise ConfigError(f"--model {text!r} needs {package}, which is not installed: {how}")
+    if (
+        spec.kind in HUB_KINDS
+        and spec.target.startswith((".", "/", "~"))
+        and not Path(spec.target).expanduser().is_dir()
+    ):
         raise CheckpointError(f"--model {text!r}: no folder {spec.target}, expected one with config.json")
     if spec.kind == "python" and ":" not in spec.target:
         raise ConfigError(f"--model: got {text!r}, expected python:MODULE:FACTORY or python:FILE.py:FACTORY")
@@ -145,10 +160,14 @@ def model_name(text: str) -> str:
     """A short name that is safe as a folder: what identifies the model in records and tables."""
     spec = parse(text)
     target = spec.target
-    if spec.kind == "checkpoint" or target.startswith("local-dir:") or (spec.kind == "hf" and Path(target).is_dir()):
+    if (
+        spec.kind == "checkpoint"
+        or target.startswith("local-dir:")
+        or (Path(target).expanduser().is_dir() and spec.kind in HUB_KINDS)
+    ):
         path = Path(target.removeprefix("local-dir:")).expanduser().resolve()
         target = path.stem if path.is_file() else path.name
-    elif spec.kind == "hf" or target.startswith("hf-hub:"):
+    elif spec.kind in HUB_KINDS or target.startswith("hf-hub:"):
         target = target.removeprefix("hf-hub:").rsplit("/", 1)[-1]
     if spec.random_seed is not None:
         target += f"_random_seed{spec.random_seed}"

@@ -38,12 +38,17 @@ def respond(
     cache: Path,
     precision: str = "fp32",
     batch_size: int = 1,
-    prompt: str = "{}",
+    prompt: str = "{question}",
+    max_new_tokens: int = 32,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Responses:
-    """Ask the model of every annotation of a split. fingerprint: of the split with its annotations; prompt: around a
-    question. Masks come back as RLE at the image's own size. Raises DataError for an image that cannot be read."""
-    path = _path(encoder.info, ability, fingerprint, cache, precision, prompt)
+    """Ask the model of every annotation of a split.
+
+    fingerprint: of the split with its annotations; prompt: around a question; max_new_tokens: of an answer. Masks come
+    back as RLE at the image's own size. Raises DataError for an image that cannot be read.
+    """
+    key = [FORMAT_VERSION, ability, fingerprint, precision, prompt, max_new_tokens, *_identity(encoder.info)]
+    path = cache / "responses" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         known = _read(path)
@@ -51,7 +56,7 @@ def respond(
         made = 0
         with path.open("a", encoding="utf-8") as file:
             for batch in _batches(split, [one for one in asked if _id(one) not in known], batch_size):
-                for one, response in zip(batch, _ask(encoder, ability, batch, prompt), strict=True):
+                for one, response in zip(batch, _ask(encoder, ability, batch, prompt, max_new_tokens), strict=True):
                     known[_id(one[0])] = response
                     file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
                 file.flush()
@@ -64,18 +69,8 @@ def _id(one: Annotation) -> int | str:
     return one.sent_id if isinstance(one, Expression) else one.question_id
 
 
-def _path(info: EncoderInfo, ability: str, fingerprint: str, cache: Path, precision: str, prompt: str) -> Path:
-    key = [
-        FORMAT_VERSION,
-        info.fingerprint,
-        info.preprocessing,
-        dict(info.extra),
-        ability,
-        fingerprint,
-        precision,
-        prompt,
-    ]
-    return cache / "responses" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.jsonl"
+def _identity(info: EncoderInfo) -> list[Any]:
+    return [info.fingerprint, info.preprocessing, dict(info.extra)]
 
 
 def _read(path: Path) -> dict[Hashable, Any]:
@@ -115,9 +110,10 @@ def _batches(split: Split, asked: Sequence[Annotation], size: int) -> Iterator[l
         yield batch
 
 
-def _ask(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str) -> list[Any]:
+def _ask(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str, max_new_tokens: int) -> list[Any]:
     if ability == "answer":
-        return encoder.answer([image for _, image in batch], [prompt.format(one.text) for one, _ in batch])
+        questions = [prompt.replace("{question}", one.text) for one, _ in batch]
+        return encoder.answer([image for _, image in batch], questions, max_new_tokens)
     return [encode(_mask(encoder.segment(image, one.text), image.size)) for one, image in batch]
 
 

@@ -14,6 +14,7 @@ PROTOCOLS = {
     "zeroshot": "ZeroShot",
     "retrieval": "Retrieval",
     "refcoco": "Refcoco",
+    "docvqa": "DocVQA",
 }
 """Name, which is also its module's, -> class."""
 

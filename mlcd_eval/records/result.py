@@ -47,7 +47,7 @@ class ModelRecord(_Frozen):
     name: str
     spec: str
     fingerprint: str
-    num_params: int
+    num_params: int | None
     preprocessing: str
     precision: str
     extra: dict[str, str] = Field(default_factory=dict)

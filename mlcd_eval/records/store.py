@@ -45,6 +45,13 @@ class ResultStore:
         lines = [json.dumps(plain(dict(zip(columns, row, strict=True))), ensure_ascii=False) for row in rows]
         write_text(self.samples_path(result), "".join(line + "\n" for line in lines))
 
+    def write_submission(self, result: Result, answers: Mapping[Any, str]) -> Path:
+        """[{"questionId", "answer"}], as the Robust Reading Competition takes it; returns where."""
+        path = self.path(result).parent / "submissions" / self.path(result).name
+        items = [{"questionId": number, "answer": answer} for number, answer in answers.items()]
+        write_text(path, json.dumps(items, ensure_ascii=False, indent=1) + "\n")
+        return path
+
     def done(self, request: Result, with_samples: bool = False) -> Result | None:
         """The successful record of the same request, if it is there (and its samples, if they are wanted)."""
         path = self.path(request)
@@ -102,5 +109,5 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 def _record_files(folder: Path) -> Iterable[Path]:
     for file in folder.rglob("*.json"):
         parts = file.relative_to(folder).parts
-        if "samples" not in parts and not any(part.startswith(".") for part in parts):
+        if not {"samples", "submissions"} & set(parts) and not any(part.startswith(".") for part in parts):
             yield file

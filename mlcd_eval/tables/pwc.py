@@ -173,7 +173,7 @@ def _sota(results: Sequence[Result]) -> Sota:
                     raise clash(result)
                 names[name] = None
                 row[name] = shown(metric.value, metric.unit)
-        if result.task.protocol in ("linear_probe", "knn"):
+        if result.task.protocol in ("linear_probe", "knn") and result.model.num_params is not None:
             row["Number of Params"] = _millions(result.model.num_params)
     if any("Number of Params" in row for row in rows.values()):
         names["Number of Params"] = None

@@ -1,0 +1,52 @@
+"""`mlcd-eval score`: saved masks or answers against a task, without a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.cli.request import add_setting_flags, natural
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser("score", help="score saved predictions: masks (JSONL) or answers (JSON), no model")
+    add = parser.add_argument
+    add("task", nargs="?", metavar="TASK", help="a task such as refcoco/refcoco_val, or with --dataset nothing")
+    add("predictions", type=Path, metavar="PREDICTIONS", help="{sent_id, segmentation} or {questionId, answer}")
+    add("--dataset", metavar="KIND:PATH", help="refer:ROOT/NAME/splitBy/split or docvqa:FILE instead of a task")
+    add("--data-root", type=Path, metavar="DIR", help="folder of datasets")
+    add("--output", type=Path, default=Path("results/runs"), metavar="DIR")
+    add("--name", metavar="NAME", help="the model's name in the record (default: the file's)")
+    add("--seed", type=natural, default=0, metavar="N")
+    add("--log-samples", action="store_true", help="write per-sample outcomes, and pictures of masks")
+    add_setting_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table of the one record."""
+    from mlcd_eval.cli.request import settings_of_flags
+    from mlcd_eval.errors import ConfigError
+    from mlcd_eval.plan import RunRequest
+    from mlcd_eval.score import score
+    from mlcd_eval.tables.summary import summary
+
+    if (args.task is None) == (args.dataset is None):
+        raise ConfigError("score takes a TASK or --dataset, and PREDICTIONS: got both or neither")
+    protocol = {"refer": "refcoco", "docvqa": "docvqa"}.get((args.dataset or "").partition(":")[0], "refcoco")
+    request = RunRequest(
+        models=("predictions",),
+        tasks=(args.task or protocol,),
+        datasets=(args.dataset,) if args.dataset else (),
+        data_root=args.data_root,
+        output=args.output,
+        seed=args.seed,
+        log_samples=args.log_samples,
+        settings=settings_of_flags(args),
+    )
+    result = score(args.predictions, request, args.name)
+    print(summary([result]))
+    print(f"Records: {args.output}")
+    return 0

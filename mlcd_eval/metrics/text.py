@@ -1,0 +1,101 @@
+"""How right a short answer is: ANLS (DocVQA), relaxed accuracy (ChartQA), VQA accuracy (TextVQA), character errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rapidfuzz.distance import Levenshtein
+
+THRESHOLD = 0.5
+
+
+def anls(prediction: str, answers: Sequence[str]) -> float:
+    """Average normalised Levenshtein similarity of one question (Biten et al. 2019): the best over the answers of
+    1 - distance / longer length, 0 below one half. Case does not count, nor does white space at the ends or its length;
+    two empty texts are equal. In [0, 1]."""
+    return max(_similarity(_plain(prediction), _plain(answer)) for answer in answers)
+
+
+def _similarity(first: str, second: str) -> float:
+    longer = max(len(first), len(second))
+    similarity = 1 - Levenshtein.distance(first, second) / longer if longer else 1.0
+    return similarity if similarity >= THRESHOLD else 0.0
+
+
+def anls_compat(prediction: str, answers: Sequence[str]) -> float:
+    """ANLS as lmms-eval and VLMEvalKit compute it: the distance of stripped texts over the length of unstripped ones,
+    so that a wrong answer with spaces around it scores. Also their lengths in upper case, where ß counts two."""
+    distances = []
+    for answer in answers:
+        longer = max(len(answer.upper()), len(prediction.upper()))
+        distance = Levenshtein.distance(_plain(answer), _plain(prediction))
+        distances.append(distance / longer if longer else 0.0)
+    similarity = 1 - min(distances)
+    return 0.0 if similarity < THRESHOLD else similarity
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.strip().lower().split())
+
+
+def relaxed_accuracy(prediction: str, answers: Sequence[str], tolerance: float = 0.05) -> float:
+    """1.0 where a number is within 5% of the first answer, or a text equals it but for case (ChartQA, Masry et al.
+    2022; as in lmms-eval: `12%` is 0.12, and against 0 only the same text counts)."""
+    target = answers[0]
+    got, expected = _number(prediction), _number(target)
+    if got is not None and expected:
+        return float(abs(got - expected) / abs(expected) <= tolerance)
+    return float(prediction.lower() == target.lower())
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
+
+
+def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
+    """Mean over the leave-one-out sets of the people's answers of min(1, number that agree / 3), all normalised as the
+    VQA evaluation server does (Antol et al. 2015; TextVQA)."""
+    got = normalised(prediction)
+    known = [normalised(answer) for answer in answers]
+    if len(known) == 1:
+        return float(got == known[0])
+    agree = sum(answer == got for answer in known)
+    return sum(min(1.0, (agree - (answer == got)) / 3) for answer in known) / len(known)
+
+
+_ARTICLES = {"a", "an", "the"}
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_DIGITS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS)}}
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
+_CONTRACTIONS = """
+ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd how'd how'll isn't it'd it'll
+let's ma'am mightn't might've mustn't must've needn't oughtn't shan't should've shouldn't that'd that's there'd there're
+they'd they'll they're they've wasn't we've weren't what'll what're what's what've when's where'd where's where've who'd
+who'll who's who've why'll why're why's won't would've wouldn't y'all you'd you'll you're you've
+"""
+_RESTORED = {word.replace("'", ""): word for word in _CONTRACTIONS.split()}
+
+
+def normalised(text: str) -> str:
+    """As the TextVQA challenge's answer processor: lower case, no articles and punctuation, digits for number words,
+    apostrophes put back in contractions."""
+    text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
+    text = text.replace("\n", " ").replace("\t", " ").strip()
+    joined = text
+    for mark in _PUNCTUATION:
+        alone = f"{mark} " in text or f" {mark}" in text or re.search(r"\d,\d", text) is not None
+        joined = joined.replace(mark, "" if alone else " ")
+    joined = re.sub(r"\.(?!\d)", "", joined)
+    words = [_DIGITS.get(word, word) for word in joined.lower().split()]
+    return " ".join(_RESTORED.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def character_error(prediction: str, answers: Sequence[str]) -> tuple[int, int]:
+    """Edits from the nearest answer, and its length, of plain texts: the rate is the quotient of their sums."""
+    plain = _plain(prediction)
+    pairs = [(Levenshtein.distance(plain, _plain(answer)), len(_plain(answer))) for answer in answers]
+    return min(pairs, key=lambda pair: pair[0] / max(pair[1], 1))
