@@ -1,0 +1,232 @@
+"""Charts as inline SVG: drawn at their natural size, coloured by the page's classes s0 to s7, names escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import jinja2
+from markupsafe import Markup
+
+from mlcd_eval.tables.text import shown, shown_difference
+
+COLOURS = 8
+DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # told apart without colours; 5 and 8 share no factor: 40 styles
+WIDTH = 320  # pixels; fits a phone
+ROW_HEIGHT = 30
+LINE_HEIGHT = 14
+
+_ENVIRONMENT = jinja2.Environment(
+    autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+)
+_BARS = _ENVIRONMENT.from_string("""\
+<svg role="img" aria-label="{{ summary }}" width="{{ width }}" height="{{ height }}">
+{% for bar in bars %}
+ <text x="0" y="{{ bar.y }}">{{ bar.label }}</text>
+ <text x="{{ width }}" y="{{ bar.y }}" text-anchor="end" class="number">{{ bar.shown }}</text>
+ <rect x="{{ bar.x }}" y="{{ bar.y + 5 }}" width="{{ bar.width }}" height="8" class="{{ bar.kind }}"/>
+{% endfor %}
+ <line x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="{{ height }}" class="axis"/>
+</svg>
+""")
+_RADAR = _ENVIRONMENT.from_string("""\
+<svg role="img" aria-label="{{ summary }}" width="{{ 2 * centre.0 }}" height="{{ 2 * centre.1 }}">
+{% for ring in rings %}
+ <polygon points="{{ ring }}" class="grid"/>
+{% endfor %}
+{% for axis in axes %}
+ <line x1="{{ centre.0 }}" y1="{{ centre.1 }}" x2="{{ axis.rim.0 }}" y2="{{ axis.rim.1 }}" class="grid"/>
+ <text text-anchor="{{ axis.anchor }}" transform="translate({{ axis.at.0 }} {{ axis.at.1 }}) rotate({{ axis.turn }})">
+ {% for line in axis.lines %}
+  <tspan x="0" y="{{ axis.baseline + line_height * loop.index0 }}">{{ line }}</tspan>
+ {% endfor %}
+ </text>
+{% endfor %}
+{% for shape in shapes %}
+ <polygon points="{{ shape.points }}" class="line s{{ shape.colour }}" stroke-dasharray="{{ shape.dash }}"/>
+{% endfor %}
+</svg>
+""")
+_LINES = _ENVIRONMENT.from_string("""\
+<svg role="img" aria-label="{{ summary }}" width="{{ width }}" height="{{ height }}">
+{% for y, label in ys %}
+ <line x1="{{ left }}" x2="{{ width - 8 }}" y1="{{ y }}" y2="{{ y }}" class="grid"/>
+ <text x="{{ left - 6 }}" y="{{ y + 4 }}" text-anchor="end">{{ label }}</text>
+{% endfor %}
+{% for x, label in xs %}
+ <text x="{{ x }}" y="{{ height - 18 }}" text-anchor="middle">{{ label }}</text>
+{% endfor %}
+ <text x="{{ (left + width - 8) / 2 }}" y="{{ height - 3 }}" text-anchor="middle">step</text>
+{% for path in paths %}
+ <path d="{{ path.d }}" class="line s{{ path.colour }}" stroke-dasharray="{{ path.dash }}"/>
+{% endfor %}
+</svg>
+""")
+_SWATCH = _ENVIRONMENT.from_string("""\
+<svg aria-hidden="true" width="34" height="10"><path d="M1,5h32" class="line s{{ colour }}" \
+stroke-dasharray="{{ dash }}"/></svg>""")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its caption; legend: (swatch, name) of each line, where there are several."""
+
+    caption: str
+    svg: Markup
+    legend: list[tuple[Markup, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A difference of fractions; better: whether its sign is the metric's good one."""
+
+    label: str
+    delta: float
+    better: bool
+
+
+def delta_bars(caption: str, bars: Sequence[Bar], span: tuple[float, float]) -> Figure:
+    """Horizontal bars from zero, the largest difference first; span: lowest and highest value that fit, 0 within."""
+    low, high = span
+    scale = WIDTH / (high - low) if high > low else 0.0
+    drawn = [
+        {
+            "label": _short(bar.label, 42),
+            "shown": shown_difference(bar.delta),
+            "x": round((min(bar.delta, 0.0) - low) * scale, 1),
+            "width": round(abs(bar.delta) * scale, 1),
+            "y": ROW_HEIGHT * place + 12,
+            "kind": "better" if bar.better else "worse",
+        }
+        for place, bar in enumerate(sorted(bars, key=lambda bar: -bar.delta))
+    ]
+    svg = _BARS.render(
+        summary=_summary(caption, [(bar["label"], bar["shown"]) for bar in drawn]),
+        bars=drawn,
+        zero=round(-low * scale, 1) if scale else WIDTH / 2,
+        width=WIDTH,
+        height=ROW_HEIGHT * len(drawn),
+    )
+    return Figure(caption, Markup(svg))
+
+
+def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequence[float]]]) -> Figure:
+    """A polygon a model over three axes or more, each from 0 at the centre to its best value at the rim."""
+    assert len(axes) >= 3, "a polygon needs three corners"
+    best = [max(values[place] for _, values in models) for place in range(len(axes))]
+    crowded = len(axes) > 12  # labels then stand along their spokes
+    centre, radius = ((290, 290), 120) if crowded else ((215, 165), 105)
+
+    def point(place: int, distance: float) -> tuple[float, float]:
+        angle = 2 * math.pi * place / len(axes)
+        return round(centre[0] + distance * math.sin(angle), 1), round(centre[1] - distance * math.cos(angle), 1)
+
+    def outline(distances: Iterable[float]) -> str:
+        return " ".join(f"{x},{y}" for x, y in (point(place, far) for place, far in enumerate(distances)))
+
+    labels = []
+    for place, (name, top) in enumerate(zip(axes, best, strict=True)):
+        degrees = 360 * place / len(axes)
+        up, right = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        if crowded:
+            lines, turn = [f"{_short(name, 24)} {shown(top)}"], degrees - (90 if right >= 0 else 270)
+            anchor, baseline = "start" if right >= 0 else "end", 4
+        else:
+            lines, turn = [*(_short(part, 18) for part in name.split("/", 1)), shown(top)], 0.0
+            anchor = "start" if right > 0.1 else "end" if right < -0.1 else "middle"
+            rise = 1.0 if up > 0.5 else 0.0 if up < -0.5 else 0.5  # the part of the text that is above its point
+            baseline = round(10 - LINE_HEIGHT * len(lines) * rise)
+        spot = {"rim": point(place, radius), "at": point(place, radius + 8), "turn": round(turn, 1)}
+        labels.append({**spot, "anchor": anchor, "baseline": baseline, "lines": lines})
+    shapes = [
+        {
+            **_style(place),
+            "points": outline(radius * value / top if top else 0.0 for value, top in zip(values, best, strict=True)),
+        }
+        for place, (_, values) in enumerate(models)
+    ]
+    svg = _RADAR.render(
+        summary=_summary(caption, [(name, ", ".join(map(shown, values))) for name, values in models]),
+        centre=centre,
+        line_height=LINE_HEIGHT,
+        rings=[outline([radius * part / 4] * len(axes)) for part in (1, 2, 3, 4)],
+        axes=labels,
+        shapes=shapes,
+    )
+    return Figure(caption, Markup(svg), [(_swatch(place), name) for place, (name, _) in enumerate(models)])
+
+
+def curves(caption: str, steps: Sequence[int], series: Sequence[tuple[str, Sequence[float | None]]]) -> Figure:
+    """Lines over steps; None leaves a gap."""
+    known = [value for _, values in series for value in values if value is not None]
+    assert known, f"{caption}: nothing to draw"
+    width, height, left, bottom = WIDTH, 200, 44, 166
+    low, high, first, last = min(known), max(known), min(steps), max(steps)
+
+    def x(step: float) -> float:
+        return round(left + (width - 18 - left) * ((step - first) / (last - first) if last > first else 0.5), 1)
+
+    def y(value: float) -> float:
+        return round(bottom - (bottom - 10) * ((value - low) / (high - low) if high > low else 0.5), 1)
+
+    svg = _LINES.render(
+        summary=_summary(caption, [(name, _course(values)) for name, values in series]),
+        ys=[(y(tick), f"{tick:g}") for tick in _ticks(low, high)],
+        xs=[(x(step), f"{step:g}") for step in _ticks(first, last)],
+        paths=[{**_style(place), "d": _path(steps, values, x, y)} for place, (_, values) in enumerate(series)],
+        width=width,
+        height=height,
+        left=left,
+    )
+    legend = [(_swatch(place), name) for place, (name, _) in enumerate(series)] if len(series) > 1 else []
+    return Figure(caption, Markup(svg), legend)
+
+
+def _path(
+    steps: Sequence[int],
+    values: Sequence[float | None],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+) -> str:
+    """An SVG path that starts anew after a gap; `h0` makes a lone point a dot."""
+    parts: list[str] = []
+    pen = "M"
+    for step, value in zip(steps, values, strict=True):
+        if value is None:
+            pen = "M"
+            continue
+        parts.append(f"{pen}{x(step)},{y(value)}" + ("h0" if pen == "M" else ""))
+        pen = "L"
+    return "".join(parts)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Two to six round numbers (1, 2 or 5 times a power of ten apart) within low and high, else low itself."""
+    if high <= low:
+        return [low]
+    step = 10 ** math.floor(math.log10((high - low) / 5))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 5)
+    return [round(place * step, 12) for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _style(place: int) -> dict[str, int | str]:
+    return {"colour": place % COLOURS, "dash": DASHES[place % len(DASHES)]}
+
+
+def _swatch(place: int) -> Markup:
+    return Markup(_SWATCH.render(_style(place)))
+
+
+def _course(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"from {known[0]:.4g} to {known[-1]:.4g}" if known else "no values"
+
+
+def _summary(caption: str, parts: Iterable[tuple[object, object]]) -> str:
+    """The chart in words, for screen readers."""
+    return f"{caption}: " + "; ".join(f"{name} {value}" for name, value in parts)
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
