@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from mlcd_eval.errors import UserError, nearest
 
-COMMANDS = ("run", "plan", "score", "ls", "validate", "table", "doctor")
+COMMANDS = ("run", "plan", "score", "ls", "validate", "table", "compare", "doctor")
 USER_ERRNO = {
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",

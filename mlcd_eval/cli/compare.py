@@ -1,0 +1,46 @@
+"""`mlcd-eval compare`: two models on the same samples."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser("compare", help="test two models against each other, sample by sample")
+    add = parser.add_argument
+    add("paths", nargs="+", type=Path, metavar="PATH", help="A and B, folders OUTPUT/MODEL; or OUTPUT with --model")
+    add("--model", metavar="NAME", action="append", default=[], help="folder in OUTPUT of A, then of B")
+    add("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the comparison."""
+    from mlcd_eval.tables.compare import as_json, as_markdown, compare
+    from mlcd_eval.tables.pairing import load_side
+
+    first, second = _folders(args.paths, args.model)
+    comparison = compare(load_side(first), load_side(second))
+    print(as_json(comparison) if args.json else as_markdown(comparison), end="")
+    return 0
+
+
+def _folders(paths: list[Path], models: list[str]) -> list[Path]:
+    from mlcd_eval.errors import ConfigError, nearest
+
+    if (len(paths), len(models)) not in ((2, 0), (1, 2)):
+        raise ConfigError(
+            f"compare takes two folders, or one and --model twice: got {len(paths)} and --model {len(models)} times"
+        )
+    if not models:
+        return paths
+    known = sorted(path.name for path in paths[0].glob("*") if path.is_dir())
+    for name in models:
+        if name not in known:
+            raise ConfigError(
+                f"--model: got {name!r}, expected a folder in {paths[0]}: {', '.join(known)}{nearest(name, known)}"
+            )
+    return [paths[0] / name for name in models]
