@@ -14,7 +14,7 @@ from mlcd_eval.tables.text import shown, shown_difference
 COLOURS = 8
 DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # told apart without colours; 5 and 8 share no factor: 40 styles
 WIDTH = 320  # pixels; fits a phone
-ROW_HEIGHT = 30
+ROW_HEIGHT = 32
 LINE_HEIGHT = 14
 
 _ENVIRONMENT = jinja2.Environment(
@@ -26,8 +26,8 @@ _BARS = _ENVIRONMENT.from_string("""\
  <text x="0" y="{{ bar.y }}">{{ bar.label }}</text>
  <text x="{{ width }}" y="{{ bar.y }}" text-anchor="end" class="number">{{ bar.shown }}</text>
  <rect x="{{ bar.x }}" y="{{ bar.y + 5 }}" width="{{ bar.width }}" height="8" class="{{ bar.kind }}"/>
+ <line x1="{{ zero }}" x2="{{ zero }}" y1="{{ bar.y + 3 }}" y2="{{ bar.y + 15 }}" class="axis"/>
 {% endfor %}
- <line x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="{{ height }}" class="axis"/>
 </svg>
 """)
 _RADAR = _ENVIRONMENT.from_string("""\
@@ -37,7 +37,9 @@ _RADAR = _ENVIRONMENT.from_string("""\
 {% endfor %}
 {% for axis in axes %}
  <line x1="{{ centre.0 }}" y1="{{ centre.1 }}" x2="{{ axis.rim.0 }}" y2="{{ axis.rim.1 }}" class="grid"/>
- <text text-anchor="{{ axis.anchor }}" transform="translate({{ axis.at.0 }} {{ axis.at.1 }}) rotate({{ axis.turn }})">
+ <text font-size="11" text-anchor="{{ axis.anchor }}"
+  transform="translate({{ axis.at.0 }} {{ axis.at.1 }}) rotate({{ axis.turn }})">
+  <title>{{ axis.name }}</title>
  {% for line in axis.lines %}
   <tspan x="0" y="{{ axis.baseline + line_height * loop.index0 }}">{{ line }}</tspan>
  {% endfor %}
@@ -116,7 +118,7 @@ def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequenc
     assert len(axes) >= 3, "a polygon needs three corners"
     best = [max(values[place] for _, values in models) for place in range(len(axes))]
     crowded = len(axes) > 12  # labels then stand along their spokes
-    centre, radius = ((290, 290), 120) if crowded else ((215, 165), 105)
+    centre, radius = ((320, 320), 120) if crowded else ((174, 140), 76)
 
     def point(place: int, distance: float) -> tuple[float, float]:
         angle = 2 * math.pi * place / len(axes)
@@ -130,15 +132,15 @@ def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequenc
         degrees = 360 * place / len(axes)
         up, right = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         if crowded:
-            lines, turn = [f"{_short(name, 24)} {shown(top)}"], degrees - (90 if right >= 0 else 270)
+            lines, turn = [f"{_short(name, 26)} {shown(top)}"], degrees - (90 if right >= 0 else 270)
             anchor, baseline = "start" if right >= 0 else "end", 4
         else:
-            lines, turn = [*(_short(part, 18) for part in name.split("/", 1)), shown(top)], 0.0
+            lines, turn = [*(_short(part, 15) for part in name.split("/", 1)), shown(top)], 0.0
             anchor = "start" if right > 0.1 else "end" if right < -0.1 else "middle"
             rise = 1.0 if up > 0.5 else 0.0 if up < -0.5 else 0.5  # the part of the text that is above its point
             baseline = round(10 - LINE_HEIGHT * len(lines) * rise)
         spot = {"rim": point(place, radius), "at": point(place, radius + 8), "turn": round(turn, 1)}
-        labels.append({**spot, "anchor": anchor, "baseline": baseline, "lines": lines})
+        labels.append({**spot, "name": name, "anchor": anchor, "baseline": baseline, "lines": lines})
     shapes = [
         {
             **_style(place),

@@ -65,6 +65,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["csp_hash"] = _csp_hash
     return environment.get_template("report.html.jinja")
@@ -81,12 +82,12 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
     lines = [[_cell(board, row, column, provenance) for column in board.columns] for row in board.rows]
     shared = board.shared_columns()
     if 1 < len({column.task for column in board.columns}) == len(board.columns) and shared:
-        name = "average" if len(shared) == len(board.columns) else f"average of {len(shared)} that all have"
-        columns.insert(0, {"name": name, "metric": "", "count": "", "first": "descending"})
+        over = "" if len(shared) == len(board.columns) else f"of {len(shared)} that all have"
+        columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
         means = [sum(row.cells[column].value or 0.0 for column in shared) / len(shared) for row in board.rows]
         for row, line, mean in zip(board.rows, lines, means, strict=True):
             parts = {f"{column.task} {column.metric}": shown(row.cells[column].value) for column in shared}
-            opens = provenance.add(f"{row.model}: {name}", {"value": mean}, {"mean of, in per cent": parts})
+            opens = provenance.add(f"{row.model}: average", {"value": mean}, {"mean of, in per cent": parts})
             rank = _rank(mean, sorted(set(means), reverse=True))
             line.insert(0, {"value": mean, "text": shown(mean), "interval": "", "rank": rank, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
@@ -135,7 +136,7 @@ def _deltas(board: Leaderboard, baseline: str) -> list[Figure]:
     bars = {row.model: list(_bars(board, row, reference)) for row in board.rows if row is not reference}
     ends = [bar.delta for group in bars.values() for bar in group]
     span = min([0.0, *ends]), max([0.0, *ends])
-    return [delta_bars(f"{model} less {reference.model}", group, span) for model, group in bars.items() if group]
+    return [delta_bars(f"{model} minus {reference.model}", group, span) for model, group in bars.items() if group]
 
 
 def _bars(board: Leaderboard, row: Row, reference: Row) -> Iterable[Bar]:

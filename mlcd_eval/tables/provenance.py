@@ -39,7 +39,7 @@ class Provenance:
         if row.published:
             number = self._published[row.model, column.task, column.metric]
             own = {"value": f"{number.value:.{number.decimals}f}", "unit": number.unit}
-            return self.add(title, own, {"published in": {_words(name): getattr(number, name) for name in PRINTED}})
+            return self.add(title, own, {"published in": {name: getattr(number, name) for name in PRINTED}})
         result = self._results[row.model, column.task]
         return self.add(title, _metric(result, column.metric), _record(result))
 
@@ -81,11 +81,7 @@ def _record(result: Result) -> dict[str, Mapping[str, Any]]:
 
 
 def _lines(values: Mapping[str, Any]) -> Lines:
-    return tuple((_words(name), _text(value)) for name, value in values.items())
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").strip()
+    return tuple((name, _text(value)) for name, value in values.items())
 
 
 def _text(value: Any) -> str:
