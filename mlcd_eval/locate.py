@@ -59,10 +59,13 @@ def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Lo
     assert root is not None
     pattern = f"{word}/*" if word in PROTOCOLS else word
     known = [(task, find_under(root, task.dataset)) for task in index.tasks.values()]
-    claimed = {(task.protocol, ref) for task, ref in known}
+    claimed = {(task.protocol, f"{ref}/{task.settings['split']}" if _is_refer(ref) else ref) for task, ref in known}
+    found = discover(root)
+    if fnmatch.filter(["refcoco"], pattern.partition("/")[0]):  # each split is a task; only opening tells which
+        found += [(default_name(one), one) for _, ref in found if _is_refer(ref) for one in _scored_refs(ref, request)]
     own = [
         (_own_task(protocol, name), ref)
-        for name, ref in discover(root)
+        for name, ref in found
         for protocol in PROTOCOLS
         if (protocol, ref) not in claimed
     ]
@@ -88,6 +91,16 @@ def locate(dataset: DatasetSpec, request: RunRequest) -> str:
     if request.offline:
         raise DataError(f"dataset {dataset.name} is not there (got {where}) and --offline forbids its copy at {remote}")
     return remote
+
+
+def _is_refer(ref: str | None) -> bool:
+    return ref is not None and ref.startswith("refer:")
+
+
+def _scored_refs(ref: str, request: RunRequest) -> list[str]:
+    """A reference for each split of a refer data set that can be scored."""
+    splits = open_dataset(ref, cache=request.cache).splits
+    return [f"{ref}/{split}" for split in splits if split != "train"]
 
 
 def find_under(root: Path, dataset: DatasetSpec) -> str | None:

@@ -46,7 +46,7 @@ def items(count: int) -> list[tuple[bytes, int]]:
     return [(png(index * 7 % 256), index % 2) for index in range(count)]
 
 
-def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "demo") -> list[str]:
+def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "*/demo_*") -> list[str]:
     common = ["--model", model, "--tasks", tasks, "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
     return ["run", *common, "--workers", "0", *more]
 
@@ -55,7 +55,7 @@ def values(results):
     return {(result.task.name, metric.name): metric.value for result in results for metric in result.metrics}
 
 
-def test_the_demo_suite_writes_a_record_a_task_and_encodes_each_image_once(tmp_path, capsys):
+def test_the_demo_tasks_on_pooled_features_write_a_record_a_task_and_encodes_each_image_once(tmp_path, capsys):
     TinyEncoder.images_seen = 0
     assert main(flags(tmp_path)) == 0
     out = capsys.readouterr()
@@ -88,7 +88,7 @@ def test_the_demo_suite_writes_a_record_a_task_and_encodes_each_image_once(tmp_p
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (64, 2)])
 def test_numbers_do_not_depend_on_batch_size_or_workers(tmp_path, batch_size, workers):
     def scores(folder, **options):
-        return values(evaluate(MODEL, "demo", output=tmp_path / folder, cache=tmp_path / folder, **options))
+        return values(evaluate(MODEL, "*/demo_*", output=tmp_path / folder, cache=tmp_path / folder, **options))
 
     reference = scores("reference", workers=0)
     other = scores("other", batch_size=batch_size, workers=workers)
@@ -208,7 +208,7 @@ def test_damaged_data_is_found_before_any_encode(tmp_path, capsys, damage, messa
         ({"tasks": "zeroshot/food10"}, "did you mean 'zeroshot/food101'"),
         ({"model": "openclip:ViT-B-32"}, "did you mean 'open_clip'"),
         ({"model": "python:tiny_encoder:mak"}, "did you mean 'make'"),
-        ({"model": "python:tiny_encoder:vision_only"}, "zeroshot/demo_clipart needs a text tower"),
+        ({"model": "python:tiny_encoder:vision_only"}, "needs a text tower: got model"),
         ({"model": "/nowhere/model"}, "no file or folder '/nowhere/model'"),
         ({"tasks": "linear_probe/birdsnap"}, "dataset birdsnap is not there"),
         ({"more": ["--offline"], "tasks": "knn/mnist"}, "--offline forbids"),

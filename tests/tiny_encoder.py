@@ -1,5 +1,7 @@
 """A deterministic encoder that costs nothing, as a user would write one: `--model python:tiny_encoder:make`."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -14,12 +16,13 @@ def preprocess(image):
 
 
 class TinyEncoder(Encoder):
-    """penultimate: the thumbnail; projected: 32 random directions of it; a text: the directions of its letters."""
+    """penultimate: the thumbnail; projected: 32 random directions of it; patches: its
+    squares of 2 x 2; a text: the directions of its letters."""
 
     images_seen = 0
 
     def __init__(self, has_text=True):
-        layers = {"penultimate": 3 * SIZE * SIZE, **({"projected": 32} if has_text else {})}
+        layers = {"penultimate": 3 * SIZE * SIZE, "patches": 12, **({"projected": 32} if has_text else {})}
         self.info = EncoderInfo("", "", "t" * 64, f"resize to {SIZE}", layers, (SIZE, SIZE), 0, has_text)
         self.preprocess = preprocess
         self.directions = torch.randn(3 * SIZE * SIZE, 32, generator=torch.Generator().manual_seed(0))
@@ -27,7 +30,8 @@ class TinyEncoder(Encoder):
     def encode_images(self, pixels, layers):
         TinyEncoder.images_seen += len(pixels)
         flat = pixels.flatten(1) - 0.5
-        outputs = {"penultimate": flat, "projected": flat @ self.directions}
+        patches = torch.nn.functional.pixel_unshuffle(pixels - 0.5, 2).permute(0, 2, 3, 1)
+        outputs = {"penultimate": flat, "projected": flat @ self.directions, "patches": patches}
         return {layer: outputs[layer] for layer in layers}
 
     def encode_texts(self, texts):
@@ -63,3 +67,26 @@ def broken():
 
     encoder.encode_texts = encode_texts
     return encoder
+
+
+class RedFinder(TinyEncoder):
+    """Segments what is more red than green and blue, and answers with the size of the image and the question."""
+
+    asked = 0
+
+    def __init__(self):
+        super().__init__(has_text=False)
+        self.info = dataclasses.replace(self.info, layers={}, abilities=("segment", "answer"))
+
+    def segment(self, image, expression):
+        RedFinder.asked += 1
+        pixels = np.asarray(image, dtype=np.int32)
+        return pixels[..., 0] > pixels[..., 1:].max(axis=2) + 60
+
+    def answer(self, images, questions, max_new_tokens=32):
+        RedFinder.asked += len(images)
+        return [f"{image.width} {question}"[:max_new_tokens] for image, question in zip(images, questions, strict=True)]
+
+
+def red_finder():
+    return RedFinder()

@@ -128,13 +128,12 @@ _KINDS: dict[str, Callable[[str, str, Path | None, bool], Dataset]] = {
 
 
 def discover(root: Path) -> list[tuple[str, str]]:
-    """(name, ref) of each clip-benchmark folder directly below `root`, of each split of refer data sets in `root` or
+    """(name, ref) of each clip-benchmark folder directly below `root`, of refer data sets in `root` or
     `root/refer`, and of DocVQA files one folder down; sorted by name."""
     folders = [path.parent.parent for split in ("train", "test") for path in root.glob(f"*/{split}/nshards.txt")]
     refs = [f"wds:{folder}" for folder in set(folders)]
     for path in (path for base in (root, root / "refer") for path in base.glob("*/refs(*).p")):
-        split_by = path.name.removeprefix("refs(").removesuffix(").p")
-        refs += [f"refer:{path.parent}/{split_by}/{split}" for split in ("val", "test", "testA", "testB")]
+        refs.append(f"refer:{path.parent}/{path.name.removeprefix('refs(').removesuffix(').p')}")
     refs += [f"docvqa:{path}" for path in root.glob("*/*_v1.0*.json")]
     return sorted((default_name(ref), ref) for ref in refs)
 

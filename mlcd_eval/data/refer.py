@@ -95,7 +95,7 @@ class ReferDataset:
     @cached_property
     def _images(self) -> Path:
         folders = [self._root / folder.format(name=self._folder) for folder in IMAGE_FOLDERS]
-        first = self._instances[0][self._refs[0].image_id].file_name
+        first = next(iter(self._instances[0].values())).file_name
         for folder in folders:
             if (folder / first).is_file():
                 return folder

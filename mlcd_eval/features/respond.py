@@ -121,7 +121,9 @@ def _mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bool or logits (h, w) -> bool at the image's size (width, height); logits are scaled before they are cut."""
     import torch
 
-    values = torch.as_tensor(np.asarray(mask)).squeeze()
+    values = torch.as_tensor(np.asarray(mask))
+    while values.dim() > 2 and len(values) == 1:
+        values = values[0]
     inside = (
         values.float() - 0.5 if values.dtype in (torch.bool, torch.uint8, torch.int64, torch.int32) else values.float()
     )

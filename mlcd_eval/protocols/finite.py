@@ -8,12 +8,14 @@ import numpy as np
 
 from mlcd_eval.errors import DataError
 
-_ROWS = 1 << 16
+_NUMBERS = 1 << 25  # looked at at a time
 
 
 def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
-    """Raise DataError naming the first row of array (N, D) that holds NaN or infinity. what: in the plural."""
-    finite = np.concatenate([np.isfinite(array[i : i + _ROWS]).all(axis=1) for i in range(0, len(array), _ROWS)])
+    """Raise DataError naming the first row of array (N, ...) that holds NaN or infinity. what: in the plural."""
+    rows = max(1, _NUMBERS // max(1, array[:1].size))
+    parts = (np.isfinite(array[i : i + rows]) for i in range(0, len(array), rows))
+    finite = np.concatenate([part.reshape(len(part), -1).all(axis=1) for part in parts])
     if not finite.all():
         raise DataError(
             f"{what} are not finite: got NaN or infinity in {np.count_nonzero(~finite)} of {len(finite)} rows, "

@@ -3,7 +3,7 @@
 Recipe 1: lower-case ASCII characters; the question through two transformer layers; patches projected to 128 with
 learned positions; a decoder of two layers attends to both and spells the answer, greedily. AdamW, lr 1e-3 with 100
 steps of warm-up and a cosine, weight decay 0.05, batches of 64 questions, cross-entropy of the next character. A change
-of it raises RECIPE. What it scores is how much of the text the encoder keeps, not what a language model could make of it.
+of it raises RECIPE. It scores how much of the text an encoder keeps, not what a language model could make of it.
 """
 
 from __future__ import annotations

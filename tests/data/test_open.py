@@ -45,7 +45,7 @@ def test_download_offline():
     ],
 )
 def test_default_name(where, name):
-    assert default_name(where) == name
+    assert default_name(f"wds:{where}") == name
 
 
 def test_name_of_the_folder_one_is_in(pets, monkeypatch):

@@ -3,7 +3,8 @@
 import pytest
 
 from mlcd_eval.bundled import demo_data_dir, tasks_dir
-from mlcd_eval.data import find
+from mlcd_eval.locate import find_under
+from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.spec import TaskIndex
 
 INDEX = TaskIndex.load()
@@ -26,7 +27,7 @@ def test_the_papers_tables_are_covered():
     assert {task.name for task in INDEX.select(["mlcd_paper"])} == {
         task.name for task in [*probes, *zeroshot, *INDEX.select(["retrieval"])]
     }
-    assert {task.protocol for task in INDEX.select(["demo"])} == {"zeroshot", "linear_probe", "knn", "retrieval"}
+    assert {task.protocol for task in INDEX.select(["demo"])} == set(PROTOCOLS)
 
 
 @pytest.mark.parametrize("protocol", ["linear_probe", "zeroshot"])
@@ -48,7 +49,7 @@ def test_the_metric_is_the_datasets(protocol):
 def test_data_is_somewhere(name):
     dataset = INDEX.tasks[name].dataset
     if "demo" in INDEX.tasks[name].tags:
-        assert find(demo_data_dir(), [dataset.name]) is not None
+        assert find_under(demo_data_dir(), dataset) is not None
     else:
         assert [bool(source) for source in (dataset.hub or dataset.ref, dataset.how)].count(True) == 1
 
