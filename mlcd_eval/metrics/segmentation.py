@@ -22,12 +22,13 @@ class Overlaps(NamedTuple):
 
 def overlaps(predictions: Sequence[Rle], truths: Sequence[Rle]) -> Overlaps:
     """Of N pairs of masks of the same size, which is asserted: other sizes are an error of the caller."""
-    both = np.zeros(len(truths), np.int64)
+    areas = np.zeros((len(truths), 3), np.int64)
     for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
         assert list(prediction["size"]) == list(truth["size"]), "masks have the size of their image"
-        both[row] = coco.area(coco.merge([prediction, truth], intersect=True))
-    areas = [np.asarray(coco.area(list(masks)), np.int64) if masks else both for masks in (predictions, truths)]
-    return Overlaps(both, areas[0] + areas[1] - both)
+        # a pair at a time: pycocotools 2.0.11 overflows on the areas of more than 255 masks in one call
+        areas[row] = coco.area([prediction, truth, coco.merge([prediction, truth], intersect=True)])
+    both = areas[:, 2]
+    return Overlaps(both, areas[:, 0] + areas[:, 1] - both)
 
 
 def overall_iou(overlaps: Overlaps) -> float | None:
