@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from mlcd_eval.data.base import AnnotatedDataset, Annotation, fingerprint, num_scored
+from mlcd_eval.distributed import barrier, broadcast_object, rank
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import IncompatibleError, UserError
@@ -88,17 +89,19 @@ class ModelRun:
         for job in self.jobs:
             by_data.setdefault(job.dataset_ref, []).append(job)
         for jobs in by_data.values():
-            todo = []
-            for job in jobs:
-                kept = self.store.done(self._blank(job), self.request.log_samples) if self.request.resume else None
-                if kept is None:
-                    todo.append(job)
-                else:
-                    self.progress.say(f"{job.task.name}: kept the record of {kept.timing.started}")
-                    yield kept
+            found = [self.store.done(self._blank(job), self.request.log_samples) for job in jobs]
+            kept = broadcast_object(found if self.request.resume else [None] * len(jobs))
+            for job, record in zip(jobs, kept, strict=True):
+                if record is not None and rank() == 0:
+                    self.progress.say(f"{job.task.name}: kept the record of {record.timing.started}")
+                    yield record
+            todo = [job for job, record in zip(jobs, kept, strict=True) if record is None]
             encoded = self._encode(todo)
             for job in todo:
-                yield self._finish(job, encoded)
+                responses = self._respond(job)
+                if rank() == 0:  # the others help to encode and to ask; one scores and writes
+                    yield self._finish(job, encoded, responses)
+            barrier()
 
     def _encode(self, jobs: list[Job]) -> dict[Pass, Encoded | Exception]:
         """(split, whole) -> features at every layer that one of the jobs asks for, or why there are none."""
@@ -119,10 +122,18 @@ class ModelRun:
                     encoded[name, whole] = error
         return encoded
 
-    def _respond(self, job: Job, ability: str | None) -> Responses | None:
-        """The model's own masks or answers to what is scored, where the protocol asks for them."""
+    def _respond(self, job: Job) -> Responses | Exception | None:
+        """The model's own masks or answers to what is scored, if the protocol asks for them, or why there are none."""
+        ability = get_protocol(job.task.protocol).ability(job.settings)
         if ability is None:
             return None
+        try:
+            return self._ask(job, ability)
+        except Exception as error:
+            _raise_if_fatal(error)
+            return error
+
+    def _ask(self, job: Job, ability: str) -> Responses:
         dataset = self.plan.open(job)
         assert isinstance(dataset, AnnotatedDataset), "only these have what a model can be asked"
         name = splits_of(self.plan, job)["test"]
@@ -149,11 +160,18 @@ class ModelRun:
         options = {"trust_remote_code": self.request.trust_remote_code, "offline": self.request.offline}
         return {spec: load_encoder(spec, **options).to(self.encoder.device) for spec in specs if spec}
 
-    def _finish(self, job: Job, encoded: dict[Pass, Encoded | Exception]) -> Result:
+    def _finish(
+        self, job: Job, encoded: dict[Pass, Encoded | Exception], responses: Responses | Exception | None
+    ) -> Result:
         """Score one job, write its record, of success or failure, and return it."""
         blank = self._blank(job)
         try:
-            result, samples = self._submit(job, blank) if self.request.submit else self._score(job, blank, encoded)
+            if isinstance(responses, Exception):
+                raise responses
+            if self.request.submit:
+                result, samples = self._submit(job, blank, responses), None
+            else:
+                result, samples = self._score(job, blank, encoded, responses)
         except Exception as error:
             _raise_if_fatal(error)
             bug = not isinstance(error, UserError)
@@ -168,17 +186,16 @@ class ModelRun:
         self.store.write(result)
         return result
 
-    def _submit(self, job: Job, blank: Result) -> tuple[Result, None]:
+    def _submit(self, job: Job, blank: Result, responses: Responses | None) -> Result:
         """Write the answers in the form of the Robust Reading Competition's server, and a record without metrics."""
-        responses = self._respond(job, get_protocol(job.task.protocol).ability(job.settings))
         if responses is None or job.task.protocol != "docvqa":
             raise IncompatibleError(f"--submit writes a model's own answers to questions: {job.task.name} has none")
         path = self.store.write_submission(blank, responses.by_id)
         details = {"submission": str(path), "num_answers": len(responses.by_id)}
-        return Result.model_validate({**blank.model_dump(), "details": details}), None
+        return Result.model_validate({**blank.model_dump(), "details": details})
 
     def _score(
-        self, job: Job, blank: Result, encoded: dict[Pass, Encoded | Exception]
+        self, job: Job, blank: Result, encoded: dict[Pass, Encoded | Exception], responses: Responses | None
     ) -> tuple[Result, Mapping[str, Sequence[Any]]]:
         started = time.perf_counter()
         images: dict[str, Features] = {}
@@ -192,7 +209,6 @@ class ModelRun:
             passes[key] = split
         protocol = get_protocol(job.task.protocol)
         dataset = self.plan.open(job)
-        responses = self._respond(job, protocol.ability(job.settings))
         lends = self._text_encoders.get(getattr(job.settings, "text_encoder", None) or "", self.encoder)
         found = prompts_of(job.task, dataset)
         inputs = Inputs(

@@ -63,9 +63,9 @@ def _train(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.changes)
 
+    from mlcd_eval.distributed import rank, ranks
     from mlcd_eval.progress import ConsoleProgress, Progress
     from mlcd_eval.run import pick_device
-    from mlcd_train.distributed import rank, ranks
     from mlcd_train.stages import TrainingRun
 
     with ranks(pick_device(config.device)) as device:

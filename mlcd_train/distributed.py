@@ -1,78 +1,16 @@
-"""Ranks: start-up under torchrun, gathers that carry gradients, and the mean of gradients.
-
-Every function works without torch.distributed too, as the one rank of a world of one.
-"""
+"""Gathers and sums over ranks that carry gradients, and the mean of gradients."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mlcd_eval.distributed import parallel, rank, world_size
+
 BUCKET = 1 << 24  # gradient elements that are averaged in one message
-
-
-@contextlib.contextmanager
-def ranks(device: torch.device) -> Iterator[torch.device]:
-    """Join the other processes if torchrun started this one (gloo on CPU, nccl on GPU); yields this rank's device."""
-    if "RANK" not in os.environ or dist.is_initialized():
-        yield device
-        return
-    cuda = device.type == "cuda"
-    if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    # the other ranks wait while the first embeds, which may take days
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
-
-
-def parallel() -> bool:
-    """Whether there are other ranks to talk to."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def rank() -> int:
-    """This process among the ranks."""
-    return dist.get_rank() if parallel() else 0
-
-
-def world_size() -> int:
-    """How many ranks there are."""
-    return dist.get_world_size() if parallel() else 1
-
-
-def barrier() -> None:
-    """Wait for all ranks."""
-    if parallel():
-        dist.barrier()
-
-
-def broadcast_object(value: Any) -> Any:
-    """Rank 0's value, on every rank."""
-    if not parallel():
-        return value
-    box = [value]
-    dist.broadcast_object_list(box)
-    return box[0]
-
-
-def gather_objects(value: Any) -> list[Any]:
-    """Every rank's value, in the order of ranks, on every rank."""
-    if not parallel():
-        return [value]
-    values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
-    return values
 
 
 def gather(tensor: Tensor) -> Tensor:

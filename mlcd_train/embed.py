@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Split
+from mlcd_eval.distributed import rank
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
@@ -34,7 +35,7 @@ class Embedding:
 def embed(
     folder: Path, encoder: Encoder, split: Split, config: EmbedConfig, options: EncodeOptions, progress: Progress
 ) -> None:
-    """Write features.npy and rows.json to `folder`.
+    """Write features.npy and rows.json to `folder`; every rank must call this.
 
     Raises IncompatibleError for a layer or text tower that the encoder lacks, DataError for keys that repeat.
     """
@@ -47,6 +48,8 @@ def embed(
         raise DataError(
             f"{split.dataset}/{split.name} has the key {twice!r} twice: labels are joined by key, expected each once"
         )
+    if rank() != 0:
+        return  # it has helped to encode
     texts = _texts(encoder, images, options, progress) if config.source != "image" else None
     with atomic_write(folder / "features.npy") as file:
         dim = images.array.shape[1]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import mlcd_eval
 from mlcd_eval.data.base import Split
+from mlcd_eval.distributed import barrier, broadcast_object, rank, world_size
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint, tokenizer
 from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError
@@ -23,7 +24,6 @@ from mlcd_train.assignment import Labels
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import LoopConfig, TrainConfig
 from mlcd_train.data import Batch, Positions, Share, label_table, pixel_batches
-from mlcd_train.distributed import rank, world_size
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives import ClusterDiscrimination, Contrast, Objective
@@ -148,10 +148,12 @@ def make_evaluator(
         return None
 
     def evaluate(step: int) -> dict[str, float]:
-        place = folder / f".evaluate.{uuid.uuid4().hex}"
+        place = folder / f".evaluate.{broadcast_object(uuid.uuid4().hex)}"
         try:
             checkpoint = place / f"{name}_step{step}"
-            save_checkpoint(checkpoint, model)
+            if rank() == 0:
+                save_checkpoint(checkpoint, model)
+            barrier()
             results = mlcd_eval.evaluate(
                 str(checkpoint),
                 chosen.tasks,
@@ -161,6 +163,7 @@ def make_evaluator(
                 device=device.type,
             )
         finally:
+            barrier()
             shutil.rmtree(place, ignore_errors=True)
         scored = [(result.task.name, result.primary) for result in results]
         return {f"{task}/{metric.name}": metric.value for task, metric in scored if metric and metric.value is not None}

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from mlcd_eval.data.base import Split
+from mlcd_eval.distributed import rank, world_size
 from mlcd_eval.encoders.base import PENULTIMATE, PROJECTED
 from mlcd_eval.encoders.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
 from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.progress import Progress
 from mlcd_train.config import TrainConfig
 from mlcd_train.data import Batch, Positions, Share, feature_batches, pixel_batches
-from mlcd_train.distributed import barrier, rank, world_size
 from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance
 from mlcd_train.loop import train
 from mlcd_train.objectives import Contrast
@@ -48,12 +48,8 @@ def lit(
         encoder = CheckpointEncoder(str(folder.parent / "fit" / "model"), image_tower)
         encoder.to(device)
         layer = PROJECTED if image_tower.config.embed_dim else PENULTIMATE
-        if rank() != 0:
-            barrier()  # the first rank encodes, the others read what it kept
         with progress.stage("features of the locked tower", split.scan().num_samples, "images") as advance:
             features = encode_split(encoder, split, [layer], options, advance).features[layer]
-        if rank() == 0:
-            barrier()
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         if settings.images == "cached":

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from mlcd_eval.distributed import rank, world_size
 from mlcd_eval.encoders.vit import Block
 from mlcd_eval.errors import UserError
 from mlcd_eval.progress import Progress
 from mlcd_train.config import LoopConfig
 from mlcd_train.data import Batch, Positions
-from mlcd_train.distributed import average_gradients, barrier, rank, world_size
+from mlcd_train.distributed import average_gradients
 from mlcd_train.objectives import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import RunLog
@@ -28,7 +29,7 @@ from mlcd_train.state import TrainingState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 Evaluate = Callable[[int], dict[str, float]]
-"""Step -> metrics of the model as it stands."""
+"""Step -> metrics of the model as it stands, on rank 0; every rank calls it."""
 
 
 class NonFiniteLoss(UserError):
@@ -95,8 +96,7 @@ def train(
                 log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
             if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
                 with _averaged(average):
-                    metrics = evaluate(state.step) if rank() == 0 else {}
-                barrier()
+                    metrics = evaluate(state.step)
                 meter.restart()
                 if log is not None:
                     log.write(state.step, metrics)

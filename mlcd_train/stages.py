@@ -18,6 +18,7 @@ import torch
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import Dataset, Split
+from mlcd_eval.distributed import barrier, rank, world_size
 from mlcd_eval.encoders.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError, DataError
@@ -30,7 +31,6 @@ from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, near
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig, digest
 from mlcd_train.data import Share, check_captions
-from mlcd_train.distributed import barrier, rank, world_size
 from mlcd_train.embed import embed, read_embedding
 from mlcd_train.fit import fit
 from mlcd_train.lit import lit
@@ -178,10 +178,9 @@ class TrainingRun:
     def _embed(self) -> None:
         config = self.config.embed
         assert config is not None
-        if rank() == 0:
-            encoder = load_encoder(config.model).to(self.device, config.precision)
-            options = self._encode_options(config.precision, config.batch_size)
-            embed(self._folder("embed"), encoder, self.split, config, options, self.progress)
+        encoder = load_encoder(config.model).to(self.device, config.precision)
+        options = self._encode_options(config.precision, config.batch_size)
+        embed(self._folder("embed"), encoder, self.split, config, options, self.progress)
 
     def _encode_options(self, precision: str, batch_size: int | None) -> EncodeOptions:
         workers = max(self.config.data.workers, default_workers(self.device))

@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mlcd_eval.distributed import barrier, gather_objects, rank
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.fileio import write_text
 from mlcd_train.centres import ClassCentres
 from mlcd_train.data import Position, Positions
-from mlcd_train.distributed import barrier, gather_objects, rank
 from mlcd_train.optimizer import WeightAverage
 
 FORMAT_VERSION = 1

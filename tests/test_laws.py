@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "fileio", "metrics", "bundled"},
-    {"spec", "data", "encoders", "published", "progress"},
+    {"distributed", "spec", "data", "encoders", "published", "progress"},
     {"features", "protocols", "records"},
     {"locate", "plan"},
     {"model_run"},

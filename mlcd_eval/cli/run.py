@@ -19,18 +19,23 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: all done; 1: a task failed by a bug; 2: by its input. Whatever failed, the other records are kept."""
     from mlcd_eval.plan import make_plan
-    from mlcd_eval.progress import ConsoleProgress
+    from mlcd_eval.progress import ConsoleProgress, Progress
 
     request = request_of(args)
     plan = make_plan(request)
     plan.raise_problems()
 
-    from mlcd_eval.run import run as run_plan  # imports torch: only for a plan without problems
+    from mlcd_eval.distributed import rank, ranks
+    from mlcd_eval.run import pick_device  # imports torch: only for a plan without problems
+    from mlcd_eval.run import run as run_plan
     from mlcd_eval.tables.summary import summary
 
-    progress = ConsoleProgress()
-    warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
-    results = list(run_plan(plan, progress))
+    with ranks(pick_device(request.device)):
+        progress = ConsoleProgress() if rank() == 0 else Progress()
+        warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
+        results = list(run_plan(plan, progress))
+        if rank() != 0:
+            return 0
     if args.json:
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
     else:

@@ -12,14 +12,15 @@ from mlcd_eval.data.base import EncodedImage, Sample
 from mlcd_eval.data.images import decode
 from mlcd_eval.encoders.base import Preprocess
 from mlcd_eval.errors import DataError
+from mlcd_eval.features.store import Chunk
 from mlcd_eval.features.workers import ordered_map
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive samples of one shard. pixels: (len(samples), 3, H, W); bad: key -> why it has no row in pixels."""
+    """Consecutive samples of one chunk. pixels: (len(samples), 3, H, W); bad: key -> why it has no row in pixels."""
 
-    shard: int
+    chunk: Chunk
     samples: list[Sample]
     pixels: torch.Tensor
     bad: dict[str, str]
@@ -35,27 +36,27 @@ def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> t
     return (torch.stack(pixels) if pixels else torch.empty(0)), bad
 
 
-def _group(samples: Iterable[tuple[int, Sample]], size: int) -> Iterator[tuple[int, list[Sample]]]:
-    """Groups of at most `size` consecutive samples that do not cross shards, so that a resumed run makes the same."""
-    shard, group = -1, list[Sample]()
-    for number, sample in samples:
-        if group and (number != shard or len(group) == size):
-            yield shard, group
+def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, list[Sample]]]:
+    """Groups of at most `size` consecutive samples that do not cross chunks, so that a resumed run makes the same."""
+    current, group = (-1, -1), list[Sample]()
+    for chunk, sample in samples:
+        if group and (chunk != current or len(group) == size):
+            yield current, group
             group = []
-        shard = number
+        current = chunk
         group.append(sample)
     if group:
-        yield shard, group
+        yield current, group
 
 
 def batches(
-    samples: Iterable[tuple[int, Sample]], preprocess: Preprocess, batch_size: int, workers: int
+    samples: Iterable[tuple[Chunk, Sample]], preprocess: Preprocess, batch_size: int, workers: int
 ) -> Iterator[Batch]:
-    """Decode and preprocess (shard number, sample) pairs; the order is kept whatever the number of workers.
+    """Decode and preprocess (chunk, sample) pairs; the order is kept whatever the number of workers.
 
     An image that cannot be decoded is reported in `bad`.
     """
     groups = _group(samples, batch_size)
-    work = (((shard, group), [(sample.key, sample.image) for sample in group]) for shard, group in groups)
-    for (shard, group), (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
-        yield Batch(shard, group, pixels, bad)
+    work = (((chunk, group), [(sample.key, sample.image) for sample in group]) for chunk, group in groups)
+    for (chunk, group), (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
+        yield Batch(chunk, group, pixels, bad)

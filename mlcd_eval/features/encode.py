@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -13,12 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Sample, Split
+from mlcd_eval.distributed import barrier, broadcast_object, gather_objects, rank, world_size
 from mlcd_eval.encoders.base import PROJECTED, Encoder
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import DataError, UserError
 from mlcd_eval.features.decode import Batch, batches
 from mlcd_eval.features.forward import Forward
-from mlcd_eval.features.store import Entry, FeatureKey, Part, entry_lock
+from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock
 from mlcd_eval.protocols.base import Features
+
+CHUNK = 1024  # samples of a shard that are kept together while a pass is under way
 
 Advance = Callable[[int], None]
 """Called with the number of images done since the last call."""
@@ -54,7 +58,8 @@ def encode_split(
 ) -> Encoded:
     """Features of a split at the given layers, from the store or by one pass over what it lacks.
 
-    Each data shard is kept as soon as it is done: an interrupted pass goes on behind the last whole shard.
+    Each chunk of a data shard is kept as soon as it is done: an interrupted pass goes on behind the last whole one,
+    and ranks take chunks in turn, whatever their number. Every rank must call this.
     Raises DataError on unreadable images beyond `allow_bad_images`, naming them.
     """
     data = split.scan().fingerprint
@@ -63,10 +68,10 @@ def encode_split(
     keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
     entries = {layer: Entry(options.cache, key) for layer, key in keys.items()}
     images_encoded, started = 0, time.perf_counter()
-    if not all(entry.complete for entry in entries.values()):
-        with entry_lock(options.cache, keys[layers[0]]):
-            missing = {layer: entry for layer, entry in entries.items() if not entry.complete}
-            images_encoded = _encode_missing(encoder, split, missing, options, advance)
+    if not broadcast_object(all(entry.complete for entry in entries.values())):
+        with entry_lock(options.cache, keys[layers[0]]) if rank() == 0 else contextlib.nullcontext():
+            missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
+            images_encoded = _encode_missing(encoder, split, {one: entries[one] for one in missing}, options, advance)
     features = {layer: entry.features() for layer, entry in entries.items()}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
     return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
@@ -75,38 +80,71 @@ def encode_split(
 def _encode_missing(
     encoder: Encoder, split: Split, entries: dict[str, Entry], options: EncodeOptions, advance: Advance
 ) -> int:
-    """Fill and join the entries' parts; the number of images that went through the model."""
+    """Fill and join the entries' parts; the number of images that went through the model, on all ranks."""
+    chunks = _chunks(split)
     todo = {
-        shard: [layer for layer, entry in entries.items() if not entry.part_path(shard).is_file()]
-        for shard in range(len(split.shards))
+        chunk: [layer for layer, entry in entries.items() if not entry.part_path(chunk).is_file()] for chunk in chunks
     }
+    mine = {chunk for number, chunk in enumerate(chunks) if number % world_size() == rank() and todo[chunk]}
+    encoded, problem = 0, None
+    try:
+        encoded = _encode_chunks(encoder, split, {chunk: todo[chunk] for chunk in mine}, entries, options, advance)
+    except UserError as error:  # told to the other ranks, which would wait for ever
+        problem = error
+    found = gather_objects((encoded, problem))
+    for _, problem in found:
+        if problem is not None:
+            raise problem
+    if rank() == 0:
+        for entry in entries.values():
+            for chunk in chunks:  # those that the limit left empty
+                if not entry.part_path(chunk).is_file():
+                    entry.write_part(chunk, _part([], [], []))
+            entry.join_parts(chunks)
+    barrier()
+    return sum(count for count, _ in found)
+
+
+def _encode_chunks(
+    encoder: Encoder,
+    split: Split,
+    todo: Mapping[Chunk, Sequence[str]],
+    entries: Mapping[str, Entry],
+    options: EncodeOptions,
+    advance: Advance,
+) -> int:
     forward = Forward(encoder, options.precision, options.batch_size)
-    samples = _selected(split, [shard for shard, layers in todo.items() if layers], options.limit)
+    samples = _selected(split, todo, options.limit)
     stream = batches(samples, encoder.preprocess, forward.batch_size, options.workers)
     bad: dict[str, str] = {}
     encoded = 0
-    for shard, shard_batches in groupby(stream, key=lambda batch: batch.shard):
-        outputs: dict[str, list[np.ndarray]] = {layer: [] for layer in todo[shard]}
+    for chunk, chunk_batches in groupby(stream, key=lambda batch: batch.chunk):
+        outputs: dict[str, list[np.ndarray]] = {layer: [] for layer in todo[chunk]}
         rows: list[Sample] = []
-        shard_bad: list[str] = []
-        for batch in shard_batches:
+        chunk_bad: list[str] = []
+        for batch in chunk_batches:
             bad |= batch.bad
             _check_bad(split, bad, options)
-            shard_bad.extend(batch.bad)
+            chunk_bad.extend(batch.bad)
             rows.extend(_good(batch))
             if len(batch.pixels):
-                for layer, array in forward.images(batch.pixels, todo[shard]).items():
+                for layer, array in forward.images(batch.pixels, todo[chunk]).items():
                     outputs[layer].append(array)
             advance(len(batch.samples))
         for layer, arrays in outputs.items():
-            entries[layer].write_part(shard, _part(arrays, rows, shard_bad))
+            entries[layer].write_part(chunk, _part(arrays, rows, chunk_bad))
         encoded += len(rows)
-    for entry in entries.values():
-        for shard in todo:  # shards that the limit left empty
-            if not entry.part_path(shard).is_file():
-                entry.write_part(shard, _part([], [], []))
-        entry.join_parts(len(split.shards))
     return encoded
+
+
+def _chunks(split: Split) -> list[Chunk]:
+    """(shard, chunk) in the order of the samples; a shard of unknown size is one chunk."""
+    sizes = [scan.num_samples for scan in split.scans]
+    return [
+        (shard, chunk)
+        for shard, size in enumerate(sizes)
+        for chunk in range(1 if size is None else max(1, -(-size // CHUNK)))
+    ]
 
 
 def _good(batch: Batch) -> list[Sample]:
@@ -125,21 +163,26 @@ def _part(arrays: list[np.ndarray], rows: list[Sample], bad: list[str]) -> Part:
     )
 
 
-def _selected(split: Split, shards: Sequence[int], limit: int | None) -> Iterator[tuple[int, Sample]]:
-    """(shard number, sample) of the given shards; which ones `limit` selects does not depend on `shards`."""
+def _selected(split: Split, wanted: Container[Chunk], limit: int | None) -> Iterator[tuple[Chunk, Sample]]:
+    """(chunk, sample) of the wanted chunks; which ones `limit` selects does not depend on `wanted`."""
     sizes = [scan.num_samples for scan in split.scans]
     known = [size for size in sizes if size is not None]
     starts = np.cumsum([0, *known])
-    for shard in shards:
-        samples = split.shards[shard].samples()
+    for shard, size in enumerate(sizes):
+        if not any((shard, chunk) in wanted for chunk in range(1 if size is None else max(1, -(-size // CHUNK)))):
+            continue
+        samples = enumerate(split.shards[shard].samples())
         if limit is None or (len(known) == len(sizes) and starts[-1] <= limit):
-            yield from ((shard, sample) for sample in samples)
+            chosen: Iterator[tuple[int, Sample]] = samples
         elif len(known) == len(sizes):
-            chosen = {position * int(starts[-1]) // limit - int(starts[shard]) for position in range(limit)}
-            yield from ((shard, sample) for position, sample in enumerate(samples) if position in chosen)
+            places = {position * int(starts[-1]) // limit - int(starts[shard]) for position in range(limit)}
+            chosen = (pair for pair in samples if pair[0] in places)
         else:
-            quota = limit // len(sizes) + (shard < limit % len(sizes))
-            yield from ((shard, sample) for sample in islice(samples, quota))
+            chosen = islice(samples, limit // len(sizes) + (shard < limit % len(sizes)))
+        for position, sample in chosen:
+            chunk = (shard, 0 if size is None else position // CHUNK)
+            if chunk in wanted:
+                yield chunk, sample
 
 
 def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlcd_eval.data.base import Annotation, Expression, Split
 from mlcd_eval.data.images import decode
+from mlcd_eval.distributed import broadcast_object, gather_objects, rank, world_size
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.metrics.segmentation import encode
 
@@ -42,27 +43,37 @@ def respond(
     max_new_tokens: int = 32,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Responses:
-    """Ask the model of every annotation of a split.
+    """Ask the model of every annotation of a split; every rank must call this, and asks of its own images.
 
     fingerprint: of the split with its annotations; prompt: around a question; max_new_tokens: of an answer. Masks come
     back as RLE at the image's own size. Raises DataError for an image that cannot be read.
     """
     key = [FORMAT_VERSION, ability, fingerprint, precision, prompt, max_new_tokens, *_identity(encoder.info)]
-    path = cache / "responses" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        known = _read(path)
-        advance(len(known))
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+    folder = cache / "responses"
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / f"{name}.{rank()}.jsonl"
+    with FileLock(own.with_suffix(".lock")):
+        _cut_half_a_line(own)
+        known = broadcast_object(_read(folder, name))
+        advance(sum(_id(one) in known for one in asked))
         made = 0
-        with path.open("a", encoding="utf-8") as file:
-            for batch in _batches(split, [one for one in asked if _id(one) not in known], batch_size):
+        with own.open("a", encoding="utf-8") as file:
+            for batch in _batches(split, _share(asked, known), batch_size):
                 for one, response in zip(batch, _ask(encoder, ability, batch, prompt, max_new_tokens), strict=True):
-                    known[_id(one[0])] = response
                     file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
                 file.flush()
                 made += len(batch)
                 advance(len(batch))
-    return Responses(known, made)
+    made = sum(gather_objects(made))
+    return Responses(_read(folder, name), made)
+
+
+def _share(asked: Sequence[Annotation], known: Mapping[Hashable, Any]) -> list[Annotation]:
+    """What this rank asks: whole images, in turn."""
+    new = [one for one in asked if _id(one) not in known]
+    images = {image: number for number, image in enumerate(dict.fromkeys(one.image for one in new))}
+    return [one for one in new if images[one.image] % world_size() == rank()]
 
 
 def _id(one: Annotation) -> int | str:
@@ -73,17 +84,24 @@ def _identity(info: EncoderInfo) -> list[Any]:
     return [info.fingerprint, info.preprocessing, dict(info.extra)]
 
 
-def _read(path: Path) -> dict[Hashable, Any]:
-    """What is there; a last line that a killed run left half written is cut off, for the next to stand after it."""
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        with path.open("r+", encoding="utf-8") as file:
-            file.truncate(len(whole.encode()))
-    lines = [json.loads(line) for line in whole.splitlines()]
+def _read(folder: Path, name: str) -> dict[Hashable, Any]:
+    """What every rank, of this run and of those before it, has kept; half a line at the end is none."""
+    lines = [
+        json.loads(line)
+        for path in sorted(folder.glob(f"{name}.*.jsonl"))
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]
+    ]
     return {line["id"]: line["response"] for line in lines}
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """What a killed run left of its last line, so that the next one stands on its own."""
+    if path.is_file():
+        contents = path.read_bytes()
+        whole = contents[: contents.rfind(b"\n") + 1]
+        if whole != contents:
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
 
 
 _Item = tuple[Annotation, Image.Image]

@@ -1,7 +1,7 @@
 """The feature store: content-addressed, atomic, memory-mapped.
 
 An entry is a folder named by the hash of all that determines its contents (design: weights, preprocessing, precision,
-layer, tower, data, format version). While an image entry is being made it holds one file a data shard (`parts/`);
+layer, tower, data, format version). While an image entry is being made it holds one file a chunk of data (`parts/`);
 when all are there they become one array. `meta.json` is written last: an entry without it is unfinished.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from mlcd_eval.fileio import atomic_write, write_text
 from mlcd_eval.protocols.base import Features
 
 FORMAT_VERSION = 1
+
+Chunk = tuple[int, int]
+"""A data shard's number, and which part of it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class FeatureKey:
 
 @dataclass(frozen=True)
 class Part:
-    """The features of one data shard: array (n, ...) float32, and what its n rows are."""
+    """The features of one chunk of a data shard: array (n, ...) float32, and what its n rows are."""
 
     array: np.ndarray
     keys: list[str]
@@ -71,27 +75,27 @@ class Entry:
         """Whether the whole array is there."""
         return (self.folder / "meta.json").is_file()
 
-    def part_path(self, shard: int) -> Path:
-        """Where the features of data shard number `shard` stand until all are there."""
-        return self.folder / "parts" / f"{shard:06d}.npz"
+    def part_path(self, chunk: Chunk) -> Path:
+        """Where the features of a chunk stand until all are there."""
+        return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.npz"
 
-    def write_part(self, shard: int, part: Part) -> None:
-        """Keep one shard's features; whole or not at all."""
+    def write_part(self, chunk: Chunk, part: Part) -> None:
+        """Keep one chunk's features; whole or not at all."""
         rows = json.dumps({"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad})
-        with atomic_write(self.part_path(shard)) as file:
+        with atomic_write(self.part_path(chunk)) as file:
             np.savez(file, array=part.array, rows=np.frombuffer(rows.encode(), dtype=np.uint8))
 
-    def read_part(self, shard: int) -> Part:
+    def read_part(self, chunk: Chunk) -> Part:
         """Read back what `write_part` wrote."""
-        with np.load(self.part_path(shard), allow_pickle=False) as file:
+        with np.load(self.part_path(chunk), allow_pickle=False) as file:
             return Part(array=file["array"], **json.loads(file["rows"].tobytes()))
 
-    def join_parts(self, num_shards: int) -> None:
-        """Make the entry of its parts, in shard order, and drop them."""
+    def join_parts(self, chunks: Sequence[Chunk]) -> None:
+        """Make the entry of its parts, in the order of (shard, chunk) given, and drop them."""
         rows: dict[str, list[Any]] = {"keys": [], "labels": [], "texts": [], "bad": []}
         shapes = []
-        for shard in range(num_shards):
-            part = self.read_part(shard)
+        for chunk in chunks:
+            part = self.read_part(chunk)
             shapes.append(part.array.shape)
             for name, values in rows.items():
                 values.extend(getattr(part, name))
@@ -99,8 +103,8 @@ class Entry:
         with atomic_write(self.folder / "features.npy") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows["keys"]), *row_shape)}
             np.lib.format.write_array_header_2_0(file, header)
-            for shard in range(num_shards):
-                file.write(np.ascontiguousarray(self.read_part(shard).array, dtype="<f4").data)
+            for chunk in chunks:
+                file.write(np.ascontiguousarray(self.read_part(chunk).array, dtype="<f4").data)
         write_text(self.folder / "rows.json", json.dumps(rows))
         self._finish()
         shutil.rmtree(self.folder / "parts")

@@ -208,6 +208,6 @@ def test_the_key_is_written_beside_the_features(tmp_path):
 
 
 def test_batches_do_not_cross_shards_and_keep_order():
-    samples = [(shard, sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
-    found = [(batch.shard, [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
+    samples = [((shard, 0), sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
+    found = [(batch.chunk[0], [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
     assert found == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]

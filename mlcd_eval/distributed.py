@@ -1,0 +1,84 @@
+"""Ranks: start-up under torchrun, and what they tell each other. Without torchrun, the one rank of a world of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextlib.contextmanager
+def ranks(device: torch.device) -> Iterator[torch.device]:
+    """Join the other processes if torchrun started this one (gloo on CPU, nccl on GPU); yields this rank's device."""
+    import torch
+    import torch.distributed as dist
+
+    if "RANK" not in os.environ or dist.is_initialized():
+        yield device
+        return
+    cuda = device.type == "cuda"
+    if cuda:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    # some ranks wait while another works alone, which may take days
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def parallel() -> bool:
+    """Whether there are other ranks to talk to."""
+    import torch.distributed as dist
+
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    """This process among the ranks."""
+    import torch.distributed as dist
+
+    return dist.get_rank() if parallel() else 0
+
+
+def world_size() -> int:
+    """How many ranks there are."""
+    import torch.distributed as dist
+
+    return dist.get_world_size() if parallel() else 1
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    import torch.distributed as dist
+
+    if parallel():
+        dist.barrier()
+
+
+def broadcast_object(value: Any) -> Any:
+    """Rank 0's value, on every rank."""
+    import torch.distributed as dist
+
+    if not parallel():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box)
+    return box[0]
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """Every rank's value, in the order of ranks, on every rank."""
+    import torch.distributed as dist
+
+    if not parallel():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
