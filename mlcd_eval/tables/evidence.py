@@ -84,19 +84,19 @@ def _examples(file: Path, record: Path) -> Examples | None:
         return None
     result = read(record)
     columns = list(dict.fromkeys(key for _, row in samples for key in row))
-    rows = [(which, score, [_text(row.get(key)) for key in columns]) for which, (score, row) in _chosen(samples)]
+    rows = [(which, score, [_text(row.get(key)) for key in columns]) for which, (score, row) in chosen(samples)]
     return Examples(result.model.name, result.task.name, score_name, columns, rows)
 
 
-def _chosen(samples: Sequence[tuple[float, Any]]) -> Iterator[tuple[str, tuple[float, Any]]]:
-    """At most FEW of each kind, none twice."""
+def chosen(samples: Sequence[tuple[float, Any]], few: int = FEW) -> Iterator[tuple[str, tuple[float, Any]]]:
+    """The worst, median and best of scored samples, at most `few` of each kind, none twice; ties as they come."""
     ordered = sorted(samples, key=lambda sample: sample[0])
-    few = min(FEW, -(-len(ordered) // 3))
+    few = min(few, -(-len(ordered) // 3))
     worst, rest = ordered[:few], ordered[few:]
     best, between = rest[-few:], rest[:-few]
     start = (len(between) - few + 1) // 2
-    for which, chosen in (("worst", worst), ("median", between[max(start, 0) :][:few]), ("best", best[::-1])):
-        yield from ((which, sample) for sample in chosen)
+    for which, few_of in (("worst", worst), ("median", between[max(start, 0) :][:few]), ("best", best[::-1])):
+        yield from ((which, sample) for sample in few_of)
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

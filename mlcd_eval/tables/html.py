@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.published import published_numbers
@@ -16,6 +11,7 @@ from mlcd_eval.records import Result
 from mlcd_eval.tables.charts import Bar, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.evidence import Examples, Training
 from mlcd_eval.tables.leaderboard import Cell, Column, Leaderboard, Row, baseline_row, leaderboards, published_of
+from mlcd_eval.tables.page import template
 from mlcd_eval.tables.provenance import Provenance
 from mlcd_eval.tables.text import shown
 
@@ -43,7 +39,7 @@ def report(
             f"--baseline: got {baseline!r}, expected one of {', '.join(models)}{nearest(baseline, models)}"
         )
     provenance = Provenance(results, chosen)
-    return _template().render(
+    return template("report.html.jinja").render(
         models=len({result.model.name for result in results}),
         tasks=len({result.task.name for result in results}),
         boards=[_board(board, provenance) for board in boards],
@@ -55,25 +51,6 @@ def report(
         examples=examples,
         provenance={"entries": provenance.entries, "groups": provenance.groups},
     )
-
-
-def _template() -> jinja2.Template:
-    """The page; its security policy lets run what it holds itself, and nothing load."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["csp_hash"] = _csp_hash
-    return environment.get_template("report.html.jinja")
-
-
-def _csp_hash(text: str) -> str:
-    """What a Content-Security-Policy names an inline script or style by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
