@@ -115,7 +115,7 @@ def find_under(root: Path, dataset: DatasetSpec) -> str | None:
 
 def is_remote(ref: str) -> bool:
     """Whether opening it may touch the network or take its time (torchvision loads what it opens)."""
-    return ref.startswith(("wds:http", "hf:", "torchvision:"))
+    return ref.startswith(("wds:http", "hf:", "hf-vqa:", "torchvision:"))
 
 
 def open_located(ref: str, dataset: DatasetSpec, request: RunRequest) -> Dataset:

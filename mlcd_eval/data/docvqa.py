@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import PIL
 from pydantic import BaseModel, ValidationError
 
 from mlcd_eval.data import rendered
@@ -66,9 +65,7 @@ class DocVQADataset:
     def split(self, name: str) -> Split:
         """The pages, each once, in the order in which questions first name them."""
         if self._is_rendered(name):
-            version = f"rendered pages {rendered.VERSION} {rendered.PAGES} {PIL.__version__}"
-            shard = RowShard("rendered", rendered.pages, self._cache, lambda: version)
-            return Split(self.name, name, [shard])
+            return rendered.split(self.name, self._cache)
         pages = dict.fromkeys(item.path for item in self._file.data)
         samples = [Sample(page, self._find(page)) for page in pages]
         shards = []

@@ -31,8 +31,8 @@ class HuggingFaceDataset:
     def __init__(self, where: str, options: Mapping[str, str], *, name: str, cache: Path | None, offline: bool) -> None:
         self.name = name
         self._cache = cache
-        self._read, features, theirs = _open(where, options, offline)
-        self._sources = _match_splits(where, options, theirs)
+        self._read, features, theirs = open_hf(where, options, offline)
+        self._sources = match_splits(where, options, theirs)
         self.splits = tuple(self._sources)
         self._columns = find_columns(where, features, options)
         self.kind = self._columns.kind
@@ -60,10 +60,10 @@ def _identity(columns: Columns, rows: Any, part: range, samples: Callable[[], It
     return f"{files} {part} {columns} {'' if embedded else files_identity(samples())}"
 
 
-def _open(
+def open_hf(
     where: str, options: Mapping[str, str], offline: bool
 ) -> tuple[Callable[[str], Any], Mapping[str, Any], Sequence[str]]:
-    """(reader of a split, features, split names)."""
+    """(reader of a split, features, split names); raises ConfigError without `datasets`, DataError without data."""
     try:
         import datasets
     except ImportError as error:
@@ -117,7 +117,7 @@ def _offline() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def _match_splits(where: str, options: Mapping[str, str], theirs: Sequence[str]) -> dict[str, str]:
+def match_splits(where: str, options: Mapping[str, str], theirs: Sequence[str]) -> dict[str, str]:
     """Our split -> theirs. One that an option takes has no other role: no tuning on what is tested."""
     taken = {ours: options[f"split_{ours}"] for ours in _SPLIT_NAMES if f"split_{ours}" in options}
     for ours, name in taken.items():

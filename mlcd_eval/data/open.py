@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
+HF_SPLITS = ("split_train", "split_val", "split_test")
+
 
 def open_dataset(ref: str, *, cache: Path | None = None, offline: bool = False, name: str | None = None) -> Dataset:
-    """Open `KIND:WHERE`, reading metadata only. KIND is wds, imagefolder, hf, torchvision, refer or docvqa.
+    """Open `KIND:WHERE`, reading metadata only. KIND is wds, imagefolder, hf, hf-vqa, torchvision, refer or docvqa.
 
     cache: where scans are kept, None for nowhere. name: as in records; by default see `default_name`. Raises
     ConfigError on a reference that is not well formed and DataError on what it refers to.
@@ -84,9 +86,15 @@ def _open_docvqa(where: str, name: str, cache: Path | None, offline: bool) -> Da
 def _open_hf(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
     from mlcd_eval.data.hf import HuggingFaceDataset
 
-    valid = ("config", "revision", "image", "label", "text", "split_train", "split_val", "split_test")
-    path, options = _options(f"hf:{where}", where, valid)
+    path, options = _options(f"hf:{where}", where, ("config", "revision", "image", "label", "text", *HF_SPLITS))
     return HuggingFaceDataset(path, options, name=name, cache=cache, offline=offline)
+
+
+def _open_hf_vqa(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
+    from mlcd_eval.data.hf_questions import HuggingFaceQuestions
+
+    path, options = _options(f"hf-vqa:{where}", where, ("config", "revision", *HF_SPLITS))
+    return HuggingFaceQuestions(path, options, name=name, cache=cache, offline=offline)
 
 
 def _open_torchvision(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -124,6 +132,7 @@ _KINDS: dict[str, Callable[[str, str, Path | None, bool], Dataset]] = {
     "torchvision": _open_torchvision,
     "refer": _open_refer,
     "docvqa": _open_docvqa,
+    "hf-vqa": _open_hf_vqa,
 }
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
+import PIL
 from PIL import Image, ImageDraw, ImageFont
 
-from mlcd_eval.data.base import Question, Sample
+from mlcd_eval.data.base import Question, Sample, Split
+from mlcd_eval.data.rows import RowShard
 
 VERSION = 1
 PAGES, FIELDS = 400, 6
@@ -24,6 +27,12 @@ def pages() -> Iterator[Sample]:
     """The pages as PNG, in order."""
     for number in range(PAGES):
         yield Sample(f"rendered_{number:04d}", _draw(number))
+
+
+def split(dataset: str, cache: Path | None) -> Split:
+    """The pages as the train split of a data set."""
+    version = f"rendered pages {VERSION} {PAGES} {PIL.__version__}"
+    return Split(dataset, "train", [RowShard("rendered", pages, cache, lambda: version)])
 
 
 def questions() -> list[Question]:

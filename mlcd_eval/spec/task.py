@@ -27,7 +27,7 @@ class DatasetSpec(BaseModel):
     name: str = Field(min_length=1)
     kind: Kind | None = None
     hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
-    ref: str | None = Field(default=None, pattern=r"^[a-z]+:.")
+    ref: str | None = Field(default=None, pattern=r"^[a-z-]+:.")
     num_classes: PositiveInt | None = None
     sizes: Mapping[Literal["train", "val", "test", "testA", "testB"], PositiveInt] = Field(default_factory=dict)
     split_by: str | None = None

@@ -1,0 +1,75 @@
+"""Questions by `datasets`, in the columns of lmms-lab's copies, saved and read locally."""
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from mlcd_eval.data import open_dataset
+from mlcd_eval.data.images import decode
+from mlcd_eval.errors import DataError
+
+datasets = pytest.importorskip("datasets")
+from datasets import Dataset, DatasetDict, Features, Image, Sequence, Value  # noqa: E402
+
+TEXT, TEXTS = Value("string"), Sequence(Value("string"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf_cache"))
+    datasets.disable_progress_bars()
+
+
+def save(folder, features, split, **columns):
+    count = len(columns["question"])
+    columns["image"] = [PILImage.fromarray(np.full((4, 5, 3), 10 * n, np.uint8)) for n in range(count)]
+    made = Dataset.from_dict(columns, features=Features({"image": Image(), "question": TEXT, **features}))
+    DatasetDict({split: made}).save_to_disk(folder)
+    return open_dataset(f"hf-vqa:{folder}", offline=True)
+
+
+def test_docvqa_columns(tmp_path):
+    dataset = save(
+        tmp_path / "d",
+        {"questionId": TEXT, "question_types": TEXTS, "answers": TEXTS, "ucsf_document_id": TEXT,
+         "ucsf_document_page_no": TEXT},
+        "validation",
+        question=["a?", "b?", "c?"],
+        questionId=["7", "8", "9"],
+        question_types=[["form"], ["form", "layout"], []],
+        answers=[["x"], ["y", "z"], ["w"]],
+        ucsf_document_id=["p", "p", "q"],
+        ucsf_document_page_no=["1", "1", "2"],
+    )  # fmt: skip
+    assert dataset.kind == "docvqa" and dataset.splits == ("train", "val")
+    first, second, third = dataset.annotations("val")
+    assert (second.question_id, second.image, second.document, second.answers) == ("8", "p_1", "p", ("y", "z"))
+    assert second.types == ("form", "layout") and first.text == "a?" and third.image == "q_2"
+    samples = [sample for shard in dataset.split("val").shards for sample in shard.samples()]
+    assert [sample.key for sample in samples] == ["p_1", "q_2"]
+    assert decode(samples[1].image, "q_2").getpixel((0, 0)) == (20, 20, 20)  # the third row's
+    assert len(dataset.annotations("train")) == 2400  # rendered
+
+
+def test_chartqa_columns_without_ids(tmp_path):
+    dataset = save(
+        tmp_path / "d", {"type": TEXT, "answer": TEXT}, "test", question=["a?", "b?"], type=["human", "augmented"],
+        answer=["14", "yes"],
+    )  # fmt: skip
+    first, second = dataset.annotations("test")
+    assert (first.question_id, first.answers, first.types, first.image) == (0, ("14",), ("human",), "row_0")
+    assert second.image == "row_1" and dataset.split("test").scan().num_samples == 2
+
+
+def test_repeated_ids_become_rows_and_hidden_answers_none(tmp_path):
+    columns = {"question": ["a?", "b?"], "question_id": ["1", "1"], "answers": [None, None]}
+    dataset = save(tmp_path / "d", {"question_id": TEXT, "answers": TEXTS}, "test", **columns)
+    assert [one.question_id for one in dataset.annotations("test")] == [0, 1]
+    assert all(one.answers is None for one in dataset.annotations("test"))
+
+
+def test_what_is_missing_is_told(tmp_path):
+    made = Dataset.from_dict({"text": ["a"]})
+    DatasetDict({"test": made}).save_to_disk(tmp_path / "d")
+    with pytest.raises(DataError, match="has no column 'question': got text"):
+        open_dataset(f"hf-vqa:{tmp_path}/d", offline=True)
