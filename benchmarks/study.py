@@ -1,0 +1,118 @@
+"""The paper in miniature: five objectives at equal compute, some seeds, evaluated side by side, then ablations.
+
+python benchmarks/study.py --data DIR --features SPEC [--seeds 0,1,2] [--part grid|ablations] [--epochs 6]
+
+DIR holds wds_pretrain_clipart to train on and the data sets of EVALUATED. Whatever is done is kept, so that a stopped
+study goes on; checkpoints and stages go to --work, records to results/study/records.
+"""
+
+import argparse
+from pathlib import Path
+
+from mlcd_eval.cli import main as mlcd_eval_main
+from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
+from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.progress import ConsoleProgress
+from mlcd_eval.run import pick_device
+from mlcd_eval.spec import validated
+from mlcd_eval.spec.safe_yaml import read_yaml
+from mlcd_train.config import TrainConfig
+from mlcd_train.fit import new_model
+from mlcd_train.stages import TrainingRun
+
+ROOT = Path(__file__).parents[1]
+BASE = ROOT / "results/study/configs/mlcd.yaml"
+EVALUATED = "linear_probe/openclipart,knn/openclipart,linear_probe/emoji_groups,knn/emoji_groups,knn/emoji_1shot"
+WITH_TEXT = "zeroshot/openclipart,zeroshot/emoji_groups,retrieval/emoji_captions,retrieval/stamps_captions"
+SEGMENTED = "refcoco/refstamps_val"
+OBJECTIVES = {
+    "mlcd": {},
+    "mlc": {"fit.objective": "mlc"},
+    "unicom": {"fit.objective": "cluster", "assign.labels": 1},
+    "clip": {"fit.objective": "clip", "model.text": "text_tiny"},
+}
+ABLATIONS = {
+    "k": {"cluster.k": (175, 350, 700, 1400)},
+    "ratio": {"fit.ratio": (0.01, 0.1, 0.5, 1.0)},
+    "positives": {"assign.labels": (1, 2, 4, 8, 16)},
+    "margin": {"fit.margin": (0.0, 0.1, 0.3, 0.5)},
+    "scale": {"fit.scale": (16, 32, 64, 128)},
+}
+
+
+def config_of(name, seed, changes, args):
+    """The base config with changes, under a name and a seed of its own."""
+    values = read_yaml(BASE)
+    changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "embed.model": args.features, **changes}
+    changes |= {"name": f"{name}_seed{seed}", "output": str(args.work / f"{name}_seed{seed}"), "seed": seed}
+    changes |= {"fit.epochs": args.epochs}
+    if changes.get("fit.objective") == "clip":
+        values = {key: part for key, part in values.items() if key not in ("embed", "cluster", "assign", "lit")}
+        changes = {key: value for key, value in changes.items() if not key.startswith("embed")}
+    if args.part == "ablations":
+        values.pop("lit")
+    for path, value in changes.items():
+        *sections, key = path.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    return validated(TrainConfig, values, name)
+
+
+def train(config):
+    run = TrainingRun(config, pick_device("auto"), ConsoleProgress())
+    run.run()
+    return run.checkpoint
+
+
+def random_init(seed, args):
+    """A tower that nothing trained: what the others must beat."""
+    folder = args.work / f"random_seed{seed}"
+    model = config_of("mlcd", seed, {}, args).model
+    if not folder.exists():
+        shape = CheckpointConfig(**model.model_dump(), preprocess=Preprocess(image_size=model.vision.image_size))
+        save_checkpoint(folder, new_model(shape, seed, pick_device("cpu")))
+    return folder
+
+
+def evaluate(checkpoint, tasks, args, *more):
+    """By the command line's own code; a record that is there is kept."""
+    places = ["--output", str(args.records), "--cache", str(args.work / "cache"), "--data-root", str(args.data)]
+    code = mlcd_eval_main(["run", "--model", str(checkpoint), "--tasks", tasks, *places, "--log-samples", *more])
+    assert code == 0, f"evaluation of {checkpoint} ended with {code}"
+
+
+def grid(args):
+    for seed in map(int, args.seeds.split(",")):
+        evaluate(random_init(seed, args), EVALUATED, args)
+        for name, changes in OBJECTIVES.items():
+            checkpoint = train(config_of(name, seed, changes, args))
+            evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
+            evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
+
+
+def ablations(args):
+    seed = int(args.seeds.split(",")[0])
+    for ablation, settings in ABLATIONS.items():
+        [(path, values)] = settings.items()
+        for value in values:
+            checkpoint = train(config_of(f"{ablation}_{value}", seed, {path: value}, args))
+            evaluate(checkpoint, "linear_probe/openclipart,knn/openclipart", args)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--features", required=True, help="encoder whose features are clustered")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--part", choices=("grid", "ablations"), default="grid")
+    parser.add_argument("--epochs", type=float, default=6)
+    parser.add_argument("--work", type=Path, default=Path("results/train/study"))
+    parser.add_argument("--records", type=Path, default=Path("results/study/records"))
+    args = parser.parse_args()
+    {"grid": grid, "ablations": ablations}[args.part](args)
+
+
+if __name__ == "__main__":
+    main()
