@@ -44,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
     failed = [result for result in results if result.status == "error"]
     for result in failed:
         progress.say(f"failed: {result.model.name} {result.task.name}: {result.error}")
+    if request.log_samples:
+        from mlcd_eval.tables.sheet import write_sheets
+
+        write_sheets(results, request)
     if not failed:
         return 0
     return 1 if any(result.traceback for result in failed) else 2

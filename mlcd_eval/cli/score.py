@@ -49,4 +49,8 @@ def run(args: argparse.Namespace) -> int:
     result = score(args.predictions, request, args.name)
     print(summary([result]))
     print(f"Records: {args.output}")
+    if args.log_samples:
+        from mlcd_eval.tables.sheet import write_sheets
+
+        write_sheets([result], request)
     return 0
