@@ -68,6 +68,9 @@ def encode_split(
     keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
     entries = {layer: Entry(options.cache, key) for layer, key in keys.items()}
     images_encoded, started = 0, time.perf_counter()
+    if rank() == 0:
+        for entry in entries.values():
+            entry.drop_if_damaged()
     if not broadcast_object(all(entry.complete for entry in entries.values())):
         with entry_lock(options.cache, keys[layers[0]]) if rank() == 0 else contextlib.nullcontext():
             missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
@@ -198,6 +201,7 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions)
     unique = list(dict.fromkeys(texts))
     data = hashlib.sha256(json.dumps(unique).encode()).hexdigest()
     entry = Entry(options.cache, FeatureKey.of(encoder.info, options.precision, PROJECTED, "text", data))
+    entry.drop_if_damaged()
     if not entry.complete:
         with entry_lock(options.cache, entry.key):
             if not entry.complete:

@@ -2,7 +2,8 @@
 
 An entry is a folder named by the hash of all that determines its contents (design: weights, preprocessing, precision,
 layer, tower, data, format version). While an image entry is being made it holds one file a chunk of data (`parts/`);
-when all are there they become one array. `meta.json` is written last: an entry without it is unfinished.
+when all are there they become one array. `meta.json` is written last: an entry without it is unfinished. It holds the
+checksums of the others, so that a damaged entry is seen and made again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +26,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.fileio import atomic_write, write_text
 from mlcd_eval.protocols.base import Features
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Chunk = tuple[int, int]
 """A data shard's number, and which part of it."""
@@ -75,6 +79,27 @@ class Entry:
         """Whether the whole array is there."""
         return (self.folder / "meta.json").is_file()
 
+    def drop_if_damaged(self) -> None:
+        """Warn of and remove an entry whose files are not those that were written, and parts that cannot be read."""
+        if self.complete and self._checksums() != self._meta().get("crc32"):
+            warnings.warn(f"stored features in {self.folder} are damaged: they are made again", stacklevel=2)
+            shutil.rmtree(self.folder)
+        for path in (self.folder / "parts").glob("*.npz"):
+            if not _is_whole(path):
+                warnings.warn(f"stored features in {path} are damaged: they are made again", stacklevel=2)
+                path.unlink()
+
+    def _meta(self) -> dict[str, Any]:
+        try:
+            meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
+        except ValueError:
+            return {}
+        return meta if isinstance(meta, dict) else {}
+
+    def _checksums(self) -> dict[str, int]:
+        files = (self.folder / name for name in ("features.npy", "rows.json"))
+        return {path.name: _crc32(path) for path in files if path.is_file()}
+
     def part_path(self, chunk: Chunk) -> Path:
         """Where the features of a chunk stand until all are there."""
         return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.npz"
@@ -116,7 +141,8 @@ class Entry:
         self._finish()
 
     def _finish(self) -> None:
-        write_text(self.folder / "meta.json", json.dumps(asdict(self.key), indent=2) + "\n")
+        meta = {**asdict(self.key), "crc32": self._checksums()}
+        write_text(self.folder / "meta.json", json.dumps(meta, indent=2) + "\n")
 
     def array(self) -> np.ndarray:
         """The array, memory-mapped read-only (an empty array cannot be mapped and is read)."""
@@ -133,6 +159,23 @@ class Entry:
             texts=[tuple(captions) for captions in rows["texts"]],
             bad=rows["bad"],
         )
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the checksums within a zip file hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, ValueError, zlib.error, NotImplementedError):
+        return False
 
 
 def entry_lock(cache: Path, key: FeatureKey) -> FileLock:

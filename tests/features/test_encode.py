@@ -211,3 +211,37 @@ def test_batches_do_not_cross_shards_and_keep_order():
     samples = [((shard, 0), sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
     found = [(batch.chunk[0], [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
     assert found == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
+
+
+@pytest.mark.parametrize("name", ["features.npy", "rows.json", "meta.json"])
+def test_damaged_features_are_seen_and_made_again(tmp_path, name):
+    encoder, split = MeanEncoder(), make_split()
+    before = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"]
+    expected = np.array(before.array)
+    (path,) = tmp_path.rglob(name)
+    contents = bytearray(path.read_bytes())
+    contents[-3] ^= 4
+    path.write_bytes(bytes(contents))
+    with pytest.warns(UserWarning, match="are damaged: they are made again"):
+        again = encode_split(encoder, split, ["projected"], options(tmp_path))
+    assert again.images_encoded == len(expected)
+    assert np.array_equal(again.features["projected"].array, expected)
+    assert list(again.features["projected"].keys) == list(before.keys)
+
+
+def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
+    from mlcd_eval.features.store import Entry
+
+    encoder, split = MeanEncoder(), make_split((3, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            encode_split(encoder, split, ["projected"], options(tmp_path))
+    first, _ = sorted(tmp_path.rglob("parts/*.npz"))
+    contents = bytearray(first.read_bytes())
+    contents[len(contents) // 2] ^= 255
+    first.write_bytes(bytes(contents[:-9]))
+    with pytest.warns(UserWarning, match="npz are damaged: they are made again"):
+        again = encode_split(encoder, split, ["projected"], options(tmp_path))
+    assert again.images_encoded == 3
+    assert len(again.features["projected"].keys) == 5
