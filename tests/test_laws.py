@@ -14,7 +14,7 @@ LAYERS = [
     {"features", "protocols", "records"},
     {"locate", "plan"},
     {"model_run"},
-    {"run", "score"},
+    {"run", "score", "imports"},
     {"tables"},
     {"cli", "__main__"},
 ]

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from mlcd_eval.errors import UserError, nearest
 
-COMMANDS = ("run", "plan", "score", "ls", "validate", "table", "compare", "doctor")
+COMMANDS = ("run", "plan", "score", "import", "ls", "validate", "table", "compare", "doctor")
 USER_ERRNO = {
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlcd-eval {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
-        import_module(f"mlcd_eval.cli.{name}").add_parser(commands)
+        import_module(f"mlcd_eval.cli.{'import_' if name == 'import' else name}").add_parser(commands)
     return parser
 
 
