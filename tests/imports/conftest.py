@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from mlcd_eval.cli import main
+from mlcd_eval.records import read_all
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def golden():
+    return GOLDEN
+
+
+@pytest.fixture
+def run_import(tmp_path):
+    """The exit code of the command line, and by task the records there, those of `name` if it is given."""
+
+    def run(harness, *files, name=None):
+        output = tmp_path / "out"
+        code = main(["import", harness, *map(str, files), "--output", str(output), *(["--name", name] if name else [])])
+        records = read_all([output]) if output.exists() else []
+        return code, {one.task.name: one for one in records if name in (None, one.model.name)}
+
+    return run

@@ -1,0 +1,126 @@
+"""Files that clip-benchmark 1.6.2 wrote, and changes to them."""
+
+import hashlib
+import json
+
+import pytest
+
+from mlcd_eval.tables.frame import results_frame
+
+
+def metrics(result):
+    return {metric.name: metric.value for metric in result.metrics}
+
+
+def changed(tmp_path, source, **changes):
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps({**json.loads(source.read_text()), **changes}))
+    return path
+
+
+def test_what_it_wrote_becomes_records(run_import, golden, capsys):
+    code, records = run_import("clip-benchmark", *golden.glob("clip_*.json"))
+    assert code == 0 and capsys.readouterr().err == ""
+    assert list(records) == ["linear_probe/openclipart", "retrieval/emoji_captions", "zeroshot/openclipart"]
+    zeroshot = records["zeroshot/openclipart"]
+    assert metrics(zeroshot) == {
+        "acc1": 0.1581259150805271,
+        "acc5": 0.38799414348462663,
+        "mean_per_class_recall": 0.1598362238817234,
+    }
+    assert zeroshot.primary_metric == "acc1" and zeroshot.model.name == "tiny_clip_tiny@clip-benchmark"
+    assert zeroshot.model.num_params is None and zeroshot.dataset.num_samples is None
+    assert zeroshot.model.fingerprint == "unknown:clip-benchmark:tiny_clip_tiny"
+    assert zeroshot.dataset.fingerprint == "unknown:clip-benchmark:wds/openclipart"
+    file = golden / "clip_zeroshot.json"
+    assert zeroshot.details["harness"] == "clip-benchmark" and zeroshot.details["file"] == file.name
+    assert zeroshot.details["file_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert zeroshot.details["theirs"]["dataset"] == "wds/openclipart"
+
+
+def test_the_directions_of_retrieval_are_right(run_import, golden):
+    _, records = run_import("clip-benchmark", golden / "clip_retrieval.json")
+    result = records["retrieval/emoji_captions"]
+    theirs = json.loads((golden / "clip_retrieval.json").read_text())["metrics"]
+    values = metrics(result)
+    for k in (1, 5, 10):
+        assert values[f"text_to_image_recall@{k}"] == theirs[f"image_retrieval_recall@{k}"]
+        assert values[f"image_to_text_recall@{k}"] == theirs[f"text_retrieval_recall@{k}"]
+    assert len(values) == 6 and result.primary_metric == "image_to_text_recall@1"
+
+
+def test_a_probe_says_how_it_was_trained(run_import, golden):
+    _, records = run_import("clip-benchmark", golden / "clip_probe.json")
+    result = records["linear_probe/openclipart"]
+    assert result.primary.value == 0.3645680819912152 and set(metrics(result)) >= {"acc1", "acc5"}
+    assert result.task.settings["epochs"] == 2 and result.task.settings["normalized"] is True
+    assert result.details["not_imported"] == {} and result.task.version == 0
+
+
+def test_the_csv_says_what_the_files_say(run_import, golden, tmp_path):
+    _, from_json = run_import("clip-benchmark", *golden.glob("clip_*.json"), name="json")
+    run_import("clip-benchmark", golden / "clip_benchmark.csv", name="csv")
+    frame = results_frame(tmp_path / "out").set_index(["model", "task", "metric"])["value"]
+    assert len(frame) == 24 and frame["csv"].to_dict() == frame["json"].to_dict()
+    csv_probe = json.loads((tmp_path / "out" / "csv" / "linear_probe__openclipart.json").read_text())
+    assert csv_probe["task"]["settings"] == from_json["linear_probe/openclipart"].task.settings
+
+
+@pytest.mark.parametrize(
+    ("dataset", "task"),
+    [
+        ("wds/vtab/cifar10", "zeroshot/cifar10"),
+        ("vtab/clevr_count_all", "zeroshot/clevr"),
+        ("cifar10", "zeroshot/cifar10"),
+        ("wds/imagenet-a", "zeroshot/imagenet_a"),
+        ("imagenet1k", "zeroshot/imagenet"),
+        ("caltech101", "zeroshot/caltech101-clip-benchmark"),
+        ("vtab/caltech101", "zeroshot/caltech101"),
+        ("vtab/svhn", "zeroshot/vtab-svhn"),
+        ("wds/../../x", "zeroshot/-..-x"),
+    ],
+)
+def test_datasets_are_named_as_our_tasks_only_where_they_are_theirs(run_import, golden, tmp_path, dataset, task):
+    code, records = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", dataset=dataset))
+    assert code == 0 and list(records) == [task]
+
+
+def test_another_language_and_few_shots_are_other_tasks(run_import, golden, tmp_path):
+    file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="imagenet1k", language="it")
+    assert list(run_import("clip-benchmark", file)[1]) == ["zeroshot/imagenet1k-it"]
+    theirs = json.loads((golden / "clip_probe.json").read_text())["metrics"] | {"fewshot_k": 16}
+    file = changed(tmp_path, golden / "clip_probe.json", dataset="vtab/cifar10", metrics=theirs)
+    assert "linear_probe/vtab-cifar10-16shot" in run_import("clip-benchmark", file, name="probe")[1]
+
+
+def test_multilabel_and_undefined_values(run_import, golden, tmp_path):
+    values = {"mean_average_precision": 0.8}
+    file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="voc2007_multilabel", metrics=values)
+    result = run_import("clip-benchmark", file)[1]["zeroshot/voc2007"]
+    assert result.primary_metric == "map" and result.dataset.kind == "multilabel"
+    values = {"acc1": 0.5, "acc5": float("nan")}
+    result = run_import("clip-benchmark", changed(tmp_path, file, metrics=values), name="b")[1]["zeroshot/voc2007"]
+    assert metrics(result) == {"acc1": 0.5, "acc5": None} and result.primary_metric == "acc1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"metrics": {"acc1": float("nan")}}, "acc1 is nan, expected a fraction, 0 to 1"),
+        ({"metrics": {"acc1": 15.8}}, "acc1 is 15.8, expected a fraction, 0 to 1"),
+        ({"metrics": {"acc1": None}}, "acc1 is None, expected a fraction, 0 to 1"),
+        ({"metrics": {"cider": 0.3}}, "holds no metric that mlcd-eval knows: got wds/openclipart cider"),
+        ({"task": "captioning"}, "holds no metric that mlcd-eval knows: got wds/openclipart acc1, "),
+    ],
+)
+def test_values_that_cannot_be_are_refused(run_import, golden, tmp_path, capsys, changes, told):
+    code, records = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", **changes))
+    assert code == 2 and records == {}
+    assert told in capsys.readouterr().err
+
+
+def test_unknown_metrics_are_listed(run_import, golden, tmp_path, capsys):
+    file = changed(tmp_path, golden / "clip_zeroshot.json", metrics={"acc1": 0.5, "acc7": 0.9})
+    _, records = run_import("clip-benchmark", file)
+    assert records["zeroshot/openclipart"].details["not_imported"] == {"acc7": 0.9}
+    assert f"not imported, no metric of ours: {file}: wds/openclipart: acc7\n" == capsys.readouterr().err
