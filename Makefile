@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -23,6 +23,13 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+leaderboards: $(INSTALLED)
+	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1); do \
+		$(BIN)/mlcd-eval table --published-group $$group --output results/leaderboards/$$group.md || exit 1; \
+	done
+	$(BIN)/mlcd-eval table --published MLCD-Embodied-7B --published MLCD-Seg-7B --format pwc-table \
+		--output results/leaderboards/paper_page.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

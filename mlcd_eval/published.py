@@ -53,20 +53,50 @@ class PublishedNumber:
         return {"fraction": self.value, "percent": self.value / 100}.get(self.unit)
 
 
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table as it was printed. columns: their names in its order; notes: where sources disagree."""
+
+    group: str
+    title: str
+    table: str
+    printed_in: str
+    setting: str
+    notes: str | None
+    columns: list[str]
+    numbers: list[PublishedNumber]
+
+
 def groups() -> list[str]:
     """The names of the tables."""
     return list(_tables())
 
 
-def published_numbers(group: str | None = None) -> list[PublishedNumber]:
-    """The numbers of one table, or of all; raises ConfigError for an unknown one."""
+def published_table(group: str) -> PublishedTable:
+    """One table; raises ConfigError for an unknown one."""
     tables = _tables()
-    if group is not None and group not in tables:
+    if group not in tables:
         raise ConfigError(
             f"no published table is called {group!r}, expected one of {', '.join(tables)}{nearest(group, tables)}"
         )
-    names = tables if group is None else [group]
-    return [number for name in names for number in _numbers(name, tables[name])]
+    table = tables[group]
+    return PublishedTable(
+        group=group,
+        title=table["title"],
+        table=table["table"],
+        printed_in=table["printed_in"],
+        setting=table["setting"],
+        notes=table.get("notes"),
+        columns=list(table["columns"]),
+        numbers=list(_numbers(group, table)),
+    )
+
+
+def published_numbers(group: str | None = None) -> list[PublishedNumber]:
+    """The numbers of one table, or of all; raises ConfigError for an unknown one."""
+    if group is not None:
+        return published_table(group).numbers
+    return [number for name, table in _tables().items() for number in _numbers(name, table)]
 
 
 def _tables() -> dict[str, dict[str, Any]]:
@@ -100,5 +130,5 @@ def _numbers(group: str, table: dict[str, Any]) -> Iterator[PublishedNumber]:
                 metric=meaning["metric"],
                 value=value,
                 unit=meaning.get("unit", table["unit"]),
-                decimals=table["decimals"],
+                decimals=meaning.get("decimals", table["decimals"]),
             )

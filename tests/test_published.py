@@ -105,7 +105,8 @@ def test_columns_and_tasks_agree():
         if task.protocol == "retrieval":
             assert column.startswith(f"{task.published} ")
         else:
-            assert metric == task.settings.get("metric", "acc1")
+            default = {"refcoco": "overall_iou", "docvqa": "anls"}.get(task.protocol, "acc1")
+            assert metric == task.settings.get("metric", default)
     by_task = {name: {n.column for n in ALL if n.task == name} for name, _ in meant}
     for task in index.tasks.values():
         if task.name in by_task and task.protocol != "retrieval":
@@ -127,6 +128,12 @@ def test_the_seed_pages_rows_are_the_tables_numbers():
         group = "docvqa" if metric == "ANLS" else "refcoco"
         column = dataset.replace("RefCoCo", "RefCOCO").replace("g-", "g ").replace("test B", "testB")
         assert pick(group, model=model, column=column).value == value
+
+
+def test_the_models_that_people_compare_with_are_there():
+    models = {number.model for number in ALL}
+    baselines = {"CLIP", "OpenCLIP", "SigLIP", "DFN5B", "FLIP", "UNICOM", "EVF-SAM", "GLaMM", "VisionLLM v2", "LISA"}
+    assert baselines | {"MLCD", "MLC", "MLCD-Seg-7B", "MLCD-Embodied-7B"} <= models
 
 
 def test_an_unknown_table_names_the_nearest():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from mlcd_eval.published import PublishedNumber, published_numbers
 from mlcd_eval.records import Result
 from mlcd_eval.records.result import plain
+from mlcd_eval.tables.boards import choose
 from mlcd_eval.tables.frame import frame_of, tidy_rows
-from mlcd_eval.tables.leaderboard import leaderboards, published_of
+from mlcd_eval.tables.hub import eval_results, model_index
+from mlcd_eval.tables.latex import latex
+from mlcd_eval.tables.leaderboard import check_baseline
 from mlcd_eval.tables.markdown import markdown
-from mlcd_eval.tables.pwc import pwc_json, pwc_table
+from mlcd_eval.tables.pwc import pwc_json, pwc_submission, pwc_table
+from mlcd_eval.tables.site import entries
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -32,23 +35,31 @@ def json_text(results: Sequence[Result]) -> str:
     return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-PLAIN: dict[str, Callable[[Sequence[Result]], str]] = {
-    "csv": csv_text,
-    "json": json_text,
-    "pwc": pwc_json,
-    "pwc-table": pwc_table,
-}
-"""Formats that neither published numbers nor a baseline change."""
+Text = Callable[[Sequence[Result]], str]
+
+BOARDS = {"markdown": markdown, "latex": latex}
+"""Formats of leaderboards, which may have a baseline."""
+SITE = {"pwc": pwc_json, "pwc-table": pwc_table, "pwc-submission": pwc_submission}
+"""Formats of Papers-with-Code, of records and published numbers."""
+PLAIN: dict[str, Text] = {"csv": csv_text, "json": json_text, "model-index": model_index, "eval-results": eval_results}
+"""Formats of records alone."""
 
 
-def render(results: Sequence[Result], form: str, baseline: str | None = None, published: Sequence[str] = ()) -> str:
-    """The records in one format; raises ConfigError for an unknown baseline or published model."""
+def render(
+    results: Sequence[Result],
+    form: str,
+    baseline: str | None = None,
+    published: Sequence[str] = (),
+    groups: Sequence[str] = (),
+) -> str:
+    """Records and published numbers in one format; raises ConfigError for a baseline, model or table that is none."""
     if form in PLAIN:
         return PLAIN[form](results)
-    numbers = published_numbers() if published else []
-    chosen: list[PublishedNumber] = [number for name in published for number in published_of(name, numbers)]
-    boards = leaderboards(results, dict.fromkeys(chosen))
-    text = markdown(boards, baseline)
+    boards, numbers = choose(results, published, groups)
+    if form in SITE:
+        return SITE[form](entries(results, numbers))
+    check_baseline(boards, baseline)
+    text = BOARDS[form](boards, baseline)
     if published and not any(row.published for board in boards for row in board.rows):
         text += f"\nNo published number of {' or '.join(published)} is of these tasks and metrics.\n"
     return text

@@ -5,47 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mlcd_eval.errors import ConfigError, nearest
-from mlcd_eval.published import published_numbers
 from mlcd_eval.records import Result
+from mlcd_eval.tables.boards import choose
 from mlcd_eval.tables.charts import Bar, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.evidence import Examples, Training
-from mlcd_eval.tables.leaderboard import Cell, Column, Leaderboard, Row, baseline_row, leaderboards, published_of
+from mlcd_eval.tables.leaderboard import (
+    PUBLISHED,
+    Column,
+    Leaderboard,
+    Row,
+    baseline_row,
+    check_baseline,
+    counts,
+    rank,
+)
 from mlcd_eval.tables.page import template
 from mlcd_eval.tables.provenance import Provenance
-from mlcd_eval.tables.text import shown
+from mlcd_eval.tables.text import shown, shown_difference
 
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, and the names in its log that each draws."""
-SUFFIX = {True: ", published", False: ""}
-"""What a leaderboard adds to a row's name, for which the page has a badge."""
 
 
 def report(
     results: Sequence[Result],
     baseline: str | None = None,
     published: Sequence[str] = (),
+    groups: Sequence[str] = (),
     examples: Sequence[Examples] = (),
     trainings: Sequence[Training] = (),
 ) -> str:
     """The page; raises ConfigError for a baseline or published model that is none."""
-    numbers = published_numbers() if published else []
-    chosen = list(dict.fromkeys(number for name in published for number in published_of(name, numbers)))
-    boards = leaderboards(results, chosen)
+    boards, chosen = choose(results, published, groups)
+    check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
-    if baseline is not None and not any(baseline_row(board, baseline) for board in boards):
-        models = sorted({row.model for row in rows})
-        raise ConfigError(
-            f"--baseline: got {baseline!r}, expected one of {', '.join(models)}{nearest(baseline, models)}"
-        )
     provenance = Provenance(results, chosen)
     return template("report.html.jinja").render(
         models=len({result.model.name for result in results}),
         tasks=len({result.task.name for result in results}),
         boards=[_board(board, provenance) for board in boards],
         missed=published if not any(row.published for row in rows) else (),
+        reproduced=any(row.original for row in rows),
         baseline=baseline,
-        deltas=[(board.protocol, figures) for board in boards if baseline and (figures := _deltas(board, baseline))],
+        deltas=[(board.title, figures) for board in boards if baseline and (figures := _deltas(board, baseline))],
         radar=_radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
@@ -57,52 +59,47 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
     """A table for the template; models go down, ordered by the first column of numbers, best first."""
     columns = [_header(board, column) for column in board.columns]
     lines = [[_cell(board, row, column, provenance) for column in board.columns] for row in board.rows]
-    shared = board.shared_columns()
-    if 1 < len({column.task for column in board.columns}) == len(board.columns) and shared:
-        over = "" if len(shared) == len(board.columns) else f"of {len(shared)} that all have"
+    if (average := board.average()) and average.over:
+        over = average.name.removeprefix("average").strip()
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
-        means = [sum(row.cells[column].value or 0.0 for column in shared) / len(shared) for row in board.rows]
-        for row, line, mean in zip(board.rows, lines, means, strict=True):
-            parts = {f"{column.task} {column.metric}": shown(row.cells[column].value) for column in shared}
-            opens = provenance.add(f"{row.model}: average", {"value": mean}, {"mean of, in per cent": parts})
-            rank = _rank(mean, sorted(set(means), reverse=True))
-            line.insert(0, {"value": mean, "text": shown(mean), "interval": "", "rank": rank, "opens": opens})
+        for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
+            parts = {f"{column.task} {column.metric}": shown(row[column].value) for column in average.over}
+            opens = provenance.add(f"{row.model}: average", {"value": mean.value}, {"mean of, in per cent": parts})
+            text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
+            line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
     pairs = list(zip(board.rows, lines, strict=True))
     pairs.sort(key=lambda pair: (pair[1][0]["value"] is None, sign * (pair[1][0]["value"] or 0.0)))
-    rows = [{"row": row, "name": row.model.removesuffix(SUFFIX[row.published]), "cells": line} for row, line in pairs]
-    other = ", ".join(f"{task} {size:,} ({meant:,})" for task, size, meant in board.other_data)
-    return {"protocol": board.protocol, "columns": columns, "rows": rows, "other_data": other}
+    rows = [{"row": row, "name": _name(row), "cells": line} for row, line in pairs]
+    return {"title": board.title, "about": board.about, "columns": columns, "rows": rows, "notes": board.notes}
+
+
+def _name(row: Row) -> str:
+    """A published row has a badge instead of the end of its name."""
+    return row.model.removesuffix(PUBLISHED) if row.published else row.model
 
 
 def _header(board: Leaderboard, column: Column) -> dict[str, str]:
-    counts = {row.cells[column].num_scored or 0 for row in board.rows if column in row.cells} - {0}
-    return {
-        "name": column.task.removeprefix(f"{board.protocol}/"),
-        "metric": column.metric if column.higher_is_better else f"{column.metric}, lower is better",
-        "count": " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)})) if counts else "",
-        "first": "descending" if column.higher_is_better else "ascending",
-    }
+    first = "descending" if column.higher_is_better else "ascending"
+    return {"name": column.name, "metric": column.measure, "count": counts(board, column), "first": first}
 
 
 def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) -> dict[str, Any]:
     """A cell for the template; opens: the place of its provenance, None where there is nothing to tell."""
-    cell = row.cells.get(column)
-    if cell is None:
-        return {"value": None, "text": "-", "interval": "", "rank": "", "opens": None}
-    ends = [shown(end, decimals=1) for end in cell.ci95 or ()]
+    if column not in row.cells:
+        return {"value": None, "text": "-", "small": [], "rank": "", "opens": None}
+    cell = row[column]
+    small = [f"[{', '.join(shown(end, column.unit, 1) for end in cell.ci95)}]"] if cell.ci95 else []
+    if difference := board.difference(row, board.original(row), column):
+        mark = "†" if difference.outside else ""
+        small.append(f"Δ {shown_difference(difference.value, column.unit)}{mark}")
     return {
         "value": cell.value,
-        "text": "failed" if cell.failed is not None else shown(cell.value, decimals=cell.decimals),
-        "interval": f"[{', '.join(ends)}]" if ends else "",
-        "rank": _rank(cell.value, board.ranked(column)) if len(board.rows) > 1 else "",
+        "text": "failed" if cell.failed is not None else shown(cell.value, column.unit, cell.decimals),
+        "small": small,
+        "rank": rank(cell.value, board.ranked(column)),
         "opens": provenance.cell(row, column),
     }
-
-
-def _rank(value: float | None, ranking: Sequence[float]) -> str:
-    """Of a value among the distinct ones, best first."""
-    return next((name for name, other in zip(("best", "second"), ranking, strict=False) if value == other), "")
 
 
 def _deltas(board: Leaderboard, baseline: str) -> list[Figure]:
@@ -119,10 +116,10 @@ def _deltas(board: Leaderboard, baseline: str) -> list[Figure]:
 def _bars(board: Leaderboard, row: Row, reference: Row) -> Iterable[Bar]:
     several = len({column.task for column in board.columns}) < len(board.columns)
     for column in board.columns:
-        value, other = (each.cells.get(column, Cell()).value for each in (row, reference))
-        if value is not None and other is not None:
-            name = column.task.removeprefix(f"{board.protocol}/") + (f" {column.metric}" if several else "")
-            yield Bar(name, value - other, (value > other) == column.higher_is_better)
+        difference = board.difference(row, reference, column) if column.unit == "fraction" else None
+        if difference is not None:
+            name = column.name + (f" {column.metric}" if several else "")
+            yield Bar(name, difference.value, (difference.value > 0) == column.higher_is_better)
 
 
 def _radar(results: Sequence[Result]) -> Figure | None:

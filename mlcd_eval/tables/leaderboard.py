@@ -1,29 +1,44 @@
-"""Records and published numbers as a leaderboard: rows of models, columns of tasks."""
+"""A leaderboard: rows of models, columns of tasks, and the rules of ranks, averages and comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mlcd_eval.errors import ConfigError, DataError, nearest
-from mlcd_eval.published import PublishedNumber
-from mlcd_eval.records import Result
+from mlcd_eval.errors import ConfigError, nearest
+
+PUBLISHED = ", published"
+"""What the name of a row that comes from a paper ends with."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A task's metric."""
+    """A task's metric. unit: of its values, as in `Metric`; heading: of a paper's column, where the task has none."""
 
     task: str
     metric: str
     higher_is_better: bool = True
+    unit: str = "fraction"
+    protocol: str = ""
+    heading: str = ""
+
+    @property
+    def name(self) -> str:
+        """What stands over it."""
+        return self.heading or self.task.removeprefix(f"{self.protocol}/")
+
+    @property
+    def measure(self) -> str:
+        """The metric, with what its numbers are where they are no per cents and where less is better."""
+        unit = "" if self.unit == "fraction" else f", {self.unit}"
+        return self.metric + unit + ("" if self.higher_is_better else ", lower is better")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as a fraction; interval and count of a reproduced one; failed: why there is no value.
+    """A value in its column's unit; interval and count of a reproduced one; failed: why there is no value.
 
-    decimals: of the value in per cent; of a published one, as many as were printed.
+    decimals: of the value as shown (a fraction's in per cent); of a published one, as many as were printed.
     """
 
     value: float | None = None
@@ -33,116 +48,123 @@ class Cell:
     decimals: int = 2
 
 
+EMPTY = Cell()
+
+
 @dataclass(frozen=True)
 class Row:
-    """A model; published rows come from a paper."""
+    """A model. published: it comes from a paper; original: the name of the published row that it reproduces."""
 
     model: str
     published: bool = False
     cells: dict[Column, Cell] = field(default_factory=dict)
+    original: str | None = None
+
+    def __getitem__(self, column: Column) -> Cell:
+        """The cell, an empty one where there is none."""
+        return self.cells.get(column, EMPTY)
+
+
+@dataclass(frozen=True)
+class Average:
+    """Each row's mean over `over`, in the order of the rows."""
+
+    name: str
+    over: list[Column]
+    cells: list[Cell]
+
+    def ranked(self) -> list[float]:
+        """Its distinct values, best first."""
+        return _distinct(self.cells, higher_is_better=True)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value minus another; outside: the other is published and does not lie in this value's interval."""
+
+    value: float
+    outside: bool
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One protocol's table. Every row of `rows` may lack any of `columns`.
+    """One table. Every row of `rows` may lack any of `columns`.
 
-    other_data: tasks scored on another number of samples than the protocol's data has: (task, samples, protocol's).
+    title: the protocol, or a paper's table; about: where that was printed; notes: sentences to read it with.
     """
 
-    protocol: str
+    title: str
     columns: list[Column]
     rows: list[Row]
-    other_data: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def shared_columns(self) -> list[Column]:
-        """The columns in which every row has a value: what an average may be over."""
-        return [
-            column
-            for column in self.columns
-            if all(column in row.cells and row.cells[column].value is not None for row in self.rows)
-        ]
+    about: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def ranked(self, column: Column) -> list[float]:
         """The distinct values of a column, best first."""
-        values = {row.cells[column].value for row in self.rows if column in row.cells}
-        return sorted((value for value in values if value is not None), reverse=column.higher_is_better)
+        return _distinct([row[column] for row in self.rows], column.higher_is_better)
+
+    def average(self) -> Average | None:
+        """Over the columns in which every row has a value; without any, a value has none either.
+
+        None where a mean says nothing: of one task, or over several metrics of a task, protocols, units or directions.
+        """
+        alike = {(column.protocol, column.unit, column.higher_is_better) for column in self.columns}
+        tasks = {column.task for column in self.columns}
+        if len(alike) != 1 or not 1 < len(tasks) == len(self.columns):
+            return None
+        over = [column for column in self.columns if all(row[column].value is not None for row in self.rows)]
+        if not over:
+            return Average("average (no task has a value of every model)", [], [EMPTY] * len(self.rows))
+        name = "average" if len(over) == len(self.columns) else f"average of {len(over)} that all have"
+        return Average(name, over, [_mean([row[column] for column in over]) for row in self.rows])
+
+    def difference(self, row: Row, other: Row | None, column: Column) -> Difference | None:
+        """Of a row's value from another row's, None where either has none or both are one row."""
+        mine, theirs = row[column], other[column] if other is not None else EMPTY
+        if row is other or other is None or mine.value is None or theirs.value is None:
+            return None
+        inside = mine.ci95 is None or mine.ci95[0] <= theirs.value <= mine.ci95[1]
+        return Difference(mine.value - theirs.value, other.published and not inside)
+
+    def original(self, row: Row) -> Row | None:
+        """The published row that a row reproduces."""
+        return next((other for other in self.rows if other.published and other.model == row.original), None)
 
 
-def leaderboards(results: Sequence[Result], published: Iterable[PublishedNumber] = ()) -> list[Leaderboard]:
-    """A leaderboard for each protocol, in the order in which the records bring them.
-
-    Raises DataError where two records would fill one cell (same model, task and metric, other settings or seed).
-    """
-    numbers = list(published)
-    boards = []
-    for protocol in dict.fromkeys(result.task.protocol for result in results):
-        own = [result for result in results if result.task.protocol == protocol]
-        rows: dict[str, Row] = {}
-        columns: dict[Column, None] = {}
-        for result in own:
-            row = rows.setdefault(result.model.name, Row(result.model.name))
-            for column, cell in _cells(result, own):
-                if column in row.cells:
-                    raise clash(result)
-                columns[column] = None
-                row.cells[column] = cell
-        tabled = [*rows.values(), *_published_rows(numbers, list(columns))]
-        boards.append(Leaderboard(protocol, list(columns), tabled, _other_data(own)))
-    return boards
+def _mean(cells: Sequence[Cell]) -> Cell:
+    values = [cell.value for cell in cells if cell.value is not None]
+    assert values and len(values) == len(cells)
+    return Cell(sum(values) / len(values), decimals=min(cell.decimals for cell in cells))
 
 
-def clash(result: Result) -> DataError:
-    """What to raise where a second record would take a filled cell."""
-    return DataError(
-        f"two records of {result.model.name} for {result.task.name} differ in settings, data or seed: "
-        f"give `mlcd-eval table` one of them"
-    )
+def rank(value: float | None, ranking: Sequence[float]) -> str:
+    """`best`, `second` or nothing."""
+    return next((name for name, other in zip(("best", "second"), ranking, strict=False) if value == other), "")
 
 
-def _other_data(results: Sequence[Result]) -> list[tuple[str, int, int]]:
-    sizes = [(r.task.name, r.dataset.num_samples, r.dataset.expected_num_samples) for r in results if r.status == "ok"]
-    return sorted({(task, size, meant) for task, size, meant in sizes if size and meant and size != meant})
+def _distinct(cells: Sequence[Cell], higher_is_better: bool) -> list[float]:
+    """Nothing of a single row, which is no best."""
+    if len(cells) < 2:
+        return []
+    return sorted({cell.value for cell in cells if cell.value is not None}, reverse=higher_is_better)
 
 
-def _cells(result: Result, peers: Sequence[Result]) -> Iterable[tuple[Column, Cell]]:
-    """The primary metric of a classification task; every metric that retrieval reports."""
-    task = result.task.name
-    if result.status == "error":
-        names = {peer.primary_metric for peer in peers if peer.task.name == task and peer.primary_metric}
-        yield Column(task, min(names, default="failed")), Cell(failed=result.error)
-    for metric in result.metrics:
-        if metric.name == result.primary_metric or result.task.protocol == "retrieval":
-            cell = Cell(metric.value, metric.ci95, metric.num_scored)
-            yield Column(task, metric.name, metric.higher_is_better), cell
+def counts(board: Leaderboard, column: Column) -> str:
+    """How many samples the column's values are over: `200`, `200 to 1,000`, or nothing."""
+    sizes = {row[column].num_scored or 0 for row in board.rows} - {0}
+    return " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else ""
 
 
-def _published_rows(numbers: Sequence[PublishedNumber], columns: Sequence[Column]) -> list[Row]:
-    rows: dict[str, Row] = {}
-    by_place = {(column.task, column.metric): column for column in columns}
-    for number in numbers:
-        column = by_place.get((number.task or "", number.metric))
-        if column is not None and number.fraction is not None:
-            label = f"{number.label}, published"
-            cells = rows.setdefault(label, Row(label, published=True)).cells
-            assert column not in cells, f"two published values of {label} for {column.task}"
-            decimals = number.decimals - (2 if number.unit == "fraction" else 0)
-            cells[column] = Cell(number.fraction, decimals=decimals)
-    return list(rows.values())
-
-
-def published_of(name: str, numbers: Sequence[PublishedNumber]) -> list[PublishedNumber]:
-    """The numbers whose model bears the name, or whose label holds it; raises ConfigError with the nearest name."""
-    found = [number for number in numbers if name.lower() == number.model.lower()]
-    found = found or [number for number in numbers if name.lower() in number.label.lower()]
-    if not found:
-        models = sorted({number.model for number in numbers})
-        raise ConfigError(
-            f"--published: got {name!r}, expected a model of `mlcd-eval ls published`{nearest(name, models)}"
-        )
-    return found
-
-
-def baseline_row(board: Leaderboard, name: str) -> Row | None:
+def baseline_row(board: Leaderboard, name: str | None) -> Row | None:
     """The row that a baseline's name means, None where this board lacks it."""
+    if name is None:
+        return None
     chooses: tuple[Callable[[Row], bool], ...] = (lambda row: row.model == name, lambda row: name in row.model)
     return next((row for choose in chooses for row in board.rows if choose(row)), None)
+
+
+def check_baseline(boards: Sequence[Leaderboard], name: str | None) -> None:
+    """Raise ConfigError for a baseline that no table has."""
+    if name is not None and not any(baseline_row(board, name) for board in boards):
+        models = sorted({row.model for board in boards for row in board.rows})
+        raise ConfigError(f"--baseline: got {name!r}, expected one of {', '.join(models)}{nearest(name, models)}")

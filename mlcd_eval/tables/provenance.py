@@ -8,7 +8,7 @@ from typing import Any
 
 from mlcd_eval.published import PublishedNumber
 from mlcd_eval.records import Result
-from mlcd_eval.tables.leaderboard import Column, Row
+from mlcd_eval.tables.leaderboard import PUBLISHED, Column, Row
 
 PRINTED = ("paper", "paper_url", "paper_date", "printed_in", "table", "column", "setting", "source")
 
@@ -26,7 +26,7 @@ class Provenance:
         self.entries: list[tuple[str, Lines, list[int]]] = []
         self._groups: dict[tuple[str, Lines], int] = {}
         self._results = {(result.model.name, result.task.name): result for result in results}
-        self._published = {(f"{number.label}, published", number.task, number.metric): number for number in published}
+        self._published = {(n.label + PUBLISHED, n.task or n.column, n.metric): n for n in published}
 
     @property
     def groups(self) -> list[tuple[str, Lines]]:

@@ -1,4 +1,4 @@
-"""Papers-with-Code: the evaluation-tables JSON (sota-extractor's schema) and the table of a paper's page."""
+"""Papers-with-Code: evaluation-tables JSON (sota-extractor), its client's requests, the table of a paper's page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.records import Result
-from mlcd_eval.tables.leaderboard import clash
-from mlcd_eval.tables.text import cell, markdown_table, shown
+from mlcd_eval.errors import DataError
+from mlcd_eval.tables.site import Entry
+from mlcd_eval.tables.text import cell, markdown_table
 
-PAPER_DECIMALS = 1  # as the site's rows
+PARAMS = "Number of Params"
 
 
 class _Schema(BaseModel):
@@ -69,134 +68,131 @@ class PwcTask(_Schema):
     source_link: Link | None = None
 
 
-TASKS = {
-    "linear_probe": "Self-Supervised Image Classification",
-    "knn": "Self-Supervised Image Classification",
-    "zeroshot": "Zero-Shot Transfer Image Classification",
-    "retrieval": "Zero-Shot Cross-Modal Retrieval",
-}
-DATASETS = {
-    "imagenet1k": "ImageNet",
-    "imagenetv2": "ImageNet V2",
-    "imagenet-a": "ImageNet-A",
-    "imagenet-r": "ImageNet-R",
-    "imagenet_sketch": "ImageNet-Sketch",
-    "objectnet": "ObjectNet",
-    "flickr30k": "Flickr30k",
-    "mscoco_captions": "COCO 2014",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "food101": "Food-101",
-    "cars": "Stanford Cars",
-    "fgvc_aircraft": "FGVC-Aircraft",
-    "voc2007_multilabel": "PASCAL VOC 2007",
-    "dtd": "DTD",
-    "pets": "Oxford-IIIT Pets",
-    "caltech101": "Caltech-101",
-    "flowers": "Flowers-102",
-    "sun397": "SUN397",
-    "birdsnap": "Birdsnap",
-    "mnist": "MNIST",
-    "stl10": "STL-10",
-    "eurosat": "EuroSAT",
-    "resisc45": "RESISC45",
-    "country211": "Country211",
-    "ucf101": "UCF101",
-    "kinetics700": "Kinetics-700",
-}
-METRICS = {
-    "acc1": "Top 1 Accuracy",
-    "acc5": "Top 5 Accuracy",
-    "mean_per_class_recall": "Mean Per Class Accuracy",
-    "mean_top1_top5": "Mean of Top 1 and Top 5 Accuracy",
-    "map_11point": "mAP (11-point)",
-    "map": "mAP",
-    "roc_auc": "ROC-AUC",
-    "mean_recall": "Mean Recall",
-}
+class MetricSync(_Schema):
+    """A column of a submission."""
+
+    name: str
+    description: str = ""
+    is_loss: bool
 
 
-def task_name(result: Result) -> str:
-    """The site's name of the task."""
-    return TASKS.get(result.task.protocol, result.task.protocol.replace("_", " ").title())
+class ResultSync(_Schema):
+    """A row of a submission; values are strings."""
+
+    metrics: dict[str, str]
+    methodology: str
+    paper: str | None = None
+    uses_additional_data: bool = False
+    external_id: str
+    evaluated_on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    external_source_url: str | None = None
 
 
-def dataset_name(result: Result) -> str:
-    """The site's name of the data set; the folder's, in words, where the site has none."""
-    name = result.dataset.name
-    return DATASETS.get(name, name.replace("_", " "))
+class EvaluationTableSync(_Schema):
+    """One leaderboard, as paperswithcode-client's EvaluationTableSyncRequest."""
+
+    task: str
+    dataset: str
+    description: str = ""
+    mirror_url: str | None = None
+    external_id: str
+    metrics: list[MetricSync]
+    results: list[ResultSync]
 
 
-def metric_name(result: Result, metric: Metric) -> str:
-    """The site's name of a metric: `Accuracy (Private)` for zero-shot, `Image-to-text R@1`, `Top 1 Accuracy`."""
-    name = metric.name
-    if result.task.protocol == "zeroshot" and name == "acc1":
-        return "Accuracy (Private)"
-    for prefix, words in (("image_to_text_recall@", "Image-to-text R@"), ("text_to_image_recall@", "Text-to-image R@")):
-        if name.startswith(prefix):
-            return words + name.removeprefix(prefix)
-    if name.startswith("knn_acc"):
-        rank, _, k = name.removeprefix("knn_acc").partition("@")
-        return f"Top {rank} Accuracy (kNN, k={k})"
-    return METRICS.get(name, name)
+def pwc_json(entries: Sequence[Entry]) -> str:
+    """The evaluation-tables file: sorted, indent 2. Raises DataError where two numbers would fill one cell."""
+    tasks: dict[str, list[PwcDataset]] = {}
+    for (task, dataset), own in sorted(_by_board(entries).items()):
+        tasks.setdefault(task, []).append(PwcDataset(dataset=dataset, sota=_sota(own)))
+    return _json([PwcTask(task=task, datasets=datasets) for task, datasets in tasks.items()])
 
 
-def pwc_json(results: Sequence[Result]) -> str:
-    """The evaluation-tables file of the successful records: sorted, indent 2, values in per cent."""
-    tasks: dict[str, dict[str, list[Result]]] = {}
-    for result in results:
-        if result.status == "ok":
-            tasks.setdefault(task_name(result), {}).setdefault(dataset_name(result), []).append(result)
-    models = [
-        PwcTask(
-            task=task,
-            datasets=[PwcDataset(dataset=name, sota=_sota(group)) for name, group in sorted(datasets.items())],
+def pwc_submission(entries: Sequence[Entry]) -> str:
+    """A list of EvaluationTableSyncRequest, one a leaderboard. Raises DataError as `pwc_json`."""
+    requests = []
+    for (task, dataset), own in sorted(_by_board(entries).items()):
+        metrics = {entry.metric: MetricSync(name=entry.metric, is_loss=not entry.higher_is_better) for entry in own}
+        rows = [
+            ResultSync(
+                metrics=values,
+                methodology=model,
+                paper=first.paper_url or None,
+                external_id=first.identity,
+                evaluated_on=first.date,
+            )
+            for model, values in _rows(own).items()
+            for first in [next(entry for entry in own if entry.model == model)]
+        ]
+        table = f"mlcd-eval/{task}/{dataset}"
+        requests.append(
+            EvaluationTableSync(
+                task=task, dataset=dataset, external_id=table, metrics=list(metrics.values()), results=rows
+            )
         )
-        for task, datasets in sorted(tasks.items())
-    ]
-    return json.dumps([model.model_dump() for model in models], indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return _json(requests)
 
 
-def _sota(results: Sequence[Result]) -> Sota:
-    """The board of one data set; the first metric is the first record's primary one.
+def pwc_table(entries: Sequence[Entry]) -> str:
+    """Task | Dataset | Metric | Value | Model, as on a paper's page: a row a primary metric (retrieval: every R@K)."""
+    rows: dict[str, list[list[str]]] = {}
+    for entry in entries:
+        for task in entry.tasks if entry.shown else ():
+            rows.setdefault(task, []).append([task, entry.dataset, entry.metric, entry.short, entry.model])
+    header = ["Task", "Dataset", "Metric", "Value", "Model"]
+    return markdown_table(header, [[cell(text) for text in row] for own in rows.values() for row in own], left=5)
 
-    Raises DataError where two records would fill one cell.
-    """
-    names: dict[str, None] = {}
+
+def _by_board(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    boards: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        for task in entry.tasks:
+            boards.setdefault((task, entry.dataset), []).append(entry)
+    return boards
+
+
+def _rows(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    """Model -> metric -> value."""
     rows: dict[str, dict[str, str]] = {}
-    for result in results:
-        row = rows.setdefault(result.model.name, {})
-        for metric in sorted(result.metrics, key=lambda metric: metric.name != result.primary_metric):
-            if metric.value is not None:
-                name = metric_name(result, metric)
-                if name in row:
-                    raise clash(result)
-                names[name] = None
-                row[name] = shown(metric.value, metric.unit)
-        if result.task.protocol in ("linear_probe", "knn") and result.model.num_params is not None:
-            row["Number of Params"] = _millions(result.model.num_params)
-    if any("Number of Params" in row for row in rows.values()):
-        names["Number of Params"] = None
-    first = next(iter(names))
-    ordered = sorted(rows.items(), key=lambda item: -float(item[1].get(first, "-inf")))
-    return Sota(metrics=list(names), rows=[SotaRow(model_name=model, metrics=row) for model, row in ordered])
+    for entry in entries:
+        row = rows.setdefault(entry.model, {})
+        if entry.metric in row:
+            raise DataError(
+                f"two numbers of {entry.model} for {entry.dataset}, {entry.metric} differ in settings, data, seed or "
+                f"source: give `mlcd-eval table` one of them"
+            )
+        row[entry.metric] = entry.value
+    return rows
+
+
+def _sota(entries: Sequence[Entry]) -> Sota:
+    """The board of one data set; the first metric is the first record's primary one."""
+    rows = _rows(entries)
+    ranks_by = entries[0]
+    metrics = list(dict.fromkeys(entry.metric for entry in entries))
+    if any(entry.num_params is not None for entry in entries):
+        metrics.append(PARAMS)
+    sign = -1 if ranks_by.higher_is_better else 1
+    ordered = sorted(rows, key=lambda model: sign * float(rows[model].get(ranks_by.metric, f"{-sign}inf")))
+    return Sota(metrics=metrics, rows=[_sota_row(model, rows[model], entries) for model in ordered])
+
+
+def _sota_row(model: str, values: dict[str, str], entries: Sequence[Entry]) -> SotaRow:
+    first = next(entry for entry in entries if entry.model == model)
+    params = {PARAMS: _millions(first.num_params)} if first.num_params is not None else {}
+    date = first.date if first.paper_url else None
+    return SotaRow(
+        model_name=model,
+        paper_title=first.paper_title,
+        paper_url=first.paper_url,
+        paper_date=date,
+        metrics=values | params,
+    )
 
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.0f}M" if count >= 10_000_000 else f"{count / 1e6:.1f}M"
 
 
-def pwc_table(results: Sequence[Result]) -> str:
-    """Task | Dataset | Metric | Value | Model, as on a paper's page: a row a primary metric (retrieval: every R@K)."""
-    rows = [
-        [task_name(result), dataset_name(result), metric_name(result, metric), _value(metric), result.model.name]
-        for result in results
-        for metric in result.metrics
-        if metric.value is not None and (metric.name == result.primary_metric or "_recall@" in metric.name)
-    ]
-    header = ["Task", "Dataset", "Metric", "Value", "Model"]
-    return markdown_table(header, [[cell(text) for text in row] for row in rows], left=5)
-
-
-def _value(metric: Metric) -> str:
-    return shown(metric.value, metric.unit, PAPER_DECIMALS)
+def _json(models: Sequence[BaseModel]) -> str:
+    return json.dumps([model.model_dump() for model in models], indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -14,9 +14,9 @@ def shown(value: float | None, unit: str = "fraction", decimals: int = 2) -> str
     return f"{value * 100 if unit == 'fraction' else value:.{decimals}f}"
 
 
-def shown_difference(value: float) -> str:
-    """A difference of fractions in points: `+1.20`, `-0.35`, `0.00`."""
-    points = round(value * 100, 2)
+def shown_difference(value: float, unit: str = "fraction") -> str:
+    """A difference of fractions in points, of another unit as it is: `+1.20`, `-0.35`, `0.00`."""
+    points = round(value * 100 if unit == "fraction" else value, 2)
     return f"{points:+.2f}" if points else "0.00"
 
 

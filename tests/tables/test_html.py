@@ -147,7 +147,7 @@ def test_a_failed_task_says_why(failed_result):
 
 def test_data_of_another_size_is_noted():
     dataset = make_result().dataset.model_copy(update={"expected_num_samples": 25_250})
-    assert "(and the protocol's): zeroshot/demo 200 (25,250)." in report([make_result(dataset=dataset)])
+    assert "(and the protocol&#39;s): zeroshot/demo 200 (25,250)." in report([make_result(dataset=dataset)])
 
 
 def test_names_stay_text(tmp_path):

@@ -10,11 +10,10 @@ from conftest import make_result, metric
 
 from mlcd_eval import results_frame
 from mlcd_eval.cli import main
-from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import ResultStore
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.frame import COLUMNS
-from mlcd_eval.tables.pwc import PwcTask
 from mlcd_eval.tables.summary import summary
 from mlcd_eval.tables.text import shown, shown_difference, shown_metric
 
@@ -50,7 +49,7 @@ def test_markdown_ranks_and_averages_what_all_have(results):
     }
     assert lines["food101"] == ["<u>90.00</u>", "**95.00**", "85.00"]
     assert lines["pets"] == ["**80.00**", "<u>70.00</u>", "-"]
-    assert lines["average of 1 that all have"] == ["90.00", "95.00", "85.00"]
+    assert lines["average of 1 that all have"] == ["<u>90.00</u>", "**95.00**", "85.00"]
     both = render(results[:4], "markdown")
     assert "| average " in both
     assert "85.00" in both and "82.50" in both
@@ -141,59 +140,6 @@ def test_csv_and_json_hold_the_same_and_no_formula():
     tidy = json.loads(render(results, "json"))
     assert [row["value"] for row in tidy] == [0.4525, None]
     assert tidy[0]["ci_low"] == 0.40
-
-
-def test_papers_with_code_json_is_valid_and_named_as_the_site_does():
-    recalls = [metric("image_to_text_recall@1", 0.608), metric("text_to_image_recall@10", 0.799)]
-    results = [
-        make_result("low", "linear_probe/imagenet1k", [metric("acc1", 0.791), metric("acc5", 0.9)]),
-        make_result("high", "linear_probe/imagenet1k", [metric("acc1", 0.8712345)]),
-        make_result("high", "zeroshot/imagenet1k", [metric("acc1", 0.75)]),
-        make_result("high", "retrieval/mscoco_captions", recalls),
-        make_result("high", "zeroshot/my_data", [metric("mean_per_class_recall", 0.5)]),
-    ]
-    text = render(results, "pwc")
-    tasks = [PwcTask.model_validate(task) for task in json.loads(text)]
-    assert [task.task for task in tasks] == [
-        "Self-Supervised Image Classification",
-        "Zero-Shot Cross-Modal Retrieval",
-        "Zero-Shot Transfer Image Classification",
-    ]
-    probe_board = tasks[0].datasets[0]
-    assert probe_board.dataset == "ImageNet"
-    assert probe_board.sota.metrics == ["Top 1 Accuracy", "Top 5 Accuracy", "Number of Params"]
-    assert [row.model_name for row in probe_board.sota.rows] == ["high", "low"]
-    assert probe_board.sota.rows[0].metrics == {"Top 1 Accuracy": "87.12", "Number of Params": "14M"}
-    assert tasks[1].datasets[0].dataset == "COCO 2014"
-    assert tasks[1].datasets[0].sota.metrics == ["Image-to-text R@1", "Text-to-image R@10"]
-    assert [board.dataset for board in tasks[2].datasets] == ["ImageNet", "my data"]
-    assert tasks[2].datasets[0].sota.metrics == ["Accuracy (Private)"]
-    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-@pytest.mark.parametrize("form", ["pwc", "markdown"])
-def test_no_format_lets_one_record_hide_another(form):
-    with pytest.raises(DataError, match=r"^two records of a for linear_probe/x differ in .* give .* one of them$"):
-        render([probe("a", "x", 0.1), probe("a", "x", 0.2, seed=1)], form)
-
-
-def test_papers_with_code_json_is_read_by_its_own_reader():
-    taskdb = pytest.importorskip("sota_extractor.taskdb")
-    db = taskdb.TaskDB()
-    db.load_tasks(data=json.loads(render([make_result("m", "zeroshot/imagenet1k")], "pwc")))
-    (dataset,) = db.datasets_with_sota()
-    assert dataset.sota.rows[0].metrics == {"Accuracy (Private)": "45.25"}
-
-
-def test_the_papers_page_table():
-    text = render(
-        [make_result("m", "zeroshot/imagenet1k"), make_result("m", "knn/food101", [metric("knn_acc1@20", 0.5)])],
-        "pwc-table",
-    )
-    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
-    assert rows[0] == ["Task", "Dataset", "Metric", "Value", "Model"]
-    assert rows[2] == ["Zero-Shot Transfer Image Classification", "ImageNet", "Accuracy (Private)", "45.2", "m"]
-    assert rows[3] == ["Self-Supervised Image Classification", "Food-101", "Top 1 Accuracy (kNN, k=20)", "50.0", "m"]
 
 
 def test_the_command(tmp_path, capsys):

@@ -1,0 +1,136 @@
+"""Papers-with-Code: its words, its files, and the page of the paper."""
+
+import json
+
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval.bundled import published_dir
+from mlcd_eval.cli import main
+from mlcd_eval.errors import DataError
+from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.pwc import EvaluationTableSync, PwcTask
+
+RECORD = make_result().dataset
+
+
+def lines(table):
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
+
+
+def test_papers_with_code_json_is_valid_and_named_as_the_site_does():
+    recalls = [metric("image_to_text_recall@1", 0.608), metric("text_to_image_recall@10", 0.799)]
+    results = [
+        make_result("low", "linear_probe/imagenet1k", [metric("acc1", 0.791), metric("acc5", 0.9)]),
+        make_result("high", "linear_probe/imagenet1k", [metric("acc1", 0.8712345)]),
+        make_result("high", "zeroshot/imagenet1k", [metric("acc1", 0.75)]),
+        make_result("high", "retrieval/mscoco_captions", recalls),
+        make_result("high", "zeroshot/my_data", [metric("mean_per_class_recall", 0.5)]),
+    ]
+    text = render(results, "pwc")
+    tasks = [PwcTask.model_validate(task) for task in json.loads(text)]
+    assert [task.task for task in tasks] == [
+        "Self-Supervised Image Classification",
+        "Zero-Shot Cross-Modal Retrieval",
+        "Zero-Shot Transfer Image Classification",
+    ]
+    probe_board = tasks[0].datasets[0]
+    assert probe_board.dataset == "ImageNet"
+    assert probe_board.sota.metrics == ["Top 1 Accuracy", "Top 5 Accuracy", "Number of Params"]
+    assert [row.model_name for row in probe_board.sota.rows] == ["high", "low"]
+    assert probe_board.sota.rows[0].metrics == {"Top 1 Accuracy": "87.12", "Number of Params": "14M"}
+    assert tasks[1].datasets[0].dataset == "COCO 2014"
+    assert tasks[1].datasets[0].sota.metrics == ["Image-to-text R@1", "Text-to-image R@10"]
+    assert [board.dataset for board in tasks[2].datasets] == ["ImageNet", "my data"]
+    assert tasks[2].datasets[0].sota.metrics == ["Accuracy (Private)"]
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("form", ["pwc", "pwc-submission", "pwc-table", "markdown", "latex", "model-index"])
+def test_no_format_lets_one_record_hide_another(form):
+    twins = [make_result("a", "linear_probe/x"), make_result("a", "linear_probe/x", seed=1)]
+    with pytest.raises(DataError, match=r"^two records of a for linear_probe/x differ in .* give .* one of them$"):
+        render(twins, form)
+
+
+def test_papers_with_code_json_is_read_by_its_own_reader():
+    taskdb = pytest.importorskip("sota_extractor.taskdb")
+    db = taskdb.TaskDB()
+    db.load_tasks(data=json.loads(render([make_result("m", "zeroshot/imagenet1k")], "pwc")))
+    (dataset,) = db.datasets_with_sota()
+    assert dataset.sota.rows[0].metrics == {"Accuracy (Private)": "45.25"}
+
+
+def test_the_papers_page_table():
+    text = render(
+        [make_result("m", "zeroshot/imagenet1k"), make_result("m", "knn/food101", [metric("knn_acc1@20", 0.5)])],
+        "pwc-table",
+    )
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
+    assert rows[0] == ["Task", "Dataset", "Metric", "Value", "Model"]
+    assert rows[2] == ["Zero-Shot Transfer Image Classification", "ImageNet", "Accuracy (Private)", "45.2", "m"]
+    assert rows[3] == ["Self-Supervised Image Classification", "Food-101", "Top 1 Accuracy (kNN, k=20)", "50.0", "m"]
+
+
+def test_the_papers_page_comes_out_word_for_word(capsys):
+    page = json.loads((published_dir() / "seed_page.json").read_text())
+    command = ["table", "--published", "MLCD-Embodied-7B", "--published", "MLCD-Seg-7B", "--format", "pwc-table"]
+    assert main(command) == 0
+    header, _, *rows = lines(capsys.readouterr().out)
+    assert header == page["columns"]
+    wanted = [[task, dataset, name, str(value), model] for task, dataset, name, value, model in page["rows"]]
+    assert len(rows) == 17
+    assert sorted(rows) == sorted(wanted)
+
+
+def test_records_come_out_in_the_pages_words():
+    def record(task, name, split, value, model="MLCD-Seg-7B"):
+        data = RECORD.model_copy(update={"name": task.split("/")[1].split("_")[0], "split": split})
+        return make_result(model, task, [metric(name, value)], dataset=data)
+
+    results = [
+        record("refcoco/refcoco_val", "overall_iou", "val", 0.836),
+        record("refcoco/refcoco+_testB", "overall_iou", "testB", 0.756),
+        record("refcoco/refcocog_test", "overall_iou", "test", 0.805),
+        record("docvqa/docvqa_test", "anls", "test", 0.916, "MLCD-Embodied-7B"),
+    ]
+    page = json.loads((published_dir() / "seed_page.json").read_text())
+    wanted = [[task, dataset, name, str(value), model] for task, dataset, name, value, model in page["rows"]]
+    _, _, *rows = lines(render(results, "pwc-table"))
+    assert len(rows) == 7
+    assert all(row in wanted for row in rows)
+
+
+def test_published_numbers_bring_their_paper():
+    tasks = [PwcTask.model_validate(task) for task in json.loads(render([], "pwc", groups=["refcoco"]))]
+    assert [task.task for task in tasks] == ["Instance Segmentation", "Referring Expression Segmentation"]
+    board = next(data for data in tasks[1].datasets if data.dataset == "RefCOCO testA")
+    assert [row.model_name for row in board.sota.rows] == ["MLCD-Seg-7B", "EVF-SAM", "GLaMM", "VisionLLM v2", "LISA"]
+    first = board.sota.rows[0]
+    assert (first.metrics, first.paper_date) == ({"Overall IoU": "85.3"}, "2024-07-24")
+    assert first.paper_url == "https://arxiv.org/abs/2407.17331"
+
+
+def test_a_submission_is_what_the_sites_client_sends():
+    results = [
+        make_result("a", "zeroshot/imagenet1k", [metric("acc1", 0.5), metric("acc5", 0.75)]),
+        make_result("b", "zeroshot/imagenet1k", [metric("acc1", 0.6)]),
+        make_result("b", "zeroshot/x", [metric("error", 0.1, higher_is_better=False)]),
+    ]
+    tables = [EvaluationTableSync.model_validate(table) for table in json.loads(render(results, "pwc-submission"))]
+    assert [(table.task, table.dataset) for table in tables] == [
+        ("Zero-Shot Transfer Image Classification", "ImageNet"),
+        ("Zero-Shot Transfer Image Classification", "x"),
+    ]
+    assert [metric.name for metric in tables[0].metrics] == ["Accuracy (Private)", "Top 5 Accuracy"]
+    assert [metric.is_loss for table in tables for metric in table.metrics] == [False, False, True]
+    row = tables[0].results[0]
+    assert row.metrics == {"Accuracy (Private)": "50.00", "Top 5 Accuracy": "75.00"}
+    assert (row.methodology, row.evaluated_on, row.paper) == ("a", "2026-01-01", None)
+    assert row.external_id == results[0].request_key()
+
+
+def test_a_submission_is_accepted_by_the_sites_client():
+    synchronize = pytest.importorskip("paperswithcode.models.evaluation.synchronize")
+    for table in json.loads(render([make_result()], "pwc-submission")):
+        synchronize.EvaluationTableSyncRequest(**table)
