@@ -16,17 +16,20 @@ from mlcd_eval.tables.markdown import markdown
 from mlcd_eval.tables.pwc import pwc_json, pwc_submission, pwc_table
 from mlcd_eval.tables.site import entries
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def csv_text(results: Sequence[Result]) -> str:
     """The tidy frame; a text that a spreadsheet would run as a formula gets a ' before it."""
     frame = frame_of(results)
     for column in frame.columns:
-        frame[column] = frame[column].map(
-            lambda value: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
-        )
-    return frame.to_csv(index=False)
+        frame[column] = frame[column].map(lambda value: _disarmed(value) if isinstance(value, str) else value)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _disarmed(text: str) -> str:
+    text = "\n".join(text.splitlines())  # a lone \r would end the row: the writer does not quote it
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def json_text(results: Sequence[Result]) -> str:

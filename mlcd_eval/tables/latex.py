@@ -11,7 +11,7 @@ ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\textquotedbl{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-    | {"[": "{[}", "]": "{]}"}  # a bracket after \\ would be its argument
+    | {character: f"{{{character}}}" for character in "[]*"}  # after \\ they would be its argument
 )
 
 

@@ -13,6 +13,7 @@ from mlcd_eval.published import groups, published_numbers, published_table
 from mlcd_eval.records import ResultStore
 from mlcd_eval.tables.boards import choose, leaderboards
 from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.html import report
 from mlcd_eval.tables.leaderboard import PUBLISHED
 from mlcd_eval.tables.text import shown
 
@@ -109,6 +110,16 @@ def test_reproduced_stands_beside_published_with_the_difference_and_a_mark():
     assert "**" in inside and "(Δ -0.10)" in inside
     assert "where the published value lies outside the interval" in inside
     assert "outside the interval" not in render(results, "markdown", published=[CLIP])
+
+
+def test_the_page_has_papers_tables_and_differences_too():
+    page = report([probe("clip", "food101", 0.951, (0.948, 0.9515))], published=[f"clip={CLIP}"])
+    assert "<small>[94.8, 95.2]</small><small>Δ -0.10†</small>" in page
+    assert "where the published value lies outside the interval" in page
+    page = report([], groups=groups())
+    assert page.count('<section aria-labelledby="board-') == len(groups())
+    assert "Table 4, MLCD paper: fine-tuning" in page
+    assert "Δ" not in page
 
 
 def test_a_published_baseline_marks_too():

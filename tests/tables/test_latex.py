@@ -36,6 +36,7 @@ def test_a_table_word_for_word():
 def test_names_are_escaped():
     assert escaped(r"a_b & 50% \x") == r"a\_b \& 50\% \textbackslash{}x"
     assert escaped("{^~}\n") == r"\{\textasciicircum{}\textasciitilde{}\}"
+    assert escaped("*[2cm]") == "{*}{[}2cm{]}"  # a line of a table may begin with it
     text = render([make_result(HOSTILE)], "latex")
     assert r"\input" not in text
     assert r"\textbackslash{}input\{/etc/passwd\}" in text

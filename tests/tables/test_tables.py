@@ -132,6 +132,14 @@ def test_frame_is_tidy_and_in_fractions(tmp_path, results, failed_result):
     assert failed.error == "split 'test' is empty"
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_csv_disarms_texts_and_leaves_numbers(start):
+    results = [make_result(f"{start}1+1", metrics=[metric("loss", -0.5, (-0.75, 1e-7), unit="nats")])]
+    (row,) = csv.DictReader(io.StringIO(render(results, "csv"), newline=""))
+    assert row["model"] == f"'{start}1+1".replace("\r", "\n")
+    assert [row[name] for name in ("value", "ci_low", "ci_high", "num_scored")] == ["-0.5", "-0.75", "1e-07", "200"]
+
+
 def test_csv_and_json_hold_the_same_and_no_formula():
     results = [make_result("=cmd|' /C calc'!A0")]
     rows = list(csv.DictReader(io.StringIO(render(results, "csv"))))
