@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "fileio", "metrics", "bundled"},
     {"distributed", "spec", "data", "encoders", "published", "progress"},
-    {"features", "protocols", "records"},
+    {"features", "protocols", "records", "extras"},
     {"locate", "plan"},
     {"model_run"},
     {"run", "score", "imports"},
