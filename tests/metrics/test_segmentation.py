@@ -7,7 +7,7 @@ from pycocotools import mask as coco
 from mlcd_eval.metrics.segmentation import Overlaps, encode, overall_iou, overlaps, precision_at, sample_iou
 
 
-def masks(seed, count=40, shape=(30, 23)):
+def masks(seed, count=300, shape=(30, 23)):  # more than 255: pycocotools' areas overflow there
     chance = np.random.default_rng(seed)
     return [chance.random(shape) < chance.choice([0.0, 0.1, 0.5, 1.0]) for _ in range(count)]
 
