@@ -109,7 +109,8 @@ def load_labels(path: Path, dataset: str | None = None) -> Labels:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a mapping
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} is not a label file: {error}") from error
-    if metadata.get("format_version") != FORMAT_VERSION or {"keys", "classes", "similarities"} - set(tensors):
+    lacks = {"keys", "classes", "similarities"} - set(tensors) or {"num_classes", "dataset", "centres"} - set(metadata)
+    if metadata.get("format_version") != FORMAT_VERSION or lacks:
         raise DataError(
             f"{path} is not a label file: got format_version {metadata.get('format_version')!r} with "
             f"{', '.join(sorted(tensors))}, expected {FORMAT_VERSION!r} with classes, keys, similarities"

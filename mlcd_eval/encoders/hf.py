@@ -16,7 +16,7 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 
@@ -74,7 +74,7 @@ def load(spec: Spec) -> Encoder:
         processor = transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
         has_text = FAMILIES[architecture].has_text
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if has_text else None
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except LOAD_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
     if info["missing_keys"]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError
 
 PROMPT = "Could you provide a segmentation mask for the {expression} in this image?"
@@ -28,7 +28,7 @@ def load(spec: Spec) -> Encoder:
     try:
         model = transformers.AutoModel.from_pretrained(where, dtype="auto", **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, use_fast=False, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except LOAD_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
     if not hasattr(model, "seg"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
 
 
@@ -32,7 +31,7 @@ def load(spec: Spec) -> Encoder:
             torch.manual_seed(spec.random_seed or 0)
             model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
         tokenizer = open_clip.get_tokenizer(name)
-    except (OSError, RuntimeError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except LOAD_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
     return OpenClipEncoder(spec, model, preprocess, tokenizer)

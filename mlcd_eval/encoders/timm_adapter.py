@@ -12,7 +12,7 @@ import torch
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 
@@ -28,7 +28,7 @@ def load(spec: Spec) -> Encoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.random_seed or 0)
             model = timm.create_model(name, pretrained=pretrained, checkpoint_path=checkpoint)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except LOAD_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
     return TimmEncoder(spec, model)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
 from mlcd_eval.errors import CheckpointError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,7 +28,7 @@ def load(spec: Spec) -> Encoder:
         model = transformers.AutoModelForImageTextToText.from_pretrained(
             where, dtype="auto", **options, **({"device_map": device_map} if device_map else {})
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except LOAD_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
     return VisionLanguageModel(spec, model, processor, placed=device_map is not None)

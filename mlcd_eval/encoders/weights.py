@@ -1,10 +1,14 @@
-"""The identity of weights."""
+"""The identity of weights, and what goes wrong when they are loaded."""
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 
 import torch
+
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, pickle.UnpicklingError)
+"""What model libraries raise for weights that are missing, damaged, of another architecture or not plain tensors."""
 
 
 def fingerprint(model: torch.nn.Module) -> str:
