@@ -25,13 +25,13 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from mlcd_eval.imports import import_results
-    from mlcd_eval.tables.text import cell, markdown_table, shown_metric
+    from mlcd_eval.tables.text import cell, count, markdown_table, shown_metric
 
     imported = import_results(args.harness, args.files, args.output, args.name)
     for line in imported.not_imported:
         print(f"not imported, no metric of ours: {line}", file=sys.stderr)
     rows = [
-        [cell(result.model.name), result.task.name, metric.name, shown_metric(metric), f"{metric.num_scored or '-'}"]
+        [cell(result.model.name), result.task.name, metric.name, shown_metric(metric), count(metric.num_scored)]
         for result in imported.records
         for metric in result.metrics
     ]

@@ -47,7 +47,7 @@ def _found(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Found:
         settings |= {key: _parsed(values[key]) for key in PROBE_SETTINGS if key in values}
     names = {key: _metric_name(protocol, key) for key in values if key not in settings}
     metrics = [
-        Metric(name=name, value=_value(source, key, name, values[key]), num_scored=0)
+        Metric(name=name, value=_value(source, key, name, values[key]), num_scored=None)
         for key, name in names.items()
         if name is not None
     ]

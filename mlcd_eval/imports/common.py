@@ -60,8 +60,6 @@ def record(found: Found, index: TaskIndex, name: str | None = None) -> Result:
         "theirs": dict(found.theirs),
         "not_imported": dict(found.not_imported),
     }
-    if found.num_samples is None:
-        details["num_scored"] = "not said by the file: 0 stands for it"
     return Result(
         task=TaskRecord(
             name=found.task,

@@ -58,7 +58,7 @@ def _scores(source: Source, model: str, dataset: str) -> Found:
         model=model,
         task=name,
         dataset=dataset,
-        metrics=(Metric(name=metric, value=value, num_scored=0),),
+        metrics=(Metric(name=metric, value=value, num_scored=None),),
         primary=metric,
         kind="docvqa",
         split=split,

@@ -9,7 +9,8 @@ class Metric(BaseModel):
     """A metric's value with what is needed to defend it.
 
     value: a fraction in [0, 1] unless `unit` says otherwise; None where undefined (acc5 of 4 classes).
-    num_scored, num_unscored: samples that the value is over, and those left out (bad images).
+    num_scored, num_unscored: samples that the value is over (None: an imported file does not say), and those left out
+    (bad images).
     ci95: 95% bootstrap interval over samples (over images for retrieval), or None where undefined.
     """
 
@@ -19,7 +20,7 @@ class Metric(BaseModel):
     value: float | None
     unit: str = "fraction"
     higher_is_better: bool = True
-    num_scored: int
+    num_scored: int | None
     num_unscored: int = 0
     ci95: tuple[float, float] | None = None
 

@@ -46,7 +46,7 @@ def bootstrap_ratio(
     bottom = np.asarray(denominator, dtype=np.float64)
     terms = np.column_stack([top, bottom])
     if groups is not None:
-        terms = _group_sums(terms, np.asarray(groups))
+        terms = group_sums(terms, np.asarray(groups))
     if len(terms) == 0:
         return None
     distinct, frequency = np.unique(terms, axis=0, return_counts=True)
@@ -108,7 +108,7 @@ def bootstrap(
     return float(low), float(high)
 
 
-def _group_sums(terms: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def group_sums(terms: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Rows of terms (N, K) summed by group: (G, K)."""
     distinct, group = np.unique(groups, return_inverse=True)
     sums = np.zeros((len(distinct), terms.shape[1]))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlcd_eval.metrics.interval import _group_sums, bootstrap, bootstrap_mean, bootstrap_mean_per_class
+from mlcd_eval.metrics.interval import group_sums, bootstrap, bootstrap_mean, bootstrap_mean_per_class
 
 DRAWS = 10_000
 MCNEMAR, PERMUTATION = "McNemar exact", "permutation"
@@ -39,7 +39,7 @@ def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: A
     interval = bootstrap_mean(b - a, rng, groups)
     assert interval is not None, "there is a sample"
     if groups is not None and len(np.unique(groups)) < len(a):
-        sums_a, sums_b = (_group_sums(outcomes[:, None], np.asarray(groups)) for outcomes in (a, b))
+        sums_a, sums_b = (group_sums(outcomes[:, None], np.asarray(groups)) for outcomes in (a, b))
         right_or_wrong = False
     else:
         sums_a, sums_b = a[:, None], b[:, None]
@@ -70,7 +70,7 @@ def paired_ratios(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: 
     `paired_means`. Neither sum of denominators may be 0."""
     terms = np.hstack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
     if groups is not None:
-        terms = _group_sums(terms, np.asarray(groups))
+        terms = group_sums(terms, np.asarray(groups))
 
     def difference(rows: np.ndarray) -> float | None:
         total = terms[rows].sum(axis=0)

@@ -219,6 +219,9 @@ def _notes(results: Sequence[Result]) -> list[str]:
         for result in good:
             if result.task.name == task:
                 models.setdefault(result.dataset.fingerprint, []).append(result.model.name)
+        unknown = [name for print_ in list(models) if print_.startswith("unknown:") for name in models.pop(print_)]
+        if unknown and models:
+            notes.append(f"The data of an imported record is not known: {task}, {', '.join(unknown)}.")
         if len(models) > 1:
             texts = [f"{', '.join(names)} on {fingerprint[:8]}" for fingerprint, names in models.items()]
             notes.append(f"Scored on different data, so that the numbers do not compare: {task}, {'; '.join(texts)}.")

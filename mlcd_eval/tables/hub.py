@@ -13,7 +13,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards import leaderboards
 from mlcd_eval.tables.markdown import markdown
-from mlcd_eval.tables.text import shown_metric
+from mlcd_eval.tables.text import count, shown_metric
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -47,7 +47,7 @@ def eval_results(results: Sequence[Result]) -> str:
             task_id=result.task.name,
             value=metric.value,
             date=result.timing.started,
-            notes=f"{metric.name}, {shown_metric(metric)} with its 95% interval, n = {metric.num_scored:,}",
+            notes=f"{metric.name}, {shown_metric(metric)} with its 95% interval, n = {count(metric.num_scored)}",
         )
         for result in _of_one_model(results)
         for metric in [result.primary]

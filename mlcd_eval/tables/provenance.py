@@ -59,7 +59,7 @@ def _metric(result: Result, name: str) -> dict[str, Any]:
         "value": metric.value,
         "unit": metric.unit,
         "95% bootstrap interval": metric.ci95 and f"{metric.ci95[0]} to {metric.ci95[1]}",
-        "samples scored": metric.num_scored,
+        "samples scored": "not said" if metric.num_scored is None else metric.num_scored,
         "samples not scored": metric.num_unscored,
         "higher is better": metric.higher_is_better,
     }

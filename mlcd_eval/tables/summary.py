@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.text import cell, markdown_table, shown_metric
+from mlcd_eval.tables.text import cell, count, markdown_table, shown_metric
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -17,5 +17,5 @@ def summary(results: Sequence[Result]) -> str:
             rows.append([*head, "failed", "-", "-"])
         for metric in result.metrics:
             if metric.name == result.primary_metric or result.task.protocol == "retrieval":
-                rows.append([*head, metric.name, shown_metric(metric), f"{metric.num_scored:,}"])
+                rows.append([*head, metric.name, shown_metric(metric), count(metric.num_scored)])
     return markdown_table(["model", "task", "metric", "% [95% interval]", "n"], rows, left=3)

@@ -20,6 +20,11 @@ def shown_difference(value: float, unit: str = "fraction") -> str:
     return f"{points:+.2f}" if points else "0.00"
 
 
+def count(number: int | None) -> str:
+    """A number of samples, a dash where it is not known."""
+    return "-" if number is None else f"{number:,}"
+
+
 def shown_metric(metric: Metric) -> str:
     """The value with its interval: `45.24 [41.4, 48.9]`."""
     text = shown(metric.value, metric.unit)
