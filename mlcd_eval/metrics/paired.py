@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlcd_eval.metrics.interval import group_sums, bootstrap, bootstrap_mean, bootstrap_mean_per_class
+from mlcd_eval.metrics.interval import bootstrap, bootstrap_mean, bootstrap_mean_per_class, group_sums
 
 DRAWS = 10_000
 MCNEMAR, PERMUTATION = "McNemar exact", "permutation"
