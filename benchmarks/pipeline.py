@@ -2,9 +2,9 @@
 
 python benchmarks/pipeline.py --model DIR --data DIR     DIR of the model: open_clip's local-dir
 
-clip-benchmark starts once a data set, as its command does; its linear probe asserts CUDA, so that probes stand in a line
-of their own, ours only. mlcd-eval runs from an empty cache, then again from its own (and with probes, which share the
-encode). Prints seconds and ratios, and the largest difference between both sides' numbers.
+clip-benchmark starts once a data set, as its command does; its linear probe asserts CUDA, so that probes stand in a
+line of their own, ours only. mlcd-eval runs from an empty cache, then again from its own (and with probes, which share
+the encode). Prints seconds and ratios, and the largest difference between both sides' numbers.
 """
 
 import argparse
@@ -35,12 +35,11 @@ def theirs(args, folder):
     for task, names in (("zeroshot_classification", CLASSIFIED), ("zeroshot_retrieval", CAPTIONED)):
         for name in names:
             output = folder / f"{name}.json"
-            total += seconds(
-                [sys.executable, "-m", "clip_benchmark.cli", "eval", "--model", f"local-dir:{args.model}", "--pretrained",
-                 "", "--dataset", f"wds/{name}", "--dataset_root", str(args.data / f"wds_{name}"), "--task", task,
-                 "--output", str(output), "--recall_k", "1", "5", "10", "--no_amp", "--num_workers", "2", "--batch_size",
-                 "64"]
-            )  # fmt: skip
+            places = ["--dataset_root", str(args.data / f"wds_{name}"), "--output", str(output)]
+            options = ["--recall_k", "1", "5", "10", "--no_amp", "--num_workers", "2", "--batch_size", "64"]
+            command = [sys.executable, "-m", "clip_benchmark.cli", "eval", "--model", f"local-dir:{args.model}"]
+            command += ["--pretrained", "", "--dataset", f"wds/{name}", "--task", task, *places, *options]
+            total += seconds(command)
             kind = "zeroshot" if task.endswith("classification") else "retrieval"
             for key, value in json.loads(output.read_text())["metrics"].items():
                 if key in OURS:
@@ -73,9 +72,8 @@ def main():
     args = parser.parse_args()
     tasks = ",".join([f"zeroshot/{name}" for name in CLASSIFIED] + [f"retrieval/{name}" for name in CAPTIONED])
     probes = ",".join(f"linear_probe/{name}" for name in CLASSIFIED)
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS')} threads"
-    )
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} threads")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         their_seconds, their_numbers = theirs(args, folder)

@@ -31,7 +31,7 @@ class _UniqueKeyLoader(_Safe):
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; raises ConfigError naming file, line and problem."""
     try:
-        value = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
+        value = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)  # noqa: S506 a subclass of the safe loader
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing, expected a YAML file") from error
     except OSError as error:
