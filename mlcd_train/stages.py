@@ -24,12 +24,13 @@ from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.fileio import write_text
-from mlcd_eval.plan import default_cache
+from mlcd_eval.plan import RunRequest, default_cache, make_plan
 from mlcd_eval.progress import Progress
 from mlcd_eval.run import default_workers
+from mlcd_eval.spec import validated
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
-from mlcd_train.config import STAGES, TrainConfig, digest
+from mlcd_train.config import STAGES, EvaluateConfig, TrainConfig, digest
 from mlcd_train.data import Share, check_captions
 from mlcd_train.embed import embed, read_embedding
 from mlcd_train.fit import fit
@@ -90,6 +91,7 @@ class TrainingRun:
         for section in (config.fit, config.lit):
             if section is not None:
                 Share(section.batch_size, 0, world_size() * section.accumulation)
+                _check_evaluation(section.evaluate)
         if config.embed is not None:
             check_spec(config.embed.model)
         if config.fit.objective == "clip":
@@ -261,6 +263,13 @@ class TrainingRun:
         if rank() == 0:
             save_checkpoint(self.checkpoint, load_checkpoint(last / "model"))
             self.progress.say(f"checkpoint: {self.checkpoint}")
+
+
+def _check_evaluation(config: EvaluateConfig | None) -> None:
+    """Raise ConfigError for tasks that could not be evaluated later, of whatever model."""
+    if config is not None:
+        request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
+        make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
 
 
 def _sha256(path: Path) -> str:

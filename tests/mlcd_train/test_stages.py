@@ -97,6 +97,7 @@ def test_stages_come_one_after_the_other(make_config):
         (("data.train=wds:nowhere",), DataError, "nowhere"),
         (("data.split=test",), DataError, "has no split 'test'"),
         (("embed.model=pyton:x:y",), ConfigError, "mean 'python'"),
+        (("fit.evaluate={every: 2, tasks: [knn/demo_clip]}",), ConfigError, "mean 'knn/demo_clipart'"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(make_config, changes, error, told):
