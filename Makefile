@@ -36,5 +36,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+study: $(INSTALLED)
+	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES)
+	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES) --part ablations --seeds 0 --epochs 3
+	$(BIN)/python benchmarks/study_report.py
+
 clean:
 	rm -rf .venv

@@ -39,7 +39,7 @@ class RefcocoSettings(BaseModel):
     mode: Literal["auto", "native", "probe", "zeroshot"] = "auto"
     empty_union: Literal["lisa", "lavt"] = "lisa"
     text_encoder: str | None = None
-    steps: int = Field(default=2000, ge=1)
+    steps: int = Field(default=1000, ge=1)
 
 
 class Refcoco(Protocol[RefcocoSettings]):

@@ -1,0 +1,276 @@
+"""Kill -9 an evaluation of all demo tasks and a training, and resume, until all kills are done: is anything lost?
+
+python benchmarks/crashes.py [--kills 50] [--train-kills 20] [--seed 0]
+
+A life is one output folder with its cache: runs in it are killed and started again until one completes; then its
+records or weights must be an undisturbed run's, and the next life begins. Kills come at random times, and then half as
+many right before random changes of the disk (a file opened to write, a rename, a removal), which times seldom hit.
+Before each new start whatever a killed run left under a temporary name is filled with garbage, so that reading it could
+not stay unseen.
+A run is a forked child that has the imports behind it, so that kills hit work.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import mmap
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import yaml
+
+import mlcd_eval.cli
+import mlcd_train.cli
+from mlcd_eval import model_run, run
+from mlcd_eval.bundled import demo_data_dir
+from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
+from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.features import encode
+from mlcd_eval.features.store import Entry
+from mlcd_eval.records import ResultStore
+from mlcd_train import stages
+from mlcd_train.fit import new_model
+from mlcd_train.state import TrainingState
+
+TASKS = "demo,refcoco/demo,docvqa/demo"
+VISION = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2}
+TEXT = {"context_length": 16, "width": 32, "depth": 1, "heads": 2}
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events; and files opened to write
+KILLED = -signal.SIGKILL
+
+
+class Stage:
+    """What a child is at, in memory that it shares with this process."""
+
+    def __init__(self):
+        self._memory = mmap.mmap(-1, 64)
+
+    def __str__(self):
+        return self._memory[:].rstrip(b"\0").decode()
+
+    def set(self, name):
+        self._memory[:] = name.encode()[:64].ljust(64, b"\0")
+
+    def during(self, owner, attribute, name):
+        """Set `name` while owner.attribute works."""
+        function = getattr(owner, attribute)
+
+        @wraps(function)
+        def watched(*arguments, **options):
+            before = str(self)
+            self.set(name)
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.set(before)
+
+        setattr(owner, attribute, watched)
+
+
+STAGE = Stage()
+for owner, attribute, name in (
+    (run, "_scan", "check data"),
+    (run, "load_encoder", "load model"),
+    (encode, "_encode_chunks", "encode"),
+    (Entry, "join_parts", "join parts"),
+    (model_run, "encode_texts", "encode texts"),
+    (model_run.ModelRun, "_score", "score"),
+    (ResultStore, "write", "write record"),
+    *((stages.TrainingRun, f"_{stage}", stage) for stage in ("embed", "cluster", "assign", "fit", "lit", "export")),
+    (TrainingState, "save", "save state"),
+    (TrainingState, "load", "load state"),
+    (stages, "save_checkpoint", "save checkpoint"),
+):
+    STAGE.during(owner, attribute, name)
+
+
+def start(command, folder, kill_before=None, count=None):
+    """Fork a child that runs command() in the folder; kill_before: the how manyth change of the disk it dies before."""
+    if pid := os.fork():
+        return pid
+    os.chdir(folder)
+    log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    changes = 0
+
+    def audit(event, arguments):
+        nonlocal changes
+        opened = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if not opened and event not in CHANGES:
+            return
+        changes += 1
+        if changes == kill_before:
+            path = Path(str(arguments[1 if event == "os.rename" else 0]))
+            kind = "temporary" if path.suffix == ".tmp" else re.sub(r"[0-9a-f]{8,}|[0-9]+", "#", path.name)
+            STAGE.set(f"{'open' if opened else event.removeprefix('os.')} {kind[:30]}")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    STAGE.set("start")
+    sys.addaudithook(audit)
+    code = 1
+    try:
+        code = command()
+    finally:
+        if count is not None:
+            count.set(str(changes))
+            Path("modules.json").write_text(json.dumps(sorted(sys.modules)))
+        os._exit(code)
+
+
+def finish(pid, seconds=None):
+    """Wait for a child, and kill it after so many seconds; the exit code, KILLED if it was."""
+    with contextlib.closing(os.fdopen(os.pidfd_open(pid))) as ended:
+        if seconds is not None and not select.select([ended], [], [], seconds)[0]:
+            os.kill(pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def poison(folder):
+    """Fill what stands under a temporary name with garbage; how many files that were."""
+    left = [
+        path for path in folder.rglob("*") if path.is_file() and ".tmp" in "/".join(path.parts[len(folder.parts) :])
+    ]
+    for path in left:
+        path.write_bytes(b"garbage" * 9)
+    return len(left)
+
+
+def undisturbed(command, folder, result):
+    """Run once without a kill: the result, the seconds it took and the changes it made to the disk."""
+    folder.mkdir()
+    count, started = Stage(), time.perf_counter()
+    code = finish(start(command, folder, count=count))
+    if code != 0:
+        raise SystemExit((folder / "log.txt").read_text())
+    seconds = time.perf_counter() - started
+    for name in json.loads((folder / "modules.json").read_text()):  # for the children to come
+        with contextlib.suppress(Exception):
+            import_module(name)
+    return result(folder), seconds, int(str(count))
+
+
+def lives(title, command, place, result, expected, kills, draw):
+    """Kill runs until there are `kills`, each life until it completes; whether all results were as expected.
+
+    draw: the next kill, as what `start` and `finish` take of it.
+    """
+    place.mkdir()
+    killed, hit, number, starts, equal, left_over, stay = 0, collections.Counter(), 0, 0, 0, 0, 0
+    while killed < kills:
+        number += 1
+        folder = place / str(number)
+        folder.mkdir()
+        while True:
+            before, seconds = draw() if killed < kills else (None, None)
+            starts += 1
+            code = finish(start(command, folder, before), seconds)
+            if code != KILLED:
+                break
+            killed += 1
+            hit[str(STAGE)] += 1
+            left_over += poison(folder)
+        good = code == 0 and result(folder) == expected
+        equal += good
+        stay += sum(path.name.endswith((".tmp", ".old")) for path in folder.rglob("*"))
+        if not good:
+            print(f"NOT EQUAL: life {number}, exit code {code}, kept in {folder}:")
+            print((folder / "log.txt").read_text()[-2000:])
+        else:
+            shutil.rmtree(folder)
+    print(f"{title}: {killed} kills, {number} lives, {starts} starts, {equal} of {number} results equal")
+    print(f"  killed at: {', '.join(f'{name} {times}' for name, times in hit.most_common())}")
+    print(f"  {left_over} temporary files left by kills and filled with garbage, {stay} there at the end of a life")
+    return equal == number
+
+
+def records(folder):
+    """Every record but for times and environment."""
+    found = {}
+    for path in sorted((folder / "out").rglob("*.json")):
+        if not path.name.startswith("."):
+            record = json.loads(path.read_text())
+            del record["timing"], record["environment"]
+            found[path.name] = record
+    assert len(found) == 6 and all(record["status"] == "ok" for record in found.values())
+    return found
+
+
+def weights(folder):
+    """Every byte of the checkpoints and of what they were made of."""
+    names = ("model.safetensors", "config.json", "centres.safetensors", "labels.safetensors", "done.json")
+    files = [path for path in sorted((folder / "out").rglob("*")) if path.name in names and "state" not in path.parts]
+    assert len(files) == 14
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def evaluation(place):
+    """The command line of an evaluation with a small model made here."""
+    shape = CheckpointConfig(vision=VISION, text=TEXT, embed_dim=16, preprocess=Preprocess(image_size=32))
+    save_checkpoint(place / "small", new_model(shape, 0, torch.device("cpu")))
+    words = ["run", "--model", str(place / "small"), "--tasks", TASKS, "--set", "steps=20", "--device", "cpu"]
+    return lambda: mlcd_eval.cli.main([*words, "--output", "out", "--cache", "cache"])
+
+
+def training(place):
+    """The command line of an MLCD training with LiT, from the features of the small model."""
+    loop = {"batch_size": 8, "steps": 60, "save_every": 5, "log_every": 5, "optimizer": {"lr": 1e-3, "warmup": 10}}
+    config = {
+        "name": "trained",
+        "output": "out",
+        "cache": "cache",
+        "device": "cpu",
+        "data": {"train": f"wds:{demo_data_dir() / 'wds_demo_captions'}", "shuffle": 50},
+        "embed": {"model": str(place / "small")},
+        "cluster": {"k": 20},
+        "assign": {"labels": 3},
+        "model": {"vision": VISION, "embed_dim": 16},
+        "fit": {**loop, "objective": "mlcd", "ema": 0.9},
+        "lit": {**loop, "text": TEXT},
+    }
+    (place / "train.yaml").write_text(yaml.safe_dump(config))
+    return lambda: mlcd_train.cli.main(["run", str(place / "train.yaml")])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50, help="of the evaluation")
+    parser.add_argument("--train-kills", type=int, default=20, help="of the training")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    place = Path(tempfile.mkdtemp(prefix="crashes_"))
+    good = True
+    for name, make, result, kills in (
+        ("evaluation", evaluation, records, args.kills),
+        ("training", training, weights, args.train_kills),
+    ):
+        command, chance = make(place), random.Random(f"{args.seed} {name}")
+        expected, seconds, changes = undisturbed(command, place / name, result)
+        print(f"{name}, undisturbed: {seconds:.1f} s, {changes} changes of the disk, {len(expected)} files compared")
+        for way, times, draw in (
+            ("at random times", kills, lambda: (None, chance.uniform(0, seconds / 4))),  # noqa: B023
+            ("before random changes of the disk", kills // 2, lambda: (chance.randrange(1, changes // 3), None)),  # noqa: B023
+        ):
+            title = f"{name}, killed {way}"
+            good &= lives(title, command, place / f"{name} {way}", result, expected, times, draw)
+            sys.stdout.flush()
+    if good:
+        shutil.rmtree(place)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
