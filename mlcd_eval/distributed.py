@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mlcd_eval.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -82,3 +86,21 @@ def gather_objects(value: Any) -> list[Any]:
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def on_every_rank(work: Callable[[], T]) -> list[T]:
+    """What `work` gives on each rank, on every rank; what it raises on one is raised on all, for they would wait."""
+    result, problem = None, None
+    try:
+        result = work()
+    except Exception as error:
+        problem = error
+    plain = problem is None or isinstance(problem, (UserError, OSError))
+    told = problem if plain else RuntimeError(f"rank {rank()}: {type(problem).__name__}: {problem}")
+    found = gather_objects((result, told))
+    if problem is not None:
+        raise problem
+    for _, other in found:
+        if other is not None:
+            raise other
+    return [one for one, _ in found]

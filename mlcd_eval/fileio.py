@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,3 +34,10 @@ def write_text(path: Path, text: str) -> None:
     """Atomically replace `path` by `text` in UTF-8."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder, and raise the OSError that a first file in it would, before the work that leads to one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass

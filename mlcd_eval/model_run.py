@@ -31,7 +31,7 @@ from mlcd_eval.records.environment import environment
 Pass = tuple[str, bool]
 """A split, and whether its images were shown whole."""
 
-STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no record could be written either
+STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def _requests(plan: Plan, job: Job) -> dict[str, ImageRequest]:
@@ -299,6 +299,6 @@ def _num_images(images: Mapping[str, Features]) -> int:
 
 
 def _raise_if_fatal(error: Exception) -> None:
-    """A full or read-only disk ends the run: no record could be written either."""
+    """A full or read-only disk, or a folder of others, ends the run: no task after it would fare better."""
     if isinstance(error, OSError) and error.errno in STOPS_THE_RUN:
         raise error

@@ -12,6 +12,7 @@ import torch
 from mlcd_eval.data.base import num_scored
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import ConfigError, DataError, UserError
+from mlcd_eval.fileio import check_writable
 from mlcd_eval.model_run import ModelRun, splits_of
 from mlcd_eval.plan import Plan, RunRequest, make_plan
 from mlcd_eval.progress import Progress
@@ -39,6 +40,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     plan.raise_problems()
     progress = progress or Progress()
     device = pick_device(plan.request.device)
+    check_writable(plan.request.output)
     _scan(plan, progress)
     for spec, jobs in groupby(plan.jobs, key=lambda job: job.model_spec):
         progress.say(f"loading {spec}")
@@ -82,10 +84,10 @@ def _scan(plan: Plan, progress: Progress) -> None:
         raise DataError("\n".join(dict.fromkeys(problems)))
 
 
-def default_workers(device: torch.device) -> int:
+def default_workers(device: torch.device, cores: int | None = None) -> int:
     """Decoding processes: beside a GPU all cores but one (at most 16); beside a CPU forward pass two, if there are four
-    cores, since its threads would wait for theirs."""
-    cores = os.cpu_count() or 1
+    cores, since its threads would wait for theirs. cores: None means the machine's."""
+    cores = cores or os.cpu_count() or 1
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
     return 2 if cores >= 4 else 0

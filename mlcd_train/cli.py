@@ -70,11 +70,12 @@ def _train(args: argparse.Namespace) -> int:
 
     with ranks(pick_device(config.device)) as device:
         run = TrainingRun(config, device, ConsoleProgress() if rank() == 0 else Progress())
-        if args.command == "run":
-            run.run()
-        else:
-            run.check([args.command])
-            run.run_stage(args.command)
+        with run.alone():
+            if args.command == "run":
+                run.run()
+            else:
+                run.check([args.command])
+                run.run_stage(args.command)
     return 0
 
 
@@ -91,8 +92,9 @@ def _export(args: argparse.Namespace) -> int:
     from mlcd_train.stages import TrainingRun
 
     run = TrainingRun(config, torch.device("cpu"), ConsoleProgress())
-    run.check(["export"])
-    run.run_stage("export")
+    with run.alone():
+        run.check(["export"])
+        run.run_stage("export")
     if args.format != "mlcd":
         folder = args.to or config.output / f"{config.name}-{args.format}"
         export(load_checkpoint(run.checkpoint), folder, args.format)

@@ -16,6 +16,7 @@ from mlcd_eval.encoders.checkpoint import DualEncoder
 from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.encoders.text_transformer import TextConfig
 from mlcd_eval.encoders.vit import VisionConfig
+from mlcd_eval.encoders.weights import os_errors
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
 _OURS = ("ln_1", "qkv", "out", "ln_2", "mlp_in", "mlp_out")
@@ -36,7 +37,8 @@ def export(model: DualEncoder, folder: Path, format: str) -> None:
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
         temporary.mkdir()
-        write(model, temporary)
+        with os_errors(folder):
+            write(model, temporary)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

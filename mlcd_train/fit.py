@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 import mlcd_eval
 from mlcd_eval.data.base import Split
-from mlcd_eval.distributed import barrier, broadcast_object, rank, world_size
+from mlcd_eval.distributed import barrier, rank, world_size
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint, tokenizer
 from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError
@@ -148,7 +147,7 @@ def make_evaluator(
         return None
 
     def evaluate(step: int) -> dict[str, float]:
-        place = folder / f".evaluate.{broadcast_object(uuid.uuid4().hex)}"
+        place = folder / ".evaluate"  # left by a run that was killed here, it is written anew
         try:
             checkpoint = place / f"{name}_step{step}"
             if rank() == 0:

@@ -6,15 +6,17 @@ the run stops before anything is done, and nothing is overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import Dataset, Split
@@ -23,7 +25,7 @@ from mlcd_eval.encoders.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
-from mlcd_eval.fileio import write_text
+from mlcd_eval.fileio import check_writable, write_text
 from mlcd_eval.plan import RunRequest, default_cache, make_plan
 from mlcd_eval.progress import Progress
 from mlcd_eval.run import default_workers
@@ -58,6 +60,21 @@ class TrainingRun:
     def checkpoint(self) -> Path:
         """The folder that mlcd-eval loads."""
         return self.config.output / self.config.name
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep the output folder to this run; raises ConfigError while another one, killed ones aside, has it."""
+        if rank() != 0:
+            yield
+            return
+        check_writable(self.config.output)
+        lock = FileLock(self.config.output / ".lock", timeout=0)
+        try:
+            held = lock.acquire()
+        except Timeout as error:
+            raise ConfigError(f"output: another mlcd-train is at work in {self.config.output}") from error
+        with held:
+            yield
 
     def run(self) -> None:
         """All stages, skipping what is done."""

@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mlcd_eval.distributed import barrier, gather_objects, rank
+from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.fileio import write_text
 from mlcd_train.centres import ClassCentres
@@ -49,23 +50,15 @@ class TrainingState:
         place = folder / f"step_{self.step:07d}"
         temporary = folder / f".{place.name}.tmp"
         if rank() == 0:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for left in folder.glob(".step_*.tmp"):  # by a run that was stopped while it wrote
+                shutil.rmtree(left)
             temporary.mkdir(parents=True)
         barrier()
-        if self.centres is not None:
-            tensors = {name: getattr(self.centres, name) for name in CENTRES}
-            save_file(_on_cpu(tensors), temporary / f"centres_{self.centres.begin:010d}.safetensors")
-        positions = {stream: at for part in gather_objects(dict(self.positions or {})) for stream, at in part.items()}
-        if rank() == 0:
-            save_file(_on_cpu(self._tensors()), temporary / "model.safetensors")
-            document = {
-                "format_version": FORMAT_VERSION,
-                "config": config,
-                "step": self.step,
-                "positions": {str(stream): list(at) for stream, at in positions.items()},
-                "scaler": self.scaler.state_dict(),
-            }
-            write_text(temporary / "state.json", json.dumps(document, indent=2))
+        try:
+            self._write(temporary, config)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         barrier()
         if rank() == 0:
             shutil.rmtree(place, ignore_errors=True)
@@ -73,6 +66,22 @@ class TrainingState:
             for old in sorted(folder.glob("step_*"))[:-keep]:
                 shutil.rmtree(old)
         barrier()
+
+    def _write(self, folder: Path, config: str) -> None:
+        if self.centres is not None:
+            tensors = {name: getattr(self.centres, name) for name in CENTRES}
+            write_tensors(folder / f"centres_{self.centres.begin:010d}.safetensors", tensors)
+        positions = {stream: at for part in gather_objects(dict(self.positions or {})) for stream, at in part.items()}
+        if rank() == 0:
+            write_tensors(folder / "model.safetensors", self._tensors())
+            document = {
+                "format_version": FORMAT_VERSION,
+                "config": config,
+                "step": self.step,
+                "positions": {str(stream): list(at) for stream, at in positions.items()},
+                "scaler": self.scaler.state_dict(),
+            }
+            write_text(folder / "state.json", json.dumps(document, indent=2))
 
     def load(self, folder: Path, config: str) -> bool:
         """Go on from the last state in `folder`; False where there is none.
@@ -148,10 +157,6 @@ def _restore_centres(place: Path, centres: ClassCentres) -> None:
             filled += end - begin
     if filled != centres.end - centres.begin:
         raise KeyError(f"{filled} of {centres.end - centres.begin} class centres found")
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _position(values: list[int]) -> Position:

@@ -15,6 +15,7 @@ LAYERS = [
     {"locate", "plan"},
     {"model_run"},
     {"run", "score", "imports"},
+    {"executors"},
     {"tables"},
     {"cli", "__main__"},
 ]

@@ -1,4 +1,5 @@
-"""The command line: `mlcd-eval COMMAND`. Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong."""
+"""The command line: `mlcd-eval COMMAND`. Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong,
+130 and 143 stopped by SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -59,10 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded("mlcd-eval", build_parser, argv)
 
 
+class Terminated(SystemExit):
+    """SIGTERM came."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated(128 + signal.SIGTERM)
+
+
 def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> int:
     """Run the command that a parser's `run` default names; a user's mistake is one sentence on stderr, a bug keeps its
     traceback."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         args, unknown = build().parse_known_args(argv)
         if unknown:
@@ -79,6 +88,8 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
             raise
         print(f"{prog}: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except (KeyboardInterrupt, Terminated) as stop:
+        terminated = isinstance(stop, Terminated)
+        how = "terminated" if terminated else "interrupted"
+        print(f"{prog}: {how}; the same command goes on where it stopped", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)

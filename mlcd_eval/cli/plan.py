@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from mlcd_eval.cli.executor import add_executor_flags, executor_of
 from mlcd_eval.cli.request import add_request_flags, request_of
 
 
@@ -13,6 +14,7 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("plan", help="what `run` with the same flags would do, and what is missing")
     add_request_flags(parser)
+    add_executor_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -20,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a line a job, then every problem; 2 if there is any."""
     from mlcd_eval.plan import make_plan
 
+    executor_of(args)
     plan = make_plan(request_of(args))
     rows = [
         {

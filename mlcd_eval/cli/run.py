@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import warnings
 from typing import Any
 
+from mlcd_eval.cli.executor import add_executor_flags, executor_of
 from mlcd_eval.cli.request import add_request_flags, request_of
 
 
@@ -13,6 +15,7 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("run", help="evaluate models on tasks")
     add_request_flags(parser)
+    add_executor_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -21,21 +24,19 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.plan import make_plan
     from mlcd_eval.progress import ConsoleProgress, Progress
 
+    executor = executor_of(args)
     request = request_of(args)
     plan = make_plan(request)
     plan.raise_problems()
 
-    from mlcd_eval.distributed import rank, ranks
-    from mlcd_eval.run import pick_device  # imports torch: only for a plan without problems
-    from mlcd_eval.run import run as run_plan
     from mlcd_eval.tables.summary import summary
 
-    with ranks(pick_device(request.device)):
-        progress = ConsoleProgress() if rank() == 0 else Progress()
-        warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
-        results = list(run_plan(plan, progress))
-        if rank() != 0:
-            return 0
+    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun help and say nothing
+    progress = ConsoleProgress() if leads else Progress()
+    warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
+    results = executor.execute(plan, progress)
+    if not leads:
+        return 0
     if args.json:
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def memoised(cache: Path | None, identity: str, scan: Callable[[], ShardScan]) -
         return scan()
     name = hashlib.sha256(f"{_VERSION} {identity}".encode(errors="surrogateescape")).hexdigest()
     path = cache / "scans" / f"{name[:32]}.json"
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # none yet, or a damaged one
         return ShardScan(**json.loads(path.read_text(encoding="utf-8")))
     result = scan()
     write_text(path, json.dumps(asdict(result)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import open_clip
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
@@ -23,8 +22,9 @@ from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.text_transformer import TextConfig, TextTransformer
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.vit import VisionConfig, VisionTransformer
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import fingerprint, num_params, write_tensors
 from mlcd_eval.errors import CheckpointError, nearest
+from mlcd_eval.fileio import write_text
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -72,21 +72,24 @@ class DualEncoder(nn.Module):
 
 
 def save_checkpoint(folder: Path, model: DualEncoder) -> None:
-    """Write the folder beside its place and rename it there; an older checkpoint of that name is replaced."""
+    """Write the folder beside its place and rename it there; an older checkpoint of that name is replaced.
+
+    Killed between two renames, it leaves the older one as `.NAME.old`, which the next call takes up.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
+    temporary, old = (folder.parent / f".{folder.name}.{end}" for end in ("tmp", "old"))
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for left in (temporary, old):
+        shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir()
     try:
-        (temporary / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, temporary / "model.safetensors")
+        write_text(temporary / "config.json", model.config.model_dump_json(indent=2) + "\n")
+        write_tensors(temporary / "model.safetensors", model.state_dict())
         if folder.exists():
-            old = temporary.with_suffix(".old")
             folder.rename(old)
-            temporary.rename(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, pickle.UnpicklingError)
 """What model libraries raise for weights that are missing, damaged, of another architecture or not plain tensors."""
@@ -23,3 +30,23 @@ def fingerprint(model: torch.nn.Module) -> str:
 def num_params(model: torch.nn.Module) -> int:
     """Parameters of the whole model, both towers."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """One safetensors file, on the disk when this returns; in a folder that is not yet under its name."""
+    with os_errors(path):
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    with path.open("ab") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def os_errors(path: Path) -> Iterator[None]:
+    """safetensors tells of a full disk by an error of its own: raise the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"(?:os error|code:) (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

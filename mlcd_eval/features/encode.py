@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Sample, Split
-from mlcd_eval.distributed import barrier, broadcast_object, gather_objects, rank, world_size
+from mlcd_eval.distributed import broadcast_object, on_every_rank, rank, world_size
 from mlcd_eval.encoders.base import PROJECTED, Encoder
-from mlcd_eval.errors import DataError, UserError
+from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import Batch, batches
 from mlcd_eval.features.forward import Forward
-from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock
+from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
 
 CHUNK = 1024  # samples of a shard that are kept together while a pass is under way
@@ -68,14 +68,17 @@ def encode_split(
     keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
     entries = {layer: Entry(options.cache, key) for layer, key in keys.items()}
     images_encoded, started = 0, time.perf_counter()
-    if rank() == 0:
-        for entry in entries.values():
-            entry.drop_if_damaged()
-    if not broadcast_object(all(entry.complete for entry in entries.values())):
-        with entry_lock(options.cache, keys[layers[0]]) if rank() == 0 else contextlib.nullcontext():
-            missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
-            images_encoded = _encode_missing(encoder, split, {one: entries[one] for one in missing}, options, advance)
-    features = {layer: entry.features() for layer, entry in entries.items()}
+    with in_use(options.cache):
+        if not broadcast_object(rank() == 0 and all(entry.settled for entry in entries.values())):
+            with entry_lock(options.cache, keys[layers[0]]) if rank() == 0 else contextlib.nullcontext():
+                if rank() == 0:
+                    for entry in entries.values():
+                        entry.tidy()
+                missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
+                images_encoded = _encode_missing(
+                    encoder, split, {one: entries[one] for one in missing}, options, advance
+                )
+        features = {layer: entry.features() for layer, entry in entries.items()}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
     return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
 
@@ -84,28 +87,22 @@ def _encode_missing(
     encoder: Encoder, split: Split, entries: dict[str, Entry], options: EncodeOptions, advance: Advance
 ) -> int:
     """Fill and join the entries' parts; the number of images that went through the model, on all ranks."""
+    if not entries:
+        return 0
     chunks = _chunks(split)
     todo = {
         chunk: [layer for layer, entry in entries.items() if not entry.part_path(chunk).is_file()] for chunk in chunks
     }
     mine = {chunk for number, chunk in enumerate(chunks) if number % world_size() == rank() and todo[chunk]}
-    encoded, problem = 0, None
-    try:
-        encoded = _encode_chunks(encoder, split, {chunk: todo[chunk] for chunk in mine}, entries, options, advance)
-    except UserError as error:  # told to the other ranks, which would wait for ever
-        problem = error
-    found = gather_objects((encoded, problem))
-    for _, problem in found:
-        if problem is not None:
-            raise problem
-    if rank() == 0:
-        for entry in entries.values():
-            for chunk in chunks:  # those that the limit left empty
-                if not entry.part_path(chunk).is_file():
-                    entry.write_part(chunk, _part([], [], []))
+    wanted = {chunk: todo[chunk] for chunk in mine}
+    encoded = on_every_rank(lambda: _encode_chunks(encoder, split, wanted, entries, options, advance))
+
+    def join() -> None:
+        for entry in entries.values() if rank() == 0 else ():
             entry.join_parts(chunks)
-    barrier()
-    return sum(count for count, _ in found)
+
+    on_every_rank(join)
+    return sum(encoded)
 
 
 def _encode_chunks(
@@ -120,7 +117,7 @@ def _encode_chunks(
     samples = _selected(split, todo, options.limit)
     stream = batches(samples, encoder.preprocess, forward.batch_size, options.workers)
     bad: dict[str, str] = {}
-    encoded = 0
+    encoded, left_out = 0, set(todo)  # by the limit
     for chunk, chunk_batches in groupby(stream, key=lambda batch: batch.chunk):
         outputs: dict[str, list[np.ndarray]] = {layer: [] for layer in todo[chunk]}
         rows: list[Sample] = []
@@ -137,6 +134,10 @@ def _encode_chunks(
         for layer, arrays in outputs.items():
             entries[layer].write_part(chunk, _part(arrays, rows, chunk_bad))
         encoded += len(rows)
+        left_out.discard(chunk)
+    for chunk in left_out:
+        for layer in todo[chunk]:
+            entries[layer].write_part(chunk, _part([], [], []))
     return encoded
 
 
@@ -201,10 +202,11 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions)
     unique = list(dict.fromkeys(texts))
     data = hashlib.sha256(json.dumps(unique).encode()).hexdigest()
     entry = Entry(options.cache, FeatureKey.of(encoder.info, options.precision, PROJECTED, "text", data))
-    entry.drop_if_damaged()
-    if not entry.complete:
-        with entry_lock(options.cache, entry.key):
-            if not entry.complete:
-                entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique))
     row = {text: index for index, text in enumerate(unique)}
-    return entry.array()[[row[text] for text in texts]]
+    with in_use(options.cache):
+        if not entry.settled:
+            with entry_lock(options.cache, entry.key):
+                entry.tidy()
+                if not entry.complete:
+                    entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique))
+        return entry.array()[[row[text] for text in texts]]

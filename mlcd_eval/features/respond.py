@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -15,8 +16,10 @@ from PIL import Image
 
 from mlcd_eval.data.base import Annotation, Expression, Split
 from mlcd_eval.data.images import decode
-from mlcd_eval.distributed import broadcast_object, gather_objects, rank, world_size
+from mlcd_eval.distributed import broadcast_object, on_every_rank, rank, world_size
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.errors import DataError
+from mlcd_eval.features.store import in_use
 from mlcd_eval.metrics.segmentation import encode
 
 FORMAT_VERSION = 1
@@ -53,20 +56,27 @@ def respond(
     folder = cache / "responses"
     folder.mkdir(parents=True, exist_ok=True)
     own = folder / f"{name}.{rank()}.jsonl"
-    with FileLock(own.with_suffix(".lock")):
-        _cut_half_a_line(own)
+    with FileLock(folder / f"{name}.lock") if rank() == 0 else contextlib.nullcontext(), in_use(cache):
         known = broadcast_object(_read(folder, name))
         advance(sum(_id(one) in known for one in asked))
-        made = 0
-        with own.open("a", encoding="utf-8") as file:
-            for batch in _batches(split, _share(asked, known), batch_size):
-                for one, response in zip(batch, _ask(encoder, ability, batch, prompt, max_new_tokens), strict=True):
-                    file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
-                file.flush()
-                made += len(batch)
-                advance(len(batch))
-    made = sum(gather_objects(made))
-    return Responses(_read(folder, name), made)
+
+        def ask() -> int:
+            made = 0
+            _cut_half_a_line(own)
+            with own.open("a", encoding="utf-8") as file:
+                for batch in _batches(split, _share(asked, known), batch_size):
+                    for one, response in zip(batch, _ask(encoder, ability, batch, prompt, max_new_tokens), strict=True):
+                        file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
+                    file.flush()
+                    made += len(batch)
+                    advance(len(batch))
+            return made
+
+        made = sum(on_every_rank(ask))
+        found = _read(folder, name)
+    if any(_id(one) not in found for one in asked):
+        raise DataError(f"{own} went away: expected the cache to stay while a run uses it (the same command goes on)")
+    return Responses(found, made)
 
 
 def _share(asked: Sequence[Annotation], known: Mapping[Hashable, Any]) -> list[Annotation]:

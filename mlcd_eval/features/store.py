@@ -8,13 +8,14 @@ checksums of the others, so that a damaged entry is seen and made again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 from filelock import FileLock
 
 from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.errors import DataError
 from mlcd_eval.fileio import atomic_write, write_text
 from mlcd_eval.protocols.base import Features
 
@@ -79,22 +81,32 @@ class Entry:
         """Whether the whole array is there."""
         return (self.folder / "meta.json").is_file()
 
-    def drop_if_damaged(self) -> None:
-        """Warn of and remove an entry whose files are not those that were written, and parts that cannot be read."""
-        if self.complete and self._checksums() != self._meta().get("crc32"):
+    @property
+    def settled(self) -> bool:
+        """Whether the array is there, is what was written, and nothing of its making is left."""
+        return self.complete and self._is_whole() and not (self.folder / "parts").exists()
+
+    def tidy(self) -> None:
+        """Under the entry's lock: warn of and remove an entry whose files are not those that were written and parts
+        that cannot be read, and remove what killed runs have left."""
+        if self.complete and not self._is_whole():
             warnings.warn(f"stored features in {self.folder} are damaged: they are made again", stacklevel=2)
             shutil.rmtree(self.folder)
+        if self.complete:
+            shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        for path in self.folder.rglob(".*.tmp"):
+            path.unlink()
         for path in (self.folder / "parts").glob("*.npz"):
             if not _is_whole(path):
                 warnings.warn(f"stored features in {path} are damaged: they are made again", stacklevel=2)
                 path.unlink()
 
-    def _meta(self) -> dict[str, Any]:
+    def _is_whole(self) -> bool:
         try:
             meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
-        except ValueError:
-            return {}
-        return meta if isinstance(meta, dict) else {}
+            return isinstance(meta, dict) and meta.get("crc32") == self._checksums()
+        except (ValueError, FileNotFoundError):  # or another run is removing it
+            return False
 
     def _checksums(self) -> dict[str, int]:
         files = (self.folder / name for name in ("features.npy", "rows.json"))
@@ -125,20 +137,22 @@ class Entry:
             for name, values in rows.items():
                 values.extend(getattr(part, name))
         row_shape = next((shape[1:] for shape in shapes if shape[0]), (0,))
-        with atomic_write(self.folder / "features.npy") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows["keys"]), *row_shape)}
-            np.lib.format.write_array_header_2_0(file, header)
-            for chunk in chunks:
-                file.write(np.ascontiguousarray(self.read_part(chunk).array, dtype="<f4").data)
+        self._write_features((len(rows["keys"]), *row_shape), (self.read_part(chunk).array for chunk in chunks))
         write_text(self.folder / "rows.json", json.dumps(rows))
         self._finish()
         shutil.rmtree(self.folder / "parts")
 
     def write_array(self, array: np.ndarray) -> None:
         """Make a text entry, which has no rows of its own."""
-        with atomic_write(self.folder / "features.npy") as file:
-            np.save(file, array.astype("<f4", copy=False), allow_pickle=False)
+        self._write_features(array.shape, [array])
         self._finish()
+
+    def _write_features(self, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
+        with atomic_write(self.folder / "features.npy") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_2_0(file, header)
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece, dtype="<f4").data)
 
     def _finish(self) -> None:
         meta = {**asdict(self.key), "crc32": self._checksums()}
@@ -184,3 +198,17 @@ def entry_lock(cache: Path, key: FeatureKey) -> FileLock:
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{key.weights} {key.tower} {key.data}".encode()).hexdigest()
     return FileLock(folder / f"{name[:32]}.lock")
+
+
+@contextlib.contextmanager
+def in_use(cache: Path) -> Iterator[None]:
+    """Raise DataError where a file of the cache goes while the block works with it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename is None or cache not in Path(error.filename).parents:
+            raise
+        raise DataError(
+            f"{error.filename} went away: expected the cache to stay while a run uses it (the same command makes it "
+            f"again)"
+        ) from error

@@ -156,7 +156,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlcd_eval.encoders.checkpoint.save_file", full)
+    monkeypatch.setattr("mlcd_eval.encoders.weights.save_file", full)
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(tmp_path / "ckpt", model_of(embed_dim=4))
     assert [path.name for path in tmp_path.iterdir()] == ["ckpt"]
