@@ -1,6 +1,6 @@
 """Kill -9 an evaluation of all demo tasks and a training, and resume, until all kills are done: is anything lost?
 
-python benchmarks/crashes.py [--kills 50] [--train-kills 20] [--seed 0]
+python benchmarks/crashes.py [--kills 50] [--train-kills 20] [--tasks A,B] [--seed 0]
 
 A life is one output folder with its cache: runs in it are killed and started again until one completes; then its
 records or weights must be an undisturbed run's, and the next life begins. Kills come at random times, and then half as
@@ -24,7 +24,7 @@ import signal
 import sys
 import tempfile
 import time
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from pathlib import Path
 
@@ -204,7 +204,7 @@ def records(folder):
             record = json.loads(path.read_text())
             del record["timing"], record["environment"]
             found[path.name] = record
-    assert len(found) == 6 and all(record["status"] == "ok" for record in found.values())
+    assert found and all(record["status"] == "ok" for record in found.values())
     return found
 
 
@@ -216,11 +216,12 @@ def weights(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def evaluation(place):
+def evaluation(place, tasks):
     """The command line of an evaluation with a small model made here."""
     shape = CheckpointConfig(vision=VISION, text=TEXT, embed_dim=16, preprocess=Preprocess(image_size=32))
     save_checkpoint(place / "small", new_model(shape, 0, torch.device("cpu")))
-    words = ["run", "--model", str(place / "small"), "--tasks", TASKS, "--set", "steps=20", "--device", "cpu"]
+    words = ["run", "--model", str(place / "small"), "--tasks", tasks, "--device", "cpu"]
+    words += ["--set", "steps=20"] if "refcoco" in tasks else []
     return lambda: mlcd_eval.cli.main([*words, "--output", "out", "--cache", "cache"])
 
 
@@ -248,20 +249,22 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50, help="of the evaluation")
     parser.add_argument("--train-kills", type=int, default=20, help="of the training")
+    parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    encode.CHUNK = 64  # what a kill can cost, so that runs get on
     place = Path(tempfile.mkdtemp(prefix="crashes_"))
     good = True
     for name, make, result, kills in (
-        ("evaluation", evaluation, records, args.kills),
+        ("evaluation", partial(evaluation, tasks=args.tasks), records, args.kills),
         ("training", training, weights, args.train_kills),
     ):
         command, chance = make(place), random.Random(f"{args.seed} {name}")
         expected, seconds, changes = undisturbed(command, place / name, result)
         print(f"{name}, undisturbed: {seconds:.1f} s, {changes} changes of the disk, {len(expected)} files compared")
         for way, times, draw in (
-            ("at random times", kills, lambda: (None, chance.uniform(0, seconds / 4))),  # noqa: B023
+            ("at random times", kills, lambda: (None, chance.uniform(0, seconds / 2))),  # noqa: B023
             ("before random changes of the disk", kills // 2, lambda: (chance.randrange(1, changes // 3), None)),  # noqa: B023
         ):
             title = f"{name}, killed {way}"

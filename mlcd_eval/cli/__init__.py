@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -68,10 +69,17 @@ def _terminate(*_: object) -> NoReturn:
     raise Terminated(128 + signal.SIGTERM)
 
 
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer raises a full disk in the main thread as well, where it is told."""
+    if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in USER_ERRNO):
+        threading.__excepthook__(failure)
+
+
 def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> int:
     """Run the command that a parser's `run` default names; a user's mistake is one sentence on stderr, a bug keeps its
     traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    threading.excepthook = _thread_failed
     try:
         args, unknown = build().parse_known_args(argv)
         if unknown:
