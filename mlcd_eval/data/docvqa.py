@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Kind, Question, Sample, Split
-from mlcd_eval.data.rows import RowShard, files_identity, ranges
+from mlcd_eval.data.rows import file_split
 from mlcd_eval.errors import DataError
 
 IMAGE_FOLDERS = ("", "spdocvqa_images", "images", "documents")
@@ -68,12 +67,7 @@ class DocVQADataset:
             return rendered.split(self.name, self._cache)
         pages = dict.fromkeys(item.path for item in self._file.data)
         samples = [Sample(page, self._find(page)) for page in pages]
-        shards = []
-        for rows in ranges(len(samples)):
-            part = samples[rows.start : rows.stop]
-            identity = partial(files_identity, part)
-            shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, self._cache, identity))
-        return Split(self.name, name, shards)
+        return file_split(self.name, name, samples, self._cache)
 
     def annotations(self, split: str) -> Sequence[Question]:
         """Every question of the file."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.location import LocalFolder
-from mlcd_eval.data.rows import RowShard, files_identity, ranges
+from mlcd_eval.data.rows import file_split
 from mlcd_eval.errors import DataError, nearest
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -54,12 +53,7 @@ class ImageFolder:
             for label, folder in enumerate(self._classes)
             for path in _images(root / folder)
         ]
-        shards = []
-        for rows in ranges(len(samples)):
-            part = samples[rows.start : rows.stop]
-            identity = partial(files_identity, part)
-            shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, self._cache, identity))
-        return Split(self.name, name, shards)
+        return file_split(self.name, name, samples, self._cache)
 
 
 def _class_folders(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mlcd_eval.data.base import Expression, Kind, Sample, Split
 from mlcd_eval.data.rle import as_rle
-from mlcd_eval.data.rows import RowShard, files_identity, ranges
+from mlcd_eval.data.rows import file_split
 from mlcd_eval.data.safe_pickle import read_pickle
 from mlcd_eval.errors import DataError, nearest
 
@@ -112,12 +112,7 @@ class ReferDataset:
             if number not in images:
                 raise DataError(f"{self._refs_path} refers to image {number}, which instances.json does not hold")
             samples.append(Sample(str(number), _inside(self._images, images[number].file_name)))
-        shards = []
-        for rows in ranges(len(samples)):
-            part = samples[rows.start : rows.stop]
-            identity = partial(files_identity, part)
-            shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, self._cache, identity))
-        return Split(self.name, name, shards)
+        return file_split(self.name, name, samples, self._cache)
 
     def _refs_of(self, split: str) -> list[_Ref]:
         if split not in self.splits:

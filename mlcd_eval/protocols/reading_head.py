@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from mlcd_eval.data.base import Question
 from mlcd_eval.errors import DataError
-from mlcd_eval.protocols.base import Features, Inputs
-from mlcd_eval.protocols.finite import check_finite
+from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.patches import patches_of
 
 RECIPE = 1
 WIDTH, HEADS, LAYERS = 128, 4, 2
@@ -86,8 +86,8 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
     train = [one for one in inputs.annotations["train"] if isinstance(one, Question) and one.answers]
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
-    head = _train(_rows(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
-    rows = _rows(inputs.images["test"], questions, "test")
+    head = _train(patches_of(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
+    rows = patches_of(inputs.images["test"], questions, "test")
     answers: list[str] = []
     with torch.inference_mode():
         for begin in range(0, len(questions), BATCH):
@@ -104,17 +104,6 @@ def _greedy(head: ReadingHead, memory: tuple[Tensor, Tensor], count: int) -> Ten
     for _ in range(LONGEST_ANSWER):
         made = torch.cat([made, head(memory, made)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
     return made[:, 1:].cpu()
-
-
-def _rows(images: Features, questions: Sequence[Question], role: str) -> Callable[[np.ndarray], Tensor]:
-    """Question numbers -> patches (B, h, w, D)."""
-    check_finite(images.array, f"patch features of {role}", images.keys)
-    row = {key: number for number, key in enumerate(images.keys)}
-    lost = [one for one in questions if one.image not in row]
-    if lost:
-        raise DataError(f"{role}: {len(lost)} questions are about images that cannot be read, first {lost[0].image!r}")
-    of_image = np.array([row[one.image] for one in questions])
-    return lambda index: torch.from_numpy(np.ascontiguousarray(images.array[of_image[index]]))
 
 
 def _train(

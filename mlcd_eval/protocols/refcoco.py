@@ -17,8 +17,9 @@ from mlcd_eval.data.base import Expression
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.finite import check_finite
+from mlcd_eval.protocols.patches import patches_of
 
 if TYPE_CHECKING:
     import torch
@@ -159,20 +160,15 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
     """Sentence numbers -> patches (B, h, w, D) and unit text features (B, T)."""
     import torch
 
-    images: Features = inputs.images[role]
-    check_finite(images.array, f"patch features of {role}", images.keys)
-    row = {key: number for number, key in enumerate(images.keys)}
-    lost = [one for one in expressions if one.image not in row]
-    if lost:
-        raise DataError(f"{role}: {len(lost)} sentences are of images that cannot be read, first {lost[0].image!r}")
-    of_image = np.array([row[one.image] for one in expressions])
+    patches = patches_of(inputs.images[role], expressions, role)
     assert inputs.encode_texts is not None, "checked by for_model"
     texts = inputs.encode_texts([one.text for one in expressions])
     check_finite(texts, f"text features of {role}", [one.text for one in expressions])
 
     def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        patches = torch.from_numpy(np.ascontiguousarray(images.array[of_image[index]]))
-        return patches, torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(texts[index])), dim=1)
+        return patches(index), torch.nn.functional.normalize(
+            torch.from_numpy(np.ascontiguousarray(texts[index])), dim=1
+        )
 
     return rows
 

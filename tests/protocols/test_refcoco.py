@@ -145,7 +145,7 @@ def test_features_that_are_no_numbers_and_lost_images_are_told():
             RefcocoSettings(mode="probe", steps=1), inputs(images=images, annotations={"train": said, "test": said})
         )
     images = {"train": Features(features.array[:1], ["0"]), "test": features}
-    with pytest.raises(DataError, match="3 sentences are of images that cannot be read, first '1'"):
+    with pytest.raises(DataError, match="3 of 6 annotations are of images that cannot be read, first '1'"):
         PROTOCOL.score(
             RefcocoSettings(mode="probe", steps=1), inputs(images=images, annotations={"train": said, "test": said})
         )
