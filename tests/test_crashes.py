@@ -134,7 +134,7 @@ def temporary_files(place):
 
 def test_killed_runs_resume():
     """benchmarks/crashes.py in its short form; its whole output stands in benchmarks/results."""
-    words = ["--kills", "3", "--train-kills", "3", "--tasks", "demo"]
+    words = ["--kills", "3", "--train-kills", "3", "--tasks", TASKS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "benchmarks/crashes.py", *words], env=environment, capture_output=True, text=True, check=False
