@@ -14,7 +14,7 @@ from mlcd_eval.features import encode
 from mlcd_eval.records import read_all
 
 PROGRAM = """
-import os, sys
+import json, os, sys
 sys.path.insert(0, "tests")
 import tiny_encoder
 from mlcd_eval.features import encode
@@ -28,8 +28,9 @@ def counted(self, pixels, layers):
     return seen(self, pixels, layers)
 tiny_encoder.TinyEncoder.encode_images = counted
 code = main(sys.argv[1:])
-images, asked = tiny_encoder.TinyEncoder.images_seen, tiny_encoder.RedFinder.asked
-print("SEEN", os.environ.get("RANK", "0"), images, asked, flush=True)
+seen = [tiny_encoder.TinyEncoder.images_seen, tiny_encoder.RedFinder.asked]
+with open(__file__ + ".seen." + os.environ["RANK"], "w") as file:
+    json.dump(seen, file)
 sys.exit(code)
 """
 
@@ -37,18 +38,21 @@ sys.exit(code)
 @pytest.fixture
 def together(tmp_path, unused_port):
     """Run the program on two ranks; the images that each encoded and the questions that each asked."""
-    (tmp_path / "program.py").write_text(PROGRAM)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
 
     def run(*arguments, check=True, **environment):
         launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
         place = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()), **environment}
         done = subprocess.run(
-            [*launch, str(tmp_path / "program.py"), *arguments],
+            [*launch, str(program), *arguments],
             env=place, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr[-3000:]
-        lines = [line.split() for line in done.stdout.splitlines() if line.startswith("SEEN")]
-        return {int(rank): (int(images), int(asked)) for _, rank, images, asked in lines}
+        # Files, not standard output: two processes may write into one another's lines.
+        return {
+            int(path.suffix[1:]): tuple(json.loads(path.read_text())) for path in tmp_path.glob("program.py.seen.*")
+        }
 
     return run
 
