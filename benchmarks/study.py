@@ -1,9 +1,10 @@
 """The paper in miniature: five objectives at equal compute, some seeds, evaluated side by side, then ablations.
 
-python benchmarks/study.py --data DIR --features SPEC [--seeds 0,1,2] [--part grid|ablations] [--epochs 6]
+python benchmarks/study.py --data DIR --features SPEC [--seeds 0,1,2] [--part grid|image_only|ablations] [--epochs 6]
 
-DIR holds wds_pretrain_clipart to train on and the data sets of EVALUATED. Whatever is done is kept, so that a stopped
-study goes on; checkpoints and stages go to --work, records to results/study/records.
+DIR holds wds_pretrain_clipart to train on and the data sets of EVALUATED. grid clusters the mean of the image and text
+features of SPEC; image_only clusters image features, for the objectives that need clusters. Whatever is done is kept,
+so that a stopped study goes on; checkpoints and stages go to --work, records to results/study/records.
 """
 
 import argparse
@@ -31,12 +32,12 @@ OBJECTIVES = {
     "unicom": {"fit.objective": "cluster", "assign.labels": 1},
     "clip": {"fit.objective": "clip", "model.text": "text_tiny"},
 }
-ABLATIONS = {
-    "k": {"cluster.k": (175, 350, 700, 1400)},
-    "ratio": {"fit.ratio": (0.01, 0.1, 0.5, 1.0)},
-    "positives": {"assign.labels": (1, 2, 4, 8, 16)},
-    "margin": {"fit.margin": (0.0, 0.1, 0.3, 0.5)},
-    "scale": {"fit.scale": (16, 32, 64, 128)},
+ABLATIONS = {  # beside the base config's own, which is trained once for all
+    "k": {"cluster.k": (175, 350, 1400)},
+    "ratio": {"fit.ratio": (0.01, 0.5, 1.0)},
+    "positives": {"assign.labels": (1, 2, 4, 16)},
+    "margin": {"fit.margin": (0.0, 0.1, 0.5)},
+    "scale": {"fit.scale": (16, 32, 128)},
 }
 
 
@@ -46,6 +47,8 @@ def config_of(name, seed, changes, args):
     changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "embed.model": args.features, **changes}
     changes |= {"name": f"{name}_seed{seed}", "output": str(args.work / f"{name}_seed{seed}"), "seed": seed}
     changes |= {"fit.epochs": args.epochs}
+    if args.part == "image_only":
+        changes |= {"embed.source": "image", "embed.layer": "penultimate"}
     if changes.get("fit.objective") == "clip":
         values = {key: part for key, part in values.items() if key not in ("embed", "cluster", "assign", "lit")}
         changes = {key: value for key, value in changes.items() if not key.startswith("embed")}
@@ -92,13 +95,25 @@ def grid(args):
             evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
 
 
+def image_only(args):
+    for seed in map(int, args.seeds.split(",")):
+        for name in ("mlcd", "mlc", "unicom"):
+            checkpoint = train(config_of(f"image_{name}", seed, OBJECTIVES[name], args))
+            evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
+
+
 def ablations(args):
-    seed = int(args.seeds.split(",")[0])
+    runs = {"default": {}}
     for ablation, settings in ABLATIONS.items():
         [(path, values)] = settings.items()
-        for value in values:
-            checkpoint = train(config_of(f"{ablation}_{value}", seed, {path: value}, args))
+        runs |= {f"{ablation}_{value}": {path: value} for value in values}
+    for seed in map(int, args.seeds.split(",")):
+        for name, changes in runs.items():
+            checkpoint = train(config_of(name, seed, changes, args))
             evaluate(checkpoint, "linear_probe/openclipart,knn/openclipart", args)
+
+
+PARTS = {"grid": grid, "image_only": image_only, "ablations": ablations}
 
 
 def main():
@@ -106,12 +121,12 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--features", required=True, help="encoder whose features are clustered")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--part", choices=("grid", "ablations"), default="grid")
+    parser.add_argument("--part", choices=PARTS, default="grid")
     parser.add_argument("--epochs", type=float, default=6)
     parser.add_argument("--work", type=Path, default=Path("results/train/study"))
     parser.add_argument("--records", type=Path, default=Path("results/study/records"))
     args = parser.parse_args()
-    {"grid": grid, "ablations": ablations}[args.part](args)
+    PARTS[args.part](args)
 
 
 if __name__ == "__main__":
