@@ -103,7 +103,7 @@ def compare_objectives(features, labels, lambdas):
         )
 
 
-def _processor():
+def processor():
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     return names[0].partition(": ")[2] if names else platform.processor()
@@ -134,7 +134,7 @@ def main():
         data = synthetic(*arguments.synthetic)
     print(
         f"{Path(arguments.features or 'synthetic').name}: train {data[0].shape}, test {data[2].shape}, "
-        f"{len(np.unique(data[1]))} classes\n{_processor()}, {arguments.threads} threads, torch {torch.__version__}, "
+        f"{len(np.unique(data[1]))} classes\n{processor()}, {arguments.threads} threads, torch {torch.__version__}, "
         f"scikit-learn {sklearn.__version__}"
     )
     ours(*(part[:200] for part in data), arguments.seed)  # first use of the libraries
