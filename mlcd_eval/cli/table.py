@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
         text = push_to_hub(results, args.push_to_hub, args.dry_run)
     elif args.format == "html":
-        from mlcd_eval.tables.evidence import read_examples, read_trainings
+        from mlcd_eval.tables.examples import read_examples
         from mlcd_eval.tables.html import report
+        from mlcd_eval.tables.trainings import read_trainings
 
         trainings = [stage for folder in args.training for stage in read_trainings(folder)]
         examples = read_examples(args.paths)

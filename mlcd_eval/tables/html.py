@@ -8,7 +8,7 @@ from typing import Any
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards import choose
 from mlcd_eval.tables.charts import Bar, Figure, curves, delta_bars, radar
-from mlcd_eval.tables.evidence import Examples, Training
+from mlcd_eval.tables.examples import Examples
 from mlcd_eval.tables.leaderboard import (
     PUBLISHED,
     Column,
@@ -22,6 +22,7 @@ from mlcd_eval.tables.leaderboard import (
 from mlcd_eval.tables.page import template
 from mlcd_eval.tables.provenance import Provenance
 from mlcd_eval.tables.text import shown, shown_difference
+from mlcd_eval.tables.trainings import Training
 
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, and the names in its log that each draws."""

@@ -1,12 +1,12 @@
-"""The picture sheet of referring-expression segmentation: the best, median and worst samples, in one file."""
+"""The picture sheet of a task whose samples are said of images: the best, median and worst ones, in one file."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from PIL import Image
@@ -19,18 +19,18 @@ from mlcd_eval.locate import expand, open_located
 from mlcd_eval.plan import RunRequest
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.spec import TaskIndex
-from mlcd_eval.tables.evidence import chosen
+from mlcd_eval.tables.examples import Picture, Row, as_examples, pick
 from mlcd_eval.tables.page import template
 
-FEW = 4
-LONGEST_SIDE = 320  # pixels of a picture
+LONGEST_SIDE = {"refcoco": 320, "docvqa": 640}
+"""Pixels of a picture, by protocol; a page is larger, to be read."""
 TRUTH, PREDICTION = (0, 220, 255), (255, 0, 200)  # cyan and magenta: rare in photographs
 
 
 def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
-    """Beside the samples file of each refcoco record; raises UserError for data that is no longer there."""
+    """Beside the samples files of refcoco and docvqa; raises UserError for data that is no longer there."""
     store = ResultStore(request.output)
-    drawn = [result for result in results if result.task.protocol == "refcoco" and result.status == "ok"]
+    drawn = [result for result in results if result.task.protocol in LONGEST_SIDE and result.status == "ok"]
     if not drawn:
         return
     located = {
@@ -44,56 +44,52 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
         write_text(samples.with_suffix(".html"), sheet(result, rows, open_located(ref, task.dataset, request)))
 
 
-def sheet(result: Result, rows: Sequence[Mapping[str, Any]], dataset: Dataset) -> str:
-    """The page for the rows of a samples file, whose images are in the dataset; FEW of each kind by IoU."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {"best": [], "median": [], "worst": []}
-    for kind, (_, row) in chosen([(row["iou"], row) for row in rows], FEW):
-        kinds[kind].append(row)
-    images = _images(dataset, result.dataset.split, {row["image"] for found in kinds.values() for row in found})
-    return template("sheet.html.jinja").render(
-        result=result,
-        kinds={
-            kind: [{**row, "pictures": _pictures(row, images[row["image"]])} for row in found]
-            for kind, found in kinds.items()
-            if found
-        },
-        colours={"truth": _css(TRUTH), "prediction": _css(PREDICTION)},
-    )
+def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
+    """The page for the rows of a samples file, whose images are in the dataset."""
+    picked = pick(rows)
+    assert picked, "every sample has a score"
+    score, kinds = picked
+    shown = list(chain(*kinds.values()))
+    side = LONGEST_SIDE[result.task.protocol]
+    images = _images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
+    pictures = {str(row["key"]): _pictures(row, images[row["image"]]) for row in shown}
+    examples = as_examples(result, score, kinds, pictures)
+    return template("sheet.html.jinja").render(result=result, examples=examples)
 
 
-def _images(dataset: Dataset, split: str, keys: set[str]) -> dict[str, Image.Image]:
+def _images(dataset: Dataset, split: str, keys: set[str], side: int) -> dict[str, Image.Image]:
     """By key, made small."""
-    found = {}
-    for shard in dataset.split(split).shards:
-        for sample in shard.samples():
-            if sample.key in keys:
-                found[sample.key] = decode(sample.image, sample.key)
-                found[sample.key].thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    assert found.keys() == keys, "every sample has its image in the split"
-    return found
+    found: dict[str, Image.Image] = {}
+    for sample in chain.from_iterable(shard.samples() for shard in dataset.split(split).shards):
+        if sample.key in keys:
+            found[sample.key] = decode(sample.image, sample.key)
+            found[sample.key].thumbnail((side, side))
+            if found.keys() == keys:
+                return found
+    raise AssertionError("every sample has its image in the split")
 
 
-def _pictures(row: Mapping[str, Any], image: Image.Image) -> list[dict[str, Any]]:
-    """The image alone, with the truth's outline, and with the prediction laid over it."""
-    truth, prediction = (int(coco.area(row[side])) for side in ("truth", "prediction"))
+def _pictures(row: Row, image: Image.Image) -> list[Picture]:
+    """The image alone; of an expression also with the truth's outline, and with the prediction laid over it."""
     plain = np.asarray(image)
-    pictures = [
-        ("image", plain, f"image {row['image']}"),
-        ("truth", _outlined(plain, _small(row["truth"], image.size), TRUTH), f"truth outlined, {truth:,} pixels"),
-        (
-            "prediction",
-            _overlaid(plain, _small(row["prediction"], image.size)),
-            f"predicted mask, {prediction:,} pixels",
+    if "expression" not in row:
+        return [_picture("page", f"page {row['image']}", plain)]
+    truth, prediction = (int(coco.area(row[side])) for side in ("truth", "prediction"))
+    outlined = _outlined(plain, _small(row["truth"], image.size), TRUTH)
+    overlaid = _overlaid(plain, _small(row["prediction"], image.size))
+    said = f"{row['expression']}: "
+    return [
+        _picture("image", f"{said}image {row['image']}", plain),
+        _picture("truth" if truth else "truth: empty", f"{said}truth outlined, {truth:,} pixels", outlined),
+        _picture(
+            "prediction" if prediction else "prediction: empty",
+            f"{said}predicted mask, {prediction:,} pixels",
+            overlaid,
         ),
     ]
-    empty = {"image": False, "truth": truth == 0, "prediction": prediction == 0}
-    return [
-        {"name": f"{name}: empty" if empty[name] else name, "alt": alt, "uri": _uri(pixels), "size": image.size}
-        for name, pixels, alt in pictures
-    ]
 
 
-def _small(rle: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+def _small(rle: Row, size: tuple[int, int]) -> np.ndarray:
     """A mask as bool (h, w) at a picture's size (width, height)."""
     mask = Image.fromarray(255 * coco.decode(rle))
     return np.asarray(mask.resize(size, Image.Resampling.BOX)) > 127
@@ -123,11 +119,8 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     return grown
 
 
-def _uri(pixels: np.ndarray) -> str:
+def _picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=85)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return f"rgb({', '.join(map(str, colour))})"
+    Image.fromarray(pixels).save(file, "WEBP", quality=75)
+    uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Picture(name, alt, uri, (pixels.shape[1], pixels.shape[0]))

@@ -13,8 +13,9 @@ from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.records import ResultStore
 from mlcd_eval.tables.charts import Bar, curves, delta_bars, radar
-from mlcd_eval.tables.evidence import FEW, LONGEST, Training, read_examples, read_trainings
+from mlcd_eval.tables.examples import FEW, LONGEST, read_examples, read_pictures
 from mlcd_eval.tables.html import report
+from mlcd_eval.tables.trainings import Training, read_trainings
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -248,24 +249,26 @@ def test_training_logs_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("count", "chosen"),
     [
-        (1, [("worst", 0)]),
-        (2, [("worst", 0), ("best", 1)]),
-        (3, [("worst", 0), ("median", 1), ("best", 2)]),
-        (5, [("worst", 0), ("worst", 1), ("median", 2), ("best", 4), ("best", 3)]),
-        (21, [*zip(["worst"] * 3 + ["median"] * 3 + ["best"] * 3, [0, 1, 2, 9, 10, 11, 20, 19, 18], strict=True)]),
+        (1, {"worst": [0]}),
+        (2, {"best": [1], "worst": [0]}),
+        (3, {"best": [2], "median": [1], "worst": [0]}),
+        (5, {"best": [4, 3], "median": [2], "worst": [0, 1]}),
+        (21, {"best": [20, 19, 18], "median": [9, 10, 11], "worst": [0, 1, 2]}),
     ],
 )
-def test_examples_are_the_worst_median_and_best(tmp_path, count, chosen):
+@pytest.mark.parametrize("score", ["anls", "relaxed_accuracy", "vqa_accuracy"])
+def test_examples_are_the_best_median_and_worst(tmp_path, count, chosen, score):
     assert FEW == 3
-    store, result = ResultStore(tmp_path), make_result("m", "docvqa/x", [metric("anls", 0.5)])
+    store, result = ResultStore(tmp_path), make_result("m", "docvqa/x", [metric(score, 0.5)])
     store.write(result)
-    columns = {"key": list(range(count)), "answer": ["x" * 400] * count, "answers": [["5", "five"]] * count}
-    store.write_samples(result, {**columns, "anls": [n / 21 for n in range(count)]})
+    columns = {"key": list(range(count)), "question": ["What?"] * count, "answer": ["x" * 400] * count}
+    store.write_samples(result, {**columns, "answers": [["5", "five"]] * count, score: [n / 21 for n in range(count)]})
     (found,) = read_examples([tmp_path])
-    assert (found.model, found.task, found.score) == ("m", "docvqa/x", "anls")
-    assert found.columns == ["key", "answer", "answers"]
-    assert [(which, int(texts[0])) for which, _, texts in found.rows] == chosen
-    assert found.rows[0][2][1:] == ["x" * LONGEST + "…", "5 | five"]
+    assert (found.model, found.task, found.score) == ("m", "docvqa/x", score)
+    assert {kind: [int(one.key) for one in own] for kind, own in found.kinds.items()} == chosen
+    worst = found.kinds["worst"][0]
+    assert (worst.title, worst.score, worst.pictures) == ("What?", 0.0, ())
+    assert worst.fields == [("key", "0"), ("answer", "x" * LONGEST + "…"), ("answers", "5 | five")]
     assert read_examples([store.path(result), tmp_path]) == [found]
     assert f"{'x' * LONGEST}…" in report([result], examples=[found])
 
@@ -280,10 +283,39 @@ def test_masks_are_no_text_and_classification_has_no_examples(tmp_path):
     store.write_samples(segmented, columns)
     store.write_samples(classified, {"key": [1], "prediction": [2]})
     (found,) = read_examples([tmp_path])
-    assert (found.columns, found.rows) == (["expression"], [("worst", 0.25, ["dog"]), ("best", 0.5, ["cat"])])
+    shown = [(kind, one.title, one.score, one.fields) for kind, own in found.kinds.items() for one in own]
+    assert shown == [("best", "cat", 0.5, []), ("worst", "dog", 0.25, [])]
     store.samples_path(segmented).write_text('{"iou": 1}\n[]\n')
     with pytest.raises(DataError, match=r"refcoco__x\.jsonl, line 2: got list, expected an object$"):
         read_examples([tmp_path])
+
+
+PICTURE = '<article data-key="7"><img src="{}" width="4" height="2" title="truth" alt="cat: truth"></article>'
+
+
+def test_pictures_of_the_sheet_stand_by_their_samples(tmp_path):
+    store, result = ResultStore(tmp_path), make_result("m", "refcoco/x", [metric("overall_iou", 0.5)])
+    store.write(result)
+    store.write_samples(result, {"key": [7, 8], "expression": ["cat", HOSTILE], "iou": [0.5, 0.25]})
+    sheet = store.samples_path(result).with_suffix(".html")
+    sheet.write_text(PICTURE.format("data:image/webp;base64,UklGRg=="))
+    page = Page(report([result], examples=read_examples([tmp_path])))
+    (picture,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert picture["src"] == "data:image/webp;base64,UklGRg==" and picture["alt"] == "cat: truth"
+    assert (picture["width"], picture["height"]) == ("4", "2")
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert "img-src data:;" in policy
+    assert [attributes["data-key"] for tag, attributes in page.tags if tag == "article"] == ["7", "8"]
+    assert len(page.scripts) == 2  # the second expression stays text
+
+
+@pytest.mark.parametrize(
+    "text", [PICTURE.format("https://example.org/x.webp"), PICTURE.replace("-key", ""), PICTURE.replace("2", "x")]
+)
+def test_what_is_no_sheet_is_told(tmp_path, text):
+    (tmp_path / "refcoco__x.html").write_text(text)
+    with pytest.raises(DataError, match=r"refcoco__x\.html is not a picture sheet as --log-samples writes it: got "):
+        read_pictures(tmp_path / "refcoco__x.html")
 
 
 def test_the_command_writes_a_page(tmp_path, capsys):

@@ -5,8 +5,8 @@ import shutil
 import pytest
 from conftest import make_result, metric
 
-from mlcd_eval.tables.evidence import Training
 from mlcd_eval.tables.html import report
+from mlcd_eval.tables.trainings import Training
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -1,0 +1,58 @@
+"""Logs of trainings, which a report draws beside its numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.errors import DataError
+
+
+@dataclass(frozen=True)
+class Training:
+    """A stage's log: for each step a value of every name, None where it has none."""
+
+    name: str
+    steps: list[int]
+    values: dict[str, list[float | None]]
+
+
+def read_trainings(folder: Path) -> list[Training]:
+    """The logs of a run's stages, `folder/fit/log.jsonl` and its like; raises DataError where there is none."""
+    files = sorted(folder.glob("*/log.jsonl"))
+    if not files:
+        raise DataError(f"--training: no log in {folder}, expected a run of `mlcd-train` with fit/log.jsonl")
+    return [_training(f"{folder.resolve().name}/{file.parent.name}", file) for file in files]
+
+
+def _training(name: str, file: Path) -> Training:
+    rows = list(json_lines(file))
+    if not all(type(row.get("step")) is int for row in rows):
+        raise DataError(f"{file} is not a training's log: got a line without a step")
+    names = dict.fromkeys(key for row in rows for key in row if key != "step")
+    values = {key: [finite(row.get(key)) for row in rows] for key in names}
+    return Training(name, [row["step"] for row in rows], values)
+
+
+def json_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """JSON objects, one a line; a last line without its end, left by a killed run, is none. Raises DataError."""
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{file}, line {number}: got {error}, expected JSON") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{file}, line {number}: got {type(row).__name__}, expected an object")
+            yield row
+
+
+def finite(value: Any) -> float | None:
+    """A number as it is, None for anything else."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
