@@ -12,6 +12,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
@@ -41,7 +42,7 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
                 f"{', '.join(PROTOCOLS)}{nearest(word, PROTOCOLS)}"
             )
         for ref in request.datasets:
-            yield _own_task(word, default_name(ref)), ref
+            yield _own_task(word, default_name(ref)), _with_images(ref, request.data_root)
         return
     many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
     found = list(_under_root(word, request, index)) if request.data_root is not None and word not in index.tasks else []
@@ -51,6 +52,11 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
             f"clip-benchmark's layout, such as those that `mlcd-eval ls datasets` names"
         )
     yield from found or [(task, locate(task.dataset, request)) for task in index.select([word])]
+
+
+def _with_images(ref: str, root: Path | None) -> str:
+    """A DocVQA file's reference with the data root as a folder of its images, where it names none."""
+    return f"{ref}?{urlencode({'images': root})}" if ref.startswith("docvqa:") and root and "?" not in ref else ref
 
 
 def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located]:

@@ -14,8 +14,8 @@ from mlcd_eval.data.base import Kind, Question, Sample, Split
 from mlcd_eval.data.rows import file_split
 from mlcd_eval.errors import DataError
 
-IMAGE_FOLDERS = ("", "spdocvqa_images", "images", "documents")
-"""Beside the file, where the images of its paths, or of their last parts, may be."""
+IMAGE_FOLDERS = ("", "spdocvqa_images", "infographicsvqa_images", "images", "documents")
+"""Where the images of a file's paths, or of their last parts, may be: in the file's folder, or beside that."""
 
 
 class _Item(BaseModel):
@@ -43,16 +43,18 @@ class _File(BaseModel):
 class DocVQADataset:
     """One file, which is one split; beside it train, which is rendered (see rendered.py) for what has to learn.
 
-    Raises DataError for what is missing, damaged or repeated.
+    images: a folder to look for images in first, None for no other than the file's. Raises DataError for what is
+    missing, damaged or repeated.
     """
 
     kind: Kind = "docvqa"
     class_names: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
 
-    def __init__(self, path: Path, name: str, cache: Path | None) -> None:
+    def __init__(self, path: Path, images: Path | None, name: str, cache: Path | None) -> None:
         self.name = name
         self._path, self._cache = path, cache
+        self._folders = [*([images] if images else []), path.absolute().parent, path.absolute().parent.parent]
         self._file = _read(path)
         self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", self._file.dataset_split]))
         seen: set[Any] = set()
@@ -79,7 +81,7 @@ class DocVQADataset:
                 image=item.path,
                 document=str(item.ucsf_document_id or item.docId or item.path),
                 text=item.question,
-                answers=tuple(item.answers) if item.answers is not None else None,
+                answers=tuple(item.answers) if item.answers else None,
                 types=tuple(item.question_types),
             )
             for item in self._file.data
@@ -93,12 +95,15 @@ class DocVQADataset:
     def _find(self, page: str) -> Path:
         if not page or Path(page).is_absolute() or ".." in Path(page).parts:
             raise DataError(f"{self._path} names the image {page!r}, expected a file beside it")
-        base = self._path.parent
-        places = [base / folder / part for folder in IMAGE_FOLDERS for part in (page, Path(page).name)]
-        for place in places:
-            if place.is_file():
-                return place
-        raise DataError(f"the image {page!r} of {self.name} is missing: expected it as {places[0]} or {places[3]}")
+        parts = dict.fromkeys((page, Path(page).name))
+        for base in self._folders:
+            for place in (base / folder / part for folder in IMAGE_FOLDERS for part in parts):
+                if place.is_file():
+                    return place
+        raise DataError(
+            f"the image {page!r} of {self.name} is missing: expected it in {self._folders[0]} or its "
+            f"{', '.join(IMAGE_FOLDERS[1:])}, or --data-root with its images"
+        )
 
 
 def _read(path: Path) -> _File:

@@ -40,7 +40,7 @@ def default_name(ref: str) -> str:
         _, folder, _, only = refer_parts(where)
         return f"{folder}_{only}" if only else folder
     if kind == "docvqa":
-        file = Path(where).absolute()
+        file = Path(where.partition("?")[0]).absolute()
         return f"{file.parent.name}_{re.split(r'_v[0-9]', file.stem)[0]}"
     path = where.partition("?")[0]
     path = re.sub(r"/tree/[^/]+/?$", "", path) if "://" in path else str(Path(path).absolute())
@@ -80,7 +80,9 @@ def _open_refer(where: str, name: str, cache: Path | None, offline: bool) -> Dat
 def _open_docvqa(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
     from mlcd_eval.data.docvqa import DocVQADataset
 
-    return DocVQADataset(Path(where).expanduser(), name, cache)
+    file, options = _options(f"docvqa:{where}", where, ("images",))
+    folder = Path(options["images"]).expanduser() if "images" in options else None
+    return DocVQADataset(Path(file).expanduser(), folder, name, cache)
 
 
 def _open_hf(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -155,10 +157,21 @@ def find_refer(root: Path, name: str, split_by: str) -> str | None:
     return None
 
 
+DOCVQA_FILES = {"docvqa": ("spdocvqa_qas", ""), "infovqa": ("infographicsvqa_qas", "infographicsVQA_")}
+"""Data set -> the folder in which its annotations are handed out, and how their names begin."""
+
+
 def find_docvqa(root: Path, name: str, split: str) -> str | None:
-    """The ref of the annotations of a split in `root/name` (or `root` itself), with question types where both exist."""
-    for folder in (root / name, root):
-        files = sorted(folder.glob(f"*{split}_v1.0*.json"), key=lambda path: ("withQT" not in path.name, path.name))
+    """The ref of the annotations of a split in `root/name`, those of DOCVQA_FILES also in their folder or in `root`
+    itself; with question types where both exist."""
+    places = [(root / name, "*")]
+    if name in DOCVQA_FILES:
+        folder, begin = DOCVQA_FILES[name]
+        places += [(root / folder, begin), (root, begin)]
+    for place, begin in places:
+        files = sorted(
+            place.glob(f"{begin}{split}_v1.0*.json"), key=lambda file: ("withQT" not in file.name, file.name)
+        )
         if files:
             return f"docvqa:{files[0]}"
     return None
