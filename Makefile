@@ -1,6 +1,7 @@
 # make demo: set-up and the main job on bundled data: train a CLIP baseline and MLCD, evaluate both. make test: set-up and the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
 .PHONY: demo test check bench leaderboards clean
@@ -39,6 +40,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 study: $(INSTALLED)
 	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES)
 	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES) --part ablations --seeds 0 --epochs 3
+	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(IMAGE_FEATURES) --part image_only
 	$(BIN)/python benchmarks/study_report.py
 
 clean:

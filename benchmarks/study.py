@@ -8,6 +8,7 @@ so that a stopped study goes on; checkpoints and stages go to --work, records to
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from mlcd_eval.cli import main as mlcd_eval_main
@@ -19,6 +20,7 @@ from mlcd_eval.spec import validated
 from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import new_model
+from mlcd_train.runlog import LOG_NAME
 from mlcd_train.stages import TrainingRun
 
 ROOT = Path(__file__).parents[1]
@@ -63,9 +65,13 @@ def config_of(name, seed, changes, args):
     return validated(TrainConfig, values, name)
 
 
-def train(config):
+def train(config, args):
+    """The checkpoint's folder; its log is kept beside the records."""
     run = TrainingRun(config, pick_device("auto"), ConsoleProgress())
     run.run()
+    logs = args.records.parent / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(config.output / "fit" / LOG_NAME, logs / f"{config.name}.jsonl")
     return run.checkpoint
 
 
@@ -90,7 +96,7 @@ def grid(args):
     for seed in map(int, args.seeds.split(",")):
         evaluate(random_init(seed, args), EVALUATED, args)
         for name, changes in OBJECTIVES.items():
-            checkpoint = train(config_of(name, seed, changes, args))
+            checkpoint = train(config_of(name, seed, changes, args), args)
             evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
             evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
 
@@ -98,7 +104,7 @@ def grid(args):
 def image_only(args):
     for seed in map(int, args.seeds.split(",")):
         for name in ("mlcd", "mlc", "unicom"):
-            checkpoint = train(config_of(f"image_{name}", seed, OBJECTIVES[name], args))
+            checkpoint = train(config_of(f"image_{name}", seed, OBJECTIVES[name], args), args)
             evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
 
 
@@ -109,7 +115,7 @@ def ablations(args):
         runs |= {f"{ablation}_{value}": {path: value} for value in values}
     for seed in map(int, args.seeds.split(",")):
         for name, changes in runs.items():
-            checkpoint = train(config_of(name, seed, changes, args))
+            checkpoint = train(config_of(name, seed, changes, args), args)
             evaluate(checkpoint, "linear_probe/openclipart,knn/openclipart", args)
 
 

@@ -4,15 +4,17 @@ python benchmarks/study_report.py [--records results/study/records] [--logs resu
 """
 
 import argparse
+import json
 import re
 from pathlib import Path
+
+from study_charts import bars, curves
 
 import mlcd_eval
 from mlcd_eval.errors import DataError
 from mlcd_eval.tables.compare import compare
 from mlcd_eval.tables.pairing import load_side
 from mlcd_eval.tables.text import markdown_table
-from mlcd_train.runlog import read_log
 
 ROOT = Path(__file__).parents[1]
 ORDER = ("random", "clip", "unicom", "mlc", "mlcd")
@@ -23,14 +25,19 @@ NAMES = {
     "mlc": "MLC (l = 8)",
     "mlcd": "MLCD (l = 8)",
 }
-ABLATIONS = {
-    "k": "centres k",
-    "ratio": "negatives r",
-    "positives": "positives l",
-    "margin": "margin m",
-    "scale": "scale",
+CLUSTERED = ("unicom", "mlc", "mlcd")
+COSINES = {
+    "positive_cosine": "mean cosine of images with their own centres",
+    "negative_cosine": "mean cosine of images with other centres",
 }
-COLOURS = {"mlcd": "#0072b2", "unicom": "#d55e00", "mlc": "#009e73"}
+ABLATIONS = {  # title, the common setting, and how the paper's table 5 names its own
+    "k": ("centres k", 700, "number of classes k = "),
+    "ratio": ("negatives r", 0.1, "negative sampling ratio r = "),
+    "positives": ("positives l", 8, "positive centers l = "),
+    "margin": ("margin m", 0.3, None),
+    "scale": ("scale", 64, None),
+}
+PROBE = "linear_probe/openclipart"
 
 
 def scores(records):
@@ -41,35 +48,45 @@ def scores(records):
     return frame.assign(name=parts["name"], trained_seed=parts["seed"])
 
 
-def objectives_table(frame):
+def objectives_table(frame, prefix="", order=ORDER):
+    """A row a task, a column a training; the best mean in bold."""
+    frame = frame[frame["name"].isin([prefix + name for name in order])]
     rows = []
-    frame = frame[frame["name"].isin(ORDER)]
     for task in dict.fromkeys(frame["task"]):
         own = frame[frame["task"] == task]
-        cells = []
         means = own.groupby("name")["value"].mean()
-        for name in ORDER:
-            values = 100 * own[own["name"] == name]["value"]
-            text = (
-                f"{values.mean():.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "") if len(values) else "-"
-            )
-            cells.append(f"**{text}**" if len(values) and name == means.idxmax() else text)
+        cells = []
+        for name in order:
+            values = 100 * own[own["name"] == prefix + name]["value"]
+            spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
+            text = f"{values.mean():.1f}{spread}" if len(values) else "-"
+            cells.append(f"**{text}**" if prefix + name == means.idxmax() else text)
         rows.append([task, own["metric"].iloc[0], *cells])
-    return markdown_table(["task", "metric", *(NAMES[name] for name in ORDER)], rows, left=2)
+    return markdown_table(["task", "metric", *(NAMES[name] for name in order)], rows, left=2)
 
 
-def ablation_tables(frame):
-    parts = []
-    for ablation, title in ABLATIONS.items():
-        own = frame[frame["name"].str.fullmatch(rf"{ablation}_[\d.]+", na=False)]
-        if not len(own):
+def ablation_parts(frame):
+    """For each ablation a table, and a picture by its file name: ours, and the paper's where it has it."""
+    tables, pictures = [], {}
+    paper = json.loads((ROOT / "results/published/ablation_vit_b32.json").read_text())["rows"]
+    for ablation, (title, common, in_paper) in ABLATIONS.items():
+        own = frame[frame["name"].str.fullmatch(rf"{ablation}_[\d.]+|default", na=False)]
+        if len(own) < 2:
             continue
-        own = own.assign(setting=own["name"].str.rpartition("_")[2].astype(float)).sort_values("setting")
-        table = own.pivot_table(index="setting", columns="task", values="value")
-        shown = [[f"{100 * value:.1f}" for value in row] for row in table.values]
-        rows = [[f"{setting:g}", *row] for setting, row in zip(table.index, shown, strict=True)]
-        parts.append(markdown_table([title, *table.columns], rows))
-    return "\n".join(parts)
+        setting = own["name"].str.rpartition("_")[2].replace("default", str(common)).astype(float)
+        table = own.assign(setting=setting).pivot_table(index="setting", columns="task", values="value") * 100
+        rows = [[f"{setting:g}", *(f"{value:.1f}" for value in row)] for setting, row in table.iterrows()]
+        panels = [("openclipart", {f"{setting:g}": value for setting, value in table[PROBE].items()})]
+        if in_paper:
+            theirs = [
+                (row["setting"], row["values"]["ImageNet"]) for row in paper if row["setting"].startswith(in_paper)
+            ]
+            panels.append(("the paper's ImageNet", {name.removeprefix(in_paper): value for name, value in theirs}))
+        pictures[f"ablation_{ablation}.svg"] = bars(title, panels)
+        tables.append(
+            f"![{title}: linear probe](ablation_{ablation}.svg)\n\n{markdown_table([title, *table.columns], rows)}"
+        )
+    return "\n".join(tables), pictures
 
 
 def paired(records, first, second):
@@ -90,61 +107,28 @@ def paired(records, first, second):
     return lines
 
 
-def curves_svg(logs, names, key, title):
-    """Lines of one logged value over steps, a model each."""
-    series = {}
-    for name in names:
-        path = logs / f"{name}_seed0.jsonl"
-        if path.is_file():
-            series[name] = [(line["step"], line[key]) for line in read_log(path) if line.get(key) is not None]
-    if not series:
-        return None
-    values = [value for points in series.values() for _, value in points]
-    low, high, last = min(values), max(values), max(points[-1][0] for points in series.values())
-    width, height, left, bottom = 520, 220, 50, 190
-
-    def place(step, value):
-        x, y = left + (width - left - 110) * step / last, bottom - (bottom - 30) * (value - low) / (high - low)
-        return f"{x:.1f},{y:.1f}"
-
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
-        ' font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="white"/><text x="{left}" y="18">{title}</text>',
-        f'<text x="4" y="{bottom}">{low:.2f}</text><text x="4" y="36">{high:.2f}</text>',
-        f'<text x="{left}" y="{height - 10}">0</text><text x="{width - 150}" y="{height - 10}">{last} steps</text>',
-        f'<path d="M{left},30V{bottom}H{width - 110}" fill="none" stroke="#888"/>',
-    ]
-    for name, points in series.items():
-        path = " ".join(place(*point) for point in points)
-        x, y = place(*points[-1]).split(",")
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="1.5"/>')
-        lines.append(f'<text x="{float(x) + 5}" y="{float(y) + 4}" fill="{COLOURS[name]}">{NAMES[name]}</text>')
-    return "\n".join([*lines, "</svg>"]) + "\n"
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=Path, default=ROOT / "results/study/records")
     parser.add_argument("--logs", type=Path, default=ROOT / "results/study/logs")
     args = parser.parse_args()
     frame = scores(args.records)
-    folder = ROOT / "results/study"
-    pictures = {
-        "positive_cosine": "mean cosine of images with their own centres",
-        "negative_cosine": "mean cosine of images with other centres",
-    }
+    ablations, pictures = ablation_parts(frame)
     shown = []
-    for key, title in pictures.items():
-        svg = curves_svg(args.logs, COLOURS, key, title)
-        if svg:
-            (folder / f"{key}.svg").write_text(svg)
+    for key, title in COSINES.items():
+        picture = curves(args.logs, {name: NAMES[name] for name in CLUSTERED}, key, title)
+        if picture:
+            pictures[f"{key}.svg"] = picture
             shown.append(f"![{title}]({key}.svg)")
+    folder = ROOT / "results/study"
+    for name, picture in pictures.items():
+        (folder / name).write_text(picture)
     pairs = [("unicom", "mlcd"), ("mlc", "mlcd"), ("clip", "mlcd")]
     blocks = {
         "OBJECTIVES": objectives_table(frame),
+        "IMAGE_ONLY": objectives_table(frame, "image_", CLUSTERED),
         "PAIRED": "\n".join(f"- {line}" for pair in pairs for line in paired(args.records, *pair)),
-        "ABLATIONS": ablation_tables(frame),
+        "ABLATIONS": ablations,
         "CURVES": "\n".join(shown),
     }
     readme = folder / "README.md"
