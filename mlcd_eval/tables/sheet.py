@@ -73,15 +73,15 @@ def _pictures(row: Row, image: Image.Image) -> list[Picture]:
     """The image alone; of an expression also with the truth's outline, and with the prediction laid over it."""
     plain = np.asarray(image)
     if "expression" not in row:
-        return [_picture("page", f"page {row['image']}", plain)]
+        return [as_picture("page", f"page {row['image']}", plain)]
     truth, prediction = (int(coco.area(row[side])) for side in ("truth", "prediction"))
     outlined = _outlined(plain, _small(row["truth"], image.size), TRUTH)
     overlaid = _overlaid(plain, _small(row["prediction"], image.size))
     said = f"{row['expression']}: "
     return [
-        _picture("image", f"{said}image {row['image']}", plain),
-        _picture("truth" if truth else "truth: empty", f"{said}truth outlined, {truth:,} pixels", outlined),
-        _picture(
+        as_picture("image", f"{said}image {row['image']}", plain),
+        as_picture("truth" if truth else "truth: empty", f"{said}truth outlined, {truth:,} pixels", outlined),
+        as_picture(
             "prediction" if prediction else "prediction: empty",
             f"{said}predicted mask, {prediction:,} pixels",
             overlaid,
@@ -119,7 +119,8 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     return grown
 
 
-def _picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
+def as_picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
+    """pixels (h, w, 3), uint8."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=75)
     uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -2,10 +2,13 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from conftest import make_result, metric
 
+from mlcd_eval.tables.examples import as_examples, pick
 from mlcd_eval.tables.html import report
+from mlcd_eval.tables.sheet import as_picture
 from mlcd_eval.tables.trainings import Training
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -33,8 +36,12 @@ def report_file(tmp_path_factory):
         if value is not None
     ]
     log = Training("run/fit", [1, 2], {"loss": [2.0, 1.0], "positive_cosine": [0.1, 0.2]})
+    row = {"key": 7, "question": HOSTILE, "answer": "12", "answers": ["12"], "anls": 1.0}
+    pictures = {"7": [as_picture("page", "page 7", np.zeros((30, 20, 3), np.uint8))]}
+    examples = as_examples(make_result("a", "docvqa/x"), *pick([row]), pictures)
+    text = report(results, baseline="a", published=["MLCD"], trainings=[log], examples=[examples])
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(report(results, baseline="a", published=["MLCD"], trainings=[log]), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -101,6 +108,14 @@ def test_a_number_opens_its_provenance_by_click_and_by_key(page):
     assert button.evaluate("it => it === document.activeElement")
     page.locator("tr.published", has_text="MLCD ViT-L/14, LAION-400M").locator("td button").nth(1).click()
     assert "Table 1" in dialog.inner_text()
+
+
+def test_pictures_are_drawn_and_folded_away_by_key(page):
+    picture = page.get_by_role("img", name="page 7")
+    assert picture.evaluate("it => [it.naturalWidth, it.naturalHeight]") == [20, 30]
+    assert page.get_by_role("heading", name=HOSTILE).is_visible()
+    page.locator("summary").press("Enter")
+    assert not picture.is_visible()
 
 
 def test_the_page_is_as_wide_as_the_screen(page):
