@@ -25,12 +25,12 @@ def to_square(truths: Sequence[Mapping[str, Any]], side: int) -> torch.Tensor:
     return cells
 
 
-def from_square(scores: torch.Tensor, size: tuple[int, int], threshold: float) -> np.ndarray:
-    """Scores (side, side) on the square -> (height, width) bool on the image: bilinear, above the threshold."""
+def from_square(scores: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Scores (side, side) on the square, positive inside -> (height, width) bool on the image, bilinear."""
     import torch
 
     height, width = size
     square = torch.nn.functional.interpolate(
         scores[None, None].float(), size=(max(size), max(size)), mode="bilinear", align_corners=False
     )
-    return (square[0, 0, :height, :width] > threshold).cpu().numpy()
+    return (square[0, 0, :height, :width] > 0).cpu().numpy()

@@ -1,8 +1,9 @@
 """Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence asks for.
 
 Three ways to a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's patch features
-(mask_head.py); `zeroshot`, similarity of patches and text, cut at a threshold chosen on train. A bare encoder's image
-is shown whole (letterboxed), not cropped. Sources: LAVT (Yang et al. 2022) and LISA (Lai et al. 2024) for the metrics.
+(mask_head.py); `zeroshot`, similarity of patches and text, cut where train says (mask_similarity.py). A bare encoder's
+image is shown whole (letterboxed), not cropped. Sources: LAVT (Yang et al. 2022) and LISA (Lai et al. 2024) for the
+metrics.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
-THRESHOLDS = 49  # of the zero-shot cut, tried between 0 and 1
 
 
 class RefcocoSettings(BaseModel):
@@ -116,7 +116,7 @@ def _expressions(inputs: Inputs, role: str) -> list[Expression]:
 
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     from mlcd_eval.metrics.segmentation import encode
-    from mlcd_eval.protocols import mask_head
+    from mlcd_eval.protocols import mask_head, mask_similarity
     from mlcd_eval.protocols.letterbox import from_square
 
     train, test = (_expressions(inputs, role) for role in ("train", "test"))
@@ -124,16 +124,18 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        threshold = _best_threshold(train_rows, targets, len(train))
-        scores: Iterator[Any] = _similarity(test_rows, len(test))
-        details: dict[str, Any] = {"threshold": threshold}
+        similarity = mask_similarity.learn_similarity(train_rows, targets, [one.size for one in train])
+        scores = similarity.scores(test_rows, len(test))
+        details: dict[str, Any] = {
+            "threshold": similarity.threshold,
+            "inside": "above" if similarity.sign > 0 else "below",
+        }
     else:
         head = mask_head.train_head(train_rows, targets, len(train), settings.steps, inputs.seed, inputs.device)
         scores = mask_head.predict(head, test_rows, len(test), inputs.device)
-        threshold = 0.0  # of logits
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
-    return (encode(from_square(one, t.size, threshold)) for one, t in zip(scores, test, strict=True)), details
+    return (encode(from_square(one, t.size)) for one, t in zip(scores, test, strict=True)), details
 
 
 class _Targets:
@@ -171,32 +173,6 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
         )
 
     return rows
-
-
-def _similarity(rows: Callable[[np.ndarray], Any], count: int) -> Iterator[torch.Tensor]:
-    """(h, w) cosine of each patch and the sentence, stretched over [0, 1] for each sentence."""
-    import torch
-
-    for begin in range(0, count, 256):
-        patches, text = rows(np.arange(begin, min(begin + 256, count)))
-        cosine = torch.einsum("bhwd,bd->bhw", torch.nn.functional.normalize(patches, dim=-1), text)
-        low, high = cosine.amin(dim=(1, 2), keepdim=True), cosine.amax(dim=(1, 2), keepdim=True)
-        yield from (cosine - low) / (high - low).clamp_min(1e-12)
-
-
-def _best_threshold(rows: Callable[[np.ndarray], Any], targets: _Targets, count: int) -> float:
-    """The cut with the largest overall IoU on train, masks being 64 cells on a side."""
-    import torch
-
-    cuts = torch.linspace(0, 1, THRESHOLDS + 2)[1:-1]
-    both, either = torch.zeros(THRESHOLDS), torch.zeros(THRESHOLDS)
-    for number, scores in enumerate(_similarity(rows, count)):
-        inside = targets(np.array([number]), 64)[0] > 0.5
-        fine = torch.nn.functional.interpolate(scores[None, None], size=(64, 64), mode="bilinear")[0, 0]
-        predicted = fine > cuts[:, None, None]
-        both += (predicted & inside).sum(dim=(1, 2))
-        either += (predicted | inside).sum(dim=(1, 2))
-    return float(cuts[(both / either.clamp_min(1)).argmax()])
 
 
 def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:

@@ -102,7 +102,46 @@ def test_a_probe_is_the_same_twice_and_other_with_another_seed():
 def test_zero_shot_cuts_similarity_where_train_says():
     scores = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs())
     assert value(scores) > 0.6  # a bilinear bump over a square cell cannot be exact
-    assert 0 < scores.details["threshold"] < 1
+    assert 0 < scores.details["threshold"] < 1 and scores.details["inside"] == "above"
+    assert value(scores) > 3 * max(scores.details["baselines"].values())
+
+
+def test_patches_that_are_less_similar_inside_serve_as_well():
+    expected = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs())
+    opposite = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs(encode_texts=lambda texts: -encode_texts(texts)))
+    assert opposite.details["inside"] == "below"
+    assert opposite.details["threshold"] == pytest.approx(-expected.details["threshold"], abs=0.005)
+    assert value(opposite) == pytest.approx(value(expected), abs=0.01)
+
+
+def test_what_all_patches_and_all_sentences_share_changes_no_zero_shot_mask():
+    """Rows of nearly one direction, as in a joint space with a gap between its modalities."""
+    shift = 20 * np.array([1, -2, 3], np.float32)
+    moved = {role: Features(part.array + shift, part.keys) for role, part in inputs().images.items()}
+    scores = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs(images=moved))
+    assert value(scores) > 0.5
+
+
+def test_the_cut_is_that_of_a_slow_search():
+    import torch
+
+    from mlcd_eval.protocols.mask_similarity import learn_similarity
+
+    chance = torch.Generator().manual_seed(0)
+    patches = torch.randn(40, 8, 8, 5, generator=chance)
+    text = torch.nn.functional.normalize(torch.randn(40, 5, generator=chance), dim=1)
+    truth = torch.rand(40, 64, 64, generator=chance).round()
+    sizes = [(30, 40) if number % 2 else (40, 40) for number in range(40)]
+    found = learn_similarity(lambda index: (patches[index], text[index]), lambda index, side: truth[index], sizes)
+    fine = torch.nn.functional.interpolate(found.cosines(patches, text)[:, None], size=(64, 64), mode="bilinear")[:, 0]
+    fine[1::2, 48:], truth[1::2, 48:] = float("nan"), 0  # below an image of 30 x 40
+
+    def iou(sign, cut):
+        mask = sign * fine > sign * cut
+        return (mask * truth).sum() / (mask | (truth > 0)).sum()
+
+    best = max(iou(sign, cut) for sign in (1, -1) for cut in torch.linspace(-1, 1, 1001))
+    assert iou(found.sign, found.threshold).item() == pytest.approx(best.item(), abs=1e-4)
 
 
 def test_requests_and_modes():
@@ -156,6 +195,6 @@ def test_masks_to_the_square_and_back(size):
     mask = np.zeros(size, bool)
     mask[: size[0] // 2, : size[1] // 2] = True
     square = to_square([encode(mask)], 2 * max(size))[0]
-    assert np.array_equal(from_square(square, size, 0.5), mask)
+    assert np.array_equal(from_square(square - 0.5, size), mask)
     area = to_square([encode(mask)], 4)[0].mean().item()  # cells of unequal size where 4 does not divide the side
     assert area == pytest.approx(mask.sum() / max(size) ** 2, rel=1e-6 if max(size) % 4 == 0 else 0.1)
