@@ -14,22 +14,15 @@ from mlcd_eval.tables.text import shown, shown_difference
 COLOURS = 8
 DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # told apart without colours; 5 and 8 share no factor: 40 styles
 WIDTH = 320  # pixels; fits a phone
-ROW_HEIGHT = 32
 LINE_HEIGHT = 14
 
 _ENVIRONMENT = jinja2.Environment(
     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
 )
-_BARS = _ENVIRONMENT.from_string("""\
-<svg role="img" aria-label="{{ summary }}" width="{{ width }}" height="{{ height }}">
-{% for bar in bars %}
- <text x="0" y="{{ bar.y }}">{{ bar.label }}</text>
- <text x="{{ width }}" y="{{ bar.y }}" text-anchor="end" class="number">{{ bar.shown }}</text>
- <rect x="{{ bar.x }}" y="{{ bar.y + 5 }}" width="{{ bar.width }}" height="8" class="{{ bar.kind }}"/>
- <line x1="{{ zero }}" x2="{{ zero }}" y1="{{ bar.y + 3 }}" y2="{{ bar.y + 15 }}" class="axis"/>
-{% endfor %}
-</svg>
-""")
+_BAR = _ENVIRONMENT.from_string("""\
+<svg aria-hidden="true" width="{{ width }}" height="12">\
+<rect x="{{ x }}" y="2" width="{{ length }}" height="8" class="{{ kind }}"/>\
+<line x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="12" class="axis"/></svg>""")
 _RADAR = _ENVIRONMENT.from_string("""\
 <svg role="img" aria-label="{{ summary }}" width="{{ 2 * centre.0 }}" height="{{ 2 * centre.1 }}">
 {% for ring in rings %}
@@ -81,36 +74,37 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bar:
-    """A difference of fractions; better: whether its sign is the metric's good one."""
+    """A difference of fractions. better: whether its sign is the metric's good one; opens: where it comes from."""
 
     label: str
     delta: float
     better: bool
+    opens: int
 
 
-def delta_bars(caption: str, bars: Sequence[Bar], span: tuple[float, float]) -> Figure:
+@dataclass(frozen=True)
+class Bars:
+    """A chart with its caption; rows: (label, difference as text, the bar, where it comes from)."""
+
+    caption: str
+    rows: list[tuple[str, str, Markup, int]]
+
+
+def delta_bars(caption: str, bars: Sequence[Bar], span: tuple[float, float]) -> Bars:
     """Horizontal bars from zero, the largest difference first; span: lowest and highest value that fit, 0 within."""
     low, high = span
     scale = WIDTH / (high - low) if high > low else 0.0
-    drawn = [
-        {
-            "label": _short(bar.label, 42),
-            "shown": shown_difference(bar.delta),
-            "x": round((min(bar.delta, 0.0) - low) * scale, 1),
-            "width": round(abs(bar.delta) * scale, 1),
-            "y": ROW_HEIGHT * place + 12,
-            "kind": "better" if bar.better else "worse",
-        }
-        for place, bar in enumerate(sorted(bars, key=lambda bar: -bar.delta))
-    ]
-    svg = _BARS.render(
-        summary=_summary(caption, [(bar["label"], bar["shown"]) for bar in drawn]),
-        bars=drawn,
-        zero=round(-low * scale, 1) if scale else WIDTH / 2,
-        width=WIDTH,
-        height=ROW_HEIGHT * len(drawn),
-    )
-    return Figure(caption, Markup(svg))  # noqa: S704 made of escaped parts
+    rows = []
+    for bar in sorted(bars, key=lambda bar: -bar.delta):
+        svg = _BAR.render(
+            width=WIDTH,
+            x=round((min(bar.delta, 0.0) - low) * scale, 1),
+            length=round(abs(bar.delta) * scale, 1),
+            zero=round(-low * scale, 1) if scale else WIDTH / 2,
+            kind="better" if bar.better else "worse",
+        )
+        rows.append((bar.label, shown_difference(bar.delta), Markup(svg), bar.opens))  # noqa: S704 made of escaped parts
+    return Bars(caption, rows)
 
 
 def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequence[float]]]) -> Figure:

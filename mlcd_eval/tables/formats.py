@@ -16,7 +16,7 @@ from mlcd_eval.tables.markdown import markdown
 from mlcd_eval.tables.pwc import pwc_json, pwc_submission, pwc_table
 from mlcd_eval.tables.site import entries
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_text(results: Sequence[Result]) -> str:

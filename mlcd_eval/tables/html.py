@@ -7,7 +7,7 @@ from typing import Any
 
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards import choose
-from mlcd_eval.tables.charts import Bar, Figure, curves, delta_bars, radar
+from mlcd_eval.tables.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.examples import Examples
 from mlcd_eval.tables.leaderboard import (
     PUBLISHED,
@@ -41,6 +41,7 @@ def report(
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
     provenance = Provenance(results, chosen)
+    deltas = [(board.title, _deltas(board, baseline, provenance)) for board in boards if baseline]
     return template("report.html.jinja").render(
         models=len({result.model.name for result in results}),
         tasks=len({result.task.name for result in results}),
@@ -48,7 +49,7 @@ def report(
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         baseline=baseline,
-        deltas=[(board.title, figures) for board in boards if baseline and (figures := _deltas(board, baseline))],
+        deltas=[(title, charts) for title, charts in deltas if charts],
         radar=_radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
@@ -103,24 +104,25 @@ def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) 
     }
 
 
-def _deltas(board: Leaderboard, baseline: str) -> list[Figure]:
+def _deltas(board: Leaderboard, baseline: str, provenance: Provenance) -> list[Bars]:
     """A chart of each model's differences from the baseline, all on one scale; none where the board lacks it."""
     reference = baseline_row(board, baseline)
     if reference is None:
         return []
-    bars = {row.model: list(_bars(board, row, reference)) for row in board.rows if row is not reference}
+    bars = {row.model: list(_bars(board, row, reference, provenance)) for row in board.rows if row is not reference}
     ends = [bar.delta for group in bars.values() for bar in group]
     span = min([0.0, *ends]), max([0.0, *ends])
     return [delta_bars(f"{model} minus {reference.model}", group, span) for model, group in bars.items() if group]
 
 
-def _bars(board: Leaderboard, row: Row, reference: Row) -> Iterable[Bar]:
+def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:
     several = len({column.task for column in board.columns}) < len(board.columns)
     for column in board.columns:
         difference = board.difference(row, reference, column) if column.unit == "fraction" else None
         if difference is not None:
             name = column.name + (f" {column.metric}" if several else "")
-            yield Bar(name, difference.value, (difference.value > 0) == column.higher_is_better)
+            better = (difference.value > 0) == column.higher_is_better
+            yield Bar(name, difference.value, better, provenance.difference(row, reference, column))
 
 
 def _radar(results: Sequence[Result]) -> Figure | None:

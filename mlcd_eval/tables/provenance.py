@@ -25,6 +25,7 @@ class Provenance:
     def __init__(self, results: Sequence[Result], published: Sequence[PublishedNumber]) -> None:
         self.entries: list[tuple[str, Lines, list[int]]] = []
         self._groups: dict[tuple[str, Lines], int] = {}
+        self._cells: dict[tuple[str, Column], int] = {}
         self._results = {(result.model.name, result.task.name): result for result in results}
         self._published = {(n.label + PUBLISHED, n.task or n.column, n.metric): n for n in published}
 
@@ -34,14 +35,27 @@ class Provenance:
         return list(self._groups)
 
     def cell(self, row: Row, column: Column) -> int:
-        """Keep what is known of a cell; returns its place in `entries`."""
-        title = f"{row.model}: {column.task} {column.metric}"
+        """The place in `entries` of what is known of a cell."""
+        if (row.model, column) not in self._cells:
+            title = f"{row.model}: {column.task} {column.metric}"
+            self._cells[row.model, column] = self.add(title, *self._of(row, column))
+        return self._cells[row.model, column]
+
+    def difference(self, row: Row, reference: Row, column: Column) -> int:
+        """The same of a difference: both values, and what is known of either."""
+        title = f"{row.model} minus {reference.model}: {column.task} {column.metric}"
+        own = {one.model: one[column].value for one in (row, reference)}
+        both = [self.entries[self.cell(one, column)][2] for one in (row, reference)]
+        self.entries.append((title, _lines(own), list(dict.fromkeys([*both[0], *both[1]]))))
+        return len(self.entries) - 1
+
+    def _of(self, row: Row, column: Column) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
         if row.published:
             number = self._published[row.model, column.task, column.metric]
             own = {"value": f"{number.value:.{number.decimals}f}", "unit": number.unit}
-            return self.add(title, own, {"published in": {name: getattr(number, name) for name in PRINTED}})
+            return own, {"published in": {name: getattr(number, name) for name in PRINTED}}
         result = self._results[row.model, column.task]
-        return self.add(title, _metric(result, column.metric), _record(result))
+        return _metric(result, column.metric), _record(result)
 
     def add(self, title: str, own: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> int:
         """Keep these lines; returns their place in `entries`."""

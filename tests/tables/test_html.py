@@ -184,17 +184,37 @@ def test_tables_are_named_and_scoped(results):
 
 
 def test_delta_bars_by_hand():
-    bars = [Bar("low", -0.01, False), Bar("high", 0.03, True), Bar("error", -0.002, True)]
-    figure = delta_bars("b minus a", bars, (-0.01, 0.03))
-    assert 'aria-label="b minus a: high +3.00; error -0.20; low -1.00"' in figure.svg
-    rects = re.findall(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)" height="8" class="(\w+)"', figure.svg)
-    assert rects == [("80.0", "240.0", "better"), ("64.0", "16.0", "better"), ("0.0", "80.0", "worse")]
+    bars = [Bar("low", -0.01, False, 5), Bar("high", 0.03, True, 6), Bar("error", -0.002, True, 7)]
+    chart = delta_bars("b minus a", bars, (-0.01, 0.03))
+    assert [(label, text, opens) for label, text, _, opens in chart.rows] == [
+        ("high", "+3.00", 6),
+        ("error", "-0.20", 7),
+        ("low", "-1.00", 5),
+    ]
+    rects = [re.search(r'x="([\d.]+)" y="2" width="([\d.]+)" height="8" class="(\w+)"', row[2]) for row in chart.rows]
+    assert [rect.groups() for rect in rects] == [
+        ("80.0", "240.0", "better"),
+        ("64.0", "16.0", "better"),
+        ("0.0", "80.0", "worse"),
+    ]
 
 
-def test_differences_are_from_the_baseline(results):
+def test_differences_are_from_the_baseline_and_open_both_values(results):
     text = report(results, baseline="a")
-    assert 'aria-label="b minus a: food101 +5.00; pets -10.00"' in text
-    assert 'aria-label="c minus a: food101 +6.00"' in text
+    bars = re.findall(
+        r'<li><span>(\w+)</span> <button type="button" data-entry="(\d+)"[^>]*>([^<]*)</button><svg', text
+    )
+    assert [(label, shown) for label, _, shown in bars] == [
+        ("food101", "+5.00"),
+        ("pets", "-10.00"),
+        ("food101", "+6.00"),
+    ]
+    title, lines = Page(text).opened(int(bars[0][1]))
+    assert title == "b minus a: linear_probe/food101 acc1"
+    assert lines[""] == {"b": "0.95", "a": "0.9"}
+    _, _, shared = Page(text).provenance["entries"][int(bars[0][1])]
+    groups = Page(text).provenance["groups"]
+    assert [dict(groups[place][1])["name"] for place in shared if groups[place][0] == "model"] == ["b", "a"]
     assert "Differences" not in report(results)
     with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
         report(results, baseline="bb")
