@@ -19,11 +19,12 @@ from pydantic import BaseModel
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.data import discover, find, find_docvqa, find_refer, open_dataset
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, Question
-from mlcd_eval.data.open import default_name
+from mlcd_eval.data.open import default_name, refer_parts
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.spec import GLOB_MARKS, DatasetSpec, TaskIndex, TaskSpec, validated
+from mlcd_eval.spec.task import Sizes
 
 if TYPE_CHECKING:
     from mlcd_eval.plan import RunRequest
@@ -42,7 +43,8 @@ def expand(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Located
                 f"{', '.join(PROTOCOLS)}{nearest(word, PROTOCOLS)}"
             )
         for ref in request.datasets:
-            yield _own_task(word, default_name(ref)), _with_images(ref, request.data_root)
+            own = _own_task(word, default_name(ref), _sizes_of_path(word, ref, index))
+            yield own, _with_images(ref, request.data_root)
         return
     many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
     found = list(_under_root(word, request, index)) if request.data_root is not None and word not in index.tasks else []
@@ -177,10 +179,20 @@ def settings_of(task: TaskSpec, changes: Mapping[str, Any] | None = None) -> Bas
     return validated(form, {**task.settings, **known}, f"settings of {task.name}")
 
 
-def _own_task(protocol: str, dataset: str) -> TaskSpec:
+def _own_task(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpec:
     """A task on the user's own data: the protocol's default settings."""
-    values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": {"name": dataset}}
+    data = {"name": dataset, "sizes": sizes or {}}
+    values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": data}
     return validated(TaskSpec, values, f"dataset {dataset!r}")
+
+
+def _sizes_of_path(protocol: str, ref: str, index: TaskIndex) -> Sizes:
+    """The sizes of a known task's data, where a refer path has its name and is split as it is."""
+    known = index.tasks.get(f"{protocol}/{default_name(ref)}")
+    if known is None or not _is_refer(ref):
+        return {}
+    _, _, split_by, _ = refer_parts(ref.removeprefix("refer:"))
+    return known.dataset.sizes if known.dataset.split_by == split_by else {}
 
 
 def _names(dataset: DatasetSpec) -> list[str]:

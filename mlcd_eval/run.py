@@ -70,13 +70,9 @@ def _scan(plan: Plan, progress: Progress) -> None:
     with progress.stage("checking data", len(wanted), "splits") as advance:
         for (_, split), job in wanted.items():
             try:
-                size = num_scored(plan.open(job), split)
-                expected = job.task.dataset.expected_size(split)
-                if size is not None and expected is not None and size != expected:
-                    name = job.task.dataset.name
-                    progress.say(
-                        f"note: split {split!r} of {name} has {size:,} samples, the protocol's has {expected:,}"
-                    )
+                note = job.task.dataset.size_note(split, num_scored(plan.open(job), split))
+                if note is not None:
+                    progress.say(note)
             except UserError as error:
                 problems.append(str(error))
             advance(1)

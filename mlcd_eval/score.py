@@ -13,6 +13,7 @@ from mlcd_eval.data.predictions import read_answers, read_masks
 from mlcd_eval.errors import ConfigError, IncompatibleError
 from mlcd_eval.locate import check_answers, expand, open_located, settings_of
 from mlcd_eval.plan import RunRequest
+from mlcd_eval.progress import Progress
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.records import DatasetRecord, ModelRecord, Result, ResultStore, TaskRecord, Timing
@@ -20,7 +21,7 @@ from mlcd_eval.records.environment import environment
 from mlcd_eval.spec import TaskIndex
 
 
-def score(path: Path, request: RunRequest, model: str | None = None) -> Result:
+def score(path: Path, request: RunRequest, model: str | None = None, progress: Progress | None = None) -> Result:
     """Score a file of masks or answers on the one task, or the one dataset, of a request, and write the record.
 
     model: its name in the record, by default the file's. Raises UserError for what does not fit together.
@@ -39,6 +40,9 @@ def score(path: Path, request: RunRequest, model: str | None = None) -> Result:
     split = protocol.scored_split(settings, dataset.splits)
     check_answers(task.name, dataset, split)
     annotations = dataset.annotations(split)
+    note = task.dataset.size_note(split, len(annotations))
+    if note is not None and progress is not None:
+        progress.say(note)
     inputs = Inputs(
         images={},
         annotations={"test": annotations},

@@ -1,6 +1,7 @@
 """Models' own masks and answers, saved predictions without a model, submissions: through the command line."""
 
 import json
+import shutil
 
 import pytest
 from tiny_encoder import RedFinder
@@ -72,6 +73,23 @@ def test_masks_that_do_not_fit_are_told(tmp_path, masks, capsys, change, told):
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_data_of_another_size_than_the_protocols_is_told(tmp_path, masks, capsys):
+    """Also by path: a folder `refcoco` split by unc is taken for RefCOCO; split otherwise it may have any size."""
+    refdemo = demo_data_dir() / "refer" / "refdemo"
+    folder = tmp_path / "root" / "refcoco"
+    folder.mkdir(parents=True)
+    for split_by in ("unc", "google"):
+        shutil.copy(refdemo / "refs(unc).p", folder / f"refs({split_by}).p")
+    shutil.copy(refdemo / "instances.json", folder)
+    (tmp_path / "root" / "images").symlink_to(refdemo.parent / "images" / "refdemo")
+    told = "note: split 'val' of refcoco_val has 146 samples, the protocol's has 10,834"
+    assert score(tmp_path, "--dataset", f"refer:{folder}/unc/val", masks()) == 0
+    assert told in capsys.readouterr().err
+    assert read(tmp_path / "out" / "preds" / "refcoco__refcoco_val.json").dataset.expected_num_samples == 10_834
+    assert score(tmp_path, "--dataset", f"refer:{folder}/google/val", masks()) == 0
+    assert "note" not in capsys.readouterr().err
 
 
 def answers(tmp_path, items, name="answers.json"):

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.cli.request import settings_of_flags
     from mlcd_eval.errors import ConfigError
     from mlcd_eval.plan import RunRequest
+    from mlcd_eval.progress import ConsoleProgress
     from mlcd_eval.score import score
     from mlcd_eval.tables.summary import summary
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         log_samples=args.log_samples,
         settings=settings_of_flags(args),
     )
-    result = score(args.predictions, request, args.name)
+    result = score(args.predictions, request, args.name, ConsoleProgress())
     print(summary([result]))
     print(f"Records: {args.output}")
     if args.log_samples:

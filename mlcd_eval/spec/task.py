@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from mlcd_eval.data.base import Kind
 
+Sizes = Mapping[Literal["train", "val", "test", "testA", "testB"], PositiveInt]
+"""Split -> number of samples."""
+
 
 class DatasetSpec(BaseModel):
     """Which data a task reads.
@@ -29,7 +32,7 @@ class DatasetSpec(BaseModel):
     hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     ref: str | None = Field(default=None, pattern=r"^[a-z-]+:.")
     num_classes: PositiveInt | None = None
-    sizes: Mapping[Literal["train", "val", "test", "testA", "testB"], PositiveInt] = Field(default_factory=dict)
+    sizes: Sizes = Field(default_factory=dict)
     split_by: str | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
@@ -39,6 +42,13 @@ class DatasetSpec(BaseModel):
     def expected_size(self, split: str) -> int | None:
         """What `sizes` says of a split, None where it is silent."""
         return next((size for name, size in self.sizes.items() if name == split), None)
+
+    def size_note(self, split: str, size: int | None) -> str | None:
+        """A sentence for a split of another size than the protocol's, None where it is right or not known."""
+        expected = self.expected_size(split)
+        if size is None or expected is None or size == expected:
+            return None
+        return f"note: split {split!r} of {self.name} has {size:,} samples, the protocol's has {expected:,}"
 
 
 class TaskSpec(BaseModel):
