@@ -41,7 +41,6 @@ def report(
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
     provenance = Provenance(results, chosen)
-    deltas = [(board.title, _deltas(board, baseline, provenance)) for board in boards if baseline]
     return template("report.html.jinja").render(
         models=len({result.model.name for result in results}),
         tasks=len({result.task.name for result in results}),
@@ -49,7 +48,7 @@ def report(
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         baseline=baseline,
-        deltas=[(title, charts) for title, charts in deltas if charts],
+        deltas=_deltas(boards, baseline, provenance),
         radar=_radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
@@ -104,15 +103,21 @@ def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) 
     }
 
 
-def _deltas(board: Leaderboard, baseline: str, provenance: Provenance) -> list[Bars]:
-    """A chart of each model's differences from the baseline, all on one scale; none where the board lacks it."""
-    reference = baseline_row(board, baseline)
-    if reference is None:
-        return []
-    bars = {row.model: list(_bars(board, row, reference, provenance)) for row in board.rows if row is not reference}
-    ends = [bar.delta for group in bars.values() for bar in group]
-    span = min([0.0, *ends]), max([0.0, *ends])
-    return [delta_bars(f"{model} minus {reference.model}", group, span) for model, group in bars.items() if group]
+def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Provenance) -> dict[str, list[Bars]]:
+    """By title of the board: a chart of each model's differences from the baseline; all charts have one scale."""
+    groups = [
+        (board.title, f"{row.model} minus {reference.model}", list(_bars(board, row, reference, provenance)))
+        for board in boards
+        if (reference := baseline_row(board, baseline)) is not None
+        for row in board.rows
+        if row is not reference
+    ]
+    ends = [0.0, *(bar.delta for _, _, bars in groups for bar in bars)]
+    charts: dict[str, list[Bars]] = {}
+    for title, caption, bars in groups:
+        if bars:
+            charts.setdefault(title, []).append(delta_bars(caption, bars, (min(ends), max(ends))))
+    return charts
 
 
 def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:

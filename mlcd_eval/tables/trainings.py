@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,9 @@ def _training(name: str, file: Path) -> Training:
 
 def json_lines(file: Path) -> Iterator[dict[str, Any]]:
     """JSON objects, one a line; a last line without its end, left by a killed run, is none. Raises DataError."""
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
                 row = json.loads(line)
@@ -55,4 +55,4 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 def finite(value: Any) -> float | None:
     """A number as it is, None for anything else."""
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    return float(value) if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max else None

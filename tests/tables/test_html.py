@@ -209,6 +209,7 @@ def test_differences_are_from_the_baseline_and_open_both_values(results):
         ("pets", "-10.00"),
         ("food101", "+6.00"),
     ]
+    assert re.findall(r'width="([\d.]+)" height="8"', text) == ["100.0", "200.0", "120.0"]  # one scale: 20 a point
     title, lines = Page(text).opened(int(bars[0][1]))
     assert title == "b minus a: linear_probe/food101 acc1"
     assert lines[""] == {"b": "0.95", "a": "0.9"}
