@@ -84,9 +84,10 @@ class VisionLanguageModel(Encoder):
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights in a precision, unless device_map placed them."""
+        """The weights in a precision, moved unless device_map placed them."""
+        self.model.to(dtype=PRECISIONS[precision])
         if not self._placed:
-            self.model.to(device=device, dtype=PRECISIONS[precision])
+            self.model.to(device=device)
         return self
 
     @property

@@ -109,6 +109,14 @@ def test_without_a_chat_template_the_image_stands_before_the_question(tmp_path):
     assert answer == greedy(model, processor, IMAGES[0], "<image>\nwhat is the date ?", 1)
 
 
+def test_precision_counts_with_a_device_map_too(tmp_path):
+    pytest.importorskip("accelerate")
+    save_llava(tmp_path)
+    encoder = load_encoder(f"vlm:{tmp_path}?device_map=cpu", offline=True).to(torch.device("cpu"), "bf16")
+    assert encoder.model.dtype == torch.bfloat16 and encoder.device == torch.device("cpu")
+    assert len(encoder.answer(IMAGES, ["what ?"] * 3, 2)) == 3
+
+
 def test_docvqa_by_a_vision_language_model(tmp_path):
     save_llava(tmp_path / "llava")
     flags = ["run", "--model", f"vlm:{tmp_path}/llava", "--tasks", "docvqa/demo", "--output", str(tmp_path / "out")]
