@@ -55,6 +55,17 @@ DATASETS = {
     "country211": "Country211",
     "ucf101": "UCF101",
     "kinetics700": "Kinetics-700",
+    "fer2013": "FER2013",
+    "gtsrb": "GTSRB",
+    "kitti": "KITTI",
+    "kitti_closest_vehicle_distance": "KITTI",
+    "pcam": "PCam",
+    "clevr": "CLEVR",
+    "clevr_count_all": "CLEVR",
+    "hateful_memes": "Hateful Memes",
+    "hatefulmemes": "Hateful Memes",
+    "sst2": "Rendered SST2",
+    "renderedsst2": "Rendered SST2",
     "refcoco val": "RefCoCo val",
     "refcoco testa": "RefCOCO testA",
     "refcoco testb": "RefCOCO testB",
@@ -65,6 +76,8 @@ DATASETS = {
     "refcocog test": "RefCOCOg-test",
     "docvqa val": "DocVQA val",
     "docvqa test": "DocVQA test",
+    "chartqa": "ChartQA",
+    "textvqa": "TextVQA",
 }
 """By a record's or a paper's name in lower case, with the split where the site has one; its spelling is its own."""
 METRICS = {
@@ -152,6 +165,8 @@ def _of_result(result: Result) -> Iterable[Entry]:
 
 def _of_number(number: PublishedNumber) -> Entry:
     text = f"{number.value:.{number.decimals}f}"
+    if number.metric in FRACTIONS and number.unit == "percent":
+        text = f"{number.fraction:.{number.decimals + 2}f}"
     return Entry(
         tasks=_tasks(number.protocol),
         dataset=DATASETS.get(number.dataset.lower(), number.dataset),

@@ -8,8 +8,11 @@ from conftest import make_result, metric
 from mlcd_eval.bundled import published_dir
 from mlcd_eval.cli import main
 from mlcd_eval.errors import DataError
+from mlcd_eval.published import published_numbers
+from mlcd_eval.spec import TaskIndex
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.pwc import EvaluationTableSync, PwcTask
+from mlcd_eval.tables.site import entries
 
 RECORD = make_result().dataset
 
@@ -100,6 +103,29 @@ def test_records_come_out_in_the_pages_words():
     _, _, *rows = lines(render(results, "pwc-table"))
     assert len(rows) == 7
     assert all(row in wanted for row in rows)
+
+
+def test_a_reproduced_number_stands_on_the_board_of_the_published_one():
+    tasks = TaskIndex.load().tasks
+    for number in (one for one in published_numbers() if one.task is not None):
+        task = tasks[number.task]
+        split = task.settings.get("split", "test")
+        data = RECORD.model_copy(update={"name": task.dataset.name, "split": split})
+        (reproduced, published) = entries(
+            [make_result("m", task.name, [metric(number.metric, 0.5)], dataset=data)], [number]
+        )
+        assert (reproduced.tasks, reproduced.dataset, reproduced.metric) == (
+            published.tasks,
+            published.dataset,
+            published.metric,
+        )
+
+
+def test_a_board_holds_one_unit():
+    values = {(one.model, one.dataset): one.value for one in entries([], published_numbers()) if one.metric == "ANLS"}
+    assert values["MLCD-Embodied-7B", "DocVQA test"] == "0.916"
+    assert values["MLCD ViT-L-14-336", "DocVQA val"] == "0.7646"  # printed 76.46
+    assert all(float(value) <= 1 for value in values.values())
 
 
 def test_published_numbers_bring_their_paper():
