@@ -54,9 +54,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a log; a last line that a killed run left half written is no line."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    whole = [line for line in lines[:-1] if line]
+    lines = path.read_bytes().split(b"\n")
     try:
-        return [json.loads(line) for line in whole]
+        rows = [json.loads(line) for line in lines[:-1] if line]
     except ValueError as error:
         raise DataError(f"{path} is damaged: a line is not JSON: {error}") from error
+    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+        raise DataError(f"{path} is damaged: a line has no step")
+    return rows

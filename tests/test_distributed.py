@@ -77,7 +77,7 @@ def test_two_processes_share_the_encode_and_agree_with_one(tmp_path, together):
 
 def test_another_number_of_processes_goes_on(tmp_path, together, monkeypatch):
     together(*flags(tmp_path, "two", tasks="knn/demo_clipart"), check=False, STOP_AFTER="100")
-    parts = list((tmp_path / "cache_two").rglob("parts/*.npz"))
+    parts = list((tmp_path / "cache_two").rglob("parts/*.part"))
     assert 4 <= len(parts) < 29
     monkeypatch.setattr(encode, "CHUNK", 16)
     assert main(flags(tmp_path, "two", tasks="knn/demo_clipart")) == 0

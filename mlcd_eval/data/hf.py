@@ -14,6 +14,9 @@ from mlcd_eval.data.rows import RowShard, files_identity, ranges
 from mlcd_eval.data.scans import file_identity
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
+UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError)
+"""What `datasets` raises over missing and damaged files, and over a folder with a script, which it refuses."""
+
 _SPLIT_NAMES = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}  # ours: theirs
 
 
@@ -76,24 +79,33 @@ def open_hf(
             if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
                 saved = datasets.load_from_disk(str(folder))
                 splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
-                return splits.__getitem__, next(iter(splits.values())).features, list(splits)
+                return partial(_checked, where, splits.__getitem__), next(iter(splits.values())).features, list(splits)
             builder = datasets.load_dataset_builder(
                 str(folder) if folder.is_dir() else where, options.get("config"), revision=options.get("revision")
             )
             if builder.info.features is None or builder.info.splits is None:
                 builder.download_and_prepare()
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"cannot open dataset hf:{where}: {_first_line(error)}") from error
 
     def read(split: str) -> Any:
-        try:
-            with _offline() if offline else contextlib.nullcontext():
-                builder.download_and_prepare()  # nothing to do where it is prepared
-                return builder.as_dataset(split)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"cannot read split {split!r} of dataset hf:{where}: {_first_line(error)}") from error
+        with _offline() if offline else contextlib.nullcontext():
+            builder.download_and_prepare()  # nothing to do where it is prepared
+            return builder.as_dataset(split)
 
-    return read, builder.info.features, list(builder.info.splits)
+    return partial(_checked, where, read), builder.info.features, list(builder.info.splits)
+
+
+def _checked(where: str, read: Callable[[str], Any], split: str) -> Any:
+    """The rows of a split, whose offsets are looked at first: Arrow would follow wrong ones out of the file."""
+    from datasets.exceptions import DatasetsError
+
+    try:
+        rows = read(split)
+        rows.data.validate(full=True)
+    except (*UNREADABLE, DatasetsError) as error:
+        raise DataError(f"cannot read split {split!r} of dataset hf:{where}: {_first_line(error)}") from error
+    return rows
 
 
 def _first_line(error: Exception) -> str:

@@ -13,18 +13,22 @@ from mlcd_eval.errors import DataError
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
 
+LONGEST = 1000
+"""Of the sides' ratio: models scale the shorter side up to their size, and with it a line of pixels to gigabytes."""
+
 
 def decode(image: EncodedImage, key: str) -> Image.Image:
     """An RGB image, converted as clip-benchmark and open_clip do: `convert("RGB")`, EXIF orientation not applied.
 
-    Raises DataError naming the sample (and file) where it is broken, truncated, of another format or above Pillow's
-    decompression-bomb limit.
+    Raises DataError naming the sample (and file) where it is broken, truncated, of another format, above Pillow's
+    decompression-bomb limit, or more than LONGEST times as long as wide. docs/robustness.md lists what becomes of
+    unusual images.
     """
     try:
         if isinstance(image, Image.Image):
-            return image.convert("RGB")
+            return _checked(image).convert("RGB")
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
-            return opened.convert("RGB")
+            return _checked(opened).convert("RGB")
     except MemoryError:
         raise
     except (
@@ -34,10 +38,17 @@ def decode(image: EncodedImage, key: str) -> Image.Image:
         raise DataError(f"image {key!r}{where} cannot be decoded: {_reason(error, image)}") from error
 
 
+def _checked(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    if max(width, height) > LONGEST * min(width, height):
+        raise ValueError(f"{width} x {height} pixels, expected sides of at most {LONGEST}:1")
+    return image
+
+
 def _reason(error: Exception, image: EncodedImage) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file is missing"
     if isinstance(error, Image.UnidentifiedImageError):
         size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
         return f"got {size} of no known kind, expected one of {', '.join(FORMATS)}"
-    return f"got {type(error).__name__}: {error}"
+    return f"got {error}" if type(error) is ValueError else f"got {type(error).__name__}: {error}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from mlcd_eval.data.base import ShardScan
-from mlcd_eval.fileio import write_text
+from mlcd_eval.fileio import atomic_write
 
-_VERSION = 1  # of what a scan checks and hashes
+_VERSION = 2  # of what a scan checks and hashes
 
 
 def file_identity(path: Path) -> str:
@@ -27,8 +28,12 @@ def memoised(cache: Path | None, identity: str, scan: Callable[[], ShardScan]) -
         return scan()
     name = hashlib.sha256(f"{_VERSION} {identity}".encode(errors="surrogateescape")).hexdigest()
     path = cache / "scans" / f"{name[:32]}.json"
-    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # none yet, or a damaged one
-        return ShardScan(**json.loads(path.read_text(encoding="utf-8")))
+    with contextlib.suppress(FileNotFoundError):
+        checksum, _, text = path.read_bytes().partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(text):  # else it is damaged
+            return ShardScan(**json.loads(text))
     result = scan()
-    write_text(path, json.dumps(asdict(result)))
+    text = json.dumps(asdict(result)).encode()
+    with atomic_write(path) as file:
+        file.write(b"%08x %s" % (zlib.crc32(text), text))
     return result

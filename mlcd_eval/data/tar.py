@@ -105,6 +105,11 @@ def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
             for member in archive:
+                if member.issparse():
+                    raise DataError(
+                        f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
+                        f"{member.size:,} bytes, expected plain files"
+                    )
                 if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
                     contents = archive.extractfile(member)
                     assert contents is not None

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
+
+UNREADABLE = (RuntimeError, ValueError, OSError, TypeError, LookupError, AssertionError, EOFError, UnpicklingError)
+"""Data not found, unknown split, damaged file, a class that needs more arguments."""
 
 _SPLIT_NAMES = {"train": ("train", "trainval"), "val": ("val", "valid"), "test": ("test",)}  # ours: torchvision's
 
@@ -39,7 +43,7 @@ class TorchvisionDataset:
         for split, names in _SPLIT_NAMES.items():
             try:
                 self._opened[split] = construct(names)
-            except (RuntimeError, ValueError, OSError) as error:  # data not found, unknown split, unreadable file
+            except UNREADABLE as error:
                 self._absent[split] = str(error).partition("\n")[0]
         if not self._opened:
             raise DataError(f"torchvision's {class_name} cannot be read from {root}: {self._absent['train']}")

@@ -16,7 +16,7 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
+from mlcd_eval.encoders.weights import fingerprint, num_params, told
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 
@@ -57,26 +57,23 @@ FAMILIES = {
 }
 
 
+@told
 def load(spec: Spec) -> Encoder:
     """Model, image processor and (for two towers) tokenizer, by the architecture that config.json names."""
     where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
     options: dict[str, Any] = {"local_files_only": spec.offline, "trust_remote_code": spec.trust_remote_code}
-    try:
-        config = transformers.AutoConfig.from_pretrained(where, **options)
-        architecture = (config.architectures or ["none"])[0]
-        if architecture not in FAMILIES or not hasattr(transformers, architecture):
-            raise IncompatibleError(
-                f"--model {spec.text!r}: got architecture {architecture}, expected one of {', '.join(FAMILIES)}"
-            )
-        model, info = getattr(transformers, architecture).from_pretrained(
-            where, dtype=torch.float32, output_loading_info=True, **options
+    config = transformers.AutoConfig.from_pretrained(where, **options)
+    architecture = (config.architectures or ["none"])[0]
+    if architecture not in FAMILIES or not hasattr(transformers, architecture):
+        raise IncompatibleError(
+            f"--model {spec.text!r}: got architecture {architecture}, expected one of {', '.join(FAMILIES)}"
         )
-        processor = transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
-        has_text = FAMILIES[architecture].has_text
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if has_text else None
-    except LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    model, info = getattr(transformers, architecture).from_pretrained(
+        where, dtype=torch.float32, output_loading_info=True, **options
+    )
+    processor = transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
+    has_text = FAMILIES[architecture].has_text
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if has_text else None
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise CheckpointError(

@@ -12,25 +12,22 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
-from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError
+from mlcd_eval.encoders.weights import fingerprint, num_params, told
+from mlcd_eval.errors import ConfigError, IncompatibleError
 
 PROMPT = "Could you provide a segmentation mask for the {expression} in this image?"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@told
 def load(spec: Spec) -> Encoder:
     """AutoModel with `seg(image, prompt, tokenizer, force_seg=...)` and its AutoTokenizer (not the fast one)."""
     if not spec.trust_remote_code:
         raise ConfigError(f"--model {spec.text!r} runs code that its repository ships: expected --trust-remote-code")
     where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
     options = {"trust_remote_code": True, "local_files_only": spec.offline}
-    try:
-        model = transformers.AutoModel.from_pretrained(where, dtype="auto", **options)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, use_fast=False, **options)
-    except LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    model = transformers.AutoModel.from_pretrained(where, dtype="auto", **options)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where, use_fast=False, **options)
     if not hasattr(model, "seg"):
         raise IncompatibleError(
             f"--model {spec.text!r}: {type(model).__name__} has no seg(image, prompt, tokenizer, force_seg=...)"

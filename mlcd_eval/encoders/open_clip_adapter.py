@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,23 +19,21 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
+from mlcd_eval.encoders.weights import fingerprint, num_params, told
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
 
 
+@told
 def load(spec: Spec) -> Encoder:
     """Build the model, its inference transform and its tokenizer by open_clip's own factory."""
+    _never_ask()
     name, pretrained = _name_and_weights(spec)
     _warn_quick_gelu(name, pretrained)
-    try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
-            torch.manual_seed(spec.random_seed or 0)
-            model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
-        tokenizer = open_clip.get_tokenizer(name)
-    except LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
+        torch.manual_seed(spec.random_seed or 0)
+        model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
+    tokenizer = _tokenizer(name, spec)
     return OpenClipEncoder(spec, model, preprocess, tokenizer)
 
 
@@ -56,6 +56,28 @@ def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
             f"{', '.join(tags)}{nearest(weights, tags)}"
         )
     return name, weights
+
+
+def _never_ask() -> None:
+    """transformers, which open_clip uses for some towers, would ask on the terminal whether a repository's code may
+    run; here the flag alone says so."""
+    with contextlib.suppress(ImportError):
+        from transformers import dynamic_module_utils
+
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+
+
+def _tokenizer(name: str, spec: Spec) -> Any:
+    """open_clip's own choice, but that a folder's `tokenizer_kwargs` cannot have code run in place of the flag."""
+    if name.startswith("local-dir:"):
+        path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    elif name.startswith("hf-hub:"):
+        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
+    else:
+        config = open_clip.get_model_config(name)
+    of_transformers = bool(config["text_cfg"].get("hf_tokenizer_name"))
+    return open_clip.get_tokenizer(name, **({"trust_remote_code": spec.trust_remote_code} if of_transformers else {}))
 
 
 def _warn_quick_gelu(name: str, tag: str | None) -> None:

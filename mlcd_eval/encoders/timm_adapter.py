@@ -12,10 +12,11 @@ import torch
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
+from mlcd_eval.encoders.weights import fingerprint, num_params, told
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 
+@told
 def load(spec: Spec) -> Encoder:
     """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights."""
     name, checkpoint = spec.target, spec.options.get("checkpoint", "")
@@ -24,13 +25,9 @@ def load(spec: Spec) -> Encoder:
     if checkpoint and not Path(checkpoint).is_file():
         raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {name}")
     pretrained = not checkpoint and spec.random_seed is None
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(spec.random_seed or 0)
-            model = timm.create_model(name, pretrained=pretrained, checkpoint_path=checkpoint)
-    except LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.random_seed or 0)
+        model = timm.create_model(name, pretrained=pretrained, checkpoint_path=checkpoint)
     return TimmEncoder(spec, model)
 
 

@@ -12,25 +12,21 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import LOAD_ERRORS, fingerprint, num_params
-from mlcd_eval.errors import CheckpointError
+from mlcd_eval.encoders.weights import fingerprint, num_params, told
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@told
 def load(spec: Spec) -> Encoder:
     """AutoModelForImageTextToText with its AutoProcessor; `?device_map=auto` spreads a large model over devices."""
     where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
     options = {"trust_remote_code": spec.trust_remote_code, "local_files_only": spec.offline}
     device_map = spec.options.get("device_map")
-    try:
-        processor = transformers.AutoProcessor.from_pretrained(where, **options)
-        model = transformers.AutoModelForImageTextToText.from_pretrained(
-            where, dtype="auto", **options, **({"device_map": device_map} if device_map else {})
-        )
-    except LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {reason}") from error
+    processor = transformers.AutoProcessor.from_pretrained(where, **options)
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        where, dtype="auto", **options, **({"device_map": device_map} if device_map else {})
+    )
     return VisionLanguageModel(spec, model, processor, placed=device_map is not None)
 
 

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, pickle.UnpicklingError)
-"""What model libraries raise for weights that are missing, damaged, of another architecture or not plain tensors."""
+from mlcd_eval.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from mlcd_eval.encoders.base import Encoder
+    from mlcd_eval.encoders.registry import Spec
+
+FOREIGN_ERRORS = (
+    *(OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
+    *(ImportError, EOFError, pickle.UnpicklingError, SafetensorError),
+)
+"""What model libraries raise over weights and configs that are missing, damaged, of another architecture or not plain
+tensors."""
+
+
+def told(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
+    """An adapter's `load` that raises CheckpointError for what its library makes of the files."""
+
+    @functools.wraps(load)
+    def loaded(spec: Spec) -> Encoder:
+        try:
+            return load(spec)
+        except FOREIGN_ERRORS as error:
+            kind = "" if isinstance(error, (OSError, ValueError, RuntimeError)) else f"{type(error).__name__}: "
+            reason = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {kind}{reason}") from error
+
+    return loaded
 
 
 def fingerprint(model: torch.nn.Module) -> str:

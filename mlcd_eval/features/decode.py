@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 
 import torch
 
@@ -37,16 +39,21 @@ def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> t
 
 
 def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, list[Sample]]]:
-    """Groups of at most `size` consecutive samples that do not cross chunks, so that a resumed run makes the same."""
-    current, group = (-1, -1), list[Sample]()
-    for chunk, sample in samples:
-        if group and (chunk != current or len(group) == size):
-            yield current, group
-            group = []
-        current = chunk
-        group.append(sample)
-    if group:
-        yield current, group
+    """Groups of at most `size` consecutive samples that do not cross chunks, so that a resumed run makes the same.
+
+    The last two of a chunk are of one size: BLAS sums a matrix of few rows in another order than one of many, so that
+    a remainder of one image would get other last bits than in a larger batch.
+    """
+    for chunk, members in groupby(samples, key=itemgetter(0)):
+        stream = (sample for _, sample in members)
+        group = list(islice(stream, size))
+        while more := list(islice(stream, size)):
+            if len(more) < size:
+                both = group + more
+                group, more = both[: -(-len(both) // 2)], both[-(-len(both) // 2) :]
+            yield chunk, group
+            group = more
+        yield chunk, group
 
 
 def batches(

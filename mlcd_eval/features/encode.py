@@ -115,7 +115,7 @@ def _encode_chunks(
 ) -> int:
     forward = Forward(encoder, options.precision, options.batch_size)
     samples = _selected(split, todo, options.limit)
-    stream = batches(samples, encoder.preprocess, forward.batch_size, options.workers)
+    stream = batches(samples, encoder.preprocess, forward.slices.batch_size, options.workers)
     bad: dict[str, str] = {}
     encoded, left_out = 0, set(todo)  # by the limit
     for chunk, chunk_batches in groupby(stream, key=lambda batch: batch.chunk):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,35 @@ from mlcd_eval.encoders.base import PROJECTED, Encoder
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
+NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")  # PyTorch's CPU allocator, CUDA, cuBLAS
+
+T = TypeVar("T")
+
+
+class Slices:
+    """Calls a function on slices of at most `batch_size` items, of about one size; half of it while memory runs out."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+
+    def __call__(self, items: Any, call: Callable[[Any], T]) -> Iterator[T]:
+        """What `call` gives for each slice of items (a tensor or a sequence), in order."""
+        done = 0
+        while done < len(items):
+            left = len(items) - done
+            size = -(-left // -(-left // self.batch_size))
+            try:
+                output = call(items[done : done + size])
+            except RuntimeError as error:
+                if size == 1 or not _out_of_memory(error):
+                    raise
+                self.batch_size = size // 2
+            else:
+                yield output
+                done += size
+                continue
+            if torch.cuda.is_available():  # behind the handler, whose traceback holds what the call had allocated
+                torch.cuda.empty_cache()
 
 
 class Forward:
@@ -20,7 +50,7 @@ class Forward:
     def __init__(self, encoder: Encoder, precision: str, batch_size: int | None = None) -> None:
         self.encoder = encoder
         self.precision = precision
-        self.batch_size = batch_size or DEFAULT_BATCH_SIZE.get(encoder.device.type, 32)
+        self.slices = Slices(batch_size or DEFAULT_BATCH_SIZE.get(encoder.device.type, 32))
 
     def images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Pixels (B, 3, H, W) -> {layer: (B, ...) float32}."""
@@ -40,20 +70,11 @@ class Forward:
     def _chunked(
         self, items: torch.Tensor | Sequence[str], call: Callable[..., dict[str, torch.Tensor]]
     ) -> dict[str, np.ndarray]:
-        outputs: list[dict[str, np.ndarray]] = []
-        done = 0
-        while done < len(items):
-            try:
-                with torch.inference_mode(), self._arithmetic():
-                    output = call(items[done : done + self.batch_size])
-                    outputs.append({name: value.float().cpu().numpy() for name, value in output.items()})
-                done += self.batch_size
-            except RuntimeError as error:
-                if self.batch_size == 1 or not _out_of_memory(error):
-                    raise
-                self.batch_size //= 2
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+        def arrays(part: Any) -> dict[str, np.ndarray]:
+            with torch.inference_mode(), self._arithmetic():
+                return {name: value.float().cpu().numpy() for name, value in call(part).items()}
+
+        outputs = list(self.slices(items, arrays))
         return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
 
     @contextlib.contextmanager
@@ -69,4 +90,4 @@ class Forward:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in NO_MEMORY)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
+import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ from mlcd_eval.data.images import decode
 from mlcd_eval.distributed import broadcast_object, on_every_rank, rank, world_size
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import DataError
+from mlcd_eval.features.forward import Slices
 from mlcd_eval.features.store import in_use
+from mlcd_eval.fileio import atomic_write
 from mlcd_eval.metrics.segmentation import encode
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,16 @@ def respond(
     folder.mkdir(parents=True, exist_ok=True)
     own = folder / f"{name}.{rank()}.jsonl"
     with FileLock(folder / f"{name}.lock") if rank() == 0 else contextlib.nullcontext(), in_use(cache):
-        known = broadcast_object(_read(folder, name))
+        known = broadcast_object(_tidy(folder, name) if rank() == 0 else None)
         advance(sum(_id(one) in known for one in asked))
 
         def ask() -> int:
-            made = 0
-            _cut_half_a_line(own)
+            made, slices = 0, Slices(batch_size)
             with own.open("a", encoding="utf-8") as file:
                 for batch in _batches(split, _share(asked, known), batch_size):
-                    for one, response in zip(batch, _ask(encoder, ability, batch, prompt, max_new_tokens), strict=True):
-                        file.write(json.dumps({"id": _id(one[0]), "response": response}) + "\n")
+                    found = slices(batch, lambda part: _ask(encoder, ability, part, prompt, max_new_tokens))
+                    for (one, _), response in zip(batch, chain.from_iterable(found), strict=True):
+                        file.write(_line(_id(one), response))
                     file.flush()
                     made += len(batch)
                     advance(len(batch))
@@ -95,23 +100,38 @@ def _identity(info: EncoderInfo) -> list[Any]:
 
 
 def _read(folder: Path, name: str) -> dict[Hashable, Any]:
-    """What every rank, of this run and of those before it, has kept; half a line at the end is none."""
-    lines = [
-        json.loads(line)
-        for path in sorted(folder.glob(f"{name}.*.jsonl"))
-        for line in path.read_text(encoding="utf-8").split("\n")[:-1]
-    ]
-    return {line["id"]: line["response"] for line in lines}
+    """What every rank, of this run and of those before it, has kept."""
+    paths = sorted(folder.glob(f"{name}.*.jsonl"))
+    return dict(kept for path in paths for line in path.read_bytes().splitlines() if (kept := _parsed(line)))
 
 
-def _cut_half_a_line(path: Path) -> None:
-    """What a killed run left of its last line, so that the next one stands on its own."""
-    if path.is_file():
+def _tidy(folder: Path, name: str) -> dict[Hashable, Any]:
+    """What is kept, once it is rid of the half line that a killed run left and of damaged ones, which are told."""
+    for path in folder.glob(f"{name}.*.jsonl"):
         contents = path.read_bytes()
-        whole = contents[: contents.rfind(b"\n") + 1]
-        if whole != contents:
-            with path.open("r+b") as file:
-                file.truncate(len(whole))
+        lines = contents.splitlines(keepends=True)
+        good = [line for line in lines if line.endswith(b"\n") and _parsed(line)]
+        if len(good) < len(lines) - (not contents.endswith(b"\n")):
+            warnings.warn(f"stored responses in {path} are damaged: they are asked for again", stacklevel=2)
+        if len(good) < len(lines):
+            with atomic_write(path) as file:
+                file.writelines(good)
+    return _read(folder, name)
+
+
+def _line(number: int | str, response: Any) -> str:
+    """Checksum and contents."""
+    text = json.dumps([number, response])
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
+
+
+def _parsed(line: bytes) -> tuple[Hashable, Any] | None:
+    """(id, response) of a line, None for a damaged one."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    number, response = json.loads(text)
+    return number, response
 
 
 _Item = tuple[Annotation, Image.Image]

@@ -13,12 +13,11 @@ import hashlib
 import json
 import shutil
 import warnings
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from filelock import FileLock
@@ -96,8 +95,8 @@ class Entry:
             shutil.rmtree(self.folder / "parts", ignore_errors=True)
         for path in self.folder.rglob(".*.tmp"):
             path.unlink()
-        for path in (self.folder / "parts").glob("*.npz"):
-            if not _is_whole(path):
+        for path in (self.folder / "parts").glob("*.part"):
+            if not _is_whole_part(path):
                 warnings.warn(f"stored features in {path} are damaged: they are made again", stacklevel=2)
                 path.unlink()
 
@@ -110,22 +109,31 @@ class Entry:
 
     def _checksums(self) -> dict[str, int]:
         files = (self.folder / name for name in ("features.npy", "rows.json"))
-        return {path.name: _crc32(path) for path in files if path.is_file()}
+        found = {}
+        for path in files:
+            if path.is_file():
+                with path.open("rb") as file:
+                    found[path.name] = _crc32(file)
+        return found
 
     def part_path(self, chunk: Chunk) -> Path:
         """Where the features of a chunk stand until all are there."""
-        return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.npz"
+        return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.part"
 
     def write_part(self, chunk: Chunk, part: Part) -> None:
-        """Keep one chunk's features; whole or not at all."""
-        rows = json.dumps({"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad})
+        """Keep one chunk's features; whole or not at all: a line of checksum, shape and rows, then the array."""
+        rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
+        head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
+        data = np.ascontiguousarray(part.array, dtype="<f4").data
         with atomic_write(self.part_path(chunk)) as file:
-            np.savez(file, array=part.array, rows=np.frombuffer(rows.encode(), dtype=np.uint8))
+            file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
+            file.write(data)
 
     def read_part(self, chunk: Chunk) -> Part:
         """Read back what `write_part` wrote."""
-        with np.load(self.part_path(chunk), allow_pickle=False) as file:
-            return Part(array=file["array"], **json.loads(file["rows"].tobytes()))
+        with self.part_path(chunk).open("rb") as file:
+            head = json.loads(file.readline().partition(b" ")[2])
+            return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
 
     def join_parts(self, chunks: Sequence[Chunk]) -> None:
         """Make the entry of its parts, in the order of (shard, chunk) given, and drop them."""
@@ -175,21 +183,18 @@ class Entry:
         )
 
 
-def _crc32(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            checksum = zlib.crc32(block, checksum)
+def _crc32(file: IO[bytes], checksum: int = 0) -> int:
+    """Of what is left of the file, behind what has the checksum given."""
+    while block := file.read(1 << 22):
+        checksum = zlib.crc32(block, checksum)
     return checksum
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether the checksums within a zip file hold."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, ValueError, zlib.error, NotImplementedError):
-        return False
+def _is_whole_part(path: Path) -> bool:
+    """Whether its checksum holds."""
+    with path.open("rb") as file:
+        checksum, _, head = file.readline().partition(b" ")
+        return checksum == b"%08x" % _crc32(file, zlib.crc32(head))
 
 
 def entry_lock(cache: Path, key: FeatureKey) -> FileLock:

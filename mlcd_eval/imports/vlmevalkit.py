@@ -10,11 +10,12 @@ import ast
 import contextlib
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.imports.common import ANLS_NOTE, UNKNOWN, Found, fraction, safe_name
@@ -30,6 +31,9 @@ DATASETS = {
     "TextVQA_VAL": ("docvqa/textvqa", "val", "vqa_accuracy"),
 }
 """Their data set -> our task, its split, and the metric that its `Overall` is."""
+LARGEST = 1 << 28
+"""Bytes of XML in a spreadsheet; the largest of these data sets has 3 million of questions and answers."""
+DAMAGED = (BadZipFile, zlib.error, LookupError, ValueError, OSError, SyntaxError, EOFError, RuntimeError, TypeError)
 COLUMNS = ("index", "question", "answer", "prediction")
 
 
@@ -98,9 +102,10 @@ def _rows(source: Source) -> list[dict[str, Any]]:
     except ImportError as error:
         raise ConfigError(f"{source.path} needs the extra `pip install 'mlcd-eval[imports]'`: {error}") from error
     try:
+        _check_size(source)
         sheet = openpyxl.load_workbook(io.BytesIO(source.data), read_only=True).worksheets[0]
         header, *lines = sheet.iter_rows(values_only=True)
-    except (BadZipFile, KeyError, ValueError, IndexError, OSError, SyntaxError) as error:
+    except DAMAGED as error:
         raise DataError(f"{source.path} is not a spreadsheet with rows: {error}") from error
     missing = [column for column in COLUMNS if column not in header]
     if missing:
@@ -113,6 +118,14 @@ def _rows(source: Source) -> list[dict[str, Any]]:
             f"expected each question once"
         )
     return rows
+
+
+def _check_size(source: Source) -> None:
+    """A spreadsheet is an archive of XML, of which a few kilobytes may hold gigabytes."""
+    with ZipFile(io.BytesIO(source.data)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST:
+        raise DataError(f"{source.path} is refused: it holds {size:,} bytes, expected at most {LARGEST:,}")
 
 
 def _known_answers(source: Source, row: Mapping[str, Any]) -> list[str]:

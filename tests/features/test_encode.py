@@ -151,7 +151,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
     assert encoded.features["penultimate"].array[:, 0].tolist() == list(range(8))
     forward = Forward(encoder, "fp32", 8)
     forward.images(torch.zeros(8, 3, 4, 4), ["projected"])
-    assert forward.batch_size == 2
+    assert forward.slices.batch_size == 2
     with pytest.raises(torch.OutOfMemoryError):
         Forward(MeanEncoder(largest_batch=0), "fp32", 4).images(torch.zeros(4, 3, 4, 4), ["projected"])
 
@@ -237,11 +237,11 @@ def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
         patch.setattr(Entry, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode_split(encoder, split, ["projected"], options(tmp_path))
-    first, _ = sorted(tmp_path.rglob("parts/*.npz"))
+    first, _ = sorted(tmp_path.rglob("parts/*.part"))
     contents = bytearray(first.read_bytes())
     contents[len(contents) // 2] ^= 255
     first.write_bytes(bytes(contents[:-9]))
-    with pytest.warns(UserWarning, match="npz are damaged: they are made again"):
+    with pytest.warns(UserWarning, match="part are damaged: they are made again"):
         again = encode_split(encoder, split, ["projected"], options(tmp_path))
     assert again.images_encoded == 3
     assert len(again.features["projected"].keys) == 5
