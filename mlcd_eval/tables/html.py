@@ -42,8 +42,8 @@ def report(
     rows = [row for board in boards for row in board.rows]
     provenance = Provenance(results, chosen)
     return template("report.html.jinja").render(
-        models=len({result.model.name for result in results}),
-        tasks=len({result.task.name for result in results}),
+        models=len({row.model for row in rows}),
+        tasks=len({column.task for board in boards for column in board.columns}),
         boards=[_board(board, provenance) for board in boards],
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),

@@ -138,6 +138,11 @@ def test_published_numbers_open_their_table(results):
     assert "No published number of MLCD is of these" in report([make_result()], published=["MLCD"])
 
 
+def test_the_head_counts_published_rows_too(results):
+    assert "<p>3 models, 2 tasks</p>" in report(results)
+    assert "<p>5 models, 8 tasks</p>" in report([], groups=["refcoco"])
+
+
 def test_a_failed_task_says_why(failed_result):
     page = Page(report([failed_result, make_result("other")]))
     row = page.tables[0][2]
