@@ -24,13 +24,14 @@ class _Item(BaseModel):
     image: str = ""
     image_local_name: str = ""
     question_types: list[str] = []
+    answer_type: list[str] = []
     answers: list[str] | None = None
     docId: int | str | None = None
     ucsf_document_id: str | None = None
 
     @property
     def path(self) -> str:
-        """DocVQA says image, InfographicVQA image_local_name."""
+        """DocVQA says image, InfographicVQA image_local_name (and answer_type for question_types)."""
         return self.image or self.image_local_name
 
 
@@ -82,7 +83,7 @@ class DocVQADataset:
                 document=str(item.ucsf_document_id or item.docId or item.path),
                 text=item.question,
                 answers=tuple(item.answers) if item.answers else None,
-                types=tuple(item.question_types),
+                types=tuple(item.question_types or item.answer_type),
             )
             for item in self._file.data
         ]

@@ -16,15 +16,16 @@ from mlcd_eval.data.rows import RowShard, ranges
 from mlcd_eval.errors import DataError
 
 IDS = ("questionId", "question_id", "id")
-PAGES = ("ucsf_document_id", "ucsf_document_page_no"), ("image_id",), ("docId",)
+PAGES = ("ucsf_document_id", "ucsf_document_page_no"), ("image_id",), ("docId",), ("image_url",)
 """Columns that name an image which several questions share: the first of these that are all there."""
+TYPES = ("question_types", "type", "answer_type")
 
 
 class HuggingFaceQuestions:
     """`hf-vqa:ORG/NAME` with the options config, revision and split_{train,val,test} of `hf:`.
 
     Columns: question, image, answers (a list) or answer, and where there are any an id of the question, names of the
-    image, question_types or type. Without train, that split is rendered (see rendered.py). Raises DataError for missing
+    image, and one of TYPES. Without train, that split is rendered (see rendered.py). Raises DataError for missing
     columns.
     """
 
@@ -100,7 +101,7 @@ class HuggingFaceQuestions:
         answers = row.get("answers", row.get("answer"))
         known = [answers] if isinstance(answers, str) else answers
         column = next((column for column in IDS if column in row), None)
-        kinds = row.get("question_types", row.get("type")) or ()
+        kinds = next((row[column] for column in TYPES if row.get(column)), ())
         page = self._page(number, row)
         return Question(
             question_id=number if column is None else row[column],

@@ -51,6 +51,14 @@ def test_questions_with_and_without_types(tmp_path):
     assert dataset.split("val").scan().num_samples == 1  # a page counts once
 
 
+def test_infographicvqa_says_it_otherwise(tmp_path):
+    change = {"image": "", "image_local_name": "30095.jpeg", "answer_type": ["multi-span"]}
+    path = put_image(tmp_path / "infographicsvqa_images" / "30095.jpeg")
+    ref = f"docvqa:{write(tmp_path / 'infographicsvqa_qas' / 'infographicsVQA_val_v1.0_withQT.json', change)}"
+    assert [one.types for one in open_dataset(ref).annotations("val")] == [("multi-span",)]
+    assert [one.resolve() for one in images(ref)] == [path.resolve()]
+
+
 @pytest.mark.parametrize("answers", [None, []])
 def test_answers_that_are_not_there(tmp_path, answers):
     dataset = open_dataset(f"docvqa:{write(tmp_path / 'test_v1.0.json', {'answers': answers}, split='test')}")

@@ -61,6 +61,19 @@ def test_chartqa_columns_without_ids(tmp_path):
     assert second.image == "row_1" and dataset.split("test").scan().num_samples == 2
 
 
+def test_infographicvqa_columns(tmp_path):
+    """Its questions share images by address only; an interval over documents needs to know."""
+    dataset = save(
+        tmp_path / "d", {"answer_type": TEXTS, "answers": TEXTS, "image_url": TEXT}, "validation",
+        question=["a?", "b?", "c?"], answers=[["x"]] * 3, answer_type=[["single span"], [], ["non-extractive"]],
+        image_url=["http://a/1.jpg", "http://a/1.jpg", "http://a/2.jpg"],
+    )  # fmt: skip
+    first, second, third = dataset.annotations("val")
+    assert first.document == second.document == first.image == "http://a/1.jpg" != third.document
+    assert (first.types, second.types) == (("single span",), ())
+    assert dataset.split("val").scan().num_samples == 2
+
+
 def test_repeated_ids_become_rows_and_hidden_answers_none(tmp_path):
     columns = {"question": ["a?", "b?"], "question_id": ["1", "1"], "answers": [None, None]}
     dataset = save(tmp_path / "d", {"question_id": TEXT, "answers": TEXTS}, "test", **columns)
