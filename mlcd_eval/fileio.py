@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from mlcd_eval.errors import ConfigError
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
@@ -37,7 +39,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder, and raise the OSError that a first file in it would, before the work that leads to one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make the folder, and raise the OSError that a first file in it would, before the work that leads to one; a
+    ConfigError where a file, or nothing, is in its place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(f"{folder} cannot be made a folder: {error.strerror} at {error.filename}") from error
     with tempfile.TemporaryFile(dir=folder):
         pass

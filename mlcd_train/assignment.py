@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.fileio import atomic_write
+from mlcd_train.clustering import CELLS
 
 FORMAT_VERSION = "1"
 ROWS = 1 << 13  # at a time
@@ -50,8 +51,9 @@ def nearest_centres(
             f"assign: got l = {count} labels an image, expected 1 to {len(centres)}, the number of centres"
         )
     classes, similarities = [], []
-    for begin in range(0, len(features), ROWS):
-        part = features[begin : begin + ROWS]
+    size = max(1, min(ROWS, CELLS // len(centres)))
+    for begin in range(0, len(features), size):
+        part = features[begin : begin + size]
         rows = (part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(centres.device).float()
         cosine = torch.nn.functional.normalize(rows, dim=1) @ centres.T
         top, index = _top(cosine, count)

@@ -70,12 +70,7 @@ def _train(args: argparse.Namespace) -> int:
 
     with ranks(pick_device(config.device)) as device:
         run = TrainingRun(config, device, ConsoleProgress() if rank() == 0 else Progress())
-        with run.alone():
-            if args.command == "run":
-                run.run()
-            else:
-                run.check([args.command])
-                run.run_stage(args.command)
+        run.run(None if args.command == "run" else [args.command])
     return 0
 
 
@@ -92,9 +87,7 @@ def _export(args: argparse.Namespace) -> int:
     from mlcd_train.stages import TrainingRun
 
     run = TrainingRun(config, torch.device("cpu"), ConsoleProgress())
-    with run.alone():
-        run.check(["export"])
-        run.run_stage("export")
+    run.run(["export"])
     if args.format != "mlcd":
         folder = args.to or config.output / f"{config.name}-{args.format}"
         export(load_checkpoint(run.checkpoint), folder, args.format)

@@ -22,6 +22,7 @@ from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.fileio import atomic_write
 
 ROWS = 1 << 14  # read at a time
+CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,16 @@ def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     similarity = torch.empty(rows.count, device=rows.device)
     assignment = torch.empty(rows.count, dtype=torch.int64, device=rows.device)
     for part, x in rows.chunks():
-        similarity[part], assignment[part] = (x @ centres.T).max(dim=1)
+        similarity[part], assignment[part] = _nearest(x, centres)
         sums.index_add_(0, assignment[part], x)
         counts += torch.bincount(assignment[part], minlength=len(centres))
     return rows.summed(sums), rows.summed(counts), similarity, assignment
+
+
+def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Similarity (n,) and number (n,) of the most similar centre of each row."""
+    found = [(part @ centres.T).max(dim=1) for part in x.split(max(1, CELLS // len(centres)))]
+    return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
 
 def _inertia(rows: _Rows, similarity: Tensor) -> float:
@@ -197,7 +204,7 @@ def _mini_batches(
             new_sums, new_counts = torch.zeros_like(sums), torch.zeros_like(counts)
             if len(mine):
                 x = rows[mine.sort().values]
-                nearest = (x @ centres.T).argmax(dim=1)
+                _, nearest = _nearest(x, centres)
                 new_sums.index_add_(0, nearest, x)
                 new_counts += torch.bincount(nearest, minlength=len(centres))
             sums, counts = sums + rows.summed(new_sums), counts + rows.summed(new_counts)

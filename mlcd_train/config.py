@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,7 @@ STAGES = ("embed", "cluster", "assign", "fit", "lit", "export")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Augmentation(_Section):
@@ -51,8 +52,8 @@ class DataConfig(_Section):
 
     streams: shards are dealt to so many streams, each read by the ranks that need it, so that the order of samples does
     not depend on the number of ranks; with many shards take a multiple of the ranks. shuffle: samples held by a stream
-    to draw from. workers: processes that decode, for each rank. allow_bad_images: undecodable ones that a run bears,
-    each replaced by the next good one of its batch.
+    to draw from. workers: processes that decode, for each rank. allow_bad_images: undecodable ones that a run bears;
+    in training each gives way to the next good sample of its batch.
     """
 
     train: str
@@ -97,7 +98,7 @@ class AssignConfig(_Section):
     """labels: l, the nearest centres of an image; threshold: only those at least as similar (table 5d)."""
 
     labels: Count = 8
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
 
 
 class ModelConfig(_Section):
@@ -191,7 +192,7 @@ class FitConfig(LoopConfig):
 
     objective: Objective = "mlcd"
     ratio: Share = 0.1
-    margin: NotNegative = 0.3
+    margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
     scale: Positive = 64.0
     centres: Literal["random", "clusters"] = "random"
     centres_lr: Positive = 1.0

@@ -32,7 +32,7 @@ Positions = Mapping[int, Position]
 @dataclass(frozen=True)
 class Batch:
     """This rank's part of a global batch. images: (b, 3, H, W) pixels or (b, D) features; texts: a caption each (empty
-    where nothing reads them); after: each stream's position behind this batch; bad: why images were replaced."""
+    where nothing reads them); after: each stream's position behind this batch; bad: why samples gave way to others."""
 
     keys: Sequence[str]
     images: Tensor
@@ -82,22 +82,30 @@ def pixel_batches(
     Raises ConfigError where streams do not fit the batch or the shards, DataError for damaged shards and for more
     undecodable images than `allow_bad_images`.
     """
+    check_streams(split, config, share.batch_size)
+    load = partial(_load, config.augmentation, preprocess)
+    seen: set[str] = set()
+    for (draws, after), (pixels, chosen, bad) in ordered_map(
+        load, _work(split, config, share, seed, start), config.workers
+    ):
+        seen.update(bad)
+        if len(seen) > config.allow_bad_images:
+            raise DataError(
+                f"training data {split.dataset}: got {len(seen)} images that cannot be decoded, expected at most "
+                f"{config.allow_bad_images} (data.allow_bad_images): {'; '.join(bad[:5])}"
+            )
+        taken = [draws[place] for place in chosen]
+        yield Batch([draw.sample.key for draw in taken], pixels, [draw.caption for draw in taken], after, bad)
+
+
+def check_streams(split: Split, config: DataConfig, batch_size: int) -> None:
+    """Raise ConfigError for more streams than shards, and for streams that do not share the batch equally."""
     if config.streams > len(split.shards):
         raise ConfigError(
             f"data.streams: got {config.streams}, expected at most {len(split.shards)}, the shards of {split.dataset}"
         )
-    if share.batch_size % config.streams:
-        raise ConfigError(f"data.streams: got {config.streams}, expected a divisor of batch_size {share.batch_size}")
-    load = partial(_load, config.augmentation, preprocess)
-    num_bad = 0
-    for (draws, after), (pixels, bad) in ordered_map(load, _work(split, config, share, seed, start), config.workers):
-        num_bad += len(bad)
-        if num_bad > config.allow_bad_images:
-            raise DataError(
-                f"training data {split.dataset}: got {num_bad} images that cannot be decoded, expected at most "
-                f"{config.allow_bad_images} (data.allow_bad_images): {'; '.join(bad[:5])}"
-            )
-        yield Batch([draw.sample.key for draw in draws], pixels, [draw.caption for draw in draws], after, bad)
+    if batch_size % config.streams:
+        raise ConfigError(f"data.streams: got {config.streams}, expected a divisor of batch_size {batch_size}")
 
 
 _Work = tuple[tuple[list[_Draw], dict[int, Position]], list[tuple[str, EncodedImage, str]]]
@@ -125,8 +133,9 @@ def _work(split: Split, config: DataConfig, share: Share, seed: int, start: Posi
 
 def _load(
     augmentation: Augmentation, preprocess: Preprocess, items: list[tuple[str, EncodedImage, str]]
-) -> tuple[Tensor, list[str]]:
-    """Pixels of a batch; in the place of an image that cannot be decoded, the next good one of the batch."""
+) -> tuple[Tensor, list[int], list[str]]:
+    """Pixels of a batch, which of the items each row is, and why items are left out: in the place of one whose image
+    cannot be decoded stands the next good one."""
     pixels: list[Tensor | None] = []
     bad: list[str] = []
     for key, image, seed in items:
@@ -139,7 +148,7 @@ def _load(
     if not good:
         raise DataError(f"no image of a batch can be decoded: {'; '.join(bad[:5])}")
     chosen = [next((g for g in good if g >= place), good[0]) for place in range(len(pixels))]
-    return torch.stack([value for place in chosen if (value := pixels[place]) is not None]), bad
+    return torch.stack([value for place in chosen if (value := pixels[place]) is not None]), chosen, bad
 
 
 def _stream(split: Split, config: DataConfig, seed: int, stream: int, start: Position) -> Iterator[_Draw]:

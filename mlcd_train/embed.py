@@ -106,7 +106,7 @@ def read_embedding(folder: Path) -> Embedding:
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
         rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
         embedding = Embedding(features, rows["keys"], rows["dataset"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no features: {error} (run `mlcd-train embed`)") from error
     if len(embedding.keys) != len(features):
         raise DataError(f"{folder} is damaged: {len(features)} feature rows, {len(embedding.keys)} keys")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +22,9 @@ from mlcd_eval.data.base import Dataset, Split
 from mlcd_eval.distributed import barrier, rank, world_size
 from mlcd_eval.encoders.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
-from mlcd_eval.errors import CheckpointError, ConfigError, DataError
+from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
-from mlcd_eval.fileio import check_writable, write_text
+from mlcd_eval.fileio import check_writable
 from mlcd_eval.plan import RunRequest, default_cache, make_plan
 from mlcd_eval.progress import Progress
 from mlcd_eval.run import default_workers
@@ -33,12 +32,12 @@ from mlcd_eval.spec import validated
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, EvaluateConfig, TrainConfig, digest
-from mlcd_train.data import Share, check_captions
+from mlcd_train.data import Share, check_captions, check_streams
 from mlcd_train.embed import embed, read_embedding
 from mlcd_train.fit import fit
 from mlcd_train.lit import lit
+from mlcd_train.mark import is_done, write_mark
 
-MARK = "done.json"
 LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing"}
 """Keys of fit and lit that change no weight."""
 
@@ -62,7 +61,7 @@ class TrainingRun:
         return self.config.output / self.config.name
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
         """Keep the output folder to this run; raises ConfigError while another one, killed ones aside, has it."""
         if rank() != 0:
             yield
@@ -76,16 +75,16 @@ class TrainingRun:
         with held:
             yield
 
-    def run(self) -> None:
-        """All stages, skipping what is done."""
-        self.check(self.stages)
-        for stage in self.stages:
-            self.run_stage(stage)
+    def run(self, stages: Sequence[str] | None = None) -> None:
+        """Stages of the config, by default all, skipping what is done. Nothing is written before all is checked."""
+        stages = self.stages if stages is None else stages
+        self.check(stages)
+        with self._alone():
+            for stage in stages:
+                self.run_stage(stage)
 
     def run_stage(self, stage: str) -> None:
         """One stage, unless it is done; raises ConfigError where a stage before it is not."""
-        if stage not in self.stages:
-            raise ConfigError(f"{stage}: the config has no section {stage}, expected one of {', '.join(self.stages)}")
         for before in self.stages[: self.stages.index(stage)]:
             if not self._done(before):
                 raise ConfigError(
@@ -99,15 +98,21 @@ class TrainingRun:
         work()
         barrier()
         if rank() == 0:
-            write_text(self._folder(stage) / MARK, json.dumps(self.settings(stage), indent=2) + "\n")
+            write_mark(self._folder(stage), self.settings(stage))
         barrier()
 
-    def check(self, stages: list[str]) -> None:
+    def check(self, stages: Sequence[str]) -> None:
         """Everything that can be seen before the first expensive step; raises UserError."""
         config = self.config
+        for stage in stages:
+            if stage not in self.stages:
+                known = ", ".join(self.stages)
+                raise ConfigError(f"{stage}: the config has no section {stage}, expected one of {known}")
+        check_writable(self._cache)
         for section in (config.fit, config.lit):
             if section is not None:
                 Share(section.batch_size, 0, world_size() * section.accumulation)
+                check_streams(self.split, config.data, section.batch_size)
                 _check_evaluation(section.evaluate)
         if config.embed is not None:
             check_spec(config.embed.model)
@@ -159,7 +164,8 @@ class TrainingRun:
             return {"cluster": digest(self.settings("cluster")), **config.assign.model_dump()}
         if stage == "fit":
             before = digest(self.settings("assign")) if config.assign else data
-            reading = config.data.model_dump(mode="json", exclude={"train", "split", "workers"})
+            reads = config.data.model_copy(update={"allow_bad_images": 0})  # to bear more changes no step that is done
+            reading = reads.model_dump(mode="json", exclude={"train", "split", "workers"})
             model = config.model.model_dump(mode="json")
             own = config.fit.model_dump(mode="json", exclude=LOOKS_ONLY)
             return {"before": before, "seed": config.seed, "reading": reading, "model": model, **own}
@@ -178,21 +184,7 @@ class TrainingRun:
 
     def _done(self, stage: str) -> bool:
         """Whether a stage's result is there; raises ConfigError where it was made by other settings."""
-        mark = self._folder(stage) / MARK
-        if not mark.is_file():
-            return False
-        try:
-            was = json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise CheckpointError(f"{mark} is damaged: {error}") from error
-        now = json.loads(json.dumps(self.settings(stage)))
-        if was == now:
-            return True
-        differences = [key for key in sorted(set(was) | set(now)) if was.get(key) != now.get(key)]
-        told = ", ".join(f"{key} was {_short(was.get(key))} and is {_short(now.get(key))}" for key in differences)
-        raise ConfigError(
-            f"{mark.parent} was made by another config: {told} (choose another output, or delete that folder)"
-        )
+        return is_done(self._folder(stage), self.settings(stage))
 
     def _embed(self) -> None:
         config = self.config.embed
@@ -203,7 +195,9 @@ class TrainingRun:
 
     def _encode_options(self, precision: str, batch_size: int | None) -> EncodeOptions:
         workers = max(self.config.data.workers, default_workers(self.device))
-        return EncodeOptions(self._cache, precision, batch_size, workers)
+        return EncodeOptions(
+            self._cache, precision, batch_size, workers, allow_bad_images=self.config.data.allow_bad_images
+        )
 
     def _cluster(self) -> None:
         config = self.config.cluster
@@ -292,8 +286,3 @@ def _check_evaluation(config: EvaluateConfig | None) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -23,10 +23,11 @@ from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.fileio import write_text
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Position, Positions
+from mlcd_train.data import Positions
 from mlcd_train.optimizer import WeightAverage
 
 FORMAT_VERSION = 1
+KEYS = {"config", "step", "positions", "scaler"}
 CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
 
 
@@ -105,7 +106,7 @@ class TrainingState:
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise CheckpointError(f"{place} is damaged: {error}") from error
         self.step = document["step"]
-        self.positions = {int(stream): _position(at) for stream, at in document["positions"].items()}
+        self.positions = {int(stream): (passes, taken) for stream, (passes, taken) in document["positions"].items()}
         if document["scaler"]:
             self.scaler.load_state_dict(document["scaler"])
         return True
@@ -136,8 +137,11 @@ def read_document(place: Path) -> dict[str, Any]:
         document = json.loads((place / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{place}/state.json cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(f"{place}/state.json is not a training state of format_version {FORMAT_VERSION}")
+    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION or KEYS - set(document):
+        raise CheckpointError(
+            f"{place}/state.json is not a training state: expected format_version {FORMAT_VERSION} and "
+            f"{', '.join(sorted(KEYS))}"
+        )
     return document
 
 
@@ -156,9 +160,4 @@ def _restore_centres(place: Path, centres: ClassCentres) -> None:
                 getattr(centres, name)[begin - centres.begin : end - centres.begin].copy_(part)
             filled += end - begin
     if filled != centres.end - centres.begin:
-        raise KeyError(f"{filled} of {centres.end - centres.begin} class centres found")
-
-
-def _position(values: list[int]) -> Position:
-    passes, taken = values
-    return passes, taken
+        raise CheckpointError(f"{place} is damaged: {filled} of {centres.end - centres.begin} class centres found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from mlcd_eval.encoders.vit import Block, init_blocks
@@ -15,10 +15,16 @@ class TextConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     context_length: int = Field(default=77, ge=3)
-    vocab_size: int = 49408
+    vocab_size: int = Field(default=49408, ge=49408)
     width: int = Field(ge=1)
     depth: int = Field(ge=1)
     heads: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> TextConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width a multiple of {self.heads} heads, got {self.width}")
+        return self
 
 
 TEXT_SIZES = {

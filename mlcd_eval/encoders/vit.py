@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 
@@ -24,10 +24,19 @@ class VisionConfig(BaseModel):
     width: int = Field(ge=1)
     depth: int = Field(ge=1)
     heads: int = Field(ge=1)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = Field(default=4.0, gt=0)
     activation: Literal["gelu", "quick_gelu"] = "gelu"
     positions: Literal["absolute", "rope2d"] = "absolute"
     rope_theta: float = 10000.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> VisionConfig:
+        if self.patch_size > self.image_size:
+            raise ValueError(f"patch_size at most image_size = {self.image_size}, got {self.patch_size}")
+        channels = 4 if self.positions == "rope2d" else 1  # of a head: two angles, each of a pair
+        if self.width % (self.heads * channels):
+            raise ValueError(f"width a multiple of {self.heads} heads x {channels}, got {self.width}")
+        return self
 
     @property
     def grid(self) -> int:

@@ -33,6 +33,16 @@ def slow_lloyd(features, centres, iterations):
     return centres, (x @ centres.T).argmax(1)
 
 
+@pytest.mark.parametrize("options", [{"batch": 50}, {}])
+def test_similarities_to_many_centres_are_held_a_few_rows_at_a_time(monkeypatch, options):
+    features = torch.randn(300, 8, generator=rng())
+    whole = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
+    monkeypatch.setattr(clustering, "CELLS", 40)  # three rows of 12
+    found = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
+    torch.testing.assert_close(found.centres, whole.centres)
+    assert torch.equal(found.assignment, whole.assignment)
+
+
 @pytest.mark.parametrize("chunk", [7, 1 << 14])
 def test_lloyd_agrees_with_a_slow_transcription(monkeypatch, chunk):
     monkeypatch.setattr(clustering, "ROWS", chunk)

@@ -156,6 +156,21 @@ def test_half_precision_trains(make_config, precision, objective):
     assert fallen[1] > 0.5 * fallen[0] > 0
 
 
+@pytest.mark.parametrize(
+    "changes", [("fit.activation_checkpointing=true",), ("model.vision.positions=rope2d", "fit.accumulation=2")]
+)
+def test_compiled_towers_train_alike(make_config, monkeypatch, changes):
+    """By a backend that traces forward and backward and leaves out the C++ compiler, which takes minutes."""
+    plain = run(make_config(*changes, lit=True, name="plain"))
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="aot_eager"))
+    changes = (*changes, "fit.compile=true", "lit.compile=true")
+    found = run(make_config(*changes, lit=True, name="compiled"))
+    assert found.keys() == plain.keys()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
 def test_activation_checkpointing_changes_nothing(make_config):
     same(run(make_config("fit.activation_checkpointing=true", name="a")), run(make_config(name="b")))
 
@@ -180,6 +195,16 @@ def test_states_of_another_config_and_damaged_ones_are_refused(make_config, monk
     assert {path.name: path.read_bytes() for path in state.iterdir()} == before
     (state / "model.safetensors").write_bytes(before["model.safetensors"][:-100])
     with pytest.raises(CheckpointError, match="step_0000002 is damaged"):
+        run(config)
+    (state / "model.safetensors").write_bytes(before["model.safetensors"])
+    (state / "state.json").write_text('{"format_version": 1, "step": 2}')
+    with pytest.raises(
+        CheckpointError, match="is not a training state: expected format_version 1 and config, positions"
+    ):
+        run(config)
+    (state / "state.json").write_bytes(before["state.json"])
+    (state / "centres_0000000000.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="step_0000002 is damaged: 0 of 12 class centres found"):
         run(config)
 
 

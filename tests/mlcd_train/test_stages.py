@@ -1,12 +1,15 @@
 """Stages: done once, refused when made by other settings, every mistake told before anything is written."""
 
 import shutil
+import tarfile
 
 import pytest
 import torch
+from filelock import FileLock
+from pairs import write_shard
 from tiny_encoder import TinyEncoder
 
-from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
+from mlcd_eval.errors import CheckpointError, ConfigError, DataError, IncompatibleError
 from mlcd_eval.progress import Progress
 from mlcd_train.assignment import Labels, load_labels, save_labels
 from mlcd_train.cli import main
@@ -52,7 +55,7 @@ def test_labels_are_the_nearest_clusters_of_the_same_data(make_config):
     [
         ("cluster.k=13", r"cluster was made by another config: k was 12 and is 13 \(choose another output"),
         ("assign.labels=2", r"assign was made by another config: labels was 3 and is 2"),
-        ("fit.optimizer.lr=0.1", r"fit was made by another config: optimizer was .* and is "),
+        ("fit.optimizer.lr=0.1", r"fit was made by another config: optimizer.lr was 0.001 and is 0.1 \(choose"),
         ("embed.source=text", r"embed was made by another config: source was \"image\" and is \"text\""),
     ],
 )
@@ -67,7 +70,51 @@ def test_other_settings_are_refused_and_nothing_is_overwritten(make_config, chan
 
 def test_settings_that_change_no_weight_may_change(make_config):
     training(make_config()).run()
-    training(make_config("fit.log_every=2", "fit.keep=1", "data.workers=1")).run()
+    training(make_config("fit.log_every=2", "fit.keep=1", "data.workers=1", "data.allow_bad_images=3")).run()
+
+
+@pytest.mark.parametrize(
+    ("file", "contents", "error", "told"),
+    [
+        ("assign/done.json", "{", CheckpointError, "done.json is damaged"),
+        ("assign/done.json", "[1]", CheckpointError, "done.json is damaged: got a list"),
+        ("embed/rows.json", "[]", DataError, "holds no features"),
+        ("cluster/centres.safetensors", "x", DataError, "holds no class centres"),
+        ("assign/labels.safetensors", "x", DataError, "is not a label file"),
+    ],
+)
+def test_damaged_files_of_earlier_stages_are_told(make_config, file, contents, error, told):
+    run = training(make_config("fit.centres=clusters", "model.embed_dim=32"))
+    for stage in ("embed", "cluster"):
+        run.run([stage])
+    if file.startswith("assign"):
+        run.run(["assign"])
+    (run.config.output / file).write_text(contents)
+    with pytest.raises(error, match=told):
+        run.run()
+
+
+def test_undecodable_images_that_are_allowed_pass_through_all_stages(pairs, make_config, tmp_path):
+    root = tmp_path / "some_bad"
+    shutil.copytree(pairs, root)
+    with tarfile.open(pairs / "train" / "1.tar") as tar:
+        members = [(member.name, tar.extractfile(member).read()) for member in tar]
+    bad = {"s012.png", "s017.png"}
+    write_shard(root / "train" / "1.tar", [(name, b"no image" if name in bad else data) for name, data in members])
+    data = f"data.train=wds:{root}"
+    with pytest.raises(DataError, match="s012"):
+        training(make_config(data, lit=True)).run()
+    run = training(make_config(data, "data.allow_bad_images=2", "fit.steps=10", lit=True))
+    run.run()
+    labels = load_labels(run.config.output / "assign" / "labels.safetensors")
+    assert len(labels.keys) == 38 and not {"s012", "s017"} & set(labels.keys)
+
+
+def test_one_run_at_a_time_has_the_output(make_config):
+    config = make_config()
+    config.output.mkdir()
+    with FileLock(config.output / ".lock"), pytest.raises(ConfigError, match="another mlcd-train is at work in"):
+        training(config).run()
 
 
 def test_an_off_the_shelf_checkpoint_trained_anew_is_another(make_config):
@@ -84,9 +131,9 @@ def test_an_off_the_shelf_checkpoint_trained_anew_is_another(make_config):
 def test_stages_come_one_after_the_other(make_config):
     run = training(make_config())
     with pytest.raises(ConfigError, match=r"cluster: embed is not done in .* \(run `mlcd-train embed`"):
-        run.run_stage("cluster")
+        run.run(["cluster"])
     with pytest.raises(ConfigError, match="lit: the config has no section lit, expected one of embed, cluster"):
-        run.run_stage("lit")
+        run.run(["lit"])
 
 
 @pytest.mark.parametrize(
@@ -96,6 +143,10 @@ def test_stages_come_one_after_the_other(make_config):
         (("data.train=wds:mlcd_eval/demo_data/wds_demo_clipart", "embed.source=mean"), IncompatibleError, "captions"),
         (("data.train=wds:nowhere",), DataError, "nowhere"),
         (("data.split=test",), DataError, "has no split 'test'"),
+        (("data.streams=5",), ConfigError, "data.streams: got 5, expected at most 4, the shards of"),
+        (("data.streams=3",), ConfigError, "data.streams: got 3, expected a divisor of batch_size 8"),
+        (("cache=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
+        (("output=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
         (("embed.model=pyton:x:y",), ConfigError, "mean 'python'"),
         (("fit.evaluate={every: 2, tasks: [knn/demo_clip]}",), ConfigError, "mean 'knn/demo_clipart'"),
     ],
@@ -104,7 +155,7 @@ def test_mistakes_are_told_before_anything_is_written(make_config, changes, erro
     config = make_config(*changes)
     with pytest.raises(error, match=told):
         training(config).run()
-    assert not config.output.exists()
+    assert not config.output.is_dir()
 
 
 def test_labels_of_another_dataset(make_config, monkeypatch):
@@ -133,6 +184,8 @@ def test_the_command_line_tells_mistakes_in_one_sentence(make_config, tmp_path, 
     path = str(make_config.path())
     assert main(["run", path, "--set", "fit.ratio=2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    assert main(["run", path, "--set", "cluster.k=41"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "run").exists()
     assert main(["run", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml is missing, expected a YAML file" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
