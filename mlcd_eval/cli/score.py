@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
     add("--output", type=Path, default=Path("results/runs"), metavar="DIR")
     add("--name", metavar="NAME", help="the model's name in the record (default: the file's)")
     add("--seed", type=natural, default=0, metavar="N")
-    add("--log-samples", action="store_true", help="write per-sample outcomes, and pictures of masks")
+    add("--log-samples", action="store_true", help="write per-sample outcomes, and pictures of some")
     add_setting_flags(parser)
     parser.set_defaults(run=run)
 
