@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from mlcd_eval.data.base import AnnotatedDataset, Annotation, fingerprint, num_scored
@@ -68,6 +68,8 @@ class ModelRun:
         )
         for job in self.jobs:
             self._check_encoder(job)
+        lenders = dict.fromkeys(getattr(job.settings, "text_encoder", None) for job in self.jobs)
+        self._text_encoders = {spec: self._load_text_encoder(spec) for spec in lenders if spec}
 
     def _check_encoder(self, job: Job) -> None:
         info = self.encoder.info
@@ -82,6 +84,14 @@ class ModelRun:
                     f"{job.task.name} needs layer {request.layer!r}: got model {info.spec!r} "
                     f"with {', '.join(info.layers)}"
                 )
+
+    def _load_text_encoder(self, spec: str) -> Encoder:
+        """An encoder that lends its text tower."""
+        options = {"trust_remote_code": self.request.trust_remote_code, "offline": self.request.offline}
+        encoder = load_encoder(spec, **options).to(self.encoder.device)
+        if not encoder.info.has_text:
+            raise IncompatibleError(f"text_encoder: got {spec!r}, which has no text tower, expected a model with one")
+        return encoder
 
     def results(self) -> Iterator[Result]:
         """One dataset after another, so that one pass over its images serves all of its tasks."""
@@ -152,13 +162,6 @@ class ModelRun:
                 getattr(job.settings, "max_new_tokens", 32),
                 advance,
             )
-
-    @cached_property
-    def _text_encoders(self) -> dict[str, Encoder]:
-        """Encoders that lend their text tower, by spec."""
-        specs = {getattr(job.settings, "text_encoder", None) for job in self.jobs} - {None}
-        options = {"trust_remote_code": self.request.trust_remote_code, "offline": self.request.offline}
-        return {spec: load_encoder(spec, **options).to(self.encoder.device) for spec in specs if spec}
 
     def _finish(
         self, job: Job, encoded: dict[Pass, Encoded | Exception], responses: Responses | Exception | None

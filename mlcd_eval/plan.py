@@ -116,6 +116,10 @@ def make_plan(request: RunRequest) -> Plan:
             for task, ref in expand(word, request, index):
                 if task.name not in [known.name for known, _, _ in located]:
                     located.append((task, ref, settings_of(task, request.settings)))
+    for lender in dict.fromkeys(getattr(settings, "text_encoder", None) for _, _, settings in located):
+        if lender is not None:
+            with _noting(plan, "text_encoder: "):
+                check_spec(lender)
     for key in request.settings:
         if located and not any(key in type(settings).model_fields for _, _, settings in located):
             known = {field for _, _, settings in located for field in type(settings).model_fields}
@@ -135,9 +139,9 @@ def make_plan(request: RunRequest) -> Plan:
 
 
 @contextlib.contextmanager
-def _noting(plan: Plan) -> Iterator[None]:
+def _noting(plan: Plan, where: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if str(error) not in plan.problems:
-            plan.problems.append(str(error))
+        if f"{where}{error}" not in plan.problems:
+            plan.problems.append(f"{where}{error}")

@@ -189,6 +189,20 @@ def test_settings_that_no_task_has(tmp_path, capsys):
     assert "'mode' is 'naive', expected 'auto', 'native', 'probe' or 'zeroshot'" in capsys.readouterr().err
 
 
+def test_a_text_encoder_of_another_model(tmp_path, capsys):
+    common = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c"), "--workers", "0", "--set", "steps=2"]
+    blind = ["run", "--model", "python:tiny_encoder:vision_only", "--tasks", "refcoco/demo", *common]
+    assert main([*blind, "--set", "text_encoder=nowhere"]) == 2
+    assert "text_encoder: --model: no file or folder 'nowhere'" in capsys.readouterr().err
+    assert main([*blind, "--set", "text_encoder=python:tiny_encoder:vision_only"]) == 2
+    error = capsys.readouterr().err
+    assert "has no text tower, expected a model with one" in error and "images in" not in error
+    assert not (tmp_path / "out" / "tiny_encoder_vision_only").exists()
+    assert main([*blind, "--set", "text_encoder=python:tiny_encoder:make"]) == 0
+    record = read(tmp_path / "out" / "tiny_encoder_vision_only" / "refcoco__demo.json")
+    assert record.details["text_encoder"] == "python:tiny_encoder:make" and record.details["recipe"] == 1
+
+
 def test_a_probe_runs_from_the_command_line(tmp_path):
     common = ["--model", "python:tiny_encoder:make", "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c")]
     tasks = "refcoco/demo,docvqa/demo"
