@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FOREIGN_ERRORS = (
     *(OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
-    *(ImportError, EOFError, pickle.UnpicklingError, SafetensorError),
+    *(ImportError, EOFError, pickle.UnpicklingError, SafetensorError, StrictDataclassError),
 )
 """What model libraries raise over weights and configs that are missing, damaged, of another architecture or not plain
 tensors."""

@@ -36,6 +36,7 @@ def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[Found]:
         content = source.content()
         source.check(content)
         for run in content if isinstance(content, list) else [content]:
+            source.check(run)
             yield _found(source, run, index)
 
 

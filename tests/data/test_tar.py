@@ -1,3 +1,4 @@
+import gzip
 import io
 import pickle
 import tarfile
@@ -127,3 +128,17 @@ def test_damaged_header_is_seen(make):
 
 def test_empty_tar_has_no_samples(make):
     assert read(make.tar([])) == []
+
+
+def test_archives_that_inflate_are_refused(make):
+    """A sparse member's holes would be read as zeros, here as a terabyte; compressed archives are not opened."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a.png")
+        member.size = 1
+        member.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 40)}
+        archive.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(DataError, match=r"0.tar is refused: 'a.png' is a sparse file, .* 1,099,511,627,776 bytes"):
+        read(stream.getvalue())
+    with pytest.raises(DataError, match=r"0.tar is truncated or not a tar file"):
+        read(gzip.compress(make.tar(make.classification(2, 2))))

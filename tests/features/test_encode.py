@@ -16,7 +16,8 @@ from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import batches
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
-from mlcd_eval.features.forward import Forward
+from mlcd_eval.features.forward import Forward, Slices
+from mlcd_eval.features.store import Entry, FeatureKey, Part
 
 
 def grey(level: int) -> bytes:
@@ -156,6 +157,37 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
         Forward(MeanEncoder(largest_batch=0), "fp32", 4).images(torch.zeros(4, 3, 4, 4), ["projected"])
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_every_way_to_say_out_of_memory_is_understood(told):
+    calls = []
+
+    def call(items):
+        calls.append(len(items))
+        if len(items) > 3:
+            raise RuntimeError(told)
+        return list(items)
+
+    slices = Slices(8)
+    assert [one for part in slices(range(20), call) for one in part] == list(range(20))
+    assert calls == [7, 3, 3, 3, 3, 3, 3, 2] and slices.batch_size == 3
+
+
+@pytest.mark.parametrize("count", [1, 7, 32, 33, 47, 64, 65, 100])
+def test_batches_are_even_so_that_none_is_of_one_image(count):
+    """BLAS sums one row in another order than many."""
+    samples = [((0, 0), Sample(str(number), grey(0))) for number in range(count)]
+    sizes = [len(batch.samples) for batch in batches(samples, preprocess, 32, workers=0)]
+    assert sum(sizes) == count and max(sizes) <= 32 and min(sizes) >= min(count, 16)
+
+
 def test_other_runtime_errors_are_not_taken_for_out_of_memory():
     class Broken(MeanEncoder):
         def encode_images(self, pixels, layers):
@@ -230,8 +262,6 @@ def test_damaged_features_are_seen_and_made_again(tmp_path, name):
 
 
 def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
-    from mlcd_eval.features.store import Entry
-
     encoder, split = MeanEncoder(), make_split((3, 2))
     with monkeypatch.context() as patch:
         patch.setattr(Entry, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -245,3 +275,38 @@ def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
         again = encode_split(encoder, split, ["projected"], options(tmp_path))
     assert again.images_encoded == 3
     assert len(again.features["projected"].keys) == 5
+
+
+def flipped(contents):
+    """Every contents with one bit flipped."""
+    for bit in range(8 * len(contents)):
+        changed = bytearray(contents)
+        changed[bit // 8] ^= 1 << bit % 8
+        yield bytes(changed)
+
+
+@pytest.mark.filterwarnings("ignore:stored features")
+@pytest.mark.parametrize("name", ["features.npy", "rows.json"])
+def test_no_flipped_bit_of_stored_features_comes_through(tmp_path, name):
+    encoder, split = MeanEncoder(), make_split((2,))
+    expected = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"].array.tolist()
+    [path] = tmp_path.rglob(name)
+    for number, contents in enumerate(flipped(path.read_bytes())):
+        if number % 7 == 0:
+            path.write_bytes(contents)
+            again = encode_split(encoder, split, ["projected"], options(tmp_path))
+            assert (again.images_encoded, again.features["projected"].array.tolist()) == (2, expected)
+
+
+def test_no_flipped_bit_of_a_part_comes_through(tmp_path):
+    entry = Entry(tmp_path, FeatureKey("w", "p", "fp32", "projected", "image", "d"))
+    entry.write_part((0, 0), Part(np.ones((2, 2), np.float32), ["a", "b"], [0, 1], [[], []], []))
+    path = entry.part_path((0, 0))
+    whole = path.read_bytes()
+    entry.tidy()
+    assert entry.read_part((0, 0)).array.tolist() == [[1, 1], [1, 1]]
+    for contents in flipped(whole):
+        path.write_bytes(contents)
+        with pytest.warns(UserWarning, match="are damaged: they are made again"):
+            entry.tidy()
+        assert not path.exists()

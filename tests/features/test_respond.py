@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco
 from tiny_encoder import RedFinder, red_finder
@@ -10,7 +11,7 @@ from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint
 from mlcd_eval.features.respond import _mask, respond
-from mlcd_eval.features.whole import whole_image
+from mlcd_eval.features.whole import WholeImage
 
 
 def ask(tmp_path, count=12, kind="segment", **changes):
@@ -55,6 +56,40 @@ def test_answers_come_in_batches_with_the_prompt_around_the_question(tmp_path, b
     assert other.made == 12 and other.by_id[asked[0].question_id] == f"640 {asked[0].text}"[:5]
 
 
+@pytest.mark.parametrize("change", ["bit", "bytes"])
+def test_damaged_responses_are_seen_and_asked_for_again(tmp_path, change):
+    _, found = ask(tmp_path)
+    [path] = (tmp_path / "responses").glob("*.jsonl")
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    third = bytearray(lines[2])
+    if change == "bit":
+        third[len(third) // 2] ^= 1
+    else:
+        third[5:20] = b"\xff\x80\r\n"
+    path.write_bytes(b"".join([*lines[:2], third, *lines[3:]]))
+    with pytest.warns(UserWarning, match="stored responses in .* are damaged: they are asked for again"):
+        _, again = ask(tmp_path)
+    assert (again.made, again.by_id) == (1, found.by_id)
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_out_of_memory_halves_the_questions_asked_together(tmp_path, monkeypatch):
+    _, expected = ask(tmp_path / "whole", kind="answer")
+    answer, sizes = RedFinder.answer, []
+
+    def small(self, images, questions, max_new_tokens):
+        sizes.append(len(questions))
+        if len(questions) > 3:
+            raise torch.OutOfMemoryError("simulated")
+        return answer(self, images, questions, max_new_tokens)
+
+    monkeypatch.setattr(RedFinder, "answer", small)
+    _, found = ask(tmp_path / "small", kind="answer", batch_size=12)
+    assert found.by_id == expected.by_id
+    assert sizes == [12, 6, 3, 3, 3, 3]
+
+
 def test_logits_are_scaled_before_they_are_cut():
     logits = np.array([[-3.0, 1.0]])
     assert _mask(logits, (4, 1)).tolist() == [[False, False, False, True]]  # -3, -2, 0, 1: half a pixel from the middle
@@ -64,7 +99,7 @@ def test_logits_are_scaled_before_they_are_cut():
 
 def test_whole_images_lose_nothing_and_have_features_of_their_own():
     encoder = red_finder()
-    whole = whole_image(encoder)
+    whole = WholeImage(encoder)
     image = Image.new("RGB", (64, 16), (255, 0, 0))
     pixels = whole.preprocess(image)
     assert pixels.shape == (3, 8, 8)
