@@ -17,11 +17,11 @@ from torch import Tensor
 
 from mlcd_eval.distributed import parallel, rank, world_size
 from mlcd_eval.errors import ConfigError
+from mlcd_train.assignment import NONE
 from mlcd_train.distributed import add_up, gather, gather_for_shares
 from mlcd_train.losses import additive_angular_margin, logsumexp
 
 BLOCK = 1 << 14  # classes that are sampled together, each block with its own seed
-NONE = -1  # pads the labels of an image that has fewer than the others
 
 
 @dataclass(frozen=True)

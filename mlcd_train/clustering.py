@@ -18,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mlcd_eval.distributed import parallel, rank
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.fileio import atomic_write
+from mlcd_train.distributed import gather
 
 ROWS = 1 << 14  # read at a time
 CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
@@ -97,15 +99,10 @@ class _Rows:
     def __init__(self, features: np.ndarray | Tensor, device: torch.device) -> None:
         self._features = features
         self.device = device
-        self.parallel = dist.is_available() and dist.is_initialized()
         self.count = len(features)
-        sizes = [self.count]
-        if self.parallel:
-            gathered = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
-            dist.all_gather(gathered, torch.tensor([self.count], device=device))
-            sizes = [int(size) for size in gathered]
+        sizes = gather(torch.tensor([self.count], device=device)).tolist()
         self.total = sum(sizes)
-        self.offset = sum(sizes[: dist.get_rank()]) if self.parallel else 0
+        self.offset = sum(sizes[: rank()])
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
         """(n, D) float32 unit rows on the device."""
@@ -137,7 +134,7 @@ class _Rows:
 
     def summed(self, tensor: Tensor) -> Tensor:
         """Sum over ranks, in place."""
-        if self.parallel:
+        if parallel():
             dist.all_reduce(tensor)
         return tensor
 

@@ -90,7 +90,7 @@ def train(
                 average.update(step)
 
             state.step, state.positions = step + 1, batch.after
-            meter.add(len(batch.keys) * world_size())
+            meter.add(len(batch.keys) * world_size(), len(batch.bad))
             advance(1)
             if log is not None and (state.step % config.log_every == 0 or state.step == steps):
                 log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
@@ -155,24 +155,26 @@ class _Closed:
 
 
 class _Meter:
-    """Images a second since it was last read, and the peak of memory."""
+    """Images a second since it was last read, the peak of memory, and how many samples gave way to others."""
 
     def __init__(self) -> None:
+        self._bad = 0
         self.restart()
 
     def restart(self) -> None:
         """Forget what was not training."""
         self._images, self._started = 0, time.perf_counter()
 
-    def add(self, images: int) -> None:
-        """So many more images went through."""
-        self._images += images
+    def add(self, images: int, bad: int) -> None:
+        """So many more images went through, and so many could not be decoded."""
+        self._images, self._bad = self._images + images, self._bad + bad
 
     def read(self, device: torch.device) -> dict[str, float]:
-        """images_per_s over all ranks; memory_gib of this rank (of the GPU where there is one)."""
+        """images_per_s over all ranks; memory_gib of this rank (of the GPU where there is one); bad_images that this
+        rank met since it started."""
         rate = self._images / max(time.perf_counter() - self._started, 1e-9)
         self.restart()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(device)
-        return {"images_per_s": rate, "memory_gib": peak / 2**30}
+        return {"images_per_s": rate, "memory_gib": peak / 2**30, "bad_images": self._bad}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,6 +116,8 @@ class TrainingRun:
                 Share(section.batch_size, 0, world_size() * section.accumulation)
                 check_streams(self.split, config.data, section.batch_size)
                 _check_evaluation(section.evaluate)
+                if section.compile and self.device.type == "cpu":
+                    _check_compiler()
         if config.embed is not None:
             check_spec(config.embed.model)
         if config.fit.objective == "clip":
@@ -281,6 +285,13 @@ def _check_evaluation(config: EvaluateConfig | None) -> None:
     if config is not None:
         request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
         make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
+
+
+def _check_compiler() -> None:
+    """Raise ConfigError where torch.compile would look in vain for the C++ compiler that it needs on a CPU."""
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    if not any(map(shutil.which, names)):
+        raise ConfigError(f"compile: true needs a C++ compiler, got none of {', '.join(names)} (or set compile: false)")
 
 
 def _sha256(path: Path) -> str:

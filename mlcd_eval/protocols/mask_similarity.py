@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
+from mlcd_eval.protocols.mask_head import Rows
+
 BATCH = 256
 SIDE = 64  # of the masks on which the cut is chosen
 BINS = 1000  # of the cosine, whose edges are the cuts that are tried
-
-Rows = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Sentence numbers -> patches (B, h, w, D) and unit text features (B, D)."""
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ def test_compiled_towers_train_alike(make_config, monkeypatch, changes):
     """By a backend that traces forward and backward and leaves out the C++ compiler, which takes minutes."""
     plain = run(make_config(*changes, lit=True, name="plain"))
     compiled = torch.nn.Module.compile
+    monkeypatch.setenv("CXX", sys.executable)  # nothing is compiled by it
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="aot_eager"))
     changes = (*changes, "fit.compile=true", "lit.compile=true")
     found = run(make_config(*changes, lit=True, name="compiled"))

@@ -13,6 +13,7 @@ from mlcd_eval.errors import CheckpointError, ConfigError, DataError, Incompatib
 from mlcd_eval.progress import Progress
 from mlcd_train.assignment import Labels, load_labels, save_labels
 from mlcd_train.cli import main
+from mlcd_train.runlog import read_log
 from mlcd_train.stages import TrainingRun
 
 
@@ -107,6 +108,7 @@ def test_undecodable_images_that_are_allowed_pass_through_all_stages(pairs, make
     run = training(make_config(data, "data.allow_bad_images=2", "fit.steps=10", lit=True))
     run.run()
     labels = load_labels(run.config.output / "assign" / "labels.safetensors")
+    assert read_log(run.config.output / "fit" / "log.jsonl")[-1]["bad_images"] > 0
     assert len(labels.keys) == 38 and not {"s012", "s017"} & set(labels.keys)
 
 
@@ -144,6 +146,7 @@ def test_stages_come_one_after_the_other(make_config):
         (("data.train=wds:nowhere",), DataError, "nowhere"),
         (("data.split=test",), DataError, "has no split 'test'"),
         (("data.streams=5",), ConfigError, "data.streams: got 5, expected at most 4, the shards of"),
+        (("fit.compile=true",), ConfigError, "compile: true needs a C\\+\\+ compiler, got none of no_compiler"),
         (("data.streams=3",), ConfigError, "data.streams: got 3, expected a divisor of batch_size 8"),
         (("cache=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
         (("output=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
@@ -151,7 +154,8 @@ def test_stages_come_one_after_the_other(make_config):
         (("fit.evaluate={every: 2, tasks: [knn/demo_clip]}",), ConfigError, "mean 'knn/demo_clipart'"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_written(make_config, changes, error, told):
+def test_mistakes_are_told_before_anything_is_written(make_config, monkeypatch, changes, error, told):
+    monkeypatch.setenv("CXX", "no_compiler")
     config = make_config(*changes)
     with pytest.raises(error, match=told):
         training(config).run()
