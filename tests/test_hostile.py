@@ -1,5 +1,6 @@
 """Files that would run code or write elsewhere if they could: each holds a payload that makes a file, and does not."""
 
+import csv
 import io
 import json
 import pickle
@@ -12,6 +13,7 @@ import pytest
 import torch
 import transformers as T
 from pairs import picture, write_shard
+from safetensors.torch import save_file
 
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.cli import main
@@ -22,6 +24,7 @@ from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_train.assignment import load_labels
+from mlcd_train.clustering import load_centres
 from mlcd_train.fit import new_model
 from mlcd_train.state import TrainingState
 
@@ -64,9 +67,12 @@ def test_a_checkpoint_folder_with_a_pickle_instead_of_safetensors(tmp_path, made
         load_checkpoint(tmp_path / "c")
 
 
-@pytest.mark.parametrize("suffix", ["pt", "bin", "pth"])
+@pytest.mark.parametrize("suffix", ["pt", "bin", "pth", "npz"])
 def test_a_state_dict_for_an_open_clip_architecture(tmp_path, made, suffix):
-    torch.save({"state_dict": {"visual.proj": Payload(made)}}, tmp_path / f"w.{suffix}")
+    if suffix == "npz":  # big_vision's form
+        np.savez(tmp_path / "w.npz", array=np.array([Payload(made)], dtype=object))
+    else:
+        torch.save({"state_dict": {"visual.proj": Payload(made)}}, tmp_path / f"w.{suffix}")
     with pytest.raises(UserError):
         load_encoder(f"open_clip:ViT-S-32-alt/{tmp_path}/w.{suffix}")
 
@@ -95,6 +101,104 @@ def test_a_timm_checkpoint_with_a_pickle(tmp_path, made):
         load_encoder(f"timm:vit_tiny_patch16_224?checkpoint={tmp_path}/w.pth")
 
 
+def tiny_open_clip(folder, **text):
+    """A folder as open_clip saves it; text: more of its text_cfg."""
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    text = {"context_length": 8, "vocab_size": 100, "width": 16, "heads": 2, "layers": 1, **text}
+    folder.mkdir()
+    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    known = {key: value for key, value in text.items() if key != "hf_model_name"}
+    model = open_clip.CLIP(16, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**known))
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return f"open_clip:local-dir:{folder}"
+
+
+def code_beside(folder, made, name="A"):
+    """A module that makes the file, for an auto_map."""
+    (folder / "evil.py").write_text(f"open({str(made)!r}, 'w')\nclass {name}: pass\n")
+    kinds = ("AutoConfig", "AutoModel", "AutoImageProcessor", "AutoProcessor")
+    return {**dict.fromkeys(kinds, f"evil.{name}"), "AutoTokenizer": [f"evil.{name}", f"evil.{name}"]}
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """Where transformers would copy a repository's code; nobody answers its questions."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a library asks whether code may run"))
+
+
+@pytest.mark.parametrize("trusted", [{}, {"tokenizer_kwargs": {"trust_remote_code": True}}])
+def test_an_open_clip_folder_whose_tokenizer_brings_code(tmp_path, made, modules, trusted):
+    """open_clip hands tokenizer_kwargs of the folder's config on to transformers."""
+    spec = tiny_open_clip(tmp_path / "m", hf_tokenizer_name="any", **trusted)
+    auto = code_beside(tmp_path / "m", made)
+    (tmp_path / "m" / "tokenizer_config.json").write_text(json.dumps({"auto_map": auto, "tokenizer_class": "A"}))
+    with pytest.raises(UserError, match=r"cannot be loaded: .*custom code"):
+        load_encoder(spec)
+
+
+def test_an_open_clip_folder_whose_text_tower_brings_code(tmp_path, made, modules):
+    spec = tiny_open_clip(tmp_path / "m", hf_model_name=str(tmp_path / "m"), hf_tokenizer_name="any")
+    auto = code_beside(tmp_path / "m", made)
+    (tmp_path / "m" / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": auto}))
+    with pytest.raises(UserError, match=r"cannot be loaded: .*custom code"):
+        load_encoder(spec)
+
+
+@pytest.mark.parametrize("file", ["config", "tokenizer_config", "preprocessor_config", "processor_config"])
+def test_code_beside_a_transformers_model_does_not_run(tmp_path, made, modules, file):
+    """The weights are good and one of the configs names a class of its own: it is refused, or a known one is used."""
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = T.CLIPConfig(
+        text_config={**shape, "vocab_size": 20}, vision_config={**shape, "image_size": 8, "patch_size": 4}
+    )
+    T.CLIPModel(config).save_pretrained(tmp_path / "m")
+    path = tmp_path / "m" / f"{file}.json"
+    values = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**values, "auto_map": code_beside(tmp_path / "m", made)}))
+    with pytest.raises(UserError):  # in the end for want of a tokenizer
+        load_encoder(f"hf:{tmp_path}/m", offline=True)
+
+
+@pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "ImageNet", "LSUN", "PhotoTour"])
+def test_pickles_where_torchvision_keeps_some(tmp_path, made, name):
+    for folder in ("cifar-10-batches-py", "MNIST/processed", "train", "val"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(1, 6):
+        (tmp_path / "cifar-10-batches-py" / f"data_batch_{number}").write_bytes(pickle.dumps(Payload(made)))
+    for file in ("cifar-10-batches-py/test_batch", "cifar-10-batches-py/batches.meta", "_cache_"):
+        (tmp_path / file).write_bytes(pickle.dumps(Payload(made)))
+    for file in ("MNIST/processed/training.pt", "MNIST/processed/test.pt", "meta.bin"):
+        torch.save(Payload(made), tmp_path / file)
+    with pytest.raises(UserError):
+        open_dataset(f"torchvision:{name}?root={tmp_path}")
+
+
+@pytest.mark.parametrize("file", ["d.py", "train.pkl", "train.pickle"])
+def test_code_and_pickles_in_a_folder_for_hugging_faces_datasets(tmp_path, made, file):
+    pytest.importorskip("datasets")
+    (tmp_path / "d").mkdir()
+    code = f"open({str(made)!r}, 'w')\n".encode()
+    (tmp_path / "d" / file).write_bytes(code if file.endswith("py") else pickle.dumps(Payload(made)))
+    with pytest.raises(DataError, match="cannot open dataset"):
+        open_dataset(f"hf:{tmp_path}/d", offline=True)
+
+
+def test_pickles_in_a_tar_that_hugging_faces_datasets_reads(tmp_path, made, monkeypatch):
+    """It takes `pyd` for bytes, and `pth` for tensors only."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for end in ("pyd", "pth"):
+        payload = pickle.dumps(Payload(made), protocol=2)
+        members = [("a.png", picture("red", 0)), ("a.cls", b"0"), (f"a.{end}", payload)]
+        write_shard(tmp_path / end / "train.tar", members)
+    (shard,) = open_dataset(f"hf:{tmp_path}/pyd", offline=True).split("train").shards
+    assert [sample.label for sample in shard.samples()] == [0]
+    with pytest.raises(DataError, match="Weights only load failed"):
+        open_dataset(f"hf:{tmp_path}/pth", offline=True)
+
+
 def test_refs_of_refcoco(tmp_path, made):
     shutil.copytree(demo_data_dir() / "refer" / "refdemo", tmp_path / "r")
     (tmp_path / "r" / "refs(unc).p").write_bytes(pickle.dumps([Payload(made)]))
@@ -106,6 +210,8 @@ def test_labels_and_training_states(tmp_path, made):
     (tmp_path / "labels.safetensors").write_bytes(pickle.dumps(Payload(made)))
     with pytest.raises(DataError, match="is not a label file"):
         load_labels(tmp_path / "labels.safetensors")
+    with pytest.raises(UserError):
+        load_centres(tmp_path / "labels.safetensors")
     place = tmp_path / "state" / "step_0000001"
     place.mkdir(parents=True)
     (place / "state.json").write_text('{"format_version": 1, "config": "x", "step": 1, "positions": {}, "scaler": {}}')
@@ -178,16 +284,9 @@ def test_yaml_with_tags(tmp_path, made, text):
         main(["validate", str(path)]) and (_ for _ in ()).throw(ConfigError("told"))
 
 
-def test_remote_code_without_the_flag(tmp_path, made, monkeypatch):
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+def test_remote_code_without_the_flag(tmp_path, made, modules):
     (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "evil.py").write_text(f"open({str(made)!r}, 'w')\nclass A: pass\n")
-    auto = {
-        "AutoConfig": "evil.A",
-        "AutoModel": "evil.A",
-        "AutoModelForImageTextToText": "evil.A",
-        "AutoProcessor": "evil.A",
-    }
+    auto = {**code_beside(tmp_path / "m", made), "AutoModelForImageTextToText": "evil.A"}
     config = {"model_type": "evil", "auto_map": auto, "architectures": ["CLIPModel"]}
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     for kind in ("hf", "vlm", "hf-seg"):
@@ -195,22 +294,48 @@ def test_remote_code_without_the_flag(tmp_path, made, monkeypatch):
             load_encoder(f"{kind}:{tmp_path}/m", offline=True)
 
 
-def test_images_of_an_archive_bomb_are_refused(tmp_path):
-    """A PNG whose header says 100,000 x 100,000: refused before any memory is taken."""
-    import struct
-    import zlib
+HOSTILE = ["=cmd|' /C calc'!A0", '<img src=x onerror="alert(1)">', "\\input{/etc/passwd}", "| x |", "＝1+1", "@SUM(A1)"]
 
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
-    from mlcd_eval.data.images import decode
+@pytest.fixture
+def hostile_records(tmp_path, capsys, monkeypatch):
+    """Of a model and a data set, every name of which is hostile, by the code of a run."""
+    model, data = tmp_path / HOSTILE[0].replace("/", ""), tmp_path / "wds_data"
+    save_checkpoint(model, tower({"context_length": 12, "width": 32, "depth": 1, "heads": 2}))
+    for split in ("train", "test"):
+        members = [(f"s{number}.{end}", value) for number in range(12) for end, value in
+                   (("png", picture("red", number)), ("cls", str(number % 6).encode()))]  # fmt: skip
+        write_shard(data / split / "0.tar", members)
+        (data / split / "nshards.txt").write_text("1")
+    (data / "classnames.txt").write_text("\n".join([*HOSTILE[:5], HOSTILE[1]]))
+    (data / "zeroshot_classification_templates.txt").write_text("<script>alert(2)</script> {c}")
+    task = tmp_path / "t.yaml"
+    spec = {
+        "name": "zeroshot/<b>=t",
+        "version": 1,
+        "protocol": "zeroshot",
+        "dataset": {"name": "=d", "ref": f"wds:{data}"},
+    }
+    task.write_text(json.dumps(spec))
+    places = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--model", model.name, "--tasks", str(task), "--log-samples", *places]) == 0
+    assert "warning: class names that occur more than once" in capsys.readouterr().err
+    return tmp_path / "out"
 
-    with pytest.raises(DataError, match="DecompressionBomb"):
-        decode(bomb, "bomb")
+
+def test_hostile_names_in_every_table(hostile_records, capsys):
+    def table(form):
+        assert main(["table", str(hostile_records), "--format", form]) == 0
+        return capsys.readouterr().out
+
+    rows = list(csv.DictReader(io.StringIO(table("csv"))))
+    assert rows and {row["spec"][:5] for row in rows} == {"'=cmd"} and {row["dataset"] for row in rows} == {"'=d"}
+    starts = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(starts)]
+    page = table("html")
+    assert "&lt;img src=x" in page or "\\u003cimg src=x" in page  # the repeated name, in the record's details
+    assert "<img" not in page and "<b>=t" not in page and "<script>alert" not in page
+    assert "<b>=t" not in table("markdown") and "&lt;b&gt;=t" in table("markdown")
+    assert r"\textless{}b\textgreater{}" in table("latex")
+    assert {row["dataset"] for row in json.loads(table("json"))} == {"=d"}

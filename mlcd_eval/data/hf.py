@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from mlcd_eval.data.base import Sample, Split
@@ -14,7 +15,7 @@ from mlcd_eval.data.rows import RowShard, files_identity, ranges
 from mlcd_eval.data.scans import file_identity
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
-UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError)
+UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
 """What `datasets` raises over missing and damaged files, and over a folder with a script, which it refuses."""
 
 _SPLIT_NAMES = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}  # ours: theirs

@@ -120,3 +120,16 @@ def test_without_openpyxl_the_extra_is_named(run_import, sheet, monkeypatch, cap
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert run_import("vlmevalkit", path)[0] == 2
     assert "needs the extra `pip install 'mlcd-eval[imports]'`" in capsys.readouterr().err
+
+
+def test_spreadsheets_that_inflate_or_are_damaged_are_refused(run_import, sheet, capsys, monkeypatch):
+    """A few kilobytes may hold gigabytes of XML."""
+    path = sheet([(0, "q", "['a']", " " * 30_000)])
+    whole = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("mlcd_eval.imports.vlmevalkit.LARGEST", 10_000)
+        assert run_import("vlmevalkit", path)[0] == 2
+    assert "is refused: it holds" in capsys.readouterr().err
+    for place in range(100, len(whole) - 100, 211):
+        path.write_bytes(whole[:place] + bytes(32) + whole[place + 32 :])
+        assert run_import("vlmevalkit", path)[0] in (0, 2)
