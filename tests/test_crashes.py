@@ -289,7 +289,7 @@ def test_a_read_only_output_is_told_before_any_work(disk, train, capsys):
         assert code == 2 and TinyEncoder.images_seen == 0, name
     eval_error, train_error = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
     assert eval_error == f"mlcd-eval: error: the file system is read-only: {place}/out"
-    assert train_error == f"mlcd-train: error: the file system is read-only: {place}/out"
+    assert train_error == f"mlcd-train: error: the file system is read-only: {place}/cache"
 
 
 @pytest.mark.parametrize("moment", ["encoding", "joined", "texts"])
