@@ -63,7 +63,8 @@ def flags(tmp_path, name, model="make", tasks="*/demo_*"):
 
 
 def numbers(folder):
-    return {(r.task.name, m.name): (m.value, m.ci95, m.num_scored) for r in read_all([folder]) for m in r.metrics}
+    """All that records hold but times and environment."""
+    return {r.task.name: r.model_dump(mode="json", exclude={"timing", "environment"}) for r in read_all([folder])}
 
 
 def test_two_processes_share_the_encode_and_agree_with_one(tmp_path, together):
@@ -95,4 +96,5 @@ def test_questions_are_shared_too(tmp_path, together):
 
 
 def test_a_mistake_is_told_once_and_stops_all(tmp_path, together):
-    assert together(*flags(tmp_path, "two", tasks="knn/nothing"), check=False) == {0: (0, 0), 1: (0, 0)}
+    seen = together(*flags(tmp_path, "two", tasks="knn/nothing"), check=False)
+    assert set(seen.values()) == {(0, 0)}  # torchrun may end one before it has written
