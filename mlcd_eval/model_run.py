@@ -15,11 +15,11 @@ from typing import Any
 from mlcd_eval.data.base import AnnotatedDataset, Annotation, fingerprint, num_scored
 from mlcd_eval.distributed import barrier, broadcast_object, rank
 from mlcd_eval.encoders.base import Encoder
-from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import IncompatibleError, UserError
 from mlcd_eval.features.encode import Encoded, EncodeOptions, encode_split, encode_texts
+from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.features.respond import Responses, respond
-from mlcd_eval.features.whole import whole_image
+from mlcd_eval.features.whole import WholeImage
 from mlcd_eval.locate import prompts_of
 from mlcd_eval.plan import Job, Plan
 from mlcd_eval.progress import Progress
@@ -88,7 +88,9 @@ class ModelRun:
     def _load_text_encoder(self, spec: str) -> Encoder:
         """An encoder that lends its text tower."""
         options = {"trust_remote_code": self.request.trust_remote_code, "offline": self.request.offline}
-        encoder = load_encoder(spec, **options).to(self.encoder.device)
+        encoder = open_encoder(
+            spec, self.encoder.device, self.request.precision, self.request.cache, self.progress.say, **options
+        )
         if not encoder.info.has_text:
             raise IncompatibleError(f"text_encoder: got {spec!r}, which has no text tower, expected a model with one")
         return encoder
@@ -123,7 +125,7 @@ class ModelRun:
         for (name, whole), wanted in layers.items():
             split = self.plan.open(jobs[0]).split(name)
             title = f"{self.encoder.info.name}: {split.dataset}/{name}"
-            encoder = whole_image(self.encoder) if whole else self.encoder
+            encoder = WholeImage(self.encoder) if whole else self.encoder
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
                     encoded[name, whole] = encode_split(encoder, split, list(wanted), self.options, advance)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from mlcd_eval.data.base import num_scored
-from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import ConfigError, DataError, UserError
+from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.fileio import check_writable
 from mlcd_eval.model_run import ModelRun, splits_of
 from mlcd_eval.plan import Plan, RunRequest, make_plan
@@ -43,10 +43,8 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     check_writable(plan.request.output)
     _scan(plan, progress)
     for spec, jobs in groupby(plan.jobs, key=lambda job: job.model_spec):
-        progress.say(f"loading {spec}")
-        encoder = load_encoder(spec, trust_remote_code=plan.request.trust_remote_code, offline=plan.request.offline).to(
-            device, plan.request.precision
-        )
+        options = {"trust_remote_code": plan.request.trust_remote_code, "offline": plan.request.offline}
+        encoder = open_encoder(spec, device, plan.request.precision, plan.request.cache, progress.say, **options)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): numbers only show that it runs")

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "fileio", "metrics", "bundled"},
+    {"errors", "fileio", "memo", "metrics", "bundled"},
     {"distributed", "spec", "data", "encoders", "published", "progress"},
     {"features", "protocols", "records", "extras"},
     {"locate", "plan"},

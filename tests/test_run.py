@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,17 @@ def test_the_demo_tasks_on_pooled_features_write_a_record_a_task_and_encodes_eac
     again = read(tmp_path / "out" / "tiny_encoder_make" / "linear_probe__demo_clipart.json")
     assert again.metrics == record.metrics
     assert again.timing.images_encoded == 0
+
+
+def test_no_image_is_decoded_twice_in_a_run_over_several_tasks(tmp_path, monkeypatch):
+    from mlcd_eval.features import decode
+
+    decoded, real = Counter(), decode.decode
+    monkeypatch.setattr(decode, "decode", lambda image, key: (decoded.update([image]), real(image, key))[1])
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    tasks = ["linear_probe", "zeroshot", "knn"]
+    evaluate(MODEL, tasks, datasets=[f"wds:{data}"], output=tmp_path / "out", cache=tmp_path / "cache", workers=0)
+    assert decoded == Counter(image for image, _ in items(20) + items(10))
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (64, 2)])

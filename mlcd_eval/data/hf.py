@@ -12,8 +12,8 @@ from typing import Any
 from mlcd_eval.data.base import Sample, Split
 from mlcd_eval.data.hf_columns import Columns, find_columns
 from mlcd_eval.data.rows import RowShard, files_identity, ranges
-from mlcd_eval.data.scans import file_identity
 from mlcd_eval.errors import ConfigError, DataError, nearest
+from mlcd_eval.memo import file_identity
 
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
 """What `datasets` raises over missing and damaged files, and over a folder with a script, which it refuses."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mlcd_eval.data.base import EncodedImage, Sample, ShardScan, Split
 from mlcd_eval.data.images import decode
-from mlcd_eval.data.scans import file_identity, memoised
+from mlcd_eval.data.scans import memoised
 from mlcd_eval.errors import DataError
+from mlcd_eval.memo import file_identity
 
 ROWS_PER_SHARD = 1024
 

@@ -8,8 +8,8 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mlcd_eval.data.scans import file_identity
 from mlcd_eval.errors import DataError
+from mlcd_eval.memo import file_identity
 
 
 class _Refused(Exception):

@@ -9,9 +9,10 @@ from pathlib import Path
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.location import Location
-from mlcd_eval.data.scans import file_identity, memoised
+from mlcd_eval.data.scans import memoised
 from mlcd_eval.data.tar import HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
+from mlcd_eval.memo import file_identity
 
 SPLITS = ("train", "val", "test")
 TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")

@@ -48,11 +48,13 @@ class Encoder:
     """A frozen model in eval mode. Subclasses fill `info` and `preprocess` and write the encode methods.
 
     preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
+    reentrant: whether encode_images keeps nothing in the object (as hooks do), so that threads may call it at once.
     Layers are not normalised; protocols do that where their definition says so.
     """
 
     info: EncoderInfo
     preprocess: Preprocess
+    reentrant: bool = False
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """One forward pass: pixels (B, 3, H, W) -> {layer: (B, D)}, `patches` as (B, h, w, D)."""

@@ -160,6 +160,8 @@ def load(spec: Spec) -> Encoder:
 class CheckpointEncoder(TorchEncoder):
     """A DualEncoder as the harness sees it; the trainer makes one of a model in memory."""
 
+    reentrant = True
+
     def __init__(self, spec: str, model: DualEncoder) -> None:
         self.model = model.eval().requires_grad_(False)
         config = model.config

@@ -117,6 +117,8 @@ class OpenClipEncoder(TorchEncoder):
     (the pooled feature itself where the model has no projection, as SigLIP).
     """
 
+    reentrant = True
+
     def __init__(self, spec: Spec, model: Any, preprocess: Any, tokenizer: Any) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess

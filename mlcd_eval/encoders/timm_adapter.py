@@ -34,6 +34,8 @@ def load(spec: Spec) -> Encoder:
 class TimmEncoder(TorchEncoder):
     """penultimate: the pooled feature that the classifier would take."""
 
+    reentrant = True
+
     def __init__(self, spec: Spec, model: Any) -> None:
         self.model = model.eval().requires_grad_(False)
         data_config = timm.data.resolve_data_config({}, model=model)

@@ -20,9 +20,11 @@ from mlcd_eval.features.workers import ordered_map
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive samples of one chunk. pixels: (len(samples), 3, H, W); bad: key -> why it has no row in pixels."""
+    """Consecutive samples of one chunk. pixels: (len(samples), 3, H, W); bad: key -> why it has no row in pixels; last:
+    whether the chunk ends with it."""
 
     chunk: Chunk
+    last: bool
     samples: list[Sample]
     pixels: torch.Tensor
     bad: dict[str, str]
@@ -38,7 +40,7 @@ def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> t
     return (torch.stack(pixels) if pixels else torch.empty(0)), bad
 
 
-def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, list[Sample]]]:
+def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, bool, list[Sample]]]:
     """Groups of at most `size` consecutive samples that do not cross chunks, so that a resumed run makes the same.
 
     The last two of a chunk are of one size: BLAS sums a matrix of few rows in another order than one of many, so that
@@ -51,9 +53,9 @@ def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple
             if len(more) < size:
                 both = group + more
                 group, more = both[: -(-len(both) // 2)], both[-(-len(both) // 2) :]
-            yield chunk, group
+            yield chunk, False, group
             group = more
-        yield chunk, group
+        yield chunk, True, group
 
 
 def batches(
@@ -63,7 +65,6 @@ def batches(
 
     An image that cannot be decoded is reported in `bad`.
     """
-    groups = _group(samples, batch_size)
-    work = (((chunk, group), [(sample.key, sample.image) for sample in group]) for chunk, group in groups)
-    for (chunk, group), (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
-        yield Batch(chunk, group, pixels, bad)
+    work = ((group, [(sample.key, sample.image) for sample in group[-1]]) for group in _group(samples, batch_size))
+    for group, (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
+        yield Batch(*group, pixels, bad)

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from mlcd_eval.distributed import broadcast_object, on_every_rank, rank, world_s
 from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import Batch, batches
-from mlcd_eval.features.forward import Forward
+from mlcd_eval.features.forward import Forward, overlapped
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
 
 CHUNK = 1024  # samples of a shard that are kept together while a pass is under way
+
+_Done = tuple[Batch, dict[str, np.ndarray]]
 
 Advance = Callable[[int], None]
 """Called with the number of images done since the last call."""
@@ -118,26 +120,25 @@ def _encode_chunks(
     stream = batches(samples, encoder.preprocess, forward.slices.batch_size, options.workers)
     bad: dict[str, str] = {}
     encoded, left_out = 0, set(todo)  # by the limit
-    for chunk, chunk_batches in groupby(stream, key=lambda batch: batch.chunk):
-        outputs: dict[str, list[np.ndarray]] = {layer: [] for layer in todo[chunk]}
-        rows: list[Sample] = []
-        chunk_bad: list[str] = []
-        for batch in chunk_batches:
-            bad |= batch.bad
-            _check_bad(split, bad, options)
-            chunk_bad.extend(batch.bad)
-            rows.extend(_good(batch))
-            if len(batch.pixels):
-                for layer, array in forward.images(batch.pixels, todo[chunk]).items():
-                    outputs[layer].append(array)
-            advance(len(batch.samples))
-        for layer, arrays in outputs.items():
-            entries[layer].write_part(chunk, _part(arrays, rows, chunk_bad))
-        encoded += len(rows)
-        left_out.discard(chunk)
+
+    def call(batch: Batch) -> dict[str, np.ndarray]:
+        return forward.images(batch.pixels, todo[batch.chunk]) if len(batch.pixels) else {}
+
+    done: list[_Done] = []  # of one chunk
+    for batch, arrays in overlapped(call, stream, encoder):
+        bad |= batch.bad
+        _check_bad(split, bad, options)
+        done.append((batch, arrays))
+        advance(len(batch.samples))
+        if batch.last:
+            for layer in todo[batch.chunk]:
+                entries[layer].write_part(batch.chunk, _part(done, layer))
+            encoded += sum(len(one.samples) - len(one.bad) for one, _ in done)
+            left_out.discard(batch.chunk)
+            done = []
     for chunk in left_out:
         for layer in todo[chunk]:
-            entries[layer].write_part(chunk, _part([], [], []))
+            entries[layer].write_part(chunk, _part([], layer))
     return encoded
 
 
@@ -151,19 +152,17 @@ def _chunks(split: Split) -> list[Chunk]:
     ]
 
 
-def _good(batch: Batch) -> list[Sample]:
-    return [sample for sample in batch.samples if sample.key not in batch.bad]
-
-
-def _part(arrays: list[np.ndarray], rows: list[Sample], bad: list[str]) -> Part:
-    array = np.concatenate(arrays) if arrays else np.empty((0, 0), dtype=np.float32)
+def _part(done: list[_Done], layer: str) -> Part:
+    pieces = [arrays[layer] for _, arrays in done if arrays]
+    array = np.concatenate(pieces) if pieces else np.empty((0, 0), dtype=np.float32)
+    rows = [sample for batch, _ in done for sample in batch.samples if sample.key not in batch.bad]
     assert len(array) == len(rows), "one feature row for each sample"
     return Part(
         array=array,
         keys=[row.key for row in rows],
         labels=[row.label for row in rows],
         texts=[list(row.texts) for row in rows],
-        bad=bad,
+        bad=[key for batch, _ in done for key in batch.bad],
     )
 
 

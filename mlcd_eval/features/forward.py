@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.features.workers import threaded_map
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")  # PyTorch's CPU allocator, CUDA, cuBLAS
 
+AT_ONCE = 8  # batches on a CPU: with default batches as many images as a GPU gets
+
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Slices:
@@ -87,6 +91,16 @@ class Forward:
             elif device == "cuda":
                 stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
             yield
+
+
+def overlapped(call: Callable[[R], T], batches: Iterable[R], encoder: Encoder) -> Iterator[tuple[R, T]]:
+    """(batch, call(batch)) in order. On a CPU several batches pass at once, each by few cores, while this thread reads
+    the next: cores that share one batch wait for each other after every layer."""
+    cores = torch.get_num_threads()
+    if encoder.device.type != "cpu" or not encoder.reentrant:
+        return ((batch, call(batch)) for batch in batches)
+    at_once = min(cores, AT_ONCE)
+    return threaded_map(call, batches, at_once, cores // at_once)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

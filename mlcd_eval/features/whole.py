@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,9 +29,29 @@ class Letterbox:
         return self.preprocess(square)
 
 
-def whole_image(encoder: Encoder) -> Encoder:
+class WholeImage(Encoder):
     """The same encoder behind a letterbox, which is part of its features' identity."""
-    other = copy.copy(encoder)
-    other.preprocess = Letterbox(encoder.preprocess)
-    other.info = replace(encoder.info, preprocessing=f"letterboxed on {GROUND}; {encoder.info.preprocessing}")
-    return other
+
+    def __init__(self, encoder: Encoder) -> None:
+        words = f"letterboxed on {GROUND}; {encoder.info.preprocessing}"
+        self.info = replace(encoder.info, preprocessing=words)
+        self._encoder = encoder
+
+    @property
+    def preprocess(self) -> Preprocess:  # type: ignore[override]
+        """The encoder's, behind the padding."""
+        return Letterbox(self._encoder.preprocess)
+
+    @property
+    def reentrant(self) -> bool:  # type: ignore[override]
+        """As the encoder."""
+        return self._encoder.reentrant
+
+    @property
+    def device(self) -> torch.device:
+        """As the encoder."""
+        return self._encoder.device
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """By the encoder."""
+        return self._encoder.encode_images(pixels, layers)

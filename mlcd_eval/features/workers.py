@@ -1,4 +1,4 @@
-"""A function over a stream of items in worker processes, in order."""
+"""A function over a stream of items in worker processes or threads, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -52,21 +52,38 @@ def ordered_map(function: Callable[[R], Any], items: Iterable[tuple[T, R]], work
     if workers == 0:
         yield from ((tag, function(work)) for tag, work in items)
         return
-    stream = iter(items)
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(function,)) as pool:
-        pending: deque[tuple[T, Future[Any]]] = deque()
+        yield from _in_order(pool, _call, items, 2 * workers)
 
-        def submit(count: int) -> None:
-            pending.extend((tag, pool.submit(_call, work)) for tag, work in islice(stream, count))
 
-        try:
-            submit(2 * workers)
-            while pending:
-                tag, future = pending.popleft()
-                result = future.result()
-                submit(1)
-                yield tag, result
-        finally:
-            for _, future in pending:
-                future.cancel()
+def threaded_map(function: Callable[[R], T], items: Iterable[R], threads: int, cores: int) -> Iterator[tuple[R, T]]:
+    """(item, function(item)) in order, by threads whose PyTorch operations take so many cores each; this thread reads
+    the items, at most two a thread ahead."""
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores,)) as pool:
+            yield from _in_order(pool, function, ((item, item) for item in items), 2 * threads)
+    finally:
+        torch.set_num_threads(before)  # MKL has one number for all threads
+
+
+def _in_order(
+    pool: Executor, function: Callable[[R], Any], items: Iterable[tuple[T, R]], ahead: int
+) -> Iterator[tuple[T, Any]]:
+    stream = iter(items)
+    pending: deque[tuple[T, Future[Any]]] = deque()
+
+    def submit(count: int) -> None:
+        pending.extend((tag, pool.submit(function, work)) for tag, work in islice(stream, count))
+
+    try:
+        submit(ahead)
+        while pending:
+            tag, future = pending.popleft()
+            result = future.result()
+            submit(1)
+            yield tag, result
+    finally:
+        for _, future in pending:
+            future.cancel()

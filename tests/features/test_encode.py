@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -310,3 +311,23 @@ def test_no_flipped_bit_of_a_part_comes_through(tmp_path):
         with pytest.warns(UserWarning, match="are damaged: they are made again"):
             entry.tidy()
         assert not path.exists()
+
+
+def test_batches_that_pass_at_once_are_those_that_pass_one_after_another(tmp_path):
+    class Reentrant(MeanEncoder):
+        reentrant = True
+
+        def encode_images(self, pixels, layers):
+            self.threads = getattr(self, "threads", set()) | {(threading.get_ident(), torch.get_num_threads())}
+            return super().encode_images(pixels, layers)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        encoder, split = Reentrant(), make_split((40, 0, 3), broken=[7])
+        found = encode_split(encoder, split, ["penultimate"], options(tmp_path, batch_size=2, allow_bad_images=1))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert found.features["penultimate"].array[:, 0].tolist() == [level for level in range(43) if level != 7]
+    assert all(one != threading.get_ident() and cores == 1 for one, cores in encoder.threads)

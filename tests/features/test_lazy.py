@@ -1,0 +1,76 @@
+"""A model that need not be loaded is not, and what is loaded is what was known."""
+
+import json
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.errors import CheckpointError
+from mlcd_eval.features.lazy import open_encoder
+from mlcd_eval.run import evaluate
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small open_clip folder."""
+    folder = tmp_path_factory.mktemp("small_clip")
+    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    config = {"model_cfg": {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    weights = open_clip.model.CLIP(**config["model_cfg"]).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def test_what_is_known_is_what_is_loaded(model, tmp_path):
+    spec, said = f"open_clip:local-dir:{model}", []
+    first = open_encoder(spec, CPU, "fp32", tmp_path, said.append)
+    assert said == [f"loading {spec}"]
+    again = open_encoder(spec, CPU, "fp32", tmp_path, said.append)
+    assert first.info == again.info == load_encoder(spec).info
+    assert again.device == CPU and len(said) == 1
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        ours, theirs = (one.encode_images(pixels, ["projected"])["projected"] for one in (again, load_encoder(spec)))
+    assert torch.equal(ours, theirs) and again.reentrant
+    assert len(said) == 2
+
+
+def test_changed_files_are_another_model(model, tmp_path):
+    spec = f"open_clip:local-dir:{model}"
+    before = open_encoder(spec, CPU, "fp32", tmp_path).info
+    known = open_encoder(spec, CPU, "fp32", tmp_path)
+    path = model / "open_clip_model.safetensors"
+    weights = load_file(path)
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, path)
+    with pytest.raises(CheckpointError, match="changed while it was in use"):
+        known.encode_texts(["a"])
+    after = open_encoder(spec, CPU, "fp32", tmp_path).info
+    assert after.fingerprint != before.fingerprint
+
+
+def test_a_run_whose_features_are_kept_loads_no_model(model, tmp_path, monkeypatch):
+    spec = f"open_clip:local-dir:{model}"
+    tasks = ["zeroshot/demo_clipart", "retrieval/demo_captions", "linear_probe/demo_clipart"]
+
+    def scores(folder):
+        results = evaluate(spec, tasks, output=tmp_path / folder, cache=tmp_path / "cache")
+        return {(one.task.name, m.name): (m.value, m.ci95) for one in results for m in one.metrics}
+
+    cold = scores("cold")
+    monkeypatch.setattr("mlcd_eval.features.lazy.load_encoder", lambda *_, **__: pytest.fail("was loaded"))
+    assert scores("warm") == cold
+
+
+def test_others_models_are_loaded_at_once(tmp_path):
+    said = []
+    for _ in range(2):
+        open_encoder("python:tiny_encoder:make", CPU, "fp32", tmp_path, said.append)
+    assert len(said) == 2
