@@ -94,7 +94,7 @@ class TrainingState:
             return False
         place = places[-1].parent
         document = read_document(place)
-        if document["config"] != config:
+        if document.get("config") != config:
             raise CheckpointError(
                 f"{place} is of another config than this one: expected the same data, model, objective and schedule "
                 f"(choose another output folder, or delete {folder})"
@@ -103,12 +103,13 @@ class TrainingState:
             self._restore(load_file(place / "model.safetensors"))
             if self.centres is not None:
                 _restore_centres(place, self.centres)
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            self.step = int(document["step"])
+            positions = document["positions"].items()
+            self.positions = {int(stream): (int(passes), int(taken)) for stream, (passes, taken) in positions}
+            if document["scaler"]:
+                self.scaler.load_state_dict(document["scaler"])
+        except (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{place} is damaged: {error}") from error
-        self.step = document["step"]
-        self.positions = {int(stream): (passes, taken) for stream, (passes, taken) in document["positions"].items()}
-        if document["scaler"]:
-            self.scaler.load_state_dict(document["scaler"])
         return True
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tokenize import TokenError
 
 import numpy as np
 
@@ -46,6 +47,6 @@ class LabelRange:
         """A multi-hot vector from an .npy file, which may hold no Python objects."""
         try:
             array = np.lib.format.read_array(io.BytesIO(contents), allow_pickle=False)
-        except (ValueError, OSError, EOFError, MemoryError) as error:
+        except (ValueError, OSError, EOFError, MemoryError, SyntaxError, TokenError, TypeError, OverflowError) as error:
             raise DataError(f"the label of {where} is not a readable .npy array: {error}") from error
         return self.multi_hot(array, where)

@@ -57,7 +57,7 @@ class TorchvisionDataset:
             reason = f" ({self._absent[name]})" if name in self._absent else ""
             raise DataError(f"{self.name} has no split {name!r}{reason}: got one of {', '.join(self.splits)}")
         dataset = self._opened[name]
-        on_disk = len(dataset) > 0 and isinstance(dataset[0][0], Path)
+        on_disk = len(dataset) > 0 and isinstance(self._row(dataset, 0, name)[0], Path)
         shards = []
         for rows in ranges(len(dataset)):
             samples = partial(self._samples, dataset, rows, name)
@@ -65,11 +65,18 @@ class TorchvisionDataset:
             shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", samples, self._cache, identity))
         return Split(self.name, name, shards)
 
+    def _row(self, dataset: Any, row: int, split: str) -> tuple[Any, Any]:
+        try:
+            image, label = dataset[row]
+        except UNREADABLE as error:
+            raise DataError(f"row {row} of {self.name} {split} cannot be read: {error}") from error
+        return image, label
+
     def _samples(self, dataset: Any, rows: range, split: str) -> Iterator[Sample]:
         labels = LabelRange(len(self.class_names) if self.class_names else None)
         for row in rows:
-            image, label = dataset[row]
             where = f"row {row} of {self.name} {split}"
+            image, label = self._row(dataset, row, split)
             if not isinstance(label, int | np.integer) or not isinstance(image, Path | Image.Image):
                 kinds = f"({type(image).__name__}, {type(label).__name__})"
                 raise DataError(f"{where} is no sample to classify: got {kinds}, expected an image and a class index")
