@@ -1,10 +1,16 @@
-"""Whole processes: zero-shot and retrieval of one model on four data sets, by clip-benchmark and by mlcd-eval.
+"""Whole processes: zero-shot, retrieval and linear probe of one model on four data sets, by clip-benchmark and by us.
 
-python benchmarks/pipeline.py --model DIR --data DIR     DIR of the model: open_clip's local-dir
+python benchmarks/pipeline.py --model DIR --data DIR [--classified A,B] [--captioned C,D]
 
-clip-benchmark starts once a data set, as its command does; its linear probe asserts CUDA, so that probes stand in a
-line of their own, ours only. mlcd-eval runs from an empty cache, then again from its own (and with probes, which share
-the encode). Prints seconds and ratios, and the largest difference between both sides' numbers.
+--model: a folder of open_clip's; --data: holds wds_NAME of clip-benchmark's layout. Both sides read the same view, in
+which the last training shard is the val split, so that both search the probe's regularisation on it.
+
+clip-benchmark: three commands, one a task, each on all of its data sets, with the flags of its README (probe: 20 epochs
+of AdamW, 512 rows a batch, 19 weight decays and a last fit), fp32. Once with one worker, since more than a split has
+shards (its default is 4) stop it, and once without, which is faster on small data. Its probe asserts CUDA; here it runs
+on the CPU by `python -O` and with `.cuda()` doing nothing. Each command starts with no features kept.
+mlcd-eval: one command. Empty cache; then its own cache and no records (all is scored anew); then the same once more,
+which finds its records. Its probe is CLIP's full sweep.
 """
 
 import argparse
@@ -17,77 +23,115 @@ import tempfile
 import time
 from pathlib import Path
 
-CLASSIFIED = ("openclipart", "emoji_groups")
-CAPTIONED = ("emoji_captions", "stamps_captions")
+import torch
+
+from mlcd_eval.records import read_all
+
 OURS = {"acc1": "acc1", "acc5": "acc5", "mean_per_class_recall": "mean_per_class_recall"}
 OURS |= {f"image_retrieval_recall@{k}": f"text_to_image_recall@{k}" for k in (1, 5, 10)}
 OURS |= {f"text_retrieval_recall@{k}": f"image_to_text_recall@{k}" for k in (1, 5, 10)}
+ON_CPU = """
+import torch
+torch.nn.Module.cuda = torch.Tensor.cuda = lambda self, *_: self
+from clip_benchmark.cli import main
+main()
+"""
 
 
 def seconds(command):
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
     return time.perf_counter() - started
 
 
-def theirs(args, folder):
-    total, numbers = 0.0, {}
-    for task, names in (("zeroshot_classification", CLASSIFIED), ("zeroshot_retrieval", CAPTIONED)):
+def view(source, place):
+    """The data set with its last training shard as val; one without classes as it is."""
+    if not (source / "classnames.txt").is_file():
+        place.symlink_to(source)
+        return
+    for split in ("train", "val"):
+        (place / split).mkdir(parents=True)
+    for path in (*source.glob("*.txt"), source / "test"):
+        (place / path.name).symlink_to(path)
+    last = int((source / "train" / "nshards.txt").read_text()) - 1
+    assert last > 0, f"{source} has one training shard"
+    for number in range(last):
+        (place / "train" / f"{number}.tar").symlink_to(source / "train" / f"{number}.tar")
+    (place / "val" / "0.tar").symlink_to(source / "train" / f"{last}.tar")
+    (place / "train" / "nshards.txt").write_text(str(last))
+    (place / "val" / "nshards.txt").write_text("1")
+
+
+def theirs(args, data, folder, workers):
+    """Seconds by task, and (protocol/data set, metric) -> value."""
+    common = ["--model", f"local-dir:{args.model}", "--pretrained", "", "--no_amp", "--num_workers", str(workers)]
+    common += ["--dataset_root", f"{data}/wds_{{dataset}}", "--output", f"{folder}/{{dataset}}_{{task}}.json"]
+    probe = ["--fewshot_lr", "0.1", "--fewshot_epochs", "20", "--train_split", "train", "--val_split", "val"]
+    probe += ["--batch_size", "512", "--feature_root", f"{folder}/features"]
+    tasks = {
+        "zeroshot_classification": (args.classified, ["--batch_size", "64"]),
+        "zeroshot_retrieval": (args.captioned, ["--batch_size", "64", "--recall_k", "1", "5", "10"]),
+        "linear_probe": (args.classified, probe),
+    }
+    taken, numbers = {}, {}
+    for task, (names, options) in tasks.items():
+        module = ["-O", "-c", ON_CPU] if task == "linear_probe" else ["-m", "clip_benchmark.cli"]
+        command = [sys.executable, *module, "eval", "--task", task, *common, *options]
+        taken[task] = seconds([*command, "--dataset", *(f"wds/{name}" for name in names)])
+        protocol = task.removesuffix("_classification").removeprefix("zeroshot_")
         for name in names:
-            output = folder / f"{name}.json"
-            places = ["--dataset_root", str(args.data / f"wds_{name}"), "--output", str(output)]
-            options = ["--recall_k", "1", "5", "10", "--no_amp", "--num_workers", "2", "--batch_size", "64"]
-            command = [sys.executable, "-m", "clip_benchmark.cli", "eval", "--model", f"local-dir:{args.model}"]
-            command += ["--pretrained", "", "--dataset", f"wds/{name}", "--task", task, *places, *options]
-            total += seconds(command)
-            kind = "zeroshot" if task.endswith("classification") else "retrieval"
-            for key, value in json.loads(output.read_text())["metrics"].items():
-                if key in OURS:
-                    numbers[f"{kind}/{name}", OURS[key]] = value
-    return total, numbers
+            for key, value in json.loads((folder / f"{name}_{task}.json").read_text())["metrics"].items():
+                numbers[f"{protocol}/{name}", OURS.get(key, key)] = value
+    return taken, numbers
 
 
-def ours(args, folder, tasks, cache):
-    command = [
-        sys.executable,
-        "-m",
-        "mlcd_eval",
-        "run",
-        "--model",
-        f"open_clip:local-dir:{args.model}",
-        "--tasks",
-        tasks,
-    ]
-    command += ["--data-root", str(args.data), "--output", str(folder), "--cache", str(cache), "--no-resume"]
+def ours(args, data, output, cache):
+    tasks = [f"{protocol}/{name}" for protocol in ("zeroshot", "linear_probe") for name in args.classified]
+    tasks += [f"retrieval/{name}" for name in args.captioned]
+    command = [sys.executable, "-m", "mlcd_eval", "run", "--model", f"open_clip:local-dir:{args.model}"]
+    command += ["--tasks", ",".join(tasks), "--data-root", str(data), "--output", str(output), "--cache", str(cache)]
     taken = seconds(command)
-    from mlcd_eval.records import read_all
-
-    return taken, {(r.task.name, m.name): m.value for r in read_all([folder]) for m in r.metrics}
+    return taken, {(r.task.name, m.name): m.value for r in read_all([output]) for m in r.metrics}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--classified", type=lambda text: text.split(","), default=["openclipart", "emoji_groups"])
+    parser.add_argument("--captioned", type=lambda text: text.split(","), default=["emoji_captions", "stamps_captions"])
     args = parser.parse_args()
-    tasks = ",".join([f"zeroshot/{name}" for name in CLASSIFIED] + [f"retrieval/{name}" for name in CAPTIONED])
-    probes = ",".join(f"linear_probe/{name}" for name in CLASSIFIED)
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} threads")
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    print(f"{machine}, torch {torch.__version__}; {args.model.name}; {', '.join(args.classified + args.captioned)}")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        their_seconds, their_numbers = theirs(args, folder)
-        cold, numbers = ours(args, folder / "cold", tasks, folder / "cache")
-        warm, again = ours(args, folder / "warm", tasks, folder / "cache")
-        both, _ = ours(args, folder / "both", f"{tasks},{probes}", folder / "other_cache")
-    assert numbers == again
-    shared = [key for key in their_numbers if key in numbers and their_numbers[key] == their_numbers[key]]
-    apart = max(abs(their_numbers[key] - numbers[key]) for key in shared)
-    print(f"clip-benchmark, four processes: {their_seconds:.1f} s")
-    print(f"mlcd-eval, empty cache: {cold:.1f} s, ratio {their_seconds / cold:.1f}")
-    print(f"mlcd-eval, own cache: {warm:.1f} s, ratio {their_seconds / warm:.1f}")
-    print(f"mlcd-eval, empty cache, two linear probes (full sweep) too: {both:.1f} s")
-    print(f"{len(shared)} numbers of both, largest difference {apart:.6f}")
+        folder, data = Path(name), Path(name) / "data"
+        data.mkdir()
+        for dataset in args.classified + args.captioned:
+            view((args.data / f"wds_{dataset}").resolve(), data / f"wds_{dataset}")
+        totals = {}
+        for workers in (1, 0):
+            (folder / f"workers{workers}").mkdir()
+            taken, numbers = theirs(args, data, folder / f"workers{workers}", workers)
+            totals[workers] = sum(taken.values())
+            parts = ", ".join(f"{task} {value:.1f}" for task, value in taken.items())
+            print(f"clip-benchmark, {workers} workers: {totals[workers]:.1f} s ({parts})")
+        runs = {
+            "empty cache": ours(args, data, folder / "cold", folder / "cache"),
+            "own cache, no records": ours(args, data, folder / "warm", folder / "cache"),
+            "the same command again": ours(args, data, folder / "warm", folder / "cache"),
+        }
+    for what, (taken, found) in runs.items():
+        assert found == runs["empty cache"][1], "the same numbers from the cache"
+        print(f"mlcd-eval, {what}: {taken:.1f} s, {totals[1] / taken:.1f} x and {totals[0] / taken:.1f} x as fast")
+    found = runs["empty cache"][1]
+    shared = [key for key in numbers if key in found and not key[0].startswith("linear_probe")]
+    apart = max(abs(numbers[key] - found[key]) for key in shared)
+    print(f"{len(shared)} zero-shot and retrieval numbers of both, largest difference {apart:.1e}")
+    for dataset in args.classified:
+        task = f"linear_probe/{dataset}"
+        print(f"{task} acc1: clip-benchmark {numbers[task, 'lp_acc1']:.4f}, mlcd-eval {found[task, 'acc1']:.4f}")
 
 
 if __name__ == "__main__":
