@@ -38,7 +38,7 @@ from mlcd_eval import model_run, run
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.preprocess import Preprocess
-from mlcd_eval.features import encode
+from mlcd_eval.features import encode, lazy
 from mlcd_eval.features.store import Entry
 from mlcd_eval.records import ResultStore
 from mlcd_train import stages
@@ -83,7 +83,7 @@ class Stage:
 STAGE = Stage()
 for owner, attribute, name in (
     (run, "_scan", "check data"),
-    (run, "load_encoder", "load model"),
+    (lazy, "load_encoder", "load model"),
     (encode, "_encode_chunks", "encode"),
     (Entry, "join_parts", "join parts"),
     (model_run, "encode_texts", "encode texts"),
