@@ -1,4 +1,4 @@
-"""results/study/README.md and its pictures, from the study's records and logs.
+"""results/study's README.md with its pictures, leaderboard.md and report.html, from the study's records and logs.
 
 python benchmarks/study_report.py [--records results/study/records] [--logs results/study/logs]
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from study_charts import bars, curves
 
 import mlcd_eval
+from mlcd_eval.cli import main as mlcd_eval_main
 from mlcd_eval.errors import DataError
 from mlcd_eval.tables.compare import compare
 from mlcd_eval.tables.pairing import load_side
@@ -141,6 +142,10 @@ def main():
             flags=re.S,
         )
     readme.write_text(text)
+    grid = [str(path) for name in ORDER for path in sorted(args.records.glob(f"{name}_seed*"))]
+    for output, form in (("leaderboard.md", "markdown"), ("report.html", "html")):
+        tabled = ["--format", form, "--baseline", "clip_seed0", "--output", str(folder / output)]
+        assert mlcd_eval_main(["table", *grid, *tabled]) == 0
     print(f"{readme} rewritten")
 
 
