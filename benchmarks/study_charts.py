@@ -27,14 +27,16 @@ def curves(logs, names, key, title):
         HEAD.format(width, height),
         f'<rect width="{width}" height="{height}" fill="white"/><text x="{left}" y="18">{title}</text>',
         f'<text x="4" y="{bottom}">{low:.2f}</text><text x="4" y="36">{high:.2f}</text>',
-        f'<text x="{left}" y="{height - 10}">0</text><text x="{width - 150}" y="{height - 10}">{last} steps</text>',
+        f'<text x="{left}" y="{height - 10}">0</text><text x="{width - 185}" y="{height - 10}">{last} steps</text>',
         f'<path d="M{left},30V{bottom}H{width - 110}" fill="none" stroke="#888"/>',
     ]
-    for name, points in series.items():
+    above = 0.0  # the last label, below which the next must stand
+    for name, points in sorted(series.items(), key=lambda item: -item[1][-1][1]):
         path = " ".join(place(*point) for point in points)
-        x, y = place(*points[-1]).split(",")
+        x, y = map(float, place(*points[-1]).split(","))
+        above = max(y + 4, above + 14)
         lines.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="1.5"/>')
-        lines.append(f'<text x="{float(x) + 5}" y="{float(y) + 4}" fill="{COLOURS[name]}">{names[name]}</text>')
+        lines.append(f'<text x="{x + 5}" y="{above:.1f}" fill="{COLOURS[name]}">{names[name]}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

@@ -12,7 +12,6 @@ from study_charts import bars, curves
 
 import mlcd_eval
 from mlcd_eval.cli import main as mlcd_eval_main
-from mlcd_eval.errors import DataError
 from mlcd_eval.tables.compare import compare
 from mlcd_eval.tables.pairing import load_side
 from mlcd_eval.tables.text import markdown_table
@@ -90,22 +89,20 @@ def ablation_parts(frame):
     return "\n".join(tables), pictures
 
 
-def paired(records, first, second):
-    """Wins, ties and losses of the second against the first, and what differs, for each seed."""
-    lines = []
-    for seed in range(3):
-        folders = [records / f"{name}_seed{seed}" for name in (first, second)]
-        if not all(folder.is_dir() for folder in folders):
-            continue
-        try:
-            found = compare(*(load_side(folder) for folder in folders))
-        except DataError as error:
-            lines.append(f"seed {seed}: {error}")
-            continue
-        wins, ties, losses = (found.count(what) for what in ("win", "tie", "loss"))
-        counted = f"{wins} wins, {ties} ties, {losses} losses over {len(found.tasks)} tasks"
-        lines.append(f"seed {seed}: {NAMES[second]} against {NAMES[first]}: {counted}")
-    return lines
+def paired_table(records):
+    """Tasks won, tied and lost by MLCD, for each rival and seed; nothing without samples, which are not committed."""
+    rows = []
+    for rival in ("unicom", "mlc", "clip"):
+        for seed in range(3):
+            sides = [records / f"{name}_seed{seed}" for name in (rival, "mlcd")]
+            if not all((side / "samples").is_dir() for side in sides):
+                continue
+            found = compare(*map(load_side, sides))
+            won = [task for task in found.tasks if task.outcome in ("win", "loss")]
+            counts = [str(found.count(what)) for what in ("win", "tie", "loss")]
+            shown = ", ".join(f"{task.task} {100 * task.difference:+.1f}" for task in won)
+            rows.append([NAMES[rival], str(seed), *counts, shown or "-"])
+    return markdown_table(["MLCD against", "seed", "wins", "ties", "losses", "significant"], rows) if rows else ""
 
 
 def main():
@@ -124,17 +121,18 @@ def main():
     folder = ROOT / "results/study"
     for name, picture in pictures.items():
         (folder / name).write_text(picture)
-    pairs = [("unicom", "mlcd"), ("mlc", "mlcd"), ("clip", "mlcd")]
     blocks = {
         "OBJECTIVES": objectives_table(frame),
         "IMAGE_ONLY": objectives_table(frame, "image_", CLUSTERED),
-        "PAIRED": "\n".join(f"- {line}" for pair in pairs for line in paired(args.records, *pair)),
+        "PAIRED": paired_table(args.records),
         "ABLATIONS": ablations,
         "CURVES": "\n".join(shown),
     }
     readme = folder / "README.md"
     text = readme.read_text()
     for name, block in blocks.items():
+        if not block:
+            continue
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)",
             lambda m, b=block: m[1] + b.strip() + "\n" + m[2],
