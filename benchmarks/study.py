@@ -24,16 +24,12 @@ from mlcd_train.runlog import LOG_NAME
 from mlcd_train.stages import TrainingRun
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "results/study/configs/mlcd.yaml"
-EVALUATED = "linear_probe/openclipart,knn/openclipart,linear_probe/emoji_groups,knn/emoji_groups,knn/emoji_1shot"
+CONFIGS = ROOT / "results/study/configs"
+EVALUATED = "linear_probe/openclipart,knn/openclipart,linear_probe/emoji_groups,knn/emoji_groups"
+EVALUATED += ",linear_probe/emoji_1shot,knn/emoji_1shot"
 WITH_TEXT = "zeroshot/openclipart,zeroshot/emoji_groups,retrieval/emoji_captions,retrieval/stamps_captions"
 SEGMENTED = "refcoco/refstamps_val"
-OBJECTIVES = {
-    "mlcd": {},
-    "mlc": {"fit.objective": "mlc"},
-    "unicom": {"fit.objective": "cluster", "assign.labels": 1},
-    "clip": {"fit.objective": "clip", "model.text": "text_tiny"},
-}
+CLUSTERED = ("mlcd", "mlc", "unicom")
 ABLATIONS = {  # beside the base config's own, which is trained once for all
     "k": {"cluster.k": (175, 350, 1400)},
     "ratio": {"fit.ratio": (0.01, 0.5, 1.0)},
@@ -43,17 +39,15 @@ ABLATIONS = {  # beside the base config's own, which is trained once for all
 }
 
 
-def config_of(name, seed, changes, args):
-    """The base config with changes, under a name and a seed of its own."""
-    values = read_yaml(BASE)
-    changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "embed.model": args.features, **changes}
+def config_of(objective, name, seed, changes, args):
+    """The objective's config with changes, under a name and a seed of its own."""
+    values = read_yaml(CONFIGS / f"{objective}.yaml")
+    changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "fit.epochs": args.epochs, **changes}
     changes |= {"name": f"{name}_seed{seed}", "output": str(args.work / f"{name}_seed{seed}"), "seed": seed}
-    changes |= {"fit.epochs": args.epochs}
+    if "embed" in values:
+        changes |= {"embed.model": args.features}
     if args.part == "image_only":
         changes |= {"embed.source": "image", "embed.layer": "penultimate"}
-    if changes.get("fit.objective") == "clip":
-        values = {key: part for key, part in values.items() if key not in ("embed", "cluster", "assign", "lit")}
-        changes = {key: value for key, value in changes.items() if not key.startswith("embed")}
     if args.part == "ablations":
         values.pop("lit")
     for path, value in changes.items():
@@ -78,7 +72,7 @@ def train(config, args):
 def random_init(seed, args):
     """A tower that nothing trained: what the others must beat."""
     folder = args.work / f"random_seed{seed}"
-    model = config_of("mlcd", seed, {}, args).model
+    model = config_of("mlcd", "random", seed, {}, args).model
     if not folder.exists():
         shape = CheckpointConfig(**model.model_dump(), preprocess=Preprocess(image_size=model.vision.image_size))
         save_checkpoint(folder, new_model(shape, seed, pick_device("cpu")))
@@ -95,16 +89,16 @@ def evaluate(checkpoint, tasks, args, *more):
 def grid(args):
     for seed in map(int, args.seeds.split(",")):
         evaluate(random_init(seed, args), EVALUATED, args)
-        for name, changes in OBJECTIVES.items():
-            checkpoint = train(config_of(name, seed, changes, args), args)
+        for name in (*CLUSTERED, "clip"):
+            checkpoint = train(config_of(name, name, seed, {}, args), args)
             evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
             evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
 
 
 def image_only(args):
     for seed in map(int, args.seeds.split(",")):
-        for name in ("mlcd", "mlc", "unicom"):
-            checkpoint = train(config_of(f"image_{name}", seed, OBJECTIVES[name], args), args)
+        for name in CLUSTERED:
+            checkpoint = train(config_of(name, f"image_{name}", seed, {}, args), args)
             evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
 
 
@@ -115,7 +109,7 @@ def ablations(args):
         runs |= {f"{ablation}_{value}": {path: value} for value in values}
     for seed in map(int, args.seeds.split(",")):
         for name, changes in runs.items():
-            checkpoint = train(config_of(name, seed, changes, args), args)
+            checkpoint = train(config_of("mlcd", name, seed, changes, args), args)
             evaluate(checkpoint, "linear_probe/openclipart,knn/openclipart", args)
 
 
