@@ -127,6 +127,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
         similarity = mask_similarity.learn_similarity(train_rows, targets, [one.size for one in train])
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
+            "recipe": mask_similarity.RECIPE,
             "threshold": similarity.threshold,
             "inside": "above" if similarity.sign > 0 else "below",
         }

@@ -102,6 +102,7 @@ def test_a_probe_is_the_same_twice_and_other_with_another_seed():
 def test_zero_shot_cuts_similarity_where_train_says():
     scores = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs())
     assert value(scores) > 0.6  # a bilinear bump over a square cell cannot be exact
+    assert scores.details["recipe"] == 1
     assert 0 < scores.details["threshold"] < 1 and scores.details["inside"] == "above"
     assert value(scores) > 3 * max(scores.details["baselines"].values())
 
