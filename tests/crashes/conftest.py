@@ -1,0 +1,67 @@
+"""Undisturbed runs, whose records and weights every disturbed one must come to."""
+
+import signal
+
+import pytest
+import yaml
+from disturbed import TEXT, TOWER, evaluate, records
+from pairs import COLOURS, picture, write_shard
+
+from mlcd_eval.features import encode
+from mlcd_train.cli import main as train_main
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """Records of undisturbed runs."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    assert evaluate(place) == 0
+    return records(place)
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Run a training in a place, by its command line; train.weights: what it came to."""
+    root = tmp_path_factory.mktemp("data")
+    members = []
+    for number in range(24):
+        colour = list(COLOURS)[number % 4]
+        members += [(f"s{number}.png", picture(colour, number)), (f"s{number}.txt", f"a {colour} thing".encode())]
+    write_shard(root / "train" / "0.tar", members)
+    (root / "train" / "nshards.txt").write_text("1")
+    (root / "dataset_type.txt").write_text("retrieval")
+    one = {"batch_size": 8, "steps": 6, "save_every": 2, "log_every": 1, "optimizer": {"lr": 1e-3, "warmup": 2}}
+
+    def run(place, *changes):
+        config = {
+            "name": "tiny",
+            "output": str(place / "out"),
+            "cache": str(place / "cache"),
+            "device": "cpu",
+            "data": {"train": f"wds:{root}", "shuffle": 15},
+            "model": {"vision": TOWER, "embed_dim": 16},
+            "embed": {"model": "python:tiny_encoder:make"},
+            "cluster": {"k": 8},
+            "assign": {"labels": 2},
+            "fit": {**one, "objective": "mlcd"},
+            "lit": {**one, "text": TEXT},
+        }
+        (root / "train.yaml").write_text(yaml.safe_dump(config))
+        return train_main(
+            ["run", str(root / "train.yaml"), *(word for change in changes for word in ("--set", change))]
+        )
+
+    run.weights = lambda place: (place / "out" / "tiny" / "model.safetensors").read_bytes()
+    place = tmp_path_factory.mktemp("undisturbed_training")
+    assert run(place) == 0
+    run.expected = run.weights(place)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Many parts a split; and the handler of SIGTERM as it was."""
+    monkeypatch.setattr(encode, "CHUNK", 16)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
