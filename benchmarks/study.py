@@ -83,7 +83,8 @@ def evaluate(checkpoint, tasks, args, *more):
     """By the command line's own code; a record that is there is kept."""
     places = ["--output", str(args.records), "--cache", str(args.work / "cache"), "--data-root", str(args.data)]
     code = mlcd_eval_main(["run", "--model", str(checkpoint), "--tasks", tasks, *places, "--log-samples", *more])
-    assert code == 0, f"evaluation of {checkpoint} ended with {code}"
+    if code != 0:
+        raise SystemExit(code)  # mlcd-eval has said why
 
 
 def grid(args):
