@@ -87,20 +87,22 @@ def evaluate(checkpoint, tasks, args, *more):
         raise SystemExit(code)  # mlcd-eval has said why
 
 
+def evaluate_all(checkpoint, args):
+    evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
+    evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
+
+
 def grid(args):
     for seed in map(int, args.seeds.split(",")):
         evaluate(random_init(seed, args), EVALUATED, args)
         for name in (*CLUSTERED, "clip"):
-            checkpoint = train(config_of(name, name, seed, {}, args), args)
-            evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
-            evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
+            evaluate_all(train(config_of(name, name, seed, {}, args), args), args)
 
 
 def image_only(args):
     for seed in map(int, args.seeds.split(",")):
         for name in CLUSTERED:
-            checkpoint = train(config_of(name, f"image_{name}", seed, {}, args), args)
-            evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
+            evaluate_all(train(config_of(name, f"image_{name}", seed, {}, args), args), args)
 
 
 def ablations(args):
