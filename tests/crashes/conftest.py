@@ -11,7 +11,7 @@ from mlcd_eval.features import encode
 from mlcd_train.cli import main as train_main
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected(tmp_path_factory):
     """Records of undisturbed runs."""
     place = tmp_path_factory.mktemp("undisturbed")
@@ -19,9 +19,9 @@ def expected(tmp_path_factory):
     return records(place)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def train(tmp_path_factory):
-    """Run a training in a place, by its command line; train.weights: what it came to."""
+    """Run a training in a place, by its command line; train.config: its file; train.weights: what it came to."""
     root = tmp_path_factory.mktemp("data")
     members = []
     for number in range(24):
@@ -46,11 +46,10 @@ def train(tmp_path_factory):
             "fit": {**one, "objective": "mlcd"},
             "lit": {**one, "text": TEXT},
         }
-        (root / "train.yaml").write_text(yaml.safe_dump(config))
-        return train_main(
-            ["run", str(root / "train.yaml"), *(word for change in changes for word in ("--set", change))]
-        )
+        run.config.write_text(yaml.safe_dump(config))
+        return train_main(["run", str(run.config), *(word for change in changes for word in ("--set", change))])
 
+    run.config = root / "train.yaml"
     run.weights = lambda place: (place / "out" / "tiny" / "model.safetensors").read_bytes()
     place = tmp_path_factory.mktemp("undisturbed_training")
     assert run(place) == 0
@@ -60,8 +59,10 @@ def train(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Many parts a split; and the handler of SIGTERM as it was."""
+    """Many parts a split; SIGINT as at a terminal (background jobs ignore it); handlers as they were."""
     monkeypatch.setattr(encode, "CHUNK", 16)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

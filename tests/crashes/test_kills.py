@@ -55,7 +55,8 @@ def test_signals_stop_cleanly_and_the_run_goes_on(tmp_path, monkeypatch, capsys,
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, "tests")
 import tiny_encoder
 from mlcd_eval.features import encode

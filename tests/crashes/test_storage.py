@@ -72,10 +72,9 @@ def test_an_export_to_a_full_disk(disk, train, tmp_path, capsys):
     pytest.importorskip("transformers")
     place, fill = disk
     train(tmp_path)
-    config = next(path for path in tmp_path.parent.rglob("train.yaml"))
     fill(20 << 10)
     for kind in ("hf", "open_clip"):
-        assert train_main(["export", str(config), "--format", kind, "--to", str(place / kind)]) == 2
+        assert train_main(["export", str(train.config), "--format", kind, "--to", str(place / kind)]) == 2
         assert "no space left on the device" in capsys.readouterr().err.splitlines()[-1]
         assert [path.name for path in place.iterdir()] == ["filler"]
 
