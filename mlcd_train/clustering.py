@@ -25,6 +25,7 @@ from mlcd_train.distributed import gather
 
 ROWS = 1 << 14  # read at a time
 CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
+CACHED = 1 << 22  # on a CPU 16 MiB of them, which stay in its cache (1.8 times as fast), but products of 256 rows
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,10 @@ def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
     """Similarity (n,) and number (n,) of the most similar centre of each row."""
-    found = [(part @ centres.T).max(dim=1) for part in x.split(max(1, CELLS // len(centres)))]
+    rows = max(1, CELLS // len(centres))
+    if x.device.type == "cpu":
+        rows = min(rows, max(256, CACHED // len(centres)))
+    found = [(part @ centres.T).max(dim=1) for part in x.split(rows)]
     return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
 
