@@ -34,7 +34,7 @@ from safetensors import safe_open
 
 import mlcd_eval.cli
 import mlcd_train.cli
-from mlcd_eval import model_run, run
+from mlcd_eval import dataset_run, run
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.preprocess import Preprocess
@@ -86,8 +86,8 @@ for owner, attribute, name in (
     (lazy, "load_encoder", "load model"),
     (encode, "_encode_chunks", "encode"),
     (Entry, "join_parts", "join parts"),
-    (model_run, "encode_texts", "encode texts"),
-    (model_run.ModelRun, "_score", "score"),
+    (dataset_run, "encode_texts", "encode texts"),
+    (dataset_run.DatasetRun, "_score", "score"),
     (ResultStore, "write", "write record"),
     *((stages.TrainingRun, f"_{stage}", stage) for stage in ("embed", "cluster", "assign", "fit", "lit", "export")),
     (TrainingState, "save", "save state"),

@@ -6,6 +6,7 @@ pandas). They are imported when first used, so that `import mlcd_eval` stays lig
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mlcd_eval.encoders.registry import load_encoder
     from mlcd_eval.run import evaluate
     from mlcd_eval.tables.frame import results_frame
+
+os.environ.setdefault("MKL_CBWR", "AUTO")  # else MKL's last bits depend on where in memory a matrix happens to lie
 
 _HOMES = {"evaluate": "run", "load_encoder": "encoders.registry", "results_frame": "tables.frame"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,39 +40,43 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
 
 def parallel() -> bool:
     """Whether there are other ranks to talk to."""
-    import torch.distributed as dist
-
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    dist = sys.modules.get("torch.distributed")  # else no process group was made
+    return dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def rank() -> int:
     """This process among the ranks."""
+    if not parallel():
+        return 0
     import torch.distributed as dist
 
-    return dist.get_rank() if parallel() else 0
+    return dist.get_rank()
 
 
 def world_size() -> int:
     """How many ranks there are."""
+    if not parallel():
+        return 1
     import torch.distributed as dist
 
-    return dist.get_world_size() if parallel() else 1
+    return dist.get_world_size()
 
 
 def barrier() -> None:
     """Wait for all ranks."""
+    if not parallel():
+        return
     import torch.distributed as dist
 
-    if parallel():
-        dist.barrier()
+    dist.barrier()
 
 
 def broadcast_object(value: Any) -> Any:
     """Rank 0's value, on every rank."""
-    import torch.distributed as dist
-
     if not parallel():
         return value
+    import torch.distributed as dist
+
     box = [value]
     dist.broadcast_object_list(box)
     return box[0]
@@ -79,10 +84,10 @@ def broadcast_object(value: Any) -> Any:
 
 def gather_objects(value: Any) -> list[Any]:
     """Every rank's value, in the order of ranks, on every rank."""
-    import torch.distributed as dist
-
     if not parallel():
         return [value]
+    import torch.distributed as dist
+
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values

@@ -66,17 +66,19 @@ def _under_root(word: str, request: RunRequest, index: TaskIndex) -> Iterator[Lo
     root = request.data_root
     assert root is not None
     pattern = f"{word}/*" if word in PROTOCOLS else word
-    known = [(task, find_under(root, task.dataset)) for task in index.tasks.values()]
-    claimed = {(task.protocol, f"{ref}/{task.settings['split']}" if _is_refer(ref) else ref) for task, ref in known}
     found = discover(root)
     if fnmatch.filter(["refcoco"], pattern.partition("/")[0]):  # each split is a task; only opening tells which
         found += [(default_name(one), one) for _, ref in found if _is_refer(ref) for one in _scored_refs(ref, request)]
-    own = [
-        (_own_task(protocol, name), ref)
-        for name, ref in found
-        for protocol in PROTOCOLS
-        if (protocol, ref) not in claimed
+    own = [(_own_task(protocol, name), ref) for name, ref in found for protocol in PROTOCOLS]
+    own = [(task, ref) for task, ref in own if fnmatch.fnmatch(task.name, pattern)]
+    protocols = {task.protocol for task, _ in own}  # of which a known task may claim a folder
+    known = [
+        (task, find_under(root, task.dataset))
+        for task in index.tasks.values()
+        if task.protocol in protocols or fnmatch.fnmatch(task.name, pattern)
     ]
+    claimed = {(task.protocol, f"{ref}/{task.settings['split']}" if _is_refer(ref) else ref) for task, ref in known}
+    own = [(task, ref) for task, ref in own if (task.protocol, ref) not in claimed]
     for task, ref in [*known, *own]:
         if ref is not None and fnmatch.fnmatch(task.name, pattern):
             with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe

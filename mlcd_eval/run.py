@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from mlcd_eval.blank import splits_of
 from mlcd_eval.data.base import num_scored
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.fileio import check_writable
-from mlcd_eval.model_run import ModelRun, splits_of
+from mlcd_eval.model_run import ModelRun
 from mlcd_eval.plan import Plan, RunRequest, make_plan
 from mlcd_eval.progress import Progress
 from mlcd_eval.records import Result
 from mlcd_eval.spec import validated
+
+if TYPE_CHECKING:
+    import torch
 
 
 def evaluate(model: str | Sequence[str], tasks: str | Sequence[str], **options: Any) -> list[Result]:
@@ -39,21 +41,24 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     """
     plan.raise_problems()
     progress = progress or Progress()
-    device = pick_device(plan.request.device)
+    pick = partial(pick_device, plan.request.device)
+    if plan.request.device == "cuda":
+        pick()  # a device that is not there is told before anything is read; else torch may not be needed
     check_writable(plan.request.output)
     _scan(plan, progress)
     for spec, jobs in groupby(plan.jobs, key=lambda job: job.model_spec):
         options = {"trust_remote_code": plan.request.trust_remote_code, "offline": plan.request.offline}
-        encoder = open_encoder(spec, device, plan.request.precision, plan.request.cache, progress.say, **options)
+        encoder = open_encoder(spec, pick, plan.request.precision, plan.request.cache, progress.say, **options)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): numbers only show that it runs")
-        workers = default_workers(encoder.device) if plan.request.workers is None else plan.request.workers
-        yield from ModelRun(plan, encoder, list(jobs), workers, progress).results()
+        yield from ModelRun(plan, encoder, list(jobs), progress).results()
 
 
 def pick_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one. Raises ConfigError for a device that is not there."""
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "--device cuda: got a machine where PyTorch sees no CUDA device, expected one (or --device cpu)"
@@ -76,12 +81,3 @@ def _scan(plan: Plan, progress: Progress) -> None:
             advance(1)
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
-
-
-def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Decoding processes: beside a GPU all cores but one (at most 16); beside a CPU forward pass two, if there are four
-    cores, since its threads would wait for theirs. cores: None means the machine's."""
-    cores = cores or os.cpu_count() or 1
-    if device.type == "cuda":
-        return min(16, max(1, cores - 1))
-    return 2 if cores >= 4 else 0

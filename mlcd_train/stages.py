@@ -26,10 +26,10 @@ from mlcd_eval.encoders.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
+from mlcd_eval.features.workers import default_workers
 from mlcd_eval.fileio import check_writable
 from mlcd_eval.plan import RunRequest, default_cache, make_plan
 from mlcd_eval.progress import Progress
-from mlcd_eval.run import default_workers
 from mlcd_eval.spec import validated
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans

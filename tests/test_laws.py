@@ -13,7 +13,7 @@ LAYERS = [
     {"distributed", "spec", "data", "encoders", "published", "progress"},
     {"features", "protocols", "records", "extras"},
     {"locate", "plan"},
-    {"model_run"},
+    {"blank", "dataset_run", "model_run"},
     {"run", "score", "imports"},
     {"executors"},
     {"tables"},

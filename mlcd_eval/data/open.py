@@ -185,6 +185,8 @@ def find(root: Path, names: list[str]) -> str | None:
     for name in names:
         flat = name.replace("/", "-")
         for folder in dict.fromkeys((root / name, root / f"wds_{name}", root / flat, root / f"wds_{flat}")):
-            if any((folder / split / "nshards.txt").is_file() for split in ("train", "val", "test")):
+            if folder.is_dir() and any(
+                (folder / split / "nshards.txt").is_file() for split in ("train", "val", "test")
+            ):
                 return f"wds:{folder}"
     return None

@@ -63,7 +63,8 @@ def load(spec: Spec) -> Encoder:
     where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
     options: dict[str, Any] = {"local_files_only": spec.offline, "trust_remote_code": spec.trust_remote_code}
     config = transformers.AutoConfig.from_pretrained(where, **options)
-    architecture = (config.architectures or ["none"])[0]
+    named = config.architectures
+    architecture = str(named[0]) if isinstance(named, list) and named else "none"
     if architecture not in FAMILIES or not hasattr(transformers, architecture):
         raise IncompatibleError(
             f"--model {spec.text!r}: got architecture {architecture}, expected one of {', '.join(FAMILIES)}"

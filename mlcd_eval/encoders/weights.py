@@ -8,6 +8,7 @@ import hashlib
 import os
 import pickle
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,18 +33,28 @@ tensors."""
 
 
 def told(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
-    """An adapter's `load` that raises CheckpointError for what its library makes of the files."""
+    """An adapter's `load` that raises CheckpointError for what its library makes of the files. What a line of this
+    package raises is a bug and stays as it is."""
 
     @functools.wraps(load)
     def loaded(spec: Spec) -> Encoder:
         try:
             return load(spec)
         except FOREIGN_ERRORS as error:
+            if _raised_here(error):
+                raise
             kind = "" if isinstance(error, (OSError, ValueError, RuntimeError)) else f"{type(error).__name__}: "
             reason = " ".join(str(error).split())[:300]
             raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {kind}{reason}") from error
 
     return loaded
+
+
+def _raised_here(error: Exception) -> bool:
+    """Whether the traceback ends in this package: every adapter hands the files to its library, so that what is wrong
+    with them is found there."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"].partition(".")[0] == __package__.partition(".")[0]
 
 
 def fingerprint(model: torch.nn.Module) -> str:

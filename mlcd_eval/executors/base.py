@@ -45,7 +45,8 @@ class Group:
 
     def __call__(self) -> Outcome:
         """Carry it out in this process by the code of a local run; a record that stands already is kept."""
-        from mlcd_eval.run import default_workers, pick_device, run
+        from mlcd_eval.features.workers import default_workers
+        from mlcd_eval.run import pick_device, run
 
         try:
             os.chdir(self.folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 
 from mlcd_eval.plan import Plan
@@ -16,7 +18,8 @@ class LocalExecutor:
     def execute(self, plan: Plan, progress: Progress) -> list[Result]:
         """The records; none on ranks other than the first."""
         from mlcd_eval.distributed import ranks
-        from mlcd_eval.run import pick_device, run  # imports torch: only for a plan without problems
+        from mlcd_eval.run import pick_device, run
 
-        with ranks(pick_device(plan.request.device)):
+        under_torchrun = "RANK" in os.environ
+        with ranks(pick_device(plan.request.device)) if under_torchrun else contextlib.nullcontext():
             return list(run(plan, progress))

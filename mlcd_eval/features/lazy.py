@@ -7,16 +7,18 @@ from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
-import torch
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
 from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.memo import file_identity, memoised
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
 
 LIBRARIES = {"torch": "torch", "torchvision": "torchvision", "open_clip": "open_clip_torch", "timm": "timm"}
 LIBRARIES |= {"transformers": "transformers"}
@@ -25,7 +27,7 @@ LIBRARIES |= {"transformers": "transformers"}
 
 def open_encoder(
     spec: str,
-    device: torch.device,
+    pick_device: Callable[[], torch.device],
     precision: str,
     cache: Path,
     say: Callable[[str], None] = lambda _: None,
@@ -33,13 +35,13 @@ def open_encoder(
     trust_remote_code: bool = False,
     offline: bool = False,
 ) -> Encoder:
-    """`load_encoder(spec).to(device, precision)`, put off where the model's info is known from before: local files,
-    unchanged since, of a kind that depends on nothing else. say: is told when the model is loaded."""
+    """`load_encoder(spec).to(pick_device(), precision)`, put off where the model's info is known from before: local
+    files, unchanged since, of a kind that depends on nothing else. say: is told when the model is loaded."""
 
     def load() -> Encoder:
         say(f"loading {spec}")
         loaded = load_encoder(spec, trust_remote_code=trust_remote_code, offline=offline)
-        return loaded.to(device, precision)
+        return loaded.to(pick_device(), precision)
 
     files = _files(spec)
     if not files:
@@ -47,7 +49,8 @@ def open_encoder(
     versions = [f"{name} {version(name)}" for module, name in LIBRARIES.items() if find_spec(module)]
     code = Path(encoders.__file__).parent.glob("*.py")
     identity = [spec, f"{trust_remote_code} {offline}", *versions, *map(file_identity, [*sorted(code), *files])]
-    return LazyEncoder(load, device, lambda make: memoised(cache / "encoders", "\n".join(identity), EncoderInfo, make))
+    folder = cache / "encoders"
+    return LazyEncoder(load, pick_device, lambda make: memoised(folder, "\n".join(identity), EncoderInfo, make))
 
 
 def _files(spec: str) -> list[Path]:
@@ -65,11 +68,11 @@ class LazyEncoder(Encoder):
     def __init__(
         self,
         load: Callable[[], Encoder],
-        device: torch.device,
+        pick_device: Callable[[], torch.device],
         remember: Callable[[Callable[[], EncoderInfo]], EncoderInfo],
     ) -> None:
         self._load = load
-        self._device = torch.empty(0, device=device).device  # with its number
+        self._pick_device = pick_device
         self.info = remember(lambda: self._loaded.info)
 
     @cached_property
@@ -80,10 +83,12 @@ class LazyEncoder(Encoder):
             raise CheckpointError(f"model {known.spec!r} changed while it was in use: expected it to stay the same")
         return loaded
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the weights are or will be."""
-        return self._device
+        import torch
+
+        return torch.empty(0, device=self._pick_device()).device  # with its number
 
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]

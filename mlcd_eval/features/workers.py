@@ -21,6 +21,15 @@ R = TypeVar("R")
 _function: Callable[..., Any] | None = None  # of a worker process
 
 
+def default_workers(device: torch.device, cores: int | None = None) -> int:
+    """Decoding processes: beside a GPU all cores but one (at most 16); beside a CPU forward pass two, if there are four
+    cores, since its threads would wait for theirs. cores: None means the machine's."""
+    cores = cores or os.cpu_count() or 1
+    if device.type == "cuda":
+        return min(16, max(1, cores - 1))
+    return 2 if cores >= 4 else 0
+
+
 def _start_worker(function: Callable[..., Any]) -> None:
     global _function
     _function = function

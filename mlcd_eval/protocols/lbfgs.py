@@ -16,8 +16,9 @@ class InverseHessian:
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        self._s, self._y, self._my = like.new_empty(3, capacity, like.numel(), dtype=torch.float32)
-        self._sy, self._ymy = like.new_zeros(2, capacity, capacity)
+        self._s, self._y, self._my = like.new_empty(3, capacity, like.numel())
+        self._inverse, self._ymy = like.new_zeros(2, capacity, capacity, dtype=torch.float64)
+        self._sy = like.new_zeros(capacity, dtype=torch.float64)
         self._z = like.new_empty(like.numel())  # M times the last gradient
         self._capacity = self._count = capacity
         self._fresh = False  # there is a pair without its M y
@@ -35,9 +36,13 @@ class InverseHessian:
         """Curvature of the last step."""
         n = self._count
         self._s[n], self._y[n] = step.view(-1), change.view(-1)
-        self._sy[: n + 1, n] = self._s[: n + 1] @ self._y[n]
-        self._fresh = bool(self._sy[n, n] > 0)  # else rounding rules, and the pair is dropped
-        self._count += self._fresh
+        column = (self._s[: n + 1] @ self._y[n]).double()
+        self._fresh = bool(column[n] > 0)  # else rounding rules, and the pair is dropped
+        if self._fresh:
+            self._sy[n] = column[n]
+            self._inverse[n, n] = 1 / column[n]
+            self._inverse[:n, n] = self._inverse[:n, :n] @ column[:n] / -column[n]
+            self._count += 1
 
     def direction(self, gradient: Tensor, mg: Tensor) -> Tensor:
         """Minus the matrix times the gradient, given M times the gradient."""
@@ -48,12 +53,11 @@ class InverseHessian:
         self._z = z
         if n == 0:
             return -mg
-        r = self._sy[:n, :n]  # its upper triangle
-        a = torch.linalg.solve_triangular(r, (self._s[:n] @ g.float()).double()[:, None], upper=True)
-        p = r.diagonal()[:, None] * a + self._ymy[:n, :n] @ a - (self._y[:n] @ z.float()).double()[:, None]
-        p = torch.linalg.solve_triangular(r.T, p, upper=False)
-        a, p = a[:, 0].float(), p[:, 0].float()
-        return (a @ self._my[:n] - p @ self._s[:n] - z).view_as(gradient)
+        s, inverse = self._s[:n], self._inverse[:n, :n]
+        a = inverse @ (s @ g).double()
+        p = inverse.T @ (self._sy[:n] * a + self._ymy[:n, :n] @ a - self._y[:n] @ z)
+        direction = torch.addmv(z, self._my[:n].T, a.float(), beta=-1)
+        return direction.addmv_(s.T, p.float(), alpha=-1).view_as(gradient)
 
 
 def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:

@@ -9,8 +9,8 @@ covariance common to all classes, which is diagonal in the coordinates used (pri
 own hardest samples (Woodbury). It is rebuilt, and the pairs forgotten, when these are full or the objective has halved.
 Softmax does not see what is common to all classes; steps leave that direction out, or they would drift along it.
 
-Features, logits and curvature pairs are float32, sums and parameters float64. Shapes: N samples, D components, C
-classes, K hard samples a class; logits are (C, N), parameters theta (C, D + 1) with the intercept last.
+Features, logits, gradients and curvature are float32, sums over samples and parameters float64. Shapes: N samples, D
+components, C classes, K hard samples a class; logits are (C, N), parameters theta (C, D + 1), the intercept last.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from torch import Tensor
 from mlcd_eval.protocols.lbfgs import InverseHessian, cubic_minimiser
 
 PAIRS = 20  # L-BFGS pairs
-HARD = 64  # K
+HARD = 96  # K
 _BUDGET = 1 << 27  # numbers (1 GB) in a block of pairs or hard samples: fewer of them for a very large C x D
 _CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # logits held at a time
 _CAUTION = 10  # the decrement mostly falls short of the true excess by 1 to 10 times, the Hessian being approximate
+_DAMPING = 1e-5  # of the largest entry: a Gram matrix of float32 so damped has a Cholesky factor in float32
 _ROUNDING = 1e-5  # of the objective, relative: float32 logits of some hundreds
 _TINY = -60.0  # smallest logit kept: smaller ones make subnormal numbers, which are slow, and change nothing
 
@@ -105,7 +106,7 @@ class LogisticProblem:
         theta = self._parameters(start)
         objective, gradient = self._evaluate(theta, lambda_)
         iterations, step = 1, 1.0
-        pairs = InverseHessian(max(10, min(PAIRS, _BUDGET // theta.numel())), theta)
+        pairs = InverseHessian(max(10, min(PAIRS, _BUDGET // theta.numel())), gradient)
         built_at = math.inf  # the objective when the preconditioner was built
         while True:
             if pairs.full or objective < 0.5 * built_at:
@@ -113,23 +114,24 @@ class LogisticProblem:
                 pairs.clear()
                 built_at = objective
             newton_step = precondition(gradient)
-            bound = (gradient[:, :-1].square().sum() / lambda_ + (gradient[:, -1].square() / mass).sum()).item() / 2
-            excess = min(bound, _CAUTION * (gradient * newton_step).sum().item() / 2)
+            square = gradient.square()
+            bound = (square[:, :-1].sum() / lambda_ + (square[:, -1] / mass).sum()).item() / 2
+            excess = min(bound, _CAUTION * _dot(gradient, newton_step) / 2)
             converged = excess <= tolerance * min(objective, self._chance - objective) + 1e-12 * objective
             if converged or iterations >= max_iterations:
                 break
             direction = pairs.direction(gradient, newton_step)
-            slope = (direction * gradient).sum().item()
+            slope = _dot(direction, gradient)
             if slope >= 0:  # rounding has spoilt the pairs
                 pairs.clear()
                 iterations += 1
                 continue
             step = min(1.0, 2 * step)  # where steps are cut, the next ones mostly are too
             while True:
-                trial = theta + step * direction
+                trial = theta.add(direction, alpha=step)
                 value, trial_gradient = self._evaluate(trial, lambda_)
                 iterations += 1
-                end_slope = (direction * trial_gradient).sum().item()
+                end_slope = _dot(direction, trial_gradient)
                 # the second test is for a change that rounding hides (Hager & Zhang 2005, approximate Wolfe)
                 enough = value <= objective + 1e-4 * step * slope or (
                     value <= objective * (1 + _ROUNDING) and end_slope <= -0.8 * slope
@@ -138,10 +140,10 @@ class LogisticProblem:
                     break
                 step = min(max(cubic_minimiser(step, objective, value, slope, end_slope), 0.05 * step), 0.5 * step)
             if enough:
-                pairs.append(trial - theta, trial_gradient - gradient)
+                pairs.append(direction.mul_(step), trial_gradient - gradient)
                 theta, objective, gradient = trial, value, trial_gradient
         weight, bias = self._expand(theta)
-        norm = torch.linalg.norm(gradient).item()
+        norm = math.sqrt(_dot(gradient, gradient))
         return Fit(lambda_, weight, bias, objective, excess / objective, norm, iterations, converged)
 
     def _parameters(self, start: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -166,22 +168,22 @@ class LogisticProblem:
     def _residuals(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """By chunks: x (B, D), the summed loss, and its derivative by the logits (C, B)."""
         loss = softmax_loss if self._softmax else sigmoid_loss
-        weight, bias = theta[:, :-1].float(), theta[:, -1:].float()
+        weight, bias = theta.float().split([theta.shape[1] - 1, 1], dim=1)
         for begin in range(0, len(self._x), self._rows):
             rows = slice(begin, begin + self._rows)
             x = self._x[rows]
             yield x, *loss(torch.addmm(bias, weight, x.T), self._targets[:, rows])
 
     def _evaluate(self, theta: Tensor, lambda_: float) -> tuple[float, Tensor]:
-        """Objective and gradient (C, D + 1)."""
+        """Objective and gradient (C, D + 1) float32."""
         gradient = lambda_ * theta
         gradient[:, -1] = 0
-        objective = (theta * gradient).sum() / 2
+        objective = torch.dot(theta.view(-1), gradient.view(-1)) / 2
         for x, loss, residual in self._residuals(theta):
             objective += loss
             gradient[:, :-1] += residual @ x
             gradient[:, -1] += residual.sum(dim=1, dtype=torch.float64)
-        return objective.item(), gradient
+        return objective.item(), gradient.float()
 
     def _preconditioner(self, theta: Tensor, lambda_: float) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """The map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
@@ -203,21 +205,26 @@ class LogisticProblem:
             where = where.gather(1, keep)
             offset += len(x)
         rest = torch.maximum(mass - largest.sum(dim=1, dtype=torch.float64), 1e-3 * mass)[:, None] + 1e-12
-        scale = torch.cat([rest * self._variance + lambda_, rest], dim=1).rsqrt_()  # (C, D + 1)
+        scale = torch.cat([rest * self._variance + lambda_, rest], dim=1).rsqrt_().float()  # (C, D + 1)
         samples = torch.nn.functional.pad(self._x[where], (0, 1), value=1.0)  # (C, K, D + 1)
-        samples = samples.mul_(largest.sqrt_()[:, :, None]) * scale[:, None, :]
-        inner = samples @ samples.transpose(1, 2)
-        inner.diagonal(dim1=1, dim2=2).add_(1)
-        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), samples, upper=False).float()
-        transposed = factor.transpose(1, 2)
+        samples *= largest.sqrt_()[:, :, None]
+        samples *= scale[:, None]
+        inner = samples @ samples.mT
+        diagonal = inner.diagonal(dim1=1, dim2=2)
+        diagonal += 1 + _DAMPING * diagonal.amax(dim=1, keepdim=True)
+        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), samples, upper=False)
 
         def precondition(gradient: Tensor) -> Tensor:
             step = scale * gradient
-            step -= (step.float()[:, None] @ transposed @ factor)[:, 0]
+            step -= (step[:, None] @ factor.mT @ factor)[:, 0]
             step *= scale
             return step - step.mean(dim=0) if self._softmax else step
 
         return precondition, mass + 1e-12
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.view(-1), b.view(-1)).item()
 
 
 class Path:

@@ -15,7 +15,9 @@ from mlcd_train.cli import main as train_main
 def expected(tmp_path_factory):
     """Records of undisturbed runs."""
     place = tmp_path_factory.mktemp("undisturbed")
-    assert evaluate(place) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "CHUNK", 16)
+        assert evaluate(place) == 0
     return records(place)
 
 

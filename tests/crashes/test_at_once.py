@@ -33,7 +33,7 @@ for number in range(count):
     child = os.fork()
     if child == 0:
         output = f"{place}/{number if apart == 'apart' else 0}/out"
-        words = ["--output", output, "--cache", f"{place}/cache", "--workers", "0", "--batch-size", "5"]
+        words = ["--output", output, "--cache", f"{place}/cache", "--workers", "0", "--batch-size", "16"]
         code = main(["run", "--model", f"python:tiny_encoder:{model}", "--tasks", tasks, *words])
         seen = [code, tiny_encoder.TinyEncoder.images_seen, tiny_encoder.RedFinder.asked]
         with open(f"{place}/{number}.seen", "w") as file:

@@ -63,7 +63,7 @@ def test_layers_agree_with_open_clip(tmp_path, kind):
     spec = local_dir(tmp_path / "model", VISION[kind])
     encoder = load_encoder(spec)
     theirs, _, _ = open_clip.create_model_and_transforms(spec.removeprefix("open_clip:"))
-    theirs.eval()
+    theirs.eval().requires_grad_(False)  # as ours: PyTorch takes another way through attention
     pixels = torch.randn(3, 3, *encoder.info.image_size)
     with torch.inference_mode():
         ours = encoder.encode_images(pixels, list(encoder.info.layers))

@@ -1,18 +1,25 @@
 """A model that need not be loaded is not, and what is loaded is what was known."""
 
 import json
+import subprocess
+import sys
 
 import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mlcd_eval.cli import main
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.run import evaluate
 
 CPU = torch.device("cpu")
+
+
+def cpu():
+    return CPU
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +38,9 @@ def model(tmp_path_factory):
 
 def test_what_is_known_is_what_is_loaded(model, tmp_path):
     spec, said = f"open_clip:local-dir:{model}", []
-    first = open_encoder(spec, CPU, "fp32", tmp_path, said.append)
+    first = open_encoder(spec, cpu, "fp32", tmp_path, said.append)
     assert said == [f"loading {spec}"]
-    again = open_encoder(spec, CPU, "fp32", tmp_path, said.append)
+    again = open_encoder(spec, cpu, "fp32", tmp_path, said.append)
     assert first.info == again.info == load_encoder(spec).info
     assert again.device == CPU and len(said) == 1
     pixels = torch.rand(2, 3, 32, 32)
@@ -45,14 +52,14 @@ def test_what_is_known_is_what_is_loaded(model, tmp_path):
 
 def test_changed_files_are_another_model(model, tmp_path):
     spec = f"open_clip:local-dir:{model}"
-    before = open_encoder(spec, CPU, "fp32", tmp_path).info
-    known = open_encoder(spec, CPU, "fp32", tmp_path)
+    before = open_encoder(spec, cpu, "fp32", tmp_path).info
+    known = open_encoder(spec, cpu, "fp32", tmp_path)
     path = model / "open_clip_model.safetensors"
     weights = load_file(path)
     save_file({name: tensor + 1 for name, tensor in weights.items()}, path)
     with pytest.raises(CheckpointError, match="changed while it was in use"):
         known.encode_texts(["a"])
-    after = open_encoder(spec, CPU, "fp32", tmp_path).info
+    after = open_encoder(spec, cpu, "fp32", tmp_path).info
     assert after.fingerprint != before.fingerprint
 
 
@@ -72,5 +79,33 @@ def test_a_run_whose_features_are_kept_loads_no_model(model, tmp_path, monkeypat
 def test_others_models_are_loaded_at_once(tmp_path):
     said = []
     for _ in range(2):
-        open_encoder("python:tiny_encoder:make", CPU, "fp32", tmp_path, said.append)
+        open_encoder("python:tiny_encoder:make", cpu, "fp32", tmp_path, said.append)
     assert len(said) == 2
+
+
+def test_a_run_whose_records_are_kept_imports_nothing_heavy(model, tmp_path, capsys):
+    """What the records depend on is checked all the same: the run after it makes those anew that no longer hold."""
+    tasks = ["zeroshot/demo_clipart", "retrieval/demo_captions", "linear_probe/demo_clipart"]
+    flags = ["run", "--model", f"open_clip:local-dir:{model}", "--tasks", ",".join(tasks), "--limit", "60"]
+    flags += ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert main(flags) == 0
+    table = capsys.readouterr().out
+    code = "import sys; from mlcd_eval.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(table) and done.stderr.count("kept the record") == len(tasks)
+    heavy = {"torch", "open_clip", "transformers", "torchvision", "scipy", "sklearn", "pandas"}
+    assert not heavy & set(done.stdout.split())
+
+    def kept():
+        assert main(flags) == 0
+        out = capsys.readouterr()
+        assert out.out.splitlines()[:2] == table.splitlines()[:2]
+        return sorted(line.partition(":")[0] for line in out.err.splitlines() if "kept the record" in line)
+
+    (record,) = (tmp_path / "out").glob("*/retrieval__*.json")
+    record.write_text(record.read_text()[:-100])
+    assert kept() == sorted(set(tasks) - {"retrieval/demo_captions"})
+    assert kept() == sorted(tasks)
+    path = model / "open_clip_model.safetensors"
+    save_file({name: tensor + 1 for name, tensor in load_file(path).items()}, path)
+    assert kept() == []
