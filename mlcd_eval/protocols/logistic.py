@@ -25,8 +25,9 @@ from torch import Tensor
 
 from mlcd_eval.protocols.lbfgs import InverseHessian, cubic_minimiser
 
-PAIRS = 20  # L-BFGS pairs
+PAIRS = 30  # L-BFGS pairs
 HARD = 96  # K
+GLANCE = 3e-2  # the gap at which a fit asks whether it is worth going on
 _BUDGET = 1 << 27  # numbers (1 GB) in a block of pairs or hard samples: fewer of them for a very large C x D
 _CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # logits held at a time
 _CAUTION = 10  # the decrement mostly falls short of the true excess by 1 to 10 times, the Hessian being approximate
@@ -96,8 +97,10 @@ class LogisticProblem:
         start: tuple[Tensor, Tensor] | None = None,
         tolerance: float = 1e-6,
         max_iterations: int = 1000,
+        worth: Callable[[Fit], bool] | None = None,
     ) -> Fit:
-        """Minimise from `start` (weight, bias), or from the class frequencies.
+        """Minimise from `start` (weight, bias), or from the class frequencies. worth: asked once, at a gap of GLANCE,
+        whether to go on.
 
         Stops when the objective's excess over its minimum is at most `tolerance` of the objective, and of what it is
         below that of the class frequencies (for a large lambda, all that W does). The excess is taken to be ten times
@@ -108,6 +111,11 @@ class LogisticProblem:
         iterations, step = 1, 1.0
         pairs = InverseHessian(max(10, min(PAIRS, _BUDGET // theta.numel())), gradient)
         built_at = math.inf  # the objective when the preconditioner was built
+
+        def fitted() -> Fit:
+            norm = math.sqrt(_dot(gradient, gradient))
+            return Fit(lambda_, *self._expand(theta), objective, excess / objective, norm, iterations, converged)
+
         while True:
             if pairs.full or objective < 0.5 * built_at:
                 precondition, mass = self._preconditioner(theta, lambda_)
@@ -117,9 +125,14 @@ class LogisticProblem:
             square = gradient.square()
             bound = (square[:, :-1].sum() / lambda_ + (square[:, -1] / mass).sum()).item() / 2
             excess = min(bound, _CAUTION * _dot(gradient, newton_step) / 2)
-            converged = excess <= tolerance * min(objective, self._chance - objective) + 1e-12 * objective
+            scale = min(objective, self._chance - objective)
+            converged = excess <= tolerance * scale + 1e-12 * objective
             if converged or iterations >= max_iterations:
-                break
+                return fitted()
+            if worth is not None and excess <= GLANCE * scale:
+                if not worth(fitted()):
+                    return fitted()
+                worth = None
             direction = pairs.direction(gradient, newton_step)
             slope = _dot(direction, gradient)
             if slope >= 0:  # rounding has spoilt the pairs
@@ -142,9 +155,6 @@ class LogisticProblem:
             if enough:
                 pairs.append(direction.mul_(step), trial_gradient - gradient)
                 theta, objective, gradient = trial, value, trial_gradient
-        weight, bias = self._expand(theta)
-        norm = math.sqrt(_dot(gradient, gradient))
-        return Fit(lambda_, weight, bias, objective, excess / objective, norm, iterations, converged)
 
     def _parameters(self, start: tuple[Tensor, Tensor] | None) -> Tensor:
         """theta of a weight and bias; without them, the best for features that say nothing."""
@@ -212,11 +222,11 @@ class LogisticProblem:
         inner = samples @ samples.mT
         diagonal = inner.diagonal(dim1=1, dim2=2)
         diagonal += 1 + _DAMPING * diagonal.amax(dim=1, keepdim=True)
-        factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), samples, upper=False)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner))
 
         def precondition(gradient: Tensor) -> Tensor:
             step = scale * gradient
-            step -= (step[:, None] @ factor.mT @ factor)[:, 0]
+            step -= (step[:, None] @ samples.mT @ inverse @ samples)[:, 0]
             step *= scale
             return step - step.mean(dim=0) if self._softmax else step
 
@@ -234,7 +244,7 @@ class Path:
         self.problem, self.tolerance, self.max_iterations = problem, tolerance, max_iterations
         self.fits: list[Fit] = []
 
-    def fit(self, lambda_: float) -> Fit:
+    def fit(self, lambda_: float, worth: Callable[[Fit], bool] | None = None) -> Fit:
         """Starts on the line through the two nearest solutions: in log lambda the solution is nearly straight between
         them, and beyond them where the classes are separable."""
         start = None
@@ -243,7 +253,7 @@ class Path:
             a, b = near[0], near[-1]
             t = math.log(lambda_ / a.lambda_) / math.log(b.lambda_ / a.lambda_) if a is not b else 0.0
             start = torch.lerp(a.weight, b.weight, t), torch.lerp(a.bias, b.bias, t)
-        self.fits.append(self.problem.fit(lambda_, start, self.tolerance, self.max_iterations))
+        self.fits.append(self.problem.fit(lambda_, start, self.tolerance, self.max_iterations, worth))
         return self.fits[-1]
 
 

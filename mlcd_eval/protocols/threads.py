@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WORK = 1 << 23  # multiplications in a matrix product for each thread
+_WORK = 1 << 21  # multiplications in a matrix product for each thread
 
 
 @contextmanager
