@@ -5,8 +5,10 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
-from mlcd_eval.protocols import logistic
-from mlcd_eval.protocols.logistic import LogisticProblem, Path, principal_components, sigmoid_loss, softmax_loss
+from mlcd_eval.protocols.logistic import LogisticProblem, Path, components, line, preconditioner, problem
+from mlcd_eval.protocols.logistic.components import principal_components
+from mlcd_eval.protocols.logistic.line_search import search
+from mlcd_eval.protocols.logistic.losses import sigmoid_loss, softmax_loss
 
 
 def rng(seed=0):
@@ -106,13 +108,69 @@ def test_the_cap_on_iterations_is_said():
 def test_chunks_few_hard_samples_and_few_pairs_give_the_same(monkeypatch):
     x, labels = draw(7)
     fit = LogisticProblem(x, labels, 4).fit(0.1)
-    monkeypatch.setitem(logistic._CHUNK, "cpu", 100)
-    monkeypatch.setattr(logistic, "HARD", 3)
-    monkeypatch.setattr(logistic, "PAIRS", 10)
+    monkeypatch.setitem(components.CHUNK, "cpu", 100)
+    monkeypatch.setattr(preconditioner, "HARD", 3)
+    monkeypatch.setattr(problem, "PAIRS", 10)
     small = LogisticProblem(x, labels, 4).fit(0.1)
     assert small.objective == pytest.approx(fit.objective, rel=1e-6)
     assert small.weight.numpy() == pytest.approx(fit.weight.numpy(), abs=1e-2)
     assert np.concatenate(list(small.scores(x))) == pytest.approx(np.concatenate(list(fit.scores(x))), abs=5e-2)
+
+
+@pytest.mark.parametrize("lambda_", [1e-3, 1.0])
+def test_logits_that_are_not_kept_give_the_same(monkeypatch, lambda_):
+    x, labels = draw(14)
+    kept = LogisticProblem(x, labels, 4).fit(lambda_)
+    monkeypatch.setitem(line.KEPT, "cpu", 0)
+    anew = LogisticProblem(x, labels, 4).fit(lambda_)
+    assert anew.objective == pytest.approx(kept.objective, rel=2e-6)
+    assert anew.iterations > kept.iterations  # every trial is a pass
+
+
+@pytest.mark.parametrize(
+    ("function", "slope", "first"),
+    [
+        (lambda t: ((t - 0.3) ** 2, 2 * (t - 0.3)), -0.6, 1.0),
+        (lambda t: ((t - 0.3) ** 2, 2 * (t - 0.3)), -0.6, 0.05),
+        (lambda t: (np.exp(30 * t) - 50 * t, 30 * np.exp(30 * t) - 50), -20.0, 1.0),
+    ],
+)
+def test_a_step_is_nearly_the_best_of_its_direction(function, slope, first):
+    called = []
+
+    def at(step):
+        called.append(step)
+        return function(step)
+
+    step, value = search(at, function(0.0)[0], slope, first)
+    assert step == called[-1] and value == function(step)[0] < function(0.0)[0]
+    assert abs(function(step)[1]) <= 0.3 * abs(slope)
+
+
+def test_a_whole_step_is_the_longest():
+    assert search(lambda t: (-t, -1.0), 0.0, -1.0, 0.5) == (1.0, -1.0)
+
+
+def test_a_fit_not_worth_while_ends_early():
+    x, labels = draw(15)
+    asked = []
+
+    def answer(yes):
+        def worth(fit):
+            asked.append(fit.gap)
+            return yes
+
+        return worth
+
+    problem = LogisticProblem(x, labels, 4)
+    whole, early, late = (
+        problem.fit(1e-3),
+        problem.fit(1e-3, worth=answer(False)),
+        problem.fit(1e-3, worth=answer(True)),
+    )
+    assert len(asked) == 2 and early.gap == asked[0] > 1e-6 and not early.converged
+    assert early.iterations < whole.iterations
+    assert late.converged and late.objective == whole.objective
 
 
 def test_laws():

@@ -1,8 +1,6 @@
-"""What L-BFGS remembers, and its line search's interpolation."""
+"""What L-BFGS remembers."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -58,10 +56,3 @@ class InverseHessian:
         p = inverse.T @ (self._sy[:n] * a + self._ymy[:n, :n] @ a - self._y[:n] @ z)
         direction = torch.addmv(z, self._my[:n].T, a.float(), beta=-1)
         return direction.addmv_(s.T, p.float(), alpha=-1).view_as(gradient)
-
-
-def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:
-    """Where the cubic with these values and slopes at 0 and `end` is least (Nocedal & Wright, eq. 3.59)."""
-    bend = slope + end_slope - 3 * (end_value - value) / end
-    root = math.sqrt(max(bend * bend - slope * end_slope, 0.0))
-    return end - end * (end_slope + root - bend) / (end_slope - slope + 2 * root)

@@ -1,0 +1,111 @@
+"""Where a minimisation is, and the line on which it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlcd_eval.protocols.logistic.components import CHUNK
+
+KEPT = {"cpu": 1 << 30, "cuda": 1 << 32}  # numbers (4 and 16 GB): logits are kept where three times theirs fit
+
+
+@dataclass(frozen=True)
+class Data:
+    """x (N, D) float32; targets (1 or C, N) as `loss` (losses.py) takes them; num_classes: C."""
+
+    x: Tensor
+    targets: Tensor
+    loss: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    num_classes: int
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """x (B, D) and targets (1 or C, B), so many that their logits stay in the cache."""
+        rows = max(1, CHUNK[self.x.device.type] // self.num_classes)
+        return zip(self.x.split(rows), self.targets.split(rows, dim=1), strict=True)
+
+
+class Line:
+    """theta (C, D + 1) float64 and a direction from there.
+
+    Logits are linear in the step: where there is room to keep them, a trial costs no product with the data, and aiming
+    and moving one each. Elsewhere a trial costs both. passes: so many times two products were taken. The first call
+    must be at(0).
+    """
+
+    def __init__(self, data: Data, theta: Tensor, lambda_: float) -> None:
+        self.theta, self.passes = theta, 0
+        self._data, self._lambda = data, lambda_
+        self._direction = torch.zeros_like(theta, dtype=torch.float32)
+        self._keeps = 3 * len(data.x) * data.num_classes <= KEPT[data.x.device.type]
+        self._logits = [_logits(theta, x) for x, _ in data.chunks()] if self._keeps else []
+        self._ahead = [torch.zeros_like(logits) for logits in self._logits]  # what a step of 1 adds
+        self._residuals = [torch.empty_like(logits) for logits in self._logits]  # of the last trial
+
+    def aim(self, direction: Tensor) -> None:
+        """Set the direction (C, D + 1) float32, which must stay as it is until the move."""
+        self._direction = direction
+        for ahead, (x, _) in zip(self._ahead, self._data.chunks(), strict=False):
+            _logits(direction, x, out=ahead)
+
+    def at(self, step: float) -> tuple[float, float]:
+        """The objective after a step in the direction, and its derivative by the step."""
+        self._step, self._trial = step, self.theta.add(self._direction, alpha=step)
+        weight = self._trial[:, :-1]
+        value = self._lambda / 2 * weight.square().sum()
+        if self._keeps:
+            slope = self._lambda * (weight * self._direction[:, :-1]).sum()
+            kept = zip(self._logits, self._ahead, self._residuals, self._data.chunks(), strict=True)
+            for logits, ahead, residual, (_, targets) in kept:
+                torch.add(logits, ahead, alpha=step, out=residual)
+                value += self._data.loss(residual, targets)[0]
+                slope += torch.dot(residual.view(-1), ahead.view(-1))
+        else:
+            losses: list[Tensor] = []
+            self._gradient = self._sum(self._evaluated(self._trial, losses))
+            value += torch.stack(losses).sum()
+            slope = torch.dot(self._gradient.view(-1), self._direction.view(-1))
+        return value.item(), slope.item()
+
+    def move(self) -> Tensor:
+        """Go to the last trial; the gradient there, (C, D + 1) float32."""
+        self.theta = self._trial
+        if self._keeps:
+            for logits, ahead in zip(self._logits, self._ahead, strict=True):
+                logits.add_(ahead, alpha=self._step)
+            xs = (x for x, _ in self._data.chunks())
+            self._gradient = self._sum(zip(xs, self._residuals, strict=True))
+        return self._gradient
+
+    def residuals(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """By chunks, x (B, D) and the loss's derivative by the logits (C, B) at theta. Kept logits are set anew, since
+        each move leaves its rounding in them."""
+        for number, (x, targets) in enumerate(self._data.chunks()):
+            logits = _logits(self.theta, x)
+            if self._keeps:
+                self._logits[number].copy_(logits)
+            yield x, self._data.loss(logits, targets)[1]
+
+    def _evaluated(self, theta: Tensor, losses: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, targets in self._data.chunks():
+            loss, residual = self._data.loss(_logits(theta, x), targets)
+            losses.append(loss)
+            yield x, residual
+
+    def _sum(self, residuals: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """The gradient at the last trial."""
+        gradient = self._lambda * self._trial
+        gradient[:, -1] = 0
+        for x, residual in residuals:
+            gradient[:, :-1] += residual @ x
+            gradient[:, -1] += residual.sum(dim=1, dtype=torch.float64)
+        self.passes += 1
+        return gradient.float()
+
+
+def _logits(theta: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    weight, bias = theta.float().split([theta.shape[1] - 1, 1], dim=1)
+    return torch.addmm(bias, weight, x.T, out=out)

@@ -1,0 +1,47 @@
+"""The step along a direction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import count
+
+FLAT = 0.3  # of the slope at the start: near enough to the best step
+REFINE = 3  # trials after which any step that lowers the objective is taken
+_ROUNDING = 1e-5  # of the objective, relative: float32 logits of some hundreds
+
+
+def search(at: Callable[[float], tuple[float, float]], value: float, slope: float, step: float) -> tuple[float, float]:
+    """A step in (0, 1] that lowers the objective enough and where it is nearly flat, or 1 if it falls until there.
+
+    at: step -> objective and its derivative; it is called last with the step that is returned beside its objective.
+    value and slope (negative): at 0. step: to be tried first.
+    """
+    low, high = (0.0, value, slope), None
+    for trial in count(1):
+        here = step, *at(step)
+        _, here_value, here_slope = here
+        # the second test is for a change that rounding hides (Hager & Zhang 2005, approximate Wolfe)
+        enough = here_value <= value + 1e-4 * step * slope or (
+            here_value <= value * (1 + _ROUNDING) and here_slope <= -0.8 * slope
+        )
+        if enough and (abs(here_slope) <= FLAT * abs(slope) or (here_slope < 0 and step == 1) or trial >= REFINE):
+            break
+        if enough and here_slope < 0:
+            low = here
+        else:
+            high = here
+        if high is None:
+            step = min(1.0, 4 * step)
+        else:
+            width = high[0] - low[0]
+            best = cubic_minimiser(width, low[1], high[1], low[2], high[2])
+            step = low[0] + min(max(best, 0.05 * width), (0.9 if enough else 0.5) * width)
+    return step, here_value
+
+
+def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:
+    """Where the cubic with these values and slopes at 0 and `end` is least (Nocedal & Wright, eq. 3.59)."""
+    bend = slope + end_slope - 3 * (end_value - value) / end
+    root = math.sqrt(max(bend * bend - slope * end_slope, 0.0))
+    return end - end * (end_slope + root - bend) / (end_slope - slope + 2 * root)
