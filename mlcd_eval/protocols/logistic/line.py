@@ -39,45 +39,44 @@ class Line:
     def __init__(self, data: Data, theta: Tensor, lambda_: float) -> None:
         self.theta, self.passes = theta, 0
         self._data, self._lambda = data, lambda_
-        self._direction = torch.zeros_like(theta, dtype=torch.float32)
         self._keeps = 3 * len(data.x) * data.num_classes <= KEPT[data.x.device.type]
         self._logits = [_logits(theta, x) for x, _ in data.chunks()] if self._keeps else []
         self._ahead = [torch.zeros_like(logits) for logits in self._logits]  # what a step of 1 adds
         self._residuals = [torch.empty_like(logits) for logits in self._logits]  # of the last trial
+        self._set_direction(torch.zeros_like(theta, dtype=torch.float32))
 
     def aim(self, direction: Tensor) -> None:
         """Set the direction (C, D + 1) float32, which must stay as it is until the move."""
-        self._direction = direction
+        self._set_direction(direction)
         for ahead, (x, _) in zip(self._ahead, self._data.chunks(), strict=False):
             _logits(direction, x, out=ahead)
 
     def at(self, step: float) -> tuple[float, float]:
         """The objective after a step in the direction, and its derivative by the step."""
-        self._step, self._trial = step, self.theta.add(self._direction, alpha=step)
-        weight = self._trial[:, :-1]
-        value = self._lambda / 2 * weight.square().sum()
+        self._step = step
+        constant, linear, square = self._penalty
+        losses: list[Tensor] = []
+        slopes: list[Tensor] = []
         if self._keeps:
-            slope = self._lambda * (weight * self._direction[:, :-1]).sum()
             kept = zip(self._logits, self._ahead, self._residuals, self._data.chunks(), strict=True)
             for logits, ahead, residual, (_, targets) in kept:
                 torch.add(logits, ahead, alpha=step, out=residual)
-                value += self._data.loss(residual, targets)[0]
-                slope += torch.dot(residual.view(-1), ahead.view(-1))
+                losses.append(self._data.loss(residual, targets)[0])
+                slopes.append(torch.dot(residual.view(-1), ahead.view(-1)))
         else:
-            losses: list[Tensor] = []
-            self._gradient = self._sum(self._evaluated(self._trial, losses))
-            value += torch.stack(losses).sum()
-            slope = torch.dot(self._gradient.view(-1), self._direction.view(-1))
-        return value.item(), slope.item()
+            self._gradient = self._sum(self._evaluated(self._trial(), losses))
+            slopes.append(torch.dot(self._gradient.view(-1), self._direction.view(-1)) - (linear + 2 * step * square))
+        loss, slope = torch.stack([torch.stack(losses).sum(), torch.stack(slopes).sum()]).tolist()
+        return loss + constant + step * (linear + step * square), slope + linear + 2 * step * square
 
     def move(self) -> Tensor:
         """Go to the last trial; the gradient there, (C, D + 1) float32."""
-        self.theta = self._trial
         if self._keeps:
             for logits, ahead in zip(self._logits, self._ahead, strict=True):
                 logits.add_(ahead, alpha=self._step)
             xs = (x for x, _ in self._data.chunks())
             self._gradient = self._sum(zip(xs, self._residuals, strict=True))
+        self.theta = self._trial()
         return self._gradient
 
     def residuals(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -89,6 +88,15 @@ class Line:
                 self._logits[number].copy_(logits)
             yield x, self._data.loss(logits, targets)[1]
 
+    def _set_direction(self, direction: Tensor) -> None:
+        self._direction = direction
+        weight, ahead = self.theta[:, :-1], direction[:, :-1].double()
+        products = [weight.square().sum() / 2, (weight * ahead).sum(), ahead.square().sum() / 2]
+        self._penalty = [self._lambda * product for product in torch.stack(products).tolist()]  # a polynomial
+
+    def _trial(self) -> Tensor:
+        return self.theta.add(self._direction, alpha=self._step)
+
     def _evaluated(self, theta: Tensor, losses: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         for x, targets in self._data.chunks():
             loss, residual = self._data.loss(_logits(theta, x), targets)
@@ -97,7 +105,7 @@ class Line:
 
     def _sum(self, residuals: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """The gradient at the last trial."""
-        gradient = self._lambda * self._trial
+        gradient = self._lambda * self._trial()
         gradient[:, -1] = 0
         for x, residual in residuals:
             gradient[:, :-1] += residual @ x
