@@ -91,6 +91,21 @@ def test_also_from_stored_features_and_when_these_are_gone(run, reference, tmp_p
     assert run(tmp_path) == reference
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 16])
+def test_last_bits_do_not_depend_on_where_a_matrix_lies(rows):
+    """MKL's do on AMD, for few rows, unless it is told not to (MKL_CBWR, set by the package)."""
+
+    def shifted(matrix, by):
+        flat = torch.empty(matrix.numel() + by)[by:]
+        return flat.copy_(matrix.view(-1)).view(matrix.shape)
+
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(rows, 192, generator=generator), torch.randn(768, 192, generator=generator)
+    expected = torch.nn.functional.linear(x, weight)
+    for by in range(1, 17):
+        assert torch.equal(torch.nn.functional.linear(shifted(x, by), shifted(weight, by)), expected)
+
+
 @pytest.fixture(scope="module")
 def encoded(model, data):
     """Features by batch size, precision and device."""
