@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-# Embeddings are rounded to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and,
-# for unit vectors, every partial sum is below 2, so nothing is ever rounded: similarities are exact, equal rows tie
-# exactly, and ranks depend neither on the tile size nor on the order in which a device adds.
-# The rounding moves a similarity less than float32 arithmetic does.
+# Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
+# to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and, for unit vectors, each
+# partial sum is below 2, so nothing is ever rounded, and equal rows tie exactly. (The rounding moves a similarity less
+# than float32 arithmetic does.) Only pairs that float32 cannot tell apart for certain are multiplied in this way.
 _SCALE = 2.0**26
+_NORM = 1.4  # largest norm of a row
+MOST_UNSURE = 1 / 64  # of a tile's pairs: beyond, as with a constant encoder, all are multiplied exactly
 
 
 class Ranks(NamedTuple):
@@ -36,11 +38,11 @@ def retrieval_ranks(
     image (N, D) and text (T, D): L2-normalised rows, on one device; image_of_text (T,) int64: row of a caption's image.
     A rank is 1 + the items that are strictly more similar + the equally similar ones with a lower index, so that a
     constant encoder does not score 100%.
-    tile: similarities held at once, tile x tile float64; changes speed and memory, never a rank.
+    tile: similarities held at once, tile x tile; changes speed and memory, never a rank.
     """
     assert len(image) > 0 and len(text) == len(image_of_text) > 0
     for rows in (image, text):
-        assert bool(torch.linalg.vector_norm(rows, dim=1).max() < 1.4), "rows must be finite and L2-normalised"
+        assert bool(torch.linalg.vector_norm(rows, dim=1).max() < _NORM), "rows must be finite and L2-normalised"
     tile = tile or (8192 if image.is_cuda else 1024)
     num_images, num_texts, device = len(image), len(text), image.device
 
@@ -60,12 +62,11 @@ def retrieval_ranks(
     ahead_of_image = torch.zeros(2, num_images, dtype=torch.int64, device=device)
     for i in range(0, num_images, tile):
         lines = slice(i, i + tile)
-        images = _fixed_point(image[lines])
         for t in range(0, num_texts, tile):
             columns = slice(t, t + tile)
-            scores = images @ _fixed_point(text[columns]).T
-            ahead_of_text[:, columns] += _num_ahead(scores, true_score[columns], image_of_text[columns] - i)
-            ahead_of_image[:, lines] += _num_ahead(scores.T, best_score[lines], best_text[lines] - t)
+            pair = Tile(image[lines], text[columns])
+            ahead_of_text[:, columns] += pair.num_ahead(true_score[columns], image_of_text[columns] - i)
+            ahead_of_image[:, lines] += pair.T.num_ahead(best_score[lines], best_text[lines] - t)
     of_text, of_image = ahead_of_text.cpu().numpy(), ahead_of_image.cpu().numpy()
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
@@ -79,9 +80,44 @@ def _fixed_point(rows: torch.Tensor) -> torch.Tensor:
     return rows.double().mul_(_SCALE).round_().div_(_SCALE)
 
 
+class Tile:
+    """Similarities of a gallery (G, D) and queries (Q, D), by float32 where that is enough."""
+
+    def __init__(self, gallery: torch.Tensor, queries: torch.Tensor, about: torch.Tensor | None = None) -> None:
+        self._gallery, self._queries = gallery, queries
+        self._about = gallery.float() @ queries.float().T if about is None else about
+        d = gallery.shape[1]
+        # of a sum in any order (Higham 2002, section 3.1), of rounding the rows, and of rounding the bounds below
+        self._error = _NORM**2 * d * 2.0**-24 + _NORM * d**0.5 * 2.0**-26 + 2.0**-22
+
+    @property
+    def T(self) -> Tile:
+        """Gallery and queries exchanged."""
+        return Tile(self._queries, self._gallery, self._about.T)
+
+    def num_ahead(self, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
+        """(2, Q): how many rows of the gallery are more similar than each query's true item, whose row is true_index
+        (may lie outside), and how many are as similar and stand before it."""
+        low, high = (true_score - self._error).float(), (true_score + self._error).float()
+        counts = torch.empty_like(self._about)  # comparisons into floats: many times as fast as into booleans
+        above = torch.gt(self._about, high, out=counts).sum(0)
+        unsure = torch.ge(self._about, low, out=counts).sum(0) - above
+        if unsure.sum() > MOST_UNSURE * self._about.numel() or torch.get_float32_matmul_precision() != "highest":
+            return _num_ahead(_fixed_point(self._gallery) @ _fixed_point(self._queries).T, true_score, true_index)
+        some = unsure.nonzero().squeeze(1)
+        about = self._about[:, some]
+        row, column = ((about >= low[some]) & (about <= high[some])).nonzero(as_tuple=True)
+        query = some[column]
+        score = (_fixed_point(self._gallery[row]) * _fixed_point(self._queries[query])).sum(1)
+        tied = (score == true_score[query]) & (row < true_index[query])
+        ahead = torch.stack([above.long(), torch.zeros_like(true_index)])
+        for kind, found in enumerate((score > true_score[query], tied)):
+            ahead[kind].index_add_(0, query, found.long())
+        return ahead
+
+
 def _num_ahead(scores: torch.Tensor, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
-    """(2, Q): how many rows of a tile (G, Q) are more similar than each query's true item, whose row is true_index (may
-    lie outside), and how many are as similar and stand before it."""
+    """The same from exact scores (G, Q)."""
     earlier = torch.arange(len(scores), device=scores.device)[:, None] < true_index
     tied = (scores == true_score) & earlier
-    return torch.stack([(scores > true_score).sum(0, dtype=torch.int32), tied.sum(0, dtype=torch.int32)])
+    return torch.stack([(scores > true_score).sum(0), tied.sum(0)])

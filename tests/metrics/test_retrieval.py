@@ -4,6 +4,7 @@ import torch
 from clip_benchmark.metrics.zeroshot_retrieval import recall_at_k
 from torch.nn.functional import normalize
 
+from mlcd_eval.metrics import retrieval
 from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks
 
 TILES = [1, 2, 3, 7, 64, None]
@@ -90,6 +91,26 @@ def test_equal_rows_tie_exactly_wherever_they_stand(tile):
     second = retrieval_ranks(image, text, torch.arange(67) + 67, tile).text_to_image
     third = retrieval_ranks(image, text, torch.arange(67) + 134, tile).text_to_image
     assert (first % 3 == 1).all() and (second == first + 1).all() and (third == first + 2).all()
+
+
+@pytest.mark.parametrize("dim", [8, 128])
+def test_float32_decides_only_what_it_can(monkeypatch, dim):
+    """Rows that are equal, or apart by less than float32 tells, come to the exact products' ranks."""
+    image, text, of = random_problem(400, 1500, dim, seed=5)
+    image[200:220] = image[:20]
+    image[220:240] = normalize(image[20:40] + 1e-7 * torch.randn(20, dim), dim=1)
+    text[700:720] = text[:20]
+
+    def exact(*_):
+        raise AssertionError("a whole tile was multiplied exactly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrieval, "_num_ahead", exact)
+        ranks = retrieval_ranks(image, text, of, tile=256)
+    monkeypatch.setattr(retrieval, "MOST_UNSURE", -1)
+    for one, other in zip(ranks, retrieval_ranks(image, text, of), strict=True):
+        assert np.array_equal(one, other)
+    assert ranks.text_to_image_ties.any() and ranks.image_to_text_ties.any()
 
 
 def test_order_of_items_is_irrelevant_without_ties():
