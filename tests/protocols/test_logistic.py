@@ -109,6 +109,7 @@ def test_chunks_few_hard_samples_and_few_pairs_give_the_same(monkeypatch):
     x, labels = draw(7)
     fit = LogisticProblem(x, labels, 4).fit(0.1)
     monkeypatch.setitem(components.CHUNK, "cpu", 100)
+    monkeypatch.setattr(line, "LEAST_ROWS", 25)
     monkeypatch.setattr(preconditioner, "HARD", 3)
     monkeypatch.setattr(problem, "PAIRS", 10)
     small = LogisticProblem(x, labels, 4).fit(0.1)

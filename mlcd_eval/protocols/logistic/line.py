@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlcd_eval.protocols.logistic.components import CHUNK
 
+LEAST_ROWS = 1024
 KEPT = {"cpu": 1 << 30, "cuda": 1 << 32}  # numbers (4 and 16 GB): logits are kept where three times theirs fit
 
 
@@ -23,8 +24,8 @@ class Data:
     num_classes: int
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """x (B, D) and targets (1 or C, B), so many that their logits stay in the cache."""
-        rows = max(1, CHUNK[self.x.device.type] // self.num_classes)
+        """x (B, D) and targets (1 or C, B), so many that their logits stay in the cache, but enough for a product."""
+        rows = max(LEAST_ROWS, CHUNK[self.x.device.type] // self.num_classes)
         return zip(self.x.split(rows), self.targets.split(rows, dim=1), strict=True)
 
 
@@ -40,7 +41,8 @@ class Line:
         self.theta, self.passes = theta, 0
         self._data, self._lambda = data, lambda_
         self._keeps = 3 * len(data.x) * data.num_classes <= KEPT[data.x.device.type]
-        self._logits = [_logits(theta, x) for x, _ in data.chunks()] if self._keeps else []
+        weights = _weights(theta)
+        self._logits = [_logits(weights, x) for x, _ in data.chunks()] if self._keeps else []
         self._ahead = [torch.zeros_like(logits) for logits in self._logits]  # what a step of 1 adds
         self._residuals = [torch.empty_like(logits) for logits in self._logits]  # of the last trial
         self._set_direction(torch.zeros_like(theta, dtype=torch.float32))
@@ -48,8 +50,9 @@ class Line:
     def aim(self, direction: Tensor) -> None:
         """Set the direction (C, D + 1) float32, which must stay as it is until the move."""
         self._set_direction(direction)
+        weights = _weights(direction)
         for ahead, (x, _) in zip(self._ahead, self._data.chunks(), strict=False):
-            _logits(direction, x, out=ahead)
+            _logits(weights, x, out=ahead)
 
     def at(self, step: float) -> tuple[float, float]:
         """The objective after a step in the direction, and its derivative by the step."""
@@ -82,8 +85,9 @@ class Line:
     def residuals(self) -> Iterator[tuple[Tensor, Tensor]]:
         """By chunks, x (B, D) and the loss's derivative by the logits (C, B) at theta. Kept logits are set anew, since
         each move leaves its rounding in them."""
+        weights = _weights(self.theta)
         for number, (x, targets) in enumerate(self._data.chunks()):
-            logits = _logits(self.theta, x)
+            logits = _logits(weights, x)
             if self._keeps:
                 self._logits[number].copy_(logits)
             yield x, self._data.loss(logits, targets)[1]
@@ -98,8 +102,9 @@ class Line:
         return self.theta.add(self._direction, alpha=self._step)
 
     def _evaluated(self, theta: Tensor, losses: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        weights = _weights(theta)
         for x, targets in self._data.chunks():
-            loss, residual = self._data.loss(_logits(theta, x), targets)
+            loss, residual = self._data.loss(_logits(weights, x), targets)
             losses.append(loss)
             yield x, residual
 
@@ -114,6 +119,11 @@ class Line:
         return gradient.float()
 
 
-def _logits(theta: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+def _weights(theta: Tensor) -> tuple[Tensor, Tensor]:
     weight, bias = theta.float().split([theta.shape[1] - 1, 1], dim=1)
+    return weight, bias
+
+
+def _logits(weights: tuple[Tensor, Tensor], x: Tensor, out: Tensor | None = None) -> Tensor:
+    weight, bias = weights
     return torch.addmm(bias, weight, x.T, out=out)
