@@ -2,7 +2,8 @@
 
 Logistic regression on frozen features as they are (not standardised, not normalised). lambda is searched on the val
 split, or on a seeded stratified part of train where there is none; the best one is fitted on train and val together;
-only then is the test split scored.
+only then is the test split scored. A candidate that is far below the best while its fit is still rough is fitted no
+further, and the record says so.
 """
 
 from __future__ import annotations
@@ -186,10 +187,14 @@ def train_probe(data: TrainingSet, settings: LinearProbeSettings, metric: str, n
                 )
             return value
 
-        best = 0.0
+        best, out_of_reach = 0.0, set()
 
         def in_reach(fit: Fit) -> bool:
-            return score(fit) > best - OUT_OF_REACH * math.sqrt(best * (1 - best) / len(val_labels))
+            n = len(val_labels)
+            p = (best * n + 1) / (n + 2)  # so that a best of 1 has an error, too
+            if score(fit) < best - OUT_OF_REACH * math.sqrt(p * (1 - p) / n):
+                out_of_reach.add(fit.lambda_)
+            return fit.lambda_ not in out_of_reach
 
         def evaluate(candidate: float) -> float:
             nonlocal best
@@ -203,7 +208,8 @@ def train_probe(data: TrainingSet, settings: LinearProbeSettings, metric: str, n
         details |= {
             "lambda_from": f"search by {metric} on {len(val_labels)} samples",
             "search": [
-                {"lambda": tried, "score": score, **_convergence(fits[tried])} for tried, score in scores.items()
+                {"lambda": tried, "score": found, "out_of_reach": tried in out_of_reach, **_convergence(fits[tried])}
+                for tried, found in scores.items()
             ],
         }
         del problem, path

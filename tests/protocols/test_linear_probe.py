@@ -124,6 +124,24 @@ def test_all_metrics_with_intervals():
     assert json.loads(json.dumps(scores.details)) == scores.details
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_candidate_out_of_reach_is_not_fitted_to_the_end(monkeypatch, seed):
+    train, test = draw(seed, sizes=(400, 80), d=100, c=8)
+    noisy = np.where(rng(seed).random(400) < 0.4, rng(seed).permutation(train.labels), train.labels)
+    train = features(train.array, noisy)  # a small lambda fits the noise
+    quick = score(train, test).details
+    monkeypatch.setattr(linear_probe, "OUT_OF_REACH", np.inf)
+    whole = score(train, test).details
+    assert quick["lambda"] == whole["lambda"] and quick["objective"] == pytest.approx(whole["objective"], rel=1e-5)
+    left = {step["lambda"]: step for step in quick["search"] if step["out_of_reach"]}
+    assert left and not any(step["converged"] for step in left.values())
+    assert not any(step["out_of_reach"] for step in whole["search"]) and all(
+        step["converged"] for step in whole["search"]
+    )
+    passes = [{step["lambda"]: step["iterations"] for step in details["search"]} for details in (quick, whole)]
+    assert all(passes[0][lambda_] <= passes[1][lambda_] for lambda_ in left)
+
+
 def test_two_classes_have_roc_auc():
     train, test = draw(5, c=2)
     scores = score(train, test, metric="roc_auc", lambda_=1.0)
