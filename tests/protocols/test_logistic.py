@@ -152,6 +152,13 @@ def test_a_whole_step_is_the_longest():
     assert search(lambda t: (-t, -1.0), 0.0, -1.0, 0.5) == (1.0, -1.0)
 
 
+def test_a_search_ends_where_nothing_is_lower():
+    for never in (1.0, float("nan"), float("inf")):
+        steps = []
+        step, value = search(lambda t, never=never, steps=steps: (steps.append(t) or never, 1.0), 0.0, -1.0, 1.0)
+        assert step == steps[-1] and len(steps) == 50 and value is never
+
+
 def test_a_fit_not_worth_while_ends_early():
     x, labels = draw(15)
     asked = []

@@ -8,6 +8,7 @@ from itertools import count
 
 FLAT = 0.3  # of the slope at the start: near enough to the best step
 REFINE = 3  # trials after which any step that lowers the objective is taken
+MOST = 50  # trials: steps of 1e-15 tell nothing
 _ROUNDING = 1e-5  # of the objective, relative: float32 logits of some hundreds
 
 
@@ -19,13 +20,14 @@ def search(at: Callable[[float], tuple[float, float]], value: float, slope: floa
     """
     low, high = (0.0, value, slope), None
     for trial in count(1):
-        here = step, *at(step)
-        _, here_value, here_slope = here
+        here_value, here_slope = at(step)
+        here = step, here_value, here_slope
         # the second test is for a change that rounding hides (Hager & Zhang 2005, approximate Wolfe)
         enough = here_value <= value + 1e-4 * step * slope or (
             here_value <= value * (1 + _ROUNDING) and here_slope <= -0.8 * slope
         )
-        if enough and (abs(here_slope) <= FLAT * abs(slope) or (here_slope < 0 and step == 1) or trial >= REFINE):
+        flat = abs(here_slope) <= FLAT * abs(slope) or (here_slope < 0 and step == 1)
+        if (enough and (flat or trial >= REFINE)) or trial == MOST:
             break
         if enough and here_slope < 0:
             low = here
@@ -36,7 +38,7 @@ def search(at: Callable[[float], tuple[float, float]], value: float, slope: floa
         else:
             width = high[0] - low[0]
             best = cubic_minimiser(width, low[1], high[1], low[2], high[2])
-            step = low[0] + min(max(best, 0.05 * width), (0.9 if enough else 0.5) * width)
+            step = low[0] + min((0.9 if enough else 0.5) * width, max(0.05 * width, best))  # in this order for a nan
     return step, here_value
 
 
@@ -44,4 +46,5 @@ def cubic_minimiser(end: float, value: float, end_value: float, slope: float, en
     """Where the cubic with these values and slopes at 0 and `end` is least (Nocedal & Wright, eq. 3.59)."""
     bend = slope + end_slope - 3 * (end_value - value) / end
     root = math.sqrt(max(bend * bend - slope * end_slope, 0.0))
-    return end - end * (end_slope + root - bend) / (end_slope - slope + 2 * root)
+    below = end_slope - slope + 2 * root
+    return end - end * (end_slope + root - bend) / below if below > 0 else end / 2
