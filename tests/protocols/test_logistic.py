@@ -57,6 +57,27 @@ def test_the_minimum_for_every_lambda(lambda_, shape):
     assert fit.converged and fit.iterations < 1000
 
 
+@pytest.mark.parametrize("seed", [*range(6), 48, 290])  # the last two are the worst of 300
+def test_problems_of_all_kinds(seed):
+    """Few samples or many, flat or steep spectra, large means, constant and equal features, any lambda."""
+    r = rng(seed)
+    n, d, c = int(r.integers(6, 400)), int(r.integers(1, 60)), int(r.integers(2, 12))
+    c = min(c, n)
+    labels = np.r_[np.arange(c), r.integers(c, size=n - c)]
+    r.shuffle(labels)
+    scale = 10.0 ** r.uniform(-3, 2) / np.arange(1, d + 1) ** r.uniform(0, 2)
+    x = (r.normal(size=(c, d))[labels] * r.uniform(0, 3) + r.normal(size=(n, d))) * scale
+    x += r.normal(size=d) * scale * r.choice([0, 20])
+    if r.random() < 0.2:
+        x[:, 0] = x[0, 0]
+    if r.random() < 0.2:
+        x[n // 2 :] = x[: n - n // 2]
+    x, lambda_ = x.astype(np.float32), 10.0 ** r.uniform(-6, 6)
+    fit = LogisticProblem(x, labels, c).fit(lambda_)
+    got = objective(x, labels, lambda_, fit.weight.numpy(), fit.bias.numpy())
+    assert fit.converged and got == pytest.approx(oracle(x, labels, lambda_, c), rel=3e-5)
+
+
 @pytest.mark.parametrize("lambda_", [0.1, 10.0])
 def test_against_scikit_learn(lambda_):
     x, labels = draw(1)

@@ -114,7 +114,10 @@ class LogisticProblem:
             newton_step = precondition(gradient)
             square = gradient.square()
             bound = (square[:, :-1].sum() / lambda_ + (square[:, -1] / mass).sum()).item() / 2
-            excess = min(bound, _CAUTION * _dot(gradient, newton_step) / 2)
+            decrement = _dot(gradient, newton_step)
+            excess = (
+                min(bound, _CAUTION * decrement / 2) if decrement > 0 else bound
+            )  # else rounding has the upper hand
             scale = min(objective, self._chance - objective)
             converged = excess <= tolerance * scale + 1e-12 * objective
             if converged or line.passes >= max_iterations:
