@@ -107,7 +107,7 @@ class LogisticProblem:
         while True:
             if pairs.full or objective < 0.5 * built_at:
                 precondition, mass = preconditioner(
-                    line.residuals(), self._data.x, self._variance, lambda_, self._softmax
+                    line.residuals(), self._data, self._variance, lambda_, self._softmax
                 )
                 pairs.clear()
                 built_at = objective
