@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def under_torchrun() -> bool:
+    """Whether torchrun started this process."""
+    return "RANK" in os.environ
+
+
 @contextlib.contextmanager
 def ranks(device: torch.device) -> Iterator[torch.device]:
     """Join the other processes if torchrun started this one (gloo on CPU, nccl on GPU); yields this rank's device."""
     import torch
     import torch.distributed as dist
 
-    if "RANK" not in os.environ or dist.is_initialized():
+    if not under_torchrun() or dist.is_initialized():
         yield device
         return
     cuda = device.type == "cuda"
@@ -38,45 +43,41 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
+def _joined() -> Any:
+    """torch.distributed where there are other ranks to talk to, else None; it is not imported to find that out."""
+    dist = sys.modules.get("torch.distributed")
+    found = dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return dist if found else None
+
+
 def parallel() -> bool:
     """Whether there are other ranks to talk to."""
-    dist = sys.modules.get("torch.distributed")  # else no process group was made
-    return dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return _joined() is not None
 
 
 def rank() -> int:
     """This process among the ranks."""
-    if not parallel():
-        return 0
-    import torch.distributed as dist
-
-    return dist.get_rank()
+    dist = _joined()
+    return dist.get_rank() if dist else 0
 
 
 def world_size() -> int:
     """How many ranks there are."""
-    if not parallel():
-        return 1
-    import torch.distributed as dist
-
-    return dist.get_world_size()
+    dist = _joined()
+    return dist.get_world_size() if dist else 1
 
 
 def barrier() -> None:
     """Wait for all ranks."""
-    if not parallel():
-        return
-    import torch.distributed as dist
-
-    dist.barrier()
+    if dist := _joined():
+        dist.barrier()
 
 
 def broadcast_object(value: Any) -> Any:
     """Rank 0's value, on every rank."""
-    if not parallel():
+    dist = _joined()
+    if dist is None:
         return value
-    import torch.distributed as dist
-
     box = [value]
     dist.broadcast_object_list(box)
     return box[0]
@@ -84,10 +85,9 @@ def broadcast_object(value: Any) -> Any:
 
 def gather_objects(value: Any) -> list[Any]:
     """Every rank's value, in the order of ranks, on every rank."""
-    if not parallel():
+    dist = _joined()
+    if dist is None:
         return [value]
-    import torch.distributed as dist
-
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values

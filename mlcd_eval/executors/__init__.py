@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.distributed import under_torchrun
 from mlcd_eval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +22,6 @@ def make_executor(name: str, **options: Any) -> Executor:
     kind = getattr(import_module(f"{__name__}.{name}"), EXECUTORS[name])
     for option in options.keys() - {field.name for field in fields(kind)}:
         raise ConfigError(f"--{option.replace('_', '-')} is no option of --executor {name}: expected another executor")
-    if name != "local" and "RANK" in os.environ:
+    if name != "local" and under_torchrun():
         raise ConfigError(f"--executor {name} under torchrun: expected one of the two")
     return kind(**options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 
 from mlcd_eval.plan import Plan
@@ -17,9 +16,8 @@ class LocalExecutor:
 
     def execute(self, plan: Plan, progress: Progress) -> list[Result]:
         """The records; none on ranks other than the first."""
-        from mlcd_eval.distributed import ranks
+        from mlcd_eval.distributed import ranks, under_torchrun
         from mlcd_eval.run import pick_device, run
 
-        under_torchrun = "RANK" in os.environ
-        with ranks(pick_device(plan.request.device)) if under_torchrun else contextlib.nullcontext():
+        with ranks(pick_device(plan.request.device)) if under_torchrun() else contextlib.nullcontext():
             return list(run(plan, progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -83,9 +84,9 @@ def _fixed_point(rows: torch.Tensor) -> torch.Tensor:
 class Tile:
     """Similarities of a gallery (G, D) and queries (Q, D), by float32 where that is enough."""
 
-    def __init__(self, gallery: torch.Tensor, queries: torch.Tensor, about: torch.Tensor | None = None) -> None:
-        self._gallery, self._queries = gallery, queries
-        self._about = gallery.float() @ queries.float().T if about is None else about
+    def __init__(self, gallery: torch.Tensor, queries: torch.Tensor, mirror: Tile | None = None) -> None:
+        self._gallery, self._queries, self._mirror = gallery, queries, mirror
+        self._about: torch.Tensor = mirror._about.T if mirror else gallery.float() @ queries.float().T
         d = gallery.shape[1]
         # of a sum in any order (Higham 2002, section 3.1), of rounding the rows, and of rounding the bounds below
         self._error = _NORM**2 * d * 2.0**-24 + _NORM * d**0.5 * 2.0**-26 + 2.0**-22
@@ -93,7 +94,13 @@ class Tile:
     @property
     def T(self) -> Tile:
         """Gallery and queries exchanged."""
-        return Tile(self._queries, self._gallery, self._about.T)
+        return Tile(self._queries, self._gallery, self)
+
+    @cached_property
+    def _exact(self) -> torch.Tensor:
+        if self._mirror:
+            return self._mirror._exact.T
+        return _fixed_point(self._gallery) @ _fixed_point(self._queries).T
 
     def num_ahead(self, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
         """(2, Q): how many rows of the gallery are more similar than each query's true item, whose row is true_index
@@ -103,7 +110,7 @@ class Tile:
         above = torch.gt(self._about, high, out=counts).sum(0)
         unsure = torch.ge(self._about, low, out=counts).sum(0) - above
         if unsure.sum() > MOST_UNSURE * self._about.numel() or torch.get_float32_matmul_precision() != "highest":
-            return _num_ahead(_fixed_point(self._gallery) @ _fixed_point(self._queries).T, true_score, true_index)
+            return _num_ahead(self._exact, true_score, true_index)
         some = unsure.nonzero().squeeze(1)
         about = self._about[:, some]
         row, column = ((about >= low[some]) & (about <= high[some])).nonzero(as_tuple=True)

@@ -59,18 +59,19 @@ class Line:
         self._step = step
         constant, linear, square = self._penalty
         losses: list[Tensor] = []
-        slopes: list[Tensor] = []
         if self._keeps:
+            slopes: list[Tensor] = []
             kept = zip(self._logits, self._ahead, self._residuals, self._data.chunks(), strict=True)
             for logits, ahead, residual, (_, targets) in kept:
                 torch.add(logits, ahead, alpha=step, out=residual)
                 losses.append(self._data.loss(residual, targets)[0])
                 slopes.append(torch.dot(residual.view(-1), ahead.view(-1)))
+            slope = torch.stack(slopes).sum() + (linear + 2 * step * square)
         else:
             self._gradient = self._sum(self._evaluated(self._trial(), losses))
-            slopes.append(torch.dot(self._gradient.view(-1), self._direction.view(-1)) - (linear + 2 * step * square))
-        loss, slope = torch.stack([torch.stack(losses).sum(), torch.stack(slopes).sum()]).tolist()
-        return loss + constant + step * (linear + step * square), slope + linear + 2 * step * square
+            slope = torch.dot(self._gradient.view(-1), self._direction.view(-1))
+        loss, end_slope = torch.stack([torch.stack(losses).sum(), slope]).tolist()
+        return loss + constant + step * (linear + step * square), end_slope
 
     def move(self) -> Tensor:
         """Go to the last trial; the gradient there, (C, D + 1) float32."""

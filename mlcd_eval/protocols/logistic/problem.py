@@ -115,9 +115,7 @@ class LogisticProblem:
             square = gradient.square()
             bound = (square[:, :-1].sum() / lambda_ + (square[:, -1] / mass).sum()).item() / 2
             decrement = _dot(gradient, newton_step)
-            excess = (
-                min(bound, _CAUTION * decrement / 2) if decrement > 0 else bound
-            )  # else rounding has the upper hand
+            excess = min(bound, _CAUTION * decrement / 2) if decrement > 0 else bound  # not positive: only rounding
             scale = min(objective, self._chance - objective)
             converged = excess <= tolerance * scale + 1e-12 * objective
             if converged or line.passes >= max_iterations:
