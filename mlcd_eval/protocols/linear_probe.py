@@ -8,10 +8,8 @@ further, and the record says so.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -25,19 +23,11 @@ from mlcd_eval.metrics.classification import (
     classification_outcomes,
     stacked,
 )
-from mlcd_eval.metrics.multilabel import multilabel_metric, multilabel_metrics
+from mlcd_eval.metrics.multilabel import multilabel_metrics
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.labelled import checked_labels, count_classes, split_requests
-from mlcd_eval.protocols.sweep import search_lambda
+from mlcd_eval.protocols.probe_training import Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.threads import threads_for
-
-if TYPE_CHECKING:
-    from mlcd_eval.protocols.logistic import Fit
-
-SEARCH_TOLERANCE = 1e-4  # chose what 1e-6 did on nine splits of three data sets; 1e-3 on seven
-FINAL_TOLERANCE = 1e-6
-OUT_OF_REACH = 1.5  # standard errors below the best; at GLANCE scores were off by at most 0.84 in 168 fits
-DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 
 _MULTILABEL = ("map_11point", "map")
 _LEAST_CLASSES = {"acc5": 5, "mean_top1_top5": 5}
@@ -90,7 +80,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         report = _report_multilabel if multilabel else _report
         with threads_for(inputs.images["train"].array.size * num_classes):
             probes = [
-                train_probe(data, settings, primary, num_classes, inputs.device)
+                train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device)
                 for data in _training_sets(settings, inputs, labels, rng)
             ]
             return report(probes, primary, inputs.images["test"], labels["test"], rng)
@@ -139,89 +129,6 @@ def _report_multilabel(
     return Scores(metrics=metrics, primary=primary, samples=samples, details=probe.details)
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """features (N, D), labels (N,) or (N, C), and their rows for the search: those to fit, those to score (or none)."""
-
-    features: np.ndarray
-    labels: np.ndarray
-    fit_rows: np.ndarray
-    val_rows: np.ndarray
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A trained probe, and what a reader must know of its making."""
-
-    fit: Fit
-    details: dict[str, Any]
-
-
-def train_probe(data: TrainingSet, settings: LinearProbeSettings, metric: str, num_classes: int, device: str) -> Probe:
-    """Search lambda with the two parts of the rows, then fit all of them.
-
-    Raises IncompatibleError where there is nothing to tell apart, or the metric is undefined on the scored part.
-    """
-    from mlcd_eval.protocols.logistic import LogisticProblem, Path
-
-    features, labels = data.features, data.labels
-    _check_contrast(labels)
-    lambda_, start = settings.lambda_, None
-    details: dict[str, Any] = {"num_train": len(labels)}
-    if lambda_ is not None:
-        details["lambda_from"] = "settings"
-    elif len(data.val_rows) == 0:
-        lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
-    else:
-        _check_contrast(labels[data.fit_rows])
-        val_features, val_labels = features[data.val_rows], labels[data.val_rows]
-        problem = LogisticProblem(features[data.fit_rows], labels[data.fit_rows], num_classes, device)
-        path = Path(problem, SEARCH_TOLERANCE, settings.max_iter)
-
-        def score(fit: Fit) -> float:
-            value = _metric(metric, fit.scores(val_features), val_labels)
-            if value is None:
-                raise IncompatibleError(
-                    f"lambda cannot be chosen by {metric}: got {len(val_labels)} validation samples on which it is "
-                    "undefined, expected positives and negatives among them (or set lambda_)"
-                )
-            return value
-
-        best, out_of_reach = 0.0, set()
-
-        def in_reach(fit: Fit) -> bool:
-            n = len(val_labels)
-            p = (best * n + 1) / (n + 2)  # so that a best of 1 has an error, too
-            if score(fit) < best - OUT_OF_REACH * math.sqrt(p * (1 - p) / n):
-                out_of_reach.add(fit.lambda_)
-            return fit.lambda_ not in out_of_reach
-
-        def evaluate(candidate: float) -> float:
-            nonlocal best
-            value = score(path.fit(candidate, in_reach))
-            best = max(best, value)
-            return value
-
-        lambda_, scores = search_lambda(evaluate)
-        fits = {fit.lambda_: fit for fit in path.fits}
-        start = fits[lambda_].weight, fits[lambda_].bias
-        details |= {
-            "lambda_from": f"search by {metric} on {len(val_labels)} samples",
-            "search": [
-                {"lambda": tried, "score": found, "out_of_reach": tried in out_of_reach, **_convergence(fits[tried])}
-                for tried, found in scores.items()
-            ],
-        }
-        del problem, path
-    fit = LogisticProblem(features, labels, num_classes, device).fit(lambda_, start, FINAL_TOLERANCE, settings.max_iter)
-    details |= {"lambda": lambda_, "objective": fit.objective, "gradient_norm": fit.gradient_norm, **_convergence(fit)}
-    return Probe(fit, details)
-
-
-def _convergence(fit: Fit) -> dict[str, Any]:
-    return {"iterations": fit.iterations, "gap": fit.gap, "converged": fit.converged}
-
-
 def _training_sets(
     settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> Iterator[TrainingSet]:
@@ -240,12 +147,6 @@ def _training_sets(
         yield TrainingSet(features, train, *stratified_split(train, settings.val_fraction, rng))
 
 
-def _metric(name: str, scores: Iterator[np.ndarray], labels: np.ndarray) -> float | None:
-    if labels.ndim == 2:
-        return multilabel_metric(name, np.concatenate(list(scores)), labels)
-    return classification_metric(name, classification_outcomes(scores, labels))
-
-
 def _check_metric(name: str, settings: LinearProbeSettings, multilabel: bool, num_classes: int) -> None:
     if multilabel and settings.shots:
         raise IncompatibleError("shots are counted by class: got a dataset with several labels an image, expected one")
@@ -257,15 +158,3 @@ def _check_metric(name: str, settings: LinearProbeSettings, multilabel: bool, nu
     if num_classes < _LEAST_CLASSES.get(name, 0) or (name == "roc_auc" and num_classes != 2):
         expected = "2" if name == "roc_auc" else f"at least {_LEAST_CLASSES[name]}"
         raise IncompatibleError(f"metric {name!r} is undefined here: got {num_classes} classes, expected {expected}")
-
-
-def _check_contrast(labels: np.ndarray) -> None:
-    """There must be something to tell apart."""
-    if labels.ndim == 1 and labels.min() == labels.max():
-        raise IncompatibleError(
-            f"linear_probe needs two classes to tell apart: got {len(labels)} train samples, all of class {labels[0]}"
-        )
-    if labels.ndim == 2 and (labels.min(axis=0) == labels.max(axis=0)).all():
-        raise IncompatibleError(
-            f"linear_probe needs a label that some images have and some lack: got none in {len(labels)} train samples"
-        )

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlcd_eval.data.split import few_shot, stratified_split
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols import linear_probe
+from mlcd_eval.protocols import probe_training
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.sweep import LAMBDAS, search_lambda
@@ -55,8 +55,8 @@ def sklearn_probe(x, y, lambda_):
 @pytest.fixture
 def exact(monkeypatch):
     """No score of the search differs from the converged one, even by one sample."""
-    monkeypatch.setattr(linear_probe, "SEARCH_TOLERANCE", 1e-7)
-    monkeypatch.setattr(linear_probe, "OUT_OF_REACH", np.inf)
+    monkeypatch.setattr(probe_training, "SEARCH_TOLERANCE", 1e-7)
+    monkeypatch.setattr(probe_training, "OUT_OF_REACH", np.inf)
 
 
 def test_the_whole_protocol_against_scikit_learn(exact):
@@ -130,7 +130,7 @@ def test_a_candidate_out_of_reach_is_not_fitted_to_the_end(monkeypatch, seed):
     noisy = np.where(rng(seed).random(400) < 0.4, rng(seed).permutation(train.labels), train.labels)
     train = features(train.array, noisy)  # a small lambda fits the noise
     quick = score(train, test).details
-    monkeypatch.setattr(linear_probe, "OUT_OF_REACH", np.inf)
+    monkeypatch.setattr(probe_training, "OUT_OF_REACH", np.inf)
     whole = score(train, test).details
     assert quick["lambda"] == whole["lambda"] and quick["objective"] == pytest.approx(whole["objective"], rel=1e-5)
     left = {step["lambda"]: step for step in quick["search"] if step["out_of_reach"]}
