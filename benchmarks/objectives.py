@@ -1,6 +1,6 @@
 """MLCD against single-label cluster discrimination and random weights: same data, clusters, tower and steps.
 
-python benchmarks/objectives.py --data DIR [--seeds 3] [--epochs 12] [--output DIR]
+python benchmarks/objectives.py --data DIR [--seeds 3] [--epochs 12] [--ratio 0.1] [--output DIR]
 
 DIR holds wds_pretrain_clipart (image-text pairs to train on) and wds_openclipart (to probe); --features is the encoder
 whose features are clustered. Runs that are done are kept, so that a stopped script goes on where it was.
@@ -38,6 +38,7 @@ def config_of(objective, seed, args):
             "model": {"vision": "vit_tiny_16_64", "embed_dim": 192},
             "fit": {
                 "objective": objective,
+                "negatives": {"ratio": args.ratio},
                 "batch_size": 128,
                 "epochs": args.epochs,
                 "optimizer": {"lr": 1e-3, "warmup": 50},
@@ -63,10 +64,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=12)
     parser.add_argument("--k", type=int, default=700)
+    parser.add_argument("--ratio", type=float, default=0.1)
     args = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}; k = {args.k}, {args.epochs:g} epochs, vit_tiny_16_64, r = 0.1"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}; k = {args.k}, {args.epochs:g} epochs, vit_tiny_16_64, r = {args.ratio:g}")
     found = {name: [] for name in ("random init", *args.objectives.split(","))}
     for seed in range(args.seeds):
         for name, values in found.items():

@@ -79,9 +79,9 @@ class DatasetRun:
         for (name, whole), wanted in layers.items():
             split = self.dataset.split(name)
             title = f"{self.encoder.info.name}: {split.dataset}/{name}"
-            encoder = WholeImage(self.encoder) if whole else self.encoder
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
+                    encoder = WholeImage(self.encoder) if whole else self.encoder
                     encoded[name, whole] = encode_split(encoder, split, list(wanted), self.options, advance)
                 except Exception as error:
                     _raise_if_fatal(error)
