@@ -26,9 +26,10 @@ PROJECTED_PATCHES = "projected_patches"  # the same by the pooled feature's proj
 class EncoderInfo:
     """Identity of an encoder, as it stands in records.
 
-    spec: what the user wrote; name: short, safe as a folder name; fingerprint: hex digest over the weights'
-    names, shapes and bytes; preprocessing: the transform in words (part of every feature's identity);
-    layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
+    spec: what the user wrote; name: short, safe as a folder name; fingerprint: hex digest over all that features depend
+    on beside the preprocessing (weights, architecture, tokenizer), since they are kept under it; the file of a model
+    that is `python:...` is added to what its author gives. preprocessing: the transform in words, another part of
+    every feature's identity; layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
     abilities: what it does beyond features: `segment`, `answer`.
     """
 

@@ -173,7 +173,7 @@ class CheckpointEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec,
             name=model_name(spec),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(model, config.model_dump(mode="json", exclude={"provenance"})),
             preprocessing=str(config.preprocess),
             layers=layers,
             image_size=(size, size),

@@ -16,7 +16,7 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import fingerprint, num_params, told
+from mlcd_eval.encoders.weights import fingerprint, num_params, settings_of, tokenizer_settings, told
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 
@@ -114,7 +114,9 @@ class HFEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(
+                model, settings_of(model.config), tokenizer_settings(tokenizer) if tokenizer else None
+            ),
             preprocessing=str(preprocess),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(pixels.shape[1], pixels.shape[2]),

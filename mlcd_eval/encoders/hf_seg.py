@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import fingerprint, num_params, told
+from mlcd_eval.encoders.weights import fingerprint, num_params, settings_of, tokenizer_settings, told
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
 PROMPT = "Could you provide a segmentation mask for the {expression} in this image?"
@@ -44,7 +46,12 @@ class SegmentingModel(Encoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(
+                model,
+                settings_of(model.config),
+                tokenizer_settings(tokenizer),
+                inspect.getsource(sys.modules[type(model).__module__]),  # the repository's own
+            ),
             preprocessing="the model's own",
             layers={},
             image_size=(0, 0),

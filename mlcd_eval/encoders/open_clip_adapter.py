@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import fingerprint, num_params, told
+from mlcd_eval.encoders.weights import fingerprint, num_params, tokenizer_settings, told
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
 
 
@@ -33,8 +33,8 @@ def load(spec: Spec) -> Encoder:
         warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
         torch.manual_seed(spec.random_seed or 0)
         model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
-    tokenizer = _tokenizer(name, spec)
-    return OpenClipEncoder(spec, model, preprocess, tokenizer)
+    config = _model_config(name)
+    return OpenClipEncoder(spec, model, preprocess, _tokenizer(name, config, spec), config)
 
 
 def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
@@ -67,8 +67,8 @@ def _never_ask() -> None:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 
 
-def _tokenizer(name: str, spec: Spec) -> Any:
-    """open_clip's own choice, but that a folder's `tokenizer_kwargs` cannot have code run in place of the flag."""
+def _model_config(name: str) -> dict[str, Any]:
+    config: dict[str, Any]
     if name.startswith("local-dir:"):
         path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
@@ -76,6 +76,11 @@ def _tokenizer(name: str, spec: Spec) -> Any:
         config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
     else:
         config = open_clip.get_model_config(name)
+    return config
+
+
+def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
+    """open_clip's own choice, but that a folder's `tokenizer_kwargs` cannot have code run in place of the flag."""
     of_transformers = bool(config["text_cfg"].get("hf_tokenizer_name"))
     return open_clip.get_tokenizer(name, **({"trust_remote_code": spec.trust_remote_code} if of_transformers else {}))
 
@@ -119,11 +124,13 @@ class OpenClipEncoder(TorchEncoder):
 
     reentrant = True
 
-    def __init__(self, spec: Spec, model: Any, preprocess: Any, tokenizer: Any) -> None:
+    def __init__(self, spec: Spec, model: Any, preprocess: Any, tokenizer: Any, config: Mapping[str, Any]) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = tokenizer
-        weights, parameters = fingerprint(model), num_params(model)  # before the towers take the projections out
+        words = tokenizer_settings(tokenizer.tokenizer) if hasattr(tokenizer, "tokenizer") else None  # of transformers
+        weights = fingerprint(model, config, words)  # before the towers take the projections out, as the next
+        parameters = num_params(model)
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.errors import ConfigError, nearest
 
 
 def load(spec: Spec) -> Encoder:
-    """Import the module and call the factory, which takes nothing and returns an Encoder."""
+    """Import the module and call the factory, which takes nothing and returns an Encoder.
+
+    The file's text becomes part of the fingerprint, so that features of an older version are not taken for this one's.
+    """
     where, _, factory = spec.target.rpartition(":")
     module = _import(where, spec.text)
     if not hasattr(module, factory):
         raise ConfigError(f"--model {spec.text!r}: {where} has no {factory!r}{nearest(factory, dir(module))}")
-    encoder = getattr(module, factory)()
-    if not isinstance(encoder, Encoder):
+    encoder = _called(getattr(module, factory), f"--model {spec.text!r}: {factory}")
+    code = Path(module.__file__).read_bytes() if module.__file__ else b""
+    digest = hashlib.sha256(f"{encoder.info.fingerprint} {factory}\n".encode() + code).hexdigest()
+    encoder.info = replace(encoder.info, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
+    return encoder
+
+
+def _called(factory: Any, what: str) -> Encoder:
+    """What the factory makes, if it is an encoder that says what it is."""
+    if not callable(factory):
+        raise ConfigError(f"{what} is a {type(factory).__name__}, expected a function that returns an Encoder")
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
         raise ConfigError(
-            f"--model {spec.text!r}: {factory} returned {type(encoder).__name__}, expected a mlcd_eval Encoder"
-        )
-    encoder.info = replace(encoder.info, spec=spec.text, name=model_name(spec.text))
+            f"{what} cannot be called without arguments ({error}), expected a function of none"
+        ) from error
+    encoder = factory()
+    if not isinstance(encoder, Encoder):
+        raise ConfigError(f"{what} returned {type(encoder).__name__}, expected a mlcd_eval Encoder")
+    if not isinstance(getattr(encoder, "info", None), EncoderInfo):
+        raise ConfigError(f"{what} returned an Encoder without `info`, expected an EncoderInfo there")
     return encoder
 
 
@@ -37,9 +60,14 @@ def _import(where: str, spec: str) -> ModuleType:
                 raise  # the module is there, what it imports is not
             raise ConfigError(f"--model {spec!r}: no module {where!r}, expected one on the Python path") from error
     path = Path(where)
-    found = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
+    name = f"mlcd_eval_user_{path.stem}"  # so that a file called timm.py hides nothing
+    found = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
     if found is None or found.loader is None:
         raise ConfigError(f"--model {spec!r}: no file {where}, expected a Python file")
     module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    folder = str(path.absolute().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # for what it imports from beside it
     found.loader.exec_module(module)
     return module

@@ -46,7 +46,7 @@ class TimmEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(model, spec.target),
             preprocessing=" ".join(str(self.preprocess).split()),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(height, width),

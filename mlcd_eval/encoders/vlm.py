@@ -12,7 +12,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import fingerprint, num_params, told
+from mlcd_eval.encoders.weights import fingerprint, num_params, settings_of, tokenizer_settings, told
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,7 +44,12 @@ class VisionLanguageModel(Encoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(
+                model,
+                *map(settings_of, (model.config, model.generation_config, processor.image_processor)),
+                tokenizer_settings(tokenizer),
+                [processor.chat_template, tokenizer.chat_template],
+            ),
             preprocessing=type(processor).__name__,
             layers={},
             image_size=(0, 0),

@@ -40,7 +40,7 @@ class VLMEvalKitModel(Encoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(weights) if weights is not None else f"vlmevalkit:{spec.target}",
+            fingerprint=fingerprint(weights, spec.target) if weights is not None else f"vlmevalkit:{spec.target}",
             preprocessing=type(model).__name__,
             layers={},
             image_size=(0, 0),

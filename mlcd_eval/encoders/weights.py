@@ -1,17 +1,18 @@
-"""The identity of weights, and what goes wrong when they are loaded."""
+"""The identity of models, and what goes wrong when they are loaded."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import pickle
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -30,6 +31,8 @@ FOREIGN_ERRORS = (
 )
 """What model libraries raise over weights and configs that are missing, damaged, of another architecture or not plain
 tensors."""
+
+_CHANGES_NOTHING = {"transformers_version", "torch_dtype", "dtype"}
 
 
 def told(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
@@ -57,13 +60,34 @@ def _raised_here(error: Exception) -> bool:
     return frame.f_globals["__name__"].partition(".")[0] == __package__.partition(".")[0]
 
 
-def fingerprint(model: torch.nn.Module) -> str:
-    """sha256 over the state dict: names, dtypes, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
+def fingerprint(model: torch.nn.Module, *settings: object) -> str:
+    """sha256 over the state dict (names, dtypes, shapes and bytes, in the order of the names) and over settings, plain
+    data, on which outputs depend and which no tensor shows: activation, heads, tokenizer."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def settings_of(config: Any) -> object:
+    """A transformers config, generation config or image processor as plain data, without what names files, versions and
+    number formats."""
+    return _plain(config.to_dict())
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    kept = (key for key in value if not str(key).startswith("_") and key not in _CHANGES_NOTHING)
+    return {str(key): _plain(value[key]) for key in kept}
+
+
+def tokenizer_settings(tokenizer: Any) -> object:
+    """A transformers tokenizer as plain data: all of a fast one, of others the vocabulary, merges being in no API."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    special = {str(key): str(value) for key, value in tokenizer.special_tokens_map.items()}
+    return [fast.to_str() if fast is not None else sorted(tokenizer.get_vocab().items()), special]
 
 
 def num_params(model: torch.nn.Module) -> int:

@@ -53,6 +53,13 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     assert load_encoder(str(tmp_path / "ckpt" / "model.safetensors")).info.fingerprint == encoder.info.fingerprint
 
 
+def test_the_fingerprint_knows_heads_but_not_provenance():
+    known = CheckpointEncoder("a", model_of()).info.fingerprint
+    assert CheckpointEncoder("a", model_of(provenance={"git_commit": "abc"})).info.fingerprint == known
+    heads = model_of(vision=TINY.model_copy(update={"heads": 4}))
+    assert CheckpointEncoder("a", heads).info.fingerprint != known
+
+
 def test_projected_is_the_pooled_feature_times_the_projection():
     model = model_of()
     outputs = model.encode_image(torch.randn(2, 3, 16, 16))

@@ -213,3 +213,27 @@ def test_our_vit_computes_what_transformers_does(kind):
         torch.testing.assert_close(pooled_feature, output.pooler_output, rtol=1e-4, atol=1e-5)
         expected = theirs.post_layernorm(output.last_hidden_state[:, 1:])
         torch.testing.assert_close(patches.flatten(1, 2), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", lambda config: config["text_config"].update(eos_token_id=1)),
+        ("config.json", lambda config: config["vision_config"].update(hidden_act="gelu")),
+        ("config.json", lambda config: config["vision_config"].update(num_attention_heads=4)),
+        ("tokenizer.json", lambda tokenizer: tokenizer["model"]["vocab"].update(cat=6, dog=5)),
+    ],
+    ids=["eos", "activation", "heads", "tokenizer"],
+)
+def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path, file, change):
+    """Features are kept under it: equal weights in another architecture must not get these."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, "CLIPModel")
+    prints = [load_encoder(f"hf:{tmp_path / name}").info.fingerprint for name in "ab"]
+    assert prints[0] == prints[1]
+    path = tmp_path / "b" / file
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    assert load_encoder(f"hf:{tmp_path / 'b'}").info.fingerprint != prints[0]

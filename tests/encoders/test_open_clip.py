@@ -105,6 +105,19 @@ def test_the_fingerprint_is_of_the_weights(tmp_path):
     assert (first.name, second.name) == ("a", "b")
 
 
+def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path):
+    """Features are kept under it: equal weights with another activation or tokenizer must not get these."""
+    spec = local_dir(tmp_path / "a", VIT)
+    before = load_encoder(spec).info.fingerprint
+    path = tmp_path / "a" / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    for change in ({"quick_gelu": True}, {"text_cfg": {**TEXT, "tokenizer_kwargs": {"clean": "canonicalize"}}}):
+        path.write_text(json.dumps({**config, "model_cfg": {**config["model_cfg"], **change}}))
+        assert load_encoder(spec).info.fingerprint != before
+    path.write_text(json.dumps(config))
+    assert load_encoder(spec).info.fingerprint == before
+
+
 def test_random_weights_are_seeded_and_leave_the_generator_alone():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()

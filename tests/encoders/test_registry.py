@@ -79,3 +79,42 @@ def test_a_python_factory_is_called_from_a_file_or_a_module(tmp_path, monkeypatc
         load_encoder("python:my_encoders:wrong")
     with pytest.raises(ConfigError, match="no module 'my_encodings'"):
         load_encoder("python:my_encodings:make")
+
+
+ENCODER = """
+from __future__ import annotations
+from dataclasses import dataclass
+import torch
+from beside import WIDTH
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
+
+@dataclass
+class Settings:
+    width: int | None = WIDTH
+
+class Mine(Encoder):
+    info = EncoderInfo("", "", "w" * 64, "none", {"penultimate": Settings().width}, (8, 8), 0, False)
+
+def make():
+    return Mine()
+
+def needs(what):
+    return Mine()
+
+def bare():
+    return Encoder()
+"""
+
+
+def test_a_file_may_have_dataclasses_and_imports_from_beside_it(tmp_path):
+    (tmp_path / "beside.py").write_text("WIDTH = 4")
+    (tmp_path / "timm.py").write_text(ENCODER)
+    spec = f"python:{tmp_path}/timm.py:make"
+    first = load_encoder(spec).info
+    assert first.layers == {"penultimate": 4} and load_encoder(spec).info == first
+    (tmp_path / "timm.py").write_text(ENCODER + "# other code, other features")
+    assert load_encoder(spec).info.fingerprint != first.fingerprint
+    with pytest.raises(ConfigError, match=r"needs cannot be called without arguments \(missing .* 'what'\)"):
+        load_encoder(f"python:{tmp_path}/timm.py:needs")
+    with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo there"):
+        load_encoder(f"python:{tmp_path}/timm.py:bare")
