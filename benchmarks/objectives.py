@@ -38,7 +38,7 @@ def config_of(objective, seed, args):
             "model": {"vision": "vit_tiny_16_64", "embed_dim": 192},
             "fit": {
                 "objective": objective,
-                "negatives": {"ratio": args.ratio},
+                "ratio": args.ratio,
                 "batch_size": 128,
                 "epochs": args.epochs,
                 "optimizer": {"lr": 1e-3, "warmup": 50},

@@ -109,13 +109,18 @@ def make_plan(request: RunRequest) -> Plan:
                 )
             names[name] = spec
             check_spec(spec)
-    located: list[tuple[TaskSpec, str, BaseModel]] = []
+    chosen: dict[str, tuple[TaskSpec, str, BaseModel]] = {}
     index = TaskIndex.load()
     for word in request.tasks:
         with _noting(plan):
             for task, ref in expand(word, request, index):
-                if task.name not in [known.name for known, _, _ in located]:
-                    located.append((task, ref, settings_of(task, request.settings)))
+                first, where, _ = chosen.setdefault(task.name, (task, ref, settings_of(task, request.settings)))
+                if (first, where) != (task, ref):
+                    raise ConfigError(
+                        f"two tasks would both write the record {task.name}: got it on {where} and on {ref}, expected "
+                        f"one a name (rename one, or run them with different --output folders)"
+                    )
+    located = list(chosen.values())
     for lender in dict.fromkeys(getattr(settings, "text_encoder", None) for _, _, settings in located):
         if lender is not None:
             with _noting(plan, "text_encoder: "):

@@ -282,6 +282,22 @@ def test_two_models_of_one_name_are_refused(tmp_path):
     assert "would both write to" in problems[0]
 
 
+def test_two_datasets_of_one_name_are_refused(tmp_path):
+    """Else one of them would be left out."""
+    folders = [tmp_path / parent / "photos" for parent in "ab"]
+    for folder in folders:
+        for split in ("train", "test"):
+            for label in "xy":
+                (folder / split / label).mkdir(parents=True)
+                Image.new("RGB", (8, 8)).save(folder / split / label / "1.png")
+    refs = tuple(f"imagefolder:{folder}" for folder in folders)
+    problems = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs, output=tmp_path)).problems
+    assert len(problems) == 1
+    assert f"would both write the record knn/photos: got it on {refs[0]} and on {refs[1]}" in problems[0]
+    twice = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs[:1] * 2, output=tmp_path))
+    assert not twice.problems and len(twice.jobs) == 1
+
+
 def test_several_models_share_a_run(tmp_path, capsys):
     assert (
         main(flags(tmp_path, "--model", "python:tiny_encoder:vision_only", "--limit", "40", tasks="knn/demo_clipart"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.features.workers import threaded_map
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,13 +64,30 @@ class Forward:
             device = self.encoder.device
             if device.type == "cuda":
                 chunk = chunk.pin_memory().to(device, non_blocking=True, memory_format=torch.channels_last)
-            return self.encoder.encode_images(chunk, layers)
+            return self._checked(self.encoder.encode_images(chunk, layers), layers, len(chunk))
 
         return self._chunked(pixels, call)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts -> (T, D) float32 in the joint space."""
-        return self._chunked(texts, lambda chunk: {PROJECTED: self.encoder.encode_texts(chunk)})[PROJECTED]
+
+        def call(chunk: Sequence[str]) -> dict[str, torch.Tensor]:
+            return self._checked({PROJECTED: self.encoder.encode_texts(chunk)}, [PROJECTED], len(chunk))
+
+        return self._chunked(texts, call)[PROJECTED]
+
+    def _checked(self, outputs: Any, layers: Sequence[str], rows: int) -> dict[str, torch.Tensor]:
+        """What an encoder gave, if it is what its info promises: a user's own may be wrong."""
+        for layer in layers:
+            got = outputs.get(layer) if isinstance(outputs, Mapping) else outputs
+            width = self.encoder.info.layers.get(layer)
+            shape = tuple(got.shape) if isinstance(got, torch.Tensor) else ()
+            if not isinstance(outputs, Mapping) or not shape or shape[0] != rows or shape[-1] != (width or shape[-1]):
+                raise IncompatibleError(
+                    f"model {self.encoder.info.name} gave {shape or type(got).__name__} for the layer {layer} of "
+                    f"{rows} items, expected {{{layer!r}: a tensor ({rows}, ..., {width or 'D'})}}"
+                )
+        return dict(outputs)
 
     def _chunked(
         self, items: torch.Tensor | Sequence[str], call: Callable[..., dict[str, torch.Tensor]]

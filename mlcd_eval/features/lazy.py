@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
 from mlcd_eval.encoders.registry import load_encoder, parse
-from mlcd_eval.errors import CheckpointError
+from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.memo import file_identity, memoised
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def open_encoder(
     def load() -> Encoder:
         say(f"loading {spec}")
         loaded = load_encoder(spec, trust_remote_code=trust_remote_code, offline=offline)
-        return loaded.to(pick_device(), precision)
+        placed = loaded.to(pick_device(), precision)
+        if not isinstance(placed, Encoder):
+            raise ConfigError(f"--model {spec!r}: `to` returned {type(placed).__name__}, expected the encoder")
+        return placed
 
     files = _files(spec)
     if not files:
