@@ -73,6 +73,8 @@ class ModelRun:
                 if record is not None and rank() == 0:
                     self.progress.say(f"{job.task.name}: kept the record of {record.timing.started}")
                     yield record
+                elif self.request.resume and rank() == 0 and job.path.is_file():
+                    self.progress.say(f"{job.task.name}: replaces {job.path}, of another request or a failure")
             todo = [(job, one) for job, one, record in zip(jobs, blanks, kept, strict=True) if record is None]
             if todo:
                 from mlcd_eval.dataset_run import DatasetRun  # imports torch

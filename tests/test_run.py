@@ -84,6 +84,9 @@ def test_the_demo_tasks_on_pooled_features_write_a_record_a_task_and_encodes_eac
     again = read(tmp_path / "out" / "tiny_encoder_make" / "linear_probe__demo_clipart.json")
     assert again.metrics == record.metrics
     assert again.timing.images_encoded == 0
+    capsys.readouterr()
+    assert main(flags(tmp_path, "--limit", "40", tasks="knn/demo_clipart")) == 0
+    assert "knn/demo_clipart: replaces" in capsys.readouterr().err
 
 
 def test_no_image_is_decoded_twice_in_a_run_over_several_tasks(tmp_path, monkeypatch):
