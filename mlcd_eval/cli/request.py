@@ -67,7 +67,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
     add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
     add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")
-    add("--limit", type=positive, metavar="N", help="at most N samples a split, for trying things")
+    add("--limit", type=positive, metavar="N", help="at most N images a split, for trying things")
     add("--seed", type=natural, default=0, metavar="N")
     add("--log-samples", action="store_true", help="write per-sample outcomes to DIR/<model>/samples/")
     add("--no-resume", dest="resume", action="store_false", help="score again what the output folder already holds")
