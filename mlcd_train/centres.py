@@ -167,7 +167,7 @@ def _add_up_logs(share: Tensor) -> Tensor:
     dist.all_reduce(largest, dist.ReduceOp.MAX)
     largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
     total = add_up((share - largest).exp())
-    return torch.where(total > 0, total.clamp_min(1e-38).log() + largest, torch.full_like(total, -torch.inf))
+    return torch.where(total == 0, -torch.inf, total.clamp_min(1e-38).log() + largest)  # NaN of any rank stays NaN
 
 
 def _generator(seed: int, step: int, block: int) -> torch.Generator:
