@@ -76,6 +76,8 @@ def train(
                 raise _non_finite(title, step, "loss", terms["loss"], folder)
             grad_scale = scaler.get_scale()
             average_gradients(parameters)
+            if not objective.finite():  # told by a parameter, since the scaler and the norm look at those alone
+                next(p.grad for p in parameters if p.grad is not None).fill_(torch.nan)
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
             overflow = not norm.isfinite()
@@ -85,6 +87,8 @@ def train(
                 objective.update(lr, config.optimizer, grad_scale)
             scaler.step(optimizer)
             scaler.update()
+            if scaler.is_enabled() and scaler.get_scale() < 1:
+                raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -121,12 +125,15 @@ def checkpoint_activations(model: torch.nn.Module) -> None:
 
 
 def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
-    scaler.scale(loss).backward()
+    with torch.autocast(loss.device.type, enabled=False):  # what ran in fp32 goes back in fp32
+        scaler.scale(loss).backward()
 
 
-def _non_finite(title: str, step: int, what: str, value: float, folder: Path) -> NonFiniteLoss:
+def _non_finite(
+    title: str, step: int, what: str, value: float, folder: Path, expected: str = "a number"
+) -> NonFiniteLoss:
     return NonFiniteLoss(
-        f"{title}: the {what} of step {step} is {value}, expected a number: the last state in {folder / 'state'} is "
+        f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
         f"from before it; try a lower learning rate, more warm-up, or bf16 instead of fp16"
     )
 

@@ -14,7 +14,7 @@ from mlcd_eval.encoders.checkpoint import DualEncoder
 from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.data import Batch
-from mlcd_train.distributed import gather_for_whole
+from mlcd_train.distributed import add_up, gather_for_whole
 from mlcd_train.losses import clip_loss
 
 MAX_LOGIT_SCALE = math.log(100.0)
@@ -30,6 +30,11 @@ class Objective:
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
         """Call `backward` on the loss of a batch, in parts whose losses add up; the terms to log, `loss` first."""
         raise NotImplementedError
+
+    def finite(self) -> bool:
+        """After backward, whether the gradients that the optimizer does not know of are numbers, on all ranks; every
+        rank calls it."""
+        return True
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """After the optimizer's step: what it does not know of."""
@@ -69,6 +74,11 @@ class ClusterDiscrimination(Objective):
             }
             terms = {name: terms.get(name, 0.0) + value / parts for name, value in part.items()}
         return terms
+
+    def finite(self) -> bool:
+        """Of the drawn rows' gradients."""
+        assert self._drawn is not None and self._drawn.rows.grad is not None
+        return not add_up((~self._drawn.rows.grad.isfinite()).sum())
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """AdamW on the drawn rows."""
@@ -150,7 +160,8 @@ class Contrast(Objective):
 def _carry_back(outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Backward from several tensors with their gradients; one that needs none is left out."""
     wanted = [(tensor, grad) for tensor, grad in outputs if tensor.requires_grad]
-    torch.autograd.backward([tensor for tensor, _ in wanted], [grad for _, grad in wanted])
+    with torch.autocast(wanted[0][0].device.type, enabled=False):  # what ran in fp32 goes back in fp32
+        torch.autograd.backward([tensor for tensor, _ in wanted], [grad for _, grad in wanted])
 
 
 def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:
