@@ -114,7 +114,8 @@ def autocast(device: torch.device, precision: str) -> Any:
     """The arithmetic of a precision; fp32 is fp32."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=AUTOCAST[precision])
+    # In torch 2.6 to 2.9 weights that Contrast's pass without gradient has cached get no gradient in the one after it.
+    return torch.autocast(device.type, dtype=AUTOCAST[precision], cache_enabled=False)
 
 
 def checkpoint_activations(model: torch.nn.Module) -> None:
