@@ -83,9 +83,9 @@ def train(
             overflow = not norm.isfinite()
             if overflow and not scaler.is_enabled():
                 raise _non_finite(title, step, "gradient norm", float(norm), folder)
-            if not overflow:  # else, in fp16, the scaler leaves this step out and halves
-                objective.update(lr, config.optimizer, grad_scale)
             scaler.step(optimizer)
+            if not overflow:  # else, in fp16, the scaler left this step out and halves
+                objective.update(lr, config.optimizer, grad_scale)
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
                 raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")

@@ -5,13 +5,14 @@ import torch
 
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.progress import Progress
 from mlcd_train.centres import ClassCentres
-from mlcd_train.config import OptimizerConfig
+from mlcd_train.config import LoopConfig, OptimizerConfig
 from mlcd_train.data import Batch
 from mlcd_train.fit import new_model
-from mlcd_train.loop import autocast
+from mlcd_train.loop import autocast, train
 from mlcd_train.losses import clip_loss, mlcd_of_sums
-from mlcd_train.objectives import ClusterDiscrimination, Contrast, image_features
+from mlcd_train.objectives import MAX_LOGIT_SCALE, ClusterDiscrimination, Contrast, image_features
 
 SHAPE = {
     "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -82,6 +83,16 @@ def test_the_temperature_is_clamped_at_100():
     net.logit_scale.data.fill_(9.0)
     objective.update(0.1, OptimizerConfig(), 1.0)
     assert net.logit_scale.exp().item() == pytest.approx(100.0)
+
+
+def test_training_ends_with_a_temperature_of_at_most_100(tmp_path):
+    net = model()
+    objective = Contrast(net, tokenizer(net.config.text), locked=True)
+    net.logit_scale.data.fill_(MAX_LOGIT_SCALE)
+    data = batch(net.text(tokenizer(net.config.text)(list(batch().texts))).detach())  # pairs that ask for more
+    config = LoopConfig(steps=1, optimizer=OptimizerConfig(lr=0.5, warmup=0))
+    train(objective, lambda _: iter([data]), 1, config, tmp_path, "x", torch.device("cpu"), Progress(), "lit")
+    assert net.logit_scale.item() == pytest.approx(MAX_LOGIT_SCALE)
 
 
 def test_a_locked_tower_gets_no_gradient_and_cached_features_do_the_same():
