@@ -8,6 +8,7 @@ import torch
 
 from mlcd_eval.encoders.checkpoint import CheckpointConfig
 from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.errors import CheckpointError
 from mlcd_eval.progress import Progress
 from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
@@ -89,3 +90,15 @@ def test_an_fp16_scale_that_falls_below_1_stops(tmp_path):
     objective.__class__, objective.times = Overflowing, 99
     with pytest.raises(loop.NonFiniteLoss, match=r"the fp16 loss scale of step 16 is 0.5, expected at least 1"):
         train(objective, batch, 30, "fp16", tmp_path)
+
+
+def test_fp16_goes_on_from_a_state_before_its_first_step(tmp_path):
+    objective, batch = discrimination(16, 1, 8)
+    objective.__class__ = Overflowing
+    train(objective, batch, 2, "fp16", tmp_path)
+    assert not objective.centres().steps.any()
+    with pytest.raises(CheckpointError, match=r"step_0000002 is damaged: 'optimizer.exp_avg"):
+        train(discrimination(16, 1, 8)[0], batch, 8, "fp32", tmp_path)
+    resumed, _ = discrimination(16, 1, 8)
+    train(resumed, batch, 8, "fp16", tmp_path)
+    assert resumed.centres().steps.all()
