@@ -48,9 +48,9 @@ class Discrimination:
 class ClassCentres:
     """K centres of dimension D, this rank's share of them, and AdamW moments for each row.
 
-    ratio: r, the share of the other classes that a step draws as negatives. margin, scale: of the positives' angle.
-    objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from, else N(0, 0.01) as
-    in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    ratio: r, the share of all classes that a step draws as negatives, beside its positives. margin, scale: of the
+    positives' angle. objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from,
+    else N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
