@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mlcd_eval.distributed import rank, world_size
 from mlcd_eval.encoders.checkpoint import DualEncoder
 from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.data import Batch
-from mlcd_train.distributed import add_up, gather_for_whole
+from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.losses import clip_loss
 
 MAX_LOGIT_SCALE = math.log(100.0)
@@ -94,6 +95,7 @@ class ClusterDiscrimination(Objective):
 
 class Contrast(Objective):
     """Image-text pairs against each other over all ranks (CLIP), with a learned temperature of at most 100.
+    Each rank's loss is of its own rows against all.
 
     locked: the image tower does not learn (LiT); batches may then hold its features instead of pixels.
     """
@@ -140,12 +142,12 @@ class Contrast(Objective):
 
     def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, float]]:
         scale = self._logit_scale.exp()
-        loss = clip_loss(gather_for_whole(image), gather_for_whole(text), scale)
+        loss = clip_loss(image, text, scale, gather_for_mean(image), gather_for_mean(text), rank() * len(image))
         with torch.no_grad():
             own = (image * text).sum(dim=1)
             others = ((image @ text.T).sum() - own.sum()) / max(len(image) * (len(image) - 1), 1)
         return loss, {
-            "loss": float(loss.detach()),
+            "loss": float(add_up(loss.detach())) / world_size(),
             "positive_cosine": float(own.mean()),
             "negative_cosine": float(others),
             "logit_scale": float(scale.detach()),

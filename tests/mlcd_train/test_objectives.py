@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 
 from mlcd_eval.encoders.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.preprocess import Preprocess
@@ -9,6 +10,7 @@ from mlcd_eval.progress import Progress
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import LoopConfig, OptimizerConfig
 from mlcd_train.data import Batch
+from mlcd_train.distributed import average_gradients
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast, train
 from mlcd_train.losses import clip_loss, mlcd_of_sums
@@ -60,6 +62,43 @@ def test_parts_have_the_loss_and_gradient_of_the_whole(kind, precision, error):
         assert found.keys() == expected.keys()
         for name, grad in expected.items():
             assert (found[name] - grad).norm() <= error * grad.norm() + error / 10, name
+
+
+def _rank(rank, port, results):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    mine, data, found = slice(4 * rank, 4 * rank + 4), batch(), []
+    part = Batch(data.keys[mine], data.images[mine], data.texts[mine], data.after)
+    sizes = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(tuple(t.shape)) or t, lambda t: t)
+    for locked, parts in CONTRASTS:
+        net = model()
+        objective = Contrast(net, tokenizer(net.config.text), locked)
+        with hooks:
+            terms, _ = gradients(objective, parts, part)
+        average_gradients(net.parameters())
+        found.append((terms["loss"], {n: p.grad.numpy().copy() for n, p in objective.parameters}))
+    results.put((found, (8, 8) in sizes))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+CONTRASTS = [(locked, parts) for locked in (False, True) for parts in (1, 2)]
+
+
+def test_contrast_on_two_ranks_is_one_ranks_and_holds_a_rows_share_each(unused_port):
+    results = mp.get_context("spawn").Queue()
+    processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
+    ranks = [results.get(timeout=120) for _ in range(2)]
+    processes.join()
+    for found, whole_matrix in ranks:
+        assert not whole_matrix
+        for (locked, parts), (loss, grads) in zip(CONTRASTS, found, strict=True):
+            net = model()
+            terms, expected = gradients(Contrast(net, tokenizer(net.config.text), locked), parts, batch())
+            assert loss == pytest.approx(terms["loss"], rel=1e-5)
+            assert grads.keys() == expected.keys()
+            for name, grad in expected.items():
+                torch.testing.assert_close(torch.tensor(grads[name]), grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_contrast_is_clips_loss_of_unit_features():
