@@ -77,7 +77,12 @@ def _rank(rank, port, results):
             terms, _ = gradients(objective, parts, part)
         average_gradients(net.parameters())
         found.append((terms["loss"], {n: p.grad.numpy().copy() for n, p in objective.parameters}))
-    results.put((found, (8, 8) in sizes))
+    clusters = discrimination(model(text=None))
+    gradients(clusters, 1, part)
+    finite = [clusters.finite()]
+    if rank == 1:
+        clusters._drawn.rows.grad[0] = torch.nan
+    results.put((found, (8, 8) in sizes, [*finite, clusters.finite()]))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -85,13 +90,14 @@ def _rank(rank, port, results):
 CONTRASTS = [(locked, parts) for locked in (False, True) for parts in (1, 2)]
 
 
-def test_contrast_on_two_ranks_is_one_ranks_and_holds_a_rows_share_each(unused_port):
+def test_two_ranks_contrast_like_one_with_a_share_of_the_rows_each_and_see_each_others_nan(unused_port):
     results = mp.get_context("spawn").Queue()
     processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
     ranks = [results.get(timeout=120) for _ in range(2)]
     processes.join()
-    for found, whole_matrix in ranks:
+    for found, whole_matrix, finite in ranks:
         assert not whole_matrix
+        assert finite == [True, False]
         for (locked, parts), (loss, grads) in zip(CONTRASTS, found, strict=True):
             net = model()
             terms, expected = gradients(Contrast(net, tokenizer(net.config.text), locked), parts, batch())
