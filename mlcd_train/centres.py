@@ -48,9 +48,9 @@ class Discrimination:
 class ClassCentres:
     """K centres of dimension D, this rank's share of them, and AdamW moments for each row.
 
-    ratio: r, the share of the other classes that a step draws as negatives. margin, scale: of the positives' angle.
-    objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from, else N(0, 0.01) as
-    in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    ratio: r, the share of all classes that a step draws as negatives, beside its positives. margin, scale: of the
+    positives' angle. objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from,
+    else N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ def _add_up_logs(share: Tensor) -> Tensor:
     dist.all_reduce(largest, dist.ReduceOp.MAX)
     largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
     total = add_up((share - largest).exp())
-    return torch.where(total > 0, total.clamp_min(1e-38).log() + largest, torch.full_like(total, -torch.inf))
+    return torch.where(total == 0, -torch.inf, total.clamp_min(1e-38).log() + largest)  # NaN of any rank stays NaN
 
 
 def _generator(seed: int, step: int, block: int) -> torch.Generator:

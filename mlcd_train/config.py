@@ -85,7 +85,8 @@ class EmbedConfig(_Section):
 
 
 class ClusterConfig(_Section):
-    """Spherical k-means into k centres; batch: mini-batch mode with so many rows."""
+    """Spherical k-means into k centres. batch: mini-batch mode with so many rows; without it rows are read in chunks as
+    well."""
 
     k: Count
     start: Literal["sample", "k-means++"] = "sample"
@@ -184,7 +185,9 @@ class LoopConfig(_Section):
 
 
 class FitConfig(LoopConfig):
-    """ratio: r, the share of the classes that a step draws as negatives; margin and scale: of the cosine.
+    """ratio: r. A step draws r of all classes at random, and every positive of the whole batch is there besides, as in
+    PartialFC: an image's negatives are all these but its own, a larger share than r (0.31 with r = 0.1, 1,000,000
+    classes, batch 32,768 and 8 labels an image). margin and scale: of the cosine.
 
     centres: start from the clusters' (`clusters`, needs an embed_dim like theirs) or from N(0, 0.01) (`random`).
     centres_lr: factor on the learning rate of the class centres.

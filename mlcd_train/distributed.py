@@ -27,27 +27,27 @@ def gather_for_shares(features: Tensor) -> Tensor:
 
     The gradient is W times the loss's own, since `average_gradients` divides by W.
     """
-    return _Gather.apply(features, True) if parallel() else features
+    return _Gather.apply(features, world_size()) if parallel() else features
 
 
-def gather_for_whole(features: Tensor) -> Tensor:
-    """All ranks' rows, for a loss that every rank computes whole: backward keeps this rank's rows of it, times W."""
-    return _Gather.apply(features, False) if parallel() else features
+def gather_for_mean(features: Tensor) -> Tensor:
+    """All ranks' rows, for a loss that is the mean of the ranks' own: backward adds the ranks' gradients up, and
+    `average_gradients` makes a mean of the sum."""
+    return _Gather.apply(features, 1) if parallel() else features
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features, shares):  # type: ignore[no-untyped-def]
-        ctx.size, ctx.shares = len(features), shares
+    def forward(ctx, features, factor):  # type: ignore[no-untyped-def]
+        ctx.size, ctx.factor = len(features), factor
         return gather(features)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         grad = grad.contiguous()
-        if ctx.shares:
-            dist.all_reduce(grad)
+        dist.all_reduce(grad)
         begin = rank() * ctx.size
-        return world_size() * grad[begin : begin + ctx.size], None
+        return ctx.factor * grad[begin : begin + ctx.size], None
 
 
 def add_up(share: Tensor) -> Tensor:

@@ -76,15 +76,19 @@ def train(
                 raise _non_finite(title, step, "loss", terms["loss"], folder)
             grad_scale = scaler.get_scale()
             average_gradients(parameters)
+            if not objective.finite():  # told by a parameter, since the scaler and the norm look at those alone
+                next(p.grad for p in parameters if p.grad is not None).fill_(torch.nan)
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
             overflow = not norm.isfinite()
             if overflow and not scaler.is_enabled():
                 raise _non_finite(title, step, "gradient norm", float(norm), folder)
-            if not overflow:  # else, in fp16, the scaler leaves this step out and halves
-                objective.update(lr, config.optimizer, grad_scale)
             scaler.step(optimizer)
+            if not overflow:  # else, in fp16, the scaler left this step out and halves
+                objective.update(lr, config.optimizer, grad_scale)
             scaler.update()
+            if scaler.is_enabled() and scaler.get_scale() < 1:
+                raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -110,7 +114,8 @@ def autocast(device: torch.device, precision: str) -> Any:
     """The arithmetic of a precision; fp32 is fp32."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=AUTOCAST[precision])
+    # In torch 2.6 to 2.9 weights that Contrast's pass without gradient has cached get no gradient in the one after it.
+    return torch.autocast(device.type, dtype=AUTOCAST[precision], cache_enabled=False)
 
 
 def checkpoint_activations(model: torch.nn.Module) -> None:
@@ -121,12 +126,15 @@ def checkpoint_activations(model: torch.nn.Module) -> None:
 
 
 def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
-    scaler.scale(loss).backward()
+    with torch.autocast(loss.device.type, enabled=False):  # what ran in fp32 goes back in fp32
+        scaler.scale(loss).backward()
 
 
-def _non_finite(title: str, step: int, what: str, value: float, folder: Path) -> NonFiniteLoss:
+def _non_finite(
+    title: str, step: int, what: str, value: float, folder: Path, expected: str = "a number"
+) -> NonFiniteLoss:
     return NonFiniteLoss(
-        f"{title}: the {what} of step {step} is {value}, expected a number: the last state in {folder / 'state'} is "
+        f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
         f"from before it; try a lower learning rate, more warm-up, or bf16 instead of fp16"
     )
 

@@ -61,15 +61,27 @@ def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tens
     return scale * torch.where(cosine > math.cos(math.pi - margin), shifted, cosine - margin * math.sin(margin))
 
 
-def clip_loss(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
+def clip_loss(
+    image: Tensor,
+    text: Tensor,
+    logit_scale: Tensor | float,
+    images: Tensor | None = None,
+    texts: Tensor | None = None,
+    first: int = 0,
+) -> Tensor:
     """Symmetric contrastive loss (CLIP, Radford et al. 2021, figure 3) of unit rows (B, D), row i of both a pair -> ().
 
-    logit_scale: the factor itself, not its logarithm.
+    logit_scale: the factor itself, not its logarithm. images, texts (N, D): what the rows stand against, where they are
+    but a part of it that begins at row `first`; the loss of the whole is then the mean of its parts'.
     """
-    with torch.autocast(image.device.type, enabled=False):
-        logits = logit_scale * _float(image) @ _float(text).T
-    target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    texts, images = text if texts is None else texts, image if images is None else images
+    return (_one_way(image, texts, logit_scale, first) + _one_way(text, images, logit_scale, first)) / 2
+
+
+def _one_way(rows: Tensor, others: Tensor, logit_scale: Tensor | float, first: int) -> Tensor:
+    with torch.autocast(rows.device.type, enabled=False):
+        logits = logit_scale * _float(rows) @ _float(others).T
+    return F.cross_entropy(logits, first + torch.arange(len(rows), device=rows.device))
 
 
 def _float(values: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mlcd_eval.distributed import rank, world_size
 from mlcd_eval.encoders.checkpoint import DualEncoder
 from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.data import Batch
-from mlcd_train.distributed import gather_for_whole
+from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.losses import clip_loss
 
 MAX_LOGIT_SCALE = math.log(100.0)
@@ -30,6 +31,11 @@ class Objective:
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
         """Call `backward` on the loss of a batch, in parts whose losses add up; the terms to log, `loss` first."""
         raise NotImplementedError
+
+    def finite(self) -> bool:
+        """After backward, whether the gradients that the optimizer does not know of are numbers, on all ranks; every
+        rank calls it."""
+        return True
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """After the optimizer's step: what it does not know of."""
@@ -70,6 +76,11 @@ class ClusterDiscrimination(Objective):
             terms = {name: terms.get(name, 0.0) + value / parts for name, value in part.items()}
         return terms
 
+    def finite(self) -> bool:
+        """Of the drawn rows' gradients."""
+        assert self._drawn is not None and self._drawn.rows.grad is not None
+        return not add_up((~self._drawn.rows.grad.isfinite()).sum())
+
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """AdamW on the drawn rows."""
         assert self._drawn is not None
@@ -84,6 +95,7 @@ class ClusterDiscrimination(Objective):
 
 class Contrast(Objective):
     """Image-text pairs against each other over all ranks (CLIP), with a learned temperature of at most 100.
+    Each rank's loss is of its own rows against all.
 
     locked: the image tower does not learn (LiT); batches may then hold its features instead of pixels.
     """
@@ -130,12 +142,12 @@ class Contrast(Objective):
 
     def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, float]]:
         scale = self._logit_scale.exp()
-        loss = clip_loss(gather_for_whole(image), gather_for_whole(text), scale)
+        loss = clip_loss(image, text, scale, gather_for_mean(image), gather_for_mean(text), rank() * len(image))
         with torch.no_grad():
             own = (image * text).sum(dim=1)
             others = ((image @ text.T).sum() - own.sum()) / max(len(image) * (len(image) - 1), 1)
         return loss, {
-            "loss": float(loss.detach()),
+            "loss": float(add_up(loss.detach())) / world_size(),
             "positive_cosine": float(own.mean()),
             "negative_cosine": float(others),
             "logit_scale": float(scale.detach()),
@@ -150,7 +162,8 @@ class Contrast(Objective):
 def _carry_back(outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Backward from several tensors with their gradients; one that needs none is left out."""
     wanted = [(tensor, grad) for tensor, grad in outputs if tensor.requires_grad]
-    torch.autograd.backward([tensor for tensor, _ in wanted], [grad for _, grad in wanted])
+    with torch.autocast(wanted[0][0].device.type, enabled=False):  # what ran in fp32 goes back in fp32
+        torch.autograd.backward([tensor for tensor, _ in wanted], [grad for _, grad in wanted])
 
 
 def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:

@@ -40,8 +40,8 @@ from mlcd_train.fit import fit
 from mlcd_train.lit import lit
 from mlcd_train.mark import is_done, write_mark
 
-LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing"}
-"""Keys of fit and lit that change no weight."""
+LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing", "accumulation"}
+"""Keys of fit and lit that change no weight, but for the order of sums."""
 
 
 @dataclass

@@ -123,11 +123,13 @@ class TrainingState:
 
     @torch.no_grad()
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
+        stepped = any(name.startswith("optimizer.") for name in tensors)
         for name, parameter in self.parameters:
             parameter.copy_(tensors[f"model.{name}"])
-            moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-            steps = tensors[f"optimizer.step.{name}"]
-            self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
+            if stepped or not self.scaler.is_enabled():  # else fp16 has left out every step so far
+                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+                steps = tensors[f"optimizer.step.{name}"]
+                self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
             if self.average is not None:
                 self.average.weights[name].copy_(tensors[f"average.{name}"])
 

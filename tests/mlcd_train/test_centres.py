@@ -189,3 +189,26 @@ def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
     torch.testing.assert_close(gradients, features.grad, rtol=1e-4, atol=1e-5)
     weights = torch.cat([torch.tensor(found[rank][2]) for rank in (0, 1)])
     torch.testing.assert_close(weights, bank.weight, rtol=1e-4, atol=1e-5)
+
+
+def _rank_with_nan(rank, port, results):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    features, labels = batch()
+    losses = []
+    for nan_rank, place in ((0, "centre"), (1, "centre"), (0, "image"), (1, "image")):
+        bank, part = ClassCentres(40, 8, mlcd_of_sums, ratio=1.0), features[3 * rank : 3 * rank + 3].clone()
+        if rank == nan_rank:
+            (bank.weight if place == "centre" else part)[1] = torch.nan
+        own = labels[3 * rank : 3 * rank + 3]
+        losses.append(bank.forward(part, own, bank.draw(own, 0)).loss.item())
+    results.put(losses)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_nan_on_one_rank_is_nan_on_all(unused_port):
+    results = mp.get_context("spawn").Queue()
+    processes = mp.spawn(_rank_with_nan, (unused_port, results), nprocs=2, join=False)
+    found = torch.tensor([results.get(timeout=120) for _ in range(2)])
+    processes.join()
+    assert found.isnan().all()

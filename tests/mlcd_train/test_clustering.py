@@ -86,6 +86,28 @@ def test_an_empty_cluster_starts_anew_at_the_worst_served_row(monkeypatch):
     assert len(found.assignment.unique()) == 4
 
 
+def test_mini_batches_forget_assignments_of_early_centres():
+    features = torch.randn(4000, 16, generator=rng())
+    full = spherical_kmeans(features, 60, rng(1), iterations=20, tolerance=-1).inertia[-1]
+    for batch in (60, 400, 1000):
+        assert spherical_kmeans(features, 60, rng(1), iterations=20, batch=batch).inertia[-1] < 1.002 * full
+
+
+def test_mini_batches_leave_no_cluster_empty():
+    """Most of a sample of k rows are the same three: their clusters but for three get nothing."""
+    generator = rng()
+    often = torch.randn(3, 16, generator=generator).repeat_interleave(200, 0)
+    features = torch.cat([torch.randn(300, 16, generator=generator), often])
+    found = spherical_kmeans(features, 100, rng(1), batch=100)
+    assert len(found.assignment.unique()) == 100
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 2}])
+def test_rows_that_cancel_out_leave_their_centre(options):
+    found = spherical_kmeans(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 1, rng(), **options)
+    torch.testing.assert_close(found.centres.abs(), torch.tensor([[1.0, 0.0]]))
+
+
 def test_a_mapped_array_is_read_in_parts(tmp_path):
     features, _ = blobs()
     np.save(tmp_path / "features.npy", features.numpy())

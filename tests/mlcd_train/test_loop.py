@@ -73,6 +73,17 @@ def test_ten_steps_are_five_and_five_more(make_config, monkeypatch, objective, c
     assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
 
 
+def test_a_run_that_goes_on_may_accumulate_more(make_config, monkeypatch):
+    undisturbed = run(make_config(name="whole"))
+    with monkeypatch.context() as patch:
+        kill_before_step(patch, 3)
+        with pytest.raises(Killed):
+            run(make_config(name="killed"))
+    resumed = run(make_config("fit.accumulation=2", name="killed"))
+    for name, tensor in undisturbed.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
 def test_lit_goes_on_likewise(make_config, monkeypatch):
     undisturbed = run(make_config("lit.steps=6", lit=True, name="whole"))
     config = make_config("lit.steps=6", lit=True, name="killed")

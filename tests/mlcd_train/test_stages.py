@@ -71,7 +71,8 @@ def test_other_settings_are_refused_and_nothing_is_overwritten(make_config, chan
 
 def test_settings_that_change_no_weight_may_change(make_config):
     training(make_config()).run()
-    training(make_config("fit.log_every=2", "fit.keep=1", "data.workers=1", "data.allow_bad_images=3")).run()
+    changes = ("fit.log_every=2", "fit.keep=1", "fit.accumulation=2", "data.workers=1", "data.allow_bad_images=3")
+    training(make_config(*changes)).run()
 
 
 @pytest.mark.parametrize(
