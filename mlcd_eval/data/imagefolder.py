@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.location import LocalFolder
+from mlcd_eval.data.prompts import read_class_names, read_templates
 from mlcd_eval.data.rows import file_split
 from mlcd_eval.errors import DataError, nearest
 
@@ -18,12 +19,12 @@ SPLITS = ("train", "val", "test")
 class ImageFolder:
     """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`.
 
-    Labels number the sorted class folders of train (or of the first split there is). A class name is its folder's name
-    with spaces for underscores; a sample's key is the path from the split's folder.
+    Labels number the sorted class folders of train (or of the first split there is). Class names are the lines of
+    root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot
+    stand in root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
     """
 
     kind: Kind = "classification"
-    templates: tuple[str, ...] | None = None
 
     def __init__(self, root: Path, name: str, cache: Path | None) -> None:
         folder = LocalFolder(root)  # complains where there is none
@@ -35,7 +36,14 @@ class ImageFolder:
         self._classes = _class_folders(first)
         if not self._classes:
             raise DataError(f"{first} has no class folders: expected one folder of images a class")
-        self.class_names: tuple[str, ...] | None = tuple(folder.replace("_", " ") for folder in self._classes)
+        names = read_class_names(folder) or tuple(name.replace("_", " ") for name in self._classes)
+        if len(names) != len(self._classes):
+            raise DataError(
+                f"{root}/classnames.txt has {len(names)} names: expected {len(self._classes)}, one for each "
+                f"class folder of {first}, sorted"
+            )
+        self.class_names: tuple[str, ...] | None = names
+        self.templates = read_templates(folder)
         for split in self.splits[1:]:
             for unknown in sorted(set(_class_folders(self._folders[split])) - set(self._classes)):
                 raise DataError(

@@ -53,6 +53,21 @@ def test_no_split_folders(folder):
     assert len(samples(dataset, "test")) == 4
 
 
+def test_class_names_and_templates_from_files(folder):
+    assert open_dataset(f"imagefolder:{folder}").templates is None
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo of a {c}.\n")
+    (folder / "classnames.txt").write_text("Fraxinus\nRosa\n")
+    dataset = open_dataset(f"imagefolder:{folder}")
+    assert (dataset.class_names, dataset.templates) == (("Fraxinus", "Rosa"), ("a photo of a {c}.",))
+    (folder / "classnames.txt").write_text("Rosa\n")
+    with pytest.raises(DataError, match=r"classnames.txt has 1 names: expected 2, one for each class folder of"):
+        open_dataset(f"imagefolder:{folder}")
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo\n")
+    (folder / "classnames.txt").unlink()
+    with pytest.raises(DataError, match=r"the template 'a photo', expected \{c\}"):
+        open_dataset(f"imagefolder:{folder}")
+
+
 def test_fingerprint_follows_contents_names_and_labels(folder, tmp_path, make):
     def scan(split="train"):
         return open_dataset(f"imagefolder:{folder}", cache=tmp_path / "cache").split(split).scan()
