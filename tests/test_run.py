@@ -238,6 +238,22 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
     assert TinyEncoder.images_seen == 0
 
 
+def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    task = tmp_path / "mine.yaml"
+    text = "name: knn/own\nversion: 1\nprotocol: knn\ndataset: {name: own%s}\n"
+    task.write_text(text % f", ref: 'wds:{data}'")
+    assert main(flags(tmp_path, "--offline", tasks=str(task))) == 0
+    for ref, message in (
+        (", ref: 'wds:https://x/y'", "--offline forbids its copy at wds:https://x/y"),
+        (", ref: 'hf:org/name'", "--offline forbids its copy at hf:org/name"),
+        ("", "no hub copy: put a folder in clip-benchmark's layout under --data-root, or give `ref: KIND:PATH`"),
+    ):
+        task.write_text(text % ref)
+        assert main(flags(tmp_path, "--offline", tasks=str(task))) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
