@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name
+from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name, parse
+from mlcd_eval.encoders.weights import told
 from mlcd_eval.errors import CheckpointError, ConfigError
 
 
@@ -49,6 +50,14 @@ def test_a_wrong_spec_is_one_sentence(spec, error, message):
     with pytest.raises(error, match=message) as caught:
         check_spec(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_a_librarys_long_error_is_cut_between_words():
+    def load(_):
+        raise ValueError("a size mismatch\n" * 50)
+
+    with pytest.raises(CheckpointError, match=r"cannot be loaded: a size mismatch .* (a|size|mismatch) \.\.\.$"):
+        told(load)(parse("timm:test_vit"))
 
 
 FACTORY = """
