@@ -1,6 +1,9 @@
+import warnings
+
 import pytest
 
 from mlcd_eval.data import open_dataset
+from mlcd_eval.data.images import decode
 from mlcd_eval.errors import DataError
 
 
@@ -66,6 +69,23 @@ def test_class_names_and_templates_from_files(folder):
     (folder / "classnames.txt").unlink()
     with pytest.raises(DataError, match=r"the template 'a photo', expected \{c\}"):
         open_dataset(f"imagefolder:{folder}")
+
+
+def test_other_files_are_told(folder, make):
+    train = folder / "train" / "rose"
+    for name in ("b.jp2", "c.jfif", "d.pbm"):
+        (train / name).write_bytes(make.image(kind={"p": "JPEG2000", "f": "JPEG", "b": "PPM"}[name[3]]))
+    for name in ("z.heic", "README", ".hidden.xyz", "Thumbs.db", "labels.csv"):
+        (train / name).touch()
+    dataset = open_dataset(f"imagefolder:{folder}")
+    with pytest.warns(UserWarning, match="2 files of .*train are left out, first rose/README: got no suffix"):
+        read = samples(dataset, "train")
+    images = [sample for sample in read if sample.key[5:] in ("b.jp2", "c.jfif", "d.pbm")]
+    assert [decode(sample.image, sample.key).size for sample in images] == [(5, 4)] * 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        samples(dataset, "train")  # told once
+        samples(dataset, "test")
 
 
 def test_fingerprint_follows_contents_names_and_labels(folder, tmp_path, make):
