@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.blank import splits_of
-from mlcd_eval.data.base import num_scored
+from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.fileio import check_writable
@@ -73,7 +73,9 @@ def _scan(plan: Plan, progress: Progress) -> None:
     with progress.stage("checking data", len(wanted), "splits") as advance:
         for (_, split), job in wanted.items():
             try:
-                note = job.task.dataset.size_note(split, num_scored(plan.open(job), split))
+                dataset = plan.open(job)
+                _check_missing(dataset, split, plan.request.allow_bad_images)
+                note = job.task.dataset.size_note(split, num_scored(dataset, split))
                 if note is not None:
                     progress.say(note)
             except UserError as error:
@@ -81,3 +83,15 @@ def _scan(plan: Plan, progress: Progress) -> None:
             advance(1)
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
+
+
+def _check_missing(dataset: Dataset, split: str, allowed: int) -> None:
+    """Raise DataError where more images are missing than may be bad; annotated data bears none, and says so itself."""
+    if isinstance(dataset, AnnotatedDataset):
+        return
+    missing = [one for scan in dataset.split(split).scans for one in scan.missing]
+    if len(missing) > allowed:
+        raise DataError(
+            f"split {split!r} of {dataset.name}: got {len(missing)} images that are links to no file, expected at most "
+            f"{allowed} (--allow-bad-images): {', '.join(missing[:5])}"
+        )

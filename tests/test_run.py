@@ -238,6 +238,27 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
     assert TinyEncoder.images_seen == 0
 
 
+def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
+    for number, (image, label) in enumerate(items(30)):
+        path = tmp_path / "mine" / ("test" if number < 10 else "train") / f"c{label}" / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    link = tmp_path / "mine" / "test" / "c0" / "link.png"
+    link.symlink_to(tmp_path / "gone.png")
+    more = ["--dataset", f"imagefolder:{tmp_path / 'mine'}"]
+    TinyEncoder.images_seen = 0
+    assert main(flags(tmp_path, *more, tasks="knn")) == 2
+    message = "got 1 images that are links to no file, expected at most 0 (--allow-bad-images): c0/link.png"
+    assert message in capsys.readouterr().err
+    assert TinyEncoder.images_seen == 0
+    assert main(flags(tmp_path, *more, "--allow-bad-images", "1", tasks="knn")) == 0
+    record = read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json")
+    assert (record.primary.num_scored, record.primary.num_unscored) == (10, 1)
+    (tmp_path / "gone.png").write_bytes(png(3))  # the link leads somewhere again: other data
+    assert main(flags(tmp_path, *more, tasks="knn")) == 0
+    assert read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json").primary.num_scored == 11
+
+
 def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
     data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
     task = tmp_path / "mine.yaml"

@@ -71,7 +71,7 @@ class ImageFolder:
                 for label, path in files
                 if path.suffix.lower() in SUFFIXES
             ]
-            self._opened[name] = file_split(self.name, name, samples, self._cache)
+            self._opened[name] = file_split(self.name, name, samples, self._cache, dangling=True)
         return self._opened[name]
 
 
