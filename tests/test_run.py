@@ -14,7 +14,7 @@ from tiny_encoder import TinyEncoder
 from mlcd_eval import evaluate
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.cli import main
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.plan import RunRequest, make_plan
 from mlcd_eval.records import read
 
@@ -297,6 +297,21 @@ def test_the_python_entry_point_checks_its_options(tmp_path):
         evaluate(MODEL, "demo", precision="fp23", output=tmp_path)
     with pytest.raises(ConfigError, match=r"did you mean 'batch_size'"):
         evaluate(MODEL, "demo", batchsize=3, output=tmp_path)
+    with pytest.raises(ConfigError, match=r"^evaluate: model is a TinyEncoder, expected .*'python:FILE.py:FACTORY'"):
+        evaluate(TinyEncoder(), "demo", output=tmp_path)
+
+
+def test_the_python_entry_point_takes_what_the_command_line_does(tmp_path):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    common = {"output": tmp_path / "out", "cache": tmp_path / "cache", "workers": "auto", "batch_size": "auto"}
+    (result,) = evaluate(MODEL, "knn", datasets=f"wds:{data}", **common)
+    assert (result.task.name, result.status) == ("knn/mine", "ok")
+    task = tmp_path / "mine.yaml"
+    task.write_text(f"name: knn/own\nversion: 1\nprotocol: knn\ndataset: {{name: own, ref: 'wds:{data}'}}\n")
+    (result,) = evaluate([MODEL], task, **common)
+    assert result.status == "ok"
+    with pytest.raises(CheckpointError, match=r"config\.json"):  # a folder's path is a spec
+        evaluate(tmp_path, "knn", datasets=f"wds:{data}", **common)
 
 
 def test_plan_says_what_would_run_and_what_is_missing(tmp_path, capsys):
