@@ -1,55 +1,20 @@
 """The main job, end to end on bundled data."""
 
-import io
 import json
 import shutil
-import tarfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from own_data import MODEL, flags, items, write_wds
 from tiny_encoder import TinyEncoder
 
 from mlcd_eval import evaluate
 from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.cli import main
-from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.errors import ConfigError
 from mlcd_eval.plan import RunRequest, make_plan
 from mlcd_eval.records import read
-
-MODEL = "python:tiny_encoder:make"
-
-
-def write_wds(folder: Path, splits: dict[str, list[tuple[bytes, int]]], names: tuple[str, ...] = ("x", "y")) -> Path:
-    """A clip-benchmark folder with the given (image file, label) pairs."""
-    for split, items in splits.items():
-        (folder / split).mkdir(parents=True)
-        (folder / split / "nshards.txt").write_text("1")
-        with tarfile.open(folder / split / "0.tar", "w") as tar:
-            for number, (image, label) in enumerate(items):
-                for suffix, data in (("png", image), ("cls", str(label).encode())):
-                    info = tarfile.TarInfo(f"s{number:03d}.{suffix}")
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
-    (folder / "classnames.txt").write_text("\n".join(names))
-    (folder / "zeroshot_classification_templates.txt").write_text("a {c}")
-    return folder
-
-
-def png(level: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), (level, 255 - level, level // 2)).save(file, "PNG")
-    return file.getvalue()
-
-
-def items(count: int) -> list[tuple[bytes, int]]:
-    return [(png(index * 7 % 256), index % 2) for index in range(count)]
-
-
-def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "*/demo_*") -> list[str]:
-    common = ["--model", model, "--tasks", tasks, "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
-    return ["run", *common, "--workers", "0", *more]
 
 
 def values(results):
@@ -238,43 +203,6 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
     assert TinyEncoder.images_seen == 0
 
 
-def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
-    for number, (image, label) in enumerate(items(30)):
-        path = tmp_path / "mine" / ("test" if number < 10 else "train") / f"c{label}" / f"{number:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image)
-    link = tmp_path / "mine" / "test" / "c0" / "link.png"
-    link.symlink_to(tmp_path / "gone.png")
-    more = ["--dataset", f"imagefolder:{tmp_path / 'mine'}"]
-    TinyEncoder.images_seen = 0
-    assert main(flags(tmp_path, *more, tasks="knn")) == 2
-    message = "got 1 images that are links to no file, expected at most 0 (--allow-bad-images): c0/link.png"
-    assert message in capsys.readouterr().err
-    assert TinyEncoder.images_seen == 0
-    assert main(flags(tmp_path, *more, "--allow-bad-images", "1", tasks="knn")) == 0
-    record = read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json")
-    assert (record.primary.num_scored, record.primary.num_unscored) == (10, 1)
-    (tmp_path / "gone.png").write_bytes(png(3))  # the link leads somewhere again: other data
-    assert main(flags(tmp_path, *more, tasks="knn")) == 0
-    assert read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json").primary.num_scored == 11
-
-
-def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
-    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
-    task = tmp_path / "mine.yaml"
-    text = "name: knn/own\nversion: 1\nprotocol: knn\ndataset: {name: own%s}\n"
-    task.write_text(text % f", ref: 'wds:{data}'")
-    assert main(flags(tmp_path, "--offline", tasks=str(task))) == 0
-    for ref, message in (
-        (", ref: 'wds:https://x/y'", "--offline forbids its copy at wds:https://x/y"),
-        (", ref: 'hf:org/name'", "--offline forbids its copy at hf:org/name"),
-        ("", "no hub copy: put a folder in clip-benchmark's layout under --data-root, or give `ref: KIND:PATH`"),
-    ):
-        task.write_text(text % ref)
-        assert main(flags(tmp_path, "--offline", tasks=str(task))) == 2
-        assert message in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
@@ -290,28 +218,6 @@ def test_a_wrong_flag_is_one_sentence_and_exit_code_2(tmp_path, capsys, flag, va
         main(flags(tmp_path, flag, value))
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_python_entry_point_checks_its_options(tmp_path):
-    with pytest.raises(ConfigError, match=r"precision"):
-        evaluate(MODEL, "demo", precision="fp23", output=tmp_path)
-    with pytest.raises(ConfigError, match=r"did you mean 'batch_size'"):
-        evaluate(MODEL, "demo", batchsize=3, output=tmp_path)
-    with pytest.raises(ConfigError, match=r"^evaluate: model is a TinyEncoder, expected .*'python:FILE.py:FACTORY'"):
-        evaluate(TinyEncoder(), "demo", output=tmp_path)
-
-
-def test_the_python_entry_point_takes_what_the_command_line_does(tmp_path):
-    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
-    common = {"output": tmp_path / "out", "cache": tmp_path / "cache", "workers": "auto", "batch_size": "auto"}
-    (result,) = evaluate(MODEL, "knn", datasets=f"wds:{data}", **common)
-    assert (result.task.name, result.status) == ("knn/mine", "ok")
-    task = tmp_path / "mine.yaml"
-    task.write_text(f"name: knn/own\nversion: 1\nprotocol: knn\ndataset: {{name: own, ref: 'wds:{data}'}}\n")
-    (result,) = evaluate([MODEL], task, **common)
-    assert result.status == "ok"
-    with pytest.raises(CheckpointError, match=r"config\.json"):  # a folder's path is a spec
-        evaluate(tmp_path, "knn", datasets=f"wds:{data}", **common)
 
 
 def test_plan_says_what_would_run_and_what_is_missing(tmp_path, capsys):

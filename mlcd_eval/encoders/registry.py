@@ -120,12 +120,8 @@ def check_spec(text: str) -> None:
     if spec.kind == "checkpoint" and not Path(spec.target).exists():
         kinds = ", ".join(f"{kind}:" for kind in ADAPTERS if kind != "checkpoint")
         raise CheckpointError(f"--model: no file or folder {text!r}, expected a checkpoint, or a spec such as {kinds}")
-    folder = Path(spec.target)
-    if (
-        spec.kind == "checkpoint"
-        and (folder / "open_clip_config.json").is_file()
-        and not (folder / "config.json").exists()
-    ):
+    files = {path.name for path in Path(spec.target).glob("*config.json")} if spec.kind == "checkpoint" else set()
+    if "open_clip_config.json" in files and "config.json" not in files:
         raise CheckpointError(f"--model: {text!r} is a folder of open_clip, expected open_clip:local-dir:{text}")
     if spec.kind == "open_clip":
         _check_open_clip(spec)
