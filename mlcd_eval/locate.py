@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlcd_eval.plan import RunRequest
 
 HUB = "https://huggingface.co/datasets"
+_HOW = "put a folder in clip-benchmark's layout under --data-root, or give `ref: KIND:PATH` under `dataset:`"
 Located = tuple[TaskSpec, str]
 """A task and the reference of its data."""
 
@@ -97,10 +98,17 @@ def locate(dataset: DatasetSpec, request: RunRequest) -> str:
     remote = f"wds:{HUB}/{dataset.hub}" if dataset.hub else dataset.ref
     where = f"--data-root {request.data_root}" if request.data_root else "no --data-root"
     if remote is None:
-        raise DataError(f"dataset {dataset.name} is not there (got {where}) and has no hub copy: {dataset.how}")
-    if request.offline:
+        raise DataError(f"dataset {dataset.name} is not there (got {where}) and has no hub copy: {dataset.how or _HOW}")
+    if request.offline and _is_elsewhere(remote):
         raise DataError(f"dataset {dataset.name} is not there (got {where}) and --offline forbids its copy at {remote}")
     return remote
+
+
+def _is_elsewhere(ref: str) -> bool:
+    """Whether its files are on the network. torchvision's are here, but for `download=true`, which opening refuses."""
+    kind, _, where = ref.partition(":")
+    folder = Path(where.partition("?")[0]).expanduser()
+    return ref.startswith("wds:http") or (kind in ("hf", "hf-vqa") and not folder.is_dir())
 
 
 def _is_refer(ref: str | None) -> bool:

@@ -40,7 +40,7 @@ class ModelRun:
         info = self.encoder.info
         if get_protocol(job.task.protocol).needs_text and not info.has_text:
             raise IncompatibleError(
-                f"{job.task.name} needs a text tower: got model {info.spec!r}, which has none, "
+                f"{job.task.name} needs a text tower: got model {info.spec!r}, which {info.no_text}, "
                 f"expected an image-text model, or tasks such as linear_probe and knn"
             )
         for request in requests_of(self.plan, job).values():
@@ -57,7 +57,9 @@ class ModelRun:
             spec, lambda: self.encoder.device, self.request.precision, self.request.cache, self.progress.say, **options
         )
         if not encoder.info.has_text:
-            raise IncompatibleError(f"text_encoder: got {spec!r}, which has no text tower, expected a model with one")
+            raise IncompatibleError(
+                f"text_encoder: got {spec!r}, which {encoder.info.no_text}, expected a model with one"
+            )
         return encoder
 
     def results(self) -> Iterator[Result]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.blank import splits_of
-from mlcd_eval.data.base import num_scored
+from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.fileio import check_writable
@@ -21,17 +22,30 @@ from mlcd_eval.spec import validated
 if TYPE_CHECKING:
     import torch
 
+Name = str | Path
+_AUTO = (("batch_size", "auto"), ("workers", "auto"))  # as RunRequest has it, None
 
-def evaluate(model: str | Sequence[str], tasks: str | Sequence[str], **options: Any) -> list[Result]:
-    """Run tasks on a model (or several) and return the records; `options` are the other fields of `RunRequest`.
+
+def evaluate(model: Name | Sequence[Name], tasks: Name | Sequence[Name], **options: Any) -> list[Result]:
+    """Run tasks on a model (or several) and return the records; `options` are the other fields of `RunRequest`, where
+    `datasets` may be one string, and `batch_size` and `workers` may be "auto".
 
     Raises UserError for what is wrong with the request, before any image is encoded. A task that fails leaves a
     Result of status "error"; the others are kept.
     """
-    models = [model] if isinstance(model, str) else list(model)
-    words = tasks.split(",") if isinstance(tasks, str) else list(tasks)
-    request = validated(RunRequest, {"models": models, "tasks": words, **options}, "evaluate")
-    return list(run(make_plan(request)))
+    models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else model
+    for one in models:
+        if not isinstance(one, str | Path):
+            raise ConfigError(
+                f"evaluate: model is a {type(one).__name__}, expected a spec such as 'hf:PATH', or "
+                f"'python:FILE.py:FACTORY' for a function that returns an encoder"
+            )
+    words = tasks.split(",") if isinstance(tasks, str) else [tasks] if isinstance(tasks, Path) else tasks
+    options = {key: value for key, value in options.items() if (key, value) not in _AUTO}
+    if isinstance(options.get("datasets"), str):
+        options["datasets"] = [options["datasets"]]
+    fields = {"models": [str(one) for one in models], "tasks": [str(word) for word in words], **options}
+    return list(run(make_plan(validated(RunRequest, fields, "evaluate"))))
 
 
 def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
@@ -73,7 +87,9 @@ def _scan(plan: Plan, progress: Progress) -> None:
     with progress.stage("checking data", len(wanted), "splits") as advance:
         for (_, split), job in wanted.items():
             try:
-                note = job.task.dataset.size_note(split, num_scored(plan.open(job), split))
+                dataset = plan.open(job)
+                _check_missing(dataset, split, plan.request.allow_bad_images)
+                note = job.task.dataset.size_note(split, num_scored(dataset, split))
                 if note is not None:
                     progress.say(note)
             except UserError as error:
@@ -81,3 +97,15 @@ def _scan(plan: Plan, progress: Progress) -> None:
             advance(1)
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
+
+
+def _check_missing(dataset: Dataset, split: str, allowed: int) -> None:
+    """Raise DataError where more images are missing than may be bad; annotated data bears none, and says so itself."""
+    if isinstance(dataset, AnnotatedDataset):
+        return
+    missing = [one for scan in dataset.split(split).scans for one in scan.missing]
+    if len(missing) > allowed:
+        raise DataError(
+            f"split {split!r} of {dataset.name}: got {len(missing)} images that are links to no file, expected at most "
+            f"{allowed} (--allow-bad-images): {', '.join(missing[:5])}"
+        )

@@ -1,13 +1,12 @@
 """The main job, end to end on bundled data."""
 
-import io
 import json
 import shutil
-import tarfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from own_data import MODEL, flags, items, write_wds
 from PIL import Image
 from tiny_encoder import TinyEncoder
 
@@ -17,39 +16,6 @@ from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.plan import RunRequest, make_plan
 from mlcd_eval.records import read
-
-MODEL = "python:tiny_encoder:make"
-
-
-def write_wds(folder: Path, splits: dict[str, list[tuple[bytes, int]]], names: tuple[str, ...] = ("x", "y")) -> Path:
-    """A clip-benchmark folder with the given (image file, label) pairs."""
-    for split, items in splits.items():
-        (folder / split).mkdir(parents=True)
-        (folder / split / "nshards.txt").write_text("1")
-        with tarfile.open(folder / split / "0.tar", "w") as tar:
-            for number, (image, label) in enumerate(items):
-                for suffix, data in (("png", image), ("cls", str(label).encode())):
-                    info = tarfile.TarInfo(f"s{number:03d}.{suffix}")
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
-    (folder / "classnames.txt").write_text("\n".join(names))
-    (folder / "zeroshot_classification_templates.txt").write_text("a {c}")
-    return folder
-
-
-def png(level: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), (level, 255 - level, level // 2)).save(file, "PNG")
-    return file.getvalue()
-
-
-def items(count: int) -> list[tuple[bytes, int]]:
-    return [(png(index * 7 % 256), index % 2) for index in range(count)]
-
-
-def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "*/demo_*") -> list[str]:
-    common = ["--model", model, "--tasks", tasks, "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
-    return ["run", *common, "--workers", "0", *more]
 
 
 def values(results):
@@ -256,13 +222,6 @@ def test_a_wrong_flag_is_one_sentence_and_exit_code_2(tmp_path, capsys, flag, va
         main(flags(tmp_path, flag, value))
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_python_entry_point_checks_its_options(tmp_path):
-    with pytest.raises(ConfigError, match=r"precision"):
-        evaluate(MODEL, "demo", precision="fp23", output=tmp_path)
-    with pytest.raises(ConfigError, match=r"did you mean 'batch_size'"):
-        evaluate(MODEL, "demo", batchsize=3, output=tmp_path)
 
 
 def test_plan_says_what_would_run_and_what_is_missing(tmp_path, capsys):

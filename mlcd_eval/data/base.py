@@ -38,11 +38,13 @@ class ShardScan:
     """What a shard holds, found without decoding an image.
 
     fingerprint: hex digest of the shard's contents (or of the server's word for them, for a remote shard).
-    num_samples: None where only reading the whole shard would tell (remote).
+    num_samples: None where only reading the whole shard would tell (remote). missing: keys of samples
+    whose image is a link to a file that is not there; they cannot be decoded.
     """
 
     fingerprint: str
     num_samples: int | None
+    missing: tuple[str, ...] = ()
 
 
 class Shard(Protocol):

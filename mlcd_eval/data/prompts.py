@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mlcd_eval.errors import ConfigError, IncompatibleError, nearest
+from mlcd_eval.data.location import Location
+from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 
 IMAGENET7 = (  # the subset that CLIP's authors found to do as well as all 80 (Prompt_Engineering_for_ImageNet.ipynb)
     "itap of a {c}.",
@@ -50,6 +51,32 @@ _TEMPLATES = _List(
     "en_zeroshot_classification_templates.json",
     {"imagenet7": IMAGENET7, "none": ("{c}",)},
 )
+
+
+def read_class_names(folder: Location) -> tuple[str, ...] | None:
+    """Those in the folder's classnames.txt, one a line; None without it, DataError for a line without a name."""
+    names = _read_lines(folder, _CLASS_NAMES.dataset_file)
+    if names and "" in names:
+        raise DataError(f"{folder}/classnames.txt has no name in line {names.index('') + 1}: expected one a line")
+    return names
+
+
+def read_templates(folder: Location) -> tuple[str, ...] | None:
+    """Those in the folder's zeroshot_classification_templates.txt, one a line; None without it, DataError for one
+    without `{c}`."""
+    found = _read_lines(folder, _TEMPLATES.dataset_file)
+    for template in found or ():
+        if "{c}" not in template:
+            raise DataError(
+                f"{folder}/zeroshot_classification_templates.txt has the template {template!r}, "
+                "expected {c} in it, where the class name goes"
+            )
+    return found
+
+
+def _read_lines(folder: Location, name: str) -> tuple[str, ...] | None:
+    text = folder.read_text(name)
+    return None if text is None else tuple(line.strip() for line in text.rstrip().splitlines())
 
 
 def class_names(key: str) -> tuple[str, ...]:
@@ -93,8 +120,9 @@ def _choose(wanted: _List, ref: Ref, own: Sequence[str] | None, dataset: str) ->
         return _packaged_list(wanted, key), f"clip-benchmark:{key}"
     if ref in (None, "folder"):
         raise IncompatibleError(
-            f"zero-shot on {dataset} needs {wanted.what}: got none, expected {wanted.dataset_file} in its folder, "
-            f"a list of clip-benchmark's under its name, or `{wanted.what.replace(' ', '_')}` in the task's settings"
+            f"zero-shot on {dataset} needs {wanted.what}: got none, expected {wanted.dataset_file} in its folder "
+            f"(wds:, imagefolder:), a list of clip-benchmark's under its name, or "
+            f"`{wanted.what.replace(' ', '_')}` under `dataset:` in a task file"
         )
     if ref in wanted.named:
         return wanted.named[ref], ref

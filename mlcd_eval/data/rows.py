@@ -26,7 +26,8 @@ class RowShard:
     """Some rows of a dataset.
 
     rows: gives the samples, each time it is called. identity: a text that changes when the rows do, known without
-    reading images (the scan is kept under it); None where only reading tells.
+    reading images (the scan is kept under it); None where only reading tells. dangling: a link to no file is a sample
+    that cannot be decoded, and no reason to refuse the shard.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class RowShard:
         rows: Callable[[], Iterable[Sample]],
         cache: Path | None,
         identity: Callable[[], str] | None = None,
+        dangling: bool = False,
     ) -> None:
         self.name = name
         self._rows = rows
         self._cache = cache
         self._identity = identity
+        self._dangling = dangling
         self._scan: ShardScan | None = None
 
     def scan(self) -> ShardScan:
@@ -52,38 +55,43 @@ class RowShard:
         return self._scan
 
     def _read_through(self) -> ShardScan:
-        digest, count = hashlib.sha256(), 0
+        digest, count, missing = hashlib.sha256(), 0, []
         for row in self._rows():
-            line = [row.key, row.label, row.texts, _image_digest(row.image, row.key)]
+            if absent := self._dangling and _is_dangling(row.image):
+                missing.append(row.key)
+            line = [row.key, row.label, row.texts, None if absent else _image_digest(row.image, row.key)]
             digest.update(json.dumps(line).encode() + b"\n")
             count += 1
-        return ShardScan(digest.hexdigest(), count)
+        return ShardScan(digest.hexdigest(), count, tuple(missing))
 
     def samples(self) -> Iterator[Sample]:
         """The rows in order."""
         yield from self._rows()
 
 
-def file_split(dataset: str, name: str, samples: Sequence[Sample], cache: Path | None) -> Split:
-    """A split of image files: 1,024 a shard, each known again by its files' sizes and times."""
+def file_split(dataset: str, name: str, samples: Sequence[Sample], cache: Path | None, dangling: bool = False) -> Split:
+    """A split of image files: 1,024 a shard, each known again by its files' sizes and times. dangling: see RowShard."""
     shards = []
     for rows in ranges(len(samples)):
         part = list(samples[rows.start : rows.stop])
-        identity = partial(files_identity, part)
-        shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, cache, identity))
+        identity = partial(files_identity, part, dangling)
+        shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, cache, identity, dangling))
     return Split(dataset, name, shards)
 
 
-def files_identity(rows: Iterable[Sample]) -> str:
+def files_identity(rows: Iterable[Sample], dangling: bool = False) -> str:
     """The identity of rows by their image files."""
     digest = hashlib.sha256()
     for row in rows:
         if not isinstance(row.image, Path):
             continue
         try:
-            line = [row.key, row.label, row.texts, file_identity(row.image)]
+            identity = file_identity(row.image)
         except FileNotFoundError:
-            raise _missing(row.image, row.key) from None
+            if not (dangling and _is_dangling(row.image)):
+                raise _missing(row.image, row.key) from None
+            identity = "dangling"
+        line = [row.key, row.label, row.texts, identity]
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
 
@@ -99,6 +107,10 @@ def _image_digest(image: EncodedImage, key: str) -> str:
     else:  # what an encoder will see of it
         contents = f"{image.size} ".encode() + decode(image, key).tobytes()
     return hashlib.sha256(contents).hexdigest()
+
+
+def _is_dangling(image: EncodedImage) -> bool:
+    return isinstance(image, Path) and image.is_symlink() and not image.exists()
 
 
 def _missing(path: Path, key: str) -> DataError:

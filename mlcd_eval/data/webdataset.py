@@ -9,6 +9,7 @@ from pathlib import Path
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.location import Location
+from mlcd_eval.data.prompts import read_class_names, read_templates
 from mlcd_eval.data.scans import memoised
 from mlcd_eval.data.tar import HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
@@ -32,10 +33,8 @@ class WebDataset:
         self.kind = self._read_kind()
         self._num_shards = self._read_num_shards()
         self.splits = tuple(self._num_shards)
-        names = None if self.kind == "retrieval" else self._read_lines("classnames.txt")
-        self.class_names = names and self._checked_class_names(names)
-        templates = None if self.kind == "retrieval" else self._read_lines("zeroshot_classification_templates.txt")
-        self.templates = templates and self._checked_templates(templates)
+        self.class_names = None if self.kind == "retrieval" else read_class_names(location)
+        self.templates = None if self.kind == "retrieval" else read_templates(location)
         self._opened: dict[str, Split] = {}
 
     def split(self, name: str) -> Split:
@@ -85,26 +84,6 @@ class WebDataset:
         if not re.fullmatch(r"\s*\d+\s*", text):
             raise DataError(f"{self._location}/{split}/nshards.txt holds {text.strip()[:40]!r}, expected one integer")
         return int(text)
-
-    def _read_lines(self, name: str) -> tuple[str, ...] | None:
-        text = self._location.read_text(name)
-        return None if text is None else tuple(line.strip() for line in text.rstrip().splitlines())
-
-    def _checked_class_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        if "" in names:
-            raise DataError(
-                f"{self._location}/classnames.txt has no name in line {names.index('') + 1}: expected one a line"
-            )
-        return names
-
-    def _checked_templates(self, templates: tuple[str, ...]) -> tuple[str, ...]:
-        for template in templates:
-            if "{c}" not in template:
-                raise DataError(
-                    f"{self._location}/zeroshot_classification_templates.txt has the template {template!r}, "
-                    "expected {c} in it, where the class name goes"
-                )
-        return templates
 
 
 class TarShard:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+NO_TEXT = "has no text tower"
 Preprocess = Callable[[Image.Image], "torch.Tensor"]
 
 PENULTIMATE = "penultimate"  # pooled, before the projection to the joint space: the linear probe's layer
@@ -30,7 +31,8 @@ class EncoderInfo:
     on beside the preprocessing (weights, architecture, tokenizer), since they are kept under it; the file of a model
     that is `python:...` is added to what its author gives. preprocessing: the transform in words, another part of
     every feature's identity; layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
-    abilities: what it does beyond features: `segment`, `answer`.
+    no_text: what stands in the way where has_text is False; abilities: what it does beyond features: `segment`,
+    `answer`.
     """
 
     spec: str
@@ -43,6 +45,7 @@ class EncoderInfo:
     has_text: bool
     abilities: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)  # provenance: config, seeds, versions, git commit
+    no_text: str = NO_TEXT
 
 
 class Encoder:
@@ -63,7 +66,7 @@ class Encoder:
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Texts -> (B, D) in the joint space, not normalised; tokenises itself. Raises without a text tower."""
-        raise IncompatibleError(f"model {self.info.spec!r} has no text tower: got texts to encode, expected images")
+        raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
 
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
         """The mask (h, w) that an expression asks for: bool, or logits whose sign decides; scaled to the image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,13 @@ import transformers
 from PIL import Image
 from torch import nn
 
-from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.registry import Spec, model_name
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import fingerprint, num_params, settings_of, tokenizer_settings, told
 from mlcd_eval.errors import CheckpointError, IncompatibleError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,7 @@ def load(spec: Spec) -> Encoder:
         where, dtype=torch.float32, output_loading_info=True, **options
     )
     processor = transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
-    has_text = FAMILIES[architecture].has_text
-    tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if has_text else None
+    tokenizer = _tokenizer(where, options) if FAMILIES[architecture].has_text else None
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise CheckpointError(
@@ -82,6 +84,20 @@ def load(spec: Spec) -> Encoder:
             f"{architecture} are missing, first {missing[0]}"
         )
     return HFEncoder(spec, model, FAMILIES[architecture], ImageTransform(processor), tokenizer)
+
+
+def _tokenizer(where: str, options: dict[str, Any]) -> Any:
+    """The tokenizer, or in words why there is none, which is no reason to refuse images. In a folder that has files of
+    one an error is an error; of a hub repository, which cannot be listed offline, transformers tells."""
+    folder = Path(where)
+    if folder.is_dir():
+        if not any((folder / file).is_file() for file in TOKENIZER_FILES):
+            return f"has no tokenizer files in its folder ({', '.join(TOKENIZER_FILES)})"
+        return transformers.AutoTokenizer.from_pretrained(where, **options)
+    try:
+        return transformers.AutoTokenizer.from_pretrained(where, **options)
+    except (OSError, ValueError) as error:
+        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
 
 
 class ImageTransform:
@@ -100,14 +116,17 @@ class ImageTransform:
 
 
 class HFEncoder(TorchEncoder):
-    """penultimate: pooler_output, which is the class token (or SigLIP's attention pool) after the last layer norm."""
+    """penultimate: pooler_output, which is the class token (or SigLIP's attention pool) after the last layer norm.
+
+    tokenizer: as `_tokenizer` gives it, None without a text tower.
+    """
 
     def __init__(self, spec: Spec, model: Any, family: Family, preprocess: ImageTransform, tokenizer: Any) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._family = family
         self._tower = family.tower(model)
-        self._tokenizer = tokenizer
+        self._tokenizer = None if isinstance(tokenizer, str) else tokenizer
         pixels = preprocess(Image.new("RGB", (8, 8)))
         with torch.inference_mode():
             probe = self._layers(pixels[None])
@@ -115,13 +134,14 @@ class HFEncoder(TorchEncoder):
             spec=spec.text,
             name=model_name(spec.text),
             fingerprint=fingerprint(
-                model, settings_of(model.config), tokenizer_settings(tokenizer) if tokenizer else None
+                model, settings_of(model.config), self._tokenizer and tokenizer_settings(self._tokenizer)
             ),
             preprocessing=str(preprocess),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(pixels.shape[1], pixels.shape[2]),
             num_params=num_params(model),
-            has_text=family.has_text,
+            has_text=self._tokenizer is not None,
+            no_text=tokenizer if isinstance(tokenizer, str) else NO_TEXT,
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -60,7 +60,10 @@ PACKAGES = {
     "timm": "timm",
     "vlmevalkit": "vlmeval",
 }
-OPTIONS = {"open_clip": ("init", "seed"), "timm": ("init", "seed", "checkpoint"), "vlm": ("device_map",)}
+OPTIONS = {"open_clip": ("init", "seed"), "timm": ("init", "seed", "checkpoint", "img_size"), "vlm": ("device_map",)}
+
+_VALUES = {"init": "random", "seed": r"\d+", "img_size": r"[1-9]\d*"}
+"""Option -> what its value looks like; other values are free."""
 
 
 def parse(text: str, *, trust_remote_code: bool = False, offline: bool = False) -> Spec:
@@ -78,10 +81,10 @@ def parse(text: str, *, trust_remote_code: bool = False, offline: bool = False) 
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = OPTIONS.get(kind, ())
     for key, value in options.items():
-        if key not in known or (key == "init" and value != "random") or (key == "seed" and not value.isdigit()):
+        if key not in known or not re.fullmatch(_VALUES.get(key, ".*"), value, re.ASCII):
             raise ConfigError(
-                f"--model {text!r}: got option {key}={value}, expected init=random, seed=N or checkpoint=PATH where "
-                f"{kind} takes it{nearest(key, known)}"
+                f"--model {text!r}: got option {key}={value}, expected init=random, seed=N, checkpoint=PATH or "
+                f"img_size=N where {kind} takes it{nearest(key, known)}"
             )
     return Spec(text, kind, target, options, trust_remote_code, offline)
 
@@ -117,6 +120,9 @@ def check_spec(text: str) -> None:
     if spec.kind == "checkpoint" and not Path(spec.target).exists():
         kinds = ", ".join(f"{kind}:" for kind in ADAPTERS if kind != "checkpoint")
         raise CheckpointError(f"--model: no file or folder {text!r}, expected a checkpoint, or a spec such as {kinds}")
+    files = {path.name for path in Path(spec.target).glob("*config.json")} if spec.kind == "checkpoint" else set()
+    if "open_clip_config.json" in files and "config.json" not in files:
+        raise CheckpointError(f"--model: {text!r} is a folder of open_clip, expected open_clip:local-dir:{text}")
     if spec.kind == "open_clip":
         _check_open_clip(spec)
     package = PACKAGES.get(spec.kind)

@@ -18,7 +18,8 @@ from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 @told
 def load(spec: Spec) -> Encoder:
-    """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights."""
+    """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights; `img_size=N` where
+    the architecture depends on it."""
     name, checkpoint = spec.target, spec.options.get("checkpoint", "")
     if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
         raise ConfigError(f"--model {spec.text!r}: timm has no model {name!r}{nearest(name, timm.list_models())}")
@@ -27,8 +28,50 @@ def load(spec: Spec) -> Encoder:
     pretrained = not checkpoint and spec.random_seed is None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.random_seed or 0)
-        model = timm.create_model(name, pretrained=pretrained, checkpoint_path=checkpoint)
+        model = _create(spec, pretrained)
+    if checkpoint:
+        _load_headless(spec, model, checkpoint)
     return TimmEncoder(spec, model)
+
+
+def _size(spec: Spec) -> dict[str, int]:
+    """`img_size` as timm's functions take it, where it is given."""
+    return {key: int(value) for key, value in spec.options.items() if key == "img_size"}
+
+
+def _create(spec: Spec, pretrained: bool) -> Any:
+    try:
+        return timm.create_model(spec.target, pretrained=pretrained, **_size(spec))
+    except TypeError as error:
+        if "'img_size'" not in str(error):
+            raise
+        raise ConfigError(f"--model {spec.text!r}: {spec.target} has no img_size, expected none") from error
+
+
+def _load_headless(spec: Spec, model: Any, checkpoint: str) -> None:
+    """All weights but the classifier's, which nothing here reads: the file may have one of any number of classes, or
+    none."""
+    with_head = set(model.state_dict())
+    model.reset_classifier(0)
+    own = model.state_dict()
+    head = with_head - set(own)
+
+    def fitting(state: dict[str, Any], _: Any) -> dict[str, Any]:
+        state = {key: value for key, value in state.items() if key not in head}
+        expected, got = ({key: _shape(value) for key, value in side.items()} for side in (own, state))
+        wrong = sorted(key for key in {*expected, *got} if expected.get(key) != got.get(key))
+        if wrong:
+            raise CheckpointError(
+                f"--model {spec.text!r}: {checkpoint} holds weights of another architecture, {len(wrong)} tensors "
+                f"differ: first {wrong[0]}, got {got.get(wrong[0], 'none')}, expected {expected.get(wrong[0], 'none')}"
+            )
+        return state
+
+    timm.models.load_checkpoint(model, checkpoint, filter_fn=fitting)
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
 
 
 class TimmEncoder(TorchEncoder):
@@ -38,7 +81,7 @@ class TimmEncoder(TorchEncoder):
 
     def __init__(self, spec: Spec, model: Any) -> None:
         self.model = model.eval().requires_grad_(False)
-        data_config = timm.data.resolve_data_config({}, model=model)
+        data_config = timm.data.resolve_data_config(_size(spec), model=model)
         self.preprocess = timm.data.create_transform(**data_config, is_training=False)
         _, height, width = data_config["input_size"]
         with torch.inference_mode():

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import re
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def told(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
             if _raised_here(error):
                 raise
             kind = "" if isinstance(error, (OSError, ValueError, RuntimeError)) else f"{type(error).__name__}: "
-            reason = " ".join(str(error).split())[:300]
+            reason = textwrap.shorten(str(error), 300, placeholder=" ...")
             raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {kind}{reason}") from error
 
     return loaded

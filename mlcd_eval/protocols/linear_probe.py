@@ -9,6 +9,7 @@ further, and the record says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -38,7 +39,8 @@ class LinearProbeSettings(BaseModel):
 
     val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: most
     passes over the data a fit. shots: so many train images a class and no label besides (val is not read), as the mean
-    over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1 for one shot.
+    over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1 for one shot. Of a
+    class with fewer images all are taken; `classes_with_fewer_shots` of the details counts such classes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,7 +85,11 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                 train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device)
                 for data in _training_sets(settings, inputs, labels, rng)
             ]
-            return report(probes, primary, inputs.images["test"], labels["test"], rng)
+            scores = report(probes, primary, inputs.images["test"], labels["test"], rng)
+        fewer = (
+            int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum()) if settings.shots else 0
+        )
+        return replace(scores, details={**scores.details, "classes_with_fewer_shots": fewer}) if fewer else scores
 
 
 def _report(

@@ -86,7 +86,7 @@ class Refcoco(Protocol[RefcocoSettings]):
             raise IncompatibleError("refcoco's mode is zeroshot: expected no text_encoder, since spaces differ")
         if mode != "native" and not info.has_text and (mode == "zeroshot" or settings.text_encoder is None):
             raise IncompatibleError(
-                f"refcoco's {mode} needs a text tower: got model {info.spec!r}, which has none"
+                f"refcoco's {mode} needs a text tower: got model {info.spec!r}, which {info.no_text}"
                 + (" (set settings.text_encoder to a model with one)" if mode == "probe" else "")
             )
         return settings.model_copy(update={"mode": mode})

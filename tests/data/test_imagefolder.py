@@ -1,6 +1,9 @@
+import warnings
+
 import pytest
 
 from mlcd_eval.data import open_dataset
+from mlcd_eval.data.images import decode
 from mlcd_eval.errors import DataError
 
 
@@ -51,6 +54,38 @@ def test_no_split_folders(folder):
     dataset = open_dataset(f"imagefolder:{folder}/train")
     assert (dataset.name, dataset.splits, dataset.class_names) == ("train", ("test",), ("ash tree", "rose"))
     assert len(samples(dataset, "test")) == 4
+
+
+def test_class_names_and_templates_from_files(folder):
+    assert open_dataset(f"imagefolder:{folder}").templates is None
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo of a {c}.\n")
+    (folder / "classnames.txt").write_text("Fraxinus\nRosa\n")
+    dataset = open_dataset(f"imagefolder:{folder}")
+    assert (dataset.class_names, dataset.templates) == (("Fraxinus", "Rosa"), ("a photo of a {c}.",))
+    (folder / "classnames.txt").write_text("Rosa\n")
+    with pytest.raises(DataError, match=r"classnames.txt has 1 names: expected 2, one for each class folder of"):
+        open_dataset(f"imagefolder:{folder}")
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo\n")
+    (folder / "classnames.txt").unlink()
+    with pytest.raises(DataError, match=r"the template 'a photo', expected \{c\}"):
+        open_dataset(f"imagefolder:{folder}")
+
+
+def test_other_files_are_told(folder, make):
+    train = folder / "train" / "rose"
+    for name in ("b.jp2", "c.jfif", "d.pbm"):
+        (train / name).write_bytes(make.image(kind={"p": "JPEG2000", "f": "JPEG", "b": "PPM"}[name[3]]))
+    for name in ("z.heic", "README", ".hidden.xyz", "Thumbs.db", "labels.csv"):
+        (train / name).touch()
+    dataset = open_dataset(f"imagefolder:{folder}")
+    with pytest.warns(UserWarning, match="2 files of .*train are left out, first rose/README: got no suffix"):
+        read = samples(dataset, "train")
+    images = [sample for sample in read if sample.key[5:] in ("b.jp2", "c.jfif", "d.pbm")]
+    assert [decode(sample.image, sample.key).size for sample in images] == [(5, 4)] * 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        samples(dataset, "train")  # told once
+        samples(dataset, "test")
 
 
 def test_fingerprint_follows_contents_names_and_labels(folder, tmp_path, make):

@@ -80,7 +80,8 @@ def test_references_beat_the_dataset():
         (
             lambda: resolve(["a"], None, dataset="mine"),
             IncompatibleError,
-            "mine needs templates: got none, expected zeroshot_classification_templates.txt in its folder",
+            "mine needs templates: got none, expected zeroshot_classification_templates.txt in its folder"
+            r".* or `templates` under `dataset:` in a task file",
         ),
         (lambda: resolve(None, ["{c}"], dataset="mine"), IncompatibleError, "mine needs class names.*classnames.txt"),
         (lambda: resolve(None, None, "folder", dataset="pets"), IncompatibleError, "pets needs class names"),

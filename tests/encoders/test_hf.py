@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from mlcd_eval.encoders import hf
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.vit import VisionConfig, VisionTransformer
 from mlcd_eval.errors import CheckpointError, IncompatibleError
@@ -143,6 +144,29 @@ def test_a_vision_model_has_no_text_tower(tmp_path):
     save(tmp_path, "MLCDVisionModel")
     with pytest.raises(IncompatibleError, match="has no text tower"):
         load_encoder(f"hf:{tmp_path}").encode_texts(["a"])
+
+
+@pytest.mark.parametrize("kind", ["CLIPModel", "SiglipModel"])
+def test_without_tokenizer_files_images_can_be_encoded(tmp_path, kind):
+    save(tmp_path, kind)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):  # files that are there must be right
+        load_encoder(f"hf:{tmp_path}", offline=True)
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    encoder = load_encoder(f"hf:{tmp_path}", offline=True)
+    assert encoder.encode_images(torch.zeros(1, 3, 32, 32), ["projected"])["projected"].shape[0] == 1
+    assert not encoder.info.has_text
+    with pytest.raises(IncompatibleError, match=r"has no tokenizer files in its folder \(.*: got texts"):
+        encoder.encode_texts(["a"])
+
+
+def test_a_repository_without_tokenizer(monkeypatch):
+    def missing(*_, **__):
+        raise OSError("Can't load\ntokenizer")
+
+    monkeypatch.setattr(T.AutoTokenizer, "from_pretrained", missing)
+    assert hf._tokenizer("org/name", {}) == "has no tokenizer that can be loaded (Can't load tokenizer)"
 
 
 def test_mistakes_are_one_sentence(tmp_path):

@@ -201,6 +201,15 @@ def test_few_shot_is_the_mean_over_draws():
     assert np.mean(scores.samples["correct"]) == pytest.approx(values(scores)["acc1"])
 
 
+@pytest.mark.parametrize("trials", [1, 2])
+def test_classes_with_fewer_images_than_shots_are_counted(trials):
+    train, test = draw(8)
+    few = np.isin(np.arange(len(train.labels)), few_shot(train.labels, 3, rng(0))) | (train.labels > 1)  # of 0 and 1
+    train = features(train.array[few], train.labels[few])
+    assert score(train, test, shots=4, trials=trials).details["classes_with_fewer_shots"] == 2
+    assert "classes_with_fewer_shots" not in score(train, test, shots=3, trials=trials).details
+
+
 def test_one_shot_takes_the_default_lambda():
     train, test = draw(9)
     scores = score(train, test, shots=1, trials=1)

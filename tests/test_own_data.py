@@ -1,0 +1,69 @@
+"""Runs on a user's own data, from the command line and from Python."""
+
+import pytest
+from own_data import MODEL, flags, items, png, write_wds
+from tiny_encoder import TinyEncoder
+
+from mlcd_eval import evaluate
+from mlcd_eval.cli import main
+from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.records import read
+
+
+def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
+    for number, (image, label) in enumerate(items(30)):
+        path = tmp_path / "mine" / ("test" if number < 10 else "train") / f"c{label}" / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    link = tmp_path / "mine" / "test" / "c0" / "link.png"
+    link.symlink_to(tmp_path / "gone.png")
+    more = ["--dataset", f"imagefolder:{tmp_path / 'mine'}"]
+    TinyEncoder.images_seen = 0
+    assert main(flags(tmp_path, *more, tasks="knn")) == 2
+    message = "got 1 images that are links to no file, expected at most 0 (--allow-bad-images): c0/link.png"
+    assert message in capsys.readouterr().err
+    assert TinyEncoder.images_seen == 0
+    assert main(flags(tmp_path, *more, "--allow-bad-images", "1", tasks="knn")) == 0
+    record = read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json")
+    assert (record.primary.num_scored, record.primary.num_unscored) == (10, 1)
+    (tmp_path / "gone.png").write_bytes(png(3))  # the link leads somewhere again: other data
+    assert main(flags(tmp_path, *more, tasks="knn")) == 0
+    assert read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json").primary.num_scored == 11
+
+
+def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    task = tmp_path / "mine.yaml"
+    text = "name: knn/own\nversion: 1\nprotocol: knn\ndataset: {name: own%s}\n"
+    task.write_text(text % f", ref: 'wds:{data}'")
+    assert main(flags(tmp_path, "--offline", tasks=str(task))) == 0
+    for ref, message in (
+        (", ref: 'wds:https://x/y'", "--offline forbids its copy at wds:https://x/y"),
+        (", ref: 'hf:org/name'", "--offline forbids its copy at hf:org/name"),
+        ("", "no hub copy: put a folder in clip-benchmark's layout under --data-root, or give `ref: KIND:PATH`"),
+    ):
+        task.write_text(text % ref)
+        assert main(flags(tmp_path, "--offline", tasks=str(task))) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_python_entry_point_checks_its_options(tmp_path):
+    with pytest.raises(ConfigError, match=r"precision"):
+        evaluate(MODEL, "demo", precision="fp23", output=tmp_path)
+    with pytest.raises(ConfigError, match=r"did you mean 'batch_size'"):
+        evaluate(MODEL, "demo", batchsize=3, output=tmp_path)
+    with pytest.raises(ConfigError, match=r"^evaluate: model is a TinyEncoder, expected .*'python:FILE.py:FACTORY'"):
+        evaluate(TinyEncoder(), "demo", output=tmp_path)
+
+
+def test_the_python_entry_point_takes_what_the_command_line_does(tmp_path):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    common = {"output": tmp_path / "out", "cache": tmp_path / "cache", "workers": "auto", "batch_size": "auto"}
+    (result,) = evaluate(MODEL, "knn", datasets=f"wds:{data}", **common)
+    assert (result.task.name, result.status) == ("knn/mine", "ok")
+    task = tmp_path / "mine.yaml"
+    task.write_text(f"name: knn/own\nversion: 1\nprotocol: knn\ndataset: {{name: own, ref: 'wds:{data}'}}\n")
+    (result,) = evaluate([MODEL], task, **common)
+    assert result.status == "ok"
+    with pytest.raises(CheckpointError, match=r"config\.json"):  # a folder's path is a spec
+        evaluate(tmp_path, "knn", datasets=f"wds:{data}", **common)
