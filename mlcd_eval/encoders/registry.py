@@ -177,4 +177,8 @@ def model_name(text: str) -> str:
         target = target.removeprefix("hf-hub:").rsplit("/", 1)[-1]
     if spec.random_seed is not None:
         target += f"_random_seed{spec.random_seed}"
+    if "checkpoint" in spec.options:
+        target += f"_{Path(spec.options['checkpoint']).stem}"
+    if "img_size" in spec.options:
+        target += f"_{spec.options['img_size']}px"
     return re.sub(r"[^A-Za-z0-9._-]+", "_", target).strip("._") or "model"

@@ -25,6 +25,7 @@ def test_importing_the_registry_does_not_import_torch():
         ("open_clip:hf-hub:laion/CLIP-x", "CLIP-x"),
         ("hf:DeepGlint-AI/mlcd-vit-large-patch14-336", "mlcd-vit-large-patch14-336"),
         ("timm:vit_tiny_patch16_224", "vit_tiny_patch16_224"),
+        ("timm:resnet10t?checkpoint=runs/a.pth&img_size=96", "resnet10t_a_96px"),
         ("runs/my model", "my_model"),
         ("python:a.b:make", "a.b_make"),
     ],
