@@ -54,7 +54,7 @@ class RowShard:
     def _read_through(self) -> ShardScan:
         digest, count = hashlib.sha256(), 0
         for row in self._rows():
-            line = [row.key, row.label, row.texts, _image_digest(row.image, row.key)]
+            line = [row.key, row.label, row.texts, image_digest(row.image, row.key)]
             digest.update(json.dumps(line).encode() + b"\n")
             count += 1
         return ShardScan(digest.hexdigest(), count)
@@ -88,7 +88,8 @@ def files_identity(rows: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
-def _image_digest(image: EncodedImage, key: str) -> str:
+def image_digest(image: EncodedImage, key: str) -> str:
+    """Hex digest of what an image holds; raises DataError where its file is missing."""
     if isinstance(image, bytes):
         contents = image
     elif isinstance(image, Path):
