@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,12 +128,12 @@ def _outcomes(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_
         for start in range(0, len(weights), step):
             part = classes[start : start + step]
             cell = np.arange(len(part))[:, None] * num_classes + part
-            total = np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(part) * num_classes)
+            total = np.full(len(part) * num_classes, -np.inf)  # where it stays, a class has no vote
+            total[cell] = 0
+            total += np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(total))
             yield total.reshape(-1, num_classes)
 
-    outcomes = classification_outcomes(votes(), labels)
-    voted = (classes == labels[:, None]).any(axis=1)
-    return replace(outcomes, ranks=np.where(voted, outcomes.ranks, num_classes + 1))
+    return classification_outcomes(votes(), labels)
 
 
 def _metrics(
