@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PRIMARY_K = 20
 _TILE = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 16)}  # test rows and train rows compared at a time
+_LEAST_ROWS = 16
 _VOTES = 1 << 22  # test rows x classes at a time
 
 
@@ -90,13 +91,22 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
         offset = 0
         for tile in _unit_rows(train, width, device):
             index = torch.arange(offset, offset + len(tile), device=device).expand(len(queries), -1)
-            near, index = _largest(queries @ tile.T, index, k)
+            near, index = _largest(_products(queries, tile), index, k)
             best, where = _largest(torch.cat([best, near], dim=1), torch.cat([where, index], dim=1), k)
             offset += len(tile)
         best, order = best.sort(dim=1, descending=True, stable=True)
         similarities.append(best.cpu().numpy())
         rows.append(where.gather(1, order).cpu().numpy())
     return np.concatenate(similarities), np.concatenate(rows)
+
+
+def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
+    """(B, W) of queries (B, D) and tile (W, D). A product of few rows rounds equal ones differently, so both are filled
+    up with zeros."""
+    import torch
+
+    full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
+    return (full[0] @ full[1].T)[: len(queries), : len(tile)]
 
 
 def _unit_rows(array: np.ndarray, step: int, device: str) -> Iterator[torch.Tensor]:

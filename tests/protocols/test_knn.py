@@ -75,6 +75,16 @@ def test_equal_similarities_in_the_order_of_train(monkeypatch, tile):
     assert similarity[0].tolist() == [1] * 8 + [0] * 2
 
 
+@pytest.mark.parametrize("num_test", [1, 2, 3, 5, 513])
+@pytest.mark.parametrize("num_train", [5, 37, 100])
+def test_equal_train_rows_are_equally_similar(num_train, num_test):
+    """Whatever the shape of the last tile: a product of few rows may round them differently."""
+    train, test = rng(0).normal(size=(1, 768)).repeat(num_train, axis=0), rng(1).normal(size=(num_test, 768))
+    similarity, rows = nearest(train, test, num_train)
+    assert (similarity == similarity[:, :1]).all()
+    assert (rows == np.arange(num_train)).all()
+
+
 def test_length_of_features_does_not_matter():
     train, test = draw(2)
     scaled = features(train.array * rng().uniform(0.1, 10, (len(train.array), 1)), train.labels)
