@@ -14,6 +14,7 @@ from mlcd_eval.metrics.classification import Outcomes, classification_metrics, c
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.labelled import checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.threads import threads_for
+from mlcd_eval.protocols.unit import unit_rows
 
 if TYPE_CHECKING:
     import torch
@@ -85,15 +86,15 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
 
     step, width = _TILE[torch.device(device).type]
     similarities, rows = [], []
-    for queries in _unit_rows(test, step, device):
+    for begin in range(0, len(test), step):
+        queries = unit_rows(test[begin : begin + step], device)
         best = torch.empty(len(queries), 0, device=device)
         where = torch.empty(len(queries), 0, dtype=torch.int64, device=device)
-        offset = 0
-        for tile in _unit_rows(train, width, device):
+        for offset in range(0, len(train), width):
+            tile = unit_rows(train[offset : offset + width], device)
             index = torch.arange(offset, offset + len(tile), device=device).expand(len(queries), -1)
             near, index = _largest(_products(queries, tile), index, k)
             best, where = _largest(torch.cat([best, near], dim=1), torch.cat([where, index], dim=1), k)
-            offset += len(tile)
         best, order = best.sort(dim=1, descending=True, stable=True)
         similarities.append(best.cpu().numpy())
         rows.append(where.gather(1, order).cpu().numpy())
@@ -107,14 +108,6 @@ def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
 
     full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
     return (full[0] @ full[1].T)[: len(queries), : len(tile)]
-
-
-def _unit_rows(array: np.ndarray, step: int, device: str) -> Iterator[torch.Tensor]:
-    import torch
-
-    for start in range(0, len(array), step):
-        rows = torch.tensor(array[start : start + step], dtype=torch.float32, device=device)
-        yield torch.nn.functional.normalize(rows, dim=1)
 
 
 def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
