@@ -59,7 +59,8 @@ class KNN(Protocol[KNNSettings]):
         possible = [k for k in settings.ks if k <= len(train_labels)]
         with threads_for(train.array.size * len(labels)):
             similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
-        weights, classes = np.exp(similarity.astype(np.float64) / settings.temperature), train_labels[rows]
+        ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
+        weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
         outcomes = {k: _outcomes(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
 
         primary = PRIMARY_K if PRIMARY_K in settings.ks else settings.ks[0]

@@ -55,6 +55,21 @@ def test_against_dino(k):
     assert got[f"knn_acc5@{k}"] == pytest.approx(top5 / len(test.labels))
 
 
+def test_a_low_temperature_does_not_overflow():
+    """The nearest neighbours' votes tell, as in logarithms; exp(1 / 0.0005) is no float64."""
+    train, test = draw(8)
+    unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
+    similarity = unit(test.array.astype(np.float64)) @ unit(train.array.astype(np.float64)).T
+    near = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
+    log_votes = np.full((len(near), 6), -np.inf)
+    for row, own in enumerate(near):
+        for i in own:
+            column = train.labels[i]
+            log_votes[row, column] = np.logaddexp(log_votes[row, column], similarity[row, i] / 0.0005)
+    got = score(train, test, ks=(10,), temperature=0.0005)
+    assert got.samples["prediction"] == log_votes.argmax(axis=1).tolist()
+
+
 def test_tiles_do_not_matter(monkeypatch):
     train, test = draw(1)
     train.array[40:45] = train.array[3]  # ties, across tiles too
