@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime, timezone
 
 from mlcd_eval.data.base import fingerprint, num_scored
 from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.locate import prompts_of
 from mlcd_eval.plan import Job, Plan
 from mlcd_eval.protocols.base import ImageRequest
 from mlcd_eval.protocols.registry import get_protocol
@@ -36,7 +38,11 @@ def blank(plan: Plan, job: Job, info: EncoderInfo) -> Result:
     dataset, splits = plan.open(job), splits_of(plan, job)
     scored = splits["test"]
     prints = {split: fingerprint(dataset, split) for split in splits.values()}
-    whole = hashlib.sha256("\n".join(f"{split} {prints[split]}" for split in sorted(prints)).encode()).hexdigest()
+    read = [f"{split} {prints[split]}" for split in sorted(prints)]
+    prompts = prompts_of(job.task, dataset)
+    if prompts is not None:
+        read.append(json.dumps([prompts.class_names, prompts.templates]))
+    whole = hashlib.sha256("\n".join(read).encode()).hexdigest()
     return Result(
         task=TaskRecord(
             name=job.task.name,

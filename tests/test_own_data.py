@@ -47,6 +47,15 @@ def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_other_prompts_are_another_request(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"test": items(10)})
+    run = flags(tmp_path, "--dataset", f"wds:{data}", tasks="zeroshot")
+    for template, kept in (("a {c}", 0), ("a {c}", 1), ("no {c}", 0)):
+        (data / "zeroshot_classification_templates.txt").write_text(template)
+        assert main(run) == 0
+        assert capsys.readouterr().err.count("kept the record") == kept
+
+
 def test_the_python_entry_point_checks_its_options(tmp_path):
     with pytest.raises(ConfigError, match=r"precision"):
         evaluate(MODEL, "demo", precision="fp23", output=tmp_path)

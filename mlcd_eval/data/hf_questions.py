@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Kind, Question, Sample, Split
 from mlcd_eval.data.hf import match_splits, open_hf
-from mlcd_eval.data.rows import RowShard, ranges
+from mlcd_eval.data.rows import RowShard, image_digest, ranges
 from mlcd_eval.errors import DataError
 
 IDS = ("questionId", "question_id", "id")
 PAGES = ("ucsf_document_id", "ucsf_document_page_no"), ("image_id",), ("docId",), ("image_url",)
-"""Columns that name an image which several questions share: the first of these that are all there."""
+"""Columns that name an image which several questions share: the first of these that are all there. Elsewhere equal
+images are one, named by what they hold (ChartQA)."""
 TYPES = ("question_types", "type", "answer_type")
 
 
@@ -44,6 +45,7 @@ class HuggingFaceQuestions:
         self._columns = set(features)
         self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", *self._sources]))
         self._opened: dict[str, Any] = {}
+        self._keys: dict[str, list[str]] = {}
 
     def split(self, name: str) -> Split:
         """The images, each once: 1,024 rows a shard."""
@@ -61,8 +63,10 @@ class HuggingFaceQuestions:
         """Every row's question."""
         if split not in self._sources and split in self.splits:
             return rendered.questions()
-        rows = self._rows(split).remove_columns("image")
-        found = [self._question(number, row) for number, row in enumerate(rows)]
+        rows = enumerate(self._rows(split).remove_columns("image"))
+        found = [
+            self._question(number, row, page) for (number, row), page in zip(rows, self._pages(split), strict=True)
+        ]
         if len({one.question_id for one in found}) < len(found):
             found = [replace(one, question_id=number) for number, one in enumerate(found)]
         return found
@@ -76,33 +80,34 @@ class HuggingFaceQuestions:
             self._opened[split] = self._read(self._sources[split]).cast_column("image", Image(decode=False))
         return self._opened[split]
 
-    @cached_property
-    def _page_columns(self) -> tuple[str, ...]:
-        return next((columns for columns in PAGES if set(columns) <= self._columns), ())
-
-    def _page(self, number: int, row: Mapping[str, Any]) -> str:
-        names = [str(row[column]) for column in self._page_columns if row[column] is not None]
-        return "_".join(names) or f"row_{number}"
+    def _pages(self, split: str) -> list[str]:
+        """Each row's image, by name. Kept: telling images apart by what they hold reads all of them."""
+        if split not in self._keys:
+            rows = self._rows(split)
+            columns = next((columns for columns in PAGES if set(columns) <= self._columns), ())
+            named = [_named(row, columns) for row in rows.remove_columns("image")]
+            self._keys[split] = [
+                name or image_digest(_encoded(rows[number]["image"]), f"row {number}")[:16]
+                for number, name in enumerate(named)
+            ]
+        return self._keys[split]
 
     def _first_rows(self, split: str) -> list[tuple[int, str]]:
         """(row, key) of each image's first row."""
-        rows = self._rows(split).remove_columns("image")
         first: dict[str, int] = {}
-        for number, row in enumerate(rows):
-            first.setdefault(self._page(number, row), number)
+        for number, key in enumerate(self._pages(split)):
+            first.setdefault(key, number)
         return [(number, key) for key, number in first.items()]
 
     def _samples(self, rows: Any, chosen: Sequence[tuple[int, str]]) -> Iterator[Sample]:
         for number, key in chosen:
-            image = rows[number]["image"]
-            yield Sample(key, image["bytes"] if image["bytes"] is not None else Path(image["path"]))
+            yield Sample(key, _encoded(rows[number]["image"]))
 
-    def _question(self, number: int, row: Mapping[str, Any]) -> Question:
+    def _question(self, number: int, row: Mapping[str, Any], page: str) -> Question:
         answers = row.get("answers", row.get("answer"))
         known = [answers] if isinstance(answers, str) else answers
         column = next((column for column in IDS if column in row), None)
         kinds = next((row[column] for column in TYPES if row.get(column)), ())
-        page = self._page(number, row)
         return Question(
             question_id=number if column is None else row[column],
             image=page,
@@ -111,3 +116,11 @@ class HuggingFaceQuestions:
             answers=tuple(known) if known else None,
             types=(kinds,) if isinstance(kinds, str) else tuple(kinds),
         )
+
+
+def _named(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    return "_".join(str(row[column]) for column in columns if row[column] is not None)
+
+
+def _encoded(image: Mapping[str, Any]) -> bytes | Path:
+    return image["bytes"] if image["bytes"] is not None else Path(image["path"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,29 @@ from mlcd_eval.errors import DataError
 def read_masks(path: Path, expressions: Sequence[Expression]) -> dict[Hashable, dict[str, Any]]:
     """sent_id -> RLE, of JSONL or a JSON list of {sent_id | ref_id and sentence, segmentation: COCO RLE or polygons}.
 
-    Raises DataError for masks of another size than their image, for missing, repeated and unknown ids.
+    Where a ref has a sentence several times, its predictions are theirs in order; a single one serves them all. Raises
+    DataError for masks of another size than their image, for missing, repeated and unknown ids.
     """
     by_id = {one.sent_id: one for one in expressions}
-    by_sentence = {(one.ref_id, one.text): one.sent_id for one in expressions}
     found: list[tuple[Hashable, Any]] = []
+    named: dict[tuple[Any, Any], list[Any]] = {}
     for item in _items(path):
-        if "sent_id" in item:
-            number: Hashable = item["sent_id"]
-        elif "ref_id" in item and "sentence" in item:
-            pair = (item["ref_id"], item["sentence"])
-            number = by_sentence.get(pair, f"ref_id {pair[0]} with {pair[1]!r}")
-        else:
+        if "sent_id" not in item and not ("ref_id" in item and "sentence" in item):
             raise DataError(f"{path}: a prediction has {sorted(item)}, expected sent_id, or ref_id and sentence")
+        pair = (item.get("ref_id"), item.get("sentence"))
         if "segmentation" not in item:
-            raise DataError(f"{path}: the prediction for {number} has no segmentation (COCO RLE)")
-        found.append((number, item["segmentation"]))
+            raise DataError(f"{path}: the prediction for {item.get('sent_id', pair)} has no segmentation (COCO RLE)")
+        if "sent_id" in item:
+            found.append((item["sent_id"], item["segmentation"]))
+        else:
+            named.setdefault(pair, []).append(item["segmentation"])
+    by_sentence: dict[tuple[Any, Any], list[Hashable]] = {}
+    for one in expressions:
+        by_sentence.setdefault((one.ref_id, one.text), []).append(one.sent_id)
+    for pair, own in named.items():
+        ids = by_sentence.get(pair, [f"ref_id {pair[0]} with {pair[1]!r}"])
+        # one mask serves all; any beyond the ids repeat the last one
+        found += zip(chain(ids, repeat(ids[-1])), own * len(ids) if len(own) == 1 else own, strict=False)
     masks = _complete(path, found, by_id, "sent_id")
     return {
         number: as_rle(mask, by_id[number].size, f"{path}: sent_id {number}")  # type: ignore[index]
@@ -56,11 +64,11 @@ def read_answers(path: Path, questions: Sequence[Question]) -> dict[Hashable, st
 
 def _items(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         items = (
             json.loads(text)
             if text.lstrip().startswith("[")
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
         )
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected predictions as JSONL or a JSON list") from error

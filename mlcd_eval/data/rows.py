@@ -59,7 +59,7 @@ class RowShard:
         for row in self._rows():
             if absent := self._dangling and _is_dangling(row.image):
                 missing.append(row.key)
-            line = [row.key, row.label, row.texts, None if absent else _image_digest(row.image, row.key)]
+            line = [row.key, row.label, row.texts, None if absent else image_digest(row.image, row.key)]
             digest.update(json.dumps(line).encode() + b"\n")
             count += 1
         return ShardScan(digest.hexdigest(), count, tuple(missing))
@@ -96,7 +96,8 @@ def files_identity(rows: Iterable[Sample], dangling: bool = False) -> str:
     return digest.hexdigest()
 
 
-def _image_digest(image: EncodedImage, key: str) -> str:
+def image_digest(image: EncodedImage, key: str) -> str:
+    """Hex digest of what an image holds; raises DataError where its file is missing."""
     if isinstance(image, bytes):
         contents = image
     elif isinstance(image, Path):

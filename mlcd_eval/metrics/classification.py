@@ -65,12 +65,14 @@ def stacked(trials: Sequence[Outcomes]) -> Outcomes:
 
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) places, from 1, of the true classes among scores (N, C): after strictly greater scores, and after equal
-    ones of a lower class index. Raises ValueError where a score is NaN."""
+    ones of a lower class index. A true class of score -inf is never found: C + 1. Raises ValueError where a score is
+    NaN."""
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN, which has no rank")
     true = scores[np.arange(len(scores)), labels][:, None]
     ties_before = (scores == true) & (np.arange(scores.shape[1]) < labels[:, None])
-    return 1 + (scores > true).sum(axis=1) + ties_before.sum(axis=1)
+    ranks = 1 + (scores > true).sum(axis=1) + ties_before.sum(axis=1)
+    return np.where(true[:, 0] == -np.inf, scores.shape[1] + 1, ranks)
 
 
 def accuracy_at(k: int, outcomes: Outcomes) -> float | None:

@@ -72,17 +72,23 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 _DIGITS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS)}}
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _CONTRACTIONS = """
-ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd how'd how'll isn't it'd it'll
-let's ma'am mightn't might've mustn't must've needn't oughtn't shan't should've shouldn't that'd that's there'd there're
-they'd they'll they're they've wasn't we've weren't what'll what're what's what've when's where'd where's where've who'd
-who'll who's who've why'll why're why's won't would've wouldn't y'all you'd you'll you're you've
+ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's
+how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've o'clock
+oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd
+someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've there're there's
+they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's what've when's
+where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've
+y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """
-_RESTORED = {word.replace("'", ""): word for word in _CONTRACTIONS.split()}
+_RESTORED = {
+    **{word[:at] + word[at + 1 :]: word for word in _CONTRACTIONS.split() for at, c in enumerate(word) if c == "'"},
+    "somebody'd": "somebodyd",  # as theirs has it
+}
 
 
 def normalised(text: str) -> str:
     """As the TextVQA challenge's answer processor: lower case, no articles and punctuation, digits for number words,
-    apostrophes put back in contractions."""
+    the one apostrophe that a contraction lacks put back."""
     text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     text = text.replace("\n", " ").replace("\t", " ").strip()
     joined = text

@@ -10,6 +10,7 @@ import numpy as np
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.finite import check_finite
+from mlcd_eval.protocols.unit import unit_rows
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,8 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     if inputs.encode_texts is None:
         raise IncompatibleError("the model has no text tower: got images only, expected texts in the same space")
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    image = _unit_rows(images.array, "features of images", images.keys, inputs.device)
-    distinct = _unit_rows(inputs.encode_texts(list(row)), "features of texts", list(row), inputs.device)
+    image = _checked(images.array, "features of images", images.keys, inputs.device)
+    distinct = _checked(inputs.encode_texts(list(row)), "features of texts", list(row), inputs.device)
     if image.shape[1] != distinct.shape[1]:
         raise IncompatibleError(
             f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
@@ -34,8 +35,6 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     return image, distinct[[row[text] for text in texts]]
 
 
-def _unit_rows(array: np.ndarray, what: str, names: Sequence[str], device: str) -> torch.Tensor:
-    import torch
-
+def _checked(array: np.ndarray, what: str, names: Sequence[str], device: str) -> torch.Tensor:
     check_finite(array, what, names)
-    return torch.nn.functional.normalize(torch.tensor(array, dtype=torch.float32, device=device), dim=1)
+    return unit_rows(array, device)

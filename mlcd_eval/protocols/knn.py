@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +14,14 @@ from mlcd_eval.metrics.classification import Outcomes, classification_metrics, c
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.labelled import checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.threads import threads_for
+from mlcd_eval.protocols.unit import unit_rows
 
 if TYPE_CHECKING:
     import torch
 
 PRIMARY_K = 20
 _TILE = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 16)}  # test rows and train rows compared at a time
+_LEAST_ROWS = 16
 _VOTES = 1 << 22  # test rows x classes at a time
 
 
@@ -58,7 +59,8 @@ class KNN(Protocol[KNNSettings]):
         possible = [k for k in settings.ks if k <= len(train_labels)]
         with threads_for(train.array.size * len(labels)):
             similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
-        weights, classes = np.exp(similarity.astype(np.float64) / settings.temperature), train_labels[rows]
+        ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
+        weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
         outcomes = {k: _outcomes(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
 
         primary = PRIMARY_K if PRIMARY_K in settings.ks else settings.ks[0]
@@ -85,27 +87,28 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
 
     step, width = _TILE[torch.device(device).type]
     similarities, rows = [], []
-    for queries in _unit_rows(test, step, device):
+    for begin in range(0, len(test), step):
+        queries = unit_rows(test[begin : begin + step], device)
         best = torch.empty(len(queries), 0, device=device)
         where = torch.empty(len(queries), 0, dtype=torch.int64, device=device)
-        offset = 0
-        for tile in _unit_rows(train, width, device):
+        for offset in range(0, len(train), width):
+            tile = unit_rows(train[offset : offset + width], device)
             index = torch.arange(offset, offset + len(tile), device=device).expand(len(queries), -1)
-            near, index = _largest(queries @ tile.T, index, k)
+            near, index = _largest(_products(queries, tile), index, k)
             best, where = _largest(torch.cat([best, near], dim=1), torch.cat([where, index], dim=1), k)
-            offset += len(tile)
         best, order = best.sort(dim=1, descending=True, stable=True)
         similarities.append(best.cpu().numpy())
         rows.append(where.gather(1, order).cpu().numpy())
     return np.concatenate(similarities), np.concatenate(rows)
 
 
-def _unit_rows(array: np.ndarray, step: int, device: str) -> Iterator[torch.Tensor]:
+def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
+    """(B, W) of queries (B, D) and tile (W, D). A product of few rows rounds equal ones differently, so both are filled
+    up with zeros."""
     import torch
 
-    for start in range(0, len(array), step):
-        rows = torch.tensor(array[start : start + step], dtype=torch.float32, device=device)
-        yield torch.nn.functional.normalize(rows, dim=1)
+    full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
+    return (full[0] @ full[1].T)[: len(queries), : len(tile)]
 
 
 def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,12 +132,12 @@ def _outcomes(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_
         for start in range(0, len(weights), step):
             part = classes[start : start + step]
             cell = np.arange(len(part))[:, None] * num_classes + part
-            total = np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(part) * num_classes)
+            total = np.full(len(part) * num_classes, -np.inf)  # where it stays, a class has no vote
+            total[cell] = 0
+            total += np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(total))
             yield total.reshape(-1, num_classes)
 
-    outcomes = classification_outcomes(votes(), labels)
-    voted = (classes == labels[:, None]).any(axis=1)
-    return replace(outcomes, ranks=np.where(voted, outcomes.ranks, num_classes + 1))
+    return classification_outcomes(votes(), labels)
 
 
 def _metrics(

@@ -49,6 +49,7 @@ class ReadingHead(nn.Module):
     def remember(self, patches: Tensor, questions: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoder attends to (B, Q + h * w, W), and where it is padding."""
         padding = questions == PAD
+        padding[:, 0] = False  # a question of no known character is all padding: attention to nothing is NaN
         asked = self.question(self.character(questions) + self.question_place, src_key_padding_mask=padding)
         seen = self.patch(patches.flatten(1, 2)) + self.place
         return torch.cat([asked, seen], dim=1), torch.cat([padding, padding.new_zeros(seen.shape[:2])], dim=1)

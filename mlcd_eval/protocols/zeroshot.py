@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -66,10 +66,11 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
-        prompts = [template.replace("{c}", name) for template in inputs.templates for name in inputs.class_names]
-        image, text = joint_embeddings(images, prompts, inputs)
+        prompts = [tuple(one.replace("{c}", name) for one in inputs.templates) for name in inputs.class_names]
+        column = {own: number for number, own in enumerate(dict.fromkeys(prompts))}
+        image, text = joint_embeddings(images, [prompt for one in zip(*column, strict=True) for prompt in one], inputs)
         classes = class_vectors(text, len(inputs.templates))
-        logits = ((100.0 * rows @ classes.T).cpu().numpy() for rows in image.split(_ROWS))
+        logits = _logits(image, classes, [column[own] for own in prompts])
         rng = np.random.default_rng(inputs.seed)
         if labels.ndim == 2:
             scores = np.concatenate(list(logits))
@@ -111,6 +112,13 @@ def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
     import torch
 
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
+
+
+def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[np.ndarray]:
+    """Chunks (B, len(column)) of the logits of unit rows (N, D) and (C, D). Classes of equal prompts share a column:
+    computed twice they could differ in rounding, and a tie must stay one."""
+    for rows in image.split(_ROWS):
+        yield (100.0 * rows @ classes.T).cpu().numpy().take(column, axis=1)
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:

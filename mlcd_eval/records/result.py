@@ -29,8 +29,8 @@ class TaskRecord(_Frozen):
 
 
 class DatasetRecord(_Frozen):
-    """What was read. fingerprint: over every split that the task reads; num_samples: of the split that is scored;
-    expected_num_samples: as the task file has it of the protocol's data, None where it does not say."""
+    """What was read. fingerprint: over every split that the task reads, and its prompts; num_samples: of the split that
+    is scored; expected_num_samples: as the task file has it of the protocol's data, None where it does not say."""
 
     name: str
     kind: str

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.paired import holm
-from mlcd_eval.tables.pairing import Side, check_pairable, pair_samples
+from mlcd_eval.tables.pairing import Side, pair_samples, why_unpairable
 from mlcd_eval.tables.text import cell, markdown_table, shown, shown_difference
 
 LEVEL = 0.05
@@ -67,15 +67,15 @@ class Comparison:
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Every task that both have with samples; p values are adjusted for the number of tests.
-
-    Raises DataError where two records cannot be paired, naming what differs, and where there is nothing to compare.
+    """Every task that both have with samples, asked the same of the same data; p values are adjusted for the number of
+    tests. Raises DataError where there is nothing to compare, or samples are not of their records.
     """
     tasks, left_out = [], {}
     for task in sorted({*a.records, *b.records}):
         reason = _without_value("A", a, task) or _without_value("B", b, task)
         if reason is None:
-            check_pairable(a.records[task], b.records[task])
+            reason = why_unpairable(a.records[task], b.records[task])
+        if reason is None:
             reason = _without_samples("A", a, task) or _without_samples("B", b, task)
         if reason is None:
             tasks.append(_compare_task(a, b, task))

@@ -52,8 +52,8 @@ def load_side(folder: Path) -> Side:
     return Side(folder, models[0], records)
 
 
-def check_pairable(a: Result, b: Result) -> None:
-    """Raise DataError unless the two were asked the same of the same data."""
+def why_unpairable(a: Result, b: Result) -> str | None:
+    """What differs, unless the two were asked the same of the same data."""
     pairs = {
         "task version": (a.task.version, b.task.version),
         **{
@@ -67,12 +67,9 @@ def check_pairable(a: Result, b: Result) -> None:
     }
     if a.task.protocol == "linear_probe" or a.task.settings.get("mode") == "probe":
         pairs["seed"] = (a.seed, b.seed)  # of what is trained; elsewhere it draws the intervals only
-    for what, (one, other) in pairs.items():
-        if one != other:
-            raise DataError(
-                f"{a.task.name} of A ({a.model.name}) and B ({b.model.name}) cannot be paired: got {what} {one!r} and "
-                f"{other!r}, expected the same"
-            )
+    return next(
+        (f"it differs in {what} {one!r} and {other!r}" for what, (one, other) in pairs.items() if one != other), None
+    )
 
 
 def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired | None]:

@@ -93,7 +93,7 @@ METRICS = {
     "mean_iou": "Mean IoU",
     "anls": "ANLS",
 }
-FRACTIONS = {"anls": 3}
+FRACTIONS = {"anls": 3, "anls_compat": 3}
 """Metrics that the site does not show in per cent, and their decimals."""
 
 

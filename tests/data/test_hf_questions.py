@@ -1,5 +1,7 @@
 """Questions by `datasets`, in the columns of lmms-lab's copies, saved and read locally."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image as PILImage
@@ -20,9 +22,9 @@ def own_cache(tmp_path, monkeypatch):
     datasets.disable_progress_bars()
 
 
-def save(folder, features, split, **columns):
-    count = len(columns["question"])
-    columns["image"] = [PILImage.fromarray(np.full((4, 5, 3), 10 * n, np.uint8)) for n in range(count)]
+def save(folder, features, split, greys=None, **columns):
+    greys = greys or [10 * n for n in range(len(columns["question"]))]
+    columns["image"] = [PILImage.fromarray(np.full((4, 5, 3), grey, np.uint8)) for grey in greys]
     made = Dataset.from_dict(columns, features=Features({"image": Image(), "question": TEXT, **features}))
     DatasetDict({split: made}).save_to_disk(folder)
     return open_dataset(f"hf-vqa:{folder}", offline=True)
@@ -52,13 +54,18 @@ def test_docvqa_columns(tmp_path):
 
 
 def test_chartqa_columns_without_ids(tmp_path):
+    """Questions on one chart share its document, though no column names the chart: it is known by its bytes."""
     dataset = save(
-        tmp_path / "d", {"type": TEXT, "answer": TEXT}, "test", question=["a?", "b?"], type=["human", "augmented"],
-        answer=["14", "yes"],
+        tmp_path / "d", {"type": TEXT, "answer": TEXT}, "test", question=["a?", "b?", "c?"],
+        type=["human", "augmented", "human"], answer=["14", "yes", "2"], greys=[10, 20, 10],
     )  # fmt: skip
-    first, second = dataset.annotations("test")
-    assert (first.question_id, first.answers, first.types, first.image) == (0, ("14",), ("human",), "row_0")
-    assert second.image == "row_1" and dataset.split("test").scan().num_samples == 2
+    first, second, third = dataset.annotations("test")
+    assert (first.question_id, first.answers, first.types) == (0, ("14",), ("human",))
+    assert first.image == first.document == third.image == third.document != second.image
+    assert len(first.image) == 16 and int(first.image, 16)
+    samples = [sample for shard in dataset.split("test").shards for sample in shard.samples()]
+    assert [sample.key for sample in samples] == [first.image, second.image]
+    assert first.image == hashlib.sha256(samples[0].image).hexdigest()[:16]
 
 
 def test_infographicvqa_columns(tmp_path):

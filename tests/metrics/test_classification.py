@@ -30,9 +30,9 @@ def test_a_constant_scorer_knows_only_class_0():
     assert outcomes.predictions.tolist() == [0] * 10
 
 
-def test_minus_infinity_is_last():
+def test_minus_infinity_is_never_found():
     scores = np.array([[-np.inf, 0.0, -5.0], [1.0, 0.0, -np.inf]])
-    assert label_ranks(scores, np.array([0, 2])).tolist() == [3, 3]
+    assert label_ranks(scores, np.array([0, 2])).tolist() == [4, 4]
 
 
 def test_nan_has_no_rank():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mlcd_eval.metrics import text
 from mlcd_eval.metrics.text import (
     anls,
     anls_compat,
@@ -114,3 +115,34 @@ def test_normalised_answers(text, expected):
 def test_character_error_is_from_the_nearest_answer():
     assert character_error("abd", ["abc", "xyzzy"]) == (1, 3)
     assert character_error("", ["abc"]) == (3, 3)
+
+
+OFFICIAL = """
+aint:ain't arent:aren't cant:can't couldve:could've couldnt:couldn't couldn'tve:couldn't've couldnt've:couldn't've
+didnt:didn't doesnt:doesn't dont:don't hadnt:hadn't hadnt've:hadn't've hadn'tve:hadn't've hasnt:hasn't havent:haven't
+hed:he'd hed've:he'd've he'dve:he'd've hes:he's howd:how'd howll:how'll hows:how's isnt:isn't itd:it'd itd've:it'd've
+it'dve:it'd've itll:it'll maam:ma'am mightnt:mightn't mightnt've:mightn't've mightn'tve:mightn't've mightve:might've
+mustnt:mustn't mustve:must've neednt:needn't notve:not've oclock:o'clock oughtnt:oughtn't ow's'at:'ow's'at
+'ows'at:'ow's'at 'ow'sat:'ow's'at shant:shan't shed've:she'd've she'dve:she'd've shouldve:should've shouldnt:shouldn't
+shouldnt've:shouldn't've shouldn'tve:shouldn't've somebody'd:somebodyd somebodyd've:somebody'd've
+somebody'dve:somebody'd've somebodyll:somebody'll somebodys:somebody's someoned:someone'd someoned've:someone'd've
+someone'dve:someone'd've someonell:someone'll someones:someone's somethingd:something'd somethingd've:something'd've
+something'dve:something'd've somethingll:something'll thats:that's thered:there'd thered've:there'd've
+there'dve:there'd've therere:there're theres:there's theyd:they'd theyd've:they'd've they'dve:they'd've theyll:they'll
+theyre:they're theyve:they've twas:'twas wasnt:wasn't wed've:we'd've we'dve:we'd've weve:we've werent:weren't
+whatll:what'll whatre:what're whats:what's whatve:what've whens:when's whered:where'd wheres:where's whereve:where've
+whod:who'd whod've:who'd've who'dve:who'd've wholl:who'll whos:who's whove:who've whyll:why'll whyre:why're whys:why's
+wont:won't wouldve:would've wouldnt:wouldn't wouldnt've:wouldn't've wouldn'tve:wouldn't've yall:y'all yall'll:y'all'll
+y'allll:y'all'll yall'd've:y'all'd've y'alld've:y'all'd've y'all'dve:y'all'd've youd:you'd youd've:you'd've
+you'dve:you'd've youll:you'll youre:you're youve:you've
+"""
+
+
+def test_every_contraction_of_the_official_answer_processor():
+    """Its keys in lower case: others never match."""
+    official = dict(pair.split(":") for pair in OFFICIAL.split())
+    assert len(official) == 114 and official == text._RESTORED
+    for without, word in official.items():
+        assert "'s" in without or normalised(f"so {without}") == f"so {word}"  # theirs parts 's from its word before
+    assert vqa_accuracy("5 oclock", ["5 o'clock"] * 10) == 1
+    assert normalised("lets") == "lets"  # which theirs lacks

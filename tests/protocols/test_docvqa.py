@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from tiny_encoder import TinyEncoder, red_finder
 
 from mlcd_eval.bundled import demo_data_dir
@@ -10,7 +11,7 @@ from mlcd_eval.data.base import Question, num_scored
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.docvqa import DocVQA, DocVQASettings
-from mlcd_eval.protocols.reading_head import spell, unspell
+from mlcd_eval.protocols.reading_head import LONGEST_QUESTION, ReadingHead, spell, unspell
 
 PROTOCOL = DocVQA()
 QUESTIONS = [
@@ -70,6 +71,16 @@ def test_the_probe_reads_what_patches_hold():
     scores = PROTOCOL.score(DocVQASettings(mode="probe", steps=150), given)
     assert scores.metrics[0].value == 1.0
     assert scores.details["recipe"] == 1
+
+
+def test_a_question_without_a_known_character_is_read_all_the_same():
+    head = ReadingHead(4, (2, 2)).eval()
+    patches, questions = torch.zeros(2, 2, 2, 4), spell(["何ですか", "What?"], LONGEST_QUESTION)
+    with torch.inference_mode():
+        logits = head(head.remember(patches, questions), torch.ones(2, 1, dtype=torch.int64))
+        alone = head(head.remember(patches[1:], questions[1:]), torch.ones(1, 1, dtype=torch.int64))
+    assert logits.isfinite().all()
+    assert logits[1].numpy() == pytest.approx(alone[0].numpy(), abs=1e-5)
 
 
 def test_spelling():

@@ -55,6 +55,21 @@ def test_against_dino(k):
     assert got[f"knn_acc5@{k}"] == pytest.approx(top5 / len(test.labels))
 
 
+def test_a_low_temperature_does_not_overflow():
+    """The nearest neighbours' votes tell, as in logarithms; exp(1 / 0.0005) is no float64."""
+    train, test = draw(8)
+    unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
+    similarity = unit(test.array.astype(np.float64)) @ unit(train.array.astype(np.float64)).T
+    near = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
+    log_votes = np.full((len(near), 6), -np.inf)
+    for row, own in enumerate(near):
+        for i in own:
+            column = train.labels[i]
+            log_votes[row, column] = np.logaddexp(log_votes[row, column], similarity[row, i] / 0.0005)
+    got = score(train, test, ks=(10,), temperature=0.0005)
+    assert got.samples["prediction"] == log_votes.argmax(axis=1).tolist()
+
+
 def test_tiles_do_not_matter(monkeypatch):
     train, test = draw(1)
     train.array[40:45] = train.array[3]  # ties, across tiles too
@@ -75,9 +90,19 @@ def test_equal_similarities_in_the_order_of_train(monkeypatch, tile):
     assert similarity[0].tolist() == [1] * 8 + [0] * 2
 
 
+@pytest.mark.parametrize("num_test", [1, 2, 3, 5, 513])
+@pytest.mark.parametrize("num_train", [5, 37, 100])
+def test_equal_train_rows_are_equally_similar(num_train, num_test):
+    """Whatever the shape of the last tile: a product of few rows may round them differently."""
+    train, test = rng(0).normal(size=(1, 768)).repeat(num_train, axis=0), rng(1).normal(size=(num_test, 768))
+    similarity, rows = nearest(train, test, num_train)
+    assert (similarity == similarity[:, :1]).all()
+    assert (rows == np.arange(num_train)).all()
+
+
 def test_length_of_features_does_not_matter():
     train, test = draw(2)
-    scaled = features(train.array * rng().uniform(0.1, 10, (len(train.array), 1)), train.labels)
+    scaled = features(train.array * 10 ** rng().uniform(-22, 20, (len(train.array), 1)), train.labels)
     assert values(score(train, test)) == values(score(scaled, test))
 
 

@@ -226,6 +226,15 @@ def test_a_class_that_train_lacks_is_scored_and_wrong():
     assert scores.metrics[0].num_scored == len(labels)
 
 
+@pytest.mark.parametrize("settings", [{"lambda_": 1.0}, {"metric": "mean_top1_top5"}])
+def test_a_class_that_train_lacks_is_not_among_the_five_of_fewer(settings):
+    """Four classes in train leave a fifth place, which nobody earned."""
+    train, test = draw(10)
+    part = train.labels != 4
+    scores = score(features(train.array[part], train.labels[part]), test, **settings)
+    assert values(scores)["acc5"] == pytest.approx((test.labels != 4).mean())
+
+
 def test_more_samples_of_the_same_kind_do_not_hurt():
     train, test = draw(11, sizes=(400, 400))
     small = features(train.array[:40], train.labels[:40])

@@ -273,6 +273,33 @@ def test_principal_components_are_a_rotation(shape):
     assert rotated.double().square().mean(dim=0).numpy() == pytest.approx(variance.numpy(), rel=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(300, 12), (40, 60)])
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_rounding_is_no_component(shape, offset):
+    """Constant and repeated columns say nothing, however large they are."""
+    x = (rng(1).normal(size=shape) + offset).astype(np.float32)
+    x[:, -1], x[:, -2], x[:, -3] = x[:, 0], 7e5, 0
+    rank = min(shape[0] - 1, shape[1] - 3)
+    assert principal_components(x, torch.device("cpu"))[1].shape == (shape[1], rank)
+
+
+@pytest.mark.parametrize("scale", [3e6, 1e7])
+@pytest.mark.parametrize("shape", [(1000, 16), (60, 100)])
+def test_a_dimension_that_dominates_hides_nothing(shape, scale):
+    n, d = shape
+    labels, others = rng(0).integers(3, size=(2, 1000))
+    labels = labels[:n]
+    x, test = (
+        rng(seed).normal(size=(len(own), d)) + 2.5 * np.eye(3, d)[own] for seed, own in ((1, labels), (2, others))
+    )
+    theirs = LogisticRegression().fit(x, labels)
+    one = np.where(np.arange(d) == d - 1, scale, 1.0)
+    fit = LogisticProblem((x * one).astype(np.float32), labels, 3).fit(1.0)
+    assert fit.converged and fit.weight.numpy()[:, :-1] == pytest.approx(theirs.coef_[:, :-1], abs=0.05)
+    right = next(fit.scores(test * one)).argmax(axis=1) == others
+    assert right.mean() == pytest.approx(theirs.score(test, others), abs=0.02)
+
+
 def test_losses_and_residuals_by_autograd():
     logits = torch.tensor(rng(1).normal(size=(4, 20)) * 5)
     labels = torch.tensor(rng(2).integers(4, size=(1, 20)))

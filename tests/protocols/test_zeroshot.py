@@ -124,7 +124,7 @@ def test_two_classes_have_an_area_under_the_curve():
 def test_lengths_of_images_do_not_matter():
     given = random_inputs()
     features = given.images["test"]
-    scaled = features.array * np.random.default_rng(2).uniform(0.1, 9, size=(80, 1))
+    scaled = features.array * 10 ** np.random.default_rng(2).uniform(-22, 20, size=(80, 1))
     assert values(score(inputs(scaled, features.labels))) == pytest.approx(values(score(given)))
 
 
@@ -140,6 +140,18 @@ def test_logits_in_chunks_change_nothing(monkeypatch):
     whole = score(random_inputs())
     monkeypatch.setattr("mlcd_eval.protocols.zeroshot._ROWS", 7)
     assert values(score(random_inputs())) == values(whole)
+
+
+@pytest.mark.parametrize("num_images", [1, 2, 3, 9])
+def test_classes_of_equal_prompts_tie_exactly(num_images):
+    """The lower class comes first, whatever a product's shape does to rounding: none of the last class is right."""
+    array = np.random.default_rng(4).normal(size=(num_images, 768))
+    for count in range(6, 40):
+        names, labels = ["cat"] * (count - 1) + ["dog", "cat"], np.full(num_images, count)
+        given = inputs(array, labels, names, encode_texts=lambda texts: np.stack([vector(t, 768) for t in texts]))
+        with pytest.warns(UserWarning, match="more than once"):
+            scores = score(given)
+        assert values(scores)["acc5"] == 0 and set(scores.samples["prediction"]) <= {0, count - 1}
 
 
 def test_each_text_is_encoded_once_in_one_call():

@@ -128,6 +128,11 @@ def test_a_board_holds_one_unit():
     assert all(float(value) <= 1 for value in values.values())
 
 
+def test_both_kinds_of_anls_are_fractions():
+    found = [entries([make_result("m", "docvqa/x", [metric(name, 0.25)])], []) for name in ("anls", "anls_compat")]
+    assert [entry.value for (entry,) in found] == ["0.250", "0.250"]
+
+
 def test_published_numbers_bring_their_paper():
     tasks = [PwcTask.model_validate(task) for task in json.loads(render([], "pwc", groups=["refcoco"]))]
     assert [task.task for task in tasks] == ["Instance Segmentation", "Referring Expression Segmentation"]

@@ -9,27 +9,31 @@ import torch
 from torch import Tensor
 
 CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # numbers held at a time
+RESOLVED = 1e-12  # of the largest variance: what the covariance of all directions tells well
+LEAST = 1e-18  # of the largest variance; of those above RESOLVED, rounding leaves about 1e-20 in the others
 
 
 def principal_components(features: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """mean (D,), orthonormal basis (D, R), variance (R,), and the centred features in that basis (N, R) float32.
 
     R is the rank, at most N - 1: few samples make a small problem whatever the dimension. A rotation leaves the penalty
-    as it is, and the intercept takes up the mean.
+    as it is, and the intercept takes up the mean. A direction is kept if its standard deviation
+    is above 1e-9 of the largest; below that it may be rounding.
     """
     n, d = features.shape
     mean = sum(x.sum(dim=0) for x in chunks(features, d, device)) / n
     if n > d:
-        covariance = torch.zeros(d, d, dtype=torch.float64, device=device)
-        for x in chunks(features, d, device):
-            x -= mean
-            covariance.addmm_(x.T, x, alpha=1 / n)
-        variance, basis = torch.linalg.eigh(covariance)
+        variance, basis = torch.linalg.eigh(_covariance(features, mean))
+        small = variance < RESOLVED * variance.max()
+        if small.any():  # drowned by the large ones: looked at alone
+            variance[small], within = torch.linalg.eigh(_covariance(features, mean, basis[:, small]))
+            basis[:, small] = basis[:, small] @ within
     else:
         x = torch.cat(list(chunks(features, d, device))) - mean
         _, singular, rows = torch.linalg.svd(x, full_matrices=False)
         variance, basis = singular.square() / n, rows.T
-    keep = variance > 1e-12 * variance.max()
+    rounding = max(n, d) * torch.finfo(mean.dtype).eps * mean.abs().max()  # of a constant column less its mean
+    keep = variance > torch.maximum(LEAST * variance.max(), rounding.square())
     variance, basis = variance[keep], basis[:, keep]
     rotated = torch.empty(n, len(variance), device=device)
     done = 0
@@ -37,6 +41,18 @@ def principal_components(features: np.ndarray, device: torch.device) -> tuple[Te
         rotated[done : done + len(x)] = (x - mean) @ basis
         done += len(x)
     return mean, basis, variance, rotated
+
+
+def _covariance(features: np.ndarray, mean: Tensor, basis: Tensor | None = None) -> Tensor:
+    """(D, D) of features, or (K, K) of their coordinates in basis (D, K)."""
+    k = len(mean) if basis is None else basis.shape[1]
+    covariance = torch.zeros(k, k, dtype=torch.float64, device=mean.device)
+    for x in chunks(features, len(mean), mean.device):
+        x -= mean
+        if basis is not None:
+            x = x @ basis
+        covariance.addmm_(x.T, x, alpha=1 / len(features))
+    return covariance
 
 
 def chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[Tensor]:
