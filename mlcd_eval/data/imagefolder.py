@@ -23,7 +23,8 @@ SPLITS = ("train", "val", "test")
 
 
 class ImageFolder:
-    """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`.
+    """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val is
+    the split `test`, as ImageNet is scored.
 
     Labels number the sorted class folders of train (or of the first split there is). Class names are the lines of
     root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot
@@ -37,6 +38,8 @@ class ImageFolder:
         self.name = name
         self._cache = cache
         self._folders = {split: root / split for split in SPLITS if split in folder.folders()} or {"test": root}
+        if "test" not in self._folders and "val" in self._folders:
+            self._folders["test"] = self._folders.pop("val")
         self.splits = tuple(self._folders)
         first = self._folders[self.splits[0]]
         self._classes = _class_folders(first)

@@ -40,6 +40,16 @@ def test_classes_and_order(folder):
     assert [(sample.key, sample.label) for sample in samples(dataset, "test")] == [("rose/x.png", 1)]
 
 
+def test_val_is_scored_where_there_is_no_test(folder):
+    """ImageNet's layout."""
+    (folder / "test").rename(folder / "val")
+    dataset = open_dataset(f"imagefolder:{folder}")
+    assert dataset.splits == ("train", "test")
+    assert [sample.key for sample in samples(dataset, "test")] == ["rose/x.png"]
+    (folder / "test" / "rose").mkdir(parents=True)
+    assert open_dataset(f"imagefolder:{folder}").splits == ("train", "val", "test")
+
+
 def test_same_as_torchvision(folder):
     torchvision = pytest.importorskip("torchvision.datasets")
     oracle = torchvision.ImageFolder(folder / "train", allow_empty=True)
