@@ -21,20 +21,20 @@ def read_masks(path: Path, expressions: Sequence[Expression]) -> dict[Hashable, 
     """
     by_id = {one.sent_id: one for one in expressions}
     found: list[tuple[Hashable, Any]] = []
-    named: dict[tuple[Any, Any], list[Any]] = {}
+    named: dict[tuple[str, str], list[Any]] = {}
     for item in _items(path):
         if "sent_id" not in item and not ("ref_id" in item and "sentence" in item):
             raise DataError(f"{path}: a prediction has {sorted(item)}, expected sent_id, or ref_id and sentence")
-        pair = (item.get("ref_id"), item.get("sentence"))
+        pair = str(item.get("ref_id")), str(item.get("sentence"))
         if "segmentation" not in item:
             raise DataError(f"{path}: the prediction for {item.get('sent_id', pair)} has no segmentation (COCO RLE)")
         if "sent_id" in item:
             found.append((item["sent_id"], item["segmentation"]))
         else:
             named.setdefault(pair, []).append(item["segmentation"])
-    by_sentence: dict[tuple[Any, Any], list[Hashable]] = {}
+    by_sentence: dict[tuple[str, str], list[Hashable]] = {}
     for one in expressions:
-        by_sentence.setdefault((one.ref_id, one.text), []).append(one.sent_id)
+        by_sentence.setdefault((str(one.ref_id), one.text), []).append(one.sent_id)
     for pair, own in named.items():
         ids = by_sentence.get(pair, [f"ref_id {pair[0]} with {pair[1]!r}"])
         # one mask serves all; any beyond the ids repeat the last one
@@ -84,7 +84,7 @@ def _complete(
 ) -> dict[Hashable, Any]:
     """The predictions by id, each expected one once; ids of another type but the same text are taken for the same."""
     as_expected = {str(number): number for number in expected}
-    numbers = [as_expected.get(str(number), number) for number, _ in found]
+    numbers = [as_expected.get(str(number), str(number)) for number, _ in found]
     unknown = [number for number in numbers if number not in expected]
     seen: set[Hashable] = set()
     repeated = [number for number in numbers if number in seen or seen.add(number)]  # type: ignore[func-returns-value]

@@ -55,3 +55,14 @@ def test_a_byte_order_mark_is_borne(tmp_path, text):
     path = tmp_path / "answers.json"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert read_answers(path, [Question(1, "p", "p", "?", ("x",))]) == {1: "x"}
+
+
+def test_ids_are_compared_by_their_text_whatever_they_are(tmp_path):
+    path = tmp_path / "masks.json"
+    rows = [{"ref_id": "7", "sentence": text, "segmentation": MASKS[0]} for text in ("man on right", "guy")]
+    path.write_text(json.dumps(rows))
+    assert set(read_masks(path, TWICE)) == {1, 2, 3}
+    for extra in ({"ref_id": [7], "sentence": "guy"}, {"sent_id": {"a": 1}}):
+        path.write_text(json.dumps([*rows, {**extra, "segmentation": MASKS[0]}]))
+        with pytest.raises(DataError, match="1 unknown sent_ids"):
+            read_masks(path, TWICE)
