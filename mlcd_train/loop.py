@@ -59,6 +59,12 @@ def train(
     state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
     if state.load(folder / "state", identity):
         progress.say(f"{title}: going on from step {state.step:,} of {steps:,}")
+    elif config.optimizer.warmup >= steps:
+        reached = learning_rate(steps - 1, steps, config.optimizer)
+        progress.say(
+            f"{title}: warm-up takes {config.optimizer.warmup:,} steps and training {steps:,}, so that the learning "
+            f"rate ends at {reached:.2g} of {config.optimizer.lr:g}"
+        )
     log = RunLog(folder, state.step) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
     meter = _Meter()

@@ -23,8 +23,8 @@ SPLITS = ("train", "val", "test")
 
 
 class ImageFolder:
-    """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val is
-    the split `test`, as ImageNet is scored.
+    """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val
+    is the split `test`, as ImageNet is scored.
 
     Labels number the sorted class folders of train (or of the first split there is). Class names are the lines of
     root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot

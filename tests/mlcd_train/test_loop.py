@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from mlcd_eval.encoders.checkpoint import load_checkpoint
 from mlcd_eval.errors import CheckpointError
-from mlcd_eval.progress import Progress
+from mlcd_eval.progress import ConsoleProgress, Progress
 from mlcd_train import loop
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.loop import NonFiniteLoss
@@ -192,6 +192,16 @@ def test_a_loss_that_is_no_number_stops_with_its_step(make_config):
     with pytest.raises(NonFiniteLoss, match=r"the (loss|gradient norm) of step [1-3] is (nan|inf), expected a number"):
         run(config)
     assert not (config.output / "fit" / "done.json").exists()
+
+
+def test_a_warm_up_that_outlasts_training_is_said(make_config, capsys):
+    for steps, said in (
+        (2, "warm-up takes 2 steps and training 2, so that the learning rate ends at 0.001 of 0.001"),
+        (3, ""),
+    ):
+        config = make_config("fit.epochs=null", f"fit.steps={steps}", name=f"steps{steps}")
+        TrainingRun(config, torch.device("cpu"), ConsoleProgress()).run()
+        assert ("warm-up" in (err := capsys.readouterr().err)) == bool(said) and said in err
 
 
 def test_states_of_another_config_and_damaged_ones_are_refused(make_config, monkeypatch):
