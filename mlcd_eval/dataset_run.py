@@ -6,7 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from mlcd_eval.blank import now, requests_of, splits_of
@@ -69,6 +69,11 @@ class DatasetRun:
             if rank() == 0:  # the others help to encode and to ask; one scores and writes
                 yield self._finish(job, blank, encoded, responses)
 
+    @cached_property
+    def _whole(self) -> WholeImage:
+        """Made once, since it measures what the preprocessing crops."""
+        return WholeImage(self.encoder)
+
     def _encode(self) -> dict[Pass, Encoded | Exception]:
         """(split, whole) -> features at every layer that one of the jobs asks for, or why there are none."""
         layers: dict[Pass, dict[str, None]] = {}
@@ -81,7 +86,7 @@ class DatasetRun:
             title = f"{self.encoder.info.name}: {split.dataset}/{name}"
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
-                    encoder = WholeImage(self.encoder) if whole else self.encoder
+                    encoder = self._whole if whole else self.encoder
                     encoded[name, whole] = encode_split(encoder, split, list(wanted), self.options, advance)
                 except Exception as error:
                     _raise_if_fatal(error)
