@@ -34,13 +34,14 @@ from safetensors import safe_open
 
 import mlcd_eval.cli
 import mlcd_train.cli
-from mlcd_eval import dataset_run, run
-from mlcd_eval.bundled import demo_data_dir
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.features import encode, lazy
 from mlcd_eval.features.store import Entry
 from mlcd_eval.records import ResultStore
+from mlcd_eval.running import dataset as dataset_run
+from mlcd_eval.running import run
+from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_train import stages
 from mlcd_train.fit import new_model
 from mlcd_train.state import TrainingState

@@ -23,7 +23,7 @@ from mlcd_eval.features.decode import batches
 from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.features.forward import Forward, overlapped
 from mlcd_eval.features.workers import default_workers
-from mlcd_eval.run import pick_device
+from mlcd_eval.support.device import pick_device
 
 REPEATS = 3
 

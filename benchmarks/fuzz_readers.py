@@ -27,24 +27,24 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import mlcd_eval
-from mlcd_eval.bundled import demo_data_dir, tasks_dir
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import AnnotatedDataset, ShardScan
-from mlcd_eval.data.images import decode
 from mlcd_eval.data.predictions import read_answers, read_masks
 from mlcd_eval.data.scans import memoised
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.data.storage.images import decode
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.features.encode import EncodeOptions, encode_split
-from mlcd_eval.features.respond import respond
+from mlcd_eval.features.predict import predict
 from mlcd_eval.features.store import Entry, FeatureKey, Part
 from mlcd_eval.imports import import_results
 from mlcd_eval.records import read
 from mlcd_eval.spec.index import read_spec
-from mlcd_eval.tables.compare import compare
-from mlcd_eval.tables.pairing import load_side
-from mlcd_eval.tables.trainings import read_trainings
+from mlcd_eval.support.bundled import demo_data_dir, tasks_dir
+from mlcd_eval.tables.comparison.compare import compare
+from mlcd_eval.tables.comparison.pairing import load_side
+from mlcd_eval.tables.report.trainings import read_trainings
 from mlcd_train.assignment import Labels, load_labels, save_labels
 from mlcd_train.clustering import load_centres, save_centres
 from mlcd_train.config import load_config
@@ -323,10 +323,10 @@ def store_readers(folder: Path) -> Iterator[Reader]:
     encoder.answer = lambda images, questions, max_new_tokens: [question[::-1] for question in questions]
 
     def responses(_: Path) -> Any:
-        return dict(respond(encoder, dataset.split("val"), asked, "answer", "f" * 64, folder / "cache").by_id)
+        return dict(predict(encoder, dataset.split("val"), asked, "answer", "f" * 64, folder / "cache").by_id)
 
     responses(folder)
-    (path,) = (folder / "cache" / "responses").glob("*.jsonl")
+    (path,) = (folder / "cache" / "predictions").glob("*.jsonl")
     yield Reader("store responses", path, responses, keeps=True)
 
     def scan(_: Path) -> ShardScan:

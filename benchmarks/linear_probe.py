@@ -31,7 +31,7 @@ def synthetic(n, d, c, seed=0):
 
 def ours(train, train_labels, test, test_labels, seed):
     from mlcd_eval.protocols.base import Features, Inputs
-    from mlcd_eval.protocols.linear_probe import LinearProbe, LinearProbeSettings
+    from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 
     splits = {"train": (train, train_labels), "test": (test, test_labels)}
     images = {name: Features(x, [str(row) for row in range(len(x))], y) for name, (x, y) in splits.items()}
@@ -49,7 +49,7 @@ def scikit_learn(train, train_labels, test, test_labels, seed, settings=AS_IT_CO
     from sklearn.linear_model import LogisticRegression
 
     from mlcd_eval.data.split import stratified_split
-    from mlcd_eval.protocols.sweep import search_lambda
+    from mlcd_eval.protocols.classification.sweep import search_lambda
 
     fit, val = stratified_split(train_labels, 0.2, np.random.default_rng(seed))
     start = time.perf_counter()
@@ -89,7 +89,7 @@ def compare_objectives(features, labels, lambdas):
     """
     from sklearn.linear_model import LogisticRegression
 
-    from mlcd_eval.protocols.logistic import LogisticProblem
+    from mlcd_eval.protocols.classification.logistic import LogisticProblem
 
     present = np.unique(labels)
     problem = LogisticProblem(features, labels, int(labels.max()) + 1)

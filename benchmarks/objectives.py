@@ -12,11 +12,11 @@ import statistics
 from pathlib import Path
 
 import mlcd_eval
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
-from mlcd_eval.progress import ConsoleProgress
-from mlcd_eval.run import pick_device
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.spec import validated
+from mlcd_eval.support.device import pick_device
+from mlcd_eval.support.progress import ConsoleProgress
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import new_model
 from mlcd_train.stages import TrainingRun

@@ -30,7 +30,7 @@ def growth(base):
 
 def single_fit(n, d, c, passes):
     """Preparation, then a fit stopped after so many passes."""
-    from mlcd_eval.protocols.logistic import LogisticProblem
+    from mlcd_eval.protocols.classification.logistic import LogisticProblem
 
     rng = np.random.default_rng(0)
     labels = rng.integers(c, size=n)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import mlcd_eval
-from mlcd_eval.bundled import demo_data_dir
+from mlcd_eval.support.bundled import demo_data_dir
 
 DOCDEMO = demo_data_dir() / "docdemo" / "val_v1.0_withQT.json"
 PLUG_INS = ["python:mlcd_eval.extras.rapidocr:reader", "python:mlcd_eval.extras.efficientnet_lite:encoder"]

@@ -12,12 +12,12 @@ import shutil
 from pathlib import Path
 
 from mlcd_eval.cli import main as mlcd_eval_main
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
-from mlcd_eval.progress import ConsoleProgress
-from mlcd_eval.run import pick_device
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.spec import validated
 from mlcd_eval.spec.safe_yaml import read_yaml
+from mlcd_eval.support.device import pick_device
+from mlcd_eval.support.progress import ConsoleProgress
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import new_model
 from mlcd_train.runlog import LOG_NAME

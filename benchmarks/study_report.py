@@ -12,8 +12,8 @@ from study_charts import bars, curves
 
 import mlcd_eval
 from mlcd_eval.cli import main as mlcd_eval_main
-from mlcd_eval.tables.compare import compare
-from mlcd_eval.tables.pairing import load_side
+from mlcd_eval.tables.comparison.compare import compare
+from mlcd_eval.tables.comparison.pairing import load_side
 from mlcd_eval.tables.text import markdown_table
 
 ROOT = Path(__file__).parents[1]

@@ -14,13 +14,13 @@ __version__ = "0.1.0"
 __all__ = ["evaluate", "load_encoder", "results_frame"]
 
 if TYPE_CHECKING:
+    from mlcd_eval.api import evaluate
     from mlcd_eval.encoders.registry import load_encoder
-    from mlcd_eval.run import evaluate
     from mlcd_eval.tables.frame import results_frame
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # else MKL's last bits depend on where in memory a matrix happens to lie
 
-_HOMES = {"evaluate": "run", "load_encoder": "encoders.registry", "results_frame": "tables.frame"}
+_HOMES = {"evaluate": "api", "load_encoder": "encoders.registry", "results_frame": "tables.frame"}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
-from mlcd_eval.fileio import atomic_write
+from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.clustering import CELLS
 
 FORMAT_VERSION = "1"

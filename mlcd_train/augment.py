@@ -8,7 +8,7 @@ import random
 import torch
 from PIL import Image
 
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.config import Augmentation
 
 

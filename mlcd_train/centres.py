@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mlcd_eval.distributed import parallel, rank, world_size
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.support.distributed import parallel, rank, world_size
 from mlcd_train.assignment import NONE
 from mlcd_train.distributed import add_up, gather, gather_for_shares
 from mlcd_train.losses import additive_angular_margin, logsumexp

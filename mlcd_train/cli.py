@@ -63,9 +63,9 @@ def _train(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.changes)
 
-    from mlcd_eval.distributed import rank, ranks
-    from mlcd_eval.progress import ConsoleProgress, Progress
-    from mlcd_eval.run import pick_device
+    from mlcd_eval.support.device import pick_device
+    from mlcd_eval.support.distributed import rank, ranks
+    from mlcd_eval.support.progress import ConsoleProgress, Progress
     from mlcd_train.stages import TrainingRun
 
     with ranks(pick_device(config.device)) as device:
@@ -81,8 +81,8 @@ def _export(args: argparse.Namespace) -> int:
 
     import torch
 
-    from mlcd_eval.encoders.checkpoint import load_checkpoint
-    from mlcd_eval.progress import ConsoleProgress
+    from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
+    from mlcd_eval.support.progress import ConsoleProgress
     from mlcd_train.export import export
     from mlcd_train.stages import TrainingRun
 

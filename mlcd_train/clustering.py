@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mlcd_eval.distributed import parallel, rank
 from mlcd_eval.errors import ConfigError, DataError
-from mlcd_eval.fileio import atomic_write
+from mlcd_eval.support.distributed import parallel, rank
+from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.distributed import gather
 
 ROWS = 1 << 14  # read at a time

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mlcd_eval.encoders.text_transformer import TEXT_SIZES, TextConfig
-from mlcd_eval.encoders.vit import VIT_SIZES, VisionConfig
+from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
+from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.spec import validated
 from mlcd_eval.spec.safe_yaml import read_yaml

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from mlcd_eval.data.base import Dataset, EncodedImage, Sample, Split
-from mlcd_eval.data.images import decode
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.data.storage.images import decode
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_eval.features.workers import ordered_map
 from mlcd_train.assignment import Labels

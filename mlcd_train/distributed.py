@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mlcd_eval.distributed import parallel, rank, world_size
+from mlcd_eval.support.distributed import parallel, rank, world_size
 
 BUCKET = 1 << 24  # gradient elements that are averaged in one message
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Split
-from mlcd_eval.distributed import rank
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
-from mlcd_eval.fileio import atomic_write, write_text
-from mlcd_eval.progress import Progress
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.support.distributed import rank
+from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.progress import Progress
 from mlcd_train.config import EmbedConfig
 
 ROWS = 1 << 14  # written at a time

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mlcd_eval.encoders.checkpoint import DualEncoder
-from mlcd_eval.encoders.preprocess import Preprocess
-from mlcd_eval.encoders.text_transformer import TextConfig
-from mlcd_eval.encoders.vit import VisionConfig
+from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
+from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.encoders.towers.text_transformer import TextConfig
+from mlcd_eval.encoders.towers.vit import VisionConfig
 from mlcd_eval.encoders.weights import os_errors
 from mlcd_eval.errors import ConfigError, IncompatibleError
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 import mlcd_eval
 from mlcd_eval.data.base import Split
-from mlcd_eval.distributed import barrier, rank, world_size
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint, tokenizer
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint, tokenizer
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.progress import Progress
 from mlcd_eval.records.environment import environment
+from mlcd_eval.support.distributed import barrier, rank, world_size
+from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import LoopConfig, TrainConfig

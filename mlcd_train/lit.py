@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from mlcd_eval.data.base import Split
-from mlcd_eval.distributed import rank, world_size
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
 from mlcd_eval.encoders.base import PENULTIMATE, PROJECTED
-from mlcd_eval.encoders.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
 from mlcd_eval.features.encode import EncodeOptions, encode_split
-from mlcd_eval.progress import Progress
+from mlcd_eval.support.distributed import rank, world_size
+from mlcd_eval.support.progress import Progress
 from mlcd_train.config import TrainConfig
 from mlcd_train.data import Batch, Positions, Share, feature_batches, pixel_batches
 from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mlcd_eval.distributed import rank, world_size
-from mlcd_eval.encoders.vit import Block
+from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import UserError
-from mlcd_eval.progress import Progress
+from mlcd_eval.support.distributed import rank, world_size
+from mlcd_eval.support.progress import Progress
 from mlcd_train.config import LoopConfig
 from mlcd_train.data import Batch, Positions
 from mlcd_train.distributed import average_gradients

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mlcd_eval.distributed import rank, world_size
-from mlcd_eval.encoders.checkpoint import DualEncoder
+from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
+from mlcd_eval.support.distributed import rank, world_size
 from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.data import Batch

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.fileio import write_text
+from mlcd_eval.support.fileio import write_text
 
 LOG_NAME = "log.jsonl"
 

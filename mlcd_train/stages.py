@@ -21,16 +21,17 @@ from filelock import FileLock, Timeout
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import Dataset, Split
-from mlcd_eval.distributed import barrier, rank, world_size
-from mlcd_eval.encoders.checkpoint import load_checkpoint, save_checkpoint
+from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
-from mlcd_eval.fileio import check_writable
-from mlcd_eval.plan import RunRequest, default_cache, make_plan
-from mlcd_eval.progress import Progress
+from mlcd_eval.planning.plan import make_plan
+from mlcd_eval.request import RunRequest, default_cache
 from mlcd_eval.spec import validated
+from mlcd_eval.support.distributed import barrier, rank, world_size
+from mlcd_eval.support.fileio import check_writable
+from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, EvaluateConfig, TrainConfig, digest
@@ -38,7 +39,7 @@ from mlcd_train.data import Share, check_captions, check_streams
 from mlcd_train.embed import embed, read_embedding
 from mlcd_train.fit import fit
 from mlcd_train.lit import lit
-from mlcd_train.mark import is_done, write_mark
+from mlcd_train.stage_state import is_done, write_stage_state
 
 LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing", "accumulation"}
 """Keys of fit and lit that change no weight, but for the order of sums."""
@@ -100,7 +101,7 @@ class TrainingRun:
         work()
         barrier()
         if rank() == 0:
-            write_mark(self._folder(stage), self.settings(stage))
+            write_stage_state(self._folder(stage), self.settings(stage))
         barrier()
 
     def check(self, stages: Sequence[str]) -> None:

@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mlcd_eval.distributed import barrier, gather_objects, rank
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
-from mlcd_eval.fileio import write_text
+from mlcd_eval.support.distributed import barrier, gather_objects, rank
+from mlcd_eval.support.fileio import write_text
 from mlcd_train.centres import ClassCentres
 from mlcd_train.data import Positions
 from mlcd_train.optimizer import WeightAverage

@@ -9,9 +9,9 @@ from pairs import COLOURS, picture, write_shard
 
 from mlcd_eval import evaluate
 from mlcd_eval.data import open_dataset
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
 from mlcd_train.fit import new_model
 

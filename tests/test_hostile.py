@@ -15,14 +15,14 @@ import transformers as T
 from pairs import picture, write_shard
 from safetensors.torch import save_file
 
-from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.cli import main
 from mlcd_eval.data import open_dataset
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.spec.safe_yaml import read_yaml
+from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_train.assignment import load_labels
 from mlcd_train.clustering import load_centres
 from mlcd_train.fit import new_model

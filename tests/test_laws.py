@@ -9,14 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "fileio", "memo", "metrics", "bundled"},
-    {"distributed", "spec", "data", "encoders", "published", "progress"},
+    {"errors"},
+    {"support"},
+    {"request", "metrics"},
+    {"spec", "data", "encoders"},
     {"features", "protocols", "records", "extras"},
-    {"locate", "plan"},
-    {"blank", "dataset_run", "model_run"},
-    {"run", "score", "imports"},
-    {"executors"},
-    {"tables"},
+    {"planning"},
+    {"running", "imports"},
+    {"api", "tables"},
     {"cli", "__main__"},
 ]
 ORDER = {name: level for level, names in enumerate(LAYERS) for name in names}

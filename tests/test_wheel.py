@@ -54,7 +54,7 @@ def test_the_wheel_holds_what_is_shipped_and_nothing_else(wheel):
 
 
 def test_an_installed_wheel_finds_its_own_files(environment, tmp_path):
-    code = "from mlcd_eval.bundled import *; print(tasks_dir(), published_dir(), demo_data_dir(), sep='\\n')"
+    code = "from mlcd_eval.support.bundled import *; print(tasks_dir(), published_dir(), demo_data_dir(), sep='\\n')"
     for folder in run(environment, tmp_path, "python", "-c", code).splitlines():
         assert Path(folder).is_relative_to(environment)
         assert any(Path(folder).iterdir())

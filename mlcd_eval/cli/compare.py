@@ -19,8 +19,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
-    from mlcd_eval.tables.compare import as_json, as_markdown, compare
-    from mlcd_eval.tables.pairing import load_side
+    from mlcd_eval.tables.comparison.compare import as_json, as_markdown, compare
+    from mlcd_eval.tables.comparison.pairing import load_side
 
     first, second = _folders(args.paths, args.model)
     comparison = compare(load_side(first), load_side(second))

@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line a finding; 1 if something that every run needs is missing or broken."""
     from mlcd_eval import __version__
-    from mlcd_eval.plan import default_cache
+    from mlcd_eval.request import default_cache
 
     print(f"mlcd-eval {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
     missing = [name for name in REQUIRED if not _package(name, None)]

@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mlcd_eval.cli.request import natural, positive
-from mlcd_eval.executors import EXECUTORS, make_executor
+from mlcd_eval.running.executors import EXECUTORS, make_executor
 
 if TYPE_CHECKING:
-    from mlcd_eval.executors.base import Executor
+    from mlcd_eval.running.executors.base import Executor
 
 OPTIONS = ("group_cpus", "group_gpus", "slurm_partition", "slurm_hours", "slurm_cluster")
 

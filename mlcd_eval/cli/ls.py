@@ -103,7 +103,7 @@ def _models() -> Rows:
 
 
 def _published() -> Rows:
-    from mlcd_eval.published import groups, published_numbers
+    from mlcd_eval.tables.published import groups, published_numbers
 
     rows = []
     for group in groups():

@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line a job, then every problem; 2 if there is any."""
-    from mlcd_eval.plan import make_plan
+    from mlcd_eval.planning.plan import make_plan
 
     executor_of(args)
     plan = make_plan(request_of(args))

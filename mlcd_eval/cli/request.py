@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlcd_eval.plan import RunRequest
+    from mlcd_eval.request import RunRequest
 
 
 def positive(text: str) -> int:
@@ -116,7 +116,7 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
 
 def request_of(args: argparse.Namespace) -> RunRequest:
     """The request that the flags make."""
-    from mlcd_eval.plan import RunRequest
+    from mlcd_eval.request import RunRequest
 
     fields = {name: getattr(args, name) for name in RunRequest.model_fields if getattr(args, name, None) is not None}
     tasks = tuple(word for word in args.tasks.split(",") if word)

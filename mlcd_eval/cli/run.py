@@ -21,8 +21,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: all done; 1: a task failed by a bug; 2: by its input. Whatever failed, the other records are kept."""
-    from mlcd_eval.plan import make_plan
-    from mlcd_eval.progress import ConsoleProgress, Progress
+    from mlcd_eval.planning.plan import make_plan
+    from mlcd_eval.support.progress import ConsoleProgress, Progress
 
     executor = executor_of(args)
     request = request_of(args)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for result in failed:
         progress.say(f"failed: {result.model.name} {result.task.name}: {result.error}")
     if request.log_samples:
-        from mlcd_eval.tables.sheet import write_sheets
+        from mlcd_eval.tables.report.sheet import write_sheets
 
         write_sheets(results, request)
     if not failed:

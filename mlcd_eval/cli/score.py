@@ -29,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the table of the one record."""
     from mlcd_eval.cli.request import settings_of_flags
     from mlcd_eval.errors import ConfigError
-    from mlcd_eval.plan import RunRequest
-    from mlcd_eval.progress import ConsoleProgress
-    from mlcd_eval.score import score
+    from mlcd_eval.request import RunRequest
+    from mlcd_eval.running.predictions import score
+    from mlcd_eval.support.progress import ConsoleProgress
     from mlcd_eval.tables.summary import summary
 
     if (args.task is None) == (args.dataset is None):
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     print(summary([result]))
     print(f"Records: {args.output}")
     if args.log_samples:
-        from mlcd_eval.tables.sheet import write_sheets
+        from mlcd_eval.tables.report.sheet import write_sheets
 
         write_sheets([result], request)
     return 0

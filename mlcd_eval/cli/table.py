@@ -47,8 +47,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the table."""
-    from mlcd_eval.fileio import write_text
     from mlcd_eval.records import read_all
+    from mlcd_eval.support.fileio import write_text
     from mlcd_eval.tables.formats import render
 
     _check(args)
@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
         text = push_to_hub(results, args.push_to_hub, args.dry_run)
     elif args.format == "html":
-        from mlcd_eval.tables.examples import read_examples
-        from mlcd_eval.tables.html import report
-        from mlcd_eval.tables.trainings import read_trainings
+        from mlcd_eval.tables.report.examples import read_examples
+        from mlcd_eval.tables.report.html import report
+        from mlcd_eval.tables.report.trainings import read_trainings
 
         trainings = [stage for folder in args.training for stage in read_trainings(folder)]
         examples = read_examples(args.paths)

@@ -25,9 +25,9 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every problem, a line each; 2 if there is any."""
-    from mlcd_eval.bundled import tasks_dir
-    from mlcd_eval.locate import settings_of
+    from mlcd_eval.planning.locate import settings_of
     from mlcd_eval.spec import SuiteSpec, TaskIndex, spec_files
+    from mlcd_eval.support.bundled import tasks_dir
 
     files = [file for path in args.paths or [tasks_dir()] for file in spec_files(path)]
     index = TaskIndex.load() if args.paths else TaskIndex()

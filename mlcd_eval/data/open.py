@@ -48,14 +48,14 @@ def default_name(ref: str) -> str:
 
 
 def _open_wds(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.location import open_location
-    from mlcd_eval.data.webdataset import WebDataset
+    from mlcd_eval.data.sources.wds import WebDataset
+    from mlcd_eval.data.storage.location import open_location
 
     return WebDataset(open_location(where, offline=offline), name, cache)
 
 
 def _open_imagefolder(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.imagefolder import ImageFolder
+    from mlcd_eval.data.sources.imagefolder import ImageFolder
 
     return ImageFolder(Path(where).expanduser(), name, cache)
 
@@ -71,14 +71,14 @@ def refer_parts(where: str) -> tuple[Path, str, str, str | None]:
 
 
 def _open_refer(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.refer import ReferDataset
+    from mlcd_eval.data.sources.refer import ReferDataset
 
     root, folder, split_by, only = refer_parts(where)
     return ReferDataset(root, folder, split_by, only, name, cache)
 
 
 def _open_docvqa(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.docvqa import DocVQADataset
+    from mlcd_eval.data.sources.docvqa import DocVQADataset
 
     file, options = _options(f"docvqa:{where}", where, ("images",))
     folder = Path(options["images"]).expanduser() if "images" in options else None
@@ -86,21 +86,21 @@ def _open_docvqa(where: str, name: str, cache: Path | None, offline: bool) -> Da
 
 
 def _open_hf(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.hf import HuggingFaceDataset
+    from mlcd_eval.data.sources.hf import HuggingFaceDataset
 
     path, options = _options(f"hf:{where}", where, ("config", "revision", "image", "label", "text", *HF_SPLITS))
     return HuggingFaceDataset(path, options, name=name, cache=cache, offline=offline)
 
 
 def _open_hf_vqa(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.hf_questions import HuggingFaceQuestions
+    from mlcd_eval.data.sources.hf_questions import HuggingFaceQuestions
 
     path, options = _options(f"hf-vqa:{where}", where, ("config", "revision", *HF_SPLITS))
     return HuggingFaceQuestions(path, options, name=name, cache=cache, offline=offline)
 
 
 def _open_torchvision(where: str, name: str, cache: Path | None, offline: bool) -> Dataset:
-    from mlcd_eval.data.torchvision_datasets import TorchvisionDataset
+    from mlcd_eval.data.sources.torchvision import TorchvisionDataset
 
     class_name, options = _options(f"torchvision:{where}", where, ("root", "download"))
     if "root" not in options:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data.base import Annotation, Expression, Question
-from mlcd_eval.data.rle import as_rle
+from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.errors import DataError
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mlcd_eval.data.location import Location
+from mlcd_eval.data.storage.location import Location
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 
 IMAGENET7 = (  # the subset that CLIP's authors found to do as well as all 80 (Prompt_Engineering_for_ImageNet.ipynb)

@@ -14,7 +14,7 @@ import PIL
 from PIL import Image, ImageDraw, ImageFont
 
 from mlcd_eval.data.base import Question, Sample, Split
-from mlcd_eval.data.rows import RowShard
+from mlcd_eval.data.storage.rows import RowShard
 
 VERSION = 1
 PAGES, FIELDS = 400, 6

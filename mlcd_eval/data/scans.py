@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mlcd_eval import memo
 from mlcd_eval.data.base import ShardScan
+from mlcd_eval.support import disk_memo as memo
 
 _VERSION = 2  # of what a scan checks and hashes
 

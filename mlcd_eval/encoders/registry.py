@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from mlcd_eval.encoders.base import Encoder
 
 ADAPTERS = {
-    "checkpoint": "mlcd_eval.encoders.checkpoint",
-    "open_clip": "mlcd_eval.encoders.open_clip_adapter",
-    "hf": "mlcd_eval.encoders.hf",
-    "timm": "mlcd_eval.encoders.timm_adapter",
-    "vlm": "mlcd_eval.encoders.vlm",
-    "vlmevalkit": "mlcd_eval.encoders.vlmevalkit",
-    "hf-seg": "mlcd_eval.encoders.hf_seg",
-    "python": "mlcd_eval.encoders.python_adapter",
+    "checkpoint": "mlcd_eval.encoders.adapters.checkpoint",
+    "open_clip": "mlcd_eval.encoders.adapters.open_clip",
+    "hf": "mlcd_eval.encoders.adapters.hf",
+    "timm": "mlcd_eval.encoders.adapters.timm",
+    "vlm": "mlcd_eval.encoders.adapters.vlm",
+    "vlmevalkit": "mlcd_eval.encoders.adapters.vlmevalkit",
+    "hf-seg": "mlcd_eval.encoders.adapters.hf_seg",
+    "python": "mlcd_eval.encoders.adapters.python",
 }
 """Kind -> module with `load(spec: Spec) -> Encoder`."""
 

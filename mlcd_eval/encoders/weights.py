@@ -36,7 +36,7 @@ tensors."""
 _CHANGES_NOTHING = {"transformers_version", "torch_dtype", "dtype"}
 
 
-def told(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
+def as_checkpoint_error(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
     """An adapter's `load` that raises CheckpointError for what its library makes of the files. What a line of this
     package raises is a bug and stays as it is."""
 

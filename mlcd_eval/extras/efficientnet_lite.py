@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, EncoderInfo
-from mlcd_eval.encoders.preprocess import Preprocess
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.encoders.weights import fingerprint, num_params
 from mlcd_eval.errors import ConfigError
 

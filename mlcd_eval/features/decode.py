@@ -11,7 +11,7 @@ from operator import itemgetter
 import torch
 
 from mlcd_eval.data.base import EncodedImage, Sample
-from mlcd_eval.data.images import decode
+from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.base import Preprocess
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.store import Chunk

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Sample, Split
-from mlcd_eval.distributed import broadcast_object, on_every_rank, rank, world_size
 from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import Batch, batches
 from mlcd_eval.features.forward import Forward, overlapped
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
 
 CHUNK = 1024  # samples of a shard that are kept together while a pass is under way
 

@@ -13,7 +13,7 @@ from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
 from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError
-from mlcd_eval.memo import file_identity, memoised
+from mlcd_eval.support.disk_memo import file_identity, memoised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def open_encoder(
     if not files:
         return load()
     versions = [f"{name} {version(name)}" for module, name in LIBRARIES.items() if find_spec(module)]
-    code = Path(encoders.__file__).parent.glob("*.py")
+    code = Path(encoders.__file__).parent.rglob("*.py")
     identity = [spec, f"{trust_remote_code} {offline}", *versions, *map(file_identity, [*sorted(code), *files])]
     folder = cache / "encoders"
     return LazyEncoder(load, pick_device, lambda make: memoised(folder, "\n".join(identity), EncoderInfo, make))

@@ -24,8 +24,8 @@ from filelock import FileLock
 
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError
-from mlcd_eval.fileio import atomic_write, write_text
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.support.fileio import atomic_write, write_text
 
 FORMAT_VERSION = 2
 

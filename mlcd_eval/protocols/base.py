@@ -20,7 +20,7 @@ class ImageRequest:
 
     split: str
     layer: str
-    whole: bool = False
+    letterbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Inputs:
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
     class_names, templates: of the dataset (a template holds `{c}`); prompts_source: where both come from.
-    annotations: sentences or questions by role, of datasets that have them. responses: a model's own answers to those
+    annotations: sentences or questions by role, of datasets that have them. predictions: a model's own answers to those
     of the scored split, by their id (sent_id, question_id), where the protocol asked for its `ability`.
     """
 
@@ -57,7 +57,7 @@ class Inputs:
     seed: int = 0
     device: str = "cpu"
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
-    responses: Mapping[Any, Any] | None = None
+    predictions: Mapping[Any, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.protocols.base import Protocol
 
 PROTOCOLS = {
-    "linear_probe": "LinearProbe",
-    "knn": "KNN",
-    "zeroshot": "ZeroShot",
-    "retrieval": "Retrieval",
-    "refcoco": "Refcoco",
-    "docvqa": "DocVQA",
+    "linear_probe": "mlcd_eval.protocols.classification.linear_probe:LinearProbe",
+    "knn": "mlcd_eval.protocols.classification.knn:KNN",
+    "zeroshot": "mlcd_eval.protocols.classification.zeroshot:ZeroShot",
+    "retrieval": "mlcd_eval.protocols.retrieval:Retrieval",
+    "refcoco": "mlcd_eval.protocols.refcoco.protocol:Refcoco",
+    "docvqa": "mlcd_eval.protocols.docvqa.protocol:DocVQA",
 }
-"""Name, which is also its module's, -> class."""
+"""Name -> MODULE:CLASS."""
 
 
 def get_protocol(name: str) -> Protocol[Any]:
@@ -25,5 +25,5 @@ def get_protocol(name: str) -> Protocol[Any]:
         raise ConfigError(
             f"unknown protocol {name!r}, expected one of {', '.join(PROTOCOLS)}{nearest(name, PROTOCOLS)}"
         )
-    module = importlib.import_module(f"mlcd_eval.protocols.{name}")
-    return getattr(module, PROTOCOLS[name])()
+    module, _, class_name = PROTOCOLS[name].partition(":")
+    return getattr(importlib.import_module(module), class_name)()

@@ -12,7 +12,7 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.interval import bootstrap_mean
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.joint import joint_embeddings
+from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 
 class RetrievalSettings(BaseModel):

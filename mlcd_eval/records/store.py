@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.fileio import write_text
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
+from mlcd_eval.support.fileio import write_text
 
 
 def record_path(output: Path, model: str, task: str) -> Path:

@@ -6,11 +6,11 @@ import fnmatch
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlcd_eval.bundled import tasks_dir
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_eval.spec.task import SuiteSpec, TaskSpec
 from mlcd_eval.spec.validated import validated
+from mlcd_eval.support.bundled import tasks_dir
 
 GLOB_MARKS = frozenset("*?[")
 SUFFIXES = (".yaml", ".yml")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from mlcd_eval.records import Result
 from mlcd_eval.records.result import plain
-from mlcd_eval.tables.boards import choose
+from mlcd_eval.tables.boards.choose import choose
+from mlcd_eval.tables.boards.latex import latex
+from mlcd_eval.tables.boards.leaderboard import check_baseline
+from mlcd_eval.tables.boards.markdown import markdown
 from mlcd_eval.tables.frame import frame_of, tidy_rows
 from mlcd_eval.tables.hub import eval_results, model_index
-from mlcd_eval.tables.latex import latex
-from mlcd_eval.tables.leaderboard import check_baseline
-from mlcd_eval.tables.markdown import markdown
 from mlcd_eval.tables.pwc import pwc_json, pwc_submission, pwc_table
 from mlcd_eval.tables.site import entries
 

@@ -11,8 +11,8 @@ import yaml
 from mlcd_eval.errors import DataError, UserError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards import leaderboards
-from mlcd_eval.tables.markdown import markdown
+from mlcd_eval.tables.boards.choose import leaderboards
+from mlcd_eval.tables.boards.markdown import markdown
 from mlcd_eval.tables.text import count, shown_metric
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.published import PublishedNumber
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards import PRINTED_MEAN
+from mlcd_eval.tables.boards.choose import PRINTED_MEAN
+from mlcd_eval.tables.published import PublishedNumber
 from mlcd_eval.tables.text import shown
 
 PAPER_DECIMALS = 1  # as the site's rows

@@ -26,7 +26,7 @@ import tiny_encoder
 from mlcd_eval.features import encode
 encode.CHUNK = 16
 from mlcd_eval.cli import main
-import mlcd_eval.run, mlcd_eval.tables.summary
+import mlcd_eval.running.run, mlcd_eval.tables.summary
 count, apart, place, model, tasks = int(sys.argv[1]), *sys.argv[2:]
 children = []
 for number in range(count):

@@ -16,8 +16,8 @@ from disturbed import TASKS, TOWER, after_images, before_step, evaluate, records
 from safetensors.torch import load_file
 from tiny_encoder import TinyEncoder
 
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.fit import new_model
 
 
@@ -166,7 +166,7 @@ def test_a_checkpoint_that_is_replaced_is_there_or_comes_back(tmp_path, monkeypa
         else:
             missing.append(change)
             with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-                patch.setattr("mlcd_eval.encoders.checkpoint.write_tensors", full)
+                patch.setattr("mlcd_eval.encoders.adapters.checkpoint.write_tensors", full)
                 save_checkpoint(folder, new)  # that fails, and has still brought the old one back
             assert holds() == "old"
         save_checkpoint(folder, new)

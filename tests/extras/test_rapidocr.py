@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcd_eval.bundled import demo_data_dir
 from mlcd_eval.cli import main
 from mlcd_eval.extras.lines import Line, find_answer
 from mlcd_eval.records import read
+from mlcd_eval.support.bundled import demo_data_dir
 
 SPEC = "python:mlcd_eval.extras.rapidocr:reader"
 needs_rapidocr = pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="needs rapidocr")

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mlcd_eval.api import evaluate
 from mlcd_eval.cli import main
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.features.lazy import open_encoder
-from mlcd_eval.run import evaluate
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlcd_eval.encoders.vit import VIT_SIZES
+from mlcd_eval.encoders.towers.vit import VIT_SIZES
 from mlcd_eval.errors import ConfigError
 from mlcd_train.config import TrainConfig, digest, load_config
 

@@ -11,7 +11,7 @@ from pairs import picture, write_shard
 from PIL import Image
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_train.assignment import Labels
 from mlcd_train.augment import augmented, crop_box

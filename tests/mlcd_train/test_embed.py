@@ -11,7 +11,7 @@ from tiny_encoder import TinyEncoder, vision_only
 from mlcd_eval.data import open_dataset
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.encode import EncodeOptions, encode_split
-from mlcd_eval.progress import Progress
+from mlcd_eval.support.progress import Progress
 from mlcd_train.config import EmbedConfig
 from mlcd_train.embed import embed, read_embedding
 

@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from mlcd_eval import load_encoder
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, CheckpointEncoder, save_checkpoint
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, CheckpointEncoder, save_checkpoint
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, IncompatibleError
 from mlcd_train.export import export
 from mlcd_train.fit import new_model

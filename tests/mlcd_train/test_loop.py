@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlcd_eval.encoders.checkpoint import load_checkpoint
+from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.errors import CheckpointError
-from mlcd_eval.progress import ConsoleProgress, Progress
+from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
 from mlcd_train.config import OptimizerConfig
 from mlcd_train.loop import NonFiniteLoss

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from mlcd_eval.encoders.checkpoint import CheckpointConfig, tokenizer
-from mlcd_eval.encoders.preprocess import Preprocess
-from mlcd_eval.progress import Progress
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
+from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.support.progress import Progress
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import LoopConfig, OptimizerConfig
 from mlcd_train.data import Batch

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 import torch
 
-from mlcd_eval.encoders.checkpoint import CheckpointConfig
-from mlcd_eval.encoders.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import CheckpointError
-from mlcd_eval.progress import Progress
+from mlcd_eval.support.progress import Progress
 from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import LoopConfig, OptimizerConfig

@@ -10,7 +10,7 @@ from pairs import write_shard
 from tiny_encoder import TinyEncoder
 
 from mlcd_eval.errors import CheckpointError, ConfigError, DataError, IncompatibleError
-from mlcd_eval.progress import Progress
+from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels, load_labels, save_labels
 from mlcd_train.cli import main
 from mlcd_train.runlog import read_log

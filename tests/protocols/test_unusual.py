@@ -5,10 +5,10 @@ import pytest
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
-from mlcd_eval.protocols.knn import KNN, KNNSettings
-from mlcd_eval.protocols.linear_probe import LinearProbe, LinearProbeSettings
+from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
+from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
+from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
-from mlcd_eval.protocols.zeroshot import ZeroShot, ZeroShotSettings
 
 TEXTS = {"cat": [1, 0, 0], "dog": [0, 1, 0], "emu": [0, 0, 1]}
 NAMES = list(TEXTS)

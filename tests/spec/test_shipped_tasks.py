@@ -2,10 +2,10 @@
 
 import pytest
 
-from mlcd_eval.bundled import demo_data_dir, tasks_dir
-from mlcd_eval.locate import find_under
+from mlcd_eval.planning.locate import find_under
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.spec import TaskIndex
+from mlcd_eval.support.bundled import demo_data_dir, tasks_dir
 
 INDEX = TaskIndex.load()
 

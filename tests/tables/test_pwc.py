@@ -5,12 +5,12 @@ import json
 import pytest
 from conftest import make_result, metric
 
-from mlcd_eval.bundled import published_dir
 from mlcd_eval.cli import main
 from mlcd_eval.errors import DataError
-from mlcd_eval.published import published_numbers
 from mlcd_eval.spec import TaskIndex
+from mlcd_eval.support.bundled import published_dir
 from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.published import published_numbers
 from mlcd_eval.tables.pwc import EvaluationTableSync, PwcTask
 from mlcd_eval.tables.site import entries
 

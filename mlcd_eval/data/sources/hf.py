@@ -1,0 +1,151 @@
+"""Datasets of the Hugging Face library `datasets`: from the hub, a local folder or `save_to_disk`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+from mlcd_eval.data.base import Sample, Split
+from mlcd_eval.data.sources.hf_columns import Columns, find_columns
+from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
+from mlcd_eval.errors import ConfigError, DataError, nearest
+from mlcd_eval.support.disk_memo import file_identity
+
+UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
+"""What `datasets` raises over missing and damaged files, and over a folder with a script, which it refuses."""
+
+_SPLIT_NAMES = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}  # ours: theirs
+
+
+class HuggingFaceDataset:
+    """`hf:ORG/NAME` or `hf:FOLDER`, with the options config, revision, split_{train,val,test} (their name of our split)
+    and image, label, text (columns, see `find_columns`).
+
+    `validation` is called val here. What `datasets` has not prepared yet it downloads or converts once, into its own
+    cache. A split is fingerprinted by its contents, since the `_fingerprint` of `datasets` hashes paths, times and
+    transforms: it differs for the same rows. Class names have spaces for underscores.
+    """
+
+    templates: tuple[str, ...] | None = None
+
+    def __init__(self, where: str, options: Mapping[str, str], *, name: str, cache: Path | None, offline: bool) -> None:
+        self.name = name
+        self._cache = cache
+        self._read, features, theirs = open_hf(where, options, offline)
+        self._sources = match_splits(where, options, theirs)
+        self.splits = tuple(self._sources)
+        self._columns = find_columns(where, features, options)
+        self.kind = self._columns.kind
+        names = self._columns.class_names
+        self.class_names = tuple(name.replace("_", " ") for name in names) if names else None
+
+    def split(self, name: str) -> Split:
+        """One shard is 1,024 rows."""
+        if name not in self._sources:
+            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
+        rows = self._columns.select(self._read(self._sources[name]))
+        shards = []
+        for part in ranges(len(rows)):
+            samples = partial(self._columns.samples, rows, part, f"{self.name} {name}")
+            identity = partial(_identity, self._columns, rows, part, samples)
+            shards.append(RowShard(f"{name}/{part.start}-{part.stop - 1}", samples, self._cache, identity))
+        return Split(self.name, name, shards)
+
+
+def _identity(columns: Columns, rows: Any, part: range, samples: Callable[[], Iterator[Sample]]) -> str:
+    """By the Arrow files, and by the image files where Arrow holds only their paths."""
+    files = [file_identity(Path(file["filename"])) for file in rows.cache_files]
+    images = rows.with_format("arrow")[part.start : part.stop].column(columns.image)
+    embedded = all(chunk.field("bytes").null_count == 0 for chunk in images.chunks)
+    return f"{files} {part} {columns} {'' if embedded else files_identity(samples())}"
+
+
+def open_hf(
+    where: str, options: Mapping[str, str], offline: bool
+) -> tuple[Callable[[str], Any], Mapping[str, Any], Sequence[str]]:
+    """(reader of a split, features, split names); raises ConfigError without `datasets`, DataError without data."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(f"dataset hf:{where} needs the extra `pip install 'mlcd-eval[datasets]'`: {error}") from error
+    folder = Path(where).expanduser()
+    if not folder.is_dir() and (where.count("/") != 1 or where.startswith((".", "/", "~"))):
+        raise DataError(f"there is no dataset folder {where}: expected a folder, or ORG/NAME of the hub")
+    try:
+        with _offline() if offline else contextlib.nullcontext():
+            if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
+                saved = datasets.load_from_disk(str(folder))
+                splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
+                return partial(_checked, where, splits.__getitem__), next(iter(splits.values())).features, list(splits)
+            builder = datasets.load_dataset_builder(
+                str(folder) if folder.is_dir() else where, options.get("config"), revision=options.get("revision")
+            )
+            if builder.info.features is None or builder.info.splits is None:
+                builder.download_and_prepare()
+    except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"cannot open dataset hf:{where}: {_first_line(error)}") from error
+
+    def read(split: str) -> Any:
+        with _offline() if offline else contextlib.nullcontext():
+            builder.download_and_prepare()  # nothing to do where it is prepared
+            return builder.as_dataset(split)
+
+    return partial(_checked, where, read), builder.info.features, list(builder.info.splits)
+
+
+def _checked(where: str, read: Callable[[str], Any], split: str) -> Any:
+    """The rows of a split, whose offsets are looked at first: Arrow would follow wrong ones out of the file."""
+    from datasets.exceptions import DatasetsError
+
+    try:
+        rows = read(split)
+        rows.data.validate(full=True)
+    except (*UNREADABLE, DatasetsError) as error:
+        raise DataError(f"cannot read split {split!r} of dataset hf:{where}: {_first_line(error)}") from error
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".:")
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Both libraries read their switches at each request, and offer no other way."""
+    import datasets.config
+    import huggingface_hub.constants
+
+    switches = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
+    before = [getattr(module, name) for module, name in switches]
+    try:
+        for module, name in switches:
+            setattr(module, name, True)
+        yield
+    finally:
+        for (module, name), value in zip(switches, before, strict=True):
+            setattr(module, name, value)
+
+
+def match_splits(where: str, options: Mapping[str, str], theirs: Sequence[str]) -> dict[str, str]:
+    """Our split -> theirs. One that an option takes has no other role: no tuning on what is tested."""
+    taken = {ours: options[f"split_{ours}"] for ours in _SPLIT_NAMES if f"split_{ours}" in options}
+    for ours, name in taken.items():
+        if name not in theirs:
+            raise ConfigError(
+                f"hf:{where} has no split {name!r} for split_{ours}: "
+                f"got one of {', '.join(theirs)}{nearest(name, theirs)}"
+            )
+    matched = {}
+    for ours, names in _SPLIT_NAMES.items():
+        free = [name for name in names if name in theirs and name not in taken.values()]
+        if ours in taken or free:
+            matched[ours] = taken.get(ours) or free[0]
+    if not matched:
+        raise DataError(
+            f"hf:{where} has no train, validation or test: got {', '.join(theirs)}, choose one by ?split_test="
+        )
+    return matched

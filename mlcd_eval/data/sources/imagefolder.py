@@ -1,0 +1,98 @@
+"""Images in one folder a class, as torchvision's ImageFolder reads them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mlcd_eval.data.base import Kind, Sample, Split
+from mlcd_eval.data.prompts import read_class_names, read_templates
+from mlcd_eval.data.storage.location import LocalFolder
+from mlcd_eval.data.storage.rows import file_split
+from mlcd_eval.errors import DataError, nearest
+
+_JPEG = (".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx")
+_PNM = (".pbm", ".pgm", ".pnm", ".ppm")
+SUFFIXES = frozenset((*_JPEG, *_PNM, ".apng", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"))
+"""Those that Pillow knows of images.FORMATS, but for PFM, whose floats are no pixels of 0 to 255."""
+NOTES = frozenset([".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"])
+"""What may lie beside images without a word."""
+SPLITS = ("train", "val", "test")
+
+
+class ImageFolder:
+    """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val
+    is the split `test`, as ImageNet is scored.
+
+    Labels number the sorted class folders of train (or of the first split there is). Class names are the lines of
+    root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot
+    stand in root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
+    """
+
+    kind: Kind = "classification"
+
+    def __init__(self, root: Path, name: str, cache: Path | None) -> None:
+        folder = LocalFolder(root)  # complains where there is none
+        self.name = name
+        self._cache = cache
+        self._folders = {split: root / split for split in SPLITS if split in folder.folders()} or {"test": root}
+        if "test" not in self._folders and "val" in self._folders:
+            self._folders["test"] = self._folders.pop("val")
+        self.splits = tuple(self._folders)
+        first = self._folders[self.splits[0]]
+        self._classes = _class_folders(first)
+        if not self._classes:
+            raise DataError(f"{first} has no class folders: expected one folder of images a class")
+        names = read_class_names(folder) or tuple(name.replace("_", " ") for name in self._classes)
+        if len(names) != len(self._classes):
+            raise DataError(
+                f"{root}/classnames.txt has {len(names)} names: expected {len(self._classes)}, one for each "
+                f"class folder of {first}, sorted"
+            )
+        self.class_names: tuple[str, ...] | None = names
+        self.templates = read_templates(folder)
+        self._opened: dict[str, Split] = {}
+        for split in self.splits[1:]:
+            for unknown in sorted(set(_class_folders(self._folders[split])) - set(self._classes)):
+                raise DataError(
+                    f"{self._folders[split] / unknown} is a class that {self.splits[0]} does not have: "
+                    f"expected one of the {len(self._classes)} folders of {first}{nearest(unknown, self._classes)}"
+                )
+
+    def split(self, name: str) -> Split:
+        """Lists the split's files, once; one shard is 1,024 of them."""
+        if name not in self._folders:
+            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
+        if name not in self._opened:
+            root = self._folders[name]
+            files = [(label, path) for label, folder in enumerate(self._classes) for path in _files(root / folder)]
+            _tell_left_out(root, [path for _, path in files if path.suffix.lower() not in SUFFIXES | NOTES])
+            samples = [
+                Sample(path.relative_to(root).as_posix(), path, label=label)
+                for label, path in files
+                if path.suffix.lower() in SUFFIXES
+            ]
+            self._opened[name] = file_split(self.name, name, samples, self._cache, dangling=True)
+        return self._opened[name]
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return [name for name in LocalFolder(folder).folders() if not name.startswith(".")]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in torchvision's order; linked folders are followed."""
+    for where, _, files in sorted(os.walk(folder, followlinks=True)):
+        yield from (Path(where, file) for file in sorted(files))
+
+
+def _tell_left_out(root: Path, files: Sequence[Path]) -> None:
+    told = [path for path in files if not path.name.startswith(".")]
+    if told:
+        warnings.warn(
+            f"{len(told)} files of {root} are left out, first {told[0].relative_to(root)}: got "
+            f"{told[0].suffix or 'no suffix'}, expected one of {' '.join(sorted(SUFFIXES))}",
+            stacklevel=3,
+        )

@@ -1,0 +1,135 @@
+"""clip-benchmark's webdataset layout, from a local folder or a web address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
+from mlcd_eval.data.labels import LabelRange
+from mlcd_eval.data.prompts import read_class_names, read_templates
+from mlcd_eval.data.scans import memoised
+from mlcd_eval.data.storage.location import Location
+from mlcd_eval.data.storage.tar import HashingReader, read_samples
+from mlcd_eval.errors import DataError, nearest
+from mlcd_eval.support.disk_memo import file_identity
+
+SPLITS = ("train", "val", "test")
+TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
+
+
+class WebDataset:
+    """root/{classnames.txt, zeroshot_classification_templates.txt, dataset_type.txt} and
+    root/<split>/{nshards.txt, 0.tar, 1.tar, ...}.
+
+    Raises DataError where nshards.txt is missing or what a text file says is not valid.
+    """
+
+    def __init__(self, location: Location, name: str, cache: Path | None) -> None:
+        self.name = name
+        self._location = location
+        self._cache = cache
+        self.kind = self._read_kind()
+        self._num_shards = self._read_num_shards()
+        self.splits = tuple(self._num_shards)
+        self.class_names = None if self.kind == "retrieval" else read_class_names(location)
+        self.templates = None if self.kind == "retrieval" else read_templates(location)
+        self._opened: dict[str, Split] = {}
+
+    def split(self, name: str) -> Split:
+        """The split's shards; scans are kept for the life of this object."""
+        if name not in self._num_shards:
+            raise DataError(
+                f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)} in {self._location}"
+            )
+        if name not in self._opened:
+            labels = LabelRange(len(self.class_names) if self.class_names else None)
+            shards = [
+                TarShard(self._location, f"{name}/{number}.tar", self.kind, labels, self._cache)
+                for number in range(self._num_shards[name])
+            ]
+            self._opened[name] = Split(self.name, name, shards)
+        return self._opened[name]
+
+    def _read_kind(self) -> Kind:
+        text = self._location.read_text("dataset_type.txt")
+        kind = "classification" if text is None else text.strip().lower()
+        for valid in TYPES:
+            if kind == valid:
+                return valid
+        raise DataError(
+            f"{self._location}/dataset_type.txt holds an unknown type: got {kind!r}, "
+            f"expected one of {', '.join(TYPES)}{nearest(kind, TYPES)}"
+        )
+
+    def _read_num_shards(self) -> dict[str, int]:
+        folders = self._location.folders()
+        found = {}
+        for split in dict.fromkeys([*SPLITS, *folders]):
+            text = self._location.read_text(f"{split}/nshards.txt")
+            if text is not None:
+                found[split] = self._parse_num_shards(text, split)
+            elif split in SPLITS and split in folders:
+                raise DataError(
+                    f"{self._location}/{split}/nshards.txt is missing: expected the number of tar files in it"
+                )
+        if not found:
+            raise DataError(
+                f"{self._location} is not in clip-benchmark's layout: expected train/nshards.txt or test/nshards.txt"
+            )
+        return found
+
+    def _parse_num_shards(self, text: str, split: str) -> int:
+        if not re.fullmatch(r"\s*\d+\s*", text):
+            raise DataError(f"{self._location}/{split}/nshards.txt holds {text.strip()[:40]!r}, expected one integer")
+        return int(text)
+
+
+class TarShard:
+    """One tar file. A local one is read once to be hashed and checked; for a remote one the server's word is taken and
+    the checks run while it is streamed. Where the sha256 is known, `samples` holds the bytes that it reads against it.
+    """
+
+    def __init__(self, location: Location, file: str, kind: Kind, labels: LabelRange, cache: Path | None) -> None:
+        self.name = file
+        self._location = location
+        self._kind = kind
+        self._labels = labels
+        self._cache = cache
+        self._scan: ShardScan | None = None
+        self._sha256: str | None = None
+
+    def scan(self) -> ShardScan:
+        """Hash and check the file (local), or ask the server (remote)."""
+        if self._scan is None:
+            digest = self._location.digest(self.name)
+            self._scan = self._scan_file() if digest is None else ShardScan(digest.value, None)
+            self._sha256 = self._scan.fingerprint if digest is None or digest.is_sha256 else None
+        return self._scan
+
+    def _scan_file(self) -> ShardScan:
+        path = Path(self._location.path(self.name))
+        if not path.is_file():
+            raise DataError(f"{path} is missing: expected it because nshards.txt beside it counts it")
+        identity = f"{file_identity(path)} {self._kind} {self._labels.num_classes}"
+        return memoised(self._cache, identity, self._read_through)
+
+    def _read_through(self) -> ShardScan:
+        with self._location.open(self.name) as file:
+            stream = HashingReader(file)
+            count = sum(1 for _ in self._read(stream))
+            return ShardScan(stream.finish(), count)
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples in the order of the file."""
+        with self._location.open(self.name) as file:
+            stream = HashingReader(file)
+            yield from self._read(stream)
+            sha256 = stream.finish()
+        if self._sha256 not in (None, sha256):
+            path = self._location.path(self.name)
+            raise DataError(f"{path} changed since it was scanned: got sha256 {sha256}, expected {self._sha256}")
+
+    def _read(self, stream: HashingReader) -> Iterator[Sample]:
+        return read_samples(stream, self._location.path(self.name), self._kind, self._labels)

@@ -1,0 +1,1 @@
+"""Files, archives and encodings that data schemes read."""

@@ -1,0 +1,118 @@
+"""Shards of an indexable dataset: ranges of rows, fingerprinted by what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from mlcd_eval.data.base import EncodedImage, Sample, ShardScan, Split
+from mlcd_eval.data.scans import memoised
+from mlcd_eval.data.storage.images import decode
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.disk_memo import file_identity
+
+ROWS_PER_SHARD = 1024
+
+
+def ranges(size: int) -> list[range]:
+    """`size` rows cut into shards."""
+    return [range(start, min(start + ROWS_PER_SHARD, size)) for start in range(0, size, ROWS_PER_SHARD)]
+
+
+class RowShard:
+    """Some rows of a dataset.
+
+    rows: gives the samples, each time it is called. identity: a text that changes when the rows do, known without
+    reading images (the scan is kept under it); None where only reading tells. dangling: a link to no file is a sample
+    that cannot be decoded, and no reason to refuse the shard.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rows: Callable[[], Iterable[Sample]],
+        cache: Path | None,
+        identity: Callable[[], str] | None = None,
+        dangling: bool = False,
+    ) -> None:
+        self.name = name
+        self._rows = rows
+        self._cache = cache
+        self._identity = identity
+        self._dangling = dangling
+        self._scan: ShardScan | None = None
+
+    def scan(self) -> ShardScan:
+        """Hash each row: key, label, texts and image; raises DataError on a missing image or a label out of range."""
+        if self._scan is None:
+            if self._identity is None:
+                self._scan = self._read_through()
+            else:
+                self._scan = memoised(self._cache, self._identity(), self._read_through)
+        return self._scan
+
+    def _read_through(self) -> ShardScan:
+        digest, count, missing = hashlib.sha256(), 0, []
+        for row in self._rows():
+            if absent := self._dangling and _is_dangling(row.image):
+                missing.append(row.key)
+            line = [row.key, row.label, row.texts, None if absent else image_digest(row.image, row.key)]
+            digest.update(json.dumps(line).encode() + b"\n")
+            count += 1
+        return ShardScan(digest.hexdigest(), count, tuple(missing))
+
+    def samples(self) -> Iterator[Sample]:
+        """The rows in order."""
+        yield from self._rows()
+
+
+def file_split(dataset: str, name: str, samples: Sequence[Sample], cache: Path | None, dangling: bool = False) -> Split:
+    """A split of image files: 1,024 a shard, each known again by its files' sizes and times. dangling: see RowShard."""
+    shards = []
+    for rows in ranges(len(samples)):
+        part = list(samples[rows.start : rows.stop])
+        identity = partial(files_identity, part, dangling)
+        shards.append(RowShard(f"{name}/{rows.start}-{rows.stop - 1}", part.copy, cache, identity, dangling))
+    return Split(dataset, name, shards)
+
+
+def files_identity(rows: Iterable[Sample], dangling: bool = False) -> str:
+    """The identity of rows by their image files."""
+    digest = hashlib.sha256()
+    for row in rows:
+        if not isinstance(row.image, Path):
+            continue
+        try:
+            identity = file_identity(row.image)
+        except FileNotFoundError:
+            if not (dangling and _is_dangling(row.image)):
+                raise _missing(row.image, row.key) from None
+            identity = "dangling"
+        line = [row.key, row.label, row.texts, identity]
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def image_digest(image: EncodedImage, key: str) -> str:
+    """Hex digest of what an image holds; raises DataError where its file is missing."""
+    if isinstance(image, bytes):
+        contents = image
+    elif isinstance(image, Path):
+        try:
+            contents = image.read_bytes()
+        except FileNotFoundError:
+            raise _missing(image, key) from None
+    else:  # what an encoder will see of it
+        contents = f"{image.size} ".encode() + decode(image, key).tobytes()
+    return hashlib.sha256(contents).hexdigest()
+
+
+def _is_dangling(image: EncodedImage) -> bool:
+    return isinstance(image, Path) and image.is_symlink() and not image.exists()
+
+
+def _missing(path: Path, key: str) -> DataError:
+    return DataError(f"the image of sample {key!r} is missing: there is no file {path}")

@@ -1,0 +1,231 @@
+"""open_clip: architectures with a tag, a file or seeded random weights, hub repositories, local folders."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from torch import nn
+
+from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
+from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, tokenizer_settings
+from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
+
+
+@as_checkpoint_error
+def load(spec: Spec) -> Encoder:
+    """Build the model, its inference transform and its tokenizer by open_clip's own factory."""
+    _never_ask()
+    name, pretrained = _name_and_weights(spec)
+    _warn_quick_gelu(name, pretrained)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
+        torch.manual_seed(spec.random_seed or 0)
+        model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
+    config = _model_config(name)
+    return OpenClipEncoder(spec, model, preprocess, _tokenizer(name, config, spec), config)
+
+
+def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
+    if spec.target.startswith(("local-dir:", "hf-hub:")):
+        _check_weights_file(spec)
+        return spec.target, None
+    name, _, weights = spec.target.partition("/")
+    if spec.random_seed is not None:
+        return name, None
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if not weights:
+        raise ConfigError(
+            f"--model {spec.text!r} names no weights: expected open_clip:{name}/TAG with TAG one of "
+            f"{', '.join(tags) or 'none known'}, a file, or ?init=random"
+        )
+    if weights not in tags and not Path(weights).is_file():
+        raise ConfigError(
+            f"--model {spec.text!r}: open_clip has no weights {weights!r} for {name}, expected a file or one of "
+            f"{', '.join(tags)}{nearest(weights, tags)}"
+        )
+    return name, weights
+
+
+def _never_ask() -> None:
+    """transformers, which open_clip uses for some towers, would ask on the terminal whether a repository's code may
+    run; here the flag alone says so."""
+    with contextlib.suppress(ImportError):
+        from transformers import dynamic_module_utils
+
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+
+
+def _model_config(name: str) -> dict[str, Any]:
+    config: dict[str, Any]
+    if name.startswith("local-dir:"):
+        path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    elif name.startswith("hf-hub:"):
+        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
+    else:
+        config = open_clip.get_model_config(name)
+    return config
+
+
+def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
+    """open_clip's own choice, but that a folder's `tokenizer_kwargs` cannot have code run in place of the flag."""
+    of_transformers = bool(config["text_cfg"].get("hf_tokenizer_name"))
+    return open_clip.get_tokenizer(name, **({"trust_remote_code": spec.trust_remote_code} if of_transformers else {}))
+
+
+def _warn_quick_gelu(name: str, tag: str | None) -> None:
+    """Weights trained with one activation lose accuracy silently under the other (open_clip issue 771)."""
+    if tag is None or tag not in open_clip.list_pretrained_tags_by_model(name):
+        return  # a file does not say
+    trained = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+    built = open_clip.get_model_config(name).get("quick_gelu", False)
+    if trained != built:
+        acts = {True: "QuickGELU", False: "GELU"}
+        hint = f"open_clip:{name}-quickgelu/{tag}" if trained else f"open_clip:{name.removesuffix('-quickgelu')}/{tag}"
+        warnings.warn(
+            f"weights {tag!r} were trained with {acts[trained]} but the architecture {name} has {acts[built]}, which "
+            f"lowers every number: use {hint}",
+            QuickGELUWarning,
+            stacklevel=2,
+        )
+
+
+class QuickGELUWarning(UserWarning):
+    """The activation of the architecture is not the one that the weights were trained with."""
+
+
+def _check_weights_file(spec: Spec) -> None:
+    """open_clip leaves a local folder without weights at its random initialisation; that is no checkpoint."""
+    if spec.target.startswith("local-dir:"):
+        folder = Path(spec.target.removeprefix("local-dir:"))
+        if not any(folder.glob("open_clip_*.safetensors")) and not any(folder.glob("open_clip_*.bin")):
+            raise CheckpointError(
+                f"--model {spec.text!r}: no weights in {folder}, expected open_clip_model.safetensors"
+            )
+
+
+class OpenClipEncoder(TorchEncoder):
+    """penultimate: the pooled feature before the projection to the joint space. A ViT's is its pooled output after
+    ln_post, a ModifiedResNet's the attention pool before its output projection, a timm trunk's what goes into the head
+    (the pooled feature itself where the model has no projection, as SigLIP).
+    """
+
+    reentrant = True
+
+    def __init__(self, spec: Spec, model: Any, preprocess: Any, tokenizer: Any, config: Mapping[str, Any]) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.preprocess = preprocess
+        self._tokenizer = tokenizer
+        words = tokenizer_settings(tokenizer.tokenizer) if hasattr(tokenizer, "tokenizer") else None  # of transformers
+        weights = fingerprint(model, config, words)  # before the towers take the projections out, as the next
+        parameters = num_params(model)
+        self._image_tower = _tower(model.visual, spec.text)
+        size = model.visual.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        with torch.inference_mode():
+            probe = self._image_tower(torch.zeros(1, 3, height, width))
+        self.info = EncoderInfo(
+            spec=spec.text,
+            name=model_name(spec.text),
+            fingerprint=weights,
+            preprocessing=" ".join(str(preprocess).split()),
+            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            image_size=(height, width),
+            num_params=parameters,
+            has_text=True,
+            extra=spec.provenance,
+        )
+
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self._image_tower(pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """The model's own tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
+        return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
+
+    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
+        """Move the weights, the projections that were taken out among them; they stay fp32."""
+        self._image_tower.to(device)
+        return super().to(device, precision)
+
+
+def _tower(visual: nn.Module, spec: str) -> nn.Module:
+    if isinstance(visual, VisionTransformer):
+        return _ViTTower(visual)
+    if isinstance(visual, ModifiedResNet):
+        return _ResNetTower(visual)
+    if isinstance(visual, TimmModel):
+        return _TimmTower(visual)
+    raise IncompatibleError(
+        f"--model {spec!r}: got an image tower of type {type(visual).__name__}, expected a ViT, "
+        f"a ModifiedResNet or a timm trunk"
+    )
+
+
+class _ViTTower(nn.Module):
+    """The projection is taken out of open_clip's module and applied here, so that both sides of it are seen."""
+
+    def __init__(self, visual: VisionTransformer) -> None:
+        super().__init__()
+        self.visual = visual
+        self.projection = visual.proj
+        self.grid = visual.grid_size
+        visual.proj, visual.output_tokens = None, True
+
+    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        pooled, tokens = self.visual(pixels)
+        outputs = {PENULTIMATE: pooled, PROJECTED: pooled if self.projection is None else pooled @ self.projection}
+        if tokens.shape[1] == self.grid[0] * self.grid[1]:  # an attention pool returns its queries instead
+            outputs[PATCHES] = patches = tokens.unflatten(1, self.grid)
+            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
+        return outputs
+
+
+class _ResNetTower(nn.Module):
+    """The attention pool's output projection is applied here, behind an identity in its place."""
+
+    def __init__(self, visual: ModifiedResNet) -> None:
+        super().__init__()
+        self.visual = visual
+        self.projection = visual.attnpool.c_proj
+        width = self.projection.in_features
+        visual.attnpool.c_proj = nn.Linear(width, width)
+        with torch.no_grad():
+            visual.attnpool.c_proj.weight.copy_(torch.eye(width))
+            visual.attnpool.c_proj.bias.zero_()
+
+    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        pooled = self.visual(pixels)
+        return {PENULTIMATE: pooled, PROJECTED: self.projection(pooled)}
+
+
+class _TimmTower(nn.Module):
+    """timm splits a trunk into features and head; open_clip's own head follows."""
+
+    def __init__(self, visual: TimmModel) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        trunk = self.visual.trunk
+        features = trunk.forward_features(pixels)
+        outputs = {
+            PENULTIMATE: trunk.forward_head(features, pre_logits=True),
+            PROJECTED: self.visual.head(trunk.forward_head(features)),
+        }
+        grid = getattr(getattr(trunk, "patch_embed", None), "grid_size", None)
+        if features.dim() == 3 and grid:
+            outputs[PATCHES] = features[:, trunk.num_prefix_tokens :].unflatten(1, grid)
+        return outputs

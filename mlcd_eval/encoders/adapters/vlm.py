@@ -1,0 +1,97 @@
+"""`vlm:ORG/NAME`, `vlm:PATH`: vision-language models of transformers (LLaVA, LLaVA-OneVision, Qwen2-VL and later)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+
+from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, settings_of, tokenizer_settings
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@as_checkpoint_error
+def load(spec: Spec) -> Encoder:
+    """AutoModelForImageTextToText with its AutoProcessor; `?device_map=auto` spreads a large model over devices."""
+    where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
+    options = {"trust_remote_code": spec.trust_remote_code, "local_files_only": spec.offline}
+    device_map = spec.options.get("device_map")
+    processor = transformers.AutoProcessor.from_pretrained(where, **options)
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        where, dtype="auto", **options, **({"device_map": device_map} if device_map else {})
+    )
+    return VisionLanguageModel(spec, model, processor, placed=device_map is not None)
+
+
+class VisionLanguageModel(Encoder):
+    """Answers greedily. Questions of a batch are padded on the left, so that answers begin at one place."""
+
+    def __init__(self, spec: Spec, model: Any, processor: Any, placed: bool) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.processor = processor
+        self._placed = placed
+        tokenizer = processor.tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.info = EncoderInfo(
+            spec=spec.text,
+            name=model_name(spec.text),
+            fingerprint=fingerprint(
+                model,
+                *map(settings_of, (model.config, model.generation_config, processor.image_processor)),
+                tokenizer_settings(tokenizer),
+                [processor.chat_template, tokenizer.chat_template],
+            ),
+            preprocessing=type(processor).__name__,
+            layers={},
+            image_size=(0, 0),
+            num_params=num_params(model),
+            has_text=False,
+            abilities=("answer",),
+            extra={"chat_template": "the processor's" if self._template() else "none: <image> and the question"},
+        )
+
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
+        """Greedy, the prompt cut off."""
+        prompts = [self._prompt(question) for question in questions]
+        inputs = self.processor(images=list(images), text=prompts, padding=True, return_tensors="pt")
+        inputs = inputs.to(self.device, dtype=self.model.dtype)
+        with torch.inference_mode():
+            output = self.model.generate(
+                **inputs,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                pad_token_id=self.processor.tokenizer.pad_token_id,
+            )
+        made = output[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in self.processor.batch_decode(made, skip_special_tokens=True)]
+
+    def _template(self) -> bool:
+        return bool(self.processor.chat_template or self.processor.tokenizer.chat_template)
+
+    def _prompt(self, question: str) -> str:
+        if not self._template():
+            return f"{self.processor.image_token}\n{question}"
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+
+    def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
+        """The weights in a precision, moved unless device_map placed them."""
+        self.model.to(dtype=PRECISIONS[precision])
+        if not self._placed:
+            self.model.to(device=device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Of the embeddings."""
+        return self.model.device

@@ -1,0 +1,1 @@
+"""The networks of this project's own checkpoints."""

@@ -1,0 +1,99 @@
+"""An encoder that is shown whole images: each stands at the top left of a square, so that no crop takes any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from mlcd_eval.encoders.base import Encoder, Preprocess
+from mlcd_eval.errors import IncompatibleError
+
+GROUND = (124, 116, 104)  # ImageNet's mean colour, close to nothing once normalised
+LARGEST = 8192  # pixels on a side of the square: 200 MB, and more than any encoder is given
+_RAMP = 1024  # pixels on a side of the images that measure a crop
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """A preprocess behind the padding. Picklable where that is.
+
+    shown: the middle of a square's side that the preprocess does not crop; the ground takes the rest.
+    """
+
+    preprocess: Preprocess
+    shown: float = 1.0
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """RGB image -> (3, H, W), the image's longer side filling it. An image longer than LARGEST is scaled first."""
+        if max(image.size) > LARGEST:
+            image = ImageOps.contain(image, (LARGEST, LARGEST))
+        side = round(max(image.size) / self.shown)
+        margin = (side - max(image.size)) // 2
+        square = Image.new("RGB", (side, side), GROUND)
+        square.paste(image, (margin, margin))
+        return self.preprocess(square)
+
+
+class LetterboxedEncoder(Encoder):
+    """The same encoder behind a letterbox, which is part of its features' identity.
+
+    Raises IncompatibleError for a preprocess that shows anything but the middle of a square, or all of it.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._shown = shown_of_a_square(encoder.preprocess)
+        margin = "" if self._shown == 1 else f" with a margin around the middle {self._shown:.4f}"
+        self.info = replace(
+            encoder.info, preprocessing=f"letterboxed on {GROUND}{margin}; {encoder.info.preprocessing}"
+        )
+        self._encoder = encoder
+
+    @property
+    def preprocess(self) -> Preprocess:  # type: ignore[override]
+        """The encoder's, behind the padding."""
+        return Letterbox(self._encoder.preprocess, self._shown)
+
+    @property
+    def reentrant(self) -> bool:  # type: ignore[override]
+        """As the encoder."""
+        return self._encoder.reentrant
+
+    @property
+    def device(self) -> torch.device:
+        """As the encoder."""
+        return self._encoder.device
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """By the encoder."""
+        return self._encoder.encode_images(pixels, layers)
+
+
+def shown_of_a_square(preprocess: Preprocess) -> float:
+    """The part of a square's side that a preprocess shows: 1, or less where it crops the middle of what it resized.
+
+    Measured: two ramps of grey go through it. Raises IncompatibleError where it does something else.
+    """
+    place = (np.arange(_RAMP) + 0.5) / _RAMP
+    slant = 0.2  # so that rows are rounded at different places, and their mean hardly
+    ramp = (255 * ((1 - slant) * place + slant * place[:, None])).round().astype(np.uint8)
+    dark, bright = (preprocess(Image.new("RGB", (_RAMP, _RAMP), (grey,) * 3)) for grey in (0, 255))
+    parts = []
+    for axis, image in ((2, ramp), (1, ramp.T)):
+        made = (preprocess(Image.fromarray(image).convert("RGB")) - dark) / (bright - dark)
+        side = made.shape[axis]
+        seen = (made.mean(dim=(0, 3 - axis), dtype=torch.float64).numpy() - slant / 2) / (1 - slant)
+        inner = np.arange(side)[side // 8 : side - side // 8]  # away from the edges, where filters are cut off
+        slope = np.polyfit((inner + 0.5) / side, seen[inner], 1)[0]
+        part = side / max(round(side / slope), side) if slope > 0 else 0.0  # what was resized had whole pixels
+        centred = np.abs(seen[inner] - (0.5 + part * ((inner + 0.5) / side - 0.5))).max()
+        parts.append(part if centred < max(0.01, 1 / side) else 0.0)
+    if parts[0] != parts[1] or not parts[0]:
+        raise IncompatibleError(
+            f"the encoder cannot be shown whole images: its preprocessing shows {parts[0]:.3f} of a square's width and "
+            f"{parts[1]:.3f} of its height (0: not its middle), expected the same part of both"
+        )
+    return parts[0]

@@ -1,0 +1,1 @@
+"""Protocols on labelled images: kNN, linear probe, zero-shot."""

@@ -1,0 +1,152 @@
+"""Weighted k-nearest-neighbour classification (DINO's eval_knn.py; Wu et al. 2018, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from mlcd_eval.encoders.base import PENULTIMATE
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.classification import Outcomes, classification_metrics, classification_outcomes
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.labelled import checked_labels, count_classes, split_requests
+from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.shared.unit import unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+PRIMARY_K = 20
+_TILE = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 16)}  # test rows and train rows compared at a time
+_LEAST_ROWS = 16
+_VOTES = 1 << 22  # test rows x classes at a time
+
+
+class KNNSettings(BaseModel):
+    """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layer: str = PENULTIMATE
+    ks: tuple[PositiveInt, ...] = Field(default=(10, 20, 100, 200), min_length=1)
+    temperature: PositiveFloat = 0.07
+
+
+class KNN(Protocol[KNNSettings]):
+    """Each of the k train images of largest cosine similarity votes for its class with exp(similarity / temperature).
+
+    Of equally similar images the first of train comes first; of equal votes the lower class. A class without a vote is
+    never among the five best. A zero vector has similarity 0 to everything.
+    """
+
+    name = "knn"
+    Settings = KNNSettings
+    kinds = ("classification",)
+
+    def requests(self, settings: KNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """train and test."""
+        return split_requests(self.name, settings.layer, splits)
+
+    def score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
+        """Undefined (None) for a k above the number of train images. Raises DataError where a feature is not finite."""
+        train, test = inputs.images["train"], inputs.images["test"]
+        train_labels, labels = checked_labels(train, "train"), checked_labels(test, "test")
+        num_classes = count_classes(inputs)
+        rng = np.random.default_rng(inputs.seed)
+        possible = [k for k in settings.ks if k <= len(train_labels)]
+        with threads_for(train.array.size * len(labels)):
+            similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
+        ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
+        weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
+        outcomes = {k: _outcomes(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
+
+        primary = PRIMARY_K if PRIMARY_K in settings.ks else settings.ks[0]
+        samples: dict[str, list] = {"key": list(test.keys), "label": labels.tolist()}
+        if primary in outcomes:
+            samples["prediction"] = outcomes[primary].predictions.tolist()
+            samples["correct"] = (outcomes[primary].ranks == 1).astype(float).tolist()
+        return Scores(
+            metrics=[
+                metric for k in settings.ks for metric in _metrics(k, outcomes.get(k), len(labels), len(test.bad), rng)
+            ],
+            primary=f"knn_acc1@{primary}",
+            samples=samples,
+            details={"num_train": len(train_labels)},
+        )
+
+
+def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+    """Cosine similarities (M, k) float32, descending, and rows of train (M, k) of the k <= N nearest to each of test.
+
+    train (N, D), test (M, D); equal similarities in the order of train. Memory is bounded by the tile.
+    """
+    import torch
+
+    step, width = _TILE[torch.device(device).type]
+    similarities, rows = [], []
+    for begin in range(0, len(test), step):
+        queries = unit_rows(test[begin : begin + step], device)
+        best = torch.empty(len(queries), 0, device=device)
+        where = torch.empty(len(queries), 0, dtype=torch.int64, device=device)
+        for offset in range(0, len(train), width):
+            tile = unit_rows(train[offset : offset + width], device)
+            index = torch.arange(offset, offset + len(tile), device=device).expand(len(queries), -1)
+            near, index = _largest(_products(queries, tile), index, k)
+            best, where = _largest(torch.cat([best, near], dim=1), torch.cat([where, index], dim=1), k)
+        best, order = best.sort(dim=1, descending=True, stable=True)
+        similarities.append(best.cpu().numpy())
+        rows.append(where.gather(1, order).cpu().numpy())
+    return np.concatenate(similarities), np.concatenate(rows)
+
+
+def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
+    """(B, W) of queries (B, D) and tile (W, D). A product of few rows rounds equal ones differently, so both are filled
+    up with zeros."""
+    import torch
+
+    full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
+    return (full[0] @ full[1].T)[: len(queries), : len(tile)]
+
+
+def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k largest of each row of values (B, W), and their index (B, W, ascending); of equal ones the first.
+    Kept in the order of index."""
+    if values.shape[1] <= k:
+        return values, index
+    top, columns = values.topk(k + 1, dim=1)
+    columns = columns[:, :k]
+    tied = (top[:, k - 1] == top[:, k]).nonzero()[:, 0]  # topk takes any of those that tie for the last place
+    columns[tied] = values[tied].argsort(dim=1, descending=True, stable=True)[:, :k]
+    columns = columns.sort(dim=1).values
+    return values.gather(1, columns), index.gather(1, columns)
+
+
+def _outcomes(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_classes: int) -> Outcomes:
+    """weights (M, k) of votes for classes (M, k)."""
+
+    def votes() -> Iterator[np.ndarray]:
+        step = max(1, _VOTES // num_classes)
+        for start in range(0, len(weights), step):
+            part = classes[start : start + step]
+            cell = np.arange(len(part))[:, None] * num_classes + part
+            total = np.full(len(part) * num_classes, -np.inf)  # where it stays, a class has no vote
+            total[cell] = 0
+            total += np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(total))
+            yield total.reshape(-1, num_classes)
+
+    return classification_outcomes(votes(), labels)
+
+
+def _metrics(
+    k: int, outcomes: Outcomes | None, num_scored: int, num_unscored: int, rng: np.random.Generator
+) -> list[Metric]:
+    """knn_acc1@k and knn_acc5@k; outcomes: None where k neighbours are more than there are."""
+    names = ("acc1", "acc5")
+    if outcomes is None:
+        metrics = [Metric(name=name, value=None, num_scored=num_scored, num_unscored=num_unscored) for name in names]
+    else:
+        metrics = [m for m in classification_metrics(outcomes, rng, num_unscored) if m.name in names]
+    return [metric.model_copy(update={"name": f"knn_{metric.name}@{k}"}) for metric in metrics]

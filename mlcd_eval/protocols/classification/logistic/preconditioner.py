@@ -1,0 +1,68 @@
+"""An approximate inverse of the Hessian's diagonal blocks, one a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from mlcd_eval.protocols.classification.logistic.line import Data
+
+HARD = 96  # K
+_BUDGET = 1 << 27  # numbers (0.5 GB) of hard samples: fewer of them for a very large C x D
+_DAMPING = 1e-4  # of the largest entry, so that a factor in float32 exists and leaves the result positive
+
+
+def preconditioner(
+    residuals: Iterable[tuple[Tensor, Tensor]], data: Data, variance: Tensor, lambda_: float, softmax: bool
+) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
+
+    A class's block of the Hessian is sum_i q_i [x_i; 1] [x_i; 1]^T + lambda with q = p (1 - p): taken as it is for the
+    K samples of largest q (Woodbury), and as their mass times the covariance of the features, diagonal in principal
+    components, for the rest. Softmax does not see what is common to all classes; steps leave that direction out, or
+    they would drift along it.
+
+    residuals: by chunks of the data, features (B, D) and the loss's derivative by the logits (C, B); variance (D,): of
+    all features.
+    """
+    mass, largest, where = _hardest(residuals, data)
+    rest = torch.maximum(mass - largest.sum(dim=1, dtype=torch.float64), 1e-3 * mass)[:, None] + 1e-12
+    scale = torch.cat([rest * variance + lambda_, rest], dim=1).rsqrt_().float()  # (C, D + 1)
+    samples = torch.nn.functional.pad(data.x[where], (0, 1), value=1.0)  # (C, K, D + 1)
+    samples *= largest.sqrt_()[:, :, None]
+    samples *= scale[:, None]
+    inner = samples @ samples.mT
+    diagonal = inner.diagonal(dim1=1, dim2=2)
+    diagonal += 1 + _DAMPING * diagonal.amax(dim=1, keepdim=True)
+    identity = torch.eye(inner.shape[1], device=inner.device).expand_as(inner)
+    # the inverse of the small factor and a product: 1.4 times as fast as solving for all columns
+    factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), identity, upper=False) @ samples
+
+    def precondition(gradient: Tensor) -> Tensor:
+        step = scale * gradient
+        step -= (step[:, None] @ factor.mT @ factor)[:, 0]
+        step *= scale
+        return step - step.mean(dim=0) if softmax else step
+
+    return precondition, mass + 1e-12
+
+
+def _hardest(residuals: Iterable[tuple[Tensor, Tensor]], data: Data) -> tuple[Tensor, Tensor, Tensor]:
+    """By class: the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
+    c, device = data.num_classes, data.x.device
+    hard = max(1, min(HARD, _BUDGET // (c * (data.x.shape[1] + 1))))
+    mass = torch.zeros(c, dtype=torch.float64, device=device)
+    largest = torch.zeros(c, 0, device=device)
+    where = torch.zeros(c, 0, dtype=torch.int64, device=device)
+    offset = 0
+    for x, residual in residuals:
+        q = residual.abs() * (1 - residual.abs())
+        mass += q.sum(dim=1, dtype=torch.float64)
+        top, rows = q.topk(min(hard, len(x)), dim=1)
+        largest, where = torch.cat([largest, top], dim=1), torch.cat([where, rows + offset], dim=1)
+        largest, keep = largest.topk(min(hard, largest.shape[1]), dim=1)
+        where = where.gather(1, keep)
+        offset += len(x)
+    return mass, largest, where

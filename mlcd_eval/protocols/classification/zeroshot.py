@@ -1,0 +1,139 @@
+"""Zero-shot classification with prompt ensembles (CLIP, section 3.1.4; clip-benchmark's zeroshot_classification)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.classification import classification_metrics, classification_outcomes
+from mlcd_eval.metrics.multilabel import multilabel_metrics
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.labelled import checked_labels
+from mlcd_eval.protocols.shared.joint import joint_embeddings
+
+if TYPE_CHECKING:
+    import torch
+
+
+_ROWS = 1 << 13  # images whose logits are held at once
+
+
+class ZeroShotSettings(BaseModel):
+    """metric: the primary one; None is acc1, or map_11point where an image has several labels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: str = "test"
+    layer: str = "projected"
+    metric: (
+        Literal["acc1", "acc5", "mean_per_class_recall", "mean_top1_top5", "roc_auc", "map_11point", "map"] | None
+    ) = None
+
+
+class ZeroShot(Protocol[ZeroShotSettings]):
+    """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
+
+    name = "zeroshot"
+    Settings = ZeroShotSettings
+    kinds = ("classification", "multilabel")
+    needs_text = True
+
+    def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """One split at one layer."""
+        if settings.split not in splits:
+            raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
+        return {"test": ImageRequest(settings.split, settings.layer)}
+
+    def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
+        """Samples hold the best class, which is correct where it is among the labels.
+
+        Raises IncompatibleError without class names or templates, or for a metric that does not fit the labels;
+        DataError for class names that do not, and for features that are not finite.
+        """
+        images = inputs.images["test"]
+        if not inputs.class_names or not inputs.templates:
+            raise IncompatibleError(
+                "zeroshot needs class names and templates: got none, expected classnames.txt and "
+                "zeroshot_classification_templates.txt in the dataset's folder, or both in the task"
+            )
+        labels = checked_labels(images, settings.split)
+        _check_class_names(len(inputs.class_names), labels)
+        repeated = _repeated(inputs.class_names)
+        if repeated:
+            warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
+        prompts = [tuple(one.replace("{c}", name) for one in inputs.templates) for name in inputs.class_names]
+        column = {own: number for number, own in enumerate(dict.fromkeys(prompts))}
+        image, text = joint_embeddings(images, [prompt for one in zip(*column, strict=True) for prompt in one], inputs)
+        classes = class_vectors(text, len(inputs.templates))
+        logits = _logits(image, classes, [column[own] for own in prompts])
+        rng = np.random.default_rng(inputs.seed)
+        if labels.ndim == 2:
+            scores = np.concatenate(list(logits))
+            metrics = multilabel_metrics(scores, labels, rng, len(images.bad))
+            prediction = scores.argmax(axis=1)
+            label = [np.flatnonzero(row).tolist() for row in labels]
+            correct = labels[np.arange(len(labels)), prediction] == 1
+        else:
+            outcomes = classification_outcomes(logits, labels)
+            metrics = classification_metrics(outcomes, rng, len(images.bad))
+            prediction, label, correct = outcomes.predictions, labels.tolist(), outcomes.ranks == 1
+        primary = settings.metric or ("map_11point" if labels.ndim == 2 else "acc1")
+        if primary not in [metric.name for metric in metrics]:
+            raise IncompatibleError(
+                f"zeroshot cannot rank by {primary} here: got {len(inputs.class_names)} classes, "
+                f"{'several labels' if labels.ndim == 2 else 'one label'} an image, "
+                f"expected one of {', '.join(metric.name for metric in metrics)}"
+            )
+        return Scores(
+            metrics=metrics,
+            primary=primary,
+            samples={
+                "key": list(images.keys),
+                "label": label,
+                "prediction": prediction.tolist(),
+                "correct": correct.astype(float).tolist(),
+            },
+            details={
+                "prompts": inputs.prompts_source,
+                "num_classes": len(inputs.class_names),
+                "num_templates": len(inputs.templates),
+                **({"repeated_class_names": repeated} if repeated else {}),
+            },
+        )
+
+
+def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
+    """Unit rows of prompts (templates * classes, D), template by template -> unit rows of classes (C, D)."""
+    import torch
+
+    return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
+
+
+def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[np.ndarray]:
+    """Chunks (B, len(column)) of the logits of unit rows (N, D) and (C, D). Classes of equal prompts share a column:
+    computed twice they could differ in rounding, and a tie must stay one."""
+    for rows in image.split(_ROWS):
+        yield (100.0 * rows @ classes.T).cpu().numpy().take(column, axis=1)
+
+
+def _check_class_names(num_names: int, labels: np.ndarray) -> None:
+    """There may be more names than classes in this split, but not of columns of several labels."""
+    expected = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+    if num_names < expected or (labels.ndim == 2 and num_names != expected):
+        raise DataError(
+            f"class names do not fit the labels: got {num_names} names, "
+            f"expected {expected if labels.ndim == 2 else f'at least {expected}'}"
+        )
+
+
+def _repeated(names: Sequence[str]) -> dict[str, list[int]]:
+    """Name -> its classes, for names of several classes: their images cannot be told apart."""
+    classes: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        classes.setdefault(name, []).append(index)
+    return {name: indices for name, indices in classes.items() if len(indices) > 1}

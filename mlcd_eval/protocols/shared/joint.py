@@ -1,0 +1,40 @@
+"""Images and texts as unit vectors of their joint space: what zero-shot and retrieval compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.unit import unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+
+def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """L2-normalised (N, D) of the images and (T, D) of the texts, float32 on inputs.device.
+
+    A text that occurs twice is encoded once, so that equal texts have equal rows.
+    Raises IncompatibleError without a text tower or a common dimension, DataError where a number is not finite.
+    """
+    if inputs.encode_texts is None:
+        raise IncompatibleError("the model has no text tower: got images only, expected texts in the same space")
+    row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    image = _checked(images.array, "features of images", images.keys, inputs.device)
+    distinct = _checked(inputs.encode_texts(list(row)), "features of texts", list(row), inputs.device)
+    if image.shape[1] != distinct.shape[1]:
+        raise IncompatibleError(
+            f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
+            "expected as many (is `layer` the projected one?)"
+        )
+    return image, distinct[[row[text] for text in texts]]
+
+
+def _checked(array: np.ndarray, what: str, names: Sequence[str], device: str) -> torch.Tensor:
+    check_finite(array, what, names)
+    return unit_rows(array, device)

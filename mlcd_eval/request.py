@@ -1,0 +1,48 @@
+"""What a user asks for. Stands on the ground floor: whoever needs a request needs no planner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+def default_cache() -> Path:
+    """$MLCD_EVAL_CACHE, else mlcd_eval in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("MLCD_EVAL_CACHE") or Path(base) / "mlcd_eval")
+
+
+class RunRequest(BaseModel):
+    """The flags of `mlcd-eval run`, word for word.
+
+    models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references; then
+    tasks are groups. data_root: a folder that holds data sets. batch_size, workers: None means auto. settings: applied
+    over those of every task whose protocol has the key. submit: write answers for a benchmark's own server instead of
+    scoring them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    datasets: tuple[str, ...] = ()
+    data_root: Path | None = None
+    output: Path = Path("results/runs")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    batch_size: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=0)
+    cache: Path = Field(default_factory=default_cache)
+    limit: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+    log_samples: bool = False
+    resume: bool = True
+    offline: bool = False
+    trust_remote_code: bool = False
+    allow_bad_images: int = Field(default=0, ge=0)
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    submit: bool = False

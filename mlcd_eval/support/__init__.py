@@ -1,0 +1,1 @@
+"""What every part stands on: files, processes, progress, devices. Knows nothing of models, data or tasks."""

@@ -1,0 +1,21 @@
+"""Which device a run uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlcd_eval.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one. Raises ConfigError for a device that is missing."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "--device cuda: got a machine where PyTorch sees no CUDA device, expected one (or --device cpu)"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,1 @@
+"""Leaderboards, and how they look as text."""

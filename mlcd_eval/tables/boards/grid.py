@@ -1,0 +1,117 @@
+"""A leaderboard as rows of text, in the marks of one format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mlcd_eval.tables.boards.leaderboard import (
+    PUBLISHED,
+    Cell,
+    Column,
+    Difference,
+    Leaderboard,
+    Row,
+    baseline_row,
+    counts,
+    rank,
+)
+from mlcd_eval.tables.text import shown, shown_difference
+
+FEW = 3
+"""So many models stand beside each other, whatever there is of columns."""
+
+
+class Style(NamedTuple):
+    """How a format marks text. text: makes a name safe; delta: before a difference from the published value."""
+
+    text: Callable[[str], str]
+    best: Callable[[str], str]
+    second: Callable[[str], str]
+    published: Callable[[str], str]
+    dash: str
+    delta: str
+    outside: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """lines: all of one length, of which `heads` are headings; names: so many cells of each line are no numbers."""
+
+    lines: list[list[str]]
+    heads: int
+    names: int
+
+
+def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
+    """The longer side goes down: tasks, or models where there are many and more of them than of tasks.
+
+    Numbers carry rank, interval and the difference from the baseline and from the published row that they reproduce.
+    """
+    reference = baseline_row(board, baseline)
+    only_published = all(row.published for row in board.rows)
+    lines = [["task", "metric", "n", *(_name(row, only_published, style) for row in board.rows)]]
+    for column in board.columns:
+        cells = [_shown(board, row, column, reference, style) for row in board.rows]
+        count = counts(board, column) or style.dash
+        lines.append([style.text(column.name), style.text(column.measure), count, *cells])
+    if average := board.average():
+        means = [_ranked(_value(cell, "fraction", style), cell, average.ranked(), style) for cell in average.cells]
+        lines.append([average.name, "", "", *means])
+    counted = any(counts(board, column) for column in board.columns)
+    if not counted:
+        lines = [[task, metric, *cells] for task, metric, _, *cells in lines]
+    if len(board.rows) > max(len(lines) - 1, FEW):
+        return Grid([list(line) for line in zip(*lines, strict=True)], heads=3 if counted else 2, names=1)
+    return Grid(lines, heads=1, names=2)
+
+
+def legend(boards: Sequence[Leaderboard], style: Style) -> str:
+    """How to read what these boards hold."""
+    rows = [row for board in boards for row in board.rows]
+    reproduced = any(not row.published for row in rows)
+    sentences = ["Per cent, with 95% bootstrap intervals over the test samples" if reproduced else "Per cent"]
+    mixed = ", published rows in italics" if reproduced and any(row.published for row in rows) else ""
+    sentences.append(f"Best in bold, second underlined{mixed}; a dash where there is no value")
+    if reproduced:
+        sentences[-1] += "; n is the number of samples scored"
+    if any(row.original for row in rows):
+        sentences.append(
+            f"{style.delta}is reproduced minus published, {style.outside} where the published value lies outside the "
+            f"interval"
+        )
+    return "".join(f"{sentence}. " for sentence in sentences).rstrip()
+
+
+def _name(row: Row, only_published: bool, style: Style) -> str:
+    name = style.text(row.model.removesuffix(PUBLISHED) if only_published else row.model)
+    return style.published(name) if row.published and not only_published else name
+
+
+def _value(cell: Cell, unit: str, style: Style) -> str:
+    if cell.failed is not None:
+        return "failed"
+    return style.dash if cell.value is None else shown(cell.value, unit, cell.decimals)
+
+
+def _ranked(text: str, cell: Cell, ranking: Sequence[float], style: Style) -> str:
+    place = rank(cell.value, ranking)
+    return style.best(text) if place == "best" else style.second(text) if place == "second" else text
+
+
+def _shown(board: Leaderboard, row: Row, column: Column, reference: Row | None, style: Style) -> str:
+    cell = row[column]
+    text = _ranked(_value(cell, column.unit, style), cell, board.ranked(column), style)
+    if cell.value is not None and cell.ci95 is not None:
+        low, high = (shown(end, column.unit, 1) for end in cell.ci95)
+        text += f" [{low}, {high}]"
+    if difference := board.difference(row, reference, column):
+        text += f" ({_difference(difference, column, style)})"
+    if difference := board.difference(row, board.original(row), column):
+        text += f" ({style.delta}{_difference(difference, column, style)})"
+    return text
+
+
+def _difference(difference: Difference, column: Column, style: Style) -> str:
+    return shown_difference(difference.value, column.unit) + (style.outside if difference.outside else "")

@@ -1,0 +1,61 @@
+"""Leaderboards as LaTeX tables of the booktabs package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlcd_eval.tables.boards.grid import Style, grid, legend
+from mlcd_eval.tables.boards.leaderboard import Leaderboard
+
+ESCAPES = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\textquotedbl{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    | {character: f"{{{character}}}" for character in "[]*"}  # after \\ they would be its argument
+)
+
+
+def escaped(text: str) -> str:
+    """Text that LaTeX sets as it is, on one line."""
+    return " ".join(text.split()).translate(ESCAPES)
+
+
+STYLE = Style(
+    text=escaped,
+    best=r"\textbf{{{}}}".format,
+    second=r"\underline{{{}}}".format,
+    published=r"\textit{{{}}}".format,
+    dash="--",
+    delta=r"$\Delta$ ",
+    outside=r"\textsuperscript{\dag}",
+)
+
+
+def latex(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
+    """A table environment a board; `baseline` adds each model's difference from that one."""
+    return "\n".join(["% \\usepackage{booktabs}\n", *(_table(board, baseline) for board in boards)])
+
+
+def _table(board: Leaderboard, baseline: str | None) -> str:
+    table = grid(board, baseline, STYLE)
+    columns = "l" * table.names + "r" * (len(table.lines[0]) - table.names)
+    sentences = [f"{board.title}.", board.about, *board.notes]
+    caption = " ".join([escaped(text) for text in sentences if text] + [legend([board], STYLE).replace("%", r"\%")])
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        *map(_line, table.lines[: table.heads]),
+        r"\midrule",
+        *map(_line, table.lines[table.heads :]),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"

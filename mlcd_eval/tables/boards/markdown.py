@@ -1,0 +1,32 @@
+"""Leaderboards as markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlcd_eval.tables.boards.grid import Style, grid, legend
+from mlcd_eval.tables.boards.leaderboard import Leaderboard
+from mlcd_eval.tables.text import cell, markdown_table
+
+STYLE = Style(
+    text=cell,
+    best="**{}**".format,
+    second="<u>{}</u>".format,
+    published="*{}*".format,
+    dash="-",
+    delta="Δ ",
+    outside="†",
+)
+
+
+def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
+    """A section a board; `baseline` adds each model's difference from that one."""
+    return "\n".join([*(_section(board, baseline) for board in boards), f"{legend(boards, STYLE)}\n"])
+
+
+def _section(board: Leaderboard, baseline: str | None) -> str:
+    table = grid(board, baseline, STYLE)
+    about = f"{cell(board.about)}\n\n" if board.about else ""
+    notes = "".join(f"\n{cell(note)}\n" for note in board.notes)
+    lines = markdown_table(table.lines[0], table.lines[1:], left=table.names)
+    return f"## {cell(board.title)}\n\n{about}{lines}{notes}"

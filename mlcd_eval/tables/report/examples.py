@@ -1,0 +1,140 @@
+"""The best, median and worst samples of a task, as a reader wants them: what a picture sheet and a report show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.records import Result, read
+from mlcd_eval.tables.report.trainings import finite, json_lines
+
+SCORES = ("iou", "anls", "relaxed_accuracy", "vqa_accuracy")
+"""Columns that order the samples of a file; files without one have no examples."""
+TITLES = ("expression", "question", "key")
+FEW = 3
+LONGEST = 300  # characters of a field
+
+
+@dataclass(frozen=True)
+class Picture:
+    """uri: the WebP file itself, as `data:`; size: width and height in pixels."""
+
+    name: str
+    alt: str
+    uri: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sample. title: what was asked; fields: the rest of it as text."""
+
+    key: str
+    title: str
+    score: float
+    fields: list[tuple[str, str]]
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Of one task. score: the name of what orders them; kinds: `best`, `median` and `worst`, where there are any."""
+
+    model: str
+    task: str
+    score: str
+    kinds: dict[str, list[Example]]
+
+
+Row = Mapping[str, Any]
+Pictures = Mapping[str, Sequence[Picture]]
+"""By the key of their sample."""
+
+
+def read_examples(paths: Iterable[Path]) -> list[Examples]:
+    """Of every samples file that stands beside a record at or under the paths and has one of SCORES, with the pictures
+    of the sheet beside it; raises DataError for damaged files."""
+    found: dict[Path, Examples] = {}
+    for path in paths:
+        beside = [path.parent / "samples" / f"{path.stem}.jsonl"] if path.is_file() else path.rglob("samples/*.jsonl")
+        for file in sorted(beside):
+            record = file.parent.parent / f"{file.stem}.json"
+            if file.is_file() and record.is_file() and (picked := pick(json_lines(file))):
+                found[file.resolve()] = as_examples(read(record), *picked, read_pictures(file.with_suffix(".html")))
+    return list(found.values())
+
+
+def pick(rows: Iterable[Row]) -> tuple[str, dict[str, list[Row]]] | None:
+    """The score's name and at most FEW rows of each kind, none twice, ties as they come; None without a score."""
+    name = ""
+    scored: list[tuple[float, Row]] = []
+    for row in rows:
+        name = name or next((score for score in SCORES if score in row), "")
+        if not name:
+            return None
+        if (score := finite(row.get(name))) is not None:
+            scored.append((score, row))
+    if not scored:
+        return None
+    ordered = [row for _, row in sorted(scored, key=lambda pair: pair[0])]
+    few = min(FEW, -(-len(ordered) // 3))
+    worst, rest = ordered[:few], ordered[few:]
+    best, between = rest[-few:], rest[:-few]
+    start = max((len(between) - few + 1) // 2, 0)
+    kinds = {"best": best[::-1], "median": between[start:][:few], "worst": worst}
+    return name, {kind: own for kind, own in kinds.items() if own}
+
+
+def as_examples(result: Result, score: str, kinds: Mapping[str, Sequence[Row]], pictures: Pictures) -> Examples:
+    """Picked rows as text; masks, which are no text, are left out."""
+    made = {kind: [_example(row, score, pictures) for row in rows] for kind, rows in kinds.items()}
+    return Examples(result.model.name, result.task.name, score, made)
+
+
+def _example(row: Row, score: str, pictures: Pictures) -> Example:
+    key, title = str(row.get("key")), next((name for name in TITLES if name in row), "")
+    fields = [(name, value) for name, value in row.items() if name not in (score, title)]
+    texts = [(name, _text(value)) for name, value in fields if not isinstance(value, dict)]
+    return Example(key, _text(row.get(title)), row[score], texts, pictures.get(key, ()))
+
+
+def _text(value: Any) -> str:
+    """A field as a reader wants it, cut where it is very long."""
+    text = " | ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def read_pictures(sheet: Path) -> Pictures:
+    """The pictures of a sheet, none where there is no sheet; raises DataError for a file that is none."""
+    if not sheet.is_file():
+        return {}
+    try:
+        return _Reader(sheet.read_text(encoding="utf-8")).found
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{sheet} is not a picture sheet as --log-samples writes it: got {error!r}") from error
+
+
+class _Reader(HTMLParser):
+    """found: what the sheet's articles show. Raises KeyError or ValueError for what they do not hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[Picture]] = {}
+        self._own: list[Picture] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a picture with its sample."""
+        said = {name: value or "" for name, value in attrs}
+        if tag == "article":
+            self._own = self.found.setdefault(said["data-key"], [])
+        elif tag == "img":
+            if not re.fullmatch(r"data:image/webp;base64,[A-Za-z0-9+/]+=*", said["src"]):
+                raise ValueError(said["src"][:40])
+            size = int(said["width"]), int(said["height"])
+            self._own.append(Picture(said["title"], said["alt"], said["src"], size))

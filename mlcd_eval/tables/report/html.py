@@ -1,0 +1,156 @@
+"""The HTML report: one file with leaderboards, the provenance of every number, charts and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mlcd_eval.records import Result
+from mlcd_eval.tables.boards.choose import choose
+from mlcd_eval.tables.boards.leaderboard import (
+    PUBLISHED,
+    Column,
+    Leaderboard,
+    Row,
+    baseline_row,
+    check_baseline,
+    counts,
+    rank,
+)
+from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
+from mlcd_eval.tables.report.examples import Examples
+from mlcd_eval.tables.report.page import template
+from mlcd_eval.tables.report.provenance import Provenance
+from mlcd_eval.tables.report.trainings import Training
+from mlcd_eval.tables.text import shown, shown_difference
+
+CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
+"""The charts of a training, and the names in its log that each draws."""
+
+
+def report(
+    results: Sequence[Result],
+    baseline: str | None = None,
+    published: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    examples: Sequence[Examples] = (),
+    trainings: Sequence[Training] = (),
+) -> str:
+    """The page; raises ConfigError for a baseline or published model that is none."""
+    boards, chosen = choose(results, published, groups)
+    check_baseline(boards, baseline)
+    rows = [row for board in boards for row in board.rows]
+    provenance = Provenance(results, chosen)
+    return template("report.html.jinja").render(
+        models=len({row.model for row in rows}),
+        tasks=len({column.task for board in boards for column in board.columns}),
+        boards=[_board(board, provenance) for board in boards],
+        missed=published if not any(row.published for row in rows) else (),
+        reproduced=any(row.original for row in rows),
+        baseline=baseline,
+        deltas=_deltas(boards, baseline, provenance),
+        radar=_radar(results),
+        trainings=[(training.name, _curves(training)) for training in trainings],
+        examples=examples,
+        provenance={"entries": provenance.entries, "groups": provenance.groups},
+    )
+
+
+def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
+    """A table for the template; models go down, ordered by the first column of numbers, best first."""
+    columns = [_header(board, column) for column in board.columns]
+    lines = [[_cell(board, row, column, provenance) for column in board.columns] for row in board.rows]
+    if (average := board.average()) and average.over:
+        over = average.name.removeprefix("average").strip()
+        columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
+        for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
+            parts = {f"{column.task} {column.metric}": shown(row[column].value) for column in average.over}
+            opens = provenance.add(f"{row.model}: average", {"value": mean.value}, {"mean of, in per cent": parts})
+            text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
+            line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
+    sign = -1 if columns[0]["first"] == "descending" else 1
+    pairs = list(zip(board.rows, lines, strict=True))
+    pairs.sort(key=lambda pair: (pair[1][0]["value"] is None, sign * (pair[1][0]["value"] or 0.0)))
+    rows = [{"row": row, "name": _name(row), "cells": line} for row, line in pairs]
+    return {"title": board.title, "about": board.about, "columns": columns, "rows": rows, "notes": board.notes}
+
+
+def _name(row: Row) -> str:
+    """A published row has a badge instead of the end of its name."""
+    return row.model.removesuffix(PUBLISHED) if row.published else row.model
+
+
+def _header(board: Leaderboard, column: Column) -> dict[str, str]:
+    first = "descending" if column.higher_is_better else "ascending"
+    return {"name": column.name, "metric": column.measure, "count": counts(board, column), "first": first}
+
+
+def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) -> dict[str, Any]:
+    """A cell for the template; opens: the place of its provenance, None where there is nothing to tell."""
+    if column not in row.cells:
+        return {"value": None, "text": "-", "small": [], "rank": "", "opens": None}
+    cell = row[column]
+    small = [f"[{', '.join(shown(end, column.unit, 1) for end in cell.ci95)}]"] if cell.ci95 else []
+    if difference := board.difference(row, board.original(row), column):
+        mark = "†" if difference.outside else ""
+        small.append(f"Δ {shown_difference(difference.value, column.unit)}{mark}")
+    return {
+        "value": cell.value,
+        "text": "failed" if cell.failed is not None else shown(cell.value, column.unit, cell.decimals),
+        "small": small,
+        "rank": rank(cell.value, board.ranked(column)),
+        "opens": provenance.cell(row, column),
+    }
+
+
+def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Provenance) -> dict[str, list[Bars]]:
+    """By title of the board: a chart of each model's differences from the baseline; all charts have one scale."""
+    groups = [
+        (board.title, f"{row.model} minus {reference.model}", list(_bars(board, row, reference, provenance)))
+        for board in boards
+        if (reference := baseline_row(board, baseline)) is not None
+        for row in board.rows
+        if row is not reference
+    ]
+    ends = [0.0, *(bar.delta for _, _, bars in groups for bar in bars)]
+    charts: dict[str, list[Bars]] = {}
+    for title, caption, bars in groups:
+        if bars:
+            charts.setdefault(title, []).append(delta_bars(caption, bars, (min(ends), max(ends))))
+    return charts
+
+
+def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:
+    several = len({column.task for column in board.columns}) < len(board.columns)
+    for column in board.columns:
+        difference = board.difference(row, reference, column) if column.unit == "fraction" else None
+        if difference is not None:
+            name = column.name + (f" {column.metric}" if several else "")
+            better = (difference.value > 0) == column.higher_is_better
+            yield Bar(name, difference.value, better, provenance.difference(row, reference, column))
+
+
+def _radar(results: Sequence[Result]) -> Figure | None:
+    """Over the primary metrics of tasks that all models have; None for fewer than three."""
+    values: dict[str, dict[str, float]] = {}
+    for result in results:
+        primary = result.primary
+        if primary is not None and primary.value is not None and primary.higher_is_better:
+            values.setdefault(result.task.name, {})[result.model.name] = primary.value
+    models = dict.fromkeys(result.model.name for result in results)
+    axes = {task: by_model for task, by_model in values.items() if len(by_model) == len(models)}
+    if len(axes) < 3:
+        return None
+    rows = [(model, [by_model[model] for by_model in axes.values()]) for model in models]
+    return radar(f"Primary metrics of the {len(axes)} tasks that all models have", list(axes), rows)
+
+
+def _curves(training: Training) -> list[Figure]:
+    """A chart for each of CURVES of which the log has a value."""
+    figures = []
+    for caption, names in CURVES.items():
+        known = [name for name in names if any(value is not None for value in training.values.get(name, ()))]
+        series = [(name.removesuffix("_cosine"), training.values[name]) for name in known]
+        if series:
+            figures.append(curves(f"{training.name}: {caption}", training.steps, series))
+    return figures

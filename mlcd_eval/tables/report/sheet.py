@@ -1,0 +1,127 @@
+"""The picture sheet of a task whose samples are said of images: the best, median and worst ones, in one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+
+from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.storage.images import decode
+from mlcd_eval.planning.locate import expand, open_located
+from mlcd_eval.records import Result, ResultStore
+from mlcd_eval.request import RunRequest
+from mlcd_eval.spec import TaskIndex
+from mlcd_eval.support.fileio import write_text
+from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
+from mlcd_eval.tables.report.page import template
+
+LONGEST_SIDE = {"refcoco": 320, "docvqa": 640}
+"""Pixels of a picture, by protocol; a page is larger, to be read."""
+TRUTH, PREDICTION = (0, 220, 255), (255, 0, 200)  # cyan and magenta: rare in photographs
+
+
+def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
+    """Beside the samples files of refcoco and docvqa; raises UserError for data that is no longer there."""
+    store = ResultStore(request.output)
+    drawn = [result for result in results if result.task.protocol in LONGEST_SIDE and result.status == "ok"]
+    if not drawn:
+        return
+    located = {
+        task.name: (task, ref) for word in request.tasks for task, ref in expand(word, request, TaskIndex.load())
+    }
+    for result in drawn:
+        task, ref = located[result.task.name]
+        samples = store.samples_path(result)
+        with samples.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        write_text(samples.with_suffix(".html"), sheet(result, rows, open_located(ref, task.dataset, request)))
+
+
+def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
+    """The page for the rows of a samples file, whose images are in the dataset."""
+    picked = pick(rows)
+    assert picked, "every sample has a score"
+    score, kinds = picked
+    shown = list(chain(*kinds.values()))
+    side = LONGEST_SIDE[result.task.protocol]
+    images = _images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
+    pictures = {str(row["key"]): _pictures(row, images[row["image"]]) for row in shown}
+    examples = as_examples(result, score, kinds, pictures)
+    return template("sheet.html.jinja").render(result=result, examples=examples)
+
+
+def _images(dataset: Dataset, split: str, keys: set[str], side: int) -> dict[str, Image.Image]:
+    """By key, made small."""
+    found: dict[str, Image.Image] = {}
+    for sample in chain.from_iterable(shard.samples() for shard in dataset.split(split).shards):
+        if sample.key in keys:
+            found[sample.key] = decode(sample.image, sample.key)
+            found[sample.key].thumbnail((side, side))
+            if found.keys() == keys:
+                return found
+    raise AssertionError("every sample has its image in the split")
+
+
+def _pictures(row: Row, image: Image.Image) -> list[Picture]:
+    """The image alone; of an expression also with the truth's outline, and with the prediction laid over it."""
+    plain = np.asarray(image)
+    if "expression" not in row:
+        return [as_picture("page", f"page {row['image']}", plain)]
+    truth, prediction = (int(coco.area(row[side])) for side in ("truth", "prediction"))
+    outlined = _outlined(plain, _small(row["truth"], image.size), TRUTH)
+    overlaid = _overlaid(plain, _small(row["prediction"], image.size))
+    said = f"{row['expression']}: "
+    return [
+        as_picture("image", f"{said}image {row['image']}", plain),
+        as_picture("truth" if truth else "truth: empty", f"{said}truth outlined, {truth:,} pixels", outlined),
+        as_picture(
+            "prediction" if prediction else "prediction: empty",
+            f"{said}predicted mask, {prediction:,} pixels",
+            overlaid,
+        ),
+    ]
+
+
+def _small(rle: Row, size: tuple[int, int]) -> np.ndarray:
+    """A mask as bool (h, w) at a picture's size (width, height)."""
+    mask = Image.fromarray(255 * coco.decode(rle))
+    return np.asarray(mask.resize(size, Image.Resampling.BOX)) > 127
+
+
+def _outlined(pixels: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """A line of two pixels inside the mask's edge, and a black one around it, to be seen on any ground."""
+    drawn = pixels.copy()
+    drawn[_grown(mask) & ~mask] = 0
+    drawn[mask & _grown(_grown(~mask))] = colour
+    return drawn
+
+
+def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    drawn = pixels.copy()
+    drawn[mask] = pixels[mask] // 2 + np.array(PREDICTION, np.uint8) // 2
+    return _outlined(drawn, mask, PREDICTION)
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """By one pixel up, down, left and right."""
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    grown[:, 1:] |= mask[:, :-1]
+    grown[:, :-1] |= mask[:, 1:]
+    return grown
+
+
+def as_picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
+    """pixels (h, w, 3), uint8."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=75)
+    uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Picture(name, alt, uri, (pixels.shape[1], pixels.shape[0]))

@@ -1,0 +1,201 @@
+"""RefCOCO's protocol: native masks, probe and zero-shot on scenes where the right answer is known."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+from tiny_encoder import TinyEncoder, red_finder
+
+from mlcd_eval.data.base import Expression
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.segmentation import encode
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
+from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
+from mlcd_eval.protocols.refcoco.square import from_square, to_square
+
+PROTOCOL = Refcoco()
+GRID, CELL = 4, 8
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+
+
+def scenes(count, seed, colours=COLOURS):
+    """Images of 24 x 32 with a patch of each colour; an expression names one. A patch's feature is its colour."""
+    chance = np.random.default_rng(seed)
+    features = np.zeros((count, GRID, GRID, 3), np.float32)
+    expressions = []
+    for image in range(count):
+        places = chance.choice(GRID * (GRID - 1), size=len(colours), replace=False)  # the last row is letterbox
+        for name, place in zip(colours, places, strict=True):
+            row, column = divmod(int(place), GRID)
+            features[image, row, column, COLOURS[name]] = 1
+            mask = np.zeros((24, 32), bool)
+            mask[CELL * row : CELL * (row + 1), CELL * column : CELL * (column + 1)] = True
+            number = len(expressions)
+            expressions.append(Expression(number, number, str(image), name, (24, 32), encode(mask)))
+    return Features(features, [str(image) for image in range(count)]), expressions
+
+
+def encode_texts(texts):
+    return np.array([np.eye(3)[COLOURS[text]] for text in texts], np.float32)
+
+
+def inputs(predictions=None, **changes):
+    (train, train_said), (test, test_said) = scenes(60, 0), scenes(15, 1)
+    fields = {
+        "images": {"train": train, "test": test},
+        "annotations": {"train": train_said, "test": test_said},
+        "encode_texts": encode_texts,
+        "predictions": predictions,
+    }
+    return Inputs(**{**fields, **changes})
+
+
+def value(scores, name="overall_iou"):
+    return next(metric.value for metric in scores.metrics if metric.name == name)
+
+
+def test_right_masks_score_1_and_swapped_ones_what_numpy_says():
+    truths = inputs().annotations["test"]
+    native = RefcocoSettings(mode="native")
+    right = PROTOCOL.score(native, inputs({one.sent_id: one.truth for one in truths}))
+    assert all(metric.value == 1.0 and metric.num_scored == 45 for metric in right.metrics)
+    assert right.primary == "overall_iou"
+    masks = [coco.decode(one.truth).astype(bool) for one in truths]
+    wide = [mask | np.roll(mask, 4, axis=1) for mask in masks]
+    found = PROTOCOL.score(native, inputs({one.sent_id: encode(m) for one, m in zip(truths, wide, strict=True)}))
+    both = np.array([(a & b).sum() for a, b in zip(wide, masks, strict=True)])
+    either = np.array([(a | b).sum() for a, b in zip(wide, masks, strict=True)])
+    ious = both / either
+    assert value(found) == pytest.approx(both.sum() / either.sum())
+    assert value(found, "mean_iou") == pytest.approx(np.mean(ious))
+    assert value(found, "precision@0.6") == pytest.approx(np.mean(ious >= 0.6))
+    for metric in found.metrics:
+        assert metric.ci95[0] - 1e-9 <= metric.value <= metric.ci95[1] + 1e-9
+    assert found.samples["iou"] == pytest.approx(ious.tolist())
+
+
+def test_empty_masks_on_both_sides_count_by_the_rule():
+    empty = encode(np.zeros((24, 32)))
+    nothing = [Expression(0, 0, "0", "red", (24, 32), empty)]
+    for rule, expected in (("lisa", 1.0), ("lavt", 0.0)):
+        settings = RefcocoSettings(mode="native", empty_union=rule)
+        scores = PROTOCOL.score(settings, inputs({0: empty}, annotations={"test": nothing}))
+        assert value(scores, "mean_iou") == value(scores, "precision@0.9") == expected
+        assert value(scores) is None
+
+
+def test_a_probe_learns_where_the_named_colour_is_and_beats_both_baselines():
+    scores = PROTOCOL.score(RefcocoSettings(mode="probe", steps=250), inputs())
+    assert value(scores) > 0.7
+    baselines = scores.details["baselines"]
+    assert baselines["all_foreground_overall_iou"] == pytest.approx(1 / 12)
+    assert baselines["mean_box_overall_iou"] < 0.15
+    assert scores.details["recipe"] == 1 and scores.details["num_train"] == 180
+
+
+def test_a_probe_is_the_same_twice_and_other_with_another_seed():
+    settings = RefcocoSettings(mode="probe", steps=5)
+    first, again = (PROTOCOL.score(settings, inputs()) for _ in range(2))
+    assert first.samples == again.samples
+    assert PROTOCOL.score(settings, inputs(seed=1)).samples["prediction"] != first.samples["prediction"]
+
+
+def test_zero_shot_cuts_similarity_where_train_says():
+    scores = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs())
+    assert value(scores) > 0.6  # a bilinear bump over a square cell cannot be exact
+    assert scores.details["recipe"] == 1
+    assert 0 < scores.details["threshold"] < 1 and scores.details["inside"] == "above"
+    assert value(scores) > 3 * max(scores.details["baselines"].values())
+
+
+def test_patches_that_are_less_similar_inside_serve_as_well():
+    expected = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs())
+    opposite = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs(encode_texts=lambda texts: -encode_texts(texts)))
+    assert opposite.details["inside"] == "below"
+    assert opposite.details["threshold"] == pytest.approx(-expected.details["threshold"], abs=0.005)
+    assert value(opposite) == pytest.approx(value(expected), abs=0.01)
+
+
+def test_what_all_patches_and_all_sentences_share_changes_no_zero_shot_mask():
+    """Rows of nearly one direction, as in a joint space with a gap between its modalities."""
+    shift = 20 * np.array([1, -2, 3], np.float32)
+    moved = {role: Features(part.array + shift, part.keys) for role, part in inputs().images.items()}
+    scores = PROTOCOL.score(RefcocoSettings(mode="zeroshot"), inputs(images=moved))
+    assert value(scores) > 0.5
+
+
+def test_the_cut_is_that_of_a_slow_search():
+    import torch
+
+    from mlcd_eval.protocols.refcoco.mask_similarity import learn_similarity
+
+    chance = torch.Generator().manual_seed(0)
+    patches = torch.randn(40, 8, 8, 5, generator=chance)
+    text = torch.nn.functional.normalize(torch.randn(40, 5, generator=chance), dim=1)
+    truth = torch.rand(40, 64, 64, generator=chance).round()
+    sizes = [(30, 40) if number % 2 else (40, 40) for number in range(40)]
+    found = learn_similarity(lambda index: (patches[index], text[index]), lambda index, side: truth[index], sizes)
+    fine = torch.nn.functional.interpolate(found.cosines(patches, text)[:, None], size=(64, 64), mode="bilinear")[:, 0]
+    fine[1::2, 48:], truth[1::2, 48:] = float("nan"), 0  # below an image of 30 x 40
+
+    def iou(sign, cut):
+        mask = sign * fine > sign * cut
+        return (mask * truth).sum() / (mask | (truth > 0)).sum()
+
+    best = max(iou(sign, cut) for sign in (1, -1) for cut in torch.linspace(-1, 1, 1001))
+    assert iou(found.sign, found.threshold).item() == pytest.approx(best.item(), abs=1e-4)
+
+
+def test_requests_and_modes():
+    splits = ("train", "val", "testA")
+    probe = RefcocoSettings(split="testA", mode="probe")
+    assert PROTOCOL.requests(probe, splits) == {
+        "train": ImageRequest("train", "patches", letterbox=True),
+        "test": ImageRequest("testA", "patches", letterbox=True),
+    }
+    zeroshot = RefcocoSettings(split="val", mode="zeroshot")
+    assert {request.layer for request in PROTOCOL.requests(zeroshot, splits).values()} == {"projected_patches"}
+    assert PROTOCOL.requests(RefcocoSettings(split="val", mode="native"), splits) == {}
+    assert PROTOCOL.scored_split(RefcocoSettings(), ("train", "val")) == "val"
+    with pytest.raises(IncompatibleError, match="scores one split: got train, val, testA, expected"):
+        PROTOCOL.requests(RefcocoSettings(), splits)
+    with pytest.raises(IncompatibleError, match="reads the split 'testC'"):
+        PROTOCOL.requests(RefcocoSettings(split="testC"), splits)
+    with pytest.raises(IncompatibleError, match="learns from train"):
+        PROTOCOL.requests(RefcocoSettings(mode="probe"), ("val",))
+
+
+def test_what_a_model_can_serve():
+    bare, blind, segments = TinyEncoder().info, TinyEncoder(has_text=False).info, red_finder().info
+    assert PROTOCOL.for_model(RefcocoSettings(), bare).mode == "probe"
+    assert PROTOCOL.for_model(RefcocoSettings(), segments).mode == "native"
+    assert PROTOCOL.for_model(RefcocoSettings(text_encoder="x"), blind).mode == "probe"
+    with pytest.raises(IncompatibleError, match=r"probe needs a text tower: .* \(set settings.text_encoder"):
+        PROTOCOL.for_model(RefcocoSettings(), blind)
+    with pytest.raises(IncompatibleError, match="which makes no masks"):
+        PROTOCOL.for_model(RefcocoSettings(mode="native"), bare)
+
+
+def test_features_that_are_no_numbers_and_lost_images_are_told():
+    features, said = scenes(2, 0)
+    broken = features.array.copy()
+    broken[1, 0, 0, 0] = np.nan
+    images = {"train": Features(broken, features.keys), "test": features}
+    with pytest.raises(DataError, match="patch features of train"):
+        PROTOCOL.score(
+            RefcocoSettings(mode="probe", steps=1), inputs(images=images, annotations={"train": said, "test": said})
+        )
+    images = {"train": Features(features.array[:1], ["0"]), "test": features}
+    with pytest.raises(DataError, match="3 of 6 annotations are of images that cannot be read, first '1'"):
+        PROTOCOL.score(
+            RefcocoSettings(mode="probe", steps=1), inputs(images=images, annotations={"train": said, "test": said})
+        )
+
+
+@pytest.mark.parametrize("size", [(24, 32), (32, 24), (40, 40), (7, 50)])
+def test_masks_to_the_square_and_back(size):
+    mask = np.zeros(size, bool)
+    mask[: size[0] // 2, : size[1] // 2] = True
+    square = to_square([encode(mask)], 2 * max(size))[0]
+    assert np.array_equal(from_square(square - 0.5, size), mask)
+    area = to_square([encode(mask)], 4)[0].mean().item()  # cells of unequal size where 4 does not divide the side
+    assert area == pytest.approx(mask.sum() / max(size) ** 2, rel=1e-6 if max(size) % 4 == 0 else 0.1)

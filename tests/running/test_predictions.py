@@ -1,0 +1,211 @@
+"""Models' own masks and answers, saved predictions without a model, submissions: through the command line."""
+
+import json
+import shutil
+
+import pytest
+from tiny_encoder import RedFinder
+
+from mlcd_eval.cli import main
+from mlcd_eval.data import open_dataset
+from mlcd_eval.records import read
+from mlcd_eval.support.bundled import demo_data_dir
+
+REFER = f"refer:{demo_data_dir()}/refer/refdemo/unc/val"
+DOCVQA = f"docvqa:{demo_data_dir()}/docdemo/val_v1.0_withQT.json"
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Right masks for every sentence of refdemo val, and where to write changed ones."""
+    items = [{"sent_id": o.sent_id, "segmentation": o.truth} for o in open_dataset(REFER).annotations("val")]
+
+    def write(items=items, name="preds.jsonl"):
+        (tmp_path / name).write_text("".join(json.dumps(item) + "\n" for item in items))
+        return str(tmp_path / name)
+
+    write.items = items
+    return write
+
+
+def score(tmp_path, *arguments):
+    return main(["score", *arguments, "--output", str(tmp_path / "out")])
+
+
+def test_right_masks_score_100(tmp_path, masks, capsys):
+    assert score(tmp_path, "--dataset", REFER, masks(), "--name", "oracle", "--log-samples") == 0
+    assert "| oracle | refcoco/refdemo_val | overall_iou | 100.00" in capsys.readouterr().out
+    record = read(tmp_path / "out" / "oracle" / "refcoco__refdemo_val.json")
+    assert record.dataset.num_samples == 146 and record.model.num_params is None
+    assert record.task.settings["mode"] == "native" and record.details["source"] == "saved predictions"
+    samples = (tmp_path / "out" / "oracle" / "samples" / "refcoco__refdemo_val.jsonl").read_text().splitlines()
+    assert len(samples) == 146 and json.loads(samples[0])["iou"] == 1.0
+
+
+def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
+    expressions = open_dataset(f"refer:{demo_data_dir()}/refer/refdemo/unc/testA").annotations("testA")
+    items = [{"ref_id": o.ref_id, "sentence": o.text, "segmentation": o.truth} for o in expressions]
+    assert score(tmp_path, "refcoco/demo", masks(items), "--empty-union", "lavt") == 0
+    record = read(tmp_path / "out" / "preds" / "refcoco__demo.json")
+    assert record.primary.value == 1.0 and record.task.settings["empty_union"] == "lavt"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda items: items[6:], "6 missing sent_ids, first "),
+        (lambda items: [*items, items[0]], "1 repeated sent_ids, first "),
+        (
+            lambda items: [*items, {**items[0], "sent_id": 10**6}],
+            "1 unknown sent_ids, first 1000000: expected each of 146",
+        ),
+        (
+            lambda items: [{**items[0], "segmentation": {"size": [2, 2], "counts": [4]}}, *items[1:]],
+            "mask's size is [2, 2]",
+        ),
+        (lambda items: [{"segmentation": {}}], "expected sent_id, or ref_id and sentence"),
+        (lambda items: [{"sent_id": 1}], "has no segmentation"),
+        (lambda items: [3], "something else than objects"),
+    ],
+)
+def test_masks_that_do_not_fit_are_told(tmp_path, masks, capsys, change, told):
+    assert score(tmp_path, "--dataset", REFER, masks(change(masks.items))) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_of_another_size_than_the_protocols_is_told(tmp_path, masks, capsys):
+    """Also by path: a folder `refcoco` split by unc is taken for RefCOCO; split otherwise it may have any size."""
+    refdemo = demo_data_dir() / "refer" / "refdemo"
+    folder = tmp_path / "root" / "refcoco"
+    folder.mkdir(parents=True)
+    for split_by in ("unc", "google"):
+        shutil.copy(refdemo / "refs(unc).p", folder / f"refs({split_by}).p")
+    shutil.copy(refdemo / "instances.json", folder)
+    (tmp_path / "root" / "images").symlink_to(refdemo.parent / "images" / "refdemo")
+    told = "note: split 'val' of refcoco_val has 146 samples, the protocol's has 10,834"
+    assert score(tmp_path, "--dataset", f"refer:{folder}/unc/val", masks()) == 0
+    assert told in capsys.readouterr().err
+    assert read(tmp_path / "out" / "preds" / "refcoco__refcoco_val.json").dataset.expected_num_samples == 10_834
+    assert score(tmp_path, "--dataset", f"refer:{folder}/google/val", masks()) == 0
+    assert "note" not in capsys.readouterr().err
+
+
+def answers(tmp_path, items, name="answers.json"):
+    path = tmp_path / name
+    path.write_text("\n".join(json.dumps(item) for item in items) if name.endswith("l") else json.dumps(items))
+    return str(path)
+
+
+def right(offset=0):
+    return [{"questionId": q.question_id, "answer": q.answers[0]} for q in open_dataset(DOCVQA).annotations("val")]
+
+
+@pytest.mark.parametrize("name", ["answers.json", "answers.jsonl"])
+def test_right_answers_score_100(tmp_path, name, capsys):
+    assert score(tmp_path, "docvqa/demo", answers(tmp_path, right(), name)) == 0
+    assert "| answers | docvqa/demo | anls   | 100.00" in capsys.readouterr().out
+
+
+def test_ids_as_text_are_the_same_ids(tmp_path):
+    items = [{**item, "questionId": str(item["questionId"])} for item in right()]
+    assert score(tmp_path, "--dataset", DOCVQA, answers(tmp_path, items)) == 0
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        (right()[2:], "2 missing questionIds, first 1, 2: expected each of 72 once"),
+        ([*right(), right()[3]], "1 repeated questionIds"),
+        ([*right(), {"questionId": 999, "answer": "x"}], "1 unknown questionIds, first 999"),
+        ([{"questionId": 1, "answer": ["x"]}], "expected text"),
+        ([{"id": 1}], "expected questionId and answer"),
+    ],
+)
+def test_answers_that_do_not_fit_are_told(tmp_path, items, told, capsys):
+    assert score(tmp_path, "docvqa/demo", answers(tmp_path, items)) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_score_takes(tmp_path, capsys):
+    path = answers(tmp_path, right())
+    assert score(tmp_path, "knn/demo_clipart", path) == 2
+    assert "is scored from features, expected a task of refcoco or docvqa" in capsys.readouterr().err
+    assert score(tmp_path, path) == 2
+    assert "takes a TASK or --dataset" in capsys.readouterr().err
+    assert score(tmp_path, "docvqa/demo", str(tmp_path / "none.json")) == 2
+    assert "none.json is missing" in capsys.readouterr().err
+
+
+def run(tmp_path, *more, tasks="refcoco,docvqa"):
+    common = ["--model", "python:tiny_encoder:red_finder", "--tasks", tasks, "--output", str(tmp_path / "out")]
+    return main(["run", *common, "--cache", str(tmp_path / "cache"), "--workers", "0", *more])
+
+
+def test_a_model_with_masks_and_answers_of_its_own(tmp_path, capsys):
+    RedFinder.asked = 0
+    assert run(tmp_path, tasks="refcoco/demo,docvqa/demo") == 0
+    assert RedFinder.asked == 154 + 72
+    record = read(tmp_path / "out" / "tiny_encoder_red_finder" / "refcoco__demo.json")
+    assert record.task.settings["mode"] == "native" and 0 < record.primary.value < 1
+    answered = read(tmp_path / "out" / "tiny_encoder_red_finder" / "docvqa__demo.json")
+    assert answered.details["prompt"].startswith("{question}") and answered.dataset.num_samples == 72
+    assert run(tmp_path, "--no-resume", tasks="refcoco/demo,docvqa/demo") == 0
+    assert RedFinder.asked == 154 + 72  # what a model said is kept
+    assert run(tmp_path, "--no-resume", "--set", "prompt='{question}'", tasks="docvqa/demo") == 0
+    assert RedFinder.asked == 154 + 2 * 72
+
+
+def test_groups_under_a_data_root(tmp_path):
+    assert run(tmp_path, "--data-root", str(demo_data_dir()), "--limit", "9") == 0
+    names = {path.stem for path in (tmp_path / "out" / "tiny_encoder_red_finder").glob("*.json")}
+    assert {"refcoco__demo", "refcoco__refdemo_val", "refcoco__refdemo_testB", "docvqa__demo"} <= names
+    assert read(tmp_path / "out" / "tiny_encoder_red_finder" / "refcoco__refdemo_val.json").dataset.num_samples == 9
+
+
+def test_answers_that_are_not_public_are_refused_before_any_is_asked(tmp_path, capsys):
+    source = json.loads((demo_data_dir() / "docdemo" / "val_v1.0_withQT.json").read_text())
+    for item in source["data"]:
+        del item["answers"]
+    source["dataset_split"] = "test"
+    (tmp_path / "test_v1.0.json").write_text(json.dumps(source))
+    (tmp_path / "documents").symlink_to(demo_data_dir() / "docdemo" / "documents")
+    RedFinder.asked = 0
+    ref = ["--dataset", f"docvqa:{tmp_path}/test_v1.0.json"]
+    assert run(tmp_path, *ref, tasks="docvqa") == 2
+    assert "are not in its file, nothing to score: run with --submit" in capsys.readouterr().err
+    assert RedFinder.asked == 0
+    assert run(tmp_path, *ref, "--submit", tasks="docvqa") == 0
+    [path] = (tmp_path / "out").rglob("submissions/*.json")
+    items = json.loads(path.read_text())
+    assert len(items) == 72 and set(items[0]) == {"questionId", "answer"} and items[0]["questionId"] == 1
+
+
+def test_settings_that_no_task_has(tmp_path, capsys):
+    assert run(tmp_path, "--set", "mod=native", tasks="refcoco/demo") == 2
+    assert "--set mod: no chosen task has that setting" in capsys.readouterr().err
+    assert run(tmp_path, "--set", "mode=naive", tasks="refcoco/demo") == 2
+    assert "'mode' is 'naive', expected 'auto', 'native', 'probe' or 'zeroshot'" in capsys.readouterr().err
+
+
+def test_a_text_encoder_of_another_model(tmp_path, capsys):
+    common = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c"), "--workers", "0", "--set", "steps=2"]
+    blind = ["run", "--model", "python:tiny_encoder:vision_only", "--tasks", "refcoco/demo", *common]
+    assert main([*blind, "--set", "text_encoder=nowhere"]) == 2
+    assert "text_encoder: --model: no file or folder 'nowhere'" in capsys.readouterr().err
+    assert main([*blind, "--set", "text_encoder=python:tiny_encoder:vision_only"]) == 2
+    error = capsys.readouterr().err
+    assert "has no text tower, expected a model with one" in error and "images in" not in error
+    assert not (tmp_path / "out" / "tiny_encoder_vision_only").exists()
+    assert main([*blind, "--set", "text_encoder=python:tiny_encoder:make"]) == 0
+    record = read(tmp_path / "out" / "tiny_encoder_vision_only" / "refcoco__demo.json")
+    assert record.details["text_encoder"] == "python:tiny_encoder:make" and record.details["recipe"] == 1
+
+
+def test_a_probe_runs_from_the_command_line(tmp_path):
+    common = ["--model", "python:tiny_encoder:make", "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c")]
+    tasks = "refcoco/demo,docvqa/demo"
+    assert main(["run", *common, "--tasks", tasks, "--set", "steps=3", "--workers", "0"]) == 0
+    record = read(tmp_path / "out" / "tiny_encoder_make" / "refcoco__demo.json")
+    assert record.task.settings["mode"] == "probe" and record.details["baselines"]["mean_box_overall_iou"] > 0

@@ -1,0 +1,270 @@
+"""Two models by hand-made records and samples."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import make_result, metric
+from scipy import stats
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.records import ResultStore, TaskRecord
+from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, as_markdown, compare
+from mlcd_eval.tables.comparison.pairing import load_side
+
+
+def write(output, model, task_name, name, value, columns, **changes):
+    store = ResultStore(output)
+    result = make_result(model, task_name, [metric(name, value)]).model_copy(update=changes)
+    store.write(result)
+    if columns is not None:
+        store.write_samples(result, columns)
+    return result
+
+
+def right_or_wrong(only_a, only_b, both=10, neither=8):
+    a = [1.0] * only_a + [0.0] * only_b + [1.0] * both + [0.0] * neither
+    b = [0.0] * only_a + [1.0] * only_b + [1.0] * both + [0.0] * neither
+    return a, b
+
+
+def write_accuracy(output, task, a, b, name="acc1"):
+    for model, correct in (("a", a), ("b", b)):
+        columns = {"key": [f"s{n}" for n in range(len(correct))], "correct": correct}
+        write(output, model, task, name, float(np.mean(correct)), columns)
+
+
+def compared(output):
+    comparison = compare(load_side(output / "a"), load_side(output / "b"))
+    return {task.task: task for task in comparison.tasks}, comparison
+
+
+@pytest.fixture
+def three_tasks(tmp_path):
+    write_accuracy(tmp_path, "zeroshot/won", *right_or_wrong(2, 20))
+    write_accuracy(tmp_path, "zeroshot/tied", *right_or_wrong(3, 9))
+    write_accuracy(tmp_path, "knn/lost", *right_or_wrong(30, 1), name="knn_acc1@20")
+    return tmp_path
+
+
+def test_right_or_wrong_by_mcnemar_with_holm(three_tasks):
+    tasks, comparison = compared(three_tasks)
+    p = {
+        "knn/lost": stats.binomtest(1, 31).pvalue,
+        "zeroshot/won": stats.binomtest(2, 22).pvalue,
+        "zeroshot/tied": stats.binomtest(3, 12).pvalue,
+    }
+    for (task, expected), times in zip(p.items(), (3, 2, 1), strict=True):  # in the order of p
+        assert tasks[task].p == pytest.approx(expected)
+        assert tasks[task].adjusted_p == pytest.approx(expected * times)
+        assert tasks[task].test == "McNemar exact"
+        low, high = tasks[task].ci95
+        assert low < tasks[task].difference < high
+    assert tasks["zeroshot/won"].difference == pytest.approx(18 / 40)
+    assert [tasks[task].outcome for task in p] == ["loss", "win", "tie"]
+    assert comparison.mean_ranks() == pytest.approx(((2 + 2 + 1) / 3, (1 + 1 + 2) / 3))
+
+
+def test_the_other_way_round_wins_are_losses(three_tasks):
+    there = compare(load_side(three_tasks / "a"), load_side(three_tasks / "b"))
+    back = compare(load_side(three_tasks / "b"), load_side(three_tasks / "a"))
+    assert [task.difference for task in back.tasks] == [-task.difference for task in there.tasks]
+    assert (back.count("win"), back.count("loss")) == (there.count("loss"), there.count("win")) == (1, 1)
+    assert back.mean_ranks() == there.mean_ranks()[::-1]
+
+
+def test_a_task_can_be_lost_by_correction_alone(tmp_path):
+    write_accuracy(tmp_path, "zeroshot/one", *right_or_wrong(2, 12))  # p = 0.013
+    assert compared(tmp_path)[0]["zeroshot/one"].outcome == "win"
+    for number in range(4):
+        write_accuracy(tmp_path, f"zeroshot/other{number}", *right_or_wrong(5, 5))
+    assert compared(tmp_path)[0]["zeroshot/one"].outcome == "tie"
+
+
+def test_lower_may_be_better_and_equals_share_their_rank():
+    def task(a, b, higher):
+        return TaskComparison("t", "m", higher, 9, a, b, p=0.001, adjusted_p=0.001)
+
+    assert [task(0.2, 0.1, True).outcome, task(0.2, 0.1, False).outcome] == ["loss", "win"]
+    assert Comparison(None, None, [task(0.2, 0.1, False), task(0.3, 0.3, True)]).mean_ranks() == (1.75, 1.25)
+
+
+def test_per_class_recall_from_labels(tmp_path):
+    labels, right = [0, 0, 0, 1], {"a": [1.0, 1.0, 1.0, 0.0], "b": [1.0, 0.0, 0.0, 1.0]}
+    for model, value in (("a", 1 / 2), ("b", (1 / 3 + 1) / 2)):
+        columns = {"key": list("wxyz"), "label": labels, "correct": right[model]}
+        write(tmp_path, model, "linear_probe/pets", "mean_per_class_recall", value, columns)
+    task = compared(tmp_path)[0]["linear_probe/pets"]
+    assert task.difference == pytest.approx(1 / 6)
+    # weighted differences -1/6, -1/6, +1/2: sums of 1/6, 1/2, 5/6 with either sign, all at least as large as 1/6
+    assert (task.test, task.p) == ("permutation of samples", 1)
+
+
+def recall_columns(image_ranks, text_ranks):
+    texts = [f"i{n // 2}#{n % 2}" for n in range(len(text_ranks))]
+    images = [f"i{n}" for n in range(len(image_ranks))]
+    direction = ["text_to_image"] * len(texts) + ["image_to_text"] * len(images)
+    return {"key": texts + images, "direction": direction, "rank": [*text_ranks, *image_ranks]}
+
+
+def test_retrieval_pairs_queries_of_its_direction_and_captions_by_image(tmp_path):
+    a, b = recall_columns([1, 3, 9, 9], [9] * 8), recall_columns([1, 5, 1, 9], [1] * 8)
+    for model, columns, image, text in (("a", a, 2 / 4, 0.0), ("b", b, 3 / 4, 1.0)):
+        write(tmp_path, model, "retrieval/x", "image_to_text_recall@5", image, columns)
+        write(tmp_path, model, "retrieval/y", "text_to_image_recall@5", text, columns)
+    tasks, _ = compared(tmp_path)
+    assert (tasks["retrieval/x"].num_samples, tasks["retrieval/x"].p) == (4, 1)  # one discordant image
+    assert tasks["retrieval/x"].test == "McNemar exact"
+    assert tasks["retrieval/y"].num_samples == 8
+    assert tasks["retrieval/y"].test == "permutation of images"
+    assert tasks["retrieval/y"].p == pytest.approx(2 / 2**4, abs=0.01)  # four images, not eight captions
+
+
+def test_overall_iou_by_image_and_answers_by_document(tmp_path):
+    images, documents = ["x", "x", "y", "z"], ["d", "d", "d", "e"]
+    unions = {"a": [10, 10, 20, 40], "b": [10, 20, 10, 20]}
+    for model, both in (("a", [2, 3, 5, 10]), ("b", [5, 10, 8, 15])):
+        ratio = sum(both) / sum(unions[model])
+        columns = {"key": [1, 2, 3, 4], "image": images, "intersection": both, "union": unions[model]}
+        write(tmp_path, model, "refcoco/val", "overall_iou", ratio, columns)
+        anls = [n / 20 for n in both]
+        columns = {"key": [1, 2, 3, 4], "document": documents, "image": images, "anls": anls}
+        write(tmp_path, model, "docvqa/val", "anls", float(np.mean(anls)), columns)
+    tasks, _ = compared(tmp_path)
+    assert tasks["refcoco/val"].difference == pytest.approx(38 / 60 - 20 / 80)
+    assert tasks["refcoco/val"].p == pytest.approx(2 / 2**3, abs=0.02)  # B is better on each of three images
+    assert tasks["refcoco/val"].test == "permutation of images"
+    assert tasks["docvqa/val"].p == pytest.approx(2 / 2**2, abs=0.02)
+    assert tasks["docvqa/val"].test == "permutation of documents"
+
+
+def test_without_scores_there_is_a_difference_and_no_test(three_tasks):
+    for model, value in (("a", 0.5), ("b", 0.6)):
+        write(three_tasks, model, "linear_probe/voc", "map_11point", value, {"key": ["x"], "correct": [1.0]})
+    tasks, comparison = compared(three_tasks)
+    voc = tasks["linear_probe/voc"]
+    assert (voc.ci95, voc.p, voc.adjusted_p, voc.outcome) == (None, None, None, "not tested")
+    assert voc.difference == pytest.approx(0.1)
+    assert tasks["zeroshot/won"].adjusted_p == pytest.approx(2 * stats.binomtest(2, 22).pvalue)  # of three tests still
+    assert "none (the samples hold no scores)" in as_markdown(comparison)
+    assert "B against A: wins 1, ties 1, losses 1, not tested 1." in as_markdown(comparison)
+
+
+def test_what_only_one_has_is_listed(three_tasks, failed_result):
+    write(three_tasks, "a", "zeroshot/mine", "acc1", 0.5, None)
+    for model in ("a", "b"):
+        write(three_tasks, model, "zeroshot/bare", "acc1", 0.5, None)
+        write(three_tasks, model, "knn/few", "knn_acc1@20", None, {"key": ["x"]})
+    write_accuracy(three_tasks, "zeroshot/broken", [1.0], [1.0])
+    broken = make_result("b", "zeroshot/broken", status="error", error="oh").model_copy(update={"metrics": ()})
+    ResultStore(three_tasks).write(broken)
+    tasks, comparison = compared(three_tasks)
+    assert len(tasks) == 3
+    assert comparison.left_out == {
+        "knn/few": "knn_acc1@20 is undefined for A",
+        "zeroshot/bare": "A has no samples, run both with --log-samples",
+        "zeroshot/broken": "it failed for B",
+        "zeroshot/mine": "B has no record of it",
+    }
+    assert "Left out: zeroshot/mine (B has no record of it)." in as_markdown(comparison)
+
+
+def test_markdown_word_for_word(tmp_path):
+    write_accuracy(tmp_path, "zeroshot/won", *right_or_wrong(0, 22, both=18, neither=0))
+    text = as_markdown(compared(tmp_path)[1])
+    low, high = compared(tmp_path)[0]["zeroshot/won"].ci95
+    cells = [cell.strip() for cell in text.splitlines()[5].split("|")[1:-1]]
+    assert cells == [
+        "zeroshot/won", "acc1", "McNemar exact", "win", "40", "45.00", "100.00", "+55.00",
+        f"[+{100 * low:.2f}, +{100 * high:.2f}]", "below 1e-06", "below 1e-06",
+    ]  # fmt: skip
+    assert text.startswith(f"- A: a ({tmp_path / 'a'})\n- B: b ({tmp_path / 'b'})\n\n| task ")
+    assert "wins 1, ties 0, losses 0, not tested 0. Mean rank by task: A 2.00, B 1.00." in text
+
+
+def test_json_holds_the_same(three_tasks):
+    _, comparison = compared(three_tasks)
+    found = json.loads(as_json(comparison))
+    assert [found[key] for key in ("wins", "ties", "losses", "not_tested", "left_out")] == [1, 1, 1, 0, {}]
+    assert found["a"] == {"model": "a", "folder": str(three_tasks / "a"), "mean_rank": pytest.approx(5 / 3)}
+    row = next(row for row in found["tasks"] if row["task"] == "zeroshot/won")
+    assert row["difference"] == pytest.approx(0.45)
+    assert as_json(compared(three_tasks)[1]) == as_json(comparison)  # seeded
+
+
+@pytest.mark.parametrize(
+    "changes, what",
+    [
+        ({"dataset": {"fingerprint": "e" * 64}}, "data fingerprint 'dddd"),
+        ({"task": {"version": 2}}, "task version 1 and 2"),
+        ({"task": {"settings": {"layer": "penultimate"}}}, "settings.layer 'projected' and 'penultimate'"),
+        ({"task": {"settings": {"layer": "projected", "shots": 4}}}, "settings.shots None and 4"),
+        ({"limit": 10}, "limit None and 10"),
+        ({"seed": 1}, "seed 0 and 1"),
+        ({"details": {"prompts": "its own"}}, "prompts None and 'its own'"),
+    ],
+)
+def test_what_differs_is_not_paired(tmp_path, changes, what):
+    write_accuracy(tmp_path, "linear_probe/x", *right_or_wrong(2, 4))
+    plain = make_result("b", "linear_probe/x", [metric("acc1", 14 / 24)])
+    for field, value in changes.items():
+        old = getattr(plain, field)
+        new = old.model_copy(update=value) if hasattr(old, "model_copy") else value
+        plain = plain.model_copy(update={field: new})
+    ResultStore(tmp_path).write(plain)
+    with pytest.raises(DataError, match="have no task to compare: linear_probe/x: it differs in " + what):
+        compared(tmp_path)
+    write_accuracy(tmp_path, "linear_probe/y", *right_or_wrong(2, 4))  # one such task does not spoil the others
+    tasks, comparison = compared(tmp_path)
+    assert list(tasks) == ["linear_probe/y"] and what in comparison.left_out["linear_probe/x"]
+
+
+@pytest.mark.parametrize("mode, refused", [("probe", True), ("native", False)])
+def test_the_seed_matters_where_something_is_trained(tmp_path, mode, refused):
+    task = TaskRecord(name="refcoco/x", version=1, protocol="refcoco", settings={"mode": mode})
+    columns = {"key": [1, 2], "image": ["x", "y"], "intersection": [1, 2], "union": [2, 2]}
+    for seed, model in enumerate("ab"):
+        write(tmp_path, model, "refcoco/x", "overall_iou", 3 / 4, columns, task=task, seed=seed)
+    if refused:
+        with pytest.raises(DataError, match="it differs in seed 0 and 1"):
+            compared(tmp_path)
+    else:
+        assert compared(tmp_path)[0]["refcoco/x"].p == 1
+
+
+def test_samples_of_another_run_are_refused(tmp_path):
+    write_accuracy(tmp_path, "zeroshot/x", *right_or_wrong(2, 4))
+    samples = tmp_path / "b/samples/zeroshot__x.jsonl"
+    lines = samples.read_text().splitlines(keepends=True)
+
+    samples.write_text("".join(lines[:-1]))
+    with pytest.raises(DataError, match=r"not scored on the same samples: got 24 and 23, .* being 's23' and None"):
+        compared(tmp_path)
+    samples.write_text("".join([lines[0].replace("0.0", "1.0"), *lines[1:]]))
+    with pytest.raises(DataError, match=r"zeroshot__x.jsonl is not of its record: got acc1 0.62\d+, expected 0.58"):
+        compared(tmp_path)
+    samples.write_text("".join([lines[0].replace("0.0", "null"), *lines[1:]]))
+    with pytest.raises(DataError, match="zeroshot/x: samples of A or B are damaged: TypeError"):
+        compared(tmp_path)
+    samples.write_text("{")
+    with pytest.raises(DataError, match=r"does not hold samples: got .*, expected a JSON object a line"):
+        compared(tmp_path)
+    samples.write_text("")
+    with pytest.raises(DataError, match="does not hold samples: got 0 lines"):
+        compared(tmp_path)
+
+
+def test_nothing_to_compare_says_why(tmp_path):
+    for model in ("a", "b"):
+        write(tmp_path, model, "zeroshot/x", "acc1", 0.5, None)
+    with pytest.raises(DataError, match="no task to compare: zeroshot/x: A has no samples, run both with --log"):
+        compared(tmp_path)
+
+
+def test_a_folder_of_one_model_is_expected(tmp_path):
+    write_accuracy(tmp_path, "zeroshot/x", *right_or_wrong(2, 4))
+    with pytest.raises(DataError, match="holds no records: expected OUTPUT/MODEL"):
+        load_side(tmp_path)
+    (tmp_path / "a/other.json").write_text((tmp_path / "b/zeroshot__x.json").read_text())
+    with pytest.raises(DataError, match="is not the folder of one model: got 2 records of 1 tasks by a, b"):
+        load_side(tmp_path / "a")

@@ -1,0 +1,357 @@
+"""The HTML report without a browser: what stands in it, by hand-made records."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval.cli import main
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.records import ResultStore
+from mlcd_eval.tables.report.charts import Bar, curves, delta_bars, radar
+from mlcd_eval.tables.report.examples import FEW, LONGEST, read_examples, read_pictures
+from mlcd_eval.tables.report.html import report
+from mlcd_eval.tables.report.trainings import Training, read_trainings
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Tables as rows of (text, attributes) cells; scripts, and every tag with its attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.tables, self.scripts, self._cell = [], [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self._cell = ["", dict(attrs)]
+            self.tables[-1][-1].append(self._cell)
+        elif tag == "script":
+            self.scripts.append("")
+        elif tag == "button" and self._cell and "data-entry" in dict(attrs):
+            self._cell[1]["entry"] = int(dict(attrs)["data-entry"])
+        elif tag in ("strong", "u", "em") and self._cell:
+            self._cell[1][tag] = True
+
+    def handle_endtag(self, tag):
+        if tag in ("th", "td"):
+            self._cell = None
+
+    def handle_data(self, data):
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+        if self._cell:
+            self._cell[0] = " ".join(f"{self._cell[0]} {data}".split())
+
+    @property
+    def provenance(self):
+        return json.loads(self.scripts[0])
+
+    def opened(self, entry):
+        """The lines that a button opens: {"" for its own, or a group's name: {name: text}}."""
+        title, own, shared = self.provenance["entries"][entry]
+        groups = self.provenance["groups"]
+        return title, {"": dict(own), **{groups[place][0]: dict(groups[place][1]) for place in shared}}
+
+
+@pytest.fixture
+def results():
+    return [
+        make_result("a", "linear_probe/food101", [metric("acc1", 0.90, (0.89, 0.91))]),
+        make_result("a", "linear_probe/pets", [metric("mean_per_class_recall", 0.80)]),
+        make_result("b", "linear_probe/food101", [metric("acc1", 0.95)]),
+        make_result("b", "linear_probe/pets", [metric("mean_per_class_recall", 0.70)]),
+        make_result("c", "linear_probe/food101", [metric("acc1", 0.96)]),
+    ]
+
+
+def test_a_board_is_ranked_ordered_and_averaged(results):
+    page = Page(report(results))
+    ((head, *rows),) = page.tables
+    assert [cell[0] for cell in head] == [
+        "model",
+        "average of 1 that all have",
+        "food101 acc1 n = 200",
+        "pets mean_per_class_recall n = 200",
+    ]
+    assert [cell[1].get("aria-sort") for cell in head] == [None, "descending", None, None]
+    assert [[cell[0] for cell in row] for row in rows] == [
+        ["c", "96.00 , best", "96.00 , best", "-"],
+        ["b", "95.00 , second", "95.00 , second", "70.00 , second"],
+        ["a", "90.00", "90.00 [89.0, 91.0]", "80.00 , best"],
+    ]
+    assert "strong" in rows[0][2][1] and "u" in rows[1][2][1]
+    assert [row[3][1]["data-value"] for row in rows] == ["", "0.7", "0.8"]
+    title, lines = page.opened(rows[0][1][1]["entry"])
+    assert title == "c: average"
+    assert lines == {"": {"value": "0.96"}, "mean of, in per cent": {"linear_probe/food101 acc1": "96.00"}}
+
+
+def test_every_number_opens_its_whole_record(results):
+    record = results[0].model_copy(update={"details": {"lambda": 1.5, "search": [{"score": None}]}, "limit": 7})
+    page = Page(report([record]))
+    ((_, (_, cell)),) = page.tables
+    title, lines = page.opened(cell[1]["entry"])
+    assert title == "a: linear_probe/food101 acc1"
+    assert lines[""]["value"] == "0.9"
+    assert lines[""]["95% bootstrap interval"] == "0.89 to 0.91"
+    assert lines[""]["samples scored"] == "200"
+    assert lines["task"] == {
+        "name": "linear_probe/food101",
+        "version": "1",
+        "protocol": "linear_probe",
+        "seed": "0",
+        "limit": "7",
+    }
+    assert lines["settings"] == {"layer": "projected"}
+    assert lines["data"]["fingerprint"] == "d" * 64
+    assert lines["model"]["fingerprint"] == "m" * 64
+    assert lines["model"]["spec"] == "open_clip:local-dir:a"
+    assert lines["model"]["preprocessing"] == "resize"
+    assert lines["environment"] == {"python": "3.11"}
+    assert lines["timing"]["started"] == "2026-01-01T00:00:00+00:00"
+    assert lines["details"] == {"lambda": "1.5", "search": '[{"score": null}]'}
+
+
+def test_published_numbers_open_their_table(results):
+    page = Page(report(results, published=["MLCD"]))
+    row = next(row for row in page.tables[0] if row[0][0] == "MLCD ViT-L/14, LAION-400M published")
+    assert row[0][1]["em"]
+    assert row[2][0] == "94.3"
+    title, lines = page.opened(row[2][1]["entry"])
+    assert title == "MLCD ViT-L/14, LAION-400M, published: linear_probe/food101 acc1"
+    assert lines[""] == {"value": "94.3", "unit": "percent"}
+    assert lines["published in"]["table"] == "Table 1"
+    assert lines["published in"]["paper"].startswith("Multi-label Cluster Discrimination")
+    assert {"setting", "paper_url", "printed_in", "source"} <= lines["published in"].keys()
+    assert "No published number of MLCD is of these" in report([make_result()], published=["MLCD"])
+
+
+def test_the_head_counts_published_rows_too(results):
+    assert "<p>3 models, 2 tasks</p>" in report(results)
+    assert "<p>5 models, 8 tasks</p>" in report([], groups=["refcoco"])
+
+
+def test_a_failed_task_says_why(failed_result):
+    page = Page(report([failed_result, make_result("other")]))
+    row = page.tables[0][2]
+    assert [cell[0] for cell in row] == ["tiny", "failed"]
+    _, lines = page.opened(row[1][1]["entry"])
+    assert lines[""]["failed"] == "split 'test' is empty"
+
+
+def test_data_of_another_size_is_noted():
+    dataset = make_result().dataset.model_copy(update={"expected_num_samples": 25_250})
+    assert "(and the protocol&#39;s): zeroshot/demo 200 (25,250)." in report([make_result(dataset=dataset)])
+
+
+def test_names_stay_text(tmp_path):
+    task = f"zeroshot/{HOSTILE}"
+    results = [make_result(HOSTILE, task), make_result('"><img src=x onerror=alert(1)>', task)]
+    results += [make_result(model.model.name, f"knn/{n}") for model in results for n in "xy"]
+    log = Training(HOSTILE, [1, 2], {"loss": [1.0, 2.0]})
+    text = report(results, baseline=HOSTILE, trainings=[log])
+    page = Page(text)
+    assert len(page.scripts) == 2
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert "<script>alert" not in text
+    assert "\\u003cscript\\u003ealert(1)" in text
+    assert page.tables[0][1][0][0] == HOSTILE
+    assert any(attributes.get("aria-label", "").startswith(HOSTILE) for tag, attributes in page.tags if tag == "svg")
+
+
+def test_nothing_loads_and_only_its_own_script_runs(results):
+    text = report(results, baseline="a")
+    page = Page(text)
+    assert not re.findall(r"(?:src=|@import|url\(|href=\"(?!#))", text)
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(page.scripts[1].encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "unsafe" not in policy
+
+
+def test_tables_are_named_and_scoped(results):
+    page = Page(report(results))
+    assert sum(tag == "caption" for tag, _ in page.tags) == len(page.tables)
+    assert all(attributes["scope"] in ("col", "row") for tag, attributes in page.tags if tag == "th")
+
+
+def test_delta_bars_by_hand():
+    bars = [Bar("low", -0.01, False, 5), Bar("high", 0.03, True, 6), Bar("error", -0.002, True, 7)]
+    chart = delta_bars("b minus a", bars, (-0.01, 0.03))
+    assert [(label, text, opens) for label, text, _, opens in chart.rows] == [
+        ("high", "+3.00", 6),
+        ("error", "-0.20", 7),
+        ("low", "-1.00", 5),
+    ]
+    rects = [re.search(r'x="([\d.]+)" y="2" width="([\d.]+)" height="8" class="(\w+)"', row[2]) for row in chart.rows]
+    assert [rect.groups() for rect in rects] == [
+        ("80.0", "240.0", "better"),
+        ("64.0", "16.0", "better"),
+        ("0.0", "80.0", "worse"),
+    ]
+
+
+def test_differences_are_from_the_baseline_and_open_both_values(results):
+    text = report(results, baseline="a")
+    bars = re.findall(
+        r'<li><span>(\w+)</span> <button type="button" data-entry="(\d+)"[^>]*>([^<]*)</button><svg', text
+    )
+    assert [(label, shown) for label, _, shown in bars] == [
+        ("food101", "+5.00"),
+        ("pets", "-10.00"),
+        ("food101", "+6.00"),
+    ]
+    assert re.findall(r'width="([\d.]+)" height="8"', text) == ["100.0", "200.0", "120.0"]  # one scale: 20 a point
+    title, lines = Page(text).opened(int(bars[0][1]))
+    assert title == "b minus a: linear_probe/food101 acc1"
+    assert lines[""] == {"b": "0.95", "a": "0.9"}
+    _, _, shared = Page(text).provenance["entries"][int(bars[0][1])]
+    groups = Page(text).provenance["groups"]
+    assert [dict(groups[place][1])["name"] for place in shared if groups[place][0] == "model"] == ["b", "a"]
+    assert "Differences" not in report(results)
+    with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
+        report(results, baseline="bb")
+
+
+def test_radar_by_hand():
+    figure = radar("all", ["k/x", "k/y", "k/z", "k/w"], [("a", [0.5, 0.2, 0.0, 0.4]), ("b", [0.25, 0.2, 0.0, 0.2])])
+    polygons = re.findall(r'points="([^"]*)" class="line s(\d)" stroke-dasharray="([^"]*)"', figure.svg)
+    assert polygons == [
+        ("174.0,64.0 250.0,140.0 174.0,140.0 98.0,140.0", "0", "none"),
+        ("174.0,102.0 250.0,140.0 174.0,140.0 136.0,140.0", "1", "6 3"),
+    ]
+    assert [name for _, name in figure.legend] == ["a", "b"]
+
+
+def test_radar_needs_three_tasks_that_all_have():
+    results = [make_result(model, f"knn/{task}") for model in "ab" for task in "xyz"]
+    text = report(results)
+    assert "Primary metrics of the 3 tasks that all models have" in text
+    assert "Primary metrics" not in report(results[:5])
+
+
+def test_curves_by_hand():
+    figure = curves("run", [0, 10, 20, 30], [("loss", [4.0, 2.0, None, 0.0])])
+    (path,) = re.findall(r'<path d="([^"]*)"', figure.svg)
+    assert path == "M44.0,10.0h0L130.0,88.0M302.0,166.0h0"
+    assert re.findall(r'text-anchor="end">([^<]*)<', figure.svg) == ["0", "1", "2", "3", "4"]
+    assert re.findall(r'text-anchor="middle">([^<]*)<', figure.svg) == ["0", "10", "20", "30", "step"]
+    assert 'aria-label="run: loss from 4 to 0"' in figure.svg
+    assert "M173.0,88.0h0" in curves("one", [5], [("loss", [1.0])]).svg
+
+
+def test_training_logs_are_drawn(tmp_path):
+    for stage, lines in {"lit": [{"step": 5, "loss": 1.0}], "fit": [{"step": 5, "loss": 2.0, "lr": 1.0}]}.items():
+        (tmp_path / "run" / stage).mkdir(parents=True)
+        half = '{"step": 6, "lo'
+        (tmp_path / "run" / stage / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + half)
+    fit, lit = read_trainings(tmp_path / "run")
+    assert fit == Training("run/fit", [5], {"loss": [2.0], "lr": [1.0]})
+    assert lit.name == "run/lit"
+    cosines = Training("c", [1, 2], {"loss": [None, 1.0], "positive_cosine": [0.1, 0.9], "negative_cosine": [0.1, 0]})
+    text = report([make_result()], trainings=[fit, cosines, Training("empty", [], {})])
+    assert "run/fit: loss" in text and "run/fit: mean cosine" not in text
+    assert 'aria-label="c: mean cosine: positive from 0.1 to 0.9; negative from 0.1 to 0"' in text
+    with pytest.raises(DataError, match=r"^--training: no log in .*, expected a run of `mlcd-train` with fit/log"):
+        read_trainings(tmp_path)
+    (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"loss": 1}\n')
+    with pytest.raises(DataError, match=r"log\.jsonl is not a training's log: got a line without a step$"):
+        read_trainings(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [
+        (1, {"worst": [0]}),
+        (2, {"best": [1], "worst": [0]}),
+        (3, {"best": [2], "median": [1], "worst": [0]}),
+        (5, {"best": [4, 3], "median": [2], "worst": [0, 1]}),
+        (21, {"best": [20, 19, 18], "median": [9, 10, 11], "worst": [0, 1, 2]}),
+    ],
+)
+@pytest.mark.parametrize("score", ["anls", "relaxed_accuracy", "vqa_accuracy"])
+def test_examples_are_the_best_median_and_worst(tmp_path, count, chosen, score):
+    assert FEW == 3
+    store, result = ResultStore(tmp_path), make_result("m", "docvqa/x", [metric(score, 0.5)])
+    store.write(result)
+    columns = {"key": list(range(count)), "question": ["What?"] * count, "answer": ["x" * 400] * count}
+    store.write_samples(result, {**columns, "answers": [["5", "five"]] * count, score: [n / 21 for n in range(count)]})
+    (found,) = read_examples([tmp_path])
+    assert (found.model, found.task, found.score) == ("m", "docvqa/x", score)
+    assert {kind: [int(one.key) for one in own] for kind, own in found.kinds.items()} == chosen
+    worst = found.kinds["worst"][0]
+    assert (worst.title, worst.score, worst.pictures) == ("What?", 0.0, ())
+    assert worst.fields == [("key", "0"), ("answer", "x" * LONGEST + "…"), ("answers", "5 | five")]
+    assert read_examples([store.path(result), tmp_path]) == [found]
+    assert f"{'x' * LONGEST}…" in report([result], examples=[found])
+
+
+def test_masks_are_no_text_and_classification_has_no_examples(tmp_path):
+    store = ResultStore(tmp_path)
+    segmented, classified = make_result("m", "refcoco/x", [metric("overall_iou", 0.5)]), make_result("m", "knn/x")
+    for result in (segmented, classified):
+        store.write(result)
+    mask = {"size": [2, 2], "counts": "04"}
+    columns = {"expression": ["cat", "dog", "?"], "iou": [0.5, 0.25, None], "prediction": [mask] * 3}
+    store.write_samples(segmented, columns)
+    store.write_samples(classified, {"key": [1], "prediction": [2]})
+    (found,) = read_examples([tmp_path])
+    shown = [(kind, one.title, one.score, one.fields) for kind, own in found.kinds.items() for one in own]
+    assert shown == [("best", "cat", 0.5, []), ("worst", "dog", 0.25, [])]
+    store.samples_path(segmented).write_text('{"iou": 1}\n[]\n')
+    with pytest.raises(DataError, match=r"refcoco__x\.jsonl, line 2: got list, expected an object$"):
+        read_examples([tmp_path])
+
+
+PICTURE = '<article data-key="7"><img src="{}" width="4" height="2" title="truth" alt="cat: truth"></article>'
+
+
+def test_pictures_of_the_sheet_stand_by_their_samples(tmp_path):
+    store, result = ResultStore(tmp_path), make_result("m", "refcoco/x", [metric("overall_iou", 0.5)])
+    store.write(result)
+    store.write_samples(result, {"key": [7, 8], "expression": ["cat", HOSTILE], "iou": [0.5, 0.25]})
+    sheet = store.samples_path(result).with_suffix(".html")
+    sheet.write_text(PICTURE.format("data:image/webp;base64,UklGRg=="))
+    page = Page(report([result], examples=read_examples([tmp_path])))
+    (picture,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert picture["src"] == "data:image/webp;base64,UklGRg==" and picture["alt"] == "cat: truth"
+    assert (picture["width"], picture["height"]) == ("4", "2")
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert "img-src data:;" in policy
+    assert [attributes["data-key"] for tag, attributes in page.tags if tag == "article"] == ["7", "8"]
+    assert len(page.scripts) == 2  # the second expression stays text
+
+
+@pytest.mark.parametrize(
+    "text", [PICTURE.format("https://example.org/x.webp"), PICTURE.replace("-key", ""), PICTURE.replace("2", "x")]
+)
+def test_what_is_no_sheet_is_told(tmp_path, text):
+    (tmp_path / "refcoco__x.html").write_text(text)
+    with pytest.raises(DataError, match=r"refcoco__x\.html is not a picture sheet as --log-samples writes it: got "):
+        read_pictures(tmp_path / "refcoco__x.html")
+
+
+def test_the_command_writes_a_page(tmp_path, capsys):
+    ResultStore(tmp_path / "runs").write(make_result())
+    (tmp_path / "run" / "fit").mkdir(parents=True)
+    (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    page, words = tmp_path / "report.html", ["table", str(tmp_path / "runs"), "--training", str(tmp_path / "run")]
+    assert main([*words, "--format", "html", "--baseline", "tiny", "--output", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>") and text.endswith("</html>\n")
+    assert "45.25" in text and "run/fit: loss" in text
+    assert main(words) == 2
+    assert "--training goes with --format html: got --format markdown" in capsys.readouterr().err

@@ -1,0 +1,133 @@
+"""The HTML report in the system's Chromium."""
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval.tables.report.examples import as_examples, pick
+from mlcd_eval.tables.report.html import report
+from mlcd_eval.tables.report.sheet import as_picture
+from mlcd_eval.tables.report.trainings import Training
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory):
+    values = {"a": (0.90, 0.80, 0.1), "b": (0.95, 0.70, 0.2), HOSTILE: (0.85, None, 0.3)}
+    results = [
+        make_result(model, f"linear_probe/{task}", [metric("acc1", value, (0.5, 0.99))])
+        for model, row in values.items()
+        for task, value in zip(("food101", "pets", "dtd"), row, strict=True)
+        if value is not None
+    ]
+    log = Training("run/fit", [1, 2], {"loss": [2.0, 1.0], "positive_cosine": [0.1, 0.2]})
+    row = {"key": 7, "question": HOSTILE, "answer": "12", "answers": ["12"], "anls": 1.0}
+    pictures = {"7": [as_picture("page", "page 7", np.zeros((30, 20, 3), np.uint8))]}
+    examples = as_examples(make_result("a", "docvqa/x"), *pick([row]), pictures)
+    text = report(results, baseline="a", published=["MLCD"], trainings=[log], examples=[examples])
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def page(browser, report_file):
+    """The report on a phone's screen; whatever it did, it asked for nothing else and logged nothing."""
+    context = browser.new_context(viewport={"width": 380, "height": 800}, color_scheme="dark")
+    page = context.new_page()
+    requests, said = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.goto(report_file.as_uri())
+    yield page
+    assert requests == [report_file.as_uri()]
+    assert said == []
+    context.close()
+
+
+def column(page, place):
+    return page.locator(f"tbody tr > :nth-child({place})").all_inner_texts()
+
+
+def first_words(texts):
+    return [text.split()[0].rstrip(",") for text in texts]
+
+
+def test_a_column_sorts_by_click_and_by_key(page):
+    head = page.locator("thead th").nth(3)
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    numbers = first_words(column(page, 4))
+    known = [float(number) for number in numbers if number != "-"]
+    assert known == sorted(known, reverse=True)
+    assert numbers[-1] == "-"
+    head.get_by_role("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    numbers = first_words(column(page, 4))
+    assert [float(number) for number in numbers if number != "-"] == sorted(known)
+    assert numbers[-1] == "-"
+    assert page.locator("[aria-sort]").count() == 1
+    assert page.locator("#said").inner_text() == "pets acc1: sorted, ascending"
+    page.locator("thead th button").first.press("Enter")
+    names = column(page, 1)
+    assert names[0] == HOSTILE
+    assert names[1:] == sorted(names[1:], key=str.lower)
+
+
+def test_a_number_opens_its_provenance_by_click_and_by_key(page):
+    button = page.locator("tr", has_text="alert(1)").locator("td button").nth(1)
+    dialog = page.get_by_role("dialog")
+    button.click()
+    assert dialog.get_by_role("heading").first.inner_text() == f"{HOSTILE}: linear_probe/food101 acc1"
+    text = dialog.inner_text()
+    for known in ("0.85", "0.5 to 0.99", "d" * 64, "m" * 64, "open_clip:local-dir:", "2026-01-01T00:00:00"):
+        assert known in text
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    button.press("Enter")
+    assert dialog.is_visible()
+    page.keyboard.press("Enter")  # the close button has the focus
+    assert not dialog.is_visible()
+    assert button.evaluate("it => it === document.activeElement")
+    page.locator("tr.published", has_text="MLCD ViT-L/14, LAION-400M").locator("td button").nth(1).click()
+    assert "Table 1" in dialog.inner_text()
+
+
+def test_pictures_are_drawn_and_folded_away_by_key(page):
+    picture = page.get_by_role("img", name="page 7")
+    assert picture.evaluate("it => [it.naturalWidth, it.naturalHeight]") == [20, 30]
+    assert page.get_by_role("heading", name=HOSTILE).is_visible()
+    page.locator("summary").press("Enter")
+    assert not picture.is_visible()
+
+
+def test_the_page_is_as_wide_as_the_screen(page):
+    assert page.evaluate("document.documentElement.scrollWidth") == 380
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+def test_the_button_turns_dark_into_light_and_back(page):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Light or dark").click()
+    assert page.evaluate(ground) == "rgb(255, 255, 255)" != dark
+    page.get_by_role("button", name="Light or dark").press("Enter")
+    assert page.evaluate(ground) == dark
