@@ -52,12 +52,12 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 def test_a_name_that_is_taken_is_refused(package):
     registry = package(["lazy = extra:THING"])
-    with pytest.raises(ConfigError, match="package extra adds the thing 'lazy', which mlcd-eval has already"):
+    with pytest.raises(ConfigError, match=r"package extra adds the thing 'lazy', which mlcd-eval has already"):
         list(registry)
 
 
 def test_two_packages_may_not_add_one_name(package):
     package(["new = extra:THING"])
     registry = package(["new = other:THING"], name="other")
-    with pytest.raises(ConfigError, match="adds the thing 'new', which (extra|other) has already"):
+    with pytest.raises(ConfigError, match=r"adds the thing 'new', which (extra|other) has already"):
         list(registry)
