@@ -25,7 +25,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every problem, a line each; 2 if there is any."""
-    from mlcd_eval.planning.locate import settings_of
+    from mlcd_eval.planning.job import settings_of
+    from mlcd_eval.protocols.registry import get_protocol
     from mlcd_eval.spec import SuiteSpec, TaskIndex, spec_files
     from mlcd_eval.support.bundled import tasks_dir
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
                 index.select([spec.name])
         else:
             with _noting(problems, file):
-                settings_of(spec)
+                settings_of(spec, get_protocol(spec.protocol), {})
             with _noting(problems, file):
                 _check_prompts(spec.dataset)
     for problem in problems:

@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from mlcd_eval import __version__
 from mlcd_eval.errors import DataError
 from mlcd_eval.imports.source import Source
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.records import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
+from mlcd_eval.records import DatasetRecord, ModelRecord, Result, TaskRecord
+from mlcd_eval.records.pending import pending_record
 from mlcd_eval.spec import TaskIndex
 
 UNKNOWN = "unknown"
@@ -60,14 +60,14 @@ def record(found: Found, index: TaskIndex, name: str | None = None) -> Result:
         "theirs": dict(found.theirs),
         "not_imported": dict(found.not_imported),
     }
-    return Result(
-        task=TaskRecord(
+    result = pending_record(
+        TaskRecord(
             name=found.task,
             version=0,
             protocol=found.task.partition("/")[0],
             settings={"harness": source.harness, **found.settings},
         ),
-        dataset=DatasetRecord(
+        DatasetRecord(
             name=known.dataset.name if known else found.dataset,
             kind=found.kind,
             split=found.split,
@@ -75,7 +75,7 @@ def record(found: Found, index: TaskIndex, name: str | None = None) -> Result:
             num_samples=found.num_samples,
             expected_num_samples=known.dataset.expected_size(found.split) if known else None,
         ),
-        model=ModelRecord(
+        ModelRecord(
             name=name or f"{found.model}@{source.harness}",
             spec=f"import:{source.harness}:{source.path.name}",
             fingerprint=f"{UNKNOWN}:{source.harness}:{found.model}",
@@ -83,14 +83,12 @@ def record(found: Found, index: TaskIndex, name: str | None = None) -> Result:
             preprocessing=UNKNOWN,
             precision=found.precision,
         ),
-        metrics=found.metrics,
-        primary_metric=found.primary,
-        details=details,
         seed=found.seed,
         limit=found.limit,
         environment={"imported_with": f"mlcd_eval {__version__}"},
-        timing=Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds")),
     )
+    scores = {"metrics": found.metrics, "primary_metric": found.primary, "details": details}
+    return Result.model_validate({**result.model_dump(), **scores})
 
 
 def fraction(where: str, value: Any, *, per_cent: bool = False) -> float:

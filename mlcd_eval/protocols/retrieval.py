@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.interval import bootstrap_mean
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 
@@ -35,9 +35,13 @@ class Retrieval(Protocol[RetrievalSettings]):
     """
 
     name = "retrieval"
+    version = 1
     Settings = RetrievalSettings
     kinds = ("retrieval",)
-    needs_text = True
+
+    def needs(self, settings: RetrievalSettings) -> Needs:
+        """A text tower."""
+        return Needs(texts=True)
 
     def requests(self, settings: RetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """One split at one layer."""

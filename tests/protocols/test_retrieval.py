@@ -145,7 +145,11 @@ def test_what_cannot_be_scored_is_one_sentence():
 
 def test_request_and_registry():
     protocol = get_protocol("retrieval")
-    assert isinstance(protocol, Retrieval) and protocol.needs_text and protocol.kinds == ("retrieval",)
+    assert (
+        isinstance(protocol, Retrieval)
+        and protocol.needs(protocol.Settings()).texts
+        and protocol.kinds == ("retrieval",)
+    )
     request = protocol.requests(RetrievalSettings(split="val"), ["val"])["test"]
     assert (request.split, request.layer) == ("val", "projected")
 

@@ -43,6 +43,7 @@ class KNN(Protocol[KNNSettings]):
     """
 
     name = "knn"
+    version = 1
     Settings = KNNSettings
     kinds = ("classification",)
 

@@ -60,6 +60,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
+    version = 1
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
 

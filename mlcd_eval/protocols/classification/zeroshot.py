@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_metrics, classification_outcomes
 from mlcd_eval.metrics.multilabel import multilabel_metrics
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
@@ -39,9 +39,13 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
 
     name = "zeroshot"
+    version = 1
     Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
-    needs_text = True
+
+    def needs(self, settings: ZeroShotSettings) -> Needs:
+        """A text tower, and prompts to fill with class names."""
+        return Needs(texts=True, class_prompts=True)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """One split at one layer."""

@@ -6,17 +6,19 @@ encoder's patch features (reading_head.py), which measures how much of the text 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mlcd_eval.data.base import Question
+from mlcd_eval.data.base import Annotation, Question
+from mlcd_eval.data.predictions import read_answers
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 
 QUESTION = "{question}"
 
@@ -48,8 +50,15 @@ class DocVQA(Protocol[DocVQASettings]):
     for each class of questions."""
 
     name = "docvqa"
+    version = 1
     Settings = DocVQASettings
     kinds = ("docvqa",)
+    takes_predictions = True
+
+    def needs(self, settings: DocVQASettings) -> Needs:
+        """A model's own answers come from its `answer`."""
+        ability = "answer" if settings.mode == "native" else None
+        return Needs(ability=ability, prompt=settings.prompt, max_new_tokens=settings.max_new_tokens)
 
     def requests(self, settings: DocVQASettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own answers."""
@@ -80,13 +89,29 @@ class DocVQA(Protocol[DocVQASettings]):
             raise IncompatibleError(f"docvqa's mode is native: got model {info.spec!r}, which answers no questions")
         return settings.model_copy(update={"mode": mode})
 
-    def ability(self, settings: DocVQASettings) -> str | None:
-        """A model's own answers come from its `answer`."""
-        return "answer" if settings.mode == "native" else None
+    def for_predictions(self, settings: DocVQASettings) -> DocVQASettings:
+        """Saved answers are scored as a model's own."""
+        return settings.model_copy(update={"mode": "native"})
+
+    def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
+        """question_id -> answer."""
+        return read_answers(path, _questions(annotations))
+
+    def submission(self, predictions: Mapping[Any, Any]) -> Sequence[Mapping[str, Any]]:
+        """[{"questionId", "answer"}], as the Robust Reading Competition takes it."""
+        return [{"questionId": number, "answer": answer} for number, answer in predictions.items()]
+
+    def check_annotations(self, settings: DocVQASettings, split: str, annotations: Sequence[Annotation]) -> None:
+        """Raise IncompatibleError for questions whose answers are not public."""
+        if any(question.answers is None for question in _questions(annotations)):
+            raise IncompatibleError(
+                f"the answers of the split {split!r} are not in its file, nothing to score: run with --submit to write "
+                f"the answers for the benchmark's server, or choose a split with answers"
+            )
 
     def score(self, settings: DocVQASettings, inputs: Inputs) -> Scores:
         """From predictions {question_id: answer} where there are some, else from features."""
-        questions = [one for one in inputs.annotations["test"] if isinstance(one, Question)]
+        questions = _questions(inputs.annotations["test"])
         silent = [one.question_id for one in questions if not one.answers]
         if silent or not questions:
             raise DataError(
@@ -104,6 +129,10 @@ class DocVQA(Protocol[DocVQASettings]):
             predictions, more = read_answers(inputs, questions, settings.steps)
             details |= more
         return _scores(settings, questions, predictions, details, inputs.seed)
+
+
+def _questions(annotations: Sequence[Annotation]) -> list[Question]:
+    return [question for question in annotations if isinstance(question, Question)]
 
 
 def _scores(

@@ -9,16 +9,18 @@ metrics.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.base import Annotation, Expression
+from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
 
@@ -48,8 +50,14 @@ class Refcoco(Protocol[RefcocoSettings]):
     and the whole image."""
 
     name = "refcoco"
+    version = 1
     Settings = RefcocoSettings
     kinds = ("refer",)
+    takes_predictions = True
+
+    def needs(self, settings: RefcocoSettings) -> Needs:
+        """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""
+        return Needs(text_encoder=settings.text_encoder, ability="segment" if settings.mode == "native" else None)
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own masks."""
@@ -94,9 +102,13 @@ class Refcoco(Protocol[RefcocoSettings]):
             )
         return settings.model_copy(update={"mode": mode})
 
-    def ability(self, settings: RefcocoSettings) -> str | None:
-        """A model's own masks come from its `segment`."""
-        return "segment" if settings.mode == "native" else None
+    def for_predictions(self, settings: RefcocoSettings) -> RefcocoSettings:
+        """Saved masks are scored as a model's own."""
+        return settings.model_copy(update={"mode": "native"})
+
+    def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
+        """sent_id -> RLE."""
+        return read_masks(path, _sentences(annotations))
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
         """From predictions {sent_id: RLE} where there are some, else from features."""
@@ -111,10 +123,14 @@ class Refcoco(Protocol[RefcocoSettings]):
 
 
 def _expressions(inputs: Inputs, role: str) -> list[Expression]:
-    found = [one for one in inputs.annotations[role] if isinstance(one, Expression)]
-    if not found:
+    expressions = _sentences(inputs.annotations[role])
+    if not expressions:
         raise DataError(f"the {role} split has no sentences: got 0, expected at least 1")
-    return found
+    return expressions
+
+
+def _sentences(annotations: Sequence[Annotation]) -> list[Expression]:
+    return [expression for expression in annotations if isinstance(expression, Expression)]
 
 
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:

@@ -216,7 +216,7 @@ def test_what_cannot_be_scored_is_one_sentence():
 
 def test_request_and_registry():
     protocol = get_protocol("zeroshot")
-    assert isinstance(protocol, ZeroShot) and protocol.needs_text
+    assert isinstance(protocol, ZeroShot) and protocol.needs(protocol.Settings()).texts
     assert protocol.kinds == ("classification", "multilabel")
     request = protocol.requests(ZeroShotSettings(split="val"), ["val", "test"])["test"]
     assert (request.split, request.layer) == ("val", "projected")
