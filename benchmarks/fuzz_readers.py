@@ -30,7 +30,7 @@ import mlcd_eval
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import AnnotatedDataset, ShardScan
 from mlcd_eval.data.predictions import read_answers, read_masks
-from mlcd_eval.data.scans import memoised
+from mlcd_eval.data.scans import kept_scan
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
@@ -330,7 +330,7 @@ def store_readers(folder: Path) -> Iterator[Reader]:
     yield Reader("store responses", path, responses, keeps=True)
 
     def scan(_: Path) -> ShardScan:
-        return memoised(folder / "scans", "file", lambda: ShardScan("f" * 64, 12))
+        return kept_scan(folder / "scans", "file", lambda: ShardScan("f" * 64, 12))
 
     scan(folder)
     (path,) = (folder / "scans" / "scans").iterdir()

@@ -107,7 +107,7 @@ def test_a_task_means_its_own_file(tmp_path):
     ("text", "told"),
     [
         ("[", r"val\.json cannot be read as JSON: "),
-        ("[]", r"val\.json is not DocVQA's annotations: the whole: "),
+        ("[]", r"val\.json is not DocVQA's annotations: the whole file: "),
         ('{"dataset_split": "val", "data": [{"question": "a"}]}', r"annotations: data\.0\.questionId: Field required"),
         (
             json.dumps({"dataset_split": "val", "data": [ITEM, ITEM]}),

@@ -150,7 +150,7 @@ def test_texts_of_python_2(tmp_path):
 
 def test_mistakes_are_one_sentence(tmp_path):
     ref = write(tmp_path)
-    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected it, with split_by one of unc"):
+    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected SPLIT_BY one of unc"):
         open_dataset(f"refer:{tmp_path}/tiny/umd/val")
     with pytest.raises(DataError, match=r"has no split 'vall': got train, val \(did you mean 'val'\?\)"):
         open_dataset(ref + "/vall")
