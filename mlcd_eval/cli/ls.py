@@ -82,16 +82,29 @@ def _suites() -> Rows:
 
 
 def _datasets() -> Rows:
-    """A row a data set, with every task's word on it; the source is where its files come from by default."""
+    """One row per form of --dataset, then one per known data set with what its tasks say of it; the source is where
+    its files come from by default."""
+    from mlcd_eval.data.kinds import SCHEMES
     from mlcd_eval.spec import TaskIndex
 
+    schemes = [
+        {
+            "name": scheme.form,
+            "kind": "|".join(scheme.kinds),
+            "source": scheme.help,
+            "options": {option.name: option.help for option in scheme.options},
+            "extra": scheme.extra,
+        }
+        for scheme in map(SCHEMES.__getitem__, SCHEMES)
+    ]
     rows: dict[str, dict[str, Any]] = {}
     for task in TaskIndex.load().tasks.values():
         data = task.dataset
         source = data.hub or data.ref or ("bundled" if "demo" in task.tags else f"yours: {data.how}")
         row = rows.setdefault(data.name, {"name": data.name, "kind": data.kind, "source": source, "tasks": {}})
-        row["tasks"][task.name] = {"source": source, "sizes": dict(data.sizes), "notes": data.notes}
-    return [rows[name] for name in sorted(rows)]
+        facts = {"source": source, "revision": data.revision, "sizes": dict(data.sizes), "notes": data.notes}
+        row["tasks"][task.name] = facts
+    return schemes + [rows[name] for name in sorted(rows)]
 
 
 def _models() -> Rows:
@@ -118,7 +131,7 @@ def _published() -> Rows:
 LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
-    "datasets": _List(_datasets, ("name", "kind", "source"), "data sets, and where they come from by default"),
+    "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
     "models": _List(_models, ("name", "description"), "forms of --model, and open_clip's architectures"),
     "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

@@ -48,6 +48,13 @@ def test_datasets_say_where_their_files_come_from(capsys):
     assert all(row["source"] != "yours: None" for row in datasets.values())
 
 
+def test_datasets_list_the_forms_of_the_flag(capsys):
+    forms = rows(capsys, "datasets", "hf*")
+    assert list(forms) == ["hf:ORG/NAME|DIR[?OPTIONS]", "hf-vqa:ORG/NAME|DIR[?OPTIONS]"]
+    assert forms["hf-vqa:ORG/NAME|DIR[?OPTIONS]"]["kind"] == "docvqa"
+    assert "revision" in forms["hf:ORG/NAME|DIR[?OPTIONS]"]["options"]
+
+
 def test_models_are_open_clips(capsys):
     import open_clip
 
