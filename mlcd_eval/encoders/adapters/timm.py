@@ -100,7 +100,15 @@ class TimmEncoder(TorchEncoder):
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         features = self.model.forward_features(pixels)
         outputs = {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
-        grid = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
+        grid = _grid(getattr(self.model, "patch_embed", None), pixels)
         if features.dim() == 3 and grid is not None:
             outputs[PATCHES] = features[:, self.model.num_prefix_tokens :].unflatten(1, grid)
         return outputs
+
+
+def _grid(patch_embed: Any, pixels: torch.Tensor) -> tuple[int, int] | None:
+    """(h, w) of the patches of these pixels, which need not be of the size that the model was built for."""
+    if hasattr(patch_embed, "dynamic_feat_size"):
+        height, width = patch_embed.dynamic_feat_size(pixels.shape[-2:])
+        return height, width
+    return getattr(patch_embed, "grid_size", None)
