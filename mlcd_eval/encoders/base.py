@@ -79,7 +79,7 @@ class Encoder:
 
         Raises IncompatibleError without the ability `segment`.
         """
-        raise IncompatibleError(f"model {self.info.spec!r} makes no masks of its own")
+        raise IncompatibleError(f"model {self.info.spec!r} does not segment images")
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
         """One answer per question, each about the image at its position, decoded greedily, of at most max_new_tokens.

@@ -55,9 +55,8 @@ def _plain(value: Any) -> Any:
 
 
 def tokenizer_settings(tokenizer: Any) -> object:
-    """A transformers tokenizer as plain data: all of a fast one; of others the vocabulary, merges being in no API. With
-    the sides that are padded and cut, and the arguments that it was made with (lower-casing, clean-up), but for
-    paths."""
+    """A transformers tokenizer as plain data: all of a fast one, the vocabulary of others, whose merges no API shows;
+    the sides that are padded and cut; and the arguments of its constructor (lower-casing, clean-up), without paths."""
     fast = getattr(tokenizer, "backend_tokenizer", None)
     arguments = {
         key: str(value)

@@ -7,7 +7,7 @@ point of the group `mlcd_eval.encoders`: the entry point's name is the kind, its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
@@ -58,8 +58,8 @@ class EncoderKind:
     the target.
     check: raises UserError for what is wrong with a spec, without importing a model library.
     architectures: further targets for `ls models`.
-    files: all that the model of a spec is made from, where that is local files and nothing else; its EncoderInfo is
-    then remembered until one of them or a library changes. Else none.
+    files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
+    then remembered until one of them or a library changes. An empty list if it depends on more.
     probed: whether the outputs for a fixed image and fixed texts belong to the fingerprint. False for an adapter whose
     modules and settings show all that features depend on; it must be where `files` are given (probe.py says why).
     version: to be raised when a change to the adapter changes features; part of the fingerprint.
@@ -72,7 +72,7 @@ class EncoderKind:
     extra: str | None = None
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
-    architectures: Callable[[], Sequence[str]] = field(default=list)
+    architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
     version: int = 1

@@ -33,7 +33,7 @@ def prefixed(target: str) -> Place:
 
 
 def folder_or_repository(target: str) -> Place:
-    """transformers' way: a folder where there is one or where the target can be nothing else, else a repository."""
+    """transformers' way: a folder if it exists or if the target can be nothing else, otherwise a repository."""
     path = Path(target).expanduser()
     if path.is_dir() or target.startswith((".", "/", "~")):
         return Place(path=path)
@@ -47,5 +47,5 @@ def pretrained_name(target: str) -> str:
 
 
 def files_below(path: Path | None) -> list[Path]:
-    """Every file of a folder, at any depth; none where there is no folder."""
+    """Every file of a folder, at any depth; an empty list without a folder."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path is not None else []

@@ -133,5 +133,5 @@ def test_a_file_may_have_dataclasses_and_imports_from_beside_it(tmp_path):
     assert load_encoder(spec).info.fingerprint != first.fingerprint
     with pytest.raises(ConfigError, match=r"needs cannot be called without arguments \(missing .* 'what'\)"):
         load_encoder(f"python:{tmp_path}/timm.py:needs")
-    with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo there"):
+    with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo in it"):
         load_encoder(f"python:{tmp_path}/timm.py:bare")

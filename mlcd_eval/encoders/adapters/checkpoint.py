@@ -31,9 +31,10 @@ FORMAT_VERSION: Literal[1] = 1
 
 
 class CheckpointConfig(BaseModel):
-    """config.json. embed_dim: of the joint space, None for an image tower alone without projection.
+    """The contents of config.json.
 
-    provenance: what made it (config, seeds, versions, git commit); it travels into evaluation records.
+    embed_dim: dimension of the joint space, None for an image tower alone without projection.
+    provenance: how the checkpoint was trained (config, seeds, versions, git commit); evaluation records copy it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,7 +48,7 @@ class CheckpointConfig(BaseModel):
 
 
 class DualEncoder(nn.Module):
-    """An image tower, and where the config has them a projection, a text tower and a temperature."""
+    """An image tower and, where the config has them, a projection, a text tower and a temperature."""
 
     def __init__(self, config: CheckpointConfig) -> None:
         super().__init__()
@@ -124,7 +125,7 @@ def _read_config(path: Path) -> CheckpointConfig:
         kind = raw.get("model_type", "no model_type") if isinstance(raw, dict) else type(raw).__name__
         raise CheckpointError(
             f"{path} is not a config of mlcd-train: got {kind}, expected format_version, vision and preprocess "
-            f"(a transformers model is hf:{path.parent}, an open_clip one open_clip:local-dir:{path.parent})"
+            f"(for a transformers model use hf:{path.parent}, for open_clip's open_clip:local-dir:{path.parent})"
         )
     if raw.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format_version {raw.get('format_version')!r}, expected {FORMAT_VERSION}")
@@ -191,7 +192,7 @@ class CheckpointEncoder(TorchEncoder):
         return self.model.encode_image(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """open_clip's SimpleTokenizer and the text tower."""
+        """By open_clip's SimpleTokenizer and the text tower."""
         if self.model.text is None or self._tokenizer is None:
             return super().encode_texts(texts)
         return self.model.text(self._tokenizer(list(texts)).to(self.device))

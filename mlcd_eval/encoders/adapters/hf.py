@@ -43,7 +43,7 @@ class Family:
 
 
 def _vision(model: Any) -> Any:
-    """The image tower: a part of the model, or in newer releases the model itself."""
+    """The image tower: a part of the model, or the model itself in newer releases."""
     return getattr(model, "vision_model", model)
 
 
@@ -156,7 +156,7 @@ class HFEncoder(TorchEncoder):
         pooled, hidden = output.pooler_output, output.last_hidden_state
         patch = self._tower.config.patch_size
         grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch)
-        patches = hidden[:, hidden.shape[1] - grid[0] * grid[1] :]  # class and register tokens stand first
+        patches = hidden[:, hidden.shape[1] - grid[0] * grid[1] :]  # class and register tokens come first
         outputs = {
             PENULTIMATE: pooled,
             PATCHES: (self._family.norm(self.model)(patches) if self._family.norm else patches).unflatten(1, grid),
@@ -164,7 +164,7 @@ class HFEncoder(TorchEncoder):
         if self._family.joint:
             projection = self._family.projection(self.model) if self._family.projection else None
             outputs[PROJECTED] = projection(pooled) if projection else pooled
-            if projection:  # SigLIP's pooled feature is no projection of one token
+            if projection:  # SigLIP pools by attention: no single token is projected
                 outputs[PROJECTED_PATCHES] = projection(outputs[PATCHES])
         return outputs
 

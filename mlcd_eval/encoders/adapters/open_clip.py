@@ -27,7 +27,7 @@ from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, ne
 
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
-    """Build the model, its inference transform and its tokenizer by open_clip's own factory."""
+    """Build the model, its inference transform and its tokenizer by open_clip's factory."""
     _never_ask()
     name, pretrained = _name_and_weights(spec)
     _warn_quick_gelu(name, pretrained)
@@ -153,7 +153,7 @@ class OpenClipEncoder(TorchEncoder):
         return self._image_tower(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """The model's own tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
+        """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
         return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
@@ -213,7 +213,7 @@ class _ResNetTower(nn.Module):
 
 
 class _TimmTower(nn.Module):
-    """timm splits a trunk into features and head; open_clip's own head follows."""
+    """timm splits a trunk into features and head; open_clip's head follows."""
 
     def __init__(self, visual: TimmModel) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`python:MODULE:FACTORY` and `python:FILE.py:FACTORY`: the user's own Encoder."""
+"""`python:MODULE:FACTORY` and `python:FILE.py:FACTORY`: an Encoder that the user wrote."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def load(spec: Spec) -> Encoder:
         raise ConfigError(f"--model {spec.text!r}: {where} has no {factory!r}{nearest(factory, dir(module))}")
     encoder = _call(getattr(module, factory), f"--model {spec.text!r}: {factory}")
     code = Path(module.__file__).read_bytes() if module.__file__ else b""
-    given = vars(encoder).setdefault("_given_info", encoder.info)  # a factory may return one object every time
-    digest = hashlib.sha256(f"{given.fingerprint} {factory}\n".encode() + code).hexdigest()
-    encoder.info = replace(given, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
+    authors = vars(encoder).setdefault("_authors_info", encoder.info)  # a factory may return one object every time
+    digest = hashlib.sha256(f"{authors.fingerprint} {factory}\n".encode() + code).hexdigest()
+    encoder.info = replace(authors, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
     return encoder
 
 
@@ -49,7 +49,7 @@ def _call(factory: Any, what: str) -> Encoder:
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"{what} returned {type(encoder).__name__}, expected a mlcd_eval Encoder")
     if not isinstance(getattr(encoder, "info", None), EncoderInfo):
-        raise ConfigError(f"{what} returned an Encoder without `info`, expected an EncoderInfo there")
+        raise ConfigError(f"{what} returned an Encoder without `info`, expected an EncoderInfo in it")
     return encoder
 
 

@@ -19,8 +19,8 @@ from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
-    """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights; `img_size=N` where
-    the architecture depends on it."""
+    """A timm model with pretrained weights, those of a local `?checkpoint=FILE`, or seeded random ones; `img_size=N`
+    where the architecture depends on it."""
     name, checkpoint = spec.target, spec.options.get("checkpoint", "")
     if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
         raise ConfigError(f"--model {spec.text!r}: timm has no model {name!r}{nearest(name, timm.list_models())}")

@@ -71,5 +71,5 @@ class VLMEvalKitModel(Encoder):
 
     @property
     def device(self) -> torch.device:
-        """Where results are scored."""
+        """The CPU, where answers are scored."""
         return torch.device("cpu")
