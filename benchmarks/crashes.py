@@ -246,7 +246,7 @@ def training(place):
         "cluster": {"k": 20},
         "assign": {"labels": 3},
         "model": {"vision": VISION, "embed_dim": 16},
-        "fit": {**loop, "objective": "mlcd", "ema": 0.9},
+        "fit": {**loop, "objective": {"name": "mlcd"}, "ema": 0.9},
         "lit": {**loop, "text": TEXT},
     }
     (place / "train.yaml").write_text(yaml.safe_dump(config))

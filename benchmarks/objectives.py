@@ -37,8 +37,7 @@ def config_of(objective, seed, args):
             "assign": {"labels": POSITIVES[objective]},
             "model": {"vision": "vit_tiny_16_64", "embed_dim": 192},
             "fit": {
-                "objective": objective,
-                "ratio": args.ratio,
+                "objective": {"name": objective, "ratio": args.ratio},
                 "batch_size": 128,
                 "epochs": args.epochs,
                 "optimizer": {"lr": 1e-3, "warmup": 50},

@@ -32,10 +32,10 @@ SEGMENTED = "refcoco/refstamps_val"
 CLUSTERED = ("mlcd", "mlc", "unicom")
 ABLATIONS = {  # beside the base config's own, which is trained once for all
     "k": {"cluster.k": (175, 350, 1400)},
-    "ratio": {"fit.ratio": (0.01, 0.5, 1.0)},
+    "ratio": {"fit.objective.ratio": (0.01, 0.5, 1.0)},
     "positives": {"assign.labels": (1, 2, 4, 16)},
-    "margin": {"fit.margin": (0.0, 0.1, 0.5)},
-    "scale": {"fit.scale": (16, 32, 128)},
+    "margin": {"fit.objective.margin": (0.0, 0.1, 0.5)},
+    "scale": {"fit.objective.scale": (16, 32, 128)},
 }
 
 

@@ -45,7 +45,7 @@ def train(tmp_path_factory):
             "embed": {"model": "python:tiny_encoder:make"},
             "cluster": {"k": 8},
             "assign": {"labels": 2},
-            "fit": {**one, "objective": "mlcd"},
+            "fit": {**one, "objective": {"name": "mlcd"}},
             "lit": {**one, "text": TEXT},
         }
         run.config.write_text(yaml.safe_dump(config))

@@ -15,7 +15,7 @@ def test_two_trainings_do_not_share_an_output(tmp_path, monkeypatch, capsys, tra
 
     before_step(monkeypatch, 3, again)
     assert train(tmp_path) == 0
-    assert f"mlcd-train: error: output: another mlcd-train is at work in {tmp_path}/out" in capsys.readouterr().err
+    assert f"mlcd-train: error: output: another mlcd-train is running in {tmp_path}/out" in capsys.readouterr().err
     assert train.weights(tmp_path) == train.expected
 
 
