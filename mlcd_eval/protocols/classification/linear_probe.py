@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -62,6 +62,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     name = "linear_probe"
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
+    pwc_tasks = ("Self-Supervised Image Classification",)
+    pwc_num_params = True
+    hub_task_type = "image-classification"
+    averages_metrics = True  # as the tables of CLIP and MLCD
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """It draws the part of train that lambda is searched on, and the shots."""
+        return True
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot)."""

@@ -41,6 +41,10 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     name = "zeroshot"
     Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
+    pwc_tasks = ("Zero-Shot Transfer Image Classification",)
+    pwc_metrics = (("acc1", "Accuracy (Private)"),)
+    hub_task_type = "zero-shot-image-classification"
+    averages_metrics = True  # as the tables of CLIP and MLCD
     needs_text = True
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:

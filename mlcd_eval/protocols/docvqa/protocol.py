@@ -6,7 +6,7 @@ encoder's patch features (reading_head.py), which measures how much of the text 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +50,14 @@ class DocVQA(Protocol[DocVQASettings]):
     name = "docvqa"
     Settings = DocVQASettings
     kinds = ("docvqa",)
+    pwc_tasks = ("Visual Question Answering (VQA)",)
+    hub_task_type = "document-question-answering"
+    picture_side = 640  # a page, to be read
+    usual_settings = (("mode", "native"),)
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """A probe is trained."""
+        return settings.get("mode") == "probe"
 
     def requests(self, settings: DocVQASettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own answers."""

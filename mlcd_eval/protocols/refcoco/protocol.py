@@ -50,6 +50,14 @@ class Refcoco(Protocol[RefcocoSettings]):
     name = "refcoco"
     Settings = RefcocoSettings
     kinds = ("refer",)
+    pwc_tasks = ("Instance Segmentation", "Referring Expression Segmentation")  # the site has both for each split
+    hub_task_type = "image-segmentation"
+    picture_side = 320
+    usual_settings = (("mode", "native"),)
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """A probe is trained."""
+        return settings.get("mode") == "probe"
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own masks."""
