@@ -24,7 +24,14 @@ METRICS: Mapping[str, Mapping[str, str]] = {
     "linear_probe": {f"lp_{theirs}": ours for theirs, ours in CLASSIFICATION.items()},
 }
 DIRECTIONS = {"image_retrieval": "text_to_image", "text_retrieval": "image_to_text"}
-PROBE_SETTINGS = ("weight_decay", "epochs", "seed", "fewshot_k", "normalized")
+PROBE_SETTINGS = {
+    "fewshot_k": "shots",
+    "weight_decay": "weight_decay",
+    "epochs": "epochs",
+    "seed": "seed",
+    "normalized": "normalized",
+}
+"""Their name -> the name in records."""
 ABOUT = ("dataset", "model", "pretrained", "task", "language", "model_fullname", "classnames", "templates")
 SAME_AS_VTAB = ("cifar10", "cifar100", "dtd", "flowers", "pcam", "pets")
 """Whose copy by torchvision has VTAB's test split. That of caltech101 and eurosat has none: they are scored whole."""
@@ -45,8 +52,10 @@ def _found(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Found:
     protocol = PROTOCOLS.get(str(run["task"]), "")
     settings = {"language": run.get("language") or "en"}
     if protocol == "linear_probe":
-        settings |= {key: _parsed(values[key]) for key in PROBE_SETTINGS if key in values}
-    names = {key: _metric_name(protocol, key) for key in values if key not in settings}
+        settings |= {name: _parsed(values[key]) for key, name in PROBE_SETTINGS.items() if key in values}
+        if str(settings.get("shots", -1)).startswith("-"):
+            settings["shots"] = None  # all images of train
+    names = {key: _metric_name(protocol, key) for key in values if key not in PROBE_SETTINGS}
     metrics = [
         Metric(name=name, value=_value(source, key, name, values[key]), num_scored=None)
         for key, name in names.items()
@@ -119,8 +128,8 @@ def _own_name(dataset: str, protocol: str, index: TaskIndex) -> str:
 def _variant(settings: Mapping[str, Any]) -> str:
     """What sets a run apart from the task: class names in another language, a probe on few images a class."""
     language = "" if settings["language"] == "en" else f"-{safe_name(settings['language'])}"
-    shots = str(settings.get("fewshot_k", -1))
-    return language + (f"-{safe_name(shots)}shot" if not shots.startswith("-") else "")
+    shots = settings.get("shots")
+    return language + (f"-{safe_name(shots)}shot" if shots is not None else "")
 
 
 def _parsed(value: Any) -> Any:

@@ -39,7 +39,7 @@ class TaskComparison:
 
     @property
     def outcome(self) -> str:
-        """Of B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
+        """For B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
         if self.adjusted_p is None:
             return "not tested"
         if self.adjusted_p >= LEVEL:
@@ -49,7 +49,7 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """At least one task. left_out: task -> why it is not compared."""
+    """Two sides on at least one task. left_out: task -> why it is not compared."""
 
     a: Side
     b: Side
@@ -57,18 +57,18 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def count(self, outcome: str) -> int:
-        """On how many tasks B has this outcome."""
+        """The number of tasks on which B has this outcome."""
         return sum(task.outcome == outcome for task in self.tasks)
 
     def mean_ranks(self) -> tuple[float, float]:
-        """Of A and B over the tasks: 1 for the better value, 2 for the other, 1.5 each for equal ones."""
+        """A's and B's, over the tasks: 1 for the better value, 2 for the other, 1.5 each for equal values."""
         ahead = np.mean([np.sign(task.difference) * (1 if task.higher_is_better else -1) for task in self.tasks])
         return float(1.5 + ahead / 2), float(1.5 - ahead / 2)
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Every task that both have with samples, asked the same of the same data; p values are adjusted for the number of
-    tests. Raises DataError where there is nothing to compare, or samples are not of their records.
+    """Every task that both have with samples, measured in the same way on the same data; p values are adjusted for the
+    number of tests. Raises DataError where there is nothing to compare, or samples are not of their records.
     """
     tasks, left_out = [], {}
     for task in sorted({*a.records, *b.records}):
@@ -114,7 +114,7 @@ def _compare_task(a: Side, b: Side, task: str) -> TaskComparison:
 
 
 def as_json(comparison: Comparison) -> str:
-    """All of it; values, differences and intervals are fractions."""
+    """The whole comparison; values, differences and intervals are fractions."""
     rank_a, rank_b = comparison.mean_ranks()
     tasks = [{**asdict(task), "difference": task.difference, "outcome": task.outcome} for task in comparison.tasks]
     values = {
@@ -131,7 +131,7 @@ def as_json(comparison: Comparison) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """A table with a row a task, and what it comes to."""
+    """A table with one row per task, and a summary."""
     header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
     table = markdown_table(header, [_line(task) for task in comparison.tasks], left=4)
     sides = [

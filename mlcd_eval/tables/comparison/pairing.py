@@ -15,9 +15,10 @@ import numpy as np
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.paired import PERMUTATION, Paired, paired_class_means, paired_means, paired_ratios
 from mlcd_eval.records import Result, read
+from mlcd_eval.tables.identity import facts
 
 SEED = 0
-UNITS = ("document", "image")  # columns of what several samples may share, the widest first
+UNITS = ("document", "image")  # columns that several samples may share, the widest first
 _RECALL = re.compile(r"(text_to_image|image_to_text)_recall@(\d+)")
 
 Rows = Sequence[dict[str, Any]]
@@ -25,14 +26,14 @@ Rows = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Side:
-    """The records of one model by task, as `run` wrote them to a folder; samples stand beside them."""
+    """The records of one model by task, in the folder that `run` wrote them to, with samples files beside them."""
 
     folder: Path
     model: str
     records: dict[str, Result]
 
     def samples_path(self, task: str) -> Path:
-        """Where the samples of a task are, if they are."""
+        """The path of a task's samples file, which may not exist."""
         return self.folder / "samples" / f"{task.replace('/', '__')}.jsonl"
 
 
@@ -47,35 +48,25 @@ def load_side(folder: Path) -> Side:
     if len(models) > 1 or len(records) < len(files):
         raise DataError(
             f"{folder} is not the folder of one model: got {len(files)} records of {len(records)} tasks by "
-            f"{', '.join(models)}, expected one model and one record a task"
+            f"{', '.join(models)}, expected one model and one record per task"
         )
     return Side(folder, models[0], records)
 
 
 def why_unpairable(a: Result, b: Result) -> str | None:
-    """What differs, unless the two were asked the same of the same data."""
-    pairs = {
-        "task version": (a.task.version, b.task.version),
-        **{
-            f"settings.{name}": (a.task.settings.get(name), b.task.settings.get(name))
-            for name in dict.fromkeys([*a.task.settings, *b.task.settings])
-        },
-        "primary metric": (a.primary_metric, b.primary_metric),
-        "data fingerprint": (a.dataset.fingerprint, b.dataset.fingerprint),
-        "limit": (a.limit, b.limit),
-        "prompts": (a.details.get("prompts"), b.details.get("prompts")),
-    }
-    if a.task.protocol == "linear_probe" or a.task.settings.get("mode") == "probe":
-        pairs["seed"] = (a.seed, b.seed)  # of what is trained; elsewhere it draws the intervals only
-    return next(
-        (f"it differs in {what} {one!r} and {other!r}" for what, (one, other) in pairs.items() if one != other), None
-    )
+    """The first difference, unless both were measured in the same way on the same data."""
+    mine, theirs = ({**facts(r), "primary metric": json.dumps(r.primary_metric)} for r in (a, b))
+    for name in dict.fromkeys([*mine, *theirs]):
+        one, other = (json.loads(known.get(name, "null")) for known in (mine, theirs))
+        if one != other:
+            return f"it differs in {name} {one!r} and {other!r}"
+    return None
 
 
 def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired | None]:
-    """How many samples both have, and what they say of a metric; None where they do not hold what it is made of.
+    """The number of samples, and a test of a metric on them; None where they do not hold what it is computed from.
 
-    Raises DataError for files that are damaged, of different samples, or of other numbers than their records.
+    Raises DataError for files that are damaged, hold different samples, or do not give the values of their records.
     """
     sides = [_samples(side.samples_path(task), metric) for side in (a, b)]
     for one, other in zip_longest(*([row.get("key") for row in rows] for rows in sides)):
@@ -99,14 +90,14 @@ def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired 
 
 
 def _samples(path: Path, metric: str) -> Rows:
-    """The lines of a file; of retrieval those of the metric's direction."""
+    """The lines of a file; for retrieval those in the metric's direction."""
     try:
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} does not hold samples: got {error}, expected a JSON object a line") from error
+        raise DataError(f"{path} does not hold samples: got {error}, expected one JSON object per line") from error
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} does not hold samples: got {len(rows)} lines, expected a JSON object a line")
+        raise DataError(f"{path} does not hold samples: got {len(rows)} lines, expected one JSON object per line")
     recall = _RECALL.fullmatch(metric)
     return [row for row in rows if row.get("direction") == recall[1]] if recall else rows
 

@@ -197,8 +197,8 @@ def test_json_holds_the_same(three_tasks):
     [
         ({"dataset": {"fingerprint": "e" * 64}}, "data fingerprint 'dddd"),
         ({"task": {"version": 2}}, "task version 1 and 2"),
-        ({"task": {"settings": {"layer": "penultimate"}}}, "settings.layer 'projected' and 'penultimate'"),
-        ({"task": {"settings": {"layer": "projected", "shots": 4}}}, "settings.shots None and 4"),
+        ({"task": {"settings": {"layer": "projected"}}}, "settings.layer 'penultimate' and 'projected'"),
+        ({"task": {"settings": {"shots": 4}}}, "settings.shots None and 4"),
         ({"limit": 10}, "limit None and 10"),
         ({"seed": 1}, "seed 0 and 1"),
         ({"details": {"prompts": "its own"}}, "prompts None and 'its own'"),
@@ -247,7 +247,7 @@ def test_samples_of_another_run_are_refused(tmp_path):
     with pytest.raises(DataError, match="zeroshot/x: samples of A or B are damaged: TypeError"):
         compared(tmp_path)
     samples.write_text("{")
-    with pytest.raises(DataError, match=r"does not hold samples: got .*, expected a JSON object a line"):
+    with pytest.raises(DataError, match=r"does not hold samples: got .*, expected one JSON object per line"):
         compared(tmp_path)
     samples.write_text("")
     with pytest.raises(DataError, match="does not hold samples: got 0 lines"):
