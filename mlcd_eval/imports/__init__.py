@@ -1,4 +1,4 @@
-"""Result files of other harnesses as our records: one module a harness, each with `read`."""
+"""Result files of other harnesses as records: one module per harness, each with a function `read`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mlcd_eval.errors import ConfigError, DataError
-from mlcd_eval.imports.common import Found, record
+from mlcd_eval.imports.common import ImportedTask, record
 from mlcd_eval.imports.source import Source
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records import read as read_record
@@ -21,12 +21,12 @@ HARNESSES = {
     "lmms-eval": "lm_eval",
     "vlmevalkit": "vlmevalkit",
 }
-"""Name -> module here."""
+"""Name -> module of this folder."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written, and what was not: a line each task, with the metrics that are none of ours."""
+    """The records that were written; not_imported: one line per task, with its metrics that are not known here."""
 
     records: list[Result]
     not_imported: list[str]
@@ -35,38 +35,41 @@ class Imported:
 def import_results(harness: str, files: Sequence[Path], output: Path, name: str | None = None) -> Imported:
     """Read all files, then write all records.
 
-    name: of the one model, by default its own with `@harness`. Raises UserError for a file that is not of the harness,
-    that holds nothing known or a value out of its unit's range, and for a record that would replace another.
+    name: of the model in the records, by default its own with `@harness`. Raises UserError for a file that is not of
+    the harness, that holds no known metric or a value out of its unit's range, and for a record that would replace one
+    of another file.
     """
     index = TaskIndex.load()
     module = import_module(f"mlcd_eval.imports.{HARNESSES[harness]}")
-    found: list[Found] = list(module.read([Source.of(harness, path) for path in dict.fromkeys(files)], index))
-    known = [one for one in found if one.metrics]
-    _check_each_file_has_some(found, known)
-    models = sorted({one.model for one in known})
+    tasks: list[ImportedTask] = list(module.read([Source.of(harness, path) for path in dict.fromkeys(files)], index))
+    known = [task for task in tasks if task.metrics]
+    _check_each_file_has_metrics(tasks)
+    models = sorted({task.model for task in known})
     if name is not None and not re.fullmatch(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*", name):
         raise ConfigError(f"--name: got {name!r}, expected a name without slashes that begins with no dot")
     if name is not None and len(models) > 1:
         raise ConfigError(f"--name is for one model: got files of {', '.join(models)}")
-    records = [record(one, index, name) for one in known]
+    records = [record(task, index, name) for task in known]
     store = ResultStore(output)
     _check_places(store, records)
     for result in records:
         store.write(result)
-    others = [f"{one.source.path}: {one.dataset}: {', '.join(one.not_imported)}" for one in found if one.not_imported]
-    return Imported(records, others)
+    left_out = [task for task in tasks if task.not_imported]
+    lines = [f"{task.source.path}: {task.dataset}: {', '.join(task.not_imported)}" for task in left_out]
+    return Imported(records, lines)
 
 
-def _check_each_file_has_some(found: Sequence[Found], known: Sequence[Found]) -> None:
-    having = {one.source.path for one in known}
-    for path in dict.fromkeys(one.source.path for one in found if one.source.path not in having):
-        others = [f"{one.dataset} {metric}" for one in found if one.source.path == path for metric in one.not_imported]
+def _check_each_file_has_metrics(tasks: Sequence[ImportedTask]) -> None:
+    with_metrics = {task.source.path for task in tasks if task.metrics}
+    for path in dict.fromkeys(task.source.path for task in tasks if task.source.path not in with_metrics):
+        of_file = [task for task in tasks if task.source.path == path]
+        others = [f"{task.dataset} {metric}" for task in of_file for metric in task.not_imported]
         more = f" and {len(others) - 8} more" if len(others) > 8 else ""
         raise DataError(f"{path} holds no metric that mlcd-eval knows: got {', '.join(others[:8]) or 'none'}{more}")
 
 
 def _check_places(store: ResultStore, records: Sequence[Result]) -> None:
-    """Raise DataError where two records have one place, or one that holds what was not imported from the same file."""
+    """Raise DataError where two records have one path, or one that holds a record of another file."""
     taken: dict[Path, Result] = {}
     for result in records:
         path, spec = store.path(result), result.model.spec

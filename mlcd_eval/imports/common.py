@@ -1,4 +1,4 @@
-"""What every importer shares: values checked by unit, and a record that says where it came from."""
+"""What every importer shares: values checked by unit, and a record that names its source."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mlcd_eval.records import DatasetRecord, ModelRecord, Result, TaskRecord, Ti
 from mlcd_eval.spec import TaskIndex
 
 UNKNOWN = "unknown"
-ANLS_NOTE = "as the harness computes it; where it divides by lengths before it strips white space it is our anls_compat"
+ANLS_NOTE = "as the harness computes it; equal to anls_compat where it divides by lengths before it strips white space"
 _ROUNDING = 1e-6  # of float32 means
 
 
 @dataclass(frozen=True)
-class Found:
-    """One task of one model, in our names and units; without metrics where we know none of it.
+class ImportedTask:
+    """One task of one model in the names and units of this package, without the metrics that are not known here.
 
-    model: safe as a folder. task: ours. dataset: theirs. theirs: their version and configuration, for the record.
-    not_imported: their metrics that are no metric of ours, by name.
+    model: a name that is safe for a folder. task: its name here. dataset: its name in the harness. theirs: version and
+    configuration of the harness, for the record. not_imported: metrics that have no counterpart here, by name.
     """
 
     source: Source
@@ -48,53 +48,54 @@ class Found:
     seed: int = 0
 
 
-def record(found: Found, index: TaskIndex, name: str | None = None) -> Result:
-    """Version 0: theirs, and none of the versions of our task. The fingerprints say that they are not known."""
-    source = found.source
-    known = index.tasks.get(found.task)
+def record(task: ImportedTask, index: TaskIndex, name: str | None = None) -> Result:
+    """The record of an imported task. Its version is 0, which is no version of a task of this package; its fingerprints
+    name the harness, since data and weights are not known."""
+    source = task.source
+    known = index.tasks.get(task.task)
     details = {
         "source": f"imported from {source.harness}",
         "harness": source.harness,
         "file": source.path.name,
         "file_sha256": hashlib.sha256(source.data).hexdigest(),
-        "theirs": dict(found.theirs),
-        "not_imported": dict(found.not_imported),
+        "theirs": dict(task.theirs),
+        "not_imported": dict(task.not_imported),
     }
     return Result(
         task=TaskRecord(
-            name=found.task,
+            name=task.task,
             version=0,
-            protocol=found.task.partition("/")[0],
-            settings={"harness": source.harness, **found.settings},
+            protocol=task.task.partition("/")[0],
+            settings={"harness": source.harness, **task.settings},
         ),
         dataset=DatasetRecord(
-            name=known.dataset.name if known else found.dataset,
-            kind=found.kind,
-            split=found.split,
-            fingerprint=f"{UNKNOWN}:{source.harness}:{found.dataset}",
-            num_samples=found.num_samples,
-            expected_num_samples=known.dataset.expected_size(found.split) if known else None,
+            name=known.dataset.name if known else task.dataset,
+            kind=task.kind,
+            split=task.split,
+            fingerprint=f"{UNKNOWN}:{source.harness}:{task.dataset}",
+            num_samples=task.num_samples,
+            expected_num_samples=known.dataset.expected_size(task.split) if known else None,
         ),
         model=ModelRecord(
-            name=name or f"{found.model}@{source.harness}",
+            name=name or f"{task.model}@{source.harness}",
             spec=f"import:{source.harness}:{source.path.name}",
-            fingerprint=f"{UNKNOWN}:{source.harness}:{found.model}",
-            num_params=found.num_params,
+            fingerprint=f"{UNKNOWN}:{source.harness}:{task.model}",
+            num_params=task.num_params,
             preprocessing=UNKNOWN,
-            precision=found.precision,
+            precision=task.precision,
         ),
-        metrics=found.metrics,
-        primary_metric=found.primary,
+        metrics=task.metrics,
+        primary_metric=task.primary,
         details=details,
-        seed=found.seed,
-        limit=found.limit,
+        seed=task.seed,
+        limit=task.limit,
         environment={"imported_with": f"mlcd_eval {__version__}"},
         timing=Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds")),
     )
 
 
 def fraction(where: str, value: Any, *, per_cent: bool = False) -> float:
-    """The value as a fraction; raises DataError for what is no number, not finite, or not in the unit's range."""
+    """The value as a fraction; raises DataError unless it is a finite number in the unit's range."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -106,12 +107,12 @@ def fraction(where: str, value: Any, *, per_cent: bool = False) -> float:
 
 
 def safe_name(*parts: Any) -> str:
-    """A folder's name from names, hub names and paths, of which the last part counts."""
+    """A folder's name from names, hub names and paths, of which only the last part is used."""
     short = (re.sub(r"\.(pt|pth|bin|safetensors|ckpt)$", "", last_part(str(part))) for part in parts if part)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", "_".join(short)).strip("._")
 
 
 def last_part(name: str) -> str:
-    """Of a path or a hub name; a snapshot in the hub's cache bears its repository's name."""
+    """The last part of a path or a hub name; of a snapshot in the hub's cache, the name of its repository."""
     cached = re.search(r"models--(?:[^/]+?--)?([^/]+)/snapshots/", name)
     return cached[1] if cached else name.rstrip("/\\").replace("\\", "/").rpartition("/")[2]

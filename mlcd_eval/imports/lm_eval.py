@@ -1,7 +1,8 @@
 """lm-eval 0.4 and lmms-eval: `results_<date>.json` and `<date>_results.json`, with the run's samples for their number.
 
-Values are fractions, metrics are called `name,filter`. Only tasks and metrics of one definition with ours are known:
-refcoco's there are of captions and boxes, lm-eval's chartqa cuts its answer out of a chain of thought.
+Values are fractions, metrics are called `name,filter`. Only tasks and metrics that are defined as here are known: the
+refcoco tasks of lmms-eval are about captions and boxes, and lm-eval's chartqa cuts its answer out of a chain of
+thought.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.imports.common import ANLS_NOTE, UNKNOWN, Found, fraction, safe_name
+from mlcd_eval.imports.common import ANLS_NOTE, UNKNOWN, ImportedTask, fraction, safe_name
 from mlcd_eval.imports.source import Source, as_dict
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.spec import TaskIndex
@@ -29,7 +30,7 @@ TASKS: Mapping[str, Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         "textvqa_val": ("docvqa/textvqa", "val", {"exact_match": "vqa_accuracy"}),
     },
 }
-"""Harness -> their task -> our task, its split, their metrics as ours. lm-eval ships none of them, its users do."""
+"""Harness -> its task -> (task here, split, its metrics -> metrics here). lm-eval ships none of them, its users do."""
 ABOUT = (
     "lm_eval_version",
     "lmms_eval_version",
@@ -44,25 +45,27 @@ ASKED = ("dataset_path", "dataset_name", "generation_kwargs", "lmms_eval_specifi
 NO_METRICS = ("alias", " ", "", "name", "samples", "sample_len", "sample_count")
 
 
-def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[Found]:
-    """One of each task of each results file; samples files (`.jsonl`) belong to the results of the same run."""
+def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[ImportedTask]:
+    """Every task of each results file; samples files (`.jsonl`) belong to the results of the same run."""
     samples = {source.path: source for source in sources if source.path.suffix == ".jsonl"}
     for source in [source for source in sources if source.path not in samples]:
         content = source.json()
         source.check(content)
         for task, values in content["results"].items():
-            own = [samples.pop(path) for path in _sample_paths(source, task) if path in samples]
-            yield _found(source, content, task, as_dict(values), own)
+            of_task = [samples.pop(path) for path in _sample_paths(source, task) if path in samples]
+            yield _task(source, content, task, as_dict(values), of_task)
     for path in samples:
-        raise DataError(f"{path} belongs to no results file that was given: expected the one of the same run and task")
+        raise DataError(
+            f"{path} belongs to no results file that was given: expected the results of the same run and task"
+        )
 
 
-def _found(
-    source: Source, run: Mapping[str, Any], task: str, values: Mapping[str, Any], own: Sequence[Source]
-) -> Found:
+def _task(
+    source: Source, run: Mapping[str, Any], task: str, values: Mapping[str, Any], samples: Sequence[Source]
+) -> ImportedTask:
     name, split, names = TASKS[source.harness].get(task, (f"{UNKNOWN}/{task}", UNKNOWN, {}))
     counts = as_dict(as_dict(run.get("n-samples")).get(task))
-    count = _count(source, task, counts.get("effective"), own)
+    count = _count(source, task, counts.get("effective"), samples)
     known, others, errors = [], {}, {}
     for key, value in values.items():
         metric, _, filtered = key.partition(",")
@@ -73,13 +76,13 @@ def _found(
         elif metric in names and filtered in ("", "none"):
             where = f"{source.path}: {task} {key}"
             if as_dict(as_dict(run.get("higher_is_better")).get(task)).get(metric) is False:
-                raise DataError(f"{where} is said to be better where lower, expected higher")
-            known.append(Metric(name=names[metric], value=fraction(where, value), num_scored=count or 0))
+                raise DataError(f"{where} is better where lower according to the file, expected higher")
+            known.append(Metric(name=names[metric], value=fraction(where, value), num_scored=count))
         else:
             others[key] = value
     config, asked = as_dict(run.get("config")), as_dict(as_dict(run.get("configs")).get(task))
     original, params = counts.get("original"), config.get("model_num_parameters")
-    return Found(
+    return ImportedTask(
         source=source,
         model=_model(source, run, config),
         task=name,
@@ -94,7 +97,7 @@ def _found(
             "task_version": as_dict(run.get("versions")).get(task),
             "config": {key: config[key] for key in CONFIG if key in config},
             "standard_errors": errors,
-            "samples_files": [one.path.name for one in own],
+            "samples_files": [file.path.name for file in samples],
             **({"anls": ANLS_NOTE} if "anls" in names else {}),
         },
         not_imported=others,
@@ -107,35 +110,35 @@ def _found(
 
 
 def _model(source: Source, run: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Its own name, else that among the arguments of the run; a folder's or a hub's last part."""
-    said = re.search(r"(?:pretrained|model|model_version|model_name)=([^,]+)", str(config.get("model_args") or ""))
-    name = safe_name(run.get("model_name") or (said[1] if said else config.get("model")))
+    """The model's name in the file, else that among the arguments of the run; of a path or hub name the last part."""
+    named = re.search(r"(?:pretrained|model|model_version|model_name)=([^,]+)", str(config.get("model_args") or ""))
+    name = safe_name(run.get("model_name") or (named[1] if named else config.get("model")))
     if not name:
         raise DataError(f"{source.path} names no model, expected model_name or config.model_args in it")
     return name
 
 
 def _sample_paths(source: Source, task: str) -> list[Any]:
-    """Beside the results: `samples_<task>_<date>.jsonl` of lm-eval, `<date>_samples_<task>.jsonl` of lmms-eval."""
+    """Beside the results: `samples_<task>_<date>.jsonl` for lm-eval, `<date>_samples_<task>.jsonl` for lmms-eval."""
     stem = source.path.stem
     dates = {stem.removeprefix("results_"), stem.removesuffix("_results"), stem.rpartition("_")[2]}
     names = [name for date in sorted(dates) for name in (f"samples_{task}_{date}", f"{date}_samples_{task}")]
     return [source.path.with_name(f"{name}.jsonl") for name in names]
 
 
-def _count(source: Source, task: str, said: Any, own: Sequence[Source]) -> int | None:
-    """Documents that were scored, by the results and by the samples, which must agree; None where neither says."""
-    counts = {len({_doc_id(one, line) for line in one.text().splitlines() if line.strip()}) for one in own}
-    counts |= {said} if type(said) is int else set()
+def _count(source: Source, task: str, stated: Any, samples: Sequence[Source]) -> int | None:
+    """The number of scored documents by the results and by the samples, which must agree; None where neither has it."""
+    counts = {len({_doc_id(file, line) for line in file.text().splitlines() if line.strip()}) for file in samples}
+    counts |= {stated} if type(stated) is int else set()
     if len(counts) > 1:
         raise DataError(
-            f"{source.path}: {task} was scored on {said} documents, got samples of {sorted(counts - {said})}"
+            f"{source.path}: {task} was scored on {stated} documents, got samples of {sorted(counts - {stated})}"
         )
     return next(iter(counts), None)
 
 
 def _doc_id(source: Source, line: str) -> int:
-    """Of a line; each filter of a task writes its own line a document."""
+    """The document of a line; each filter of a task writes one line per document."""
     try:
         return int(json.loads(line)["doc_id"])
     except (ValueError, TypeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""A file that some harness wrote: read, and told apart from those of the others."""
+"""A file that a harness wrote: read, and distinguished from the files of other harnesses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlcd_eval.errors import DataError
 
 @dataclass(frozen=True)
 class Source:
-    """One file and the harness that it is said to be of."""
+    """One file and the harness that is supposed to have written it."""
 
     harness: str
     path: Path
@@ -22,30 +22,30 @@ class Source:
 
     @classmethod
     def of(cls, harness: str, path: Path) -> Source:
-        """Read it; raises DataError where that cannot be done."""
+        """Read a file; raises DataError where that fails."""
         try:
             return cls(harness, path, path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}, expected a result file of {harness}") from error
 
     def text(self) -> str:
-        """Raises DataError for what is not UTF-8."""
+        """The content as text; raises DataError unless it is UTF-8."""
         if self.data.startswith(b"PK"):
-            raise DataError(f"{self.path} is a spreadsheet or archive, no text: it looks like one of vlmevalkit")
+            raise DataError(f"{self.path} is a spreadsheet or archive, not text: it looks like a file of vlmevalkit")
         try:
             return self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path} is not text: {error}, expected a result file of {self.harness}") from error
 
     def json(self) -> Any:
-        """Raises DataError for what is not JSON; NaN is read, and refused where it would be a value."""
+        """The content as JSON; raises DataError unless it is JSON. NaN is read here and refused where it is a value."""
         try:
             return json.loads(self.text())
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.path} is not JSON: {error}, expected a result file of {self.harness}") from error
 
     def rows(self) -> list[dict[str, str]]:
-        """A CSV file's rows; empty cells are left out. Raises DataError for none, and for rows of another length."""
+        """The rows of a CSV file, without empty cells; raises DataError for no rows, or rows of different length."""
         try:
             rows = list(csv.DictReader(io.StringIO(self.text(), newline=""), strict=True))
         except csv.Error as error:
@@ -55,14 +55,18 @@ class Source:
         return [{key: value for key, value in row.items() if value != ""} for row in rows]
 
     def content(self) -> Any:
-        """Rows of a `.csv`, else JSON."""
+        """The rows of a `.csv` file, the JSON of any other."""
         return self.rows() if self.path.suffix.lower() == ".csv" else self.json()
 
     def check(self, content: Any) -> None:
-        """Raise DataError unless what was read can be of this harness, with what it looks like."""
-        found = looks_like(content)
-        if self.harness not in found:
-            like = f"it looks like one of {' or '.join(found)}" if found else "it looks like none that is known"
+        """Raise DataError unless the content can be of this harness; the error names those that it looks like."""
+        harnesses = looks_like(content)
+        if self.harness not in harnesses:
+            like = (
+                f"it looks like a file of {' or '.join(harnesses)}"
+                if harnesses
+                else "it looks like a file of no known harness"
+            )
             raise DataError(f"{self.path} is not a result file of {self.harness}: {like}")
 
 
@@ -76,10 +80,9 @@ def looks_like(content: Any) -> tuple[str, ...]:
     if "schema_version" in first and "metrics" in first:
         return ("mlcd-eval",)
     if isinstance(first.get("results"), dict):
-        configs = [one for one in as_dict(first.get("configs")).values() if isinstance(one, dict)]
-        if "lmms_eval_version" in first or any(
-            {"doc_to_visual", "lmms_eval_specific_kwargs"} & c.keys() for c in configs
-        ):
+        configs = [config for config in as_dict(first.get("configs")).values() if isinstance(config, dict)]
+        visual = any({"doc_to_visual", "lmms_eval_specific_kwargs"} & config.keys() for config in configs)
+        if "lmms_eval_version" in first or visual:
             return ("lmms-eval",)
         if {"lm_eval_version", "pretty_env_info", "transformers_version"} & first.keys():
             return ("lm-eval",)
@@ -88,5 +91,5 @@ def looks_like(content: Any) -> tuple[str, ...]:
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Itself where it is one, else an empty one."""
+    """The value where it is a dict, else an empty dict."""
     return value if isinstance(value, dict) else {}

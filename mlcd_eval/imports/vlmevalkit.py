@@ -1,7 +1,7 @@
 """VLMEvalKit: scores `<model>_<dataset>_acc.csv` (or JSON) in per cent, and answers `<model>_<dataset>.xlsx`.
 
-Answers are scored by our own metrics. A spreadsheet does not say which questions share an image, so there is no
-interval.
+Answers are scored by the metrics of this package. A spreadsheet does not hold which questions share an image, so there
+is no interval.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from mlcd_eval.errors import ConfigError, DataError
-from mlcd_eval.imports.common import ANLS_NOTE, UNKNOWN, Found, fraction, safe_name
+from mlcd_eval.imports.common import ANLS_NOTE, UNKNOWN, ImportedTask, fraction, safe_name
 from mlcd_eval.imports.source import Source
 from mlcd_eval.metrics import text
 from mlcd_eval.metrics.base import Metric
@@ -30,15 +30,15 @@ DATASETS = {
     "ChartQA_TEST": ("docvqa/chartqa", "test", "relaxed_accuracy"),
     "TextVQA_VAL": ("docvqa/textvqa", "val", "vqa_accuracy"),
 }
-"""Their data set -> our task, its split, and the metric that its `Overall` is."""
+"""Data set there -> (task here, split, the metric that `Overall` is)."""
 LARGEST = 1 << 28
-"""Bytes of XML in a spreadsheet; the largest of these data sets has 3 million of questions and answers."""
+"""Bytes of XML in a spreadsheet; the questions and answers of the largest of these data sets take 3 million."""
 DAMAGED = (BadZipFile, zlib.error, LookupError, ValueError, OSError, SyntaxError, EOFError, RuntimeError, TypeError)
 COLUMNS = ("index", "question", "answer", "prediction")
 
 
-def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[Found]:
-    """One of each file."""
+def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[ImportedTask]:
+    """One task per file."""
     for source in sources:
         spreadsheet = source.path.suffix.lower() == ".xlsx"
         stem = source.path.stem if spreadsheet else re.sub(r"_(acc|score)$", "", source.path.stem)
@@ -47,17 +47,17 @@ def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[Found]:
         yield _answers(source, model, dataset) if spreadsheet else _scores(source, model, dataset)
 
 
-def _scores(source: Source, model: str, dataset: str) -> Found:
+def _scores(source: Source, model: str, dataset: str) -> ImportedTask:
     content = source.content()
     source.check(content)
     values = content[0] if isinstance(content, list) else content
     if not dataset or "Overall" not in values:
-        return Found(source, model, f"{UNKNOWN}/{source.path.stem}", source.path.stem, not_imported=values)
+        return ImportedTask(source, model, f"{UNKNOWN}/{source.path.stem}", source.path.stem, not_imported=values)
     if isinstance(content, list) and len(content) > 1:
-        raise DataError(f"{source.path} has {len(content)} rows, expected the one of {dataset}")
+        raise DataError(f"{source.path} has {len(content)} rows, expected the single row of {dataset}")
     name, split, metric = DATASETS[dataset]
     value = fraction(f"{source.path}: Overall", values["Overall"], per_cent=True)
-    return Found(
+    return ImportedTask(
         source=source,
         model=model,
         task=name,
@@ -71,32 +71,33 @@ def _scores(source: Source, model: str, dataset: str) -> Found:
     )
 
 
-def _answers(source: Source, model: str, dataset: str) -> Found:
+def _answers(source: Source, model: str, dataset: str) -> ImportedTask:
     rows = _rows(source)
     if not dataset:
         raise DataError(
             f"{source.path} holds answers to an unknown data set, expected a name that ends with {', '.join(DATASETS)}"
         )
-    name, split, metric = DATASETS[dataset]
+    task, split, metric = DATASETS[dataset]
     pairs = [(_text(row["prediction"]), _known_answers(source, row)) for row in rows]
     names = (metric, "anls_compat") if metric == "anls" else (metric,)
-    means = {one: sum(getattr(text, one)(*pair) for pair in pairs) / len(pairs) for one in names}
-    return Found(
+    means = {name: sum(getattr(text, name)(*pair) for pair in pairs) / len(pairs) for name in names}
+    return ImportedTask(
         source=source,
         model=model,
-        task=name,
+        task=task,
         dataset=dataset,
-        metrics=tuple(Metric(name=one, value=mean, num_scored=len(pairs)) for one, mean in means.items()),
+        metrics=tuple(Metric(name=name, value=mean, num_scored=len(pairs)) for name, mean in means.items()),
         primary=metric,
         kind="docvqa",
         split=split,
-        theirs={"scored_by": "mlcd-eval, from the predictions", "interval": "none: pages are not told apart"},
+        theirs={"scored_by": "mlcd-eval, from the predictions", "interval": "none: pages cannot be distinguished"},
         num_samples=len(pairs),
     )
 
 
 def _rows(source: Source) -> list[dict[str, Any]]:
-    """Of the first sheet; raises DataError for no spreadsheet, missing columns, no rows and repeated questions."""
+    """The rows of the first sheet; raises DataError for a file that is no spreadsheet, missing columns, no rows and
+    repeated questions."""
     try:
         import openpyxl
     except ImportError as error:
@@ -121,7 +122,7 @@ def _rows(source: Source) -> list[dict[str, Any]]:
 
 
 def _check_size(source: Source) -> None:
-    """A spreadsheet is an archive of XML, of which a few kilobytes may hold gigabytes."""
+    """Raise DataError for a spreadsheet (an archive of XML) that would take too much memory when it is unpacked."""
     with ZipFile(io.BytesIO(source.data)) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > LARGEST:
@@ -129,7 +130,7 @@ def _check_size(source: Source) -> None:
 
 
 def _known_answers(source: Source, row: Mapping[str, Any]) -> list[str]:
-    """Of a cell that is a list's literal, or one answer as it stands."""
+    """The answers in a cell that holds a list literal; any other cell is one answer."""
     cell = _text(row["answer"]).strip()
     answers = [cell]
     if cell.startswith("["):

@@ -40,8 +40,8 @@ class TableFormat:
 class TableInput:
     """What a table is made of.
 
-    results: the records. paths: where they were read, which samples files may stand beside. baseline: a model to
-    show differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
+    results: the records. paths: their files or folders, which may also hold samples. baseline: a model to show
+    differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
     `mlcd-train` runs.
     """
 

@@ -199,9 +199,9 @@ def _text(name: str, value: str | None, others: Sequence[str]) -> str:
         full = json.loads(value)
         alone = sum(other[1:9] == full[:8] for other in others) == 1
         return f"data {full[:8] if alone and re.fullmatch('[0-9a-f]+', full) else full}"
-    said = json.loads(value)
-    word = isinstance(said, str) and re.fullmatch(r"[A-Za-z][\w./:@+-]*", said)
-    text = said if word and said not in ("null", "true", "false") else value
+    plain = json.loads(value)
+    word = isinstance(plain, str) and re.fullmatch(r"[A-Za-z][\w./:@+-]*", plain)
+    text = plain if word and plain not in ("null", "true", "false") else value
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… {hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return f"{name.removeprefix(SETTING)}={text}" if name.startswith(SETTING) else f"{name} {text}"

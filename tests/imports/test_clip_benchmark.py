@@ -104,7 +104,7 @@ def test_multilabel_and_undefined_values(run_import, golden, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "sentence"),
     [
         ({"metrics": {"acc1": float("nan")}}, "acc1 is nan, expected a fraction, 0 to 1"),
         ({"metrics": {"acc1": 15.8}}, "acc1 is 15.8, expected a fraction, 0 to 1"),
@@ -113,10 +113,10 @@ def test_multilabel_and_undefined_values(run_import, golden, tmp_path):
         ({"task": "captioning"}, "holds no metric that mlcd-eval knows: got wds/openclipart acc1, "),
     ],
 )
-def test_values_that_cannot_be_are_refused(run_import, golden, tmp_path, capsys, changes, told):
+def test_values_that_cannot_be_are_refused(run_import, golden, tmp_path, capsys, changes, sentence):
     code, records = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", **changes))
     assert code == 2 and records == {}
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_unknown_metrics_are_listed(run_import, golden, tmp_path, capsys):

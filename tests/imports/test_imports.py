@@ -29,31 +29,31 @@ def test_the_command_line_knows_every_harness():
 def test_a_file_of_another_harness_is_told(run_import, golden, capsys, harness, file, like):
     assert run_import(harness, golden / file) == (2, {})
     assert re.search(
-        rf"{file} is not a result file of {harness}: it looks like one of {like}\n", capsys.readouterr().err
+        rf"{file} is not a result file of {harness}: it looks like a file of {like}\n", capsys.readouterr().err
     )
 
 
 @pytest.mark.parametrize("harness", ["clip-benchmark", "lm-eval", "lmms-eval", "vlmevalkit"])
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         (b"{", "is not JSON: "),
-        (b"[]", "it looks like none that is known"),
-        (b"3", "it looks like none that is known"),
+        (b"[]", "it looks like a file of no known harness"),
+        (b"3", "it looks like a file of no known harness"),
         (b"[" * 100_000, "is not JSON: "),
         (b"\xff\xfe", "is not text: "),
-        (b"PK\x03\x04", "is a spreadsheet or archive, no text: it looks like one of vlmevalkit"),
-        (b'{"schema_version": 1, "metrics": []}', "it looks like one of mlcd-eval"),
+        (b"PK\x03\x04", "is a spreadsheet or archive, not text: it looks like a file of vlmevalkit"),
+        (b'{"schema_version": 1, "metrics": []}', "it looks like a file of mlcd-eval"),
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_file_that_is_none_is_told_in_one_sentence(run_import, tmp_path, capsys, harness, text, told):
+def test_a_file_that_is_none_is_told_in_one_sentence(run_import, tmp_path, capsys, harness, text, sentence):
     path = tmp_path / "x.json"
     if text is not None:
         path.write_bytes(text)
     assert run_import(harness, path) == (2, {})
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1
+    assert sentence in error and error.count("\n") == 1
 
 
 def test_nothing_is_written_where_one_file_is_wrong(run_import, golden, tmp_path):

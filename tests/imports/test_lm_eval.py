@@ -38,9 +38,11 @@ def test_known_tasks_become_records_and_the_others_are_listed(run_import, golden
     assert chartqa.details["not_imported"]["relaxed_human_split,none"] == 0.7144
     assert (textvqa.primary.name, textvqa.primary.value) == ("vqa_accuracy", 0.7511)
     assert textvqa.limit == textvqa.primary.num_scored == 4
-    told = capsys.readouterr().err
-    assert "refcoco_bbox_rec_val: refcoco_IoU,none, refcoco_ACC@0.5,none" in told and "refcoco_CIDEr,none" in told
-    assert "docvqa_test: anls,none, submission,none" in told
+    sentence = capsys.readouterr().err
+    assert (
+        "refcoco_bbox_rec_val: refcoco_IoU,none, refcoco_ACC@0.5,none" in sentence and "refcoco_CIDEr,none" in sentence
+    )
+    assert "docvqa_test: anls,none, submission,none" in sentence
 
 
 def test_lm_eval_knows_anls_and_takes_the_numbers_of_samples_and_parameters(run_import, golden, capsys):
@@ -68,14 +70,14 @@ def set_value(task, key, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         (set_value("docvqa_val", "anls,none", 91.6), "docvqa_val anls,none is 91.6, expected a fraction, 0 to 1"),
         (set_value("docvqa_val", "anls,none", float("nan")), "docvqa_val anls,none is nan, expected a fraction"),
         (set_value("docvqa_val", "anls,none", "N/A"), "docvqa_val anls,none is 'N/A', expected a fraction"),
         (
             lambda run: run["higher_is_better"]["docvqa_val"].update(anls=False),
-            "docvqa_val anls,none is said to be better where lower, expected higher",
+            "docvqa_val anls,none is better where lower according to the file, expected higher",
         ),
         (lambda run: run["config"].update(model_args="", model="") or run.update(model_name=""), "names no model"),
         (
@@ -84,10 +86,10 @@ def set_value(task, key, value):
         ),
     ],
 )
-def test_values_that_cannot_be_are_refused(run_import, lmms, capsys, change, told):
+def test_values_that_cannot_be_are_refused(run_import, lmms, capsys, change, sentence):
     code, records = run_import("lmms-eval", lmms(change))
     assert code == 2 and records == {}
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_samples_must_be_of_the_run_and_agree(run_import, lmms, tmp_path, capsys):
@@ -114,3 +116,8 @@ def test_a_metric_of_another_filter_is_another_metric(run_import, lmms, capsys):
 def test_exact_match_of_lm_eval_is_no_vqa_accuracy(run_import, lmms):
     file = lmms(lambda run: run["results"].update(textvqa_val={"exact_match,none": 0.5}), LM)
     assert list(run_import("lm-eval", file)[1]) == ["docvqa/docvqa_val"]
+
+
+def test_an_unknown_number_of_samples_is_null(run_import, lmms):
+    file = lmms(lambda run: run.pop("n-samples"))
+    assert run_import("lmms-eval", file)[1]["docvqa/docvqa_val"].primary.num_scored is None

@@ -64,7 +64,7 @@ def test_answers_are_never_run(run_import, sheet, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "dataset", "told"),
+    ("rows", "dataset", "sentence"),
     [
         ([(0, "q", "['a']", "a"), (0, "q", "['a']", "a")], "DocVQA_VAL", "has 2 rows and repeats 1 questions"),
         ([], "DocVQA_VAL", "has 0 rows"),
@@ -73,9 +73,9 @@ def test_answers_are_never_run(run_import, sheet, tmp_path):
         ([(0, "q", "['a']", "a")], "MMBench", "holds answers to an unknown data set"),
     ],
 )
-def test_answers_that_cannot_be_scored(run_import, sheet, capsys, rows, dataset, told):
+def test_answers_that_cannot_be_scored(run_import, sheet, capsys, rows, dataset, sentence):
     assert run_import("vlmevalkit", sheet(rows, dataset))[0] == 2
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_columns_and_spreadsheets_that_are_none(run_import, sheet, tmp_path, capsys):
@@ -88,11 +88,11 @@ def test_columns_and_spreadsheets_that_are_none(run_import, sheet, tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "sentence"),
     [
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"905.0"\n', "Overall is '905.0', expected per cent, 0 to 100"),
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"nan"\n', "Overall is 'nan', expected per cent"),
-        ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1"\n"2"\n', "has 2 rows, expected the one of DocVQA_VAL"),
+        ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1"\n"2"\n', "has 2 rows, expected the single row of DocVQA_VAL"),
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1","2"\n', "is not a table"),
         (
             "m_MMBench_acc.csv",
@@ -102,10 +102,10 @@ def test_columns_and_spreadsheets_that_are_none(run_import, sheet, tmp_path, cap
         ("m_OCRBench_score.json", '{"Final Score": 800}', "holds no metric that mlcd-eval knows: got m_OCRBench_score"),
     ],
 )
-def test_scores_that_cannot_be_taken(run_import, tmp_path, capsys, name, text, told):
+def test_scores_that_cannot_be_taken(run_import, tmp_path, capsys, name, text, sentence):
     (tmp_path / name).write_text(text)
     assert run_import("vlmevalkit", tmp_path / name)[0] == 2
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_without_openpyxl_the_extra_is_named(run_import, sheet, monkeypatch, capsys):

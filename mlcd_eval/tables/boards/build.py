@@ -143,7 +143,7 @@ def _board(
     numbers: Iterable[PublishedNumber],
     originals: Mapping[str, str],
 ) -> Leaderboard:
-    """The board with its rows; a published row that was reproduced stands behind the model that did."""
+    """The board with its rows; a published row that a model reproduces follows this model."""
     rows = {name: Row(name, original=originals.get(name)) for name in dict.fromkeys(r.model.name for r in results)}
     good = [result for result in results if result.status == "ok"]
     for result in good:

@@ -24,7 +24,7 @@ FEW = 3
 
 
 class Style(NamedTuple):
-    """The marks of a format. text: makes a name safe; delta: stands before a difference from the published value;
+    """The marks of a format. text: makes a name safe; delta: precedes a difference from the published value;
     outside: marks one that lies outside the interval."""
 
     text: Callable[[str], str]

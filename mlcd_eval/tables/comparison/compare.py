@@ -68,7 +68,7 @@ class Comparison:
 
 def compare(a: Side, b: Side) -> Comparison:
     """Every task that both have with samples, measured in the same way on the same data; p values are adjusted for the
-    number of tests. Raises DataError where there is nothing to compare, or samples are not of their records.
+    number of tests. Raises DataError where there is nothing to compare, or samples do not match their records.
     """
     tasks, left_out = [], {}
     for task in sorted({*a.records, *b.records}):

@@ -57,9 +57,9 @@ def why_unpairable(a: Result, b: Result) -> str | None:
     """The first difference, unless both were measured in the same way on the same data."""
     mine, theirs = ({**facts(r), "primary metric": json.dumps(r.primary_metric)} for r in (a, b))
     for name in dict.fromkeys([*mine, *theirs]):
-        one, other = (json.loads(known.get(name, "null")) for known in (mine, theirs))
-        if one != other:
-            return f"it differs in {name} {one!r} and {other!r}"
+        of_a, of_b = (json.loads(known.get(name, "null")) for known in (mine, theirs))
+        if of_a != of_b:
+            return f"it differs in {name} {of_a!r} and {of_b!r}"
     return None
 
 
@@ -69,11 +69,11 @@ def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired 
     Raises DataError for files that are damaged, hold different samples, or do not give the values of their records.
     """
     sides = [_samples(side.samples_path(task), metric) for side in (a, b)]
-    for one, other in zip_longest(*([row.get("key") for row in rows] for rows in sides)):
-        if one != other:
+    for of_a, of_b in zip_longest(*([row.get("key") for row in rows] for rows in sides)):
+        if of_a != of_b:
             raise DataError(
                 f"{task}: A and B were not scored on the same samples: got {len(sides[0]):,} and {len(sides[1]):,}, "
-                f"the first that differ being {one!r} and {other!r}"
+                f"the first that differ being {of_a!r} and {of_b!r}"
             )
     try:
         paired = _paired(metric, *sides)
@@ -84,7 +84,7 @@ def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired 
         recorded = primary.value if primary else None
         if recorded is None or not abs(recorded - value) < 1e-6:
             raise DataError(
-                f"{side.samples_path(task)} is not of its record: got {metric} {value}, expected {recorded}"
+                f"{side.samples_path(task)} does not match its record: got {metric} {value}, expected {recorded}"
             )
     return len(sides[0]), paired
 

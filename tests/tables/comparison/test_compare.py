@@ -241,7 +241,9 @@ def test_samples_of_another_run_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"not scored on the same samples: got 24 and 23, .* being 's23' and None"):
         compared(tmp_path)
     samples.write_text("".join([lines[0].replace("0.0", "1.0"), *lines[1:]]))
-    with pytest.raises(DataError, match=r"zeroshot__x.jsonl is not of its record: got acc1 0.62\d+, expected 0.58"):
+    with pytest.raises(
+        DataError, match=r"zeroshot__x.jsonl does not match its record: got acc1 0.62\d+, expected 0.58"
+    ):
         compared(tmp_path)
     samples.write_text("".join([lines[0].replace("0.0", "null"), *lines[1:]]))
     with pytest.raises(DataError, match="zeroshot/x: samples of A or B are damaged: TypeError"):
