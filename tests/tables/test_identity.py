@@ -97,8 +97,11 @@ def test_one_model_with_a_full_and_a_few_shot_probe_is_written_in_every_format()
     full, few = record(value=0.75), record(value=0.5, changed={"shots": 4})
     text = render([few, full], "markdown")
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| x")] == ["x", "x [shots=4]"]
+    legend = "Square brackets name how numbers differ from the usual ones of their task."
+    assert legend in text and legend not in render([full], "markdown")
     assert "x {[}shots=4{]}" in render([few, full], "latex")
-    assert "x [shots=4]" in render([few, full], "html")
+    page = render([few, full], "html")
+    assert "x [shots=4]" in page and legend in page
     assert [row["variant"] for row in json.loads(render([full, few], "json"))] == ["", "shots=4"]
     (board,) = json.loads(render([full, few], "pwc"))
     assert [data["dataset"] for data in board["datasets"]] == ["x", "x - 4-shot"]

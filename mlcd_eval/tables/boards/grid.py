@@ -78,6 +78,8 @@ def legend(boards: Sequence[Leaderboard], style: Style) -> str:
     sentences.append(f"Best in bold, second underlined{mixed}; a dash where there is no value")
     if reproduced:
         sentences[-1] += "; n is the number of samples scored"
+    if any(column.variant for board in boards for column in board.columns):
+        sentences.append("Square brackets name how numbers differ from the usual ones of their task")
     if any(row.original for row in rows):
         sentences.append(
             f"{style.delta}is reproduced minus published, {style.outside} where the published value lies outside the "

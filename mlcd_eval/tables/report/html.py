@@ -56,6 +56,7 @@ def report(
         boards=[_board(board, provenance) for board in boards],
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
+        variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
         deltas=_deltas(boards, baseline, provenance),
         radar=_radar(results),
@@ -130,7 +131,7 @@ def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Pro
 
 
 def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:
-    several = len({column.task for column in board.columns}) < len(board.columns)
+    several = len({(column.task, column.variant) for column in board.columns}) < len(board.columns)
     for column in board.columns:
         difference = board.difference(row, reference, column) if column.unit == "fraction" else None
         if difference is not None:
