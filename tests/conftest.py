@@ -7,6 +7,9 @@ import pytest
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
 
+LAYERS = {"linear_probe": "penultimate", "knn": "penultimate"}
+"""The defaults that are not `projected`: records with another layer are a variant, which tables name."""
+
 
 def metric(name, value, ci95=None, n=200, **changes):
     return Metric(name=name, value=value, ci95=ci95, num_scored=n, **changes)
@@ -16,7 +19,9 @@ def make_result(model="tiny", task="zeroshot/demo", metrics=(), **changes):
     protocol, _, dataset = task.partition("/")
     metrics = tuple(metrics) or (metric("acc1", 0.4525, (0.40, 0.5012)), metric("acc5", None))
     fields = {
-        "task": TaskRecord(name=task, version=1, protocol=protocol, settings={"layer": "projected"}),
+        "task": TaskRecord(
+            name=task, version=1, protocol=protocol, settings={"layer": LAYERS.get(protocol, "projected")}
+        ),
         "dataset": DatasetRecord(
             name=dataset, kind="classification", split="test", fingerprint="d" * 64, num_samples=200, num_classes=4
         ),

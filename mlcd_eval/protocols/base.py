@@ -143,3 +143,30 @@ class Protocol(Generic[S]):
     def score(self, settings: S, inputs: Inputs) -> Scores:
         """Pure: same inputs, same scores."""
         raise NotImplementedError
+
+    # names in outputs
+
+    pwc_tasks: ClassVar[tuple[str, ...]] = ()
+    """Tasks of Papers with Code that list its numbers; without any, the protocol's own name is used."""
+    pwc_board: ClassVar[str] = "{dataset}"
+    """Name of a board there, for protocols that share a task and a data set with another."""
+    pwc_metrics: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(pattern of a metric's whole name, its name there), where that is not the one that all protocols share."""
+    pwc_num_params: ClassVar[bool] = False
+    """Whether a row there also has the number of parameters."""
+    hub_task_type: ClassVar[str] = ""
+    """Task type of the Hugging Face hub; empty for the protocol's own name."""
+    picture_side: ClassVar[int | None] = None
+    """Longest side in pixels of the pictures of its samples; None where samples have no pictures."""
+    usual_settings: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    """(setting, value): what `for_model` makes of a default for most models of papers; outputs do not name it."""
+    averages_metrics: ClassVar[bool] = False
+    """Whether papers print the mean over its tasks although these rank by different metrics."""
+
+    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
+        """The metrics that a summary or a leaderboard shows, of those of a record."""
+        return [name for name in names if name == primary]
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the seed of a record changes its values, and not only their intervals."""
+        return False

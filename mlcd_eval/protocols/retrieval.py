@@ -36,6 +36,16 @@ class Retrieval(Protocol[RetrievalSettings]):
     version = 2
     Settings = RetrievalSettings
     kinds = ("retrieval",)
+    pwc_tasks = ("Zero-Shot Cross-Modal Retrieval",)
+    pwc_metrics = (
+        (r"image_to_text_recall@(\d+)", r"Image-to-text R@\1"),
+        (r"text_to_image_recall@(\d+)", r"Text-to-image R@\1"),
+    )
+    hub_task_type = "image-text-retrieval"
+
+    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
+        """All: papers print both directions at every K."""
+        return list(names)
 
     def needs(self, settings: RetrievalSettings) -> Needs:
         """A text tower."""

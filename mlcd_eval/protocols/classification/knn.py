@@ -46,6 +46,11 @@ class KNN(Protocol[KNNSettings]):
     version = 2
     Settings = KNNSettings
     kinds = ("classification",)
+    pwc_tasks = ("Self-Supervised Image Classification",)
+    pwc_board = "{dataset} (kNN)"
+    pwc_metrics = ((r"knn_acc(\d+)@(\d+)", r"Top \1 Accuracy (kNN, k=\2)"),)
+    pwc_num_params = True
+    hub_task_type = "image-feature-extraction"
 
     def requests(self, settings: KNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train and test."""

@@ -46,6 +46,10 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     version = 2
     Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
+    pwc_tasks = ("Zero-Shot Transfer Image Classification",)
+    pwc_metrics = (("acc1", "Accuracy (Private)"),)
+    hub_task_type = "zero-shot-image-classification"
+    averages_metrics = True  # as the tables of CLIP and MLCD
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """A text tower, and prompts to fill with class names."""

@@ -53,6 +53,14 @@ class DocVQA(Protocol[DocVQASettings]):
     Settings = DocVQASettings
     kinds = ("docvqa",)
     takes_predictions = True
+    pwc_tasks = ("Visual Question Answering (VQA)",)
+    hub_task_type = "document-question-answering"
+    picture_side = 640  # a page, to be read
+    usual_settings = (("mode", "native"),)
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """A probe is trained."""
+        return settings.get("mode") == "probe"
 
     def needs(self, settings: DocVQASettings) -> Needs:
         """A model's own answers come from its `answer`."""

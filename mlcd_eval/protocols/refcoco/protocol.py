@@ -53,6 +53,14 @@ class Refcoco(Protocol[RefcocoSettings]):
     Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
+    pwc_tasks = ("Instance Segmentation", "Referring Expression Segmentation")  # the site has both for each split
+    hub_task_type = "image-segmentation"
+    picture_side = 320
+    usual_settings = (("mode", "native"),)
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """A probe is trained."""
+        return settings.get("mode") == "probe"
 
     def needs(self, settings: RefcocoSettings) -> Needs:
         """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""

@@ -260,8 +260,8 @@ def test_samples_that_do_not_give_another_metrics_value_are_refused(several_metr
     [
         ({"dataset": {"fingerprint": "e" * 64}}, "data fingerprint 'dddd"),
         ({"task": {"version": 2}}, "task version 1 and 2"),
-        ({"task": {"settings": {"layer": "penultimate"}}}, "settings.layer 'projected' and 'penultimate'"),
-        ({"task": {"settings": {"layer": "projected", "shots": 4}}}, "settings.shots None and 4"),
+        ({"task": {"settings": {"layer": "projected"}}}, "settings.layer 'penultimate' and 'projected'"),
+        ({"task": {"settings": {"shots": 4}}}, "settings.shots None and 4"),
         ({"limit": 10}, "limit None and 10"),
         ({"seed": 1}, "seed 0 and 1"),
         ({"details": {"prompts": "its own"}}, "prompts None and 'its own'"),
