@@ -1,4 +1,4 @@
-"""Where the data of a task is: under --data-root (by the data set's names), then in the package (demo data), then on
+"""Where the data of a task is: under --data-root (by the data set's names), else in the package (demo data), else on
 the hub or at the data set's own reference (unless --offline)."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HOW = "put a folder in clip-benchmark's layout under --data-root, or give `ref:
 
 
 def locate(dataset: DatasetSpec, request: RunRequest) -> str:
-    """The reference of a dataset's data; raises DataError saying what to put where if it is nowhere."""
+    """Return the reference of a dataset's data. Raises DataError, saying what to put where, if there is none."""
     for root in (request.data_root, demo_data_dir()):
         ref = find_under(root, dataset) if root is not None else None
         if ref is not None:
@@ -25,14 +25,14 @@ def locate(dataset: DatasetSpec, request: RunRequest) -> str:
     remote = f"wds:{HUB}/{dataset.hub}" if dataset.hub else dataset.ref
     where = f"--data-root {request.data_root}" if request.data_root else "no --data-root"
     if remote is None:
-        raise DataError(f"dataset {dataset.name} is not there (got {where}) and has no hub copy: {dataset.how or _HOW}")
+        raise DataError(f"dataset {dataset.name} is missing (got {where}) and has no hub copy: {dataset.how or _HOW}")
     if request.offline and _is_elsewhere(remote):
-        raise DataError(f"dataset {dataset.name} is not there (got {where}) and --offline forbids its copy at {remote}")
+        raise DataError(f"dataset {dataset.name} is missing (got {where}) and --offline forbids its copy at {remote}")
     return remote
 
 
 def find_under(root: Path, dataset: DatasetSpec) -> str | None:
-    """The reference of a data set's files below a folder, None where it has none."""
+    """Return the reference of a data set's files under a folder, None if there are none."""
     if dataset.kind == "refer" and dataset.split_by:
         return find_refer(root, dataset.name, dataset.split_by)
     if dataset.kind == "docvqa":
@@ -41,17 +41,18 @@ def find_under(root: Path, dataset: DatasetSpec) -> str | None:
 
 
 def _is_elsewhere(ref: str) -> bool:
-    """Whether its files are on the network. torchvision's are here, but for `download=true`, which opening refuses."""
+    """Return whether the files are on the network. torchvision's are local except with `download=true`, which
+    `open_dataset` refuses offline."""
     kind, _, where = ref.partition(":")
     folder = Path(where.partition("?")[0]).expanduser()
     return ref.startswith("wds:http") or (kind in ("hf", "hf-vqa") and not folder.is_dir())
 
 
 def is_remote(ref: str) -> bool:
-    """Whether opening it may touch the network or take its time (torchvision loads what it opens)."""
+    """Return whether opening the data may use the network or take long (torchvision loads all of it)."""
     return ref.startswith(("wds:http", "hf:", "hf-vqa:", "torchvision:"))
 
 
 def open_located(ref: str, dataset: DatasetSpec, request: RunRequest) -> Dataset:
-    """Open located data under the name that its task gives it."""
+    """Open located data under the name that the task gives it."""
     return open_dataset(ref, cache=request.cache, offline=request.offline, name=dataset.name)

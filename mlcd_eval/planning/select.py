@@ -1,7 +1,7 @@
-"""Which tasks a word of --tasks stands for, each with its data.
+"""The tasks that a word of --tasks names, each with its data.
 
-A group or glob with --data-root means what the folder holds: the known tasks whose data is there, and every other data
-set that the protocol can use.
+With --data-root, a group or glob names what the folder holds: the known tasks whose data is in it, and a task for every
+other data set in it that the protocol can use.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from mlcd_eval.spec.task import Sizes
 
 
 class Selection:
-    """The tasks of one request. What it opens and resolves is kept: each data set is opened once, each task resolved
-    once."""
+    """The tasks of one request. Each data set is opened once and each task is resolved once; both are kept."""
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
@@ -36,21 +35,21 @@ class Selection:
         self._jobs: dict[tuple[str, str], Job] = {}
 
     def job(self, located: LocatedTask) -> Job:
-        """The task on its opened data; raises UserError where it cannot be opened, or the protocol cannot use it."""
+        """Return the task as a job. Raises UserError if its data cannot be opened or the protocol cannot use it."""
         key = (located.name, located.ref)
         if key not in self._jobs:
             self._jobs[key] = resolved(located, self.open(located), submit=self.request.submit)
         return self._jobs[key]
 
     def open(self, located: LocatedTask) -> Dataset:
-        """The task's data set; raises UserError where it cannot be opened."""
+        """Return the task's data set. Raises UserError if it cannot be opened."""
         key = (located.ref, located.task.dataset.name)
         if key not in self._datasets:
             self._datasets[key] = open_located(located.ref, located.task.dataset, self.request)
         return self._datasets[key]
 
     def tasks(self, word: str) -> Iterator[LocatedTask]:
-        """The tasks of one word of --tasks; raises UserError if there is none."""
+        """Yield the tasks that one word of --tasks names. Raises UserError if there are none."""
         root = self.request.data_root
         if self.request.datasets:
             yield from self._on_datasets(word)
@@ -60,7 +59,7 @@ class Selection:
         if many and not located and root is not None:
             raise DataError(
                 f"--data-root {root} holds no data for --tasks {word}: expected folders in clip-benchmark's layout, "
-                f"such as those that `mlcd-eval ls datasets` names"
+                f"such as those that `mlcd-eval ls datasets` lists"
             )
         if located:
             yield from located
@@ -72,7 +71,7 @@ class Selection:
         return located_task(task, ref, self.request.settings)
 
     def _on_datasets(self, protocol: str) -> Iterator[LocatedTask]:
-        """A protocol on each data set of --dataset."""
+        """Yield a task of the protocol for each data set of --dataset."""
         if protocol not in PROTOCOLS:
             raise ConfigError(
                 f"--tasks with --dataset takes protocols: got {protocol!r}, expected some of "
@@ -83,14 +82,16 @@ class Selection:
             yield self._located(task, _with_images(ref, self.request.data_root))
 
     def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
-        """The tasks matching a group or glob that the root's data can serve: the known ones, then its other folders."""
+        """Yield the tasks that match a group or glob and have data in the root: first the known ones, then those on
+        other folders."""
         pattern = f"{word}/*" if word in PROTOCOLS else word
         data = discover(root)
-        if fnmatch.filter(["refcoco"], pattern.partition("/")[0]):  # each split is a task; only opening tells which
-            data += [(default_name(one), one) for _, ref in data if _is_refer(ref) for one in self._scored_refs(ref)]
+        if fnmatch.filter(["refcoco"], pattern.partition("/")[0]):  # each split is a task, known once the data is open
+            split_refs = [split_ref for _, ref in data if _is_refer(ref) for split_ref in self._scored_refs(ref)]
+            data += [(default_name(ref), ref) for ref in split_refs]
         new = [(_task_on(protocol, name), ref) for name, ref in data for protocol in PROTOCOLS]
         new = [(task, ref) for task, ref in new if fnmatch.fnmatch(task.name, pattern)]
-        protocols = {task.protocol for task, _ in new}  # of which a known task may claim a folder
+        protocols = {task.protocol for task, _ in new}  # a known task of these may claim a folder
         known = [
             (task, find_under(root, task.dataset))
             for task in self.index.tasks.values()
@@ -100,13 +101,13 @@ class Selection:
         new = [(task, ref) for task, ref in new if (task.protocol, ref) not in claimed]
         for task, ref in [*known, *new]:
             if ref is not None and fnmatch.fnmatch(task.name, pattern):
-                with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
+                with contextlib.suppress(IncompatibleError):  # a retrieval folder is not an error for linear_probe
                     located = self._located(task, ref)
                     self.job(located)
                     yield located
 
     def _scored_refs(self, ref: str) -> list[str]:
-        """A reference for each split of a refer data set that can be scored."""
+        """Return a reference for each split of a refer data set that can be scored."""
         splits = open_dataset(ref, cache=self.request.cache).splits
         return [f"{ref}/{split}" for split in splits if split != "train"]
 
@@ -116,19 +117,19 @@ def _is_refer(ref: str | None) -> bool:
 
 
 def _with_images(ref: str, root: Path | None) -> str:
-    """A DocVQA file's reference with the data root as a folder of its images, where it names none."""
+    """Return a DocVQA file's reference with the data root as its folder of images, if it does not name one."""
     return f"{ref}?{urlencode({'images': root})}" if ref.startswith("docvqa:") and root and "?" not in ref else ref
 
 
 def _task_on(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpec:
-    """A task on the user's own data: the protocol's default settings."""
+    """Return a task on the user's own data, with the protocol's default settings."""
     data: dict[str, Any] = {"name": dataset, "sizes": sizes or {}}
     values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": data}
     return validated(TaskSpec, values, f"dataset {dataset!r}")
 
 
 def _sizes_of_path(protocol: str, ref: str, index: TaskIndex) -> Sizes:
-    """The sizes of a known task's data, where a refer path has its name and is split as it is."""
+    """Return the sizes of a known task's data if a refer path has the same name and split, else none."""
     known = index.tasks.get(f"{protocol}/{default_name(ref)}")
     if known is None or not _is_refer(ref):
         return {}

@@ -38,7 +38,7 @@ def test_signals_stop_cleanly_and_the_run_goes_on(tmp_path, monkeypatch, capsys,
         after_images(patch, 300, lambda: signal.raise_signal(number))
         assert evaluate(tmp_path) == code
     how = "interrupted" if code == 130 else "terminated"
-    assert capsys.readouterr().err.splitlines()[-1] == f"mlcd-eval: {how}; the same command goes on where it stopped"
+    assert capsys.readouterr().err.splitlines()[-1] == f"mlcd-eval: {how}; run the same command again to resume"
     assert not temporary_files(tmp_path)
     TinyEncoder.images_seen = 0
     assert evaluate(tmp_path) == 0 and TinyEncoder.images_seen <= 985 - 300 + 16

@@ -192,7 +192,7 @@ def test_damaged_data_is_found_before_any_encode(tmp_path, capsys, damage, messa
         ({"model": "python:tiny_encoder:mak"}, "did you mean 'make'"),
         ({"model": "python:tiny_encoder:vision_only"}, "needs a text tower: got model"),
         ({"model": "/nowhere/model"}, "no file or folder '/nowhere/model'"),
-        ({"tasks": "linear_probe/birdsnap"}, "dataset birdsnap is not there"),
+        ({"tasks": "linear_probe/birdsnap"}, "dataset birdsnap is missing"),
         ({"more": ["--offline"], "tasks": "knn/mnist"}, "--offline forbids"),
         ({"more": ["--dataset", "wds:x"], "tasks": "demo"}, "--tasks with --dataset takes protocols"),
         ({"more": ["--dataset", "wsd:x"], "tasks": "knn"}, "did you mean 'wds'"),
@@ -256,7 +256,7 @@ def test_two_datasets_of_one_name_are_refused(tmp_path):
     refs = tuple(f"imagefolder:{folder}" for folder in folders)
     problems = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs, output=tmp_path)).problems
     assert len(problems) == 1
-    assert f"would both write the record knn/photos: got it on {refs[0]} and on {refs[1]}" in problems[0]
+    assert f"would both write the record knn/photos: got data {refs[0]} and {refs[1]}" in problems[0]
     twice = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs[:1] * 2, output=tmp_path))
     assert not twice.problems and len(twice.tasks) == 1
 
