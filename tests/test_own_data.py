@@ -20,7 +20,7 @@ def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
     more = ["--dataset", f"imagefolder:{tmp_path / 'mine'}"]
     TinyEncoder.images_seen = 0
     assert main(flags(tmp_path, *more, tasks="knn")) == 2
-    message = "got 1 images that are links to no file, expected at most 0 (--allow-bad-images): c0/link.png"
+    message = "got 1 images that are broken links, expected at most 0 (--allow-bad-images): c0/link.png"
     assert message in capsys.readouterr().err
     assert TinyEncoder.images_seen == 0
     assert main(flags(tmp_path, *more, "--allow-bad-images", "1", tasks="knn")) == 0

@@ -108,7 +108,7 @@ def test_a_cache_removed_while_running(tmp_path, monkeypatch, capsys, expected, 
             patch.setattr(Entry, name, removed)
         assert evaluate(tmp_path) == 2
     error = capsys.readouterr().err
-    assert "went away: expected the cache to stay while a run uses it" in error and "Traceback" not in error
+    assert "disappeared: expected the cache to stay while a run uses it" in error and "Traceback" not in error
     assert evaluate(tmp_path) == 0
     assert records(tmp_path) == expected
 
@@ -125,7 +125,7 @@ def test_a_cache_removed_while_a_model_is_asked(tmp_path, monkeypatch, capsys):
         patch.setattr(RedFinder, "segment", removed)
         assert evaluate(tmp_path, tasks="refcoco/demo", model="red_finder") == 2
     error = capsys.readouterr().err
-    assert "went away" in error and "Traceback" not in error
+    assert "disappeared" in error and "Traceback" not in error
     assert evaluate(tmp_path, tasks="refcoco/demo", model="red_finder") == 0
 
 
@@ -133,7 +133,7 @@ def test_a_cache_removed_while_training(tmp_path, monkeypatch, capsys, train):
     with monkeypatch.context() as patch:
         after_images(patch, 16, lambda: shutil.rmtree(tmp_path / "cache"))
         assert train(tmp_path) == 2
-    assert "went away" in capsys.readouterr().err.splitlines()[-1]
+    assert "disappeared" in capsys.readouterr().err.splitlines()[-1]
     with monkeypatch.context() as patch:
         before_step(patch, 3, lambda: shutil.rmtree(tmp_path / "cache", ignore_errors=True))
         assert train(tmp_path) == 0  # neither stage of training needs it any more
