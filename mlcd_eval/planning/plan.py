@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlcd_eval.data.open import is_slow_to_open
 from mlcd_eval.encoders.registry import check_spec, model_name
 from mlcd_eval.errors import ConfigError, DataError, UserError, nearest
 from mlcd_eval.planning.job import Job, LocatedTask
-from mlcd_eval.planning.locate import is_remote
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import record_path
 from mlcd_eval.request import RunRequest
@@ -81,7 +81,7 @@ def make_plan(request: RunRequest) -> Plan:
                 check_spec(text_encoder)
     _check_changes(plan)
     for task in plan.tasks.values():
-        if not is_remote(task.ref):
+        if not is_slow_to_open(task.ref):
             with plan.noting():
                 plan.selection.job(task)
     return plan

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from mlcd_eval.data import discover, open_dataset
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.open import default_name, refer_parts
+from mlcd_eval.data.open import (
+    default_name,
+    discover,
+    is_copy_of,
+    open_dataset,
+    parse_reference,
+    split_reference,
+    with_root,
+)
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.planning.job import Job, LocatedTask, located_task, resolved
-from mlcd_eval.planning.locate import find_under, locate, open_located
+from mlcd_eval.planning.locate import find_under, locate
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.request import RunRequest
 from mlcd_eval.spec import GLOB_MARKS, TaskIndex, TaskSpec, validated
@@ -45,7 +51,8 @@ class Selection:
         """Return the task's data set. Raises UserError if it cannot be opened."""
         key = (located.ref, located.task.dataset.name)
         if key not in self._datasets:
-            self._datasets[key] = open_located(located.ref, located.task.dataset, self.request)
+            cache, offline = self.request.cache, self.request.offline
+            self._datasets[key] = open_dataset(located.ref, cache=cache, offline=offline, name=key[1])
         return self._datasets[key]
 
     def tasks(self, word: str) -> Iterator[LocatedTask]:
@@ -65,7 +72,7 @@ class Selection:
             yield from located
             return
         for task in self.index.select([word]):
-            yield self._located(task, locate(task.dataset, self.request))
+            yield self._located(task, locate(task, self.request))
 
     def _located(self, task: TaskSpec, ref: str) -> LocatedTask:
         return located_task(task, ref, self.request.settings)
@@ -77,27 +84,28 @@ class Selection:
                 f"--tasks with --dataset takes protocols: got {protocol!r}, expected some of "
                 f"{', '.join(PROTOCOLS)}{nearest(protocol, PROTOCOLS)}"
             )
+        root = self.request.data_root
         for ref in self.request.datasets:
-            task = _task_on(protocol, default_name(ref), _sizes_of_path(protocol, ref, self.index))
-            yield self._located(task, _with_images(ref, self.request.data_root))
+            known = self.index.tasks.get(f"{protocol}/{default_name(ref)}")
+            is_copy = known is not None and is_copy_of(ref, known.dataset)
+            task = _task_on(protocol, default_name(ref), known.dataset.sizes if known and is_copy else None)
+            yield self._located(task, ref if root is None else with_root(ref, root))
 
     def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
         """Yield the tasks that match a group or glob and have data in the root: first the known ones, then those on
         other folders."""
         pattern = f"{word}/*" if word in PROTOCOLS else word
+        protocols = fnmatch.filter(PROTOCOLS, pattern.partition("/")[0])
         data = discover(root)
-        if fnmatch.filter(["refcoco"], pattern.partition("/")[0]):  # each split is a task, known once the data is open
-            split_refs = [split_ref for _, ref in data if _is_refer(ref) for split_ref in self._scored_refs(ref)]
-            data += [(default_name(ref), ref) for ref in split_refs]
-        new = [(_task_on(protocol, name), ref) for name, ref in data for protocol in PROTOCOLS]
+        data += [(default_name(part), part) for _, ref in data for part in self._scored_parts(ref, protocols)]
+        new = [(_task_on(protocol, name), ref) for name, ref in data for protocol in protocols]
         new = [(task, ref) for task, ref in new if fnmatch.fnmatch(task.name, pattern)]
-        protocols = {task.protocol for task, _ in new}  # a known task of these may claim a folder
         known = [
-            (task, find_under(root, task.dataset))
+            (task, find_under(root, task))
             for task in self.index.tasks.values()
             if task.protocol in protocols or fnmatch.fnmatch(task.name, pattern)
         ]
-        claimed = {(task.protocol, f"{ref}/{task.settings['split']}" if _is_refer(ref) else ref) for task, ref in known}
+        claimed = {(task.protocol, ref and _part(ref, task.settings.get("split"))) for task, ref in known}
         new = [(task, ref) for task, ref in new if (task.protocol, ref) not in claimed]
         for task, ref in [*known, *new]:
             if ref is not None and fnmatch.fnmatch(task.name, pattern):
@@ -106,19 +114,24 @@ class Selection:
                     self.job(located)
                     yield located
 
-    def _scored_refs(self, ref: str) -> list[str]:
-        """Return a reference for each split of a refer data set that can be scored."""
+    def _scored_parts(self, ref: str, protocols: Sequence[str]) -> list[str]:
+        """Return a reference for each split that can be scored, if each split is a separate task, else none.
+
+        The splits are known only once the data is open, so that data that no protocol can use stays closed.
+        """
+        if split_reference(ref, "test") is None or not set(parse_reference(ref).scheme.kinds) & _kinds(protocols):
+            return []
         splits = open_dataset(ref, cache=self.request.cache).splits
-        return [f"{ref}/{split}" for split in splits if split != "train"]
+        return [part for split in splits if split != "train" and (part := split_reference(ref, split)) is not None]
 
 
-def _is_refer(ref: str | None) -> bool:
-    return ref is not None and ref.startswith("refer:")
+def _part(ref: str, split: str | None) -> str:
+    """Return the reference of the split that a task scores if each split is a separate task, else the reference."""
+    return (split_reference(ref, split) if split else None) or ref
 
 
-def _with_images(ref: str, root: Path | None) -> str:
-    """Return a DocVQA file's reference with the data root as its folder of images, if it does not name one."""
-    return f"{ref}?{urlencode({'images': root})}" if ref.startswith("docvqa:") and root and "?" not in ref else ref
+def _kinds(protocols: Sequence[str]) -> set[str]:
+    return {kind for name in protocols for kind in PROTOCOLS[name].kinds}
 
 
 def _task_on(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpec:
@@ -126,12 +139,3 @@ def _task_on(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpe
     data: dict[str, Any] = {"name": dataset, "sizes": sizes or {}}
     values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": data}
     return validated(TaskSpec, values, f"dataset {dataset!r}")
-
-
-def _sizes_of_path(protocol: str, ref: str, index: TaskIndex) -> Sizes:
-    """Return the sizes of a known task's data if a refer path has the same name and split, else none."""
-    known = index.tasks.get(f"{protocol}/{default_name(ref)}")
-    if known is None or not _is_refer(ref):
-        return {}
-    _, _, split_by, _ = refer_parts(ref.removeprefix("refer:"))
-    return known.dataset.sizes if known.dataset.split_by == split_by else {}

@@ -27,12 +27,12 @@ def test_a_run_of_four_tasks_opens_each_data_set_once_and_looks_each_protocol_up
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, **k: (calls.update([name]), real(*a, **k))[1])
 
-    counted(select, "open_located")
+    counted(select, "open_dataset")
     counted(select, "resolved")
     counted(job_module, "get_protocol")
     results = list(run(make_plan(request(tmp_path))))
     assert [result.status for result in results] == ["ok"] * 4
-    assert calls == {"open_located": 2, "resolved": 4, "get_protocol": 4}  # clip art and captions
+    assert calls == {"open_dataset": 2, "resolved": 4, "get_protocol": 4}  # clip art and captions
 
 
 def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):

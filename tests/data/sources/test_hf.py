@@ -195,5 +195,5 @@ def test_not_there(tmp_path):
 
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(ConfigError, match=r"hf:a/b needs the extra `pip install 'mlcd-eval\[datasets\]'`"):
+    with pytest.raises(ConfigError, match=r"hf:a/b needs the package datasets, `pip install 'mlcd-eval\[datasets\]'`"):
         open_dataset("hf:a/b")

@@ -138,7 +138,7 @@ def test_class_that_train_does_not_have(folder):
 def test_bad_folders(folder, tmp_path):
     with pytest.raises(DataError, match=r"there is no dataset folder .*/flower \(did you mean 'flowers'\?\)"):
         open_dataset(f"imagefolder:{tmp_path}/flower")
-    with pytest.raises(DataError, match="more has no class folders: expected one folder of images a class"):
+    with pytest.raises(DataError, match="more has no class folders: expected one folder of images per class"):
         open_dataset(f"imagefolder:{folder}/train/rose/more")
     with pytest.raises(DataError, match="flowers has no split 'val': got one of train, test"):
         open_dataset(f"imagefolder:{folder}").split("val")

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from mlcd_eval.data import discover, find_refer, open_dataset
+from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint, num_scored
+from mlcd_eval.data.open import discover, find_dataset
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import DataError
+from mlcd_eval.spec import DatasetSpec
 from mlcd_eval.support.bundled import demo_data_dir
 
 SQUARE = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
@@ -70,7 +72,8 @@ def test_bundled_scenes():
         assert 0 < coco.area(one.truth) < one.size[0] * one.size[1]
     names = [name for name, _ in discover(demo_data_dir())]
     assert {"refdemo", "docdemo_val"} <= set(names)
-    assert find_refer(demo_data_dir(), "refdemo", "unc") == f"refer:{demo_data_dir()}/refer/refdemo/unc"
+    facts = DatasetSpec(name="refdemo", kind="refer", split_by="unc")
+    assert find_dataset(demo_data_dir(), facts) == f"refer:{demo_data_dir()}/refer/refdemo/unc"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -150,7 +153,7 @@ def test_texts_of_python_2(tmp_path):
 
 def test_mistakes_are_one_sentence(tmp_path):
     ref = write(tmp_path)
-    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected it, with split_by one of unc"):
+    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected SPLIT_BY one of unc"):
         open_dataset(f"refer:{tmp_path}/tiny/umd/val")
     with pytest.raises(DataError, match=r"has no split 'vall': got train, val \(did you mean 'val'\?\)"):
         open_dataset(ref + "/vall")
