@@ -29,7 +29,7 @@ def test_killed_runs_resume():
         [sys.executable, "benchmarks/crashes.py", *words], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert done.stdout.count(" 3 kills") == 2 and "0 there at the end" in done.stdout
+    assert done.stdout.count(" 3 kills") == 2 and "0 left at the end" in done.stdout
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
