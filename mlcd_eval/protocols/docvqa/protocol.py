@@ -111,15 +111,15 @@ class DocVQA(Protocol[DocVQASettings]):
     def score(self, settings: DocVQASettings, inputs: Inputs) -> Scores:
         """From predictions {question_id: answer} where there are some, else from features."""
         questions = _questions(inputs.annotations["test"])
-        silent = [one.question_id for one in questions if not one.answers]
-        if silent or not questions:
+        unanswered = [question.question_id for question in questions if not question.answers]
+        if unanswered or not questions:
             raise DataError(
-                f"docvqa: {len(silent)} of {len(questions)} questions have no answers, first {silent[:1]}: expected a "
-                f"split with public answers"
+                f"docvqa: {len(unanswered)} of {len(questions)} questions have no answers, first {unanswered[:1]}: "
+                f"expected a split with public answers"
             )
         details: dict[str, Any] = {"mode": settings.mode}
         if inputs.predictions is not None:
-            predictions = [str(inputs.predictions[one.question_id]) for one in questions]
+            predictions = [str(inputs.predictions[question.question_id]) for question in questions]
             if settings.mode == "native":
                 details |= {"prompt": settings.prompt, "max_new_tokens": settings.max_new_tokens}
         else:
