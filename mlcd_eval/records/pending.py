@@ -1,5 +1,5 @@
-"""The record of a task before there are numbers: all that tells it from others. The one builder of records, for runs,
-saved predictions and imports; loads nothing heavy."""
+"""The record of a task before it is scored: everything that identifies it. Runs, saved predictions and imports build
+their records here. Nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pending_record(
     limit: int | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Result:
-    """A record without metrics, dated now."""
+    """Return a record without metrics, dated now."""
     return Result(
         task=task,
         dataset=dataset,
@@ -41,12 +41,12 @@ def pending_record(
 
 
 def started_now() -> Timing:
-    """The timing of work that starts now."""
+    """Return the timing of work that starts now."""
     return Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) -> TaskRecord:
-    """What is asked: the versions of task and protocol, and all settings."""
+    """Return the task's part of a record: the versions of task and protocol, and all settings."""
     return TaskRecord(
         name=task.name,
         version=task.version,
@@ -59,7 +59,10 @@ def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) ->
 def dataset_record(
     spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None
 ) -> DatasetRecord:
-    """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet."""
+    """Return the data's part of a record; the scored split is `splits["test"]`.
+
+    Headers and labels are read if they are not known yet.
+    """
     scored = splits["test"]
     contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
     if prompts is not None:
@@ -76,7 +79,7 @@ def dataset_record(
 
 
 def model_record(name: str, spec: str, info: EncoderInfo, precision: str) -> ModelRecord:
-    """The model that is scored."""
+    """Return the model's part of a record."""
     return ModelRecord(
         name=name,
         spec=spec,

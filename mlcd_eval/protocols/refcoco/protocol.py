@@ -1,9 +1,9 @@
-"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence asks for.
+"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence describes.
 
-Three ways to a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's patch features
-(mask_head.py); `zeroshot`, similarity of patches and text, cut where train says (mask_similarity.py). A bare encoder's
-image is shown whole (letterboxed), not cropped. Sources: LAVT (Yang et al. 2022) and LISA (Lai et al. 2024) for the
-metrics.
+There are three ways to get a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's
+patch features (mask_head.py); `zeroshot`, the similarity of patches and text with a threshold chosen on train
+(mask_similarity.py). A bare encoder sees the whole image (letterboxed), not a crop. Sources of the metrics: LAVT (Yang
+et al. 2022) and LISA (Lai et al. 2024).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class RefcocoSettings(BaseModel):
-    """split: that is scored; None for the only one beside train. mode: `auto` is the model's own masks where it makes
-    some, else the probe. empty_union: what a sample counts whose mask and truth are both empty, 1 (lisa) or 0 (lavt).
-    text_encoder: spec of a model whose text tower serves a vision-only one. steps: of the probe's training.
+    """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
+    makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
+    (lavt). text_encoder: spec of a model whose text tower is used for a vision-only model. steps: of probe training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,8 +45,8 @@ class RefcocoSettings(BaseModel):
 
 
 class Refcoco(Protocol[RefcocoSettings]):
-    """Primary: overall_iou. With a probe or zero-shot two baselines stand beside it: the mean box of train's truths,
-    and the whole image."""
+    """The primary metric is overall_iou. The details of probe and zeroshot include its value for two baselines: the
+    mean box of train's masks, and the whole image."""
 
     name = "refcoco"
     version = 2
@@ -63,11 +63,11 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.get("mode") == "probe"
 
     def needs(self, settings: RefcocoSettings) -> Needs:
-        """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""
+        """Return the ability `segment` for a model's own masks, and the text encoder of a vision-only model."""
         return Needs(text_encoder=settings.text_encoder, ability="segment" if settings.mode == "native" else None)
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Patch features of train and of the scored split; none for a model's own masks."""
+        """Return patch features of train and of the scored split; none for a model's own masks."""
         scored = self.scored_split(settings, splits)
         if settings.mode == "native":
             return {}
@@ -82,7 +82,7 @@ class Refcoco(Protocol[RefcocoSettings]):
         }
 
     def scored_split(self, settings: RefcocoSettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Return the scored split. Raises IncompatibleError if it is missing, or if it is not set and not unique."""
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"refcoco reads the split {settings.split!r}: got {', '.join(splits)}")
         others = [split for split in splits if split != "train"]
@@ -94,14 +94,16 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.split or others[0]
 
     def for_model(self, settings: RefcocoSettings, info: EncoderInfo) -> RefcocoSettings:
-        """Resolve `auto`; raises IncompatibleError for a mode that the model cannot serve."""
+        """Decide `auto`. Raises IncompatibleError for a mode that the model does not support."""
         mode = settings.mode
         if mode == "auto":
             mode = "native" if "segment" in info.abilities else "probe"
         if mode == "native" and "segment" not in info.abilities:
             raise IncompatibleError(f"refcoco's mode is native: got model {info.spec!r}, which makes no masks")
         if mode == "zeroshot" and settings.text_encoder is not None:
-            raise IncompatibleError("refcoco's mode is zeroshot: expected no text_encoder, since spaces differ")
+            raise IncompatibleError(
+                "refcoco's mode is zeroshot: got text_encoder, expected none, since its space is not the model's"
+            )
         if mode != "native" and not info.has_text and (mode == "zeroshot" or settings.text_encoder is None):
             raise IncompatibleError(
                 f"refcoco's {mode} needs a text tower: got model {info.spec!r}, which {info.no_text}"
@@ -110,11 +112,11 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.model_copy(update={"mode": mode})
 
     def for_predictions(self, settings: RefcocoSettings) -> RefcocoSettings:
-        """Saved masks are scored as a model's own."""
+        """Return the settings of a model's own masks, as which saved masks are scored."""
         return settings.model_copy(update={"mode": "native"})
 
     def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
-        """sent_id -> RLE."""
+        """Read sent_id -> RLE."""
         return read_masks(path, _sentences(annotations))
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
@@ -146,11 +148,12 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
     from mlcd_eval.protocols.refcoco.square import from_square
 
     train, test = (_expressions(inputs, role) for role in ("train", "test"))
-    train_rows, test_rows = (_rows(inputs, role, found) for role, found in (("train", train), ("test", test)))
+    train_rows, test_rows = _rows(inputs, "train", train), _rows(inputs, "test", test)
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        similarity = mask_similarity.learn_similarity(train_rows, targets, [one.size for one in train])
+        sizes = [expression.size for expression in train]
+        similarity = mask_similarity.learn_similarity(train_rows, targets, sizes)
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
             "recipe": mask_similarity.RECIPE,
@@ -162,37 +165,38 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
         scores = mask_head.predict(head, test_rows, len(test), inputs.device)
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
-    return (encode(from_square(one, t.size)) for one, t in zip(scores, test, strict=True)), details
+    masks = (encode(from_square(cells, expression.size)) for cells, expression in zip(scores, test, strict=True))
+    return masks, details
 
 
 class _Targets:
-    """Sentence numbers and a side -> (B, side, side) truths on the square, in [0, 1]; each is decoded once."""
+    """Sentence numbers and a side -> (B, side, side) true masks on the square, in [0, 1]. Each is decoded once."""
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         self._expressions = expressions
-        self._made: dict[int, np.ndarray] = {}  # as bytes: 4 kB a sentence for a side of 64
+        self._decoded: dict[int, np.ndarray] = {}  # as bytes: 4 kB per sentence for a side of 64
 
     def __call__(self, index: np.ndarray, side: int) -> torch.Tensor:
         import torch
 
         from mlcd_eval.protocols.refcoco.square import to_square
 
-        new = [number for number in index.tolist() if number not in self._made]
-        for number, cells in zip(
-            new, to_square([self._expressions[number].truth for number in new], side), strict=True
-        ):
-            self._made[number] = (255 * cells).round().byte().numpy()
-        return torch.from_numpy(np.stack([self._made[number] for number in index.tolist()])).float() / 255
+        new = [number for number in index.tolist() if number not in self._decoded]
+        squares = to_square([self._expressions[number].truth for number in new], side)
+        for number, cells in zip(new, squares, strict=True):
+            self._decoded[number] = (255 * cells).round().byte().numpy()
+        return torch.from_numpy(np.stack([self._decoded[number] for number in index.tolist()])).float() / 255
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
-    """Sentence numbers -> patches (B, h, w, D) and unit text features (B, T)."""
+    """Return a function from sentence numbers to patches (B, h, w, D) and unit text features (B, T)."""
     import torch
 
     patches = patches_of(inputs.images[role], expressions, role)
     assert inputs.encode_texts is not None, "checked by for_model"
-    texts = inputs.encode_texts([one.text for one in expressions])
-    check_finite(texts, f"text features of {role}", [one.text for one in expressions])
+    sentences = [expression.text for expression in expressions]
+    texts = inputs.encode_texts(sentences)
+    check_finite(texts, f"text features of {role}", sentences)
 
     def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return patches(index), torch.nn.functional.normalize(
@@ -203,25 +207,24 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
 
 
 def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:
-    """overall_iou without a look at the image: the mean box of train's truths, and everything."""
+    """Return overall_iou of two masks that ignore the image: the mean box of train's masks, and everything."""
     from pycocotools import mask as coco
 
     from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps
 
-    truths = [one.truth for one in train]
-    shapes = np.array([[one.size[1], one.size[0]] * 2 for one in train], dtype=np.float64)
-    x, y, w, h = (coco.toBbox(truths) / shapes).mean(axis=0)
-    boxes, whole = [], []
-    for one in test:
-        height, width = one.size
-        box = np.zeros(one.size, dtype=bool)
+    shapes = np.array([[expression.size[1], expression.size[0]] * 2 for expression in train], dtype=np.float64)
+    x, y, w, h = (coco.toBbox([expression.truth for expression in train]) / shapes).mean(axis=0)
+    boxes, full = [], []
+    for expression in test:
+        height, width = expression.size
+        box = np.zeros(expression.size, dtype=bool)
         box[round(y * height) : round((y + h) * height), round(x * width) : round((x + w) * width)] = True
         boxes.append(encode(box))
-        whole.append(encode(np.ones(one.size, dtype=bool)))
-    own = [one.truth for one in test]
+        full.append(encode(np.ones(expression.size, dtype=bool)))
+    truths = [expression.truth for expression in test]
     return {
-        "mean_box_overall_iou": overall_iou(overlaps(boxes, own)),
-        "all_foreground_overall_iou": overall_iou(overlaps(whole, own)),
+        "mean_box_overall_iou": overall_iou(overlaps(boxes, truths)),
+        "all_foreground_overall_iou": overall_iou(overlaps(full, truths)),
     }
 
 
