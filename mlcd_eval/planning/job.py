@@ -99,11 +99,11 @@ class Job(LocatedTask):
             return {}
         return {role: self.dataset.annotations(split) for role, split in self.splits.items()}
 
-    def pending_record(self, model: ModelRecord, request: RunRequest) -> Result:
-        """The job's record before there are numbers."""
+    def pending_record(self, model: ModelRecord, request: RunRequest, reads_images: bool = True) -> Result:
+        """The job's record before there are numbers. reads_images: False for saved predictions."""
         return pending_record(
             task_record(self.task, self.protocol, self.settings),
-            dataset_record(self.task.dataset, self.dataset, self.splits, self.prompts),
+            dataset_record(self.task.dataset, self.dataset, self.splits, self.prompts, reads_images),
             model,
             seed=request.seed,
             limit=request.limit,

@@ -11,7 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Dataset, fingerprint, num_scored
+from mlcd_eval.data.base import (
+    AnnotatedDataset,
+    AuthoredDataset,
+    Dataset,
+    annotations_fingerprint,
+    fingerprint,
+    num_scored,
+)
 from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.protocols.base import Protocol
@@ -57,22 +64,33 @@ def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) ->
 
 
 def dataset_record(
-    spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None
+    spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None, reads_images: bool = True
 ) -> DatasetRecord:
-    """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet."""
+    """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet.
+
+    reads_images: False for saved predictions, which are scored against the annotations alone.
+    """
     scored = splits["test"]
-    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
-    if prompts is not None:
-        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    annotations = annotations_fingerprint(dataset, scored) if isinstance(dataset, AnnotatedDataset) else None
     return DatasetRecord(
         name=dataset.name,
         kind=dataset.kind,
         split=scored,
-        fingerprint=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
+        split_by=dataset.split_by if isinstance(dataset, AuthoredDataset) else None,
+        annotations=annotations,
+        fingerprint=_contents(dataset, splits, prompts) if reads_images or annotations is None else annotations,
         num_samples=num_scored(dataset, scored),
         num_classes=len(dataset.class_names) if dataset.class_names else None,
         expected_num_samples=spec.expected_size(scored),
     )
+
+
+def _contents(dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None) -> str:
+    """Hex digest of all splits that are read, and of the prompts."""
+    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
+    if prompts is not None:
+        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
 
 def model_record(name: str, spec: str, info: EncoderInfo, precision: str) -> ModelRecord:

@@ -32,11 +32,15 @@ class TaskRecord(_Frozen):
 
 class DatasetRecord(_Frozen):
     """What was read. fingerprint: over every split that the task reads, and its prompts; num_samples: of the split that
-    is scored; expected_num_samples: as the task file has it of the protocol's data, None where it does not say."""
+    is scored; expected_num_samples: as the task file has it of the protocol's data, None where it does not say;
+    split_by: the author of the splits, where a data set has several (refer); annotations: fingerprint of the scored
+    split's sentences or questions alone, equal to `fingerprint` where no image was looked at (saved predictions)."""
 
     name: str
     kind: str
     split: str
+    split_by: str | None = None
+    annotations: str | None = None
     fingerprint: str
     num_samples: int | None
     num_classes: int | None = None
