@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.encoders.kinds import written_kinds
+
 if TYPE_CHECKING:
     from mlcd_eval.request import RunRequest
 
@@ -44,8 +46,8 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="SPEC",
-        help="checkpoint folder, open_clip:, hf:, timm:, "
-        "python: (see `mlcd-eval ls models`); repeat it for several models",
+        help=f"checkpoint folder, or KIND:NAME with KIND one of {', '.join(written_kinds())} (`mlcd-eval ls models` "
+        "shows how); repeat it for several models",
     )
     add(
         "--tasks",

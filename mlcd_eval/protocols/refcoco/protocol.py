@@ -19,7 +19,6 @@ from mlcd_eval.data.base import Annotation, Expression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.base import Metric
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
@@ -50,7 +49,7 @@ class Refcoco(Protocol[RefcocoSettings]):
     and the whole image."""
 
     name = "refcoco"
-    version = 1
+    version = 2
     Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
@@ -225,38 +224,24 @@ def _scores(
     details: dict[str, Any],
     inputs: Inputs,
 ) -> Scores:
-    from mlcd_eval.metrics.interval import bootstrap_mean, bootstrap_ratio
-    from mlcd_eval.metrics.segmentation import overall_iou, overlaps, precision_at, sample_iou
+    from mlcd_eval.metrics.segmentation import overlaps, sample_iou
+    from mlcd_eval.metrics.table import REFER, measure
 
-    found = overlaps(masks, [one.truth for one in truths])
-    images = np.unique([one.image for one in truths], return_inverse=True)[1]
-    rng = np.random.default_rng(inputs.seed)
-    iou = sample_iou(found, settings.empty_union)
-    columns = {"mean_iou": iou, **{f"precision@{at}": precision_at(iou, at) for at in PRECISIONS}}
-    low, high = bootstrap_mean(np.stack(list(columns.values()), axis=1), rng, images) or ((), ())
-    count = len(truths)
-    overall = Metric(
-        name="overall_iou",
-        value=overall_iou(found),
-        num_scored=count,
-        ci95=bootstrap_ratio(found.intersection, found.union, rng, images),
-    )
-    means = [
-        Metric(name=name, value=float(values.mean()), num_scored=count, ci95=(float(low[place]), float(high[place])))
-        for place, (name, values) in enumerate(columns.items())
-    ]
+    pixels = overlaps(masks, [truth.truth for truth in truths])
+    samples = {
+        "key": [truth.sent_id for truth in truths],
+        "image": [truth.image for truth in truths],
+        "expression": [truth.text for truth in truths],
+        "intersection": pixels.intersection.tolist(),
+        "union": pixels.union.tolist(),
+        "iou": sample_iou(pixels, settings.empty_union).tolist(),
+        "prediction": [dict(mask) for mask in masks],
+        "truth": [truth.truth for truth in truths],
+    }
+    names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
     return Scores(
-        metrics=[overall, *means],
+        metrics=[measure(name, samples, inputs.seed) for name in names],
         primary="overall_iou",
-        samples={
-            "key": [one.sent_id for one in truths],
-            "image": [one.image for one in truths],
-            "expression": [one.text for one in truths],
-            "intersection": found.intersection.tolist(),
-            "union": found.union.tolist(),
-            "iou": iou.tolist(),
-            "prediction": [dict(mask) for mask in masks],
-            "truth": [one.truth for one in truths],
-        },
-        details={**details, "num_images": int(images.max()) + 1},
+        samples=samples,
+        details={**details, "num_images": len(set(samples["image"]))},
     )
