@@ -103,7 +103,14 @@ class Job(LocatedTask):
         """The job's record before there are numbers. reads_images: False for saved predictions."""
         return pending_record(
             task_record(self.task, self.protocol, self.settings),
-            dataset_record(self.task.dataset, self.dataset, self.splits, self.prompts, reads_images),
+            dataset_record(
+                self.task.dataset,
+                self.dataset,
+                self.splits,
+                self.prompts,
+                encodes_images=bool(self.requests),
+                reads_images=reads_images,
+            ),
             model,
             seed=request.seed,
             limit=request.limit,

@@ -64,14 +64,21 @@ def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) ->
 
 
 def dataset_record(
-    spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None, reads_images: bool = True
+    spec: DatasetSpec,
+    dataset: Dataset,
+    splits: Mapping[str, str],
+    prompts: Prompts | None,
+    *,
+    encodes_images: bool = True,
+    reads_images: bool = True,
 ) -> DatasetRecord:
     """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet.
 
-    reads_images: False for saved predictions, which are scored against the annotations alone.
+    encodes_images: False where predictions are scored. reads_images: False where another program saved them.
     """
-    scored = splits["test"]
-    annotations = annotations_fingerprint(dataset, scored) if isinstance(dataset, AnnotatedDataset) else None
+    scored, annotations = splits["test"], None
+    if isinstance(dataset, AnnotatedDataset) and not encodes_images:
+        annotations = annotations_fingerprint(dataset, scored)
     return DatasetRecord(
         name=dataset.name,
         kind=dataset.kind,

@@ -34,7 +34,7 @@ class DatasetRecord(_Frozen):
     """What was read. fingerprint: over every split that the task reads, and its prompts; num_samples: of the split that
     is scored; expected_num_samples: as the task file has it of the protocol's data, None where it does not say;
     split_by: the author of the splits, where a data set has several (refer); annotations: fingerprint of the scored
-    split's sentences or questions alone, equal to `fingerprint` where no image was looked at (saved predictions)."""
+    sentences or questions alone, where predictions and no features are scored against them."""
 
     name: str
     kind: str
@@ -45,6 +45,12 @@ class DatasetRecord(_Frozen):
     num_samples: int | None
     num_classes: int | None = None
     expected_num_samples: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """Equal for records that were scored on the same: saved predictions and a model's own compare, though only the
+        fingerprint of the latter is over images."""
+        return self.annotations or self.fingerprint
 
 
 class ModelRecord(_Frozen):
