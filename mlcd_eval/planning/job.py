@@ -107,11 +107,18 @@ class Job(LocatedTask):
             return {}
         return {role: self.dataset.annotations(split) for role, split in self.splits.items()}
 
-    def pending_record(self, model: ModelRecord, request: RunRequest) -> Result:
-        """Return the job's record before it is scored."""
+    def pending_record(self, model: ModelRecord, request: RunRequest, reads_images: bool = True) -> Result:
+        """Return the job's record before it is scored. reads_images: False for saved predictions."""
         return pending_record(
             task_record(self.task, self.protocol, self.settings),
-            dataset_record(self.task.dataset, self.dataset, self.splits, self.prompts),
+            dataset_record(
+                self.task.dataset,
+                self.dataset,
+                self.splits,
+                self.prompts,
+                encodes_images=bool(self.requests),
+                reads_images=reads_images,
+            ),
             model,
             seed=request.seed,
             limit=request.limit,

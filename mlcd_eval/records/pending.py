@@ -11,7 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Dataset, fingerprint, num_scored
+from mlcd_eval.data.base import (
+    AnnotatedDataset,
+    AuthoredDataset,
+    Dataset,
+    annotations_fingerprint,
+    fingerprint,
+    num_scored,
+)
 from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.protocols.base import Protocol
@@ -57,25 +64,41 @@ def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) ->
 
 
 def dataset_record(
-    spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None
+    spec: DatasetSpec,
+    dataset: Dataset,
+    splits: Mapping[str, str],
+    prompts: Prompts | None,
+    *,
+    encodes_images: bool = True,
+    reads_images: bool = True,
 ) -> DatasetRecord:
     """Return the data's part of a record; the scored split is `splits["test"]`.
 
-    Headers and labels are read if they are not known yet.
+    Headers and labels are read if they are not known yet. encodes_images: False if predictions are scored.
+    reads_images: False if another program saved them.
     """
-    scored = splits["test"]
-    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
-    if prompts is not None:
-        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    scored, annotations = splits["test"], None
+    if isinstance(dataset, AnnotatedDataset) and not encodes_images:
+        annotations = annotations_fingerprint(dataset, scored)
     return DatasetRecord(
         name=dataset.name,
         kind=dataset.kind,
         split=scored,
-        fingerprint=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
+        split_by=dataset.split_by if isinstance(dataset, AuthoredDataset) else None,
+        annotations=annotations,
+        fingerprint=_contents(dataset, splits, prompts) if reads_images or annotations is None else annotations,
         num_samples=num_scored(dataset, scored),
         num_classes=len(dataset.class_names) if dataset.class_names else None,
         expected_num_samples=spec.expected_size(scored),
     )
+
+
+def _contents(dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None) -> str:
+    """Hex digest of all splits that are read, and of the prompts."""
+    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
+    if prompts is not None:
+        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
 
 def model_record(name: str, spec: str, info: EncoderInfo, precision: str) -> ModelRecord:

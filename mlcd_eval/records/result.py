@@ -32,15 +32,25 @@ class TaskRecord(_Frozen):
 
 class DatasetRecord(_Frozen):
     """The data. fingerprint: of every split that the task reads, and of its prompts. num_samples: of the scored split.
-    expected_num_samples: the size of the scored split according to the task file, None if it gives none."""
+    expected_num_samples: the size of the scored split according to the task file, None if it gives none. split_by: the
+    author of the splits, for data sets that have several (refer). annotations: fingerprint of the scored sentences or
+    questions alone, if predictions instead of features are scored against them."""
 
     name: str
     kind: str
     split: str
+    split_by: str | None = None
+    annotations: str | None = None
     fingerprint: str
     num_samples: int | None
     num_classes: int | None = None
     expected_num_samples: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """Equal for records that were scored on the same: saved predictions and a model's own compare, though only the
+        fingerprint of the latter is over images."""
+        return self.annotations or self.fingerprint
 
 
 class ModelRecord(_Frozen):

@@ -40,7 +40,7 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
         preprocessing="of whoever made the predictions",
         precision="of whoever made the predictions",
     )
-    result = job.pending_record(predictor, request).model_copy(
+    result = job.pending_record(predictor, request, reads_images=False).model_copy(
         update={
             "metrics": tuple(scores.metrics),
             "primary_metric": scores.primary,

@@ -3,7 +3,8 @@
 There are three ways to get a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's
 patch features (mask_head.py); `zeroshot`, the similarity of patches and text with a threshold chosen on train
 (mask_similarity.py). A bare encoder sees the whole image (letterboxed), not a crop. Sources of the metrics: LAVT (Yang
-et al. 2022) and LISA (Lai et al. 2024).
+et al. 2022) and LISA (Lai et al. 2024); for gRefCOCO, whose sentences may refer to several parts or to none, GRES (Liu
+et al. 2023; ReLA's gres_model/evaluation/refer_evaluation.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.data.base import Annotation, Expression
+from mlcd_eval.data.base import Annotation, Expression, GeneralizedExpression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TARGET_PRECISIONS = (0.7, 0.8, 0.9)
+"""The thresholds of gRefCOCO's evaluation, over sentences with a target."""
 
 
 class RefcocoSettings(BaseModel):
     """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
     makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
-    (lavt). text_encoder: spec of a model whose text tower is used for a vision-only model. steps: of probe training.
+    (lavt); for a sentence that refers to nothing it is always 1. text_encoder: spec of a model whose text tower is used
+    for a vision-only model. steps: of probe training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,8 +49,13 @@ class RefcocoSettings(BaseModel):
 
 
 class Refcoco(Protocol[RefcocoSettings]):
-    """The primary metric is overall_iou. The details of probe and zeroshot include its value for two baselines: the
-    mean box of train's masks, and the whole image."""
+    """Primary: overall_iou (cIoU); for sentences that may refer to nothing mean_iou (gIoU), since overall_iou leaves
+    out those of them that are answered rightly. With a probe or zero-shot, details hold two baselines: the mean box of
+    train's truths, and the whole image.
+
+    A model says that there is nothing by a mask without a pixel. Masks are taken as they are: where ReLA drops those of
+    fewer than 50 pixels, the maker of the masks must have done so.
+    """
 
     name = "refcoco"
     version = 2
@@ -126,8 +135,8 @@ class Refcoco(Protocol[RefcocoSettings]):
         if inputs.predictions is not None:
             masks: list[Mapping[str, Any]] = [inputs.predictions[truth.sent_id] for truth in truths]
         else:
-            made, more = _from_features(settings, inputs)
-            masks, details = list(made), details | more
+            from_features, more = _from_features(settings, inputs)
+            masks, details = list(from_features), details | more
         return _scores(settings, truths, masks, details, inputs)
 
 
@@ -142,6 +151,10 @@ def _sentences(annotations: Sequence[Annotation]) -> list[Expression]:
     return [expression for expression in annotations if isinstance(expression, Expression)]
 
 
+def _has_target(sentence: Expression) -> bool:
+    return sentence.has_target if isinstance(sentence, GeneralizedExpression) else True
+
+
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     from mlcd_eval.metrics.segmentation import encode
     from mlcd_eval.protocols.refcoco import mask_head, mask_similarity
@@ -152,8 +165,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        sizes = [expression.size for expression in train]
-        similarity = mask_similarity.learn_similarity(train_rows, targets, sizes)
+        similarity = mask_similarity.learn_similarity(train_rows, targets, [sentence.size for sentence in train])
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
             "recipe": mask_similarity.RECIPE,
@@ -165,7 +177,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
         scores = mask_head.predict(head, test_rows, len(test), inputs.device)
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
-    masks = (encode(from_square(cells, expression.size)) for cells, expression in zip(scores, test, strict=True))
+    masks = (encode(from_square(score, sentence.size)) for score, sentence in zip(scores, test, strict=True))
     return masks, details
 
 
@@ -174,18 +186,19 @@ class _Targets:
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         self._expressions = expressions
-        self._decoded: dict[int, np.ndarray] = {}  # as bytes: 4 kB per sentence for a side of 64
+        self._cells: dict[int, np.ndarray] = {}  # as bytes: 4 kB per sentence for a side of 64
 
     def __call__(self, index: np.ndarray, side: int) -> torch.Tensor:
         import torch
 
         from mlcd_eval.protocols.refcoco.square import to_square
 
-        new = [number for number in index.tolist() if number not in self._decoded]
-        squares = to_square([self._expressions[number].truth for number in new], side)
-        for number, cells in zip(new, squares, strict=True):
-            self._decoded[number] = (255 * cells).round().byte().numpy()
-        return torch.from_numpy(np.stack([self._decoded[number] for number in index.tolist()])).float() / 255
+        new = [number for number in index.tolist() if number not in self._cells]
+        for number, cells in zip(
+            new, to_square([self._expressions[number].truth for number in new], side), strict=True
+        ):
+            self._cells[number] = (255 * cells).round().byte().numpy()
+        return torch.from_numpy(np.stack([self._cells[number] for number in index.tolist()])).float() / 255
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
@@ -194,9 +207,8 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
 
     patches = patches_of(inputs.images[role], expressions, role)
     assert inputs.encode_texts is not None, "checked by for_model"
-    sentences = [expression.text for expression in expressions]
-    texts = inputs.encode_texts(sentences)
-    check_finite(texts, f"text features of {role}", sentences)
+    texts = inputs.encode_texts([sentence.text for sentence in expressions])
+    check_finite(texts, f"text features of {role}", [sentence.text for sentence in expressions])
 
     def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return patches(index), torch.nn.functional.normalize(
@@ -212,19 +224,21 @@ def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[
 
     from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps
 
-    shapes = np.array([[expression.size[1], expression.size[0]] * 2 for expression in train], dtype=np.float64)
-    x, y, w, h = (coco.toBbox([expression.truth for expression in train]) / shapes).mean(axis=0)
-    boxes, full = [], []
-    for expression in test:
-        height, width = expression.size
-        box = np.zeros(expression.size, dtype=bool)
+    with_target = [sentence for sentence in train if _has_target(sentence)]
+    truths = [sentence.truth for sentence in with_target]
+    shapes = np.array([[sentence.size[1], sentence.size[0]] * 2 for sentence in with_target], dtype=np.float64)
+    x, y, w, h = (coco.toBbox(truths) / shapes).mean(axis=0)
+    boxes, whole = [], []
+    for sentence in test:
+        height, width = sentence.size
+        box = np.zeros(sentence.size, dtype=bool)
         box[round(y * height) : round((y + h) * height), round(x * width) : round((x + w) * width)] = True
         boxes.append(encode(box))
-        full.append(encode(np.ones(expression.size, dtype=bool)))
-    truths = [expression.truth for expression in test]
+        whole.append(encode(np.ones(sentence.size, dtype=bool)))
+    test_truths = [sentence.truth for sentence in test]
     return {
-        "mean_box_overall_iou": overall_iou(overlaps(boxes, truths)),
-        "all_foreground_overall_iou": overall_iou(overlaps(full, truths)),
+        "mean_box_overall_iou": overall_iou(overlaps(boxes, test_truths)),
+        "all_foreground_overall_iou": overall_iou(overlaps(whole, test_truths)),
     }
 
 
@@ -235,24 +249,30 @@ def _scores(
     details: dict[str, Any],
     inputs: Inputs,
 ) -> Scores:
-    from mlcd_eval.metrics.segmentation import overlaps, sample_iou
-    from mlcd_eval.metrics.table import REFER, measure
+    from mlcd_eval.metrics.segmentation import is_empty, overlaps, sample_iou
+    from mlcd_eval.metrics.table import GENERALIZED, REFER, measure
 
     pixels = overlaps(masks, [truth.truth for truth in truths])
-    samples = {
+    has_target = np.array([_has_target(truth) for truth in truths])
+    samples: dict[str, Sequence[Any]] = {
         "key": [truth.sent_id for truth in truths],
         "image": [truth.image for truth in truths],
         "expression": [truth.text for truth in truths],
         "intersection": pixels.intersection.tolist(),
         "union": pixels.union.tolist(),
-        "iou": sample_iou(pixels, settings.empty_union).tolist(),
+        "iou": sample_iou(pixels, settings.empty_union, has_target).tolist(),
         "prediction": [dict(mask) for mask in masks],
         "truth": [truth.truth for truth in truths],
     }
-    names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
+    is_generalized = isinstance(truths[0], GeneralizedExpression)
+    if is_generalized:
+        samples |= {"has_target": has_target.tolist(), "predicts_target": (~is_empty(masks)).tolist()}
+        names = [*REFER, *GENERALIZED, *(f"target_precision@{least}" for least in TARGET_PRECISIONS)]
+    else:
+        names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
     return Scores(
         metrics=[measure(name, samples, inputs.seed) for name in names],
-        primary="overall_iou",
+        primary="mean_iou" if is_generalized else "overall_iou",
         samples=samples,
         details={**details, "num_images": len(set(samples["image"]))},
     )
