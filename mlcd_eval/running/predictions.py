@@ -1,4 +1,4 @@
-"""Saved predictions against a task, without a model: the protocol's own scoring on what a file holds."""
+"""Saved predictions scored on a task, without a model and without images, as the protocol scores a model's own."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
 
 
 def prediction_job(request: RunRequest) -> Job:
-    """The one job that a request for scoring names; raises UserError where it is not one, or is scored from
+    """The job that a request for scoring names; raises UserError where it names several, or one that is scored from
     features."""
     word, selection = request.tasks[0], Selection(request)
     tasks = list(selection.tasks(word))
     if len(tasks) != 1:
-        raise ConfigError(f"score: {word!r} stands for {len(tasks)} tasks, expected one, such as refcoco/demo")
+        raise ConfigError(f"score: {word!r} means {len(tasks)} tasks, expected one, such as refcoco/demo")
     [task] = tasks
     if not task.protocol.takes_predictions:
         raise IncompatibleError(
