@@ -124,7 +124,7 @@ def test_a_sentence_of_grefcoco_refers_to_any_number_of_annotations(tmp_path, su
         ({"ann_id": [5, -1]}, "ref 9 names annotation -1 of image 3, which"),
         ({"ann_id": [5, 55]}, "ref 9 names annotation 55 of image 3, which"),
         ({"ann_id": [-1], "image_id": 4}, "refers to image 4, which"),
-        ({"ann_id": "5"}, r"grefs\(unc\)\.json: 4\.ann_id"),
+        ({"ann_id": "five"}, r"grefs\(unc\)\.json: 4\.ann_id"),
         ({"ann_id": [5], "sentences": [{"sent_id": 11, "sent": "it"}]}, "the sent_id 11 occurs twice in val"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_data_set_of_another_author_is_another_data_set(tmp_path):
     assert open_dataset(write_generalized(tmp_path / "a", split_by="me") + "/val").name == "grefcoco_me_val"
     for name, facts in TaskIndex.load().datasets.items():
         if facts.kind == "refer":
-            assert default_name(f"refer:/data/{name}/{facts.split_by}") == name
+            assert default_name(f"refer:/data/{name}/{facts.split_by}/val") == f"{name}_val"
 
 
 def test_bundled_scenes():
