@@ -1,4 +1,4 @@
-"""What several test modules need."""
+"""Helpers and fixtures that several test modules need."""
 
 import socket
 
@@ -6,6 +6,9 @@ import pytest
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
+
+LAYERS = {"linear_probe": "penultimate", "knn": "penultimate"}
+"""The defaults that are not `projected`: records with another layer are a variant, which tables name."""
 
 
 def metric(name, value, ci95=None, n=200, **changes):
@@ -16,7 +19,9 @@ def make_result(model="tiny", task="zeroshot/demo", metrics=(), **changes):
     protocol, _, dataset = task.partition("/")
     metrics = tuple(metrics) or (metric("acc1", 0.4525, (0.40, 0.5012)), metric("acc5", None))
     fields = {
-        "task": TaskRecord(name=task, version=1, protocol=protocol, settings={"layer": "projected"}),
+        "task": TaskRecord(
+            name=task, version=1, protocol=protocol, settings={"layer": LAYERS.get(protocol, "projected")}
+        ),
         "dataset": DatasetRecord(
             name=dataset, kind="classification", split="test", fingerprint="d" * 64, num_samples=200, num_classes=4
         ),
@@ -47,7 +52,7 @@ def failed_result():
 
 @pytest.fixture
 def unused_port():
-    """A TCP port of this machine that nothing listens on."""
+    """A TCP port of this machine on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

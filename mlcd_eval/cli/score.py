@@ -1,4 +1,4 @@
-"""`mlcd-eval score`: saved masks or answers against a task, without a model."""
+"""`mlcd-eval score`: score saved masks or answers on a task, without a model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("score", help="score saved predictions: masks (JSONL) or answers (JSON), no model")
     add = parser.add_argument
-    add("task", nargs="?", metavar="TASK", help="a task such as refcoco/refcoco_val; none with --dataset")
+    add("task", nargs="?", metavar="TASK", help="a task such as refcoco/refcoco_val; omit it with --dataset")
     add(
         "predictions",
         type=Path,
         metavar="PREDICTIONS",
-        help="{sent_id, segmentation} or {questionId, answer}",
+        help="file of {sent_id, segmentation} or {questionId, answer} objects",
     )
     add("--dataset", metavar="KIND:PATH", help="refer:ROOT/NAME/SPLIT_BY/SPLIT or docvqa:FILE instead of a task")
     add("--data-root", type=Path, metavar="DIR", help="folder of datasets; the annotations suffice")
     add("--output", type=Path, default=Path("results/runs"), metavar="DIR")
-    add("--name", metavar="NAME", help="the model's name in the record (default: the file's)")
+    add("--name", metavar="NAME", help="the model's name in the record (default: the file's name)")
     add("--seed", type=natural, default=0, metavar="N")
     add(
         "--log-samples",
@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table of the one record."""
+    """Score the predictions, write the record and print its table."""
     from mlcd_eval.cli.request import settings_of_flags
     from mlcd_eval.errors import ConfigError, DataError
     from mlcd_eval.request import RunRequest

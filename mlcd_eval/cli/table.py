@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-BOARDS = ("markdown", "html", "latex")
-SITE = ("pwc", "pwc-table", "pwc-submission")
-RECORDS = ("csv", "json", "model-index", "eval-results")
+from mlcd_eval.tables.formats import FORMATS, ROWS, Option
 
 
 def add_parser(commands: Any) -> None:
@@ -18,12 +16,11 @@ def add_parser(commands: Any) -> None:
     add("paths", nargs="*", type=Path, metavar="PATH", help="records, or folders of them")
     add(
         "--format",
-        choices=(*BOARDS, *SITE, *RECORDS),
+        choices=tuple(FORMATS),
         default="markdown",
-        help="pwc: evaluation-tables JSON; pwc-table: a paper's page; pwc-submission: requests of its client; "
-        "model-index, eval-results: YAML of the Hugging Face hub",
+        help="; ".join(f"{name}: {_help(name)}" for name in FORMATS),
     )
-    add("--baseline", metavar="NAME", help="model to show the differences from (markdown, html, latex)")
+    add("--baseline", metavar="NAME", help=f"model to show the differences from ({', '.join(_taking('baseline'))})")
     add(
         "--published",
         metavar="NAME",
@@ -38,8 +35,15 @@ def add_parser(commands: Any) -> None:
         default=[],
         help="a paper's table of `mlcd-eval ls published`, with the records of its tasks",
     )
-    add("--training", metavar="RUN", type=Path, action="append", default=[], help="add a training's curves (html)")
-    add("--output", type=Path, metavar="FILE", help="write here instead of to stdout")
+    add(
+        "--training",
+        metavar="RUN",
+        type=Path,
+        action="append",
+        default=[],
+        help=f"add the curves of a training ({', '.join(_taking('training'))})",
+    )
+    add("--output", type=Path, metavar="FILE", help="write to this file instead of stdout")
     add("--push-to-hub", metavar="ORG/NAME", help="write the records of one model to this repository's model card")
     add("--dry-run", action="store_true", help="with --push-to-hub: only print what would be written")
     parser.set_defaults(run=run)
@@ -47,26 +51,22 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the table."""
+    _check(args)
+
     from mlcd_eval.records import read_all
     from mlcd_eval.support.fileio import write_text
     from mlcd_eval.tables.formats import render
 
-    _check(args)
     results = read_all(args.paths)
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
         text = push_to_hub(results, args.push_to_hub, args.dry_run)
-    elif args.format == "html":
-        from mlcd_eval.tables.report.examples import read_examples
-        from mlcd_eval.tables.report.html import report
-        from mlcd_eval.tables.report.trainings import read_trainings
-
-        trainings = [stage for folder in args.training for stage in read_trainings(folder)]
-        examples = read_examples(args.paths)
-        text = report(results, args.baseline, args.published, args.published_group, examples, trainings)
     else:
-        text = render(results, args.format, args.baseline, args.published, args.published_group)
+        groups, trainings = args.published_group, args.training
+        text = render(
+            results, args.format, args.baseline, args.published, groups, paths=args.paths, trainings=trainings
+        )
     if args.output:
         write_text(args.output, text)
     else:
@@ -79,13 +79,14 @@ def _check(args: argparse.Namespace) -> None:
     from mlcd_eval.errors import ConfigError
 
     numbers = args.published or args.published_group
-    if args.baseline and args.format not in BOARDS:
-        raise ConfigError(f"--baseline goes with --format {_any(BOARDS)}: got --format {args.format}")
-    if numbers and args.format in RECORDS:
-        wanted = _any((*BOARDS, *SITE))
-        raise ConfigError(f"--published and --published-group go with --format {wanted}: got --format {args.format}")
-    if args.training and args.format != "html":
-        raise ConfigError(f"--training goes with --format html: got --format {args.format}")
+    given: dict[Option, tuple[str, Any]] = {
+        "baseline": ("--baseline goes", args.baseline),
+        "published": ("--published and --published-group go", numbers),
+        "training": ("--training goes", args.training),
+    }
+    for option, (flag, value) in given.items():
+        if value and option not in FORMATS[args.format].takes:
+            raise ConfigError(f"{flag} with --format {_any(_taking(option))}: got --format {args.format}")
     if args.dry_run and not args.push_to_hub:
         raise ConfigError("--dry-run goes with --push-to-hub ORG/NAME")
     if args.push_to_hub and (numbers or args.baseline or args.format != "markdown"):
@@ -94,5 +95,15 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("expected PATH of records, --published NAME or --published-group GROUP")
 
 
-def _any(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+def _help(name: str) -> str:
+    """A format's own words; the package of one that another package adds, which is not imported for this."""
+    return ROWS[name].help if name in ROWS else f"of the package {FORMATS.package(name)}"
+
+
+def _taking(option: Option) -> list[str]:
+    """The formats of this package that an option means something to."""
+    return [name for name, row in ROWS.items() if option in row.takes]
+
+
+def _any(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]

@@ -1,5 +1,8 @@
-"""The data schemes, a row each: to add one, write a Source in data/sources and its row here. Other packages add rows by
-the entry-point group `mlcd_eval.data`."""
+"""The data schemes, one row each.
+
+To add a scheme, write a Source in data/sources and a row here; other packages add rows by the entry-point group
+`mlcd_eval.data`.
+"""
 
 from __future__ import annotations
 

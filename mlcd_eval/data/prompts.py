@@ -113,28 +113,27 @@ def resolve(
     return Prompts(names, chosen, f"class names: {names_source}; templates: {templates_source}")
 
 
-def _choose(wanted: _List, ref: Ref, from_dataset: Sequence[str] | None, dataset: str) -> tuple[tuple[str, ...], str]:
+def _choose(kind: _List, ref: Ref, from_dataset: Sequence[str] | None, dataset: str) -> tuple[tuple[str, ...], str]:
     """The list that `ref` means, and its source in words."""
     if ref is not None and not isinstance(ref, str):
         return tuple(ref), "task"
     if ref in (None, "folder") and from_dataset:
         return tuple(from_dataset), "folder"
-    if ref is None and (key := _key(dataset)) in _packaged(wanted.packaged_file):
-        return _packaged_list(wanted, key), f"clip-benchmark:{key}"
+    if ref is None and (key := _key(dataset)) in _packaged(kind.packaged_file):
+        return _packaged_list(kind, key), f"clip-benchmark:{key}"
     if ref in (None, "folder"):
         raise IncompatibleError(
-            f"zero-shot on {dataset} needs {wanted.what}: got none, expected {wanted.dataset_file} in its folder "
+            f"zero-shot on {dataset} needs {kind.what}: got none, expected {kind.dataset_file} in its folder "
             f"(wds:, imagefolder:), a list of clip-benchmark's under its name, or "
-            f"`{wanted.what.replace(' ', '_')}` under `dataset:` in a task file"
+            f"`{kind.what.replace(' ', '_')}` under `dataset:` in a task file"
         )
-    if ref in wanted.named:
-        return wanted.named[ref], ref
+    if ref in kind.named:
+        return kind.named[ref], ref
     if ref.startswith("clip-benchmark:"):
-        return _packaged_list(wanted, ref.removeprefix("clip-benchmark:")), ref
-    valid = ["folder", "clip-benchmark:KEY", *wanted.named]
+        return _packaged_list(kind, ref.removeprefix("clip-benchmark:")), ref
+    valid = ["folder", "clip-benchmark:KEY", *kind.named]
     raise ConfigError(
-        f"{wanted.what} for {dataset}: got {ref!r}, expected {', '.join(valid)} or a list of strings"
-        f"{nearest(ref, valid)}"
+        f"{kind.what} for {dataset}: got {ref!r}, expected {', '.join(valid)} or a list of strings{nearest(ref, valid)}"
     )
 
 
@@ -143,11 +142,11 @@ def _key(dataset: str) -> str:
     return dataset.rsplit("/", 1)[-1].removeprefix("wds_").removeprefix("vtab-")
 
 
-def _packaged_list(wanted: _List, key: str) -> tuple[str, ...]:
-    lists = _packaged(wanted.packaged_file)
+def _packaged_list(kind: _List, key: str) -> tuple[str, ...]:
+    lists = _packaged(kind.packaged_file)
     if key not in lists:
         raise ConfigError(
-            f"clip-benchmark has no {wanted.what} for {key!r}, expected one of {', '.join(sorted(lists))}"
+            f"clip-benchmark has no {kind.what} for {key!r}, expected one of {', '.join(sorted(lists))}"
             f"{nearest(key, lists)}"
         )
     return tuple(lists[key])

@@ -1,5 +1,5 @@
-"""The record of a task before there are numbers: all that tells it from others. The one builder of records, for runs,
-saved predictions and imports; loads nothing heavy."""
+"""The record of a task before it is scored: everything that identifies it. Runs, saved predictions and imports build
+their records here. Nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pending_record(
     limit: int | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Result:
-    """A record without metrics, dated now."""
+    """Return a record without metrics, dated now."""
     return Result(
         task=task,
         dataset=dataset,
@@ -48,12 +48,12 @@ def pending_record(
 
 
 def started_now() -> Timing:
-    """The timing of work that starts now."""
+    """Return the timing of work that starts now."""
     return Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) -> TaskRecord:
-    """What is asked: the versions of task and protocol, and all settings."""
+    """Return the task's part of a record: the versions of task and protocol, and all settings."""
     return TaskRecord(
         name=task.name,
         version=task.version,
@@ -72,9 +72,10 @@ def dataset_record(
     encodes_images: bool = True,
     reads_images: bool = True,
 ) -> DatasetRecord:
-    """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet.
+    """Return the data's part of a record; the scored split is `splits["test"]`.
 
-    encodes_images: False where predictions are scored. reads_images: False where another program saved them.
+    Headers and labels are read if they are not known yet. encodes_images: False if predictions are scored.
+    reads_images: False if another program saved them.
     """
     scored, annotations = splits["test"], None
     if isinstance(dataset, AnnotatedDataset) and not encodes_images:
@@ -101,7 +102,7 @@ def _contents(dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | No
 
 
 def model_record(name: str, spec: str, info: EncoderInfo, precision: str) -> ModelRecord:
-    """The model that is scored."""
+    """Return the model's part of a record."""
     return ModelRecord(
         name=name,
         spec=spec,

@@ -1,51 +1,74 @@
-"""The formats of `mlcd-eval table`, by name."""
+"""The formats of `mlcd-eval table`: one row each, and the request that their functions take.
+
+A new format is a function from a TableInput to text, in a file of its own, and a row here; or, in another package, a
+TableFormat that its entry point of the group `mlcd_eval.formats` names.
+"""
 
 from __future__ import annotations
 
-import json
+import pkgutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
-from mlcd_eval.records import Result
-from mlcd_eval.records.result import plain
-from mlcd_eval.tables.boards.choose import choose
-from mlcd_eval.tables.boards.latex import latex
-from mlcd_eval.tables.boards.leaderboard import check_baseline
-from mlcd_eval.tables.boards.markdown import markdown
-from mlcd_eval.tables.frame import frame_of, tidy_rows
-from mlcd_eval.tables.hub import eval_results, model_index
-from mlcd_eval.tables.pwc import pwc_json, pwc_submission, pwc_table
-from mlcd_eval.tables.site import entries
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.registry import Registry
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+if TYPE_CHECKING:
+    from mlcd_eval.records import Result
+
+Option = Literal["baseline", "published", "training"]
 
 
-def csv_text(results: Sequence[Result]) -> str:
-    """The tidy frame; a text that a spreadsheet would run as a formula gets a ' before it."""
-    frame = frame_of(results)
-    for column in frame.columns:
-        frame[column] = frame[column].map(lambda value: _disarmed(value) if isinstance(value, str) else value)
-    return frame.to_csv(index=False, lineterminator="\n")
+@dataclass(frozen=True)
+class TableFormat:
+    """What is known of a format before it is used.
+
+    function: MODULE:NAME of a function from a TableInput to text; it is imported when the format is asked for.
+    help: a few words for --help. takes: the options that mean something to it. one_model: whether its records must be
+    those of one model.
+    """
+
+    function: str
+    help: str
+    takes: tuple[Option, ...] = ()
+    one_model: bool = False
 
 
-def _disarmed(text: str) -> str:
-    text = "\n".join(text.splitlines())  # a lone \r would end the row: the writer does not quote it
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+@dataclass(frozen=True)
+class TableInput:
+    """What a table is made of.
+
+    results: the records. paths: their files or folders, which may also hold samples. baseline: a model to show
+    differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
+    `mlcd-train` runs.
+    """
+
+    results: Sequence[Result]
+    paths: Sequence[Path] = ()
+    baseline: str | None = None
+    published: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    trainings: Sequence[Path] = ()
 
 
-def json_text(results: Sequence[Result]) -> str:
-    """The tidy rows; undefined values are null."""
-    rows = [plain(row) for result in results for row in tidy_rows(result)]
-    return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-Text = Callable[[Sequence[Result]], str]
-
-BOARDS = {"markdown": markdown, "latex": latex}
-"""Formats of leaderboards, which may have a baseline."""
-SITE = {"pwc": pwc_json, "pwc-table": pwc_table, "pwc-submission": pwc_submission}
-"""Formats of Papers-with-Code, of records and published numbers."""
-PLAIN: dict[str, Text] = {"csv": csv_text, "json": json_text, "model-index": model_index, "eval-results": eval_results}
-"""Formats of records alone."""
+TABLES = "mlcd_eval.tables"
+BOARD: tuple[Option, ...] = ("baseline", "published")
+SITE: tuple[Option, ...] = ("published",)
+ROWS = {
+    "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", BOARD),
+    "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", (*BOARD, "training")),
+    "latex": TableFormat(f"{TABLES}.boards.latex:as_latex", "leaderboards for booktabs", BOARD),
+    "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE),
+    "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE),
+    "pwc-submission": TableFormat(f"{TABLES}.pwc:pwc_submission", "requests of its client", SITE),
+    "csv": TableFormat(f"{TABLES}.frame:as_csv", "one row per metric"),
+    "json": TableFormat(f"{TABLES}.frame:as_json", "one object per metric"),
+    "model-index": TableFormat(f"{TABLES}.hub:model_index", "metadata of a Hugging Face model card", one_model=True),
+    "eval-results": TableFormat(f"{TABLES}.hub:eval_results", "a file of the hub's .eval_results", one_model=True),
+}
+FORMATS: Registry[TableFormat] = Registry("table format", "mlcd_eval.formats", ROWS)
 
 
 def render(
@@ -54,15 +77,26 @@ def render(
     baseline: str | None = None,
     published: Sequence[str] = (),
     groups: Sequence[str] = (),
+    *,
+    paths: Sequence[Path] = (),
+    trainings: Sequence[Path] = (),
 ) -> str:
-    """Records and published numbers in one format; raises ConfigError for a baseline, model or table that is none."""
-    if form in PLAIN:
-        return PLAIN[form](results)
-    boards, numbers = choose(results, published, groups)
-    if form in SITE:
-        return SITE[form](entries(results, numbers))
-    check_baseline(boards, baseline)
-    text = BOARDS[form](boards, baseline)
-    if published and not any(row.published for board in boards for row in board.rows):
-        text += f"\nNo published number of {' or '.join(published)} is of these tasks and metrics.\n"
-    return text
+    """Records and published numbers in one format.
+
+    Raises ConfigError for an unknown format, baseline, published row or paper's table, DataError for records that do
+    not go together.
+    """
+    row = FORMATS[form]
+    if row.one_model:
+        results = of_one_model(results)
+    write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
+    return write(TableInput(results, paths, baseline, published, groups, trainings))
+
+
+def of_one_model(results: Sequence[Result]) -> list[Result]:
+    """The successful records; raises DataError unless they are of one model."""
+    good = [result for result in results if result.status == "ok"]
+    models = list(dict.fromkeys(result.model.name for result in good))
+    if len(models) != 1:
+        raise DataError(f"a model card is of one model: got records of {', '.join(models) or 'none that succeeded'}")
+    return good

@@ -1,12 +1,16 @@
-"""Records as one tidy pandas frame: a row a metric."""
+"""Records as one tidy pandas frame, as CSV and as JSON: one row per metric."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.records import Result, read_all
+from mlcd_eval.records.result import plain
+from mlcd_eval.tables.formats import TableInput
+from mlcd_eval.tables.identity import variants
 
 if TYPE_CHECKING:
     import pandas
@@ -15,7 +19,10 @@ COLUMNS = (
     "model",
     "spec",
     "task",
+    "variant",
     "protocol",
+    "task_version",
+    "settings",
     "dataset",
     "split",
     "metric",
@@ -35,31 +42,62 @@ COLUMNS = (
     "status",
     "error",
 )
+"""variant: what sets a number apart from the others of its task (see `identity.variants`), empty for the usual one."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 
 def results_frame(paths: str | Path | Sequence[str | Path]) -> pandas.DataFrame:
     """All records at or under the paths; values are fractions, undefined ones NaN; a failed task is one row.
 
-    Raises DataError for a path without records and for files that are none.
+    Raises DataError for a path without records and for files that are not records.
     """
     several = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return frame_of(read_all(Path(path) for path in several))
 
 
 def frame_of(results: Iterable[Result]) -> pandas.DataFrame:
-    """The same of records in memory."""
+    """The frame of records in memory; settings are JSON."""
     import pandas
 
-    return pandas.DataFrame([row for result in results for row in tidy_rows(result)], columns=list(COLUMNS))
+    rows = [row | {"settings": json.dumps(row["settings"], ensure_ascii=False)} for row in tidy_rows(results)]
+    return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
-def tidy_rows(result: Result) -> list[dict[str, Any]]:
-    """One row a metric (one without a metric for a failed task), with the columns of COLUMNS."""
+def as_csv(table: TableInput) -> str:
+    """The tidy frame; a text that a spreadsheet would run as a formula gets a ' before it."""
+    frame = frame_of(table.results)
+    for column in frame.columns:
+        frame[column] = frame[column].map(lambda value: _disarmed(value) if isinstance(value, str) else value)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _disarmed(text: str) -> str:
+    text = "\n".join(text.splitlines())  # a lone \r would end the row: the writer does not quote it
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def as_json(table: TableInput) -> str:
+    """The tidy rows; undefined values are null."""
+    rows = [plain(row) for row in tidy_rows(table.results)]
+    return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def tidy_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """One row per metric (one without a metric for a failed task), with the keys of COLUMNS."""
+    results = list(results)
+    labels = variants(results)
+    return [row for result in results for row in _rows(result, labels.label(result))]
+
+
+def _rows(result: Result, variant: str) -> list[dict[str, Any]]:
     common = {
         "model": result.model.name,
         "spec": result.model.spec,
         "task": result.task.name,
+        "variant": variant,
         "protocol": result.task.protocol,
+        "task_version": result.task.version,
+        "settings": result.task.settings,
         "dataset": result.dataset.name,
         "split": result.dataset.split,
         "seed": result.seed,

@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mlcd_eval.errors import DataError, UserError
+from mlcd_eval.errors import UserError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards.choose import leaderboards
+from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.boards.markdown import markdown
+from mlcd_eval.tables.formats import TableInput, of_one_model
+from mlcd_eval.tables.identity import digest, facts, variants, with_label
+from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.text import count, shown_metric
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
 
-TASK_TYPES = {
-    "linear_probe": "image-classification",
-    "knn": "image-feature-extraction",
-    "zeroshot": "zero-shot-image-classification",
-    "retrieval": "image-text-retrieval",
-    "refcoco": "image-segmentation",
-    "docvqa": "document-question-answering",
-}
 START, END = "<!-- mlcd-eval: start -->", "<!-- mlcd-eval: end -->"
 
 
-def model_index(results: Sequence[Result]) -> str:
-    """The card's `model-index` in YAML, values as fractions; raises DataError unless the records are of one model."""
+def model_index(table: TableInput) -> str:
+    """The `model-index` of a card in YAML, values as fractions, from records of one model.
+
+    Raises DataError where two records would share a cell of a leaderboard.
+    """
     from huggingface_hub import ModelCardData
 
-    own = _of_one_model(results)
-    return ModelCardData(model_name=own[0].model.name, eval_results=_eval_results(own)).to_yaml() + "\n"
+    results = table.results
+    leaderboards(results)  # refuses two records that would share a cell
+    return ModelCardData(model_name=results[0].model.name, eval_results=_eval_results(results)).to_yaml() + "\n"
 
 
-def eval_results(results: Sequence[Result]) -> str:
+def eval_results(table: TableInput) -> str:
     """A file of `.eval_results/`: primary metrics as fractions; raises DataError as `model_index`."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+    leaderboards(table.results)
+    labels = variants(table.results)
     entries = [
         EvalResultEntry(
             dataset_id=_dataset_id(result),
-            task_id=result.task.name,
+            task_id=with_label(result.task.name, labels.label(result)),
             value=metric.value,
             date=result.timing.started,
             notes=f"{metric.name}, {shown_metric(metric)} with its 95% interval, n = {count(metric.num_scored)}",
         )
-        for result in _of_one_model(results)
+        for result in table.results
         for metric in [result.primary]
         if metric is not None and metric.value is not None
     ]
@@ -57,41 +59,42 @@ def eval_results(results: Sequence[Result]) -> str:
 
 
 def push_to_hub(results: Sequence[Result], repo: str, dry_run: bool = False) -> str:
-    """Write metadata and section to the card of a model repository; returns the card of a dry run, else its address.
+    """Write metadata and a section to the card of a model repository; returns the address of the commit.
 
-    What the card holds besides stays; a dry run uses no network and shows what would be put into it.
-    Raises UserError where the hub cannot be read or written.
+    Everything else in the card stays. A dry run uses no network and returns a card with only what would be added.
+    Raises DataError as `model_index`, and UserError where the hub cannot be read or written.
     """
     from huggingface_hub import ModelCard
     from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
 
-    own = _of_one_model(results)
+    records = of_one_model(results)
+    leaderboards(records)
     if dry_run:
-        return str(updated(None, own))
+        return str(updated(None, records))
     try:
         try:
             card = ModelCard.load(repo)
-        except LocalEntryNotFoundError:  # no connection, which says nothing of the card
+        except LocalEntryNotFoundError:  # no connection: there may be a card
             raise
         except EntryNotFoundError:
             card = None
-        return f"{updated(card, own).push_to_hub(repo, commit_message='Evaluation by mlcd-eval')}\n"
+        return f"{updated(card, records).push_to_hub(repo, commit_message='Evaluation by mlcd-eval')}\n"
     except (OSError, ValueError, HTTPError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--push-to-hub: cannot write the card of {repo}: {reason}") from error
 
 
 def updated(card: ModelCard | None, results: Sequence[Result]) -> ModelCard:
-    """The card, or a new one, with these results in place of earlier ones of the same."""
+    """The card, or a new one, with these results in place of earlier ones of the same identity."""
     from huggingface_hub import ModelCard, ModelCardData
 
     section = f"{START}\n# Evaluation\n\n{markdown(leaderboards(results))}{END}\n"
     new = _eval_results(results)
     if card is None:
-        return ModelCard(f"---\n{model_index(results)}---\n\n{section}")
+        return ModelCard(f"---\n{model_index(TableInput(results))}---\n\n{section}")
     data = card.data
     assert isinstance(data, ModelCardData)
-    kept = [old for old in data.eval_results or [] if not any(_same(old, one) for one in new)]
+    kept = [old for old in data.eval_results or [] if not any(_same(old, entry) for entry in new)]
     data.eval_results = [*kept, *new]
     data.model_name = data.model_name or results[0].model.name
     between = re.compile(f"{re.escape(START)}.*?{re.escape(END)}\n?", re.DOTALL)
@@ -106,27 +109,24 @@ def _same(a: EvalResult, b: EvalResult) -> bool:
     return (a.unique_identifier, a.metric_type) == (b.unique_identifier, b.metric_type)
 
 
-def _of_one_model(results: Sequence[Result]) -> list[Result]:
-    """The successful ones."""
-    own = [result for result in results if result.status == "ok"]
-    models = list(dict.fromkeys(result.model.name for result in own))
-    if len(models) != 1:
-        raise DataError(f"a model card is of one model: got records of {', '.join(models) or 'none that succeeded'}")
-    leaderboards(own)  # refuses two records that would share a cell
-    return own
-
-
 def _eval_results(results: Sequence[Result]) -> list[EvalResult]:
-    """Every defined value, with its interval and count."""
+    """Every defined value, with its interval and count.
+
+    The hub's library merges entries of one task type, data set, split and config. The config holds the identity of the
+    number, so that neither another number of ours nor anybody else's entry is merged with it.
+    """
     from huggingface_hub import EvalResult
 
+    labels = variants(results)
     return [
         EvalResult(
-            task_type=TASK_TYPES.get(result.task.protocol, result.task.protocol),
-            task_name=result.task.name,
+            task_type=protocol_named(result.task.protocol).hub_task_type or result.task.protocol,
+            task_name=with_label(result.task.name, labels.label(result)),
             dataset_type=_dataset_id(result),
             dataset_name=result.dataset.name,
+            dataset_config=f"mlcd-eval {digest(result)}",
             dataset_split=result.dataset.split,
+            dataset_args={name: json.loads(value) for name, value in facts(result).items()},
             metric_type=metric.name,
             metric_name=metric.name,
             metric_value=metric.value,
@@ -144,9 +144,7 @@ def _defence(metric: Metric) -> dict[str, Any]:
 
 
 def _dataset_id(result: Result) -> str:
-    """The hub's repository of the data, where the shipped task names one, else the data set's name."""
-    from mlcd_eval.spec import TaskIndex
-
-    task = TaskIndex.load().tasks.get(result.task.name)
+    """The hub's repository of the data, where the shipped task names one, else the name of the data set."""
+    task = shipped_tasks().get(result.task.name)
     same = task is not None and task.dataset.name == result.dataset.name
     return task.dataset.hub if same and task is not None and task.dataset.hub else result.dataset.name

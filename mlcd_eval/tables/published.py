@@ -10,14 +10,17 @@ from typing import Any
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.support.bundled import published_dir
 
+PRINTED_MEAN = "mean"
+"""The metric of a paper's column of averages, which a leaderboard computes itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedNumber:
     """One number of one table, as printed.
 
     group: the file that holds its table. source: who measured it, where that is not the paper itself. printed_in:
-    where it can be read. column: the table's name for it; task: ours, where we have it; metric: ours.
-    value: in `unit` (percent, fraction or points), printed with `decimals`.
+    the document that prints it. column: its heading there. task: the task of this package, where there is one;
+    metric: as records name it. value: in `unit` (percent, fraction or points), printed with `decimals`.
     """
 
     group: str
@@ -55,7 +58,7 @@ class PublishedNumber:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table as it was printed. columns: their names in its order; notes: where sources disagree."""
+    """A table as it was printed. columns: their headings in its order; notes: where sources disagree."""
 
     group: str
     title: str
@@ -73,7 +76,7 @@ def groups() -> list[str]:
 
 
 def published_table(group: str) -> PublishedTable:
-    """One table; raises ConfigError for an unknown one."""
+    """One table; raises ConfigError for an unknown name."""
     tables = _tables()
     if group not in tables:
         raise ConfigError(
@@ -93,14 +96,14 @@ def published_table(group: str) -> PublishedTable:
 
 
 def published_numbers(group: str | None = None) -> list[PublishedNumber]:
-    """The numbers of one table, or of all; raises ConfigError for an unknown one."""
+    """The numbers of one table, or of all; raises ConfigError for an unknown table."""
     if group is not None:
         return published_table(group).numbers
     return [number for name, table in _tables().items() for number in _numbers(name, table)]
 
 
 def _tables() -> dict[str, dict[str, Any]]:
-    """Contents of the files that hold numbers, by name."""
+    """The contents of the files that hold numbers, by file name."""
     files = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(published_dir().glob("*.json"))}
     return {name: table for name, table in files.items() if table["kind"] == "numbers"}
 

@@ -1,4 +1,4 @@
-"""Papers-with-Code: evaluation-tables JSON (sota-extractor), its client's requests, the table of a paper's page."""
+"""Papers with Code: evaluation-tables JSON (sota-extractor), its client's requests, the table of a paper's page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.tables.site import Entry
+from mlcd_eval.tables.boards.choose import choose
+from mlcd_eval.tables.formats import TableInput
+from mlcd_eval.tables.site import Entry, entries
 from mlcd_eval.tables.text import cell, markdown_table
 
 PARAMS = "Number of Params"
@@ -26,7 +28,7 @@ class Link(_Schema):
 
 
 class SotaRow(_Schema):
-    """A model's line; metric values are strings, as the site has them."""
+    """The row of a model; metric values are strings, as the site has them."""
 
     model_name: str
     paper_title: str = ""
@@ -100,47 +102,65 @@ class EvaluationTableSync(_Schema):
     results: list[ResultSync]
 
 
-def pwc_json(entries: Sequence[Entry]) -> str:
+def pwc_json(table: TableInput) -> str:
     """The evaluation-tables file: sorted, indent 2. Raises DataError where two numbers would fill one cell."""
     tasks: dict[str, list[PwcDataset]] = {}
-    for (task, dataset), own in sorted(_by_board(entries).items()):
-        tasks.setdefault(task, []).append(PwcDataset(dataset=dataset, sota=_sota(own)))
+    for (task, dataset), board in sorted(_by_board(_entries(table)).items()):
+        about = PwcDataset(dataset=dataset, description=_description(board), sota=_sota(board))
+        tasks.setdefault(task, []).append(about)
     return _json([PwcTask(task=task, datasets=datasets) for task, datasets in tasks.items()])
 
 
-def pwc_submission(entries: Sequence[Entry]) -> str:
-    """A list of EvaluationTableSyncRequest, one a leaderboard. Raises DataError as `pwc_json`."""
+def pwc_submission(table: TableInput) -> str:
+    """A list of EvaluationTableSyncRequest, one per leaderboard. Raises DataError as `pwc_json`."""
     requests = []
-    for (task, dataset), own in sorted(_by_board(entries).items()):
-        metrics = {entry.metric: MetricSync(name=entry.metric, is_loss=not entry.higher_is_better) for entry in own}
+    for (task, dataset), board in sorted(_by_board(_entries(table)).items()):
+        metrics = {entry.metric: MetricSync(name=entry.metric, is_loss=not entry.higher_is_better) for entry in board}
         rows = [
             ResultSync(
                 metrics=values,
                 methodology=model,
                 paper=first.paper_url or None,
-                external_id=first.identity,
+                external_id=first.key,
                 evaluated_on=first.date,
             )
-            for model, values in _rows(own).items()
-            for first in [next(entry for entry in own if entry.model == model)]
+            for model, values in _rows(board).items()
+            for first in [next(entry for entry in board if entry.model == model)]
         ]
-        table = f"mlcd-eval/{task}/{dataset}"
         requests.append(
             EvaluationTableSync(
-                task=task, dataset=dataset, external_id=table, metrics=list(metrics.values()), results=rows
+                task=task,
+                dataset=dataset,
+                description=_description(board),
+                external_id=f"mlcd-eval/{task}/{dataset}",
+                metrics=list(metrics.values()),
+                results=rows,
             )
         )
     return _json(requests)
 
 
-def pwc_table(entries: Sequence[Entry]) -> str:
-    """Task | Dataset | Metric | Value | Model, as on a paper's page: a row a primary metric (retrieval: every R@K)."""
-    rows: dict[str, list[list[str]]] = {}
-    for entry in entries:
+def pwc_table(table: TableInput) -> str:
+    """Task | Dataset | Metric | Value | Model, as on a paper's page: one row per metric that leaderboards show."""
+    tasks: dict[str, list[list[str]]] = {}
+    for entry in _entries(table):
         for task in entry.tasks if entry.shown else ():
-            rows.setdefault(task, []).append([task, entry.dataset, entry.metric, entry.short, entry.model])
+            row = [task, entry.dataset, entry.metric, entry.short, entry.model]
+            tasks.setdefault(task, []).append([cell(text) for text in row])
     header = ["Task", "Dataset", "Metric", "Value", "Model"]
-    return markdown_table(header, [[cell(text) for text in row] for own in rows.values() for row in own], left=5)
+    return markdown_table(header, [row for rows in tasks.values() for row in rows], left=5)
+
+
+def _entries(table: TableInput) -> list[Entry]:
+    """Of what a leaderboard would hold; raises as `choose`."""
+    _, numbers = choose(table.results, table.published, table.groups)
+    return entries(table.results, numbers)
+
+
+def _description(board: Sequence[Entry]) -> str:
+    """The number of samples of the records' values, for a reader of the board."""
+    sizes = sorted({entry.num_scored for entry in board if entry.num_scored is not None})
+    return f"n = {' to '.join(f'{size:,}' for size in dict.fromkeys([sizes[0], sizes[-1]]))}" if sizes else ""
 
 
 def _by_board(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
@@ -158,15 +178,15 @@ def _rows(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
         row = rows.setdefault(entry.model, {})
         if entry.metric in row:
             raise DataError(
-                f"two numbers of {entry.model} for {entry.dataset}, {entry.metric} differ in settings, data, seed or "
-                f"source: give `mlcd-eval table` one of them"
+                f"two numbers of {entry.model} for {entry.dataset}, {entry.metric} differ in their source: "
+                f"give `mlcd-eval table` one of them"
             )
         row[entry.metric] = entry.value
     return rows
 
 
 def _sota(entries: Sequence[Entry]) -> Sota:
-    """The board of one data set; the first metric is the first record's primary one."""
+    """The board of one data set; the first metric is the first record's primary metric."""
     rows = _rows(entries)
     ranks_by = entries[0]
     metrics = list(dict.fromkeys(entry.metric for entry in entries))

@@ -1,26 +1,22 @@
-"""Records and published numbers in the words of Papers-with-Code."""
+"""Records and published numbers in the words of Papers with Code."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards.choose import PRINTED_MEAN
-from mlcd_eval.tables.published import PublishedNumber
+from mlcd_eval.tables.identity import LANGUAGE, SHOTS, Difference, Variants, facts, label, variants
+from mlcd_eval.tables.lookup import protocol_named
+from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber
 from mlcd_eval.tables.text import shown
 
 PAPER_DECIMALS = 1  # as the site's rows
-TASKS = {
-    "linear_probe": ("Self-Supervised Image Classification",),
-    "knn": ("Self-Supervised Image Classification",),
-    "zeroshot": ("Zero-Shot Transfer Image Classification",),
-    "retrieval": ("Zero-Shot Cross-Modal Retrieval",),
-    "refcoco": ("Instance Segmentation", "Referring Expression Segmentation"),  # the site has both of each split
-    "docvqa": ("Visual Question Answering (VQA)",),
-    "vlm": ("Visual Question Answering (VQA)",),
-}
+PRINTED_TASKS = {"vlm": ("Visual Question Answering (VQA)",)}
+"""Tasks of published numbers whose protocol is a paper's own."""
 DATASETS = {
     "imagenet": "ImageNet",
     "imagenet1k": "ImageNet",
@@ -32,6 +28,7 @@ DATASETS = {
     "imagenet-sketch": "ImageNet-Sketch",
     "objectnet": "ObjectNet",
     "flickr30k": "Flickr30k",
+    "flickr30k cn": "Flickr30K-CN",
     "mscoco": "COCO 2014",
     "mscoco_captions": "COCO 2014",
     "cifar10": "CIFAR-10",
@@ -41,6 +38,7 @@ DATASETS = {
     "aircraft": "FGVC-Aircraft",
     "fgvc_aircraft": "FGVC-Aircraft",
     "voc2007": "PASCAL VOC 2007",
+    "voc2007 classification": "PASCAL VOC 2007 (cropped objects)",
     "voc2007_multilabel": "PASCAL VOC 2007",
     "dtd": "DTD",
     "pets": "Oxford-IIIT Pets",
@@ -79,7 +77,10 @@ DATASETS = {
     "chartqa": "ChartQA",
     "textvqa": "TextVQA",
 }
-"""By a record's or a paper's name in lower case, with the split where the site has one; its spelling is its own."""
+"""Data set in lower case -> its name on the site, in the site's own spelling. A key may end with the value of a fact of
+COVERED, where the site has a name of its own for that."""
+COVERED = ("split", "kind", LANGUAGE)
+"""The facts that a name on the site may cover."""
 METRICS = {
     "acc1": "Top 1 Accuracy",
     "acc5": "Top 5 Accuracy",
@@ -94,15 +95,16 @@ METRICS = {
     "anls": "ANLS",
 }
 FRACTIONS = {"anls": 3, "anls_compat": 3}
-"""Metrics that the site does not show in per cent, and their decimals."""
+"""Metrics that the site shows as fractions, with their decimals."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """One number in the site's words.
 
-    tasks: those that it stands under. value, short: as text, in full and with a paper page's decimals. primary: it
-    ranks its record. shown: it stands on a paper's page. date: YYYY-MM-DD. identity: of its record or table and row.
+    tasks: those that list it. dataset: the name of its board, which no number of another identity shares. value, short:
+    as text, with all decimals and with those of a paper's page. primary: it ranks its record. shown: it is listed on a
+    paper's page. date: YYYY-MM-DD. key: of its record, or of its table and row. num_scored: None where not known.
     """
 
     tasks: tuple[str, ...]
@@ -115,7 +117,8 @@ class Entry:
     shown: bool
     higher_is_better: bool
     date: str
-    identity: str
+    key: str
+    num_scored: int | None = None
     num_params: int | None = None
     paper_title: str = ""
     paper_url: str = ""
@@ -123,43 +126,73 @@ class Entry:
 
 def entries(results: Sequence[Result], published: Sequence[PublishedNumber] = ()) -> list[Entry]:
     """Every defined value of the records, each record's primary metric first, then the published numbers."""
-    found = [entry for result in results for entry in _of_result(result)]
-    return found + [_of_number(number) for number in published if number.metric != PRINTED_MEAN]
+    good = [result for result in results if result.status == "ok"]
+    labels = variants(
+        good,
+        place=lambda result: (_tasks(result.task.protocol), _board(result)[0]),
+        covered=lambda result: _board(result)[1],
+    )
+    of_records = [entry for result in good for entry in _of_result(result, labels)]
+    return of_records + [_of_number(number) for number in published if number.metric != PRINTED_MEAN]
 
 
 def metric_name(protocol: str, name: str) -> str:
-    """`Accuracy (Private)` for zero-shot, `Image-to-text R@1`, `Top 1 Accuracy`; ours where the site has none."""
-    if protocol == "zeroshot" and name == "acc1":
-        return "Accuracy (Private)"
-    for prefix, words in (("image_to_text_recall@", "Image-to-text R@"), ("text_to_image_recall@", "Text-to-image R@")):
-        if name.startswith(prefix):
-            return words + name.removeprefix(prefix)
-    if name.startswith("knn_acc"):
-        rank, _, k = name.removeprefix("knn_acc").partition("@")
-        return f"Top {rank} Accuracy (kNN, k={k})"
-    return METRICS.get(name, name)
+    """`Accuracy (Private)` for zero-shot, `Image-to-text R@1`, `Top 1 Accuracy`; else as in records."""
+    return _special_name(protocol, name) or METRICS.get(name, name)
 
 
-def _of_result(result: Result) -> Iterable[Entry]:
-    protocol, data = result.task.protocol, result.dataset
-    split = f"{data.name} {data.split}".lower()
+def _special_name(protocol: str, name: str) -> str | None:
+    for pattern, words in protocol_named(protocol).pwc_metrics:
+        if match := re.fullmatch(pattern, name):
+            return match.expand(words)
+    return None
+
+
+def _board(result: Result) -> tuple[str, tuple[str, ...]]:
+    """The site's name for the data of a record, and the facts that this name covers besides the data set."""
+    known, name = facts(result), result.dataset.name
+    for fact in COVERED:
+        if (board := DATASETS.get(f"{name} {json.loads(known.get(fact, 'null'))}".lower())) is not None:
+            return _named(result.task.protocol, board), (fact,)
+    return _named(result.task.protocol, DATASETS.get(name.lower(), name.replace("_", " "))), ()
+
+
+def _named(protocol: str, dataset: str) -> str:
+    return protocol_named(protocol).pwc_board.format(dataset=dataset)
+
+
+def _variant_of(board: str, variant: Sequence[Difference]) -> str:
+    """`ImageNet - 10-shot`, as the site has it; anything else in brackets: `ImageNet (limit 40, layer=projected)`."""
+    shots = [
+        difference for difference in variant if difference.fact == SHOTS and difference.value not in (None, "null")
+    ]
+    others = [difference for difference in variant if difference not in shots]
+    board += "".join(f" - {difference.value}-shot" for difference in shots)
+    return f"{board} ({label(others)})" if others else board
+
+
+def _of_result(result: Result, labels: Variants) -> Iterable[Entry]:
+    protocol = protocol_named(result.task.protocol)
+    board = _variant_of(_board(result)[0], labels[result])
+    shown = protocol.shown_metrics([metric.name for metric in result.metrics], result.primary_metric)
     for metric in sorted(result.metrics, key=lambda metric: metric.name != result.primary_metric):
         if metric.value is None:
             continue
         primary = metric.name == result.primary_metric
         yield Entry(
-            tasks=_tasks(protocol),
-            dataset=DATASETS.get(split) or DATASETS.get(data.name.lower()) or data.name.replace("_", " "),
-            metric=metric_name(protocol, metric.name),
+            tasks=_tasks(result.task.protocol),
+            dataset=board,
+            metric=metric_name(result.task.protocol, metric.name),
             value=_text(metric),
             short=_text(metric, PAPER_DECIMALS),
             model=result.model.name,
             primary=primary,
-            shown=primary or "_recall@" in metric.name,
+            shown=primary or (metric.name in shown and _special_name(result.task.protocol, metric.name) is not None),
             higher_is_better=metric.higher_is_better,
             date=result.timing.started[:10],
-            identity=result.request_key(),
-            num_params=result.model.num_params if protocol in ("linear_probe", "knn") else None,
+            key=result.request_key(),
+            num_scored=metric.num_scored,
+            num_params=result.model.num_params if protocol.pwc_num_params else None,
         )
 
 
@@ -169,7 +202,7 @@ def _of_number(number: PublishedNumber) -> Entry:
         text = f"{number.fraction:.{number.decimals + 2}f}"
     return Entry(
         tasks=_tasks(number.protocol),
-        dataset=DATASETS.get(number.dataset.lower(), number.dataset),
+        dataset=_named(number.protocol, DATASETS.get(number.dataset.lower(), number.dataset)),
         metric=metric_name(number.protocol, number.metric),
         value=text,
         short=text,
@@ -178,14 +211,15 @@ def _of_number(number: PublishedNumber) -> Entry:
         shown=True,
         higher_is_better=True,
         date=number.paper_date,
-        identity=f"{number.group}/{number.label}/{number.dataset}",
+        key=f"{number.group}/{number.label}/{number.dataset}",
         paper_title=number.paper,
         paper_url=number.paper_url,
     )
 
 
 def _tasks(protocol: str) -> tuple[str, ...]:
-    return TASKS.get(protocol, (protocol.replace("_", " ").title(),))
+    tasks = PRINTED_TASKS.get(protocol) or protocol_named(protocol).pwc_tasks
+    return tasks or (protocol.replace("_", " ").title(),)
 
 
 def _text(metric: Metric, decimals: int = 2) -> str:

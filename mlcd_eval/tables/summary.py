@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlcd_eval.records import Result
+from mlcd_eval.tables.identity import variants, with_label
+from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.text import cell, count, markdown_table, shown_metric
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Each task's primary metric, of retrieval every recall; per cent, 95% intervals. The records hold the others."""
+    """The metrics that each protocol shows, in per cent, with 95% intervals. The records hold the others."""
+    labels = variants(results)
     rows = []
     for result in results:
-        head = [cell(result.model.name), result.task.name]
+        head = [cell(result.model.name), cell(with_label(result.task.name, labels.label(result)))]
         if result.status == "error":
             rows.append([*head, "failed", "-", "-"])
+        names = [metric.name for metric in result.metrics]
+        shown = protocol_named(result.task.protocol).shown_metrics(names, result.primary_metric)
         for metric in result.metrics:
-            if metric.name == result.primary_metric or result.task.protocol == "retrieval":
+            if metric.name in shown:
                 rows.append([*head, metric.name, shown_metric(metric), count(metric.num_scored)])
     return markdown_table(["model", "task", "metric", "% [95% interval]", "n"], rows, left=3)

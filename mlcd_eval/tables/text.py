@@ -1,4 +1,4 @@
-"""How numbers and tables look as text; rounding happens here and in no other place."""
+"""Numbers and tables as text; the only place that rounds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mlcd_eval.metrics.base import Metric
 
 
 def shown(value: float | None, unit: str = "fraction", decimals: int = 2) -> str:
-    """A fraction in per cent, another unit as it is, a dash for None."""
+    """A fraction in per cent, another unit unchanged, a dash for None."""
     if value is None:
         return "-"
     return f"{value * 100 if unit == 'fraction' else value:.{decimals}f}"
 
 
 def shown_difference(value: float, unit: str = "fraction") -> str:
-    """A difference of fractions in points, of another unit as it is: `+1.20`, `-0.35`, `0.00`."""
+    """A difference of fractions in points, of another unit unchanged: `+1.20`, `-0.35`, `0.00`."""
     points = round(value * 100 if unit == "fraction" else value, 2)
     return f"{points:+.2f}" if points else "0.00"
 

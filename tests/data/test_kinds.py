@@ -44,8 +44,7 @@ ROW = DataScheme(
 @pytest.fixture
 def added(monkeypatch):
     """A package that adds the scheme `words`."""
-    module = sys.modules.setdefault(__name__, sys.modules[Words.__module__])
-    monkeypatch.setitem(sys.modules, "scheme_package", module)
+    monkeypatch.setitem(sys.modules, "scheme_package", sys.modules[__name__])
     point = EntryPoint("words", "scheme_package:ROW", SCHEMES.group)
     monkeypatch.setattr(SCHEMES, "added", {"words": point})
 

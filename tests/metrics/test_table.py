@@ -12,7 +12,7 @@ from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
-NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.own]
+NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
 
 @pytest.fixture(autouse=True)

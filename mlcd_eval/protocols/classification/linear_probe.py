@@ -62,6 +62,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     version = 2
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
+    pwc_tasks = ("Self-Supervised Image Classification",)
+    pwc_num_params = True
+    hub_task_type = "image-classification"
+    averages_metrics = True  # as the tables of CLIP and MLCD
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """It draws the part of train that lambda is searched on, and the shots."""
+        return True
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot)."""

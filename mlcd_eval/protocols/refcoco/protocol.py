@@ -1,10 +1,10 @@
-"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence asks for.
+"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence describes.
 
-Three ways to a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's patch features
-(mask_head.py); `zeroshot`, similarity of patches and text, cut where train says (mask_similarity.py). A bare encoder's
-image is shown whole (letterboxed), not cropped. Sources: LAVT (Yang et al. 2022) and LISA (Lai et al. 2024) for the
-metrics, GRES (Liu et al. 2023; ReLA's gres_model/evaluation/refer_evaluation.py) for those of gRefCOCO, whose sentences
-may refer to several parts or to none.
+There are three ways to get a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's
+patch features (mask_head.py); `zeroshot`, the similarity of patches and text with a threshold chosen on train
+(mask_similarity.py). A bare encoder sees the whole image (letterboxed), not a crop. Sources of the metrics: LAVT (Yang
+et al. 2022) and LISA (Lai et al. 2024); for gRefCOCO, whose sentences may refer to several parts or to none, GRES (Liu
+et al. 2023; ReLA's gres_model/evaluation/refer_evaluation.py).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ TARGET_PRECISIONS = (0.7, 0.8, 0.9)
 
 
 class RefcocoSettings(BaseModel):
-    """split: the one that is scored; None for the only one beside train. mode: `auto` is the model's own masks where it
-    makes some, else the probe. empty_union: what a sample counts whose mask and truth are both empty, 1 (lisa) or 0
-    (lavt); a sentence that refers to nothing counts 1 then, whatever the rule. text_encoder: spec of a model whose text
-    tower serves a vision-only one. steps: of the probe's training.
+    """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
+    makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
+    (lavt); for a sentence that refers to nothing it is always 1. text_encoder: spec of a model whose text tower is used
+    for a vision-only model. steps: of probe training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,13 +62,21 @@ class Refcoco(Protocol[RefcocoSettings]):
     Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
+    pwc_tasks = ("Instance Segmentation", "Referring Expression Segmentation")  # the site has both for each split
+    hub_task_type = "image-segmentation"
+    picture_side = 320
+    usual_settings = (("mode", "native"),)
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """A probe is trained."""
+        return settings.get("mode") == "probe"
 
     def needs(self, settings: RefcocoSettings) -> Needs:
-        """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""
+        """Return the ability `segment` for a model's own masks, and the text encoder of a vision-only model."""
         return Needs(text_encoder=settings.text_encoder, ability="segment" if settings.mode == "native" else None)
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Patch features of train and of the scored split; none for a model's own masks."""
+        """Return patch features of train and of the scored split; none for a model's own masks."""
         scored = self.scored_split(settings, splits)
         if settings.mode == "native":
             return {}
@@ -83,7 +91,7 @@ class Refcoco(Protocol[RefcocoSettings]):
         }
 
     def scored_split(self, settings: RefcocoSettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Return the scored split. Raises IncompatibleError if it is missing, or if it is not set and not unique."""
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"refcoco reads the split {settings.split!r}: got {', '.join(splits)}")
         others = [split for split in splits if split != "train"]
@@ -95,14 +103,16 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.split or others[0]
 
     def for_model(self, settings: RefcocoSettings, info: EncoderInfo) -> RefcocoSettings:
-        """Resolve `auto`; raises IncompatibleError for a mode that the model cannot serve."""
+        """Decide `auto`. Raises IncompatibleError for a mode that the model does not support."""
         mode = settings.mode
         if mode == "auto":
             mode = "native" if "segment" in info.abilities else "probe"
         if mode == "native" and "segment" not in info.abilities:
             raise IncompatibleError(f"refcoco's mode is native: got model {info.spec!r}, which makes no masks")
         if mode == "zeroshot" and settings.text_encoder is not None:
-            raise IncompatibleError("refcoco's mode is zeroshot: expected no text_encoder, since spaces differ")
+            raise IncompatibleError(
+                "refcoco's mode is zeroshot: got text_encoder, expected none, since its space is not the model's"
+            )
         if mode != "native" and not info.has_text and (mode == "zeroshot" or settings.text_encoder is None):
             raise IncompatibleError(
                 f"refcoco's {mode} needs a text tower: got model {info.spec!r}, which {info.no_text}"
@@ -111,11 +121,11 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.model_copy(update={"mode": mode})
 
     def for_predictions(self, settings: RefcocoSettings) -> RefcocoSettings:
-        """Saved masks are scored as a model's own."""
+        """Return the settings of a model's own masks, as which saved masks are scored."""
         return settings.model_copy(update={"mode": "native"})
 
     def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
-        """sent_id -> RLE."""
+        """Read sent_id -> RLE."""
         return read_masks(path, _sentences(annotations))
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
@@ -172,7 +182,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
 
 
 class _Targets:
-    """Sentence numbers and a side -> (B, side, side) truths on the square, in [0, 1]; each is decoded once."""
+    """Sentence numbers and a side -> (B, side, side) true masks on the square, in [0, 1]. Each is decoded once."""
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         self._expressions = expressions
@@ -192,7 +202,7 @@ class _Targets:
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
-    """Sentence numbers -> patches (B, h, w, D) and unit text features (B, T)."""
+    """Return a function from sentence numbers to patches (B, h, w, D) and unit text features (B, T)."""
     import torch
 
     patches = patches_of(inputs.images[role], expressions, role)
@@ -209,7 +219,7 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
 
 
 def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:
-    """overall_iou without a look at the image: the mean box of train's truths, and everything."""
+    """Return overall_iou of two masks that ignore the image: the mean box of train's masks, and everything."""
     from pycocotools import mask as coco
 
     from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps

@@ -20,11 +20,12 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.text import shown, shown_difference
 
 FEW = 3
-"""So many models stand beside each other, whatever there is of columns."""
+"""Up to this number, models stand side by side, however few tasks there are."""
 
 
 class Style(NamedTuple):
-    """How a format marks text. text: makes a name safe; delta: before a difference from the published value."""
+    """The marks of a format. text: makes a name safe; delta: precedes a difference from the published value;
+    outside: marks one that lies outside the interval."""
 
     text: Callable[[str], str]
     best: Callable[[str], str]
@@ -37,7 +38,8 @@ class Style(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """lines: all of one length, of which `heads` are headings; names: so many cells of each line are no numbers."""
+    """lines: all of one length; heads: the number of lines that are headings; names: the number of cells without
+    numbers at the start of a line."""
 
     lines: list[list[str]]
     heads: int
@@ -45,9 +47,9 @@ class Grid:
 
 
 def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
-    """The longer side goes down: tasks, or models where there are many and more of them than of tasks.
+    """One line per task, or one per model where there are many models and more of them than tasks.
 
-    Numbers carry rank, interval and the difference from the baseline and from the published row that they reproduce.
+    Numbers have their rank, interval and difference from the baseline and from the published row that they reproduce.
     """
     reference = baseline_row(board, baseline)
     only_published = all(row.published for row in board.rows)
@@ -58,7 +60,7 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
         lines.append([style.text(column.name), style.text(column.measure), count, *cells])
     if average := board.average():
         means = [_ranked(_value(cell, "fraction", style), cell, average.ranked(), style) for cell in average.cells]
-        lines.append([average.name, "", "", *means])
+        lines.append([average.name, average.measure, "", *means])
     counted = any(counts(board, column) for column in board.columns)
     if not counted:
         lines = [[task, metric, *cells] for task, metric, _, *cells in lines]
@@ -68,7 +70,7 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
 
 
 def legend(boards: Sequence[Leaderboard], style: Style) -> str:
-    """How to read what these boards hold."""
+    """How to read these boards."""
     rows = [row for board in boards for row in board.rows]
     reproduced = any(not row.published for row in rows)
     sentences = ["Per cent, with 95% bootstrap intervals over the test samples" if reproduced else "Per cent"]
@@ -76,6 +78,8 @@ def legend(boards: Sequence[Leaderboard], style: Style) -> str:
     sentences.append(f"Best in bold, second underlined{mixed}; a dash where there is no value")
     if reproduced:
         sentences[-1] += "; n is the number of samples scored"
+    if any(column.variant for board in boards for column in board.columns):
+        sentences.append("Square brackets name how numbers differ from the usual ones of their task")
     if any(row.original for row in rows):
         sentences.append(
             f"{style.delta}is reproduced minus published, {style.outside} where the published value lies outside the "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlcd_eval.tables.boards.choose import boards_as
 from mlcd_eval.tables.boards.grid import Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
+from mlcd_eval.tables.formats import TableInput
 
 ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -16,7 +18,7 @@ ESCAPES = str.maketrans(
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX sets as it is, on one line."""
+    """Text that LaTeX prints unchanged, on one line."""
     return " ".join(text.split()).translate(ESCAPES)
 
 
@@ -31,8 +33,13 @@ STYLE = Style(
 )
 
 
+def as_latex(table: TableInput) -> str:
+    """The leaderboards of a request; raises ConfigError and DataError as `choose`."""
+    return boards_as(latex, table)
+
+
 def latex(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
-    """A table environment a board; `baseline` adds each model's difference from that one."""
+    """One table environment per board; `baseline` adds each model's difference from that model."""
     return "\n".join(["% \\usepackage{booktabs}\n", *(_table(board, baseline) for board in boards)])
 
 

@@ -6,14 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mlcd_eval.errors import ConfigError, nearest
+from mlcd_eval.records import Result
+from mlcd_eval.tables.identity import with_label
+from mlcd_eval.tables.lookup import protocol_named
+from mlcd_eval.tables.published import PublishedNumber
 
 PUBLISHED = ", published"
-"""What the name of a row that comes from a paper ends with."""
+"""The end of the name of a row that comes from a paper."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A task's metric. unit: of its values, as in `Metric`; heading: of a paper's column, where the task has none."""
+    """A task's metric, as measured in one way.
+
+    unit: of its values, as in `Metric`. heading: the name of a paper's column. variant: what sets its numbers apart
+    from the usual ones of the task, empty for these (see `identity.variants`).
+    """
 
     task: str
     metric: str
@@ -21,24 +29,36 @@ class Column:
     unit: str = "fraction"
     protocol: str = ""
     heading: str = ""
+    variant: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What no two columns of a board share."""
+        return self.task, self.metric, self.variant
 
     @property
     def name(self) -> str:
-        """What stands over it."""
-        return self.heading or self.task.removeprefix(f"{self.protocol}/")
+        """Its heading: `pets`, `pets [shots=4]`."""
+        return with_label(self.heading or self.task.removeprefix(f"{self.protocol}/"), self.variant)
+
+    @property
+    def full_name(self) -> str:
+        """Task, variant and metric: `linear_probe/pets [shots=4] acc1`."""
+        return f"{with_label(self.task, self.variant)} {self.metric}"
 
     @property
     def measure(self) -> str:
-        """The metric, with what its numbers are where they are no per cents and where less is better."""
+        """The metric, with its unit where that is not per cent, and its direction where lower is better."""
         unit = "" if self.unit == "fraction" else f", {self.unit}"
         return self.metric + unit + ("" if self.higher_is_better else ", lower is better")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value in its column's unit; interval and count of a reproduced one; failed: why there is no value.
+    """A value in its column's unit, with interval and count where a record has them; failed: why there is no value.
 
-    decimals: of the value as shown (a fraction's in per cent); of a published one, as many as were printed.
+    decimals: of the value as shown (a fraction's in per cent); of a published value, as many as were printed.
+    source: where the value was read.
     """
 
     value: float | None = None
@@ -46,6 +66,7 @@ class Cell:
     num_scored: int | None = None
     failed: str | None = None
     decimals: int = 2
+    source: Result | PublishedNumber | None = field(default=None, compare=False, repr=False)
 
 
 EMPTY = Cell()
@@ -53,7 +74,8 @@ EMPTY = Cell()
 
 @dataclass(frozen=True)
 class Row:
-    """A model. published: it comes from a paper; original: the name of the published row that it reproduces."""
+    """The values of a model. published: it comes from a paper; original: the name of the published row that it
+    reproduces."""
 
     model: str
     published: bool = False
@@ -67,11 +89,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Average:
-    """Each row's mean over `over`, in the order of the rows."""
+    """Each row's mean over the columns of `over`; cells: in the order of the rows."""
 
     name: str
     over: list[Column]
     cells: list[Cell]
+
+    @property
+    def measure(self) -> str:
+        """The metric that the mean is over, or how many."""
+        metrics = {column.metric for column in self.over}
+        return next(iter(metrics), "") if len(metrics) < 2 else f"{len(metrics)} metrics"
 
     def ranked(self) -> list[float]:
         """Its distinct values, best first."""
@@ -88,9 +116,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One table. Every row of `rows` may lack any of `columns`.
+    """One table. A row may lack the value of any column.
 
-    title: the protocol, or a paper's table; about: where that was printed; notes: sentences to read it with.
+    title: the protocol, or a paper's table; about: where that was printed; notes: sentences below the table.
     """
 
     title: str
@@ -104,22 +132,27 @@ class Leaderboard:
         return _distinct([row[column] for row in self.rows], column.higher_is_better)
 
     def average(self) -> Average | None:
-        """Over the columns in which every row has a value; without any, a value has none either.
+        """Over the columns in which every row has a value: of the usual numbers of each task, or, where no column is
+        usual, of all. Without any such column a mean has no value either.
 
-        None where a mean says nothing: of one task, or over several metrics of a task, protocols, units or directions.
+        None where a mean says nothing: of one task, or over several columns of a task, protocols, units, directions or,
+        unless papers average them, metrics.
         """
-        alike = {(column.protocol, column.unit, column.higher_is_better) for column in self.columns}
-        tasks = {column.task for column in self.columns}
-        if len(alike) != 1 or not 1 < len(tasks) == len(self.columns):
+        columns = [column for column in self.columns if not column.variant] or self.columns
+        alike = {(column.protocol, column.unit, column.higher_is_better) for column in columns}
+        tasks = {column.task for column in columns}
+        if len(alike) != 1 or not 1 < len(tasks) == len(columns):
             return None
-        over = [column for column in self.columns if all(row[column].value is not None for row in self.rows)]
+        if len({column.metric for column in columns}) > 1 and not protocol_named(columns[0].protocol).averages_metrics:
+            return None
+        over = [column for column in columns if all(row[column].value is not None for row in self.rows)]
         if not over:
             return Average("average (no task has a value of every model)", [], [EMPTY] * len(self.rows))
-        name = "average" if len(over) == len(self.columns) else f"average of {len(over)} that all have"
+        name = f"average of {len(over)}" + ("" if len(over) == len(self.columns) else " that all have")
         return Average(name, over, [_mean([row[column] for column in over]) for row in self.rows])
 
     def difference(self, row: Row, other: Row | None, column: Column) -> Difference | None:
-        """Of a row's value from another row's, None where either has none or both are one row."""
+        """A row's value minus another row's, None where either has none or both are one row."""
         mine, theirs = row[column], other[column] if other is not None else EMPTY
         if row is other or other is None or mine.value is None or theirs.value is None:
             return None
@@ -143,20 +176,19 @@ def rank(value: float | None, ranking: Sequence[float]) -> str:
 
 
 def _distinct(cells: Sequence[Cell], higher_is_better: bool) -> list[float]:
-    """Nothing of a single row, which is no best."""
-    if len(cells) < 2:
-        return []
-    return sorted({cell.value for cell in cells if cell.value is not None}, reverse=higher_is_better)
+    """The distinct values, best first; none of a single value, which is not the best of anything."""
+    values = [cell.value for cell in cells if cell.value is not None]
+    return sorted(set(values), reverse=higher_is_better) if len(values) > 1 else []
 
 
 def counts(board: Leaderboard, column: Column) -> str:
-    """How many samples the column's values are over: `200`, `200 to 1,000`, or nothing."""
+    """The number of samples of the column's values: `200`, `200 to 1,000`, or nothing."""
     sizes = {row[column].num_scored or 0 for row in board.rows} - {0}
     return " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else ""
 
 
 def baseline_row(board: Leaderboard, name: str | None) -> Row | None:
-    """The row that a baseline's name means, None where this board lacks it."""
+    """The row of a baseline, by its whole name or a part of it; None where this board lacks it."""
     if name is None:
         return None
     chooses: tuple[Callable[[Row], bool], ...] = (lambda row: row.model == name, lambda row: name in row.model)
@@ -164,7 +196,7 @@ def baseline_row(board: Leaderboard, name: str | None) -> Row | None:
 
 
 def check_baseline(boards: Sequence[Leaderboard], name: str | None) -> None:
-    """Raise ConfigError for a baseline that no table has."""
+    """Raise ConfigError for a baseline that is no row of any table."""
     if name is not None and not any(baseline_row(board, name) for board in boards):
         models = sorted({row.model for board in boards for row in board.rows})
         raise ConfigError(f"--baseline: got {name!r}, expected one of {', '.join(models)}{nearest(name, models)}")

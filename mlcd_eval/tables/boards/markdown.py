@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlcd_eval.tables.boards.choose import boards_as
 from mlcd_eval.tables.boards.grid import Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
+from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.text import cell, markdown_table
 
 STYLE = Style(
@@ -19,8 +21,13 @@ STYLE = Style(
 )
 
 
+def as_markdown(table: TableInput) -> str:
+    """The leaderboards of a request; raises ConfigError and DataError as `choose`."""
+    return boards_as(markdown, table)
+
+
 def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
-    """A section a board; `baseline` adds each model's difference from that one."""
+    """One section per board; `baseline` adds each model's difference from that model."""
     return "\n".join([*(_section(board, baseline) for board in boards), f"{legend(boards, STYLE)}\n"])
 
 

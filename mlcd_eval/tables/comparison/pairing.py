@@ -15,6 +15,7 @@ from mlcd_eval.metrics.paired import PERMUTATION, Paired
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import metric_kind, metric_value
 from mlcd_eval.records import Result, read
+from mlcd_eval.tables.identity import facts
 
 SEED = 0
 
@@ -67,23 +68,13 @@ def load_side(folder: Path) -> Side:
 
 
 def why_unpairable(a: Result, b: Result) -> str | None:
-    """What differs, unless the two were asked the same of the same data."""
-    pairs = {
-        "task version": (a.task.version, b.task.version),
-        **{
-            f"settings.{name}": (a.task.settings.get(name), b.task.settings.get(name))
-            for name in dict.fromkeys([*a.task.settings, *b.task.settings])
-        },
-        "primary metric": (a.primary_metric, b.primary_metric),
-        "data fingerprint": (a.dataset.fingerprint, b.dataset.fingerprint),
-        "limit": (a.limit, b.limit),
-        "prompts": (a.details.get("prompts"), b.details.get("prompts")),
-    }
-    if a.task.protocol == "linear_probe" or a.task.settings.get("mode") == "probe":
-        pairs["seed"] = (a.seed, b.seed)  # of what is trained; elsewhere it draws the intervals only
-    return next(
-        (f"it differs in {what} {of_a!r} and {of_b!r}" for what, (of_a, of_b) in pairs.items() if of_a != of_b), None
-    )
+    """The first difference, unless both were measured in the same way on the same data."""
+    mine, theirs = ({**facts(r), "primary metric": json.dumps(r.primary_metric)} for r in (a, b))
+    for name in dict.fromkeys([*mine, *theirs]):
+        of_a, of_b = (json.loads(known.get(name, "null")) for known in (mine, theirs))
+        if of_a != of_b:
+            return f"it differs in {name} {of_a!r} and {of_b!r}"
+    return None
 
 
 def pair_metrics(a: Side, b: Side, task: str) -> list[PairedMetric]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from mlcd_eval.tables.text import shown, shown_difference
 
 COLOURS = 8
-DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # told apart without colours; 5 and 8 share no factor: 40 styles
+DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # for readers who see no colours; 5 and 8 share no factor: 40 styles
 WIDTH = 320  # pixels; fits a phone
 LINE_HEIGHT = 14
 
@@ -74,7 +74,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bar:
-    """A difference of fractions. better: whether its sign is the metric's good one; opens: where it comes from."""
+    """A difference of fractions. better: whether it is an improvement; opens: the place of its provenance."""
 
     label: str
     delta: float
@@ -84,14 +84,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A chart with its caption; rows: (label, difference as text, the bar, where it comes from)."""
+    """A chart with its caption; rows: (label, difference as text, bar, place of its provenance)."""
 
     caption: str
     rows: list[tuple[str, str, Markup, int]]
 
 
 def delta_bars(caption: str, bars: Sequence[Bar], span: tuple[float, float]) -> Bars:
-    """Horizontal bars from zero, the largest difference first; span: lowest and highest value that fit, 0 within."""
+    """Horizontal bars from zero, the largest difference first; span: the ends of the axis, with 0 between."""
     low, high = span
     scale = WIDTH / (high - low) if high > low else 0.0
     rows = []
@@ -108,7 +108,7 @@ def delta_bars(caption: str, bars: Sequence[Bar], span: tuple[float, float]) -> 
 
 
 def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequence[float]]]) -> Figure:
-    """A polygon a model over three axes or more, each from 0 at the centre to its best value at the rim."""
+    """One polygon per model over three or more axes, each from 0 at the centre to its best value at the rim."""
     assert len(axes) >= 3, "a polygon needs three corners"
     best = [max(values[place] for _, values in models) for place in range(len(axes))]
     crowded = len(axes) > 12  # labels then stand along their spokes
@@ -198,7 +198,7 @@ def _path(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Two to six round numbers (1, 2 or 5 times a power of ten apart) within low and high, else low itself."""
+    """Two to six round numbers (1, 2 or 5 times a power of ten apart) between low and high, or low where both agree."""
     if high <= low:
         return [low]
     step = 10 ** math.floor(math.log10((high - low) / 5))

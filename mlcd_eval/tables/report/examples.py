@@ -1,4 +1,4 @@
-"""The best, median and worst samples of a task, as a reader wants them: what a picture sheet and a report show."""
+"""The best, median and worst samples of a task, which a picture sheet and a report show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 300  # characters of a field
 
 @dataclass(frozen=True)
 class Picture:
-    """uri: the WebP file itself, as `data:`; size: width and height in pixels."""
+    """An image of a sample. uri: the WebP file as a `data:` address; size: width and height in pixels."""
 
     name: str
     alt: str
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """A sample. title: what was asked; fields: the rest of it as text."""
+    """A sample. title: what was asked; fields: its other columns as text."""
 
     key: str
     title: str
@@ -43,7 +43,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Of one task. score: the name of what orders them; kinds: `best`, `median` and `worst`, where there are any."""
+    """Samples of one task. score: the column that orders them; kinds: `best`, `median` and `worst`, unless empty."""
 
     model: str
     task: str
@@ -53,24 +53,24 @@ class Examples:
 
 Row = Mapping[str, Any]
 Pictures = Mapping[str, Sequence[Picture]]
-"""By the key of their sample."""
+"""Key of a sample -> its pictures."""
 
 
 def read_examples(paths: Iterable[Path]) -> list[Examples]:
-    """Of every samples file that stands beside a record at or under the paths and has one of SCORES, with the pictures
-    of the sheet beside it; raises DataError for damaged files."""
-    found: dict[Path, Examples] = {}
+    """The examples of every samples file that belongs to a record at or under the paths and has one of SCORES, with the
+    pictures of its sheet; raises DataError for damaged files."""
+    examples: dict[Path, Examples] = {}
     for path in paths:
         beside = [path.parent / "samples" / f"{path.stem}.jsonl"] if path.is_file() else path.rglob("samples/*.jsonl")
         for file in sorted(beside):
             record = file.parent.parent / f"{file.stem}.json"
             if file.is_file() and record.is_file() and (picked := pick(json_lines(file))):
-                found[file.resolve()] = as_examples(read(record), *picked, read_pictures(file.with_suffix(".html")))
-    return list(found.values())
+                examples[file.resolve()] = as_examples(read(record), *picked, read_pictures(file.with_suffix(".html")))
+    return list(examples.values())
 
 
 def pick(rows: Iterable[Row]) -> tuple[str, dict[str, list[Row]]] | None:
-    """The score's name and at most FEW rows of each kind, none twice, ties as they come; None without a score."""
+    """The score's name and at most FEW rows of each kind, none twice, ties in file order; None without a score."""
     name = ""
     scored: list[tuple[float, Row]] = []
     for row in rows:
@@ -87,13 +87,13 @@ def pick(rows: Iterable[Row]) -> tuple[str, dict[str, list[Row]]] | None:
     best, between = rest[-few:], rest[:-few]
     start = max((len(between) - few + 1) // 2, 0)
     kinds = {"best": best[::-1], "median": between[start:][:few], "worst": worst}
-    return name, {kind: own for kind, own in kinds.items() if own}
+    return name, {kind: chosen for kind, chosen in kinds.items() if chosen}
 
 
 def as_examples(result: Result, score: str, kinds: Mapping[str, Sequence[Row]], pictures: Pictures) -> Examples:
-    """Picked rows as text; masks, which are no text, are left out."""
-    made = {kind: [_example(row, score, pictures) for row in rows] for kind, rows in kinds.items()}
-    return Examples(result.model.name, result.task.name, score, made)
+    """Picked rows as text, without masks."""
+    examples = {kind: [_example(row, score, pictures) for row in rows] for kind, rows in kinds.items()}
+    return Examples(result.model.name, result.task.name, score, examples)
 
 
 def _example(row: Row, score: str, pictures: Pictures) -> Example:
@@ -104,37 +104,38 @@ def _example(row: Row, score: str, pictures: Pictures) -> Example:
 
 
 def _text(value: Any) -> str:
-    """A field as a reader wants it, cut where it is very long."""
+    """A field as text, cut at LONGEST characters."""
     text = " | ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def read_pictures(sheet: Path) -> Pictures:
-    """The pictures of a sheet, none where there is no sheet; raises DataError for a file that is none."""
+    """The pictures of a sheet, none where there is no sheet; raises DataError for a file that is not a sheet."""
     if not sheet.is_file():
         return {}
     try:
-        return _Reader(sheet.read_text(encoding="utf-8")).found
+        return _Reader(sheet.read_text(encoding="utf-8")).pictures
     except (KeyError, ValueError) as error:
         raise DataError(f"{sheet} is not a picture sheet as --log-samples writes it: got {error!r}") from error
 
 
 class _Reader(HTMLParser):
-    """found: what the sheet's articles show. Raises KeyError or ValueError for what they do not hold."""
+    """Reads the pictures of a sheet's articles; raises KeyError or ValueError for an article that lacks a part."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: dict[str, list[Picture]] = {}
-        self._own: list[Picture] = []
+        self.pictures: dict[str, list[Picture]] = {}
+        self._of_article: list[Picture] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep a picture with its sample."""
-        said = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "article":
-            self._own = self.found.setdefault(said["data-key"], [])
+            self._of_article = self.pictures.setdefault(attributes["data-key"], [])
         elif tag == "img":
-            if not re.fullmatch(r"data:image/webp;base64,[A-Za-z0-9+/]+=*", said["src"]):
-                raise ValueError(said["src"][:40])
-            size = int(said["width"]), int(said["height"])
-            self._own.append(Picture(said["title"], said["alt"], said["src"], size))
+            uri = attributes["src"]
+            if not re.fullmatch(r"data:image/webp;base64,[A-Za-z0-9+/]+=*", uri):
+                raise ValueError(uri[:40])
+            size = int(attributes["width"]), int(attributes["height"])
+            self._of_article.append(Picture(attributes["title"], attributes["alt"], uri, size))

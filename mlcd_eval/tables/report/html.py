@@ -17,15 +17,24 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
+from mlcd_eval.tables.formats import TableInput
+from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
-from mlcd_eval.tables.report.examples import Examples
+from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
-from mlcd_eval.tables.report.trainings import Training
+from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
 
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
-"""The charts of a training, and the names in its log that each draws."""
+"""The charts of a training, with the names in its log that each of them draws."""
+
+
+def as_html(table: TableInput) -> str:
+    """The page of a request, with the samples beside its records; raises UserError as `report` and its readers do."""
+    trainings = [stage for folder in table.trainings for stage in read_trainings(folder)]
+    examples = read_examples(table.paths)
+    return report(table.results, table.baseline, table.published, table.groups, examples, trainings)
 
 
 def report(
@@ -36,17 +45,18 @@ def report(
     examples: Sequence[Examples] = (),
     trainings: Sequence[Training] = (),
 ) -> str:
-    """The page; raises ConfigError for a baseline or published model that is none."""
-    boards, chosen = choose(results, published, groups)
+    """The page; raises ConfigError for an unknown baseline or published model, DataError as `choose`."""
+    boards, _ = choose(results, published, groups)
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
-    provenance = Provenance(results, chosen)
+    provenance = Provenance()
     return template("report.html.jinja").render(
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
         boards=[_board(board, provenance) for board in boards],
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
+        variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
         deltas=_deltas(boards, baseline, provenance),
         radar=_radar(results),
@@ -57,14 +67,14 @@ def report(
 
 
 def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
-    """A table for the template; models go down, ordered by the first column of numbers, best first."""
+    """A table for the template: one line per model, ordered by the first column of numbers, best first."""
     columns = [_header(board, column) for column in board.columns]
     lines = [[_cell(board, row, column, provenance) for column in board.columns] for row in board.rows]
     if (average := board.average()) and average.over:
-        over = average.name.removeprefix("average").strip()
+        over = f"{average.name.removeprefix('average').strip()}, {average.measure}"
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
         for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
-            parts = {f"{column.task} {column.metric}": shown(row[column].value) for column in average.over}
+            parts = {column.full_name: shown(row[column].value) for column in average.over}
             opens = provenance.add(f"{row.model}: average", {"value": mean.value}, {"mean of, in per cent": parts})
             text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
             line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
@@ -86,7 +96,7 @@ def _header(board: Leaderboard, column: Column) -> dict[str, str]:
 
 
 def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) -> dict[str, Any]:
-    """A cell for the template; opens: the place of its provenance, None where there is nothing to tell."""
+    """A cell for the template; opens: the place of its provenance, None for an empty cell."""
     if column not in row.cells:
         return {"value": None, "text": "-", "small": [], "rank": "", "opens": None}
     cell = row[column]
@@ -104,7 +114,7 @@ def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) 
 
 
 def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Provenance) -> dict[str, list[Bars]]:
-    """By title of the board: a chart of each model's differences from the baseline; all charts have one scale."""
+    """By title of the board, one chart per model of its differences from the baseline; all charts have one scale."""
     groups = [
         (board.title, f"{row.model} minus {reference.model}", list(_bars(board, row, reference, provenance)))
         for board in boards
@@ -121,7 +131,7 @@ def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Pro
 
 
 def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:
-    several = len({column.task for column in board.columns}) < len(board.columns)
+    several = len({(column.task, column.variant) for column in board.columns}) < len(board.columns)
     for column in board.columns:
         difference = board.difference(row, reference, column) if column.unit == "fraction" else None
         if difference is not None:
@@ -131,12 +141,14 @@ def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) 
 
 
 def _radar(results: Sequence[Result]) -> Figure | None:
-    """Over the primary metrics of tasks that all models have; None for fewer than three."""
+    """The primary metrics of tasks that all models have, measured in one way; None for fewer than three."""
     values: dict[str, dict[str, float]] = {}
+    labels = variants(result for result in results if result.status == "ok")
     for result in results:
         primary = result.primary
         if primary is not None and primary.value is not None and primary.higher_is_better:
-            values.setdefault(result.task.name, {})[result.model.name] = primary.value
+            axis = with_label(result.task.name, labels.label(result))
+            values.setdefault(axis, {})[result.model.name] = primary.value
     models = dict.fromkeys(result.model.name for result in results)
     axes = {task: by_model for task, by_model in values.items() if len(by_model) == len(models)}
     if len(axes) < 3:
@@ -146,7 +158,7 @@ def _radar(results: Sequence[Result]) -> Figure | None:
 
 
 def _curves(training: Training) -> list[Figure]:
-    """A chart for each of CURVES of which the log has a value."""
+    """One chart for each of CURVES that the log has a value for."""
     figures = []
     for caption, names in CURVES.items():
         known = [name for name in names if any(value is not None for value in training.values.get(name, ()))]

@@ -10,7 +10,7 @@ import jinja2
 
 
 def template(name: str) -> jinja2.Template:
-    """A template; its page's security policy lets run what it holds itself, and nothing load."""
+    """A template. The security policy of its page allows only the script and style of the page, and loads nothing."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -24,5 +24,5 @@ def template(name: str) -> jinja2.Template:
 
 
 def _csp_hash(text: str) -> str:
-    """What a Content-Security-Policy names an inline script or style by."""
+    """The name of an inline script or style in a Content-Security-Policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,4 +1,4 @@
-"""The picture sheet of a task whose samples are said of images: the best, median and worst ones, in one file."""
+"""The picture sheet of a task whose samples are about images: the best, median and worst of them, in one file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
 from mlcd_eval.support.fileio import write_text
+from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
 from mlcd_eval.tables.report.page import template
 
-LONGEST_SIDE = {"refcoco": 320, "docvqa": 640}
-"""Pixels of a picture, by protocol; a page is larger, to be read."""
 TRUTH, PREDICTION = (0, 220, 255), (255, 0, 200)  # cyan and magenta: rare in photographs
 
 
 def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
-    """Beside the samples files of refcoco and docvqa; raises UserError for data that is no longer there."""
+    """One sheet beside the samples file of each record whose protocol has pictures; raises UserError for data that is
+    no longer there."""
     store = ResultStore(request.output)
-    drawn = [result for result in results if result.task.protocol in LONGEST_SIDE and result.status == "ok"]
+    drawn = [result for result in results if result.status == "ok" and _side(result) is not None]
     if not drawn:
         return
     selection = Selection(request)
@@ -42,45 +42,48 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
 
 
 def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
-    """The page for the rows of a samples file, whose images are in the dataset."""
-    picked = pick(rows)
-    assert picked, "every sample has a score"
+    """The page for the rows of a samples file; dataset: holds their images."""
+    picked, side = pick(rows), _side(result)
+    assert picked and side, "every sample has a score, and its protocol pictures"
     score, kinds = picked
     shown = list(chain(*kinds.values()))
-    side = LONGEST_SIDE[result.task.protocol]
     images = _images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
     pictures = {str(row["key"]): _pictures(row, images[row["image"]]) for row in shown}
     examples = as_examples(result, score, kinds, pictures)
     return template("sheet.html.jinja").render(result=result, examples=examples)
 
 
+def _side(result: Result) -> int | None:
+    return protocol_named(result.task.protocol).picture_side
+
+
 def _images(dataset: Dataset, split: str, keys: set[str], side: int) -> dict[str, Image.Image]:
-    """By key, made small."""
-    found: dict[str, Image.Image] = {}
+    """By key, with the longest side reduced to `side` pixels."""
+    images: dict[str, Image.Image] = {}
     for sample in chain.from_iterable(shard.samples() for shard in dataset.split(split).shards):
         if sample.key in keys:
-            found[sample.key] = decode(sample.image, sample.key)
-            found[sample.key].thumbnail((side, side))
-            if found.keys() == keys:
-                return found
+            images[sample.key] = decode(sample.image, sample.key)
+            images[sample.key].thumbnail((side, side))
+            if images.keys() == keys:
+                return images
     raise AssertionError("every sample has its image in the split")
 
 
 def _pictures(row: Row, image: Image.Image) -> list[Picture]:
-    """The image alone; of an expression also with the truth's outline, and with the prediction laid over it."""
+    """The image alone; for an expression also with the outline of the truth, and with the prediction laid over it."""
     plain = np.asarray(image)
     if "expression" not in row:
         return [as_picture("page", f"page {row['image']}", plain)]
     truth, prediction = (int(coco.area(row[side])) for side in ("truth", "prediction"))
     outlined = _outlined(plain, _small(row["truth"], image.size), TRUTH)
     overlaid = _overlaid(plain, _small(row["prediction"], image.size))
-    said = f"{row['expression']}: "
+    asked = f"{row['expression']}: "
     return [
-        as_picture("image", f"{said}image {row['image']}", plain),
-        as_picture("truth" if truth else "truth: empty", f"{said}truth outlined, {truth:,} pixels", outlined),
+        as_picture("image", f"{asked}image {row['image']}", plain),
+        as_picture("truth" if truth else "truth: empty", f"{asked}truth outlined, {truth:,} pixels", outlined),
         as_picture(
             "prediction" if prediction else "prediction: empty",
-            f"{said}predicted mask, {prediction:,} pixels",
+            f"{asked}predicted mask, {prediction:,} pixels",
             overlaid,
         ),
     ]
@@ -93,7 +96,7 @@ def _small(rle: Row, size: tuple[int, int]) -> np.ndarray:
 
 
 def _outlined(pixels: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """A line of two pixels inside the mask's edge, and a black one around it, to be seen on any ground."""
+    """A line of two pixels inside the mask's edge and a black line around it, visible on any background."""
     drawn = pixels.copy()
     drawn[_grown(mask) & ~mask] = 0
     drawn[mask & _grown(_grown(~mask))] = colour
@@ -107,7 +110,7 @@ def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """By one pixel up, down, left and right."""
+    """The mask, wider by one pixel up, down, left and right."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]
@@ -117,7 +120,7 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 
 
 def as_picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
-    """pixels (h, w, 3), uint8."""
+    """A WebP file as a picture. pixels: (h, w, 3), uint8."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=75)
     uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Logs of trainings, which a report draws beside its numbers."""
+"""Logs of trainings, which a report draws below its numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlcd_eval.errors import DataError
 
 @dataclass(frozen=True)
 class Training:
-    """A stage's log: for each step a value of every name, None where it has none."""
+    """The log of a stage: for each name one value per step, None for a step without it."""
 
     name: str
     steps: list[int]
@@ -22,7 +22,7 @@ class Training:
 
 
 def read_trainings(folder: Path) -> list[Training]:
-    """The logs of a run's stages, `folder/fit/log.jsonl` and its like; raises DataError where there is none."""
+    """The logs of a run's stages, such as `folder/fit/log.jsonl`; raises DataError where there is none."""
     files = sorted(folder.glob("*/log.jsonl"))
     if not files:
         raise DataError(f"--training: no log in {folder}, expected a run of `mlcd-train` with fit/log.jsonl")
@@ -39,7 +39,7 @@ def _training(name: str, file: Path) -> Training:
 
 
 def json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """JSON objects, one a line; a last line without its end, left by a killed run, is none. Raises DataError."""
+    """JSON objects, one per line, without a last line that a killed run left incomplete. Raises DataError."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
@@ -54,5 +54,5 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def finite(value: Any) -> float | None:
-    """A number as it is, None for anything else."""
+    """The value where it is a finite number, else None."""
     return float(value) if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max else None

@@ -81,7 +81,7 @@ def test_class_names_and_templates_from_files(folder):
         open_dataset(f"imagefolder:{folder}")
 
 
-def test_other_files_are_told(folder, make):
+def test_other_files_are_reported(folder, make):
     train = folder / "train" / "rose"
     for name in ("b.jp2", "c.jfif", "d.pbm"):
         (train / name).write_bytes(make.image(kind={"p": "JPEG2000", "f": "JPEG", "b": "PPM"}[name[3]]))
@@ -94,7 +94,7 @@ def test_other_files_are_told(folder, make):
     assert [decode(sample.image, sample.key).size for sample in images] == [(5, 4)] * 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        samples(dataset, "train")  # told once
+        samples(dataset, "train")  # warned of once
         samples(dataset, "test")
 
 

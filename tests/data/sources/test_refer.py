@@ -145,8 +145,8 @@ def test_bundled_scenes():
     dataset = open_dataset(f"refer:{demo_data_dir()}/refer/refdemo/unc")
     counts = Counter({split: num_scored(dataset, split) for split in dataset.splits})
     assert counts == {"train": 620, "val": 146, "testA": 154, "testB": 152}
-    for one in dataset.annotations("testA"):
-        assert 0 < coco.area(one.truth) < one.size[0] * one.size[1]
+    for expression in dataset.annotations("testA"):
+        assert 0 < coco.area(expression.truth) < expression.size[0] * expression.size[1]
     names = [name for name, _ in discover(demo_data_dir())]
     assert {"refdemo", "docdemo_val"} <= set(names)
     facts = DatasetSpec(name="refdemo", kind="refer", split_by="unc")
@@ -172,7 +172,7 @@ def test_a_pickle_that_calls_something_is_refused_by_name(tmp_path):
 def test_plain_pickles_of_every_protocol_are_read(tmp_path, protocol):
     plain = [{"a": [1, 2.5, None, True, "é", b"x", (1,), {2}]}]
     (tmp_path / "p").write_bytes(pickle.dumps(plain, protocol))
-    if protocol < 4:  # sets and bytes are calls there
+    if protocol < 4:  # sets and bytes are calls in these
         plain = [{"a": [1, 2.5, None, True, "é", (1,)]}]
         (tmp_path / "p").write_bytes(pickle.dumps(plain, protocol))
     assert read_pickle(tmp_path / "p") == plain
@@ -204,7 +204,7 @@ def test_mistakes_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("instances", "told"),
+    ("instances", "message"),
     [
         ({"images": [], "annotations": []}, "refers to image 3|names annotation 5"),
         (
@@ -220,9 +220,9 @@ def test_mistakes_are_one_sentence(tmp_path):
         ([1], "holds a list"),
     ],
 )
-def test_instances_that_do_not_fit(tmp_path, instances, told):
+def test_instances_that_do_not_fit(tmp_path, instances, message):
     ref = write(tmp_path, instances=instances)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         dataset = open_dataset(ref)
         dataset.annotations("val")
         dataset.split("val")

@@ -10,7 +10,8 @@ from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.records import ResultStore
 from mlcd_eval.support.bundled import published_dir
-from mlcd_eval.tables.boards.choose import choose, leaderboards
+from mlcd_eval.tables.boards.build import leaderboards
+from mlcd_eval.tables.boards.choose import choose
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.published import groups, published_numbers, published_table
@@ -168,17 +169,17 @@ def test_lower_is_better_is_ranked_and_said():
     assert cells(render(results, "markdown"), "y")[1:] == ["error, lower is better", "200", "**10.00**", "<u>20.00</u>"]
 
 
-def test_other_data_is_noted_with_its_models():
-    other = make_result().dataset.model_copy(update={"fingerprint": "e" * 64})
+def test_other_data_has_a_column_of_its_own():
+    data = probe("c", "x", 0.3).dataset
+    other = data.model_copy(update={"fingerprint": "e" * 64})
     results = [probe("a", "x", 0.1), probe("b", "x", 0.2), make_result("c", "linear_probe/x", dataset=other)]
-    note = (
-        "Scored on different data, so that the numbers do not compare: linear_probe/x, a, b on dddddddd; c on eeeeeeee."
-    )
-    for form in ("markdown", "latex"):
-        assert note.replace("_", "\\_" if form == "latex" else "_") in render(results, form)
-    assert "do not compare" not in render(results[:2], "markdown")
+    text = render(results, "markdown")
+    assert cells(text, "x [data dddddddd]")[3:] == ["<u>10.00</u>", "**20.00**", "-"]
+    assert cells(text, "x [data eeeeeeee]")[3:] == ["-", "-", "45.25 [40.0, 50.1]"]
+    assert "x {[}data eeeeeeee{]}" in render(results, "latex")
+    assert cells(render(results[:2], "markdown"), "x")[3:] == ["<u>10.00</u>", "**20.00**"]
     failed = results[2].model_copy(update={"status": "error", "error": "no", "metrics": ()})
-    assert "do not compare" not in render([*results[:2], failed], "markdown")
+    assert cells(render([*results[:2], failed], "markdown"), "x")[3:] == ["<u>10.00</u>", "**20.00**", "failed"]
 
 
 def test_a_failed_task_fails_every_column_of_it():

@@ -81,7 +81,7 @@ def test_a_board_is_ranked_ordered_and_averaged(results):
     ((head, *rows),) = page.tables
     assert [cell[0] for cell in head] == [
         "model",
-        "average of 1 that all have",
+        "average of 1 that all have, acc1",
         "food101 acc1 n = 200",
         "pets mean_per_class_recall n = 200",
     ]
@@ -103,7 +103,7 @@ def test_every_number_opens_its_whole_record(results):
     page = Page(report([record]))
     ((_, (_, cell)),) = page.tables
     title, lines = page.opened(cell[1]["entry"])
-    assert title == "a: linear_probe/food101 acc1"
+    assert title == "a: linear_probe/food101 [limit 7] acc1"
     assert lines[""]["value"] == "0.9"
     assert lines[""]["95% bootstrap interval"] == "0.89 to 0.91"
     assert lines[""]["samples scored"] == "200"
@@ -114,7 +114,7 @@ def test_every_number_opens_its_whole_record(results):
         "seed": "0",
         "limit": "7",
     }
-    assert lines["settings"] == {"layer": "projected"}
+    assert lines["settings"] == {"layer": "penultimate"}
     assert lines["data"]["fingerprint"] == "d" * 64
     assert lines["model"]["fingerprint"] == "m" * 64
     assert lines["model"]["spec"] == "open_clip:local-dir:a"

@@ -84,7 +84,7 @@ def test_a_column_sorts_by_click_and_by_key(page):
     assert [float(number) for number in numbers if number != "-"] == sorted(known)
     assert numbers[-1] == "-"
     assert page.locator("[aria-sort]").count() == 1
-    assert page.locator("#said").inner_text() == "pets acc1: sorted, ascending"
+    assert page.locator("#announced").inner_text() == "pets acc1: sorted, ascending"
     page.locator("thead th button").first.press("Enter")
     names = column(page, 1)
     assert names[0] == HOSTILE

@@ -1,0 +1,197 @@
+"""Leaderboards from records and published numbers: which columns there are, and what fills their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.records import Result
+from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderboard, Row
+from mlcd_eval.tables.identity import Variants, identity, variants
+from mlcd_eval.tables.lookup import protocol_named
+from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
+
+
+def leaderboards(
+    results: Sequence[Result], published: Sequence[PublishedNumber] = (), originals: Mapping[str, str] | None = None
+) -> list[Leaderboard]:
+    """One per protocol, in the order in which the records bring them; without records, of the published numbers.
+
+    originals: model -> name of the published row that it reproduces. Raises DataError where two records would share a
+    cell or two units a column.
+    """
+    if results:
+        protocols = dict.fromkeys(result.task.protocol for result in results)
+    else:
+        protocols = dict.fromkeys(number.protocol for number in published)
+    boards = []
+    for protocol in protocols:
+        members = [result for result in results if result.task.protocol == protocol]
+        columns = _Columns(members)
+        for number in () if results else published:
+            if number.protocol == protocol and number.metric != PRINTED_MEAN:
+                columns.add(_printed_column(number), number.label)
+        boards.append(_board(Leaderboard(protocol, columns.all, []), columns, members, published, originals or {}))
+    return boards
+
+
+def paper_board(
+    table: PublishedTable, results: Sequence[Result], numbers: Iterable[PublishedNumber], originals: Mapping[str, str]
+) -> Leaderboard:
+    """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
+    printed: dict[tuple[str, str], Column] = {}
+    for name in table.columns:
+        number = next(number for number in table.numbers if number.column == name)
+        if number.metric != PRINTED_MEAN:
+            column = _printed_column(number)
+            printed.setdefault((column.task, column.metric), column)
+    members = [result for result in results if result.task.name in {task for task, _ in printed}]
+    columns = _Columns(members, printed)
+    notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
+    if results and not members:
+        notes.append("No record is of this table's tasks.")
+    about = f"{table.table}, {table.printed_in}: {table.setting}."
+    return _board(Leaderboard(table.title, columns.all, [], about, notes), columns, members, numbers, originals)
+
+
+class _Columns:
+    """The columns of records by task, metric and variant; one column holds one unit.
+
+    printed: of a paper's table, by task and metric. Records then add only variants of these.
+    """
+
+    def __init__(self, results: Sequence[Result], printed: Mapping[tuple[str, str], Column] | None = None) -> None:
+        self._variants: Variants = variants(result for result in results if result.status == "ok")
+        self._printed = printed
+        self._first: dict[tuple[str, str, str], tuple[Column, str]] = {}
+        for column in (printed or {}).values():
+            self.add(column, "the paper")
+        for result in sorted(results, key=lambda result: result.status == "error"):
+            self._add_of(result)
+
+    @property
+    def all(self) -> list[Column]:
+        """In order of their first appearance, the variants of a column behind it."""
+        place: dict[tuple[str, str], int] = {}
+        for column, _ in self._first.values():
+            place.setdefault((column.task, column.metric), len(place))
+        columns = [column for column, _ in self._first.values()]
+        return sorted(columns, key=lambda column: (place[column.task, column.metric], column.variant != ""))
+
+    def get(self, column: Column, model: str) -> Column | None:
+        """The column of the same key; raises DataError where its numbers are in another unit or direction."""
+        if column.key not in self._first:
+            return None
+        first, other = self._first[column.key]
+        if (first.unit, first.higher_is_better) != (column.unit, column.higher_is_better):
+            raise DataError(
+                f"{column.task} {column.metric} is in {_kind(first)} for {other} and in {_kind(column)} for {model}: "
+                f"a column holds one unit"
+            )
+        return first
+
+    def add(self, column: Column, model: str) -> None:
+        """Keep the column unless there is one of its key."""
+        if self.get(column, model) is None:
+            self._first[column.key] = column, model
+
+    def _add_of(self, result: Result) -> None:
+        """The columns of what a leaderboard shows of a record; one column for a task that failed for every model."""
+        task = result.task
+        if result.status == "error":
+            if all(column.task != task.name for column in self.all):
+                self.add(Column(task.name, "failed", protocol=task.protocol), result.model.name)
+            return
+        names = [metric.name for metric in result.metrics]
+        shown = protocol_named(task.protocol).shown_metrics(names, result.primary_metric)
+        for column, metric in self._of(result):
+            if (metric.name in shown) if self._printed is None else ((task.name, metric.name) in self._printed):
+                self.add(column, result.model.name)
+
+    def cells(self, result: Result) -> Iterable[tuple[Column, Cell]]:
+        """The values of a successful record and their columns."""
+        for wanted, metric in self._of(result):
+            if (column := self.get(wanted, result.model.name)) is not None:
+                yield column, Cell(metric.value, metric.ci95, metric.num_scored, source=result)
+
+    def _of(self, result: Result) -> Iterable[tuple[Column, Metric]]:
+        """A column for each metric of a successful record."""
+        task, variant = result.task, self._variants.label(result)
+        for metric in result.metrics:
+            printed = (self._printed or {}).get((task.name, metric.name))
+            heading = printed.heading if printed else ""
+            about = metric.name, metric.higher_is_better, metric.unit, task.protocol
+            yield Column(task.name, *about, heading=heading, variant=variant), metric
+
+
+def _kind(column: Column) -> str:
+    return f"{column.unit} ({'higher' if column.higher_is_better else 'lower'} is better)"
+
+
+def _printed_column(number: PublishedNumber) -> Column:
+    unit = number.unit if number.fraction is None else "fraction"
+    task = number.task or number.column
+    return Column(task, number.metric, unit=unit, protocol=number.protocol, heading=number.column)
+
+
+def _board(
+    board: Leaderboard,
+    columns: _Columns,
+    results: Sequence[Result],
+    numbers: Iterable[PublishedNumber],
+    originals: Mapping[str, str],
+) -> Leaderboard:
+    """The board with its rows; a published row that a model reproduces follows this model."""
+    rows = {name: Row(name, original=originals.get(name)) for name in dict.fromkeys(r.model.name for r in results)}
+    good = [result for result in results if result.status == "ok"]
+    for result in good:
+        for column, cell in columns.cells(result):
+            if column in rows[result.model.name].cells:
+                raise clash(result)
+            rows[result.model.name].cells[column] = cell
+    for result in results:
+        if result.status == "error":
+            _fail(rows[result.model.name], result, good, columns)
+    published: dict[str, Row] = {}
+    for number in numbers:
+        if (printed := columns.get(_printed_column(number), number.label)) is None:
+            continue
+        label = number.label + PUBLISHED
+        cells = published.setdefault(label, Row(label, published=True)).cells
+        assert printed not in cells, f"two published values of {label} for {printed.task}"
+        scaled = number.unit == "fraction"  # shown in per cent
+        value = number.value if number.fraction is None else number.fraction
+        cells[printed] = Cell(value, decimals=number.decimals - (2 if scaled else 0), source=number)
+    ordered: dict[str, Row] = {}
+    for row in rows.values():
+        ordered[row.model] = row
+        if row.original is not None and row.original in published:
+            ordered[row.original] = published[row.original]
+    return replace(board, rows=list((ordered | published).values()), notes=[*board.notes, *_notes(good)])
+
+
+def clash(result: Result) -> DataError:
+    """What to raise where a second record would take a filled cell."""
+    return DataError(
+        f"two records of {result.model.name} for {result.task.name} were measured in the same way and differ in "
+        f"seed, precision, preprocessing or weights: give `mlcd-eval table` one of them"
+    )
+
+
+def _fail(row: Row, failed: Result, good: Sequence[Result], columns: _Columns) -> None:
+    """Mark the columns of a failed record: those of its identity, else all of its task that its model leaves empty."""
+    same = [result for result in good if identity(result) == identity(failed)]
+    meant = {column for result in same for column, _ in columns.cells(result)}
+    for column in columns.all:
+        if column.task == failed.task.name and (column in meant or not meant):
+            row.cells.setdefault(column, Cell(failed=failed.error, source=failed))
+
+
+def _notes(results: Sequence[Result]) -> list[str]:
+    """Which data is not the protocol's, by its size."""
+    sizes = {(r.task.name, r.dataset.num_samples, r.dataset.expected_num_samples) for r in results}
+    other = sorted((task, size, meant) for task, size, meant in sizes if size and meant and size != meant)
+    texts = [f"{task} {size:,} ({meant:,})" for task, size, meant in other]
+    return [f"Not the protocol's data, by number of samples (and the protocol's): {', '.join(texts)}."] if texts else []

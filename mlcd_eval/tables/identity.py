@@ -1,0 +1,220 @@
+"""What tells two numbers apart besides the model, and how outputs name the difference.
+
+The one place that decides whether two records may share a column, a board, a block of a model card or a key.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mlcd_eval.records import Result
+from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
+
+SETTING = "settings."
+FINGERPRINT = "data fingerprint"
+HARNESS, LANGUAGE, SHOTS = (f"{SETTING}{name}" for name in ("harness", "language", "shots"))
+FIRST = (HARNESS, LANGUAGE, SHOTS)
+"""The facts that explain most, so that they are tried first to tell records apart."""
+UNKNOWN = json.dumps("unknown")
+LONGEST = 40  # characters of a value in a label
+
+Facts = Mapping[str, str]
+"""Name -> value as JSON."""
+
+
+class Difference(NamedTuple):
+    """One fact that sets a number apart from the usual one of its task; value: as JSON, None where it has none."""
+
+    fact: str
+    value: str | None
+    text: str
+
+
+def facts(result: Result) -> dict[str, str]:
+    """Everything that a record holds about its number, except the model and the value.
+
+    A setting that did not exist when a record was written has its usual value. The seed counts where it changes values.
+    """
+    task, data = result.task, result.dataset
+    protocol = protocol_named(task.protocol)
+    missing = {} if "harness" in task.settings else usual_settings(task.protocol, task.name)
+    fields = task.model_dump(mode="json", exclude={"name", "settings"})
+    values = {
+        **{name: value for name, value in _flat(SETTING, {**missing, **task.settings}) if name != f"{SETTING}split"},
+        "split": data.split,
+        "limit": result.limit,
+        **({"seed": result.seed} if protocol.seed_matters(task.settings) else {}),
+        "task": task.name,
+        **{"task version" if field == "version" else field.replace("_", " "): value for field, value in fields.items()},
+        "prompts": result.details.get("prompts"),
+        "data set": data.name,
+        "kind": data.kind,
+        "number of samples": data.num_samples,
+        FINGERPRINT: data.identity,
+    }
+    return {name: _canonical(value) for name, value in values.items()}
+
+
+def identity(result: Result) -> str:
+    """A key that two records share only if their numbers were measured in the same way on the same data."""
+    return _canonical(facts(result))
+
+
+def digest(result: Result) -> str:
+    """The identity in twelve characters."""
+    return hashlib.sha256(identity(result).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def usual_settings(protocol: str, task: str) -> Mapping[str, Any]:
+    """The settings that a task's name alone stands for, as a record holds them: those of the shipped task of this name,
+    else the protocol's defaults, with what depends on the model decided."""
+    known, shipped = protocol_named(protocol), shipped_tasks().get(task)
+    settings = getattr(known, "Settings", None)  # a protocol that is not installed has none
+    defaults = settings.model_construct().model_dump(mode="json") if settings is not None else {}
+    return defaults | dict(known.usual_settings) | (dict(shipped.settings) if shipped else {})
+
+
+def variants(
+    results: Iterable[Result],
+    place: Callable[[Result], Hashable] = lambda result: result.task.name,
+    covered: Callable[[Result], Iterable[str]] = lambda _: (),
+) -> Variants:
+    """What sets each number apart from the others of its place, by default its task.
+
+    Settings, split and limit are named wherever they are not the task's own; anything else (harness, version, seed,
+    data) only where it tells two records of one place apart. covered: facts that the name of the place states.
+    """
+    places: dict[Hashable, dict[str, Result]] = {}
+    for result in results:
+        places.setdefault(place(result), {}).setdefault(identity(result), result)
+    named = [_named_apart(members, covered) for members in places.values()]
+    return Variants({key: variant for by_identity in named for key, variant in by_identity.items()})
+
+
+class Variants:
+    """The variant of each record of a set: all that sets its number apart, empty for the usual one."""
+
+    def __init__(self, by_identity: Mapping[str, tuple[Difference, ...]]) -> None:
+        self._by_identity = by_identity
+
+    def __getitem__(self, result: Result) -> tuple[Difference, ...]:
+        return self._by_identity[identity(result)]
+
+    def label(self, result: Result) -> str:
+        """`shots=4, limit 40`, empty for the usual number."""
+        return label(self[result])
+
+
+def label(variant: Iterable[Difference]) -> str:
+    """The texts of a variant in one line."""
+    return ", ".join(difference.text for difference in variant)
+
+
+def with_label(name: str, text: str) -> str:
+    """`name [text]`, the name alone where there is no text."""
+    return f"{name} [{text}]" if text else name
+
+
+def _named_apart(
+    members: Mapping[str, Result], covered: Callable[[Result], Iterable[str]]
+) -> dict[str, tuple[Difference, ...]]:
+    """Identity -> variant, no two alike."""
+    known = {key: facts(result) for key, result in members.items()}
+    usual = {
+        key: _usual(result) | {name: known[key].get(name) for name in covered(result)}
+        for key, result in members.items()
+    }
+    shared = _shared(usual.values())
+    names = list(dict.fromkeys([*FIRST, *(name for values in known.values() for name in values)]))
+    texts = {name: _texts(name, {values.get(name) for values in known.values()}) for name in names}
+    named = {key: _always_named(known[key], usual[key]) for key in members}
+
+    def variant(key: str) -> tuple[Difference, ...]:
+        return tuple(Difference(name, known[key].get(name), texts[name][known[key].get(name)]) for name in named[key])
+
+    for name in names:
+        alike: dict[tuple[Difference, ...], list[str]] = {}
+        for key in members:
+            alike.setdefault(variant(key), []).append(key)
+        for keys in alike.values():
+            if len({known[key].get(name) for key in keys}) > 1:
+                for key in keys:
+                    if name not in shared or known[key].get(name) != shared[name]:
+                        named[key].append(name)
+    return {key: variant(key) for key in members}
+
+
+def _usual(result: Result) -> dict[str, str | None]:
+    """The facts of the number that the task's name alone stands for, as far as they are known."""
+    task = shipped_tasks().get(result.task.name)
+    settings = {"shots": None, **usual_settings(result.task.protocol, result.task.name)}
+    split, expected = settings.pop("split", None), result.dataset.expected_num_samples
+    values = {
+        LANGUAGE: "en",
+        **dict(_flat(SETTING, settings)),
+        "limit": None,
+        "seed": 0,
+        **({"split": split} if split is not None else {}),
+        **({"task": task.name, "task version": task.version, "data set": task.dataset.name} if task else {}),
+        **({"number of samples": expected} if expected is not None else {}),
+    }
+    return {HARNESS: None} | {name: _canonical(value) for name, value in values.items()}
+
+
+def _always_named(known: Facts, usual: Mapping[str, str | None]) -> list[str]:
+    """The facts that are named even where no other record differs in them."""
+
+    def may_be(name: str) -> bool:
+        if name == "split":
+            return known[name] != UNKNOWN
+        return name == "limit" or (name.startswith(SETTING) and name != HARNESS)
+
+    return [name for name, value in known.items() if name in usual and value != usual[name] and may_be(name)]
+
+
+def _shared(usual: Iterable[Mapping[str, str | None]]) -> dict[str, str | None]:
+    """The usual values that do not contradict each other: at most one value of a fact may go without being named."""
+    values: dict[str, set[str | None]] = {}
+    for known in usual:
+        for name, value in known.items():
+            values.setdefault(name, set()).add(value)
+    return {name: next(iter(distinct)) for name, distinct in values.items() if len(distinct) == 1}
+
+
+def _texts(name: str, values: Iterable[str | None]) -> dict[str | None, str]:
+    """Value -> its text in a label, different for different values."""
+    return {value: _text(name, value, [other for other in values if other]) for value in values}
+
+
+def _text(name: str, value: str | None, others: Sequence[str]) -> str:
+    if value is None:
+        return f"no {name.removeprefix(SETTING)}"
+    if name == FINGERPRINT:
+        full = json.loads(value)
+        alone = sum(other[1:9] == full[:8] for other in others) == 1
+        return f"data {full[:8] if alone and re.fullmatch('[0-9a-f]+', full) else full}"
+    plain = json.loads(value)
+    word = isinstance(plain, str) and re.fullmatch(r"[A-Za-z][\w./:@+-]*", plain)
+    text = plain if word and plain not in ("null", "true", "false") else value
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{name.removeprefix(SETTING)}={text}" if name.startswith(SETTING) else f"{name} {text}"
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The items of nested mappings, names joined by dots."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,254 @@
+"""Numbers that were measured differently never meet: by hand, for all shipped tasks, for random records."""
+
+import csv
+import io
+import json
+from collections import Counter
+
+import pytest
+import yaml
+from conftest import make_result, metric
+from huggingface_hub.repocard_data import model_index_to_eval_results
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlcd_eval.protocols.registry import get_protocol
+from mlcd_eval.records import TaskRecord
+from mlcd_eval.spec import TaskIndex
+from mlcd_eval.tables.boards.build import leaderboards
+from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.identity import identity, variants
+from mlcd_eval.tables.site import entries
+from mlcd_eval.tables.summary import summary
+
+RECORD = make_result()
+
+
+def record(model="a", task="linear_probe/x", value=0.5, name="acc1", data=None, changed=None, version=1, **changes):
+    """A record of changed settings, data (fields of its dataset) or anything else."""
+    plain = make_result(model, task, [metric(name, value)], **changes)
+    spec = plain.task.model_copy(update={"version": version, "settings": {**plain.task.settings, **(changed or {})}})
+    return plain.model_copy(update={"task": spec, "dataset": plain.dataset.model_copy(update=data or {})})
+
+
+def imported(harness="lmms-eval", task="docvqa/docvqa_val", **settings):
+    spec = TaskRecord(name=task, version=0, protocol=task.split("/")[0], settings={"harness": harness, **settings})
+    return record(f"m@{harness}", task, name="anls", data={"name": "docvqa", "split": "val"}).model_copy(
+        update={"task": spec}
+    )
+
+
+def labels(*results):
+    named = variants(results)
+    return [named.label(result) for result in results]
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({}, ""),
+        ({"changed": {"shots": 4}}, "shots=4"),
+        ({"changed": {"shots": None, "trials": 5}}, ""),  # the defaults
+        ({"changed": {"layer": "projected"}, "limit": 40}, "layer=projected, limit 40"),
+        ({"data": {"fingerprint": "unknown"}, "seed": 3}, ""),  # says nothing alone
+        ({"task": "zeroshot/x", "data": {"split": "val"}}, "split val"),
+        ({"task": "refcoco/x", "changed": {"mode": "native", "text_encoder": None}}, ""),
+        ({"task": "refcoco/x", "changed": {"mode": "probe", "text_encoder": "open_clip:a b"}},
+         'mode=probe, text_encoder="open_clip:a b"'),
+        ({"task": "linear_probe/pets", "changed": {"metric": "mean_per_class_recall"}}, ""),  # as the task has it
+        ({"task": "linear_probe/pets", "changed": {"metric": "acc1"}}, "metric=acc1"),
+        ({"task": "other/x", "changed": {"anything": 1}}, ""),  # a protocol that is not installed
+    ],
+)  # fmt: skip
+def test_what_is_named_of_a_lone_record(changes, label):
+    assert labels(record(**changes)) == [label]
+
+
+def test_what_is_named_only_beside_others():
+    first = record()
+    assert labels(first, record(data={"fingerprint": "e" * 64})) == ["data dddddddd", "data eeeeeeee"]
+    near = "d" * 63 + "e"
+    assert labels(first, record(data={"fingerprint": near})) == [f"data {'d' * 64}", f"data {near}"]
+    assert labels(first, record(seed=1)) == ["", "seed 1"]
+    assert labels(record(task="knn/x"), record(task="knn/x", seed=1)) == ["", ""]  # draws the intervals only
+    assert labels(record(task="linear_probe/pets", version=1), record(task="linear_probe/pets", version=2)) == [
+        "", "task version 2",
+    ]  # fmt: skip
+    assert labels(record(limit=40), record(limit=40, changed={"shots": 4}), first) == [
+        "limit 40", "shots=4, limit 40", "",
+    ]  # fmt: skip
+    ours, theirs = record(task="docvqa/docvqa_val", data={"name": "docvqa", "split": "val"}), imported()
+    assert labels(ours, theirs) == ["", "harness=lmms-eval"]
+    with_ocr = imported(lmms_eval_specific_kwargs={"ocr": True})
+    without = imported(lmms_eval_specific_kwargs={"ocr": False})
+    assert labels(with_ocr, without) == ["lmms_eval_specific_kwargs.ocr=true", "lmms_eval_specific_kwargs.ocr=false"]
+    assert labels(with_ocr, imported()) == ["lmms_eval_specific_kwargs.ocr=true", "no lmms_eval_specific_kwargs.ocr"]
+    long = ["words " * 30, "words " * 30 + "more"]
+    assert len(set(labels(*(record(task="docvqa/x", changed={"prompt": text}) for text in long)))) == 2
+
+
+def test_the_model_is_no_part_of_it():
+    other = make_result("b", "linear_probe/x", [metric("acc1", 0.1)])
+    other = other.model_copy(update={"model": other.model.model_copy(update={"precision": "bf16"})})
+    assert identity(other) == identity(record())
+
+
+def test_saved_masks_and_a_models_own_on_the_same_annotations_share_it():
+    """Only the fingerprint of the latter is over images; where features are encoded, images count."""
+
+    def on(fingerprint, annotations):
+        data = RECORD.dataset.model_copy(update={"fingerprint": fingerprint, "annotations": annotations})
+        return identity(RECORD.model_copy(update={"dataset": data}))
+
+    assert on("a", "a") == on("images and a", "a")
+    assert on("a", "a") != on("b", "b")
+    assert on("images and a", None) != on("other images and a", None)
+
+
+def test_one_model_with_a_full_and_a_few_shot_probe_is_written_in_every_format():
+    full, few = record(value=0.75), record(value=0.5, changed={"shots": 4})
+    text = render([few, full], "markdown")
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| x")] == ["x", "x [shots=4]"]
+    legend = "Square brackets name how numbers differ from the usual ones of their task."
+    assert legend in text and legend not in render([full], "markdown")
+    assert "x {[}shots=4{]}" in render([few, full], "latex")
+    page = render([few, full], "html")
+    assert "x [shots=4]" in page and legend in page
+    assert [row["variant"] for row in json.loads(render([full, few], "json"))] == ["", "shots=4"]
+    (board,) = json.loads(render([full, few], "pwc"))
+    assert [data["dataset"] for data in board["datasets"]] == ["x", "x - 4-shot"]
+    assert [data["description"] for data in board["datasets"]] == ["n = 200", "n = 200"]
+    rows = [[cell.strip() for cell in line.split("|")[2:5]] for line in render([full, few], "pwc-table").splitlines()]
+    assert rows[2:] == [["x", "Top 1 Accuracy", "75.0"], ["x - 4-shot", "Top 1 Accuracy", "50.0"]]
+    assert "linear_probe/x [shots=4]" in render([full, few], "eval-results")
+    assert "linear_probe/x [shots=4]" in summary([full, few])
+
+
+def test_the_best_is_the_best_of_its_column():
+    results = [record("a", value=0.5), record("b", value=0.9, limit=40), record("c", value=0.4)]
+    rows = [line.split("|") for line in render(results, "markdown").splitlines() if line.startswith("| x")]
+    assert [[cell.strip() for cell in row[4:-1]] for row in rows] == [
+        ["**50.00**", "-", "<u>40.00</u>"],
+        ["-", "90.00", "-"],
+    ]
+
+
+def test_published_numbers_stand_beside_usual_records_only():
+    full = record(task="linear_probe/food101", value=0.9)
+    few = record("b", task="linear_probe/food101", value=0.95, changed={"shots": 4})
+    text = render([full, few], "markdown", groups=["linear_probe_vit_l14"])
+    lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| Food101")]
+    assert [line[1] for line in lines] == ["Food101", "Food101 [shots=4]"]
+    assert lines[0][4:6] == ["90.00", "-"] and "94.3" in lines[0][-2]
+    assert lines[1][4:6] == ["-", "95.00"] and set(lines[1][6:-1]) == {"-"}
+
+
+def on(name, task="linear_probe/x", **changes):
+    """A record on a data set of this name."""
+    return record(task=task, data={"name": name, **changes.pop("data", {})}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("results", "boards"),
+    [
+        ([on("imagenet1k", "linear_probe/imagenet", changed={"shots": 10})], ["ImageNet - 10-shot"]),
+        ([on("flickr30k", "retrieval/flickr30k-cn", changed={"language": "cn"})], ["Flickr30K-CN"]),
+        (
+            [on("voc2007", data={"kind": "classification"}), on("voc2007_multilabel", data={"kind": "multilabel"})],
+            ["PASCAL VOC 2007 (cropped objects)", "PASCAL VOC 2007"],
+        ),
+        (
+            [on("flickr30k", changed={"language": "cn"}), on("Flickr30K-CN")],
+            ["Flickr30K-CN (language=cn)", "Flickr30K-CN (no language)"],
+        ),
+        (
+            [on("imagenet1k", "zeroshot/imagenet"), on("imagenet1k", "zeroshot/other")],
+            ["ImageNet", "ImageNet (task zeroshot/other)"],
+        ),
+        ([on("demo", limit=40, changed={"shots": 4})], ["demo - 4-shot (limit 40)"]),
+        ([on("demo", "knn/x")], ["demo (kNN)"]),
+        ([on("demo", "a_b/x")], ["demo"]),
+    ],
+)  # fmt: skip
+def test_boards_are_named_as_the_site_does_or_by_one_rule(results, boards):
+    assert list(dict.fromkeys(entry.dataset for entry in entries(results))) == boards
+
+
+def usual(task, changed):
+    split = task.settings.get("split", "test")
+    data = {"name": task.dataset.name, "kind": task.dataset.kind or "classification", "split": split}
+    return record("m", task.name, changed={**task.settings, **changed}, data=data, version=task.version)
+
+
+VARIED = [{}, {"shots": 1}, {"shots": 16}, {"layer": "other"}, {"mode": "probe"}, {"metric": "acc5"}]
+
+
+def test_no_two_shipped_tasks_or_settings_of_them_share_a_board():
+    results = [
+        usual(task, changed)
+        for task in TaskIndex.load().tasks.values()
+        for changed in VARIED
+        if set(changed) <= set(get_protocol(task.protocol).Settings.model_fields)
+    ]
+    boards = Counter((entry.tasks, entry.dataset) for entry in entries(results))
+    assert len(boards) == len({identity(result) for result in results}) == len(results)
+    assert not any("[" in board or "(task" in board for _, board in boards)  # each has a name without the task's
+
+
+records = st.builds(
+    record,
+    task=st.sampled_from(["linear_probe/x", "linear_probe/y", "zeroshot/x", "linear_probe/pets", "other/x"]),
+    changed=st.dictionaries(
+        st.sampled_from(["shots", "layer", "metric", "harness", "language", "nested", "prompt"]),
+        st.sampled_from([None, 1, "1", "en", "jp", {"deep": True}, {"deep": {"er": "x"}}, "long " * 20, [1, "a, b=1"]]),
+        max_size=3,
+    ),
+    data=st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["x", "voc2007", "flickr30k", "flickr30k_cn"]),
+            "split": st.sampled_from(["test", "val", "unknown"]),
+            "kind": st.sampled_from(["classification", "multilabel"]),
+            "fingerprint": st.sampled_from(["d" * 64, "d" * 63 + "e", "e" * 64, "unknown:lm-eval:x"]),
+            "num_samples": st.sampled_from([None, 200, 100]),
+            "expected_num_samples": st.sampled_from([None, 200]),
+        }
+    ),
+    version=st.sampled_from([0, 1, 2]),
+    limit=st.sampled_from([None, 40, 41]),
+    seed=st.sampled_from([0, 1]),
+)
+
+
+pairs = st.lists(records, min_size=2, max_size=3, unique_by=identity)
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs)
+def test_two_records_that_differ_share_no_column_and_no_board(results):
+    columns = [column.key for board in leaderboards(results) for column in board.columns]
+    assert len(columns) == len(set(columns)) == len(results)
+    assert len({(entry.tasks, entry.dataset) for entry in entries(results)}) == len(results)
+    assert len({line.split("|")[2] for line in summary(results).splitlines()[2:]}) == len(results)
+
+
+@settings(max_examples=5, deadline=None)
+@given(pairs)
+def test_two_records_that_differ_share_no_key_in_a_file(results):
+    rows = csv.DictReader(io.StringIO(render(results, "csv"), newline=""))
+    assert len({(row["task"], row["variant"]) for row in rows}) == len(results)
+    _, blocks = model_index_to_eval_results(yaml.safe_load(render(results, "model-index"))["model-index"])
+    assert len({block.unique_identifier for block in blocks}) == len(results)
+    hub = [one["dataset"] for one in yaml.safe_load(render(results, "eval-results"))]
+    assert len({(data["id"], data["task_id"]) for data in hub}) == len(results)
+    tables = [(table["task"], table["dataset"]) for table in json.loads(render(results, "pwc-submission"))]
+    assert len(tables) == len(set(tables)) == len(results)
+
+
+@settings(max_examples=20, deadline=None)
+@given(records, st.sampled_from(["a", "b"]))
+def test_records_that_do_not_differ_meet(result, model):
+    other = result.model_copy(update={"model": result.model.model_copy(update={"name": model, "precision": "bf16"})})
+    assert identity(other) == identity(result)
+    assert len({entry.dataset for entry in entries([result, other])}) == 1
+    if model != result.model.name:
+        assert [len(board.columns) for board in leaderboards([result, other])] == [1]
