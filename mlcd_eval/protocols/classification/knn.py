@@ -51,7 +51,10 @@ class KNN(Protocol[KNNSettings]):
         return split_requests(self.name, settings.layer, splits)
 
     def score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
-        """Undefined (None) for a k above the number of train images. Raises DataError where a feature is not finite."""
+        """A metric is undefined (None) for a k above the number of train images.
+
+        Raises DataError where a feature is not finite.
+        """
         train, test = inputs.images["train"], inputs.images["test"]
         train_labels, labels = checked_labels(train, "train"), checked_labels(test, "test")
         num_classes = count_classes(inputs)
@@ -119,8 +122,8 @@ def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
 
 
 def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest of each row of values (B, W), and their index (B, W, ascending); of equal ones the first.
-    Kept in the order of index."""
+    """The k largest of each row of values (B, W), in the order of index (B, W), which is ascending; of equal values the
+    first."""
     if values.shape[1] <= k:
         return values, index
     top, columns = values.topk(k + 1, dim=1)
@@ -139,7 +142,7 @@ def _samples(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_c
         for start in range(0, len(weights), step):
             part = classes[start : start + step]
             cell = np.arange(len(part))[:, None] * num_classes + part
-            total = np.full(len(part) * num_classes, -np.inf)  # where it stays, a class has no vote
+            total = np.full(len(part) * num_classes, -np.inf)  # it stays -inf where a class has no vote
             total[cell] = 0
             total += np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(total))
             yield total.reshape(-1, num_classes)

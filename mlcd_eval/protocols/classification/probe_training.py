@@ -37,7 +37,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Probe:
-    """A trained probe, and what a reader must know of its making."""
+    """A trained probe, and what a reader of the record must know about its training."""
 
     fit: Fit
     details: dict[str, Any]
@@ -82,7 +82,7 @@ def train_probe(
 
 @dataclass
 class _Search:
-    """Scores of candidates on held-out features (N, D) and labels; what cannot be the best is fitted only roughly."""
+    """Scores candidates on held-out features (N, D) and labels; one that cannot be the best is fitted only roughly."""
 
     path: Path
     features: np.ndarray
@@ -92,7 +92,7 @@ class _Search:
     out_of_reach: set[float] = field(default_factory=set)
 
     def score(self, lambda_: float) -> float:
-        """Of a candidate."""
+        """The held-out metric of a candidate."""
         score = self._score(self.path.fit(lambda_, self._in_reach))
         self.best = max(self.best, score)
         return score
@@ -124,7 +124,7 @@ def _convergence(fit: Fit) -> dict[str, Any]:
 
 
 def _check_contrast(labels: np.ndarray) -> None:
-    """There must be something to tell apart."""
+    """Raise IncompatibleError where all labels are the same."""
     if labels.ndim == 1 and labels.min() == labels.max():
         raise IncompatibleError(
             f"linear_probe needs two classes to tell apart: got {len(labels)} train samples, all of class {labels[0]}"

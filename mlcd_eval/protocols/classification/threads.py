@@ -10,8 +10,8 @@ _WORK = 1 << 21  # multiplications in a matrix product for each thread
 
 @contextmanager
 def threads_for(multiplications: int) -> Iterator[None]:
-    """Fewer of PyTorch's threads where its matrix products are so small that threads would mostly wait for each other:
-    a little faster on a quiet machine, many times on a busy one."""
+    """Use fewer of PyTorch's threads where matrix products are so small that threads would mostly wait for each other:
+    a little faster on a quiet machine, many times faster on a busy one."""
     import torch
 
     before = torch.get_num_threads()

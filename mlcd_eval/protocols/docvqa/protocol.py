@@ -21,9 +21,9 @@ QUESTION = "{question}"
 
 
 class DocVQASettings(BaseModel):
-    """split: that is scored; None for the only one beside train. metric: the primary one. prompt: around the question;
-    the default is lmms-eval's and VLMEvalKit's. mode: `auto` is the model's own answers where it gives some, else the
-    probe. steps: of the probe's training."""
+    """split: the one that is scored; None for the only one beside train. metric: the primary one. prompt: the text
+    around the question; the default is lmms-eval's and VLMEvalKit's. mode: `auto` is the model's own answers where it
+    gives answers, else the probe. steps: of the probe's training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +63,7 @@ class DocVQA(Protocol[DocVQASettings]):
         }
 
     def scored_split(self, settings: DocVQASettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Raises IncompatibleError where it is missing, or the settings name none and there are several."""
         others = [split for split in splits if split != "train"]
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"docvqa reads the split {settings.split!r}: got {', '.join(splits)}")
@@ -84,24 +84,24 @@ class DocVQA(Protocol[DocVQASettings]):
         return "answer" if settings.mode == "native" else None
 
     def score(self, settings: DocVQASettings, inputs: Inputs) -> Scores:
-        """From predictions {question_id: answer} where there are some, else from features."""
-        questions = [one for one in inputs.annotations["test"] if isinstance(one, Question)]
-        silent = [one.question_id for one in questions if not one.answers]
-        if silent or not questions:
+        """From the model's predictions {question_id: answer} if the inputs hold them, else from features."""
+        questions = [item for item in inputs.annotations["test"] if isinstance(item, Question)]
+        unanswered = [question.question_id for question in questions if not question.answers]
+        if unanswered or not questions:
             raise DataError(
-                f"docvqa: {len(silent)} of {len(questions)} questions have no answers, first {silent[:1]}: expected a "
-                f"split with public answers"
+                f"docvqa: {len(unanswered)} of {len(questions)} questions have no answers, first {unanswered[:1]}: "
+                "expected a split with public answers"
             )
         details: dict[str, Any] = {"mode": settings.mode}
         if inputs.predictions is not None:
-            predictions = [str(inputs.predictions[one.question_id]) for one in questions]
+            predictions = [str(inputs.predictions[question.question_id]) for question in questions]
             if settings.mode == "native":
                 details |= {"prompt": settings.prompt, "max_new_tokens": settings.max_new_tokens}
         else:
             from mlcd_eval.protocols.docvqa.reading_head import read_answers
 
-            predictions, more = read_answers(inputs, questions, settings.steps)
-            details |= more
+            predictions, of_probe = read_answers(inputs, questions, settings.steps)
+            details |= of_probe
         return _scores(settings, questions, predictions, details, inputs.seed)
 
 
@@ -139,7 +139,7 @@ def _scores(
 
 
 def _by_type(questions: Sequence[Question], outcomes: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """The mean outcome and the number of each class of questions; a question may be of several."""
+    """Class of questions -> the mean of their outcomes and their number; a question may belong to several classes."""
     of_type: dict[str, list[float]] = {}
     for question, outcome in zip(questions, outcomes, strict=True):
         for kind in set(question.types):

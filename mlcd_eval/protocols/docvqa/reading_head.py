@@ -26,7 +26,7 @@ WIDTH, HEADS, LAYERS = 128, 4, 2
 LONGEST_QUESTION, LONGEST_ANSWER = 96, 32
 BATCH, LR, WARMUP, WEIGHT_DECAY = 64, 1e-3, 100, 0.05
 PAD, START, END = 0, 1, 2
-CHARACTERS = 3 + 95  # and printable ASCII
+CHARACTERS = 3 + 95  # the three above and printable ASCII
 
 
 class ReadingHead(nn.Module):
@@ -63,12 +63,12 @@ class ReadingHead(nn.Module):
 
 
 def spell(texts: Sequence[str], longest: int, ends: bool = False) -> Tensor:
-    """Texts -> (B, longest) character codes, other characters than printable ASCII left out, padded."""
+    """Texts -> (B, longest) character codes, padded; characters that are not printable ASCII are left out."""
     codes = torch.full((len(texts), longest), PAD)
     for row, text in enumerate(texts):
-        own = [ord(letter) - 32 + 3 for letter in text.lower() if 32 <= ord(letter) < 127][: longest - ends]
-        own = [*own, END] if ends else own
-        codes[row, : len(own)] = torch.tensor(own, dtype=torch.int64)
+        spelled = [ord(letter) - 32 + 3 for letter in text.lower() if 32 <= ord(letter) < 127][: longest - ends]
+        spelled = [*spelled, END] if ends else spelled
+        codes[row, : len(spelled)] = torch.tensor(spelled, dtype=torch.int64)
     return codes
 
 
@@ -83,8 +83,8 @@ def unspell(codes: Tensor) -> str:
 
 
 def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> tuple[list[str], dict[str, Any]]:
-    """Train on the train split's questions, answer those given; the answers and details for the record."""
-    train = [one for one in inputs.annotations["train"] if isinstance(one, Question) and one.answers]
+    """Train on the train split's questions and answer the given ones: the answers, and details for the record."""
+    train = [item for item in inputs.annotations["train"] if isinstance(item, Question) and item.answers]
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
     head = _train(patches_of(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
@@ -94,17 +94,17 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
         for begin in range(0, len(questions), BATCH):
             part = questions[begin : begin + BATCH]
             index = np.arange(begin, begin + len(part))
-            asked = spell([one.text for one in part], LONGEST_QUESTION).to(inputs.device)
+            asked = spell([question.text for question in part], LONGEST_QUESTION).to(inputs.device)
             memory = head.remember(rows(index).to(inputs.device), asked)
             answers += [unspell(codes) for codes in _greedy(head, memory, len(index))]
     return answers, {"recipe": RECIPE, "num_train": len(train)}
 
 
 def _greedy(head: ReadingHead, memory: tuple[Tensor, Tensor], count: int) -> Tensor:
-    made = torch.full((count, 1), START, device=memory[0].device)
+    codes = torch.full((count, 1), START, device=memory[0].device)
     for _ in range(LONGEST_ANSWER):
-        made = torch.cat([made, head(memory, made)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
-    return made[:, 1:].cpu()
+        codes = torch.cat([codes, head(memory, codes)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
+    return codes[:, 1:].cpu()
 
 
 def _train(
@@ -116,7 +116,7 @@ def _train(
         patches = rows(np.arange(1))
         head = ReadingHead(patches.shape[-1], (patches.shape[1], patches.shape[2])).to(device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    asked = spell([one.text for one in train], LONGEST_QUESTION)
+    asked = spell([question.text for question in train], LONGEST_QUESTION)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2

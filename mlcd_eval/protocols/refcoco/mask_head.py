@@ -42,7 +42,7 @@ class MaskHead(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, self.upscale**2))
 
     def forward(self, patches: Tensor, text: Tensor) -> Tensor:
-        """One mask a sentence."""
+        """One mask per sentence."""
         token = self.text(text)[:, None]
         scale, shift = self.modulation(token).chunk(2, dim=-1)
         x = (self.patch(patches.flatten(1, 2)) + self.position) * (1 + scale) + shift

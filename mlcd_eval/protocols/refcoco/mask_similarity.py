@@ -49,7 +49,7 @@ def learn_similarity(
     rows: Rows, targets: Callable[[np.ndarray, int], Tensor], sizes: Sequence[tuple[int, int]]
 ) -> Similarity:
     """Means and cut of the train sentences. targets: sentence numbers and a side -> (B, side, side) in [0, 1]; sizes:
-    (height, width) of each sentence's image, which stands at the top left of the square."""
+    (height, width) of each sentence's image, which lies at the top left of the square."""
     count = len(sizes)
     plain = Similarity(*_means(rows, count))
     inside, cells = torch.zeros(BINS, dtype=torch.float64), torch.zeros(BINS, dtype=torch.float64)

@@ -28,9 +28,9 @@ PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class RefcocoSettings(BaseModel):
-    """split: that is scored; None for the only one beside train. mode: `auto` is the model's own masks where it makes
-    some, else the probe. empty_union: what a sample counts whose mask and truth are both empty, 1 (lisa) or 0 (lavt).
-    text_encoder: spec of a model whose text tower serves a vision-only one. steps: of the probe's training.
+    """split: the one that is scored; None for the only one beside train. mode: `auto` is the model's own masks where it
+    makes masks, else the probe. empty_union: what a sample counts whose mask and truth are both empty, 1 (lisa) or 0
+    (lavt). text_encoder: spec of a model whose text tower serves a vision-only model. steps: of the probe's training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +43,7 @@ class RefcocoSettings(BaseModel):
 
 
 class Refcoco(Protocol[RefcocoSettings]):
-    """Primary: overall_iou. With a probe or zero-shot two baselines stand beside it: the mean box of train's truths,
+    """Primary: overall_iou. With a probe or zero-shot the details hold two baselines: the mean box of train's truths,
     and the whole image."""
 
     name = "refcoco"
@@ -66,7 +66,7 @@ class Refcoco(Protocol[RefcocoSettings]):
         }
 
     def scored_split(self, settings: RefcocoSettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Raises IncompatibleError where it is missing, or the settings name none and there are several."""
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"refcoco reads the split {settings.split!r}: got {', '.join(splits)}")
         others = [split for split in splits if split != "train"]
@@ -98,22 +98,22 @@ class Refcoco(Protocol[RefcocoSettings]):
         return "segment" if settings.mode == "native" else None
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
-        """From predictions {sent_id: RLE} where there are some, else from features."""
+        """From the model's predictions {sent_id: RLE} if the inputs hold them, else from features."""
         truths = _expressions(inputs, "test")
         details: dict[str, Any] = {"mode": settings.mode, "empty_union": settings.empty_union}
         if inputs.predictions is not None:
             masks: list[Mapping[str, Any]] = [inputs.predictions[truth.sent_id] for truth in truths]
         else:
-            made, more = _from_features(settings, inputs)
-            masks, details = list(made), details | more
+            predicted, of_mode = _from_features(settings, inputs)
+            masks, details = list(predicted), details | of_mode
         return _scores(settings, truths, masks, details, inputs)
 
 
 def _expressions(inputs: Inputs, role: str) -> list[Expression]:
-    found = [one for one in inputs.annotations[role] if isinstance(one, Expression)]
-    if not found:
+    expressions = [item for item in inputs.annotations[role] if isinstance(item, Expression)]
+    if not expressions:
         raise DataError(f"the {role} split has no sentences: got 0, expected at least 1")
-    return found
+    return expressions
 
 
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
@@ -122,11 +122,11 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
     from mlcd_eval.protocols.refcoco.square import from_square
 
     train, test = (_expressions(inputs, role) for role in ("train", "test"))
-    train_rows, test_rows = (_rows(inputs, role, found) for role, found in (("train", train), ("test", test)))
+    train_rows, test_rows = _rows(inputs, "train", train), _rows(inputs, "test", test)
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        similarity = mask_similarity.learn_similarity(train_rows, targets, [one.size for one in train])
+        similarity = mask_similarity.learn_similarity(train_rows, targets, [expression.size for expression in train])
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
             "recipe": mask_similarity.RECIPE,
@@ -138,7 +138,8 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
         scores = mask_head.predict(head, test_rows, len(test), inputs.device)
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
-    return (encode(from_square(one, t.size)) for one, t in zip(scores, test, strict=True)), details
+    masks = (encode(from_square(score, expression.size)) for score, expression in zip(scores, test, strict=True))
+    return masks, details
 
 
 class _Targets:
@@ -146,19 +147,19 @@ class _Targets:
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         self._expressions = expressions
-        self._made: dict[int, np.ndarray] = {}  # as bytes: 4 kB a sentence for a side of 64
+        self._masks: dict[int, np.ndarray] = {}  # as bytes: 4 kB per sentence for a side of 64
 
     def __call__(self, index: np.ndarray, side: int) -> torch.Tensor:
         import torch
 
         from mlcd_eval.protocols.refcoco.square import to_square
 
-        new = [number for number in index.tolist() if number not in self._made]
+        new = [number for number in index.tolist() if number not in self._masks]
         for number, cells in zip(
             new, to_square([self._expressions[number].truth for number in new], side), strict=True
         ):
-            self._made[number] = (255 * cells).round().byte().numpy()
-        return torch.from_numpy(np.stack([self._made[number] for number in index.tolist()])).float() / 255
+            self._masks[number] = (255 * cells).round().byte().numpy()
+        return torch.from_numpy(np.stack([self._masks[number] for number in index.tolist()])).float() / 255
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
@@ -167,8 +168,8 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
 
     patches = patches_of(inputs.images[role], expressions, role)
     assert inputs.encode_texts is not None, "checked by for_model"
-    texts = inputs.encode_texts([one.text for one in expressions])
-    check_finite(texts, f"text features of {role}", [one.text for one in expressions])
+    texts = inputs.encode_texts([expression.text for expression in expressions])
+    check_finite(texts, f"text features of {role}", [expression.text for expression in expressions])
 
     def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return patches(index), torch.nn.functional.normalize(
@@ -184,20 +185,20 @@ def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[
 
     from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps
 
-    truths = [one.truth for one in train]
-    shapes = np.array([[one.size[1], one.size[0]] * 2 for one in train], dtype=np.float64)
+    truths = [expression.truth for expression in train]
+    shapes = np.array([[expression.size[1], expression.size[0]] * 2 for expression in train], dtype=np.float64)
     x, y, w, h = (coco.toBbox(truths) / shapes).mean(axis=0)
     boxes, whole = [], []
-    for one in test:
-        height, width = one.size
-        box = np.zeros(one.size, dtype=bool)
+    for expression in test:
+        height, width = expression.size
+        box = np.zeros(expression.size, dtype=bool)
         box[round(y * height) : round((y + h) * height), round(x * width) : round((x + w) * width)] = True
         boxes.append(encode(box))
-        whole.append(encode(np.ones(one.size, dtype=bool)))
-    own = [one.truth for one in test]
+        whole.append(encode(np.ones(expression.size, dtype=bool)))
+    expected = [expression.truth for expression in test]
     return {
-        "mean_box_overall_iou": overall_iou(overlaps(boxes, own)),
-        "all_foreground_overall_iou": overall_iou(overlaps(whole, own)),
+        "mean_box_overall_iou": overall_iou(overlaps(boxes, expected)),
+        "all_foreground_overall_iou": overall_iou(overlaps(whole, expected)),
     }
 
 

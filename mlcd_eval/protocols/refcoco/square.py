@@ -1,4 +1,4 @@
-"""Masks on the square that an encoder is shown: an image stands at the top left of it, none of it is cropped away."""
+"""Masks on the square that an encoder is shown: an image lies at its top left, and none of it is cropped."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     if image.shape[1] != distinct.shape[1]:
         raise IncompatibleError(
             f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
-            "expected as many (is `layer` the projected one?)"
+            "expected equal numbers (is `layer` set to `projected`?)"
         )
     return image, distinct[[row[text] for text in texts]]
 

@@ -25,11 +25,11 @@ def patches_of(images: Features, annotations: Sequence[Annotation], role: str) -
 
     check_finite(images.array, f"patch features of {role}", images.keys)
     row = {key: number for number, key in enumerate(images.keys)}
-    lost = [one.image for one in annotations if one.image not in row]
+    lost = [annotation.image for annotation in annotations if annotation.image not in row]
     if lost:
         raise DataError(
             f"{role}: {len(lost)} of {len(annotations)} annotations are of images that cannot be read, first "
             f"{lost[0]!r}"
         )
-    of_image = np.array([row[one.image] for one in annotations])
+    of_image = np.array([row[annotation.image] for annotation in annotations])
     return lambda index: torch.from_numpy(np.ascontiguousarray(images.array[of_image[index]]))

@@ -8,7 +8,7 @@ all the curvature. Here its first matrix knows both (preconditioner.py), and its
 direction, which costs no product with the data, the logits being linear in the step (line.py).
 
 Features, logits, gradients and curvature are float32, sums over samples and parameters float64. Shapes: N samples, D
-components, C classes, K hard samples a class; logits are (C, N), parameters theta (C, D + 1), the intercept last.
+components, C classes, K hard samples per class; logits are (C, N), parameters theta (C, D + 1), the intercept last.
 """
 
 from mlcd_eval.protocols.classification.logistic.path import Path

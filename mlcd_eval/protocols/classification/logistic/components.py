@@ -25,7 +25,7 @@ def principal_components(features: np.ndarray, device: torch.device) -> tuple[Te
     if n > d:
         variance, basis = torch.linalg.eigh(_covariance(features, mean))
         small = variance < RESOLVED * variance.max()
-        if small.any():  # drowned by the large ones: looked at alone
+        if small.any():  # lost in the rounding of the large ones: computed by themselves
             variance[small], within = torch.linalg.eigh(_covariance(features, mean, basis[:, small]))
             basis[:, small] = basis[:, small] @ within
     else:
@@ -56,7 +56,7 @@ def _covariance(features: np.ndarray, mean: Tensor, basis: Tensor | None = None)
 
 
 def chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[Tensor]:
-    """Rows of features (N, D) as float64 on the device, so many that `width` numbers each fit the chunk."""
+    """Rows of features (N, D) as float64 on the device, as many as fit the chunk with `width` numbers per row."""
     rows = max(1, CHUNK[device.type] // width)
     for begin in range(0, len(features), rows):
         yield torch.tensor(features[begin : begin + rows], device=device).double()

@@ -1,4 +1,4 @@
-"""What L-BFGS remembers."""
+"""The matrix that L-BFGS builds from its last steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class InverseHessian:
         self._sy = like.new_zeros(capacity, dtype=torch.float64)
         self._z = like.new_empty(like.numel())  # M times the last gradient
         self._capacity = self._count = capacity
-        self._fresh = False  # there is a pair without its M y
+        self._fresh = False  # whether the last pair still lacks its M y
 
     @property
     def full(self) -> bool:
-        """No room for another pair; so at first, too, when there is no M yet."""
+        """Whether no other pair fits; true at first, too, before the caller has an M."""
         return self._count == self._capacity
 
     def clear(self) -> None:
@@ -31,7 +31,7 @@ class InverseHessian:
         self._count, self._fresh = 0, False
 
     def append(self, step: Tensor, change: Tensor) -> None:
-        """Curvature of the last step."""
+        """Take in the last step and the change of the gradient, unless rounding has spoilt their curvature."""
         n = self._count
         self._s[n], self._y[n] = step.view(-1), change.view(-1)
         column = (self._s[: n + 1] @ self._y[n]).double()

@@ -24,7 +24,8 @@ class Data:
     num_classes: int
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """x (B, D) and targets (1 or C, B), so many that their logits stay in the cache, but enough for a product."""
+        """x (B, D) and targets (1 or C, B), with B small enough that the logits stay in the cache, and enough for a
+        product."""
         rows = max(LEAST_ROWS, CHUNK[self.x.device.type] // self.num_classes)
         return zip(self.x.split(rows), self.targets.split(rows, dim=1), strict=True)
 
@@ -32,9 +33,9 @@ class Data:
 class Line:
     """theta (C, D + 1) float64 and a direction from there.
 
-    Logits are linear in the step: where there is room to keep them, a trial costs no product with the data, and aiming
-    and moving one each. Elsewhere a trial costs both. passes: so many times two products were taken. The first call
-    must be at(0).
+    Logits are linear in the step: where memory suffices to keep them, a trial costs no product with the data, and
+    aiming and moving cost one each; elsewhere a trial costs two. passes: how many times two products were taken. The
+    first call must be at(0).
     """
 
     def __init__(self, data: Data, theta: Tensor, lambda_: float) -> None:
@@ -110,7 +111,7 @@ class Line:
             yield x, residual
 
     def _sum(self, residuals: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """The gradient at the last trial."""
+        """The gradient at the last trial, from chunks of x and the residuals there."""
         gradient = self._lambda * self._trial()
         gradient[:, -1] = 0
         for x, residual in residuals:

@@ -1,4 +1,4 @@
-"""From large lambda to small."""
+"""Fits for a sequence of lambdas."""
 
 from __future__ import annotations
 

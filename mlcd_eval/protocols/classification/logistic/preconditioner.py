@@ -1,4 +1,4 @@
-"""An approximate inverse of the Hessian's diagonal blocks, one a class."""
+"""An approximate inverse of the Hessian's diagonal blocks, one per class."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def preconditioner(
 
 
 def _hardest(residuals: Iterable[tuple[Tensor, Tensor]], data: Data) -> tuple[Tensor, Tensor, Tensor]:
-    """By class: the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
+    """For each class: the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
     c, device = data.num_classes, data.x.device
     hard = max(1, min(HARD, _BUDGET // (c * (data.x.shape[1] + 1))))
     mass = torch.zeros(c, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""A regression prepared once, and its minimisation."""
+"""The data of a regression, prepared once, and the minimisation for one lambda."""
 
 from __future__ import annotations
 
