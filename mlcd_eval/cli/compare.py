@@ -9,10 +9,18 @@ from typing import Any
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("compare", help="test two models against each other, sample by sample")
+    parser = commands.add_parser(
+        "compare", help="test two models against each other on the same samples, by every metric"
+    )
     add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help="A and B, folders OUTPUT/MODEL; or OUTPUT with --model")
-    add("--model", metavar="NAME", action="append", default=[], help="folder in OUTPUT of A, then of B")
+    add(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="A and B, folders OUTPUT/MODEL; or OUTPUT with --model twice",
+    )
+    add("--model", metavar="NAME", action="append", default=[], help="folder in OUTPUT: A's first, then B's")
     add("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 

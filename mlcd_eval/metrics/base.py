@@ -1,4 +1,4 @@
-"""The one form that every number of this project takes."""
+"""The form in which every number is reported."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ class Metric(BaseModel):
     """A metric's value with what is needed to defend it.
 
     value: a fraction in [0, 1] unless `unit` says otherwise; None where undefined (acc5 of 4 classes).
-    num_scored, num_unscored: samples that the value is over (None: an imported file does not say), and those left out
-    (bad images).
-    ci95: 95% bootstrap interval over samples (over images for retrieval), or None where undefined.
+    num_scored: samples that the value is over, None where an imported file does not say; num_unscored: samples left out
+    (images that cannot be read). ci95: 95% bootstrap interval over samples, or over the units that the table of metrics
+    names (images, documents); None where undefined.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

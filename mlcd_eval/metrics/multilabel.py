@@ -23,16 +23,17 @@ class Rankings:
     def __init__(self, scores: np.ndarray, labels: np.ndarray) -> None:
         if np.isnan(scores).any():
             raise ValueError("scores hold NaN, which has no rank")
-        self.num_samples, num_classes = scores.shape
-        self._order = np.argsort(-scores.T, axis=1, kind="stable")  # (C, N)
+        num_classes = scores.shape[1]
+        descending, labels_of_class = np.ascontiguousarray(-scores.T), np.ascontiguousarray(labels.T)
+        self._order = np.argsort(descending, axis=1, kind="stable")  # (C, N)
         most = int(labels.sum(axis=0).max(initial=0))
         self._sample = np.zeros((num_classes, most), dtype=np.int64)  # the positive's row in scores
         self._tie_end = np.zeros((num_classes, most), dtype=np.int64)  # last place, from 0, of its score
         self._last_tied = np.full((num_classes, most), most - 1)  # last positive of its score
         self._real = np.zeros((num_classes, most))  # 0 where padded
         for c in range(num_classes):
-            ordered = -scores[self._order[c], c]  # ascending
-            places = np.flatnonzero(labels[self._order[c], c])
+            ordered = descending[c, self._order[c]]  # the negative scores, ascending
+            places = np.flatnonzero(labels_of_class[c, self._order[c]])
             p = len(places)
             self._sample[c, :p] = self._order[c, places]
             self._tie_end[c, :p] = np.searchsorted(ordered, ordered[places], side="right") - 1
@@ -46,13 +47,15 @@ class Rankings:
         average_precision_score). points 11: mean over recalls 0, 0.1, ..., 1 of the best precision at that recall or
         above (the VOC2007 development kit).
         """
-        w = np.ones(self.num_samples) if weights is None else weights
-        hits = w[self._sample] * self._real  # (C, P)
+        hits = self._real if weights is None else weights[self._sample] * self._real  # (C, P)
         total = hits.sum(axis=1)
         present = total > 0
         if not present.any():
             return None
-        drawn = np.take_along_axis(np.cumsum(w[self._order], axis=1), self._tie_end, axis=1)
+        if weights is None:
+            drawn = self._tie_end + 1.0
+        else:
+            drawn = np.take_along_axis(np.cumsum(weights[self._order], axis=1), self._tie_end, axis=1)
         retrieved = np.take_along_axis(np.cumsum(hits, axis=1), self._last_tied, axis=1)
         hits, drawn, retrieved, total = hits[present], drawn[present], retrieved[present], total[present, None]
         precision = retrieved / np.maximum(drawn, 1e-300) * self._real[present]

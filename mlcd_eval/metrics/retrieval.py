@@ -1,4 +1,4 @@
-"""Image-text retrieval: the rank of what each query looks for, in memory of one tile of similarities."""
+"""Image-text retrieval: the rank of what each query looks for, holding one tile of the similarities at a time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOST_UNSURE = 1 / 64  # of a tile's pairs: beyond, as with a constant encoder, a
 class Ranks(NamedTuple):
     """1-based ranks, int64: of each caption's image among the images, of each image's best caption among the captions.
 
-    An image without captions has rank T + 1 (no caption is its own): leave it out of the mean. `..._ties`: how many
-    of the items ahead are only equal; less these, it is the rank if ties went the query's way, as they may with topk.
+    An image without captions has rank T + 1, since no caption belongs to it: leave it out of the mean. `..._ties`: how
+    many of the items ahead are only equal; less these, it is the rank if ties went the query's way, as topk may decide.
     """
 
     text_to_image: np.ndarray  # (T,)
@@ -104,7 +104,7 @@ class Tile:
 
     def num_ahead(self, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
         """(2, Q): how many rows of the gallery are more similar than each query's true item, whose row is true_index
-        (may lie outside), and how many are as similar and stand before it."""
+        (it may lie outside), and how many are equally similar and come before it."""
         low, high = (true_score - self._error).float(), (true_score + self._error).float()
         counts = torch.empty_like(self._about)  # comparisons into floats: many times as fast as into booleans
         above = torch.gt(self._about, high, out=counts).sum(0)
@@ -118,13 +118,13 @@ class Tile:
         score = (_fixed_point(self._gallery[row]) * _fixed_point(self._queries[query])).sum(1)
         tied = (score == true_score[query]) & (row < true_index[query])
         ahead = torch.stack([above.long(), torch.zeros_like(true_index)])
-        for kind, found in enumerate((score > true_score[query], tied)):
-            ahead[kind].index_add_(0, query, found.long())
+        for kind, is_ahead in enumerate((score > true_score[query], tied)):
+            ahead[kind].index_add_(0, query, is_ahead.long())
         return ahead
 
 
 def _num_ahead(scores: torch.Tensor, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
-    """The same from exact scores (G, Q)."""
+    """`Tile.num_ahead` from exact scores (G, Q)."""
     earlier = torch.arange(len(scores), device=scores.device)[:, None] < true_index
     tied = (scores == true_score) & earlier
     return torch.stack([(scores > true_score).sum(0), tied.sum(0)])

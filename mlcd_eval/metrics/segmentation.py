@@ -21,11 +21,11 @@ class Overlaps(NamedTuple):
 
 
 def overlaps(predictions: Sequence[Rle], truths: Sequence[Rle]) -> Overlaps:
-    """Of N pairs of masks of the same size, which is asserted: other sizes are an error of the caller."""
+    """Overlaps of N pairs of masks; both of a pair must have one size, which is asserted."""
     areas = np.zeros((len(truths), 3), np.int64)
     for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
         assert list(prediction["size"]) == list(truth["size"]), "masks have the size of their image"
-        # a pair at a time: pycocotools 2.0.11 overflows on the areas of more than 255 masks in one call
+        # pair by pair: pycocotools 2.0.11 overflows on the areas of more than 255 masks in one call
         areas[row] = coco.area([prediction, truth, coco.merge([prediction, truth], intersect=True)])
     both = areas[:, 2]
     return Overlaps(both, areas[:, 0] + areas[:, 1] - both)

@@ -26,8 +26,8 @@ from mlcd_eval.support.registry import Registry
 class MetricKind:
     """What is known about one metric.
 
-    heading: its name in tables for people. statistic: value, interval and paired test; None for a metric that the table
-    does not know, such as another harness's. over: the column whose equal entries make a unit that is resampled and
+    heading: its name in tables for people. statistic: value, interval and paired test; None for a metric that is not in
+    the table, such as another harness's. over: the column whose equal entries make a unit that is resampled and
     swapped as a whole, None where each sample is a unit. among: (column, entry) of the samples that it is over, None
     for all. classes: the fewest and the most classes of which it is defined.
     """
@@ -41,7 +41,7 @@ class MetricKind:
     classes: tuple[int, float] = (1, math.inf)
 
     def fits(self, num_classes: int) -> bool:
-        """Whether it is defined of so many classes."""
+        """Whether it is defined for this number of classes."""
         fewest, most = self.classes
         return fewest <= num_classes <= most
 
@@ -165,7 +165,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
         f"precision@{least} of targets", Mean(_at_least(least)), over="image", among=("has_target", True)
     ),
 }
-"""What stands before the parameter -> the kind of a parameter, given as it is written in the name."""
+"""The name up to the parameter -> a function of the parameter, as it is written in the name, to the kind."""
 
 METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
     "metric", "mlcd_eval.metrics", {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **OTHERS, **FAMILIES}

@@ -1,4 +1,4 @@
-"""How right a short answer is: ANLS (DocVQA), relaxed accuracy (ChartQA), VQA accuracy (TextVQA), character errors."""
+"""Scores of one short answer: ANLS (DocVQA), relaxed accuracy (ChartQA), VQA accuracy (TextVQA), character errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ THRESHOLD = 0.5
 
 def anls(prediction: str, answers: Sequence[str]) -> float:
     """Average normalised Levenshtein similarity of one question (Biten et al. 2019): the best over the answers of
-    1 - distance / longer length, 0 below one half. Case does not count, nor does white space at the ends or its length;
-    two empty texts are equal. In [0, 1]."""
+    1 - distance / longer length, 0 below one half. Case, white space at the ends and the length of white space do not
+    count; two empty texts are equal. In [0, 1]."""
     return max(_similarity(_plain(prediction), _plain(answer)) for answer in answers)
 
 
@@ -25,7 +25,7 @@ def _similarity(first: str, second: str) -> float:
 
 def anls_compat(prediction: str, answers: Sequence[str]) -> float:
     """ANLS as lmms-eval and VLMEvalKit compute it: the distance of stripped texts over the length of unstripped ones,
-    so that a wrong answer with spaces around it scores. Also their lengths in upper case, where ß counts two."""
+    so that a wrong answer with spaces around it scores. Lengths are those in upper case, where ß counts two."""
     distances = []
     for answer in answers:
         longer = max(len(answer.upper()), len(prediction.upper()))
@@ -40,8 +40,8 @@ def _plain(text: str) -> str:
 
 
 def relaxed_accuracy(prediction: str, answers: Sequence[str], tolerance: float = 0.05) -> float:
-    """1.0 where a number is within 5% of the first answer, or a text equals it but for case (ChartQA, Masry et al.
-    2022; as in lmms-eval: `12%` is 0.12, and against 0 only the same text counts)."""
+    """1.0 where a number is within 5% of the first answer, or a text equals it whatever the case, else 0.0 (ChartQA,
+    Masry et al. 2022; as in lmms-eval, `12%` is 0.12, and against 0 only the same text counts)."""
     target = answers[0]
     got, expected = _number(prediction), _number(target)
     if got is not None and expected:
@@ -82,19 +82,19 @@ y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """
 _RESTORED = {
     **{word[:at] + word[at + 1 :]: word for word in _CONTRACTIONS.split() for at, c in enumerate(word) if c == "'"},
-    "somebody'd": "somebodyd",  # as theirs has it
+    "somebody'd": "somebodyd",  # as in their table
 }
 
 
 def normalised(text: str) -> str:
-    """As the TextVQA challenge's answer processor: lower case, no articles and punctuation, digits for number words,
-    the one apostrophe that a contraction lacks put back."""
+    """The text as the TextVQA challenge's answer processor leaves it: lower case, without articles and punctuation,
+    with digits for number words and with the apostrophe that a contraction lacks."""
     text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     text = text.replace("\n", " ").replace("\t", " ").strip()
     joined = text
-    for mark in _PUNCTUATION:
-        alone = f"{mark} " in text or f" {mark}" in text or re.search(r"\d,\d", text) is not None
-        joined = joined.replace(mark, "" if alone else " ")
+    for sign in _PUNCTUATION:
+        beside_space = f"{sign} " in text or f" {sign}" in text or re.search(r"\d,\d", text) is not None
+        joined = joined.replace(sign, "" if beside_space else " ")
     joined = re.sub(r"\.(?!\d)", "", joined)
     words = [_DIGITS.get(word, word) for word in joined.lower().split()]
     return " ".join(_RESTORED.get(word, word) for word in words if word not in _ARTICLES)
@@ -110,7 +110,7 @@ ANSWER_SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
 
 
 def character_error(prediction: str, answers: Sequence[str]) -> tuple[int, int]:
-    """Edits from the nearest answer, and its length, of plain texts: the rate is the quotient of their sums."""
+    """Edits between the prediction and the nearest answer, and that answer's length: the rate is sum over sum."""
     plain = _plain(prediction)
     pairs = [(Levenshtein.distance(plain, _plain(answer)), len(_plain(answer))) for answer in answers]
     return min(pairs, key=lambda pair: pair[0] / max(pair[1], 1))

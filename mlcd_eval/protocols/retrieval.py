@@ -59,7 +59,10 @@ class Retrieval(Protocol[RetrievalSettings]):
         return {"test": ImageRequest(settings.split, settings.layer)}
 
     def score(self, settings: RetrievalSettings, inputs: Inputs) -> Scores:
-        """Intervals are over images: the captions of one are not independent. Raises DataError without captions."""
+        """Intervals are over images, since captions of one image are not independent.
+
+        Raises DataError without captions.
+        """
         import torch
 
         from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks

@@ -1,4 +1,4 @@
-"""What the protocols on labelled features have in common: which splits, checks of what is in them, which metrics."""
+"""What the protocols on labelled features have in common: splits, checks of features and labels, and metrics."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def count_classes(inputs: Inputs) -> int:
 
 
 def primary_metric(wanted: str | None, num_classes: int, multilabel: bool) -> str:
-    """The metric that ranks: the one wanted, else acc1, or map_11point where images have several labels.
+    """The metric that ranks: the wanted one, else acc1, or map_11point where images have several labels.
 
-    Raises IncompatibleError for a metric that is not defined of such labels.
+    Raises IncompatibleError for a metric that is not defined for such labels.
     """
     fitting = [name for name, kind in _kinds(multilabel).items() if kind.fits(num_classes)]
     if wanted is not None and wanted not in fitting:
@@ -76,7 +76,7 @@ def primary_metric(wanted: str | None, num_classes: int, multilabel: bool) -> st
 
 
 def measured(columns: Columns, num_classes: int, multilabel: bool, seed: int, num_unscored: int) -> list[Metric]:
-    """Every metric of such labels: None for one that needs more classes; one for two classes only is left out."""
+    """Every metric for such labels. A metric that needs more classes is None; one for two classes only is left out."""
     return [
         measure(name, columns, seed, num_unscored, defined=kind.fits(num_classes))
         for name, kind in _kinds(multilabel).items()

@@ -165,7 +165,7 @@ def _task_as_json(task: TaskComparison) -> dict[str, Any]:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """A table with a row for each task, one with a row for each other metric, and what they come to."""
+    """A table with a row per task, a table with a row per other metric, and a summary."""
     sides = [
         f"- {name}: {cell(side.model)} ({cell(str(side.folder))})"
         for name, side in (("A", comparison.a), ("B", comparison.b))
