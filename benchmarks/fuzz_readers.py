@@ -30,7 +30,7 @@ import mlcd_eval
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import AnnotatedDataset, ShardScan
 from mlcd_eval.data.predictions import read_answers, read_masks
-from mlcd_eval.data.scans import memoised
+from mlcd_eval.data.scans import kept_scan
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
@@ -40,7 +40,7 @@ from mlcd_eval.features.predict import predict
 from mlcd_eval.features.store import Entry, FeatureKey, Part
 from mlcd_eval.imports import import_results
 from mlcd_eval.records import read
-from mlcd_eval.spec.index import read_spec
+from mlcd_eval.spec import TaskIndex, read_spec
 from mlcd_eval.support.bundled import demo_data_dir, tasks_dir
 from mlcd_eval.tables.comparison.compare import compare
 from mlcd_eval.tables.comparison.pairing import load_side
@@ -259,10 +259,11 @@ def import_into_a_new_folder(harness: str, path: Path) -> None:
 
 def record_readers(folder: Path) -> Iterator[Reader]:
     """Task files, records, samples, and what other harnesses wrote."""
+    datasets = TaskIndex.load().datasets
     for name in ("linear_probe/pets.yaml", "suites/demo.yaml"):
         path = folder / name.replace("/", "_")
         shutil.copy(tasks_dir() / name, path)
-        yield Reader(f"task {path.name}", path, read_spec)
+        yield Reader(f"task {path.name}", path, lambda path: read_spec(path, datasets))
 
     model = new_model(CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16)), 0, torch.device("cpu"))
     save_checkpoint(folder / "model", model)
@@ -330,7 +331,7 @@ def store_readers(folder: Path) -> Iterator[Reader]:
     yield Reader("store responses", path, responses, keeps=True)
 
     def scan(_: Path) -> ShardScan:
-        return memoised(folder / "scans", "file", lambda: ShardScan("f" * 64, 12))
+        return kept_scan(folder / "scans", "file", lambda: ShardScan("f" * 64, 12))
 
     scan(folder)
     (path,) = (folder / "scans" / "scans").iterdir()

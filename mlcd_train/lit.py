@@ -10,6 +10,8 @@ import torch
 from mlcd_eval.data.base import Split
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
 from mlcd_eval.encoders.base import PENULTIMATE, PROJECTED
+from mlcd_eval.encoders.identity import identified
+from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
@@ -45,8 +47,8 @@ def lit(
     share = Share(settings.batch_size, rank(), world_size())
 
     if settings.images == "cached":
-        encoder = CheckpointEncoder(str(folder.parent / "fit" / "model"), image_tower)
-        encoder.to(device)
+        tower = CheckpointEncoder(str(folder.parent / "fit" / "model"), image_tower)
+        encoder = identified(tower, KINDS[CHECKPOINT]).to(device)
         layer = PROJECTED if image_tower.config.embed_dim else PENULTIMATE
         with progress.stage("features of the locked tower", split.scan().num_samples, "images") as advance:
             features = encode_split(encoder, split, [layer], options, advance).features[layer]

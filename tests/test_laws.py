@@ -1,8 +1,10 @@
-"""Who may import whom (design, section 1), and what must not be imported to start quickly."""
+"""Who may import whom (docs and design: layers), and what must not be imported to start quickly."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,33 +22,70 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 ORDER = {name: level for level, names in enumerate(LAYERS) for name in names}
-EXCEPTIONS = {("features", "protocols")}  # the shape of Features
+FACE = ("__init__",)  # of mlcd_eval: it names what users import, and is imported for the version
 
 
 def modules(package):
     return [path for path in (ROOT / package).rglob("*.py") if "_bundled" not in path.parts]
 
 
+def dotted(path):
+    """The parts of a module's name: ("mlcd_eval", "data", "base"); a package's own module is its `__init__`."""
+    return path.relative_to(ROOT).with_suffix("").parts
+
+
 def imports(path):
-    """(module, is it at the top of the file) of every import of ours."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+    """The parts of every module of ours that a file imports, at its top or in a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("mlcd_eval", "mlcd_train")):
-            yield node.module
+            for alias in node.names:
+                target = ROOT.joinpath(*node.module.split("."), alias.name)
+                is_module = target.with_suffix(".py").is_file() or target.is_dir()
+                parts = (*node.module.split("."), alias.name) if is_module else tuple(node.module.split("."))
+                yield (*parts, "__init__") if ROOT.joinpath(*parts).is_dir() else parts
+
+
+def siblings(package):
+    """Folder -> {child: the children of the folder that it imports}, for every folder of a package."""
+    graph = defaultdict(lambda: defaultdict(set))
+    for path in modules(package):
+        own = dotted(path)
+        for other in imports(path):
+            shared = next(depth for depth in range(len(own) + 1) if own[: depth + 1] != other[: depth + 1])
+            if shared and shared < len(own) and (own[shared : shared + 1], other[shared : shared + 1]) != (FACE, FACE):
+                graph[own[:shared]][own[shared]].add(other[shared])
+    return graph
+
+
+@pytest.mark.parametrize("package", ["mlcd_eval", "mlcd_train"])
+def test_no_two_files_or_folders_beside_each_other_import_each_other(package):
+    graph = siblings(package)
+    assert graph
+    for folder, children in graph.items():
+        if folder == ("mlcd_eval",):
+            children.pop("__init__", None)
+            for others in children.values():
+                others.discard("__init__")
+        try:
+            TopologicalSorter(children).prepare()
+        except CycleError as error:
+            pytest.fail(f"{'/'.join(folder)}: {' <- '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("path", modules("mlcd_eval"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_dependencies_point_one_way(path):
-    parts = path.relative_to(ROOT / "mlcd_eval").with_suffix("").parts
-    own = parts[0]
-    for module in imports(path):
-        assert not module.startswith("mlcd_train"), f"{path} imports the trainer"
-        other = module.split(".")[1] if "." in module else ""
-        if own == "__init__" or not other or other == own:
+    own = dotted(path)[1]
+    for _, *inner in imports(path):
+        other = inner[0]
+        if own == "__init__" or other in ("__init__", own):
             continue
-        assert ORDER[other] <= ORDER[own], f"{path} imports {module}"
+        assert ORDER[other] <= ORDER[own], f"{path} imports {'.'.join(inner)}"
         if own == "protocols":
-            assert module in ("mlcd_eval.encoders.base",) or other not in ("encoders", "features", "records")
+            assert inner == ["encoders", "base"] or other not in ("encoders", "features", "records")
+
+
+def test_the_harness_knows_nothing_of_the_trainer():
+    assert not [path for path in modules("mlcd_eval") if any(other[0] == "mlcd_train" for other in imports(path))]
 
 
 @pytest.mark.parametrize(

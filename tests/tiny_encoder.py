@@ -19,7 +19,8 @@ class TinyEncoder(Encoder):
     """penultimate: the thumbnail; projected: 32 random directions of it; patches: its
     squares of 2 x 2; a text: the directions of its letters."""
 
-    images_seen = 0
+    images_seen = 0  # without load_encoder's probe, which comes first
+    probed = False
 
     def __init__(self, has_text=True):
         layers = {"penultimate": 3 * SIZE * SIZE, "patches": 12, **({"projected": 32} if has_text else {})}
@@ -28,7 +29,8 @@ class TinyEncoder(Encoder):
         self.directions = torch.randn(3 * SIZE * SIZE, 32, generator=torch.Generator().manual_seed(0))
 
     def encode_images(self, pixels, layers):
-        TinyEncoder.images_seen += len(pixels)
+        TinyEncoder.images_seen += len(pixels) if self.probed else 0
+        self.probed = True
         flat = pixels.flatten(1) - 0.5
         patches = torch.nn.functional.pixel_unshuffle(pixels - 0.5, 2).permute(0, 2, 3, 1)
         outputs = {"penultimate": flat, "projected": flat @ self.directions, "patches": patches}

@@ -1,17 +1,22 @@
-"""`mlcd-eval doctor`: what this machine has and lacks."""
+"""`mlcd-eval doctor`: what this machine has and lacks. Nothing heavy is imported, so that it answers at once."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 import shutil
-import sys
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import Any
 
-REQUIRED = ("torch", "torchvision", "open_clip_torch", "clip-benchmark", "numpy", "scikit-learn", "pandas", "pillow")
-OPTIONAL = {"transformers": "hf: models", "timm": "timm: models", "datasets": "hf: datasets"}
+DISTRIBUTION = "mlcd-eval"
+BUNDLES = {"all", "dev"}
+"""Extras that only join others, or serve development."""
 
 
 def add_parser(commands: Any) -> None:
@@ -21,49 +26,135 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a finding; 1 if something that every run needs is missing or broken."""
+    """Print one line per finding; 1 if something that every run needs is missing."""
     from mlcd_eval import __version__
-    from mlcd_eval.request import default_cache
 
     print(f"mlcd-eval {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
-    missing = [name for name in REQUIRED if not _package(name, None)]
-    for name, use in OPTIONAL.items():
-        _package(name, use)
-    healthy = not missing and _imports("torch") and _imports("open_clip")
-    if "torch" in sys.modules:
-        _devices()
+    try:
+        needed = _requirements()
+    except PackageNotFoundError:
+        print(f"[!!] {DISTRIBUTION} is not installed as a package, so that its requirements are unknown")
+        return 1
+    healthy = [_needed(name, wanted) for name, wanted in needed.pop("")]
+    healthy.append(_torch())
+    for extra in sorted(needed.keys() - BUNDLES):
+        _extra(extra, needed[extra])
+    _kinds()
+    healthy.append(_cache())
+    return 0 if all(healthy) else 1
+
+
+def _requirements() -> dict[str, list[tuple[str, str]]]:
+    """Extra, or "" for what every run needs -> (distribution, range of versions), as the package declares them."""
+    from packaging.requirements import Requirement
+
+    needed: dict[str, list[tuple[str, str]]] = {"": []}
+    for text in requires(DISTRIBUTION) or []:
+        requirement = Requirement(text)
+        extra = re.search(r"extra == ['\"](.+?)['\"]", str(requirement.marker or ""))
+        needed.setdefault(extra[1] if extra else "", []).append((requirement.name, str(requirement.specifier)))
+    return needed
+
+
+def _problem(name: str, wanted: str) -> str | None:
+    """What is wrong with a distribution here; None where its version is in the range."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        installed = version(name)
+    except PackageNotFoundError:
+        return f"{name} is not installed"
+    if SpecifierSet(wanted).contains(installed, prereleases=True):
+        return None
+    return f"{name} {installed} is installed, expected {wanted}"
+
+
+def _needed(name: str, wanted: str) -> bool:
+    problem = _problem(name, wanted)
+    print(f"[ok] {name} {version(name)}" if problem is None else f"[!!] {problem}: every run needs it")
+    return problem is None
+
+
+def _extra(extra: str, needed: list[tuple[str, str]]) -> None:
+    problems = [problem for name, wanted in needed if (problem := _problem(name, wanted)) is not None]
+    if problems:
+        print(f"[--] extra {extra}: {', '.join(problems)} (pip install 'mlcd-eval[{extra}]'){_use(extra)}")
+    else:
+        print(f"[ok] extra {extra}: {', '.join(f'{name} {version(name)}' for name, _ in needed)}{_use(extra)}")
+
+
+def _use(extra: str) -> str:
+    """Which kinds of models an extra is for, if any."""
+    from mlcd_eval.encoders.kinds import KINDS
+
+    kinds = [f"{name}:" for name in KINDS if KINDS.package(name) is None and KINDS[name].extra == extra]
+    return f", for models {', '.join(kinds)}" if kinds else ""
+
+
+def _kinds() -> None:
+    """Kinds of models that no extra brings."""
+    from mlcd_eval.encoders.kinds import KINDS
+
+    for name in KINDS:
+        package = KINDS.package(name)
+        if package is not None:
+            print(f"[ok] models {name}: are added by the package {package}")
+            continue
+        module, extra = KINDS[name].package, KINDS[name].extra
+        if module is not None and extra is None and importlib.util.find_spec(module) is None:
+            print(f"[--] models {name}: need {module}, which is not installed")
+
+
+def _torch() -> bool:
+    """PyTorch and the devices, without importing it."""
+    package = importlib.util.find_spec("torch")
+    if package is None or package.origin is None:
+        print("[!!] torch cannot be found: every run needs it")
+        return False
+    print("[--] torch is looked up, not imported; if runs fail in it, try python -c 'import torch'")
+    built_for = _cuda_version(Path(package.origin).with_name("version.py"))
+    print(f"[ok] torch is built for {f'CUDA {built_for}' if built_for else 'CPUs'}")
+    devices = list(_devices())
+    for number, device in enumerate(devices):
+        print(
+            f"[{'ok' if built_for else '--'}] cuda:{number} {device}{'' if built_for else ', which torch cannot use'}"
+        )
+    if not devices:
+        print("[--] no CUDA device: nvidia-smi lists none; runs use the CPU")
+    return True
+
+
+def _cuda_version(path: Path) -> str | None:
+    """The CUDA version that torch/version.py names."""
+    try:
+        match = re.search(r"^cuda\b[^=]*= *'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return None
+    return match[1] if match else None
+
+
+def _devices() -> Iterator[str]:
+    """Name, memory and compute capability of each device that nvidia-smi lists."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return
+    query = [command, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return
+    for line in listed.splitlines():
+        name, memory, capability = (part.strip() for part in line.rsplit(",", 2))
+        yield f"{name}, {memory}, compute capability {capability} (bf16 from 8.0)"
+
+
+def _cache() -> bool:
+    """Whether features can be stored."""
+    from mlcd_eval.request import default_cache
+
     cache = default_cache()
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
     writable = os.access(existing, os.W_OK)
     print(f"[{'ok' if writable else '!!'}] cache {cache}: {free:.0f} GiB free{'' if writable else ', not writable'}")
-    return 0 if healthy and writable else 1
-
-
-def _package(name: str, use: str | None) -> bool:
-    try:
-        print(f"[ok] {name} {importlib.metadata.version(name)}")
-    except importlib.metadata.PackageNotFoundError:
-        print(f"[!!] {name} is not installed" if use is None else f"[--] {name} is not installed ({use} need it)")
-        return False
-    return True
-
-
-def _imports(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # whatever an import raises is the finding
-        print(f"[!!] import {module} fails: {type(error).__name__}: {error}")
-        return False
-    return True
-
-
-def _devices() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        print(f"[--] no CUDA device: runs use the CPU ({torch.get_num_threads()} threads)")
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
-        print(f"[ok] cuda:{index} {properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
+    return writable

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import importlib.util
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlcd_eval.errors import ConfigError, nearest
 
 Rows = list[dict[str, Any]]
 
-MODEL_FORMS = (
-    ("PATH", "checkpoint folder of mlcd-train"),
-    ("open_clip:ViT-B-32/laion2b_s34b_b79k", "an open_clip architecture with pretrained weights"),
-    ("open_clip:hf-hub:ORG/NAME", "an open_clip model on the hub"),
-    ("open_clip:local-dir:PATH", "a folder that open_clip wrote"),
-    ("open_clip:ViT-B-32?init=random&seed=0", "an open_clip architecture with seeded random weights"),
-    ("hf:ORG/NAME or hf:PATH", "CLIP, SigLIP, DINOv2 and MLCD models of transformers"),
-    ("timm:NAME", "a timm model"),
-    ("python:module:factory", "your own Encoder"),
-)
 WIDEST = 48  # characters of a column; a longer cell pushes the rest of its line to the right
 
 
@@ -82,24 +70,48 @@ def _suites() -> Rows:
 
 
 def _datasets() -> Rows:
-    """A row a data set, with every task's word on it; the source is where its files come from by default."""
+    """One row per form of --dataset, then one per known data set with what its tasks say of it; the source is where
+    its files come from by default."""
+    from mlcd_eval.data.kinds import SCHEMES
     from mlcd_eval.spec import TaskIndex
 
+    schemes = [
+        {
+            "name": scheme.form,
+            "kind": "|".join(scheme.kinds),
+            "source": scheme.help,
+            "options": {option.name: option.help for option in scheme.options},
+            "extra": scheme.extra,
+        }
+        for scheme in map(SCHEMES.__getitem__, SCHEMES)
+    ]
     rows: dict[str, dict[str, Any]] = {}
     for task in TaskIndex.load().tasks.values():
         data = task.dataset
         source = data.hub or data.ref or ("bundled" if "demo" in task.tags else f"yours: {data.how}")
         row = rows.setdefault(data.name, {"name": data.name, "kind": data.kind, "source": source, "tasks": {}})
-        row["tasks"][task.name] = {"source": source, "sizes": dict(data.sizes), "notes": data.notes}
-    return [rows[name] for name in sorted(rows)]
+        facts = {"source": source, "revision": data.revision, "sizes": dict(data.sizes), "notes": data.notes}
+        row["tasks"][task.name] = facts
+    return schemes + [rows[name] for name in sorted(rows)]
 
 
 def _models() -> Rows:
-    rows = [{"name": form, "description": text} for form, text in MODEL_FORMS]
-    found = importlib.util.find_spec("open_clip")  # where it is; to import it would import torch
-    assert found is not None and found.origin is not None, "open_clip is a dependency"
-    configs = sorted(Path(found.origin).parent.glob("model_configs/*.json"))
-    return rows + [{"name": f"open_clip:{config.stem}", "description": "open_clip architecture"} for config in configs]
+    """Forms and options of every kind, kinds of other packages by name alone, and then the architectures."""
+    from mlcd_eval.encoders.kinds import KINDS
+
+    forms, architectures = [], []
+    for name in KINDS:
+        package = KINDS.package(name)
+        if package is not None:
+            forms.append({"name": f"{name}:", "description": f"added by the package {package}"})
+            continue
+        kind = KINDS[name]
+        forms += [{"name": form, "description": text} for form, text in kind.forms.items()]
+        for option in kind.options:
+            forms.append({"name": f"{name}:...?{option.name}={option.metavar}", "description": option.help})
+        description = f"architecture of {kind.package}"
+        architectures += [{"name": f"{name}:{target}", "description": description} for target in kind.architectures()]
+    return forms + architectures
 
 
 def _published() -> Rows:
@@ -118,7 +130,7 @@ def _published() -> Rows:
 LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
-    "datasets": _List(_datasets, ("name", "kind", "source"), "data sets, and where they come from by default"),
-    "models": _List(_models, ("name", "description"), "forms of --model, and open_clip's architectures"),
+    "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
+    "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name"),
     "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

@@ -19,20 +19,20 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a job, then every problem; 2 if there is any."""
+    """Print a line per job, then every problem; 2 if there is any."""
     from mlcd_eval.planning.plan import make_plan
 
     executor_of(args)
     plan = make_plan(request_of(args))
     rows = [
         {
-            "model": job.model_name,
-            "task": job.task.name,
-            "data": job.dataset_ref,
-            "record": str(job.path),
-            "done": job.path.is_file(),
+            "model": model,
+            "task": task.name,
+            "data": task.ref,
+            "record": str(path),
+            "done": path.is_file(),
         }
-        for job in plan.jobs
+        for model, task, path in plan.records()
     ]
     if args.json:
         print(json.dumps({"jobs": rows, "problems": plan.problems}, indent=2))

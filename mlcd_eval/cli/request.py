@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.encoders.kinds import written_kinds
+
 if TYPE_CHECKING:
     from mlcd_eval.request import RunRequest
 
@@ -35,15 +37,17 @@ def auto_or_natural(text: str) -> int | None:
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Add every flag of design.md's `run`."""
+    """Add the flags of a request."""
+    from mlcd_eval.data.kinds import scheme_forms
+
     add = parser.add_argument
     add(
         "--model",
         action="append",
         required=True,
         metavar="SPEC",
-        help="checkpoint folder, open_clip:, hf:, timm:, "
-        "python: (see `mlcd-eval ls models`); repeat it for several models",
+        help=f"checkpoint folder, or KIND:NAME with KIND one of {', '.join(written_kinds())} (`mlcd-eval ls models` "
+        "shows how); repeat it for several models",
     )
     add(
         "--tasks",
@@ -56,7 +60,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KIND:PATH",
-        help="your own data: wds:, imagefolder:, hf:, torchvision:; then --tasks names protocols",
+        help=f"your own data, then --tasks names protocols: {scheme_forms()} (see `mlcd-eval ls datasets`)",
     )
     add("--data-root", type=Path, metavar="DIR", help="folder of datasets; searched before the hub")
     add(
@@ -67,14 +71,14 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
     add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
     add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")
-    add("--limit", type=positive, metavar="N", help="at most N images a split, for trying things")
+    add("--limit", type=positive, metavar="N", help="at most N images per split, for trying things")
     add("--seed", type=natural, default=0, metavar="N")
     add("--log-samples", action="store_true", help="write per-sample outcomes to DIR/<model>/samples/")
     add("--no-resume", dest="resume", action="store_false", help="score again what the output folder already holds")
     add("--offline", action="store_true", help="never touch the network")
     add("--trust-remote-code", action="store_true", help="run code that a model repository ships")
     add(
-        "--allow-bad-images", type=natural, default=0, metavar="N", help="go on with up to N undecodable images a split"
+        "--allow-bad-images", type=natural, default=0, metavar="N", help="tolerate up to N undecodable images per split"
     )
     add("--json", action="store_true", help="print JSON on stdout")
     add("--submit", action="store_true", help="write answers for a benchmark's server instead of scoring them")

@@ -30,16 +30,16 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.cli.request import settings_of_flags
     from mlcd_eval.errors import ConfigError
     from mlcd_eval.request import RunRequest
-    from mlcd_eval.running.predictions import score
+    from mlcd_eval.running.predictions import protocol_of_predictions, score
     from mlcd_eval.support.progress import ConsoleProgress
     from mlcd_eval.tables.summary import summary
 
     if (args.task is None) == (args.dataset is None):
         raise ConfigError("score takes a TASK or --dataset, and PREDICTIONS: got both or neither")
-    protocol = {"refer": "refcoco", "docvqa": "docvqa"}.get((args.dataset or "").partition(":")[0], "refcoco")
+    task = args.task if args.dataset is None else protocol_of_predictions(args.dataset)
     request = RunRequest(
         models=("predictions",),
-        tasks=(args.task or protocol,),
+        tasks=(task,),
         datasets=(args.dataset,) if args.dataset else (),
         data_root=args.data_root,
         output=args.output,

@@ -1,5 +1,5 @@
 """Datasets: what is read, and its fingerprint."""
 
-from mlcd_eval.data.open import discover, find, find_docvqa, find_refer, open_dataset
+from mlcd_eval.data.open import open_dataset
 
-__all__ = ["discover", "find", "find_docvqa", "find_refer", "open_dataset"]
+__all__ = ["open_dataset"]

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from mlcd_eval.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa"]
-EncodedImage = bytes | Path | Image.Image
-"""An image that is not decoded yet (file contents or a path), or one that its source only has decoded."""
+EncodedImage: TypeAlias = "bytes | Path | Image.Image"
+"""An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
+other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ShardScan:
-    """What a shard holds, found without decoding an image.
+    """What a shard holds, read without decoding an image.
 
-    fingerprint: hex digest of the shard's contents (or of the server's word for them, for a remote shard).
-    num_samples: None where only reading the whole shard would tell (remote). missing: keys of samples
-    whose image is a link to a file that is not there; they cannot be decoded.
+    fingerprint: hex digest of the shard's contents (for a remote shard, of what its server says of them).
+    num_samples: None where only reading the whole shard would show it (remote). missing: keys of samples
+    whose image is a link to a file that does not exist; they cannot be decoded.
     """
 
     fingerprint: str
@@ -69,7 +71,7 @@ class Split:
 
     @cached_property
     def scans(self) -> tuple[ShardScan, ...]:
-        """Every shard's scan, made once."""
+        """Every shard's scan, each made once."""
         return tuple(shard.scan() for shard in self.shards)
 
     def scan(self) -> ShardScan:
@@ -97,8 +99,9 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about an image. image: key of its sample; document: what the image is a page of; answers: those that
-    count as right, None where they are not public; types: the data set's own classes of questions."""
+    """A question about an image. image: key of its sample; document: the document of which the image is a page;
+    answers: those that count as right, None where they are not public; types: the data set's own classes of
+    questions."""
 
     question_id: int | str
     image: str
@@ -112,7 +115,7 @@ Annotation = Expression | Question
 
 
 class Dataset(Protocol):
-    """A dataset by reference. Opening one reads metadata only (names, lists, counts).
+    """A dataset behind a reference. Opening it reads metadata only (names, lists, counts).
 
     name: as in records, such as `openclipart`; class_names and templates: None where the source has none.
     templates hold `{c}` where the class name goes.
@@ -125,22 +128,22 @@ class Dataset(Protocol):
     templates: tuple[str, ...] | None
 
     def split(self, name: str) -> Split:
-        """Raises DataError for a split that is not there, naming those that are."""
+        """Raises DataError for a split that the data set does not have, naming those that it has."""
 
 
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
-    """A dataset whose scored items are not its images but what is said of them: sentences (refer), questions (docvqa).
+    """A dataset whose scored items are not its images but sentences (refer) or questions (docvqa) about them.
 
     A split's samples are its images, each once.
     """
 
     def annotations(self, split: str) -> Sequence[Annotation]:
-        """Of a split, in their fixed order; raises DataError for a split that is not there."""
+        """The annotations of a split in their fixed order; raises DataError for an unknown split."""
 
 
 def num_scored(dataset: Dataset, split: str) -> int | None:
-    """How many items of a split are scored; None where only reading it whole would tell."""
+    """How many items of a split are scored; None where only reading the whole split would show it."""
     if isinstance(dataset, AnnotatedDataset):
         return len(dataset.annotations(split))
     return dataset.split(split).scan().num_samples
@@ -151,5 +154,5 @@ def fingerprint(dataset: Dataset, split: str) -> str:
     images = dataset.split(split).scan().fingerprint
     if not isinstance(dataset, AnnotatedDataset):
         return images
-    lines = [json.dumps(asdict(one), sort_keys=True) for one in dataset.annotations(split)]
+    lines = [json.dumps(asdict(annotation), sort_keys=True) for annotation in dataset.annotations(split)]
     return hashlib.sha256("\n".join([images, *lines]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Labels as they are stored, checked against the classes there are."""
+"""Stored labels, checked against the classes of their data set."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class LabelRange:
     num_classes: int | None
 
     def index(self, label: int, where: str) -> int:
-        """A class index as it is; raises DataError outside [0, num_classes)."""
+        """The class index unchanged; raises DataError outside [0, num_classes)."""
         if label < 0 or (self.num_classes is not None and label >= self.num_classes):
-            expected = "0 or more" if self.num_classes is None else f"0 to {self.num_classes - 1}, one a class name"
+            expected = "0 or more" if self.num_classes is None else f"0 to {self.num_classes - 1}, one per class name"
             raise DataError(f"the label of {where} is out of range: got {label}, expected {expected}")
         return label
 
@@ -34,10 +34,10 @@ class LabelRange:
         return self.index(label, where)
 
     def multi_hot(self, values: Sequence[int] | np.ndarray, where: str) -> tuple[int, ...]:
-        """A vector of 0 and 1, one a class; raises DataError on another shape or value."""
+        """A vector of 0 and 1, one per class; raises DataError on another shape or value."""
         array = np.asarray(values)
         if array.ndim != 1 or (self.num_classes is not None and len(array) != self.num_classes):
-            expected = "(C,)" if self.num_classes is None else f"({self.num_classes},), one a class name"
+            expected = "(C,)" if self.num_classes is None else f"({self.num_classes},), one per class name"
             raise DataError(f"the label of {where} has the wrong shape: got {array.shape}, expected {expected}")
         if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
             raise DataError(f"the label of {where} is not multi-hot: got {array.tolist()[:8]}, expected only 0 and 1")

@@ -1,9 +1,9 @@
-"""Masks and answers that were saved by some other program, held against the annotations that they are for."""
+"""Masks and answers that another program saved, checked against the annotations that they belong to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -12,54 +12,67 @@ from mlcd_eval.data.base import Annotation, Expression, Question
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.errors import DataError
 
+Prediction = tuple[Hashable, Any]
+"""The id of a sentence or question as its file has it, and the mask or answer."""
+Sentence = tuple[str, str]
+"""ref_id and text."""
+
 
 def read_masks(path: Path, expressions: Sequence[Expression]) -> dict[Hashable, dict[str, Any]]:
-    """sent_id -> RLE, of JSONL or a JSON list of {sent_id | ref_id and sentence, segmentation: COCO RLE or polygons}.
+    """sent_id -> RLE, from JSONL or a JSON list of {sent_id | ref_id and sentence, segmentation: COCO RLE or polygons}.
 
-    Where a ref has a sentence several times, its predictions are theirs in order; a single one serves them all. Raises
-    DataError for masks of another size than their image, for missing, repeated and unknown ids.
+    Where a ref has a sentence several times, its predictions belong to them in order; a single prediction is used for
+    all of them. Raises DataError for masks of another size than their image and for missing, repeated and unknown ids.
     """
-    by_id = {one.sent_id: one for one in expressions}
-    found: list[tuple[Hashable, Any]] = []
-    named: dict[tuple[str, str], list[Any]] = {}
+    by_id = {expression.sent_id: expression for expression in expressions}
+    masks: list[Prediction] = []
+    masks_by_sentence: dict[Sentence, list[Any]] = {}
     for item in _items(path):
         if "sent_id" not in item and not ("ref_id" in item and "sentence" in item):
             raise DataError(f"{path}: a prediction has {sorted(item)}, expected sent_id, or ref_id and sentence")
-        pair = str(item.get("ref_id")), str(item.get("sentence"))
+        sentence = str(item.get("ref_id")), str(item.get("sentence"))
         if "segmentation" not in item:
-            raise DataError(f"{path}: the prediction for {item.get('sent_id', pair)} has no segmentation (COCO RLE)")
+            name = item.get("sent_id", sentence)
+            raise DataError(f"{path}: the prediction for {name} has no segmentation (COCO RLE)")
         if "sent_id" in item:
-            found.append((item["sent_id"], item["segmentation"]))
+            masks.append((item["sent_id"], item["segmentation"]))
         else:
-            named.setdefault(pair, []).append(item["segmentation"])
-    by_sentence: dict[tuple[str, str], list[Hashable]] = {}
-    for one in expressions:
-        by_sentence.setdefault((str(one.ref_id), one.text), []).append(one.sent_id)
-    for pair, own in named.items():
-        ids = by_sentence.get(pair, [f"ref_id {pair[0]} with {pair[1]!r}"])
-        # one mask serves all; any beyond the ids repeat the last one
-        found += zip(chain(ids, repeat(ids[-1])), own * len(ids) if len(own) == 1 else own, strict=False)
-    masks = _complete(path, found, by_id, "sent_id")
+            masks_by_sentence.setdefault(sentence, []).append(item["segmentation"])
+    masks += _numbered(masks_by_sentence, expressions)
     return {
         number: as_rle(mask, by_id[number].size, f"{path}: sent_id {number}")  # type: ignore[index]
-        for number, mask in masks.items()
+        for number, mask in _complete(path, masks, by_id, "sent_id").items()
     }
 
 
-def read_answers(path: Path, questions: Sequence[Question]) -> dict[Hashable, str]:
-    """question_id -> answer, of the RRC submission's [{"questionId", "answer"}] or the same as JSONL.
+def _numbered(
+    masks_by_sentence: Mapping[Sentence, Sequence[Any]], expressions: Sequence[Expression]
+) -> Iterator[Prediction]:
+    """The masks of sentences by sent_id: a single mask for every equal sentence of its ref, several in order; masks
+    beyond the last id repeat it, and are refused as repeated."""
+    ids_by_sentence: dict[Sentence, list[Hashable]] = {}
+    for expression in expressions:
+        sentence = str(expression.ref_id), expression.text
+        ids_by_sentence.setdefault(sentence, []).append(expression.sent_id)
+    for sentence, masks in masks_by_sentence.items():
+        ids = ids_by_sentence.get(sentence, [f"ref_id {sentence[0]} with {sentence[1]!r}"])
+        yield from zip(chain(ids, repeat(ids[-1])), [*masks] * len(ids) if len(masks) == 1 else masks, strict=False)
 
-    Raises DataError for missing, repeated and unknown ids and for answers that are no text.
+
+def read_answers(path: Path, questions: Sequence[Question]) -> dict[Hashable, str]:
+    """question_id -> answer, from the RRC submission's [{"questionId", "answer"}] or the same as JSONL.
+
+    Raises DataError for missing, repeated and unknown ids and for answers that are not text.
     """
-    found: list[tuple[Hashable, Any]] = []
+    answers: list[Prediction] = []
     for item in _items(path):
         number = item.get("questionId", item.get("question_id"))
         if number is None or "answer" not in item:
             raise DataError(f"{path}: an answer has {sorted(item)}, expected questionId and answer")
         if not isinstance(item["answer"], (str, int, float)):
             raise DataError(f"{path}: the answer of question {number} is {item['answer']!r}, expected text")
-        found.append((number, str(item["answer"])))
-    return _complete(path, found, {one.question_id: one for one in questions}, "questionId")
+        answers.append((number, str(item["answer"])))
+    return _complete(path, answers, {question.question_id: question for question in questions}, "questionId")
 
 
 def _items(path: Path) -> list[dict[str, Any]]:
@@ -75,16 +88,16 @@ def _items(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSONL or a JSON list: {error}") from error
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise DataError(f"{path} holds something else than objects, expected one prediction an object")
+        raise DataError(f"{path} holds something else than objects, expected one object per prediction")
     return items
 
 
 def _complete(
-    path: Path, found: Sequence[tuple[Hashable, Any]], expected: Mapping[Any, Annotation], name: str
+    path: Path, predictions: Sequence[Prediction], expected: Mapping[Any, Annotation], name: str
 ) -> dict[Hashable, Any]:
-    """The predictions by id, each expected one once; ids of another type but the same text are taken for the same."""
+    """The predictions by id, each expected id once; ids of another type but of the same text count as the same."""
     as_expected = {str(number): number for number in expected}
-    numbers = [as_expected.get(str(number), str(number)) for number, _ in found]
+    numbers = [as_expected.get(str(number), str(number)) for number, _ in predictions]
     unknown = [number for number in numbers if number not in expected]
     seen: set[Hashable] = set()
     repeated = [number for number in numbers if number in seen or seen.add(number)]  # type: ignore[func-returns-value]
@@ -95,4 +108,4 @@ def _complete(
             raise DataError(
                 f"{path}: {len(ids)} {problem} {name}s, first {first}: expected each of {len(expected)} once"
             )
-    return dict(zip(numbers, (value for _, value in found), strict=True))
+    return dict(zip(numbers, (value for _, value in predictions), strict=True))

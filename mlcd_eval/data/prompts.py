@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mlcd_eval.data.storage.location import Location
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 
-IMAGENET7 = (  # the subset that CLIP's authors found to do as well as all 80 (Prompt_Engineering_for_ImageNet.ipynb)
+IMAGENET7 = (  # the subset that did as well as all 80 for CLIP's authors (Prompt_Engineering_for_ImageNet.ipynb)
     "itap of a {c}.",
     "a bad photo of the {c}.",
     "a origami {c}.",
@@ -38,6 +38,9 @@ class Prompts:
 
 
 class _List(NamedTuple):
+    """A kind of list. what: its name in messages; dataset_file: a data set's own; packaged_file: clip-benchmark's, by
+    data set; named: lists with a name of their own."""
+
     what: str
     dataset_file: str
     packaged_file: str
@@ -54,24 +57,24 @@ _TEMPLATES = _List(
 
 
 def read_class_names(folder: Location) -> tuple[str, ...] | None:
-    """Those in the folder's classnames.txt, one a line; None without it, DataError for a line without a name."""
+    """The lines of the folder's classnames.txt, None without the file; raises DataError for a line without a name."""
     names = _read_lines(folder, _CLASS_NAMES.dataset_file)
     if names and "" in names:
-        raise DataError(f"{folder}/classnames.txt has no name in line {names.index('') + 1}: expected one a line")
+        raise DataError(f"{folder}/classnames.txt has no name in line {names.index('') + 1}: expected one per line")
     return names
 
 
 def read_templates(folder: Location) -> tuple[str, ...] | None:
-    """Those in the folder's zeroshot_classification_templates.txt, one a line; None without it, DataError for one
-    without `{c}`."""
-    found = _read_lines(folder, _TEMPLATES.dataset_file)
-    for template in found or ():
+    """The lines of the folder's zeroshot_classification_templates.txt, None without the file; raises DataError for a
+    template without `{c}`."""
+    lines = _read_lines(folder, _TEMPLATES.dataset_file)
+    for template in lines or ():
         if "{c}" not in template:
             raise DataError(
                 f"{folder}/zeroshot_classification_templates.txt has the template {template!r}, "
                 "expected {c} in it, where the class name goes"
             )
-    return found
+    return lines
 
 
 def _read_lines(folder: Location, name: str) -> tuple[str, ...] | None:
@@ -80,12 +83,12 @@ def _read_lines(folder: Location, name: str) -> tuple[str, ...] | None:
 
 
 def class_names(key: str) -> tuple[str, ...]:
-    """clip-benchmark's class names of a dataset; raises ConfigError for an unknown key."""
+    """clip-benchmark's class names for a dataset; raises ConfigError for an unknown key."""
     return _packaged_list(_CLASS_NAMES, key)
 
 
 def templates(key: str) -> tuple[str, ...]:
-    """clip-benchmark's templates of a dataset; raises ConfigError for an unknown key."""
+    """clip-benchmark's templates for a dataset; raises ConfigError for an unknown key."""
     return _packaged_list(_TEMPLATES, key)
 
 
@@ -96,9 +99,9 @@ def resolve(
     templates_ref: Ref = None,
     dataset: str = "this dataset",
 ) -> Prompts:
-    """The prompts that a task means, given what the dataset of that name brings.
+    """The prompts that a task means, given the lists that the dataset of that name has itself.
 
-    Raises ConfigError for a reference or template without a meaning, IncompatibleError where there is nothing to take.
+    Raises ConfigError for an unknown reference or a template without `{c}`, IncompatibleError where no list is known.
     """
     names, names_source = _choose(_CLASS_NAMES, class_names_ref, dataset_class_names, dataset)
     chosen, templates_source = _choose(_TEMPLATES, templates_ref, dataset_templates, dataset)
@@ -110,28 +113,27 @@ def resolve(
     return Prompts(names, chosen, f"class names: {names_source}; templates: {templates_source}")
 
 
-def _choose(wanted: _List, ref: Ref, own: Sequence[str] | None, dataset: str) -> tuple[tuple[str, ...], str]:
+def _choose(kind: _List, ref: Ref, from_dataset: Sequence[str] | None, dataset: str) -> tuple[tuple[str, ...], str]:
     """The list that `ref` means, and its source in words."""
     if ref is not None and not isinstance(ref, str):
         return tuple(ref), "task"
-    if ref in (None, "folder") and own:
-        return tuple(own), "folder"
-    if ref is None and (key := _key(dataset)) in _packaged(wanted.packaged_file):
-        return _packaged_list(wanted, key), f"clip-benchmark:{key}"
+    if ref in (None, "folder") and from_dataset:
+        return tuple(from_dataset), "folder"
+    if ref is None and (key := _key(dataset)) in _packaged(kind.packaged_file):
+        return _packaged_list(kind, key), f"clip-benchmark:{key}"
     if ref in (None, "folder"):
         raise IncompatibleError(
-            f"zero-shot on {dataset} needs {wanted.what}: got none, expected {wanted.dataset_file} in its folder "
+            f"zero-shot on {dataset} needs {kind.what}: got none, expected {kind.dataset_file} in its folder "
             f"(wds:, imagefolder:), a list of clip-benchmark's under its name, or "
-            f"`{wanted.what.replace(' ', '_')}` under `dataset:` in a task file"
+            f"`{kind.what.replace(' ', '_')}` under `dataset:` in a task file"
         )
-    if ref in wanted.named:
-        return wanted.named[ref], ref
+    if ref in kind.named:
+        return kind.named[ref], ref
     if ref.startswith("clip-benchmark:"):
-        return _packaged_list(wanted, ref.removeprefix("clip-benchmark:")), ref
-    valid = ["folder", "clip-benchmark:KEY", *wanted.named]
+        return _packaged_list(kind, ref.removeprefix("clip-benchmark:")), ref
+    valid = ["folder", "clip-benchmark:KEY", *kind.named]
     raise ConfigError(
-        f"{wanted.what} for {dataset}: got {ref!r}, expected {', '.join(valid)} or a list of strings"
-        f"{nearest(ref, valid)}"
+        f"{kind.what} for {dataset}: got {ref!r}, expected {', '.join(valid)} or a list of strings{nearest(ref, valid)}"
     )
 
 
@@ -140,11 +142,11 @@ def _key(dataset: str) -> str:
     return dataset.rsplit("/", 1)[-1].removeprefix("wds_").removeprefix("vtab-")
 
 
-def _packaged_list(wanted: _List, key: str) -> tuple[str, ...]:
-    lists = _packaged(wanted.packaged_file)
+def _packaged_list(kind: _List, key: str) -> tuple[str, ...]:
+    lists = _packaged(kind.packaged_file)
     if key not in lists:
         raise ConfigError(
-            f"clip-benchmark has no {wanted.what} for {key!r}, expected one of {', '.join(sorted(lists))}"
+            f"clip-benchmark has no {kind.what} for {key!r}, expected one of {', '.join(sorted(lists))}"
             f"{nearest(key, lists)}"
         )
     return tuple(lists[key])

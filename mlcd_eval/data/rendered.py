@@ -1,6 +1,6 @@
 """Rendered pages with questions: a train split for data sets of documents that have none.
 
-Seeded: the same pages come out wherever Pillow draws the same.
+Seeded: the pages are the same wherever Pillow draws the same.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ def split(dataset: str, cache: Path | None) -> Split:
 
 
 def questions() -> list[Question]:
-    """A question for each field of each page."""
-    found: list[Question] = []
+    """One question per field of each page."""
+    all_questions: list[Question] = []
     for number in range(PAGES):
         for key, value in _fields(number):
             page = f"rendered_{number:04d}"
-            found.append(Question(f"rendered_{len(found)}", page, page, f"What is the {key}?", (value,)))
-    return found
+            number_of = len(all_questions)
+            all_questions.append(Question(f"rendered_{number_of}", page, page, f"What is the {key}?", (value,)))
+    return all_questions
 
 
 def _fields(number: int) -> list[tuple[str, str]]:

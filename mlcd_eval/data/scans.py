@@ -1,4 +1,4 @@
-"""Scans kept on disk, so that a large split is hashed once and not at every run."""
+"""Scans kept on disk, so that a large split is hashed once and not in every run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlcd_eval.data.base import ShardScan
-from mlcd_eval.support import disk_memo as memo
+from mlcd_eval.support.disk_memo import memoised
 
 _VERSION = 2  # of what a scan checks and hashes
 
 
-def memoised(cache: Path | None, identity: str, scan: Callable[[], ShardScan]) -> ShardScan:
-    """`scan()`, or what it gave for this identity before; kept in `<cache>/scans/` unless cache is None."""
+def kept_scan(cache: Path | None, identity: str, scan: Callable[[], ShardScan]) -> ShardScan:
+    """The result of `scan()`, or its earlier one for this identity; kept in `<cache>/scans/` unless cache is None."""
     if cache is None:
         return scan()
-    return memo.memoised(cache / "scans", f"{_VERSION} {identity}", ShardScan, scan)
+    return memoised(cache / "scans", f"{_VERSION} {identity}", ShardScan, scan)

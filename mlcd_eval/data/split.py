@@ -8,8 +8,8 @@ import numpy as np
 def stratified_split(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """(train, val) row indices, each sorted, with about `fraction` of the rows in val.
 
-    labels (N,): `fraction` of each class, rounded so that a class of two or more is on both sides; a class of one
-    stays in train. labels (N, C) multi-hot: drawn at random over all rows.
+    labels (N,): `fraction` of each class, rounded so that a class of two or more rows is on both sides; a class of
+    one row stays in train. labels (N, C) multi-hot: drawn at random over all rows.
     """
     assert 0 < fraction < 1, fraction
     groups = _by_class(labels) if labels.ndim == 1 else [np.arange(len(labels))]

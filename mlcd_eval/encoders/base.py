@@ -1,4 +1,4 @@
-"""What an encoder is to the rest of the harness."""
+"""The interface that every model has for the rest of the harness."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ PROJECTED_PATCHES = "projected_patches"  # the same by the pooled feature's proj
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """Identity of an encoder, as it stands in records.
+    """Identity of an encoder, as records store it.
 
-    spec: what the user wrote; name: short, safe as a folder name; fingerprint: hex digest over all that features depend
-    on beside the preprocessing (weights, architecture, tokenizer), since they are kept under it; the file of a model
-    that is `python:...` is added to what its author gives. preprocessing: the transform in words, another part of
-    every feature's identity; layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
-    no_text: what stands in the way where has_text is False; abilities: what it does beyond features: `segment`,
-    `answer`.
+    spec: what the user wrote; name: short, safe as a folder name.
+    fingerprint: hex digest over all that features depend on, since they are kept under it. An adapter gives what
+    neither tensors nor modules show (config, tokenizer; a constant will do); `load_encoder` adds the weights and the
+    rest (identity.py).
+    preprocessing: the transform in words, another part of every feature's identity.
+    layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
+    no_text: why texts cannot be encoded where has_text is False; it completes a sentence about the model.
+    abilities: what the model can do beyond features: `segment`, `answer`.
     """
 
     spec: str
@@ -49,11 +51,12 @@ class EncoderInfo:
 
 
 class Encoder:
-    """A frozen model in eval mode. Subclasses fill `info` and `preprocess` and write the encode methods.
+    """A frozen model in eval mode. Subclasses set `info` and `preprocess` and implement the encode methods.
 
     preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
-    reentrant: whether encode_images keeps nothing in the object (as hooks do), so that threads may call it at once.
-    Layers are not normalised; protocols do that where their definition says so.
+    reentrant: whether several threads may call encode_images at once, because it keeps nothing in the object (hooks
+    do).
+    Features are not normalised; protocols do that where their definition says so.
     """
 
     info: EncoderInfo
@@ -65,15 +68,24 @@ class Encoder:
         raise NotImplementedError
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Texts -> (B, D) in the joint space, not normalised; tokenises itself. Raises without a text tower."""
+        """Texts -> (B, D) in the joint space, not normalised, by the model's own tokenizer.
+
+        Raises IncompatibleError without a text tower.
+        """
         raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
 
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
-        """The mask (h, w) that an expression asks for: bool, or logits whose sign decides; scaled to the image."""
-        raise IncompatibleError(f"model {self.info.spec!r} makes no masks of its own")
+        """The mask that an expression asks for: (h, w), bool or logits whose sign decides; it is scaled to the image.
+
+        Raises IncompatibleError without the ability `segment`.
+        """
+        raise IncompatibleError(f"model {self.info.spec!r} does not segment images")
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """An answer to each question about its image, greedy, of at most so many tokens."""
+        """One answer per question, each about the image at its position, decoded greedily, of at most max_new_tokens.
+
+        Raises IncompatibleError without the ability `answer`.
+        """
         raise IncompatibleError(f"model {self.info.spec!r} answers no questions")
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
@@ -82,5 +94,5 @@ class Encoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and so where pixels must be."""
+        """Where the weights are, and therefore where pixels must be."""
         raise NotImplementedError

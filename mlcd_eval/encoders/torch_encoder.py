@@ -1,4 +1,4 @@
-"""What encoders around one PyTorch module have in common."""
+"""What encoders around one PyTorch module share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from mlcd_eval.encoders.base import Encoder
 
 
 class TorchEncoder(Encoder):
-    """`model` holds the weights; `_layers` gives every layer of pixels (B, 3, H, W) in one forward pass."""
+    """model: holds the weights. Subclasses implement `_layers`: pixels (B, 3, H, W) -> every layer, in one forward
+    pass."""
 
     model: Any
 

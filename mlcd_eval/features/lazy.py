@@ -1,16 +1,17 @@
-"""An encoder that is loaded when it is first called: where all features are kept, that is never."""
+"""An encoder that is loaded when it is first called; a run whose features are all stored never does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
+from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.disk_memo import file_identity, memoised
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-LIBRARIES = {"torch": "torch", "torchvision": "torchvision", "open_clip": "open_clip_torch", "timm": "timm"}
-LIBRARIES |= {"transformers": "transformers"}
-"""Module -> distribution of what builds models."""
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "tokenizers", "numpy", "pillow")
+"""Distributions that build models or read images."""
 
 
 def open_encoder(
@@ -35,8 +35,11 @@ def open_encoder(
     trust_remote_code: bool = False,
     offline: bool = False,
 ) -> Encoder:
-    """`load_encoder(spec).to(pick_device(), precision)`, put off where the model's info is known from before: local
-    files, unchanged since, of a kind that depends on nothing else. say: is told when the model is loaded."""
+    """`load_encoder(spec).to(pick_device(), precision)`, put off for a model that is made from local files alone and
+    whose info is remembered, because neither a file nor a library has changed.
+
+    say: called when the model is loaded.
+    """
 
     def load() -> Encoder:
         say(f"loading {spec}")
@@ -46,27 +49,24 @@ def open_encoder(
             raise ConfigError(f"--model {spec!r}: `to` returned {type(placed).__name__}, expected the encoder")
         return placed
 
-    files = _files(spec)
+    parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
+    files = KINDS[parsed.kind].files(parsed)
     if not files:
         return load()
-    versions = [f"{name} {version(name)}" for module, name in LIBRARIES.items() if find_spec(module)]
-    code = Path(encoders.__file__).parent.rglob("*.py")
-    identity = [spec, f"{trust_remote_code} {offline}", *versions, *map(file_identity, [*sorted(code), *files])]
+    code = sorted(Path(encoders.__file__).parent.rglob("*.py"))
+    identity = [repr(parsed), *_versions(), *map(file_identity, [*code, *files])]
     folder = cache / "encoders"
     return LazyEncoder(load, pick_device, lambda make: memoised(folder, "\n".join(identity), EncoderInfo, make))
 
 
-def _files(spec: str) -> list[Path]:
-    """All that a local model is read from; none for other models, whose info is worked out anew."""
-    parsed = parse(spec)
-    if parsed.kind not in ("checkpoint", "open_clip", "hf"):
-        return []
-    folder = Path(parsed.target.removeprefix("local-dir:")).expanduser()
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _versions() -> Iterator[str]:
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
 
 
 class LazyEncoder(Encoder):
-    """remember: from a function that gives the info to the info, as it is known or by calling the function."""
+    """remember: called with a function that loads the model for its info; returns the info, remembered or new."""
 
     def __init__(
         self,
@@ -81,17 +81,19 @@ class LazyEncoder(Encoder):
     @cached_property
     def _loaded(self) -> Encoder:
         loaded = self._load()
-        known = self.__dict__.get("info", loaded.info)
-        if loaded.info != known:
-            raise CheckpointError(f"model {known.spec!r} changed while it was in use: expected it to stay the same")
+        remembered = self.__dict__.get("info", loaded.info)
+        if loaded.info != remembered:
+            raise CheckpointError(
+                f"model {remembered.spec!r} changed while it was in use: expected it to stay the same"
+            )
         return loaded
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the weights are or will be."""
+        """Where the weights are, or will be once they are loaded."""
         import torch
 
-        return torch.empty(0, device=self._pick_device()).device  # with its number
+        return torch.empty(0, device=self._pick_device()).device  # with its index
 
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
@@ -104,17 +106,17 @@ class LazyEncoder(Encoder):
         return self._loaded.reentrant
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """By the loaded model."""
+        """As the loaded model does."""
         return self._loaded.encode_images(pixels, layers)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """By the loaded model."""
+        """As the loaded model does."""
         return self._loaded.encode_texts(texts)
 
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
-        """By the loaded model."""
+        """As the loaded model does."""
         return self._loaded.segment(image, expression)
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """By the loaded model."""
+        """As the loaded model does."""
         return self._loaded.answer(images, questions, max_new_tokens)

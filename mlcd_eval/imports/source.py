@@ -1,8 +1,9 @@
-"""A file that a harness wrote: read, and distinguished from the files of other harnesses."""
+"""A file that another harness wrote: read, and distinguished from those of the others."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.imports.registry import HARNESSES
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file and the harness that is supposed to have written it."""
+    """One file and the harness that it is said to be from."""
 
     harness: str
     path: Path
@@ -22,32 +24,52 @@ class Source:
 
     @classmethod
     def of(cls, harness: str, path: Path) -> Source:
-        """Read a file; raises DataError where that fails."""
+        """Read it; raises DataError where that cannot be done."""
         try:
             return cls(harness, path, path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}, expected a result file of {harness}") from error
 
+    @property
+    def sha256(self) -> str:
+        """The hash of the content."""
+        return hashlib.sha256(self.data).hexdigest()
+
     def text(self) -> str:
-        """The content as text; raises DataError unless it is UTF-8."""
+        """Raises DataError for what is not UTF-8."""
         if self.data.startswith(b"PK"):
-            raise DataError(f"{self.path} is a spreadsheet or archive, not text: it looks like a file of vlmevalkit")
+            raise DataError(f"{self.path} is a spreadsheet or archive, no text: it looks like one of vlmevalkit")
         try:
             return self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path} is not text: {error}, expected a result file of {self.harness}") from error
 
     def json(self) -> Any:
-        """The content as JSON; raises DataError unless it is JSON. NaN is read here and refused where it is a value."""
+        """Raises DataError for what is not JSON; NaN is read, and refused where it would be a value."""
         try:
             return json.loads(self.text())
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.path} is not JSON: {error}, expected a result file of {self.harness}") from error
 
-    def rows(self) -> list[dict[str, str]]:
-        """The rows of a CSV file, without empty cells; raises DataError for no rows, or rows of different length."""
+    def json_lines(self) -> list[dict[str, Any]]:
+        """One object per line; raises DataError for a line that is none."""
+        rows = []
+        for number, line in enumerate(self.text().split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise DataError(f"{self.path}, line {number}: got {line[:40]!r}, expected a JSON object")
+            rows.append(row)
+        return rows
+
+    def rows(self, delimiter: str = ",") -> list[dict[str, str]]:
+        """The rows of a table; empty cells are left out. Raises DataError for none, and for rows of another length."""
         try:
-            rows = list(csv.DictReader(io.StringIO(self.text(), newline=""), strict=True))
+            rows = list(csv.DictReader(io.StringIO(self.text(), newline=""), delimiter=delimiter, strict=True))
         except csv.Error as error:
             raise DataError(f"{self.path} is not CSV: {error}, expected a result file of {self.harness}") from error
         if not rows or any(None in row or None in row.values() for row in rows):
@@ -55,41 +77,38 @@ class Source:
         return [{key: value for key, value in row.items() if value != ""} for row in rows]
 
     def content(self) -> Any:
-        """The rows of a `.csv` file, the JSON of any other."""
+        """The rows of a `.csv`, else JSON."""
         return self.rows() if self.path.suffix.lower() == ".csv" else self.json()
 
+    def checked_object(self) -> dict[str, Any]:
+        """The content that is one JSON object of this harness; raises DataError for anything else."""
+        content = self.content()
+        self.check(content)
+        if not isinstance(content, dict):
+            raise DataError(f"{self.path} holds a list, expected one object as {self.harness} writes it")
+        return content
+
     def check(self, content: Any) -> None:
-        """Raise DataError unless the content can be of this harness; the error names those that it looks like."""
-        harnesses = looks_like(content)
-        if self.harness not in harnesses:
-            like = (
-                f"it looks like a file of {' or '.join(harnesses)}"
-                if harnesses
-                else "it looks like a file of no known harness"
-            )
+        """Raise DataError unless this harness may have written the content; the message names the one that may have."""
+        stem = self.path.stem
+        if not _recognised(self.harness, content, stem):
+            others = [name for name in HARNESSES if _recognised(name, content, stem)]
+            others += ["mlcd-eval"] if _is_record(content) else []
+            like = f"it looks like one of {' or '.join(others)}" if others else "it looks like none that is known"
             raise DataError(f"{self.path} is not a result file of {self.harness}: {like}")
 
 
-def looks_like(content: Any) -> tuple[str, ...]:
-    """The harnesses that may have written this."""
+def _recognised(harness: str, content: Any, stem: str) -> bool:
     first = content[0] if isinstance(content, list) and content else content
-    if not isinstance(first, dict):
-        return ()
-    if {"dataset", "model", "task"} <= first.keys() and ("metrics" in first or "model_fullname" in first):
-        return ("clip-benchmark",)
-    if "schema_version" in first and "metrics" in first:
-        return ("mlcd-eval",)
-    if isinstance(first.get("results"), dict):
-        configs = [config for config in as_dict(first.get("configs")).values() if isinstance(config, dict)]
-        visual = any({"doc_to_visual", "lmms_eval_specific_kwargs"} & config.keys() for config in configs)
-        if "lmms_eval_version" in first or visual:
-            return ("lmms-eval",)
-        if {"lm_eval_version", "pretty_env_info", "transformers_version"} & first.keys():
-            return ("lm-eval",)
-        return ("lm-eval", "lmms-eval")
-    return ("vlmevalkit",) if {"Overall", "Final Score"} & first.keys() else ()
+    if not isinstance(first, dict) or _is_record(content):
+        return False
+    return bool(HARNESSES[harness].reader().recognises(first, stem))
+
+
+def _is_record(content: Any) -> bool:
+    return isinstance(content, dict) and {"schema_version", "metrics"} <= content.keys()
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """The value where it is a dict, else an empty dict."""
+    """The value itself where it is a dict, else an empty one."""
     return value if isinstance(value, dict) else {}

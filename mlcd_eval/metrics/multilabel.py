@@ -7,14 +7,10 @@ their order does not matter (as in scikit-learn).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.interval import bootstrap
-
-_POINTS = {"map": None, "map_11point": 11}
 
 
 class Rankings:
@@ -57,40 +53,52 @@ class Rankings:
         if not present.any():
             return None
         drawn = np.take_along_axis(np.cumsum(w[self._order], axis=1), self._tie_end, axis=1)
-        found = np.take_along_axis(np.cumsum(hits, axis=1), self._last_tied, axis=1)
-        hits, drawn, found, total = hits[present], drawn[present], found[present], total[present, None]
-        precision = found / np.maximum(drawn, 1e-300) * self._real[present]
+        retrieved = np.take_along_axis(np.cumsum(hits, axis=1), self._last_tied, axis=1)
+        hits, drawn, retrieved, total = hits[present], drawn[present], retrieved[present], total[present, None]
+        precision = retrieved / np.maximum(drawn, 1e-300) * self._real[present]
         if points is None:
             return float(((hits * precision).sum(axis=1) / total[:, 0]).mean())
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         steps = points - 1  # recall >= step / steps, without dividing
-        first = np.stack([(found * steps < step * total).sum(axis=1) for step in range(points)], axis=1)
+        first = np.stack([(retrieved * steps < step * total).sum(axis=1) for step in range(points)], axis=1)
         return float(np.take_along_axis(best, first, axis=1).mean())
 
 
-def multilabel_metric(name: str, scores: np.ndarray, labels: np.ndarray) -> float | None:
-    """`map` or `map_11point` of scores (N, C) and labels (N, C) of 0 and 1."""
-    return Rankings(scores, labels).mean_average_precision(points=_POINTS[name])
+def multilabel_samples(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """What the metrics need to know of scores (N, C) and labels (N, C) of 0 and 1, as columns of N entries.
+
+    `label`: lists of the true classes; `places`: (N, C), in which order a class's scores rank the samples, from 0 for
+    the lowest, equal for equal scores. Raises ValueError where a score is NaN.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("scores hold NaN, which has no rank")
+    places = np.empty(scores.shape, dtype=np.int64)
+    for column, values in enumerate(scores.T):
+        places[:, column] = np.unique(values, return_inverse=True)[1]
+    return {"label": [np.flatnonzero(row).tolist() for row in labels], "places": places}
 
 
-def multilabel_metrics(
-    scores: np.ndarray, labels: np.ndarray, rng: np.random.Generator, num_unscored: int = 0
-) -> list[Metric]:
-    """map and map_11point, each with its interval over samples; of scores (T, N, C), the mean over T trials."""
-    trials = [Rankings(trial, labels) for trial in scores.reshape(-1, *labels.shape)]
-    metrics = []
-    for name, points in _POINTS.items():
+def one_hot(classes: Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
+    """Lists of classes -> labels (N, C) of 0 and 1."""
+    labels = np.zeros((len(classes), num_classes), dtype=np.int64)
+    for row, present in enumerate(classes):
+        labels[row, present] = 1
+    return labels
 
-        def value(weights: np.ndarray | None = None, points: int | None = points) -> float | None:
-            means = [trial.mean_average_precision(weights, points) for trial in trials]
-            defined = [mean for mean in means if mean is not None]
-            return float(np.mean(defined)) if defined else None
 
-        def resampled(rows: np.ndarray, value: Callable[..., float | None] = value) -> float | None:
-            return value(np.bincount(rows, minlength=len(labels)).astype(float))
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray, points: int | None = None) -> float | None:
+    """Of scores (N, C) and labels (N, C) of 0 and 1; points as in `Rankings.mean_average_precision`."""
+    return Rankings(scores, labels).mean_average_precision(points=points)
 
-        interval = bootstrap(resampled, len(labels), rng)
-        metrics.append(
-            Metric(name=name, value=value(), num_scored=len(labels), num_unscored=num_unscored, ci95=interval)
-        )
-    return metrics
+
+def prepare_mean_average_precision(
+    scores: np.ndarray, labels: np.ndarray, points: int | None = None
+) -> Callable[[np.ndarray | None], float | None]:
+    """The same as a function of sample indices, drawn with replacement (None: each sample once): sorts only once."""
+    rankings = Rankings(scores, labels)
+
+    def value(rows: np.ndarray | None) -> float | None:
+        weights = None if rows is None else np.bincount(rows, minlength=len(labels)).astype(float)
+        return rankings.mean_average_precision(weights, points)
+
+    return value

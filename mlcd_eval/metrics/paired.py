@@ -11,20 +11,29 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlcd_eval.metrics.interval import bootstrap, bootstrap_mean, bootstrap_mean_per_class, group_sums
+from mlcd_eval.metrics.interval import (
+    Interval,
+    OfSums,
+    bootstrap,
+    bootstrap_class_means,
+    bootstrap_sums,
+    group_sums,
+    ratio,
+)
 
 DRAWS = 10_000
+SLOW_DRAWS = 2_000  # of metrics that are no function of sums: each draw ranks all samples again
 MCNEMAR, PERMUTATION = "McNemar exact", "permutation"
 _TOLERANCE = 1e-12  # below any difference of two metrics, above what rounding makes of equal ones
 _CHUNK = 1 << 22  # counts held at a time, 32 MB
 
 
 class Paired(NamedTuple):
-    """Values of A and B over the samples, 95% interval of B - A, p and the name of the test that it is of."""
+    """Values of A and B over the samples, 95% interval of B - A, and p with the name of its test."""
 
     a: float
     b: float
-    ci95: tuple[float, float]
+    ci95: Interval
     p: float
     test: str
 
@@ -36,19 +45,31 @@ def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: A
     samples, since these are not independent.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    interval = bootstrap_mean(b - a, rng, groups)
+    ones = np.ones(len(a))
+    alone = groups is None or len(np.unique(groups)) == len(a)
+    if not (alone and np.isin([a, b], (0, 1)).all()):
+        return paired_sums(np.column_stack([a, ones]), np.column_stack([b, ones]), ratio, rng, groups)
+    interval = bootstrap_sums(np.column_stack([b - a, ones]), ratio, rng)
     assert interval is not None, "there is a sample"
-    if groups is not None and len(np.unique(groups)) < len(a):
-        sums_a, sums_b = (group_sums(outcomes[:, None], np.asarray(groups)) for outcomes in (a, b))
-        right_or_wrong = False
-    else:
-        sums_a, sums_b = a[:, None], b[:, None]
-        right_or_wrong = bool(np.isin([a, b], (0, 1)).all())
-    if right_or_wrong:
-        p, test = mcnemar(a, b), MCNEMAR
-    else:
-        p, test = permutation(sums_a, sums_b, lambda total: total[..., 0] / len(a), rng), PERMUTATION
-    return Paired(float(a.mean()), float(b.mean()), interval, p, test)
+    return Paired(float(a.mean()), float(b.mean()), interval, mcnemar(a, b), MCNEMAR)
+
+
+def paired_sums(
+    a: ArrayLike, b: ArrayLike, of_sums: OfSums, rng: np.random.Generator, groups: ArrayLike | None = None
+) -> Paired:
+    """A function of sums over samples, such as overall IoU: a, b (N, K) hold the terms of each sample.
+
+    groups as in `paired_means`. The metric must be defined for both.
+    """
+    terms = np.hstack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
+    if groups is not None:
+        terms = group_sums(terms, groups)
+    k = terms.shape[1] // 2
+    interval = bootstrap_sums(terms, lambda sums: of_sums(sums[..., k:]) - of_sums(sums[..., :k]), rng)
+    assert interval is not None, "the metric is defined"
+    p = permutation(terms[:, :k], terms[:, k:], of_sums, rng)
+    total = terms.sum(axis=0)
+    return Paired(float(of_sums(total[:k])), float(of_sums(total[k:])), interval, p, PERMUTATION)
 
 
 def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.random.Generator) -> Paired:
@@ -57,7 +78,7 @@ def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.ra
     They are sums of outcomes weighted by 1 / (classes * samples of the class), which a permutation test can swap.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    interval = bootstrap_mean_per_class(b - a, labels, rng)
+    interval = bootstrap_class_means(b - a, labels, rng)
     assert interval is not None, "there is a sample"
     classes, label, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     weight = 1 / (len(classes) * sizes[label])
@@ -65,26 +86,46 @@ def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.ra
     return Paired(float(a @ weight), float(b @ weight), interval, p, PERMUTATION)
 
 
-def paired_ratios(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: ArrayLike | None = None) -> Paired:
-    """Ratios of sums, as overall IoU: a, b (N, 2) hold numerator and denominator of each sample; groups as in
-    `paired_means`. Neither sum of denominators may be 0."""
-    terms = np.hstack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
-    if groups is not None:
-        terms = group_sums(terms, np.asarray(groups))
+def paired_rankings(
+    a: np.ndarray,
+    b: np.ndarray,
+    prepare: Callable[[np.ndarray], Callable[[np.ndarray | None], float | None]],
+    rng: np.random.Generator,
+) -> Paired:
+    """A metric of how samples are ordered by their scores a, b (N, M), M classes or trials, as ROC AUC.
+
+    prepare: scores -> a function of sample indices, drawn with replacement (None: each sample once), to the metric; a
+    sample's labels stay with it. The permutation test exchanges the two models' ranks of a sample, not its scores,
+    whose scales may differ (Venkatraman & Begg 1996; Bandos, Rockette & Gur 2005).
+    """
+    value_a, value_b = prepare(a), prepare(b)
 
     def difference(rows: np.ndarray) -> float | None:
-        total = terms[rows].sum(axis=0)
-        return float(total[2] / total[3] - total[0] / total[1]) if total[1] and total[3] else None
+        of_a, of_b = value_a(rows), value_b(rows)
+        return None if of_a is None or of_b is None else of_b - of_a
 
-    interval = bootstrap(difference, len(terms), rng)
-    assert interval is not None, "the ratios are defined"
-    p = permutation(terms[:, :2], terms[:, 2:], _ratio, rng)
-    total = terms.sum(axis=0)
-    return Paired(float(_ratio(total[:2])), float(_ratio(total[2:])), interval, p, PERMUTATION)
+    interval = bootstrap(difference, len(a), rng)
+    whole_a, whole_b = value_a(None), value_b(None)
+    assert interval is not None and whole_a is not None and whole_b is not None, "the metric is defined"
+    ranks_a, ranks_b = _twice_midranks(a), _twice_midranks(b)
+    as_large = 0
+    for _ in range(SLOW_DRAWS):
+        swap = rng.random((len(a), 1)) < 0.5
+        first = prepare(np.where(swap, ranks_b, ranks_a))(None)
+        second = prepare(np.where(swap, ranks_a, ranks_b))(None)
+        assert first is not None and second is not None, "the labels are the same"
+        as_large += abs(second - first) >= abs(whole_b - whole_a) - _TOLERANCE
+    return Paired(whole_a, whole_b, interval, (as_large + 1) / (SLOW_DRAWS + 1), PERMUTATION)
 
 
-def _ratio(total: np.ndarray) -> np.ndarray:
-    return total[..., 0] / total[..., 1]
+def _twice_midranks(scores: np.ndarray) -> np.ndarray:
+    """Each column's ranks, equal scores sharing the mean of theirs, times two: ints, which sort fast."""
+    ranks = np.empty(scores.shape, dtype=np.int16 if 2 * len(scores) <= np.iinfo(np.int16).max else np.int64)
+    for column, values in enumerate(scores.T):
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        last = np.cumsum(counts)
+        ranks[:, column] = (2 * last - counts + 1)[place]
+    return ranks
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
@@ -98,28 +139,21 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
     return min(1.0, 2 * tail / 2**discordant)
 
 
-def permutation(
-    a: np.ndarray,
-    b: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    rng: np.random.Generator,
-    draws: int = DRAWS,
-) -> float:
+def permutation(a: np.ndarray, b: np.ndarray, of_sums: OfSums, rng: np.random.Generator, draws: int = DRAWS) -> float:
     """Chance of so large a difference if each unit's outcomes were A's or B's by the toss of a coin (sign flips).
 
-    a, b: (G, K) terms of each unit; statistic: sums of terms (..., K) -> (...). Seeded draws, the observed one counted:
-    p = (as large + 1) / (draws + 1) (Phipson & Smyth 2010). Units with equal differences are tossed together.
+    a, b: (G, K) terms of each unit. Seeded draws, the observed one counted: p = (as large + 1) / (draws + 1) (Phipson &
+    Smyth 2010). Units with equal differences are tossed together.
     """
     total_a, total_b = a.sum(axis=0), b.sum(axis=0)
-    observed = np.abs(statistic(total_b) - statistic(total_a))
+    observed = np.abs(of_sums(total_b) - of_sums(total_a))
     distinct, frequency = np.unique(b - a, axis=0, return_counts=True)
     as_large = 0
     chunk = max(1, _CHUNK // len(frequency))
     for start in range(0, draws, chunk):
         swapped = rng.binomial(frequency, 0.5, size=(min(chunk, draws - start), len(frequency))) @ distinct
-        with np.errstate(invalid="ignore"):  # 0 / 0, which counts as large
-            difference = np.abs(statistic(total_b - swapped) - statistic(total_a + swapped))
-        as_large += np.count_nonzero(~(difference < observed - _TOLERANCE))
+        difference = np.abs(of_sums(total_b - swapped) - of_sums(total_a + swapped))
+        as_large += np.count_nonzero(~(difference < observed - _TOLERANCE))  # an undefined one counts as large
     return (as_large + 1) / (draws + 1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rapidfuzz.distance import Levenshtein
 
@@ -98,6 +98,15 @@ def normalised(text: str) -> str:
     joined = re.sub(r"\.(?!\d)", "", joined)
     words = [_DIGITS.get(word, word) for word in joined.lower().split()]
     return " ".join(_RESTORED.get(word, word) for word in words if word not in _ARTICLES)
+
+
+ANSWER_SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
+    "anls": anls,
+    "anls_compat": anls_compat,
+    "relaxed_accuracy": relaxed_accuracy,
+    "vqa_accuracy": vqa_accuracy,
+}
+"""By the name of the metric that is their mean: an answer and the right ones -> [0, 1]."""
 
 
 def character_error(prediction: str, answers: Sequence[str]) -> tuple[int, int]:

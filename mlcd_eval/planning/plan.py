@@ -1,4 +1,4 @@
-"""From a request to a plan: which jobs, on which data, and every problem that can be seen with nothing heavy loaded."""
+"""From a request to a plan: which tasks of which models, and every problem that shows with nothing heavy loaded."""
 
 from __future__ import annotations
 
@@ -7,107 +7,110 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.open import is_slow_to_open
 from mlcd_eval.encoders.registry import check_spec, model_name
-from mlcd_eval.errors import ConfigError, UserError, nearest
-from mlcd_eval.planning.locate import check_fit, expand, is_remote, open_located, settings_of
+from mlcd_eval.errors import ConfigError, DataError, UserError, nearest
+from mlcd_eval.planning.job import Job, LocatedTask
+from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import record_path
 from mlcd_eval.request import RunRequest
-from mlcd_eval.spec import TaskIndex, TaskSpec
-
-
-@dataclass(frozen=True)
-class Job:
-    """One task of one model: one record at `path`, from the data behind `dataset_ref`."""
-
-    model_spec: str
-    model_name: str
-    task: TaskSpec
-    settings: BaseModel
-    dataset_ref: str
-    path: Path
 
 
 @dataclass
 class Plan:
-    """Jobs in the order in which they run, and all that stands in their way.
+    """Every task runs on every model, in this order; `problems` is all that stands in the way.
 
-    datasets: those that could be opened without the network, by reference.
+    models: name -> spec. tasks: by name.
     """
 
     request: RunRequest
-    jobs: list[Job] = field(default_factory=list)
+    selection: Selection
+    models: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, LocatedTask] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    datasets: dict[str, Dataset] = field(default_factory=dict)
 
-    def open(self, job: Job) -> Dataset:
-        """The job's dataset, opened once, after a check that the protocol can use it."""
-        ref = job.dataset_ref
-        if ref not in self.datasets:
-            self.datasets[ref] = open_located(ref, job.task.dataset, self.request)
-        check_fit(job.task, job.settings, self.datasets[ref], self.request.submit)
-        return self.datasets[ref]
+    def open(self) -> list[Job]:
+        """Every task on its data, which is opened now where that takes the network. Raises DataError with every
+        problem, one per line."""
+        jobs, problems = [], []
+        for task in self.tasks.values():
+            try:
+                jobs.append(self.selection.job(task))
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            raise DataError("\n".join(dict.fromkeys(problems)))
+        return jobs
+
+    def records(self) -> Iterator[tuple[str, LocatedTask, Path]]:
+        """Model name, task and path of each record that the plan makes."""
+        for model in self.models:
+            for task in self.tasks.values():
+                yield model, task, record_path(self.request.output, model, task.name)
 
     def raise_problems(self) -> None:
-        """Raise ConfigError with every problem, a line each, if there is any."""
+        """Raise ConfigError with every problem, one per line, if there is any."""
         if self.problems:
             raise ConfigError("\n".join(self.problems))
+
+    @contextlib.contextmanager
+    def noting(self, where: str = "") -> Iterator[None]:
+        """Take a UserError of the block down as a problem."""
+        try:
+            yield
+        except UserError as error:
+            if f"{where}{error}" not in self.problems:
+                self.problems.append(f"{where}{error}")
 
 
 def make_plan(request: RunRequest) -> Plan:
     """Check the whole request; nothing is loaded, no image is read, the network is not touched."""
-    plan = Plan(request)
-    names: dict[str, str] = {}
+    plan = Plan(request, Selection(request))
     for spec in dict.fromkeys(request.models):
-        with _noting(plan):
-            name = model_name(spec)
-            if name in names:
-                raise ConfigError(
-                    f"models {names[name]!r} and {spec!r} would both write to {request.output / name}: "
-                    f"run them with different --output folders"
-                )
-            names[name] = spec
-            check_spec(spec)
-    chosen: dict[str, tuple[TaskSpec, str, BaseModel]] = {}
-    index = TaskIndex.load()
+        with plan.noting():
+            _add_model(plan, spec)
     for word in request.tasks:
-        with _noting(plan):
-            for task, ref in expand(word, request, index):
-                first, where, _ = chosen.setdefault(task.name, (task, ref, settings_of(task, request.settings)))
-                if (first, where) != (task, ref):
-                    raise ConfigError(
-                        f"two tasks would both write the record {task.name}: got it on {where} and on {ref}, expected "
-                        f"one a name (rename one, or run them with different --output folders)"
-                    )
-    located = list(chosen.values())
-    for lender in dict.fromkeys(getattr(settings, "text_encoder", None) for _, _, settings in located):
-        if lender is not None:
-            with _noting(plan, "text_encoder: "):
-                check_spec(lender)
-    for key in request.settings:
-        if located and not any(key in type(settings).model_fields for _, _, settings in located):
-            known = {field for _, _, settings in located for field in type(settings).model_fields}
+        with plan.noting():
+            for task in plan.selection.tasks(word):
+                _add_task(plan, task)
+    for text_encoder in dict.fromkeys(task.needs.text_encoder for task in plan.tasks.values()):
+        if text_encoder is not None:
+            with plan.noting("text_encoder: "):
+                check_spec(text_encoder)
+    _check_changes(plan)
+    for task in plan.tasks.values():
+        if not is_slow_to_open(task.ref):
+            with plan.noting():
+                plan.selection.job(task)
+    return plan
+
+
+def _add_model(plan: Plan, spec: str) -> None:
+    name = model_name(spec)
+    if name in plan.models:
+        raise ConfigError(
+            f"models {plan.models[name]!r} and {spec!r} would both write to {plan.request.output / name}: "
+            f"run them with different --output folders"
+        )
+    plan.models[name] = spec
+    check_spec(spec)
+
+
+def _add_task(plan: Plan, task: LocatedTask) -> None:
+    first = plan.tasks.setdefault(task.name, task)
+    if (first.task, first.ref) != (task.task, task.ref):
+        raise ConfigError(
+            f"two tasks would both write the record {task.name}: got it on {first.ref} and on {task.ref}, expected "
+            f"one per name (rename one, or run them with different --output folders)"
+        )
+
+
+def _check_changes(plan: Plan) -> None:
+    """Note each setting of --set that no task has."""
+    known = {key for task in plan.tasks.values() for key in type(task.settings).model_fields}
+    for key in plan.request.settings if plan.tasks else ():
+        if key not in known:
             plan.problems.append(
                 f"--set {key}: no chosen task has that setting, expected one of {', '.join(sorted(known))}"
                 f"{nearest(key, known)}"
             )
-    for name, spec in names.items():
-        for task, ref, settings in located:
-            path = record_path(request.output, name, task.name)
-            plan.jobs.append(Job(spec, name, task, settings, ref, path))
-    for job in plan.jobs[: len(located)]:
-        if not is_remote(job.dataset_ref):
-            with _noting(plan):
-                plan.open(job)
-    return plan
-
-
-@contextlib.contextmanager
-def _noting(plan: Plan, where: str = "") -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        if f"{where}{error}" not in plan.problems:
-            plan.problems.append(f"{where}{error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -11,12 +12,13 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Features of one split at one layer. whole: of the letterboxed image, so that nothing of it is cropped away."""
+    """Features of one split at one layer. letterbox: show the encoder the whole image, nothing cropped away."""
 
     split: str
     layer: str
@@ -45,8 +47,8 @@ class Inputs:
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
     class_names, templates: of the dataset (a template holds `{c}`); prompts_source: where both come from.
-    annotations: sentences or questions by role, of datasets that have them. predictions: a model's own answers to those
-    of the scored split, by their id (sent_id, question_id), where the protocol asked for its `ability`.
+    annotations: sentences or questions by role, of datasets that have them. predictions: a model's own masks or answers
+    for those of the scored split, by their id (sent_id, question_id), where the protocol needs an `ability`.
     """
 
     images: Mapping[str, Features]
@@ -71,16 +73,43 @@ class Scores:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a protocol needs of a model and its data beside image features.
+
+    texts: the model's text tower. class_prompts: class names and templates. text_encoder: spec of another model whose
+    text tower is used in place of the model's own. ability: what the model itself does with the scored split (`segment`
+    or `answer`), None for features only; prompt: the text around a question; max_new_tokens: the length of an answer.
+    """
+
+    texts: bool = False
+    class_prompts: bool = False
+    text_encoder: str | None = None
+    ability: str | None = None
+    prompt: str = "{question}"
+    max_new_tokens: int = 32
+
+
 S = TypeVar("S", bound=BaseModel)
 
 
 class Protocol(Generic[S]):
-    """A way of scoring an encoder. Never imports encoders; knows data only by its kind and splits."""
+    """A way of scoring an encoder. Never imports encoders; knows data only by its kind and splits.
+
+    name: the first part of its tasks' names. version: raised when its numbers change; part of a record's identity.
+    Settings: its form, with defaults. kinds: of the data sets that it can use. takes_predictions: whether predictions
+    that another program saved can be scored, without features.
+    """
 
     name: ClassVar[str]
+    version: ClassVar[int]
     Settings: type[S]
     kinds: ClassVar[tuple[Kind, ...]]
-    needs_text: ClassVar[bool] = False
+    takes_predictions: ClassVar[bool] = False
+
+    def needs(self, settings: S) -> Needs:
+        """What it needs beside features."""
+        return Needs()
 
     def requests(self, settings: S, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Role -> features, given the dataset's splits; raises IncompatibleError where a needed split is missing."""
@@ -91,13 +120,25 @@ class Protocol(Generic[S]):
         requests = self.requests(settings, splits)
         return requests.get("test", list(requests.values())[-1]).split
 
+    def check_annotations(self, settings: S, split: str, annotations: Sequence[Annotation]) -> None:
+        """Raise IncompatibleError where what is to be scored has no truth to score it against."""
+
     def for_model(self, settings: S, info: EncoderInfo) -> S:
         """Settings with what depends on the model decided; raises IncompatibleError where it cannot serve them."""
         return settings
 
-    def ability(self, settings: S) -> str | None:
-        """What the model itself must do with the scored split (`segment`, `answer`), None for features only."""
-        return None
+    def for_predictions(self, settings: S) -> S:
+        """Settings for predictions that another program made."""
+        return settings
+
+    def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
+        """Saved predictions by the id of their annotation, where `takes_predictions`; raises DataError for what is
+        wrong with the file."""
+        raise NotImplementedError
+
+    def submission(self, predictions: Mapping[Any, Any]) -> Sequence[Mapping[str, Any]]:
+        """Predictions in the form of the benchmark's own server; raises IncompatibleError where there is none."""
+        raise IncompatibleError(f"{self.name} has no benchmark server that takes predictions")
 
     def score(self, settings: S, inputs: Inputs) -> Scores:
         """Pure: same inputs, same scores."""

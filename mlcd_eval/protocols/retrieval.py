@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.interval import bootstrap_mean
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.metrics.table import measure
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 
 class RetrievalSettings(BaseModel):
-    """captions_per_image: keep only the first so many (5 makes COCO's 25,010 captions 25,000); None keeps all."""
+    """captions_per_image: keep only this many, the first (5 makes COCO's 25,010 captions 25,000); None keeps all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,12 +27,13 @@ class RetrievalSettings(BaseModel):
 class Retrieval(Protocol[RetrievalSettings]):
     """Every caption looks for its image, every image for any of its captions, by cosine similarity, without a prompt.
 
-    Blank captions are left out, of the gallery too; an image without captions stays in the gallery and asks nothing.
+    Blank captions are left out, of the gallery too; an image without captions stays in the gallery and is no query.
     The primary metric is image-to-text recall at the smallest K, which leaderboards rank by.
     mean_recall is the mean of all recalls, both directions and every K.
     """
 
     name = "retrieval"
+    version = 2
     Settings = RetrievalSettings
     kinds = ("retrieval",)
     pwc_tasks = ("Zero-Shot Cross-Modal Retrieval",)
@@ -48,7 +47,9 @@ class Retrieval(Protocol[RetrievalSettings]):
         """All: papers print both directions at every K."""
         return list(names)
 
-    needs_text = True
+    def needs(self, settings: RetrievalSettings) -> Needs:
+        """A text tower."""
+        return Needs(texts=True)
 
     def requests(self, settings: RetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """One split at one layer."""
@@ -70,25 +71,27 @@ class Retrieval(Protocol[RetrievalSettings]):
         image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs)
         ranks = retrieval_ranks(image, text, torch.tensor(image_of_text, device=inputs.device))
         captioned = np.unique(image_of_text)
-        text_hits = np.stack([recall_at(ranks.text_to_image, k) for k in settings.ks], axis=1)
-        image_hits = np.stack([recall_at(ranks.image_to_text[captioned], k) for k in settings.ks], axis=1)
+        text_ranks, image_ranks = ranks.text_to_image, ranks.image_to_text[captioned]
 
-        rng = np.random.default_rng(inputs.seed)
-        num_silent = len(captions) - len(captioned) + len(images.bad)
-        metrics = [
-            *_recalls("text_to_image", settings.ks, text_hits, bootstrap_mean(text_hits, rng, image_of_text)),
-            *_recalls("image_to_text", settings.ks, image_hits, bootstrap_mean(image_hits, rng), num_silent),
-            _mean_recall(text_hits, image_hits, image_of_text, num_silent, rng),
-        ]
         text_keys = [f"{key}#{n}" for key, texts in zip(images.keys, captions, strict=True) for n in range(len(texts))]
+        hits = np.stack([recall_at(np.concatenate([text_ranks, image_ranks]), k) for k in settings.ks], axis=1)
+        samples = {
+            "key": [*text_keys, *(images.keys[row] for row in captioned)],
+            "image": [*image_of_text.tolist(), *captioned.tolist()],
+            "direction": ["text_to_image"] * len(text_keys) + ["image_to_text"] * len(captioned),
+            "rank": [*text_ranks.tolist(), *image_ranks.tolist()],
+            "mean_recall": hits.mean(axis=1).tolist(),
+        }
+        no_query = len(captions) - len(captioned) + len(images.bad)
+        metrics = [
+            *(measure(f"text_to_image_recall@{k}", samples, inputs.seed) for k in settings.ks),
+            *(measure(f"image_to_text_recall@{k}", samples, inputs.seed, no_query) for k in settings.ks),
+            measure("mean_recall", samples, inputs.seed, no_query, num_scored=len(captioned)),
+        ]
         return Scores(
             metrics=metrics,
             primary=f"image_to_text_recall@{min(settings.ks)}",
-            samples={
-                "key": [*text_keys, *(images.keys[row] for row in captioned)],
-                "direction": ["text_to_image"] * len(text_keys) + ["image_to_text"] * len(captioned),
-                "rank": [*ranks.text_to_image.tolist(), *ranks.image_to_text[captioned].tolist()],
-            },
+            samples=samples,
             details={
                 "num_images": len(captions),
                 "num_texts": len(text_keys),
@@ -96,47 +99,10 @@ class Retrieval(Protocol[RetrievalSettings]):
                 "if_ties_went_the_querys_way": {
                     f"{direction}_recall@{k}": float(recall_at(ahead, k).mean())
                     for direction, ahead in (
-                        ("text_to_image", ranks.text_to_image - ranks.text_to_image_ties),
-                        ("image_to_text", (ranks.image_to_text - ranks.image_to_text_ties)[captioned]),
+                        ("text_to_image", text_ranks - ranks.text_to_image_ties),
+                        ("image_to_text", image_ranks - ranks.image_to_text_ties[captioned]),
                     )
                     for k in settings.ks
                 },
             },
         )
-
-
-def _recalls(
-    direction: str, ks: Sequence[int], hits: np.ndarray, interval: tuple[Any, Any] | None, num_unscored: int = 0
-) -> list[Metric]:
-    """A metric for each K from hits (Q, K)."""
-    assert interval is not None, "there is a query"
-    return [
-        Metric(
-            name=f"{direction}_recall@{k}",
-            value=float(hits[:, column].mean()),
-            num_scored=len(hits),
-            num_unscored=num_unscored,
-            ci95=(float(interval[0][column]), float(interval[1][column])),
-        )
-        for column, k in enumerate(ks)
-    ]
-
-
-def _mean_recall(
-    text_hits: np.ndarray, image_hits: np.ndarray, image_of_text: np.ndarray, num_silent: int, rng: np.random.Generator
-) -> Metric:
-    """The mean of both directions as a mean over images, so that images can be resampled.
-
-    An image's part in the mean over captions is linearised around it (the delta method for a ratio).
-    """
-    of_text, of_image = text_hits.mean(axis=1), image_hits.mean(axis=1)
-    _, image = np.unique(image_of_text, return_inverse=True)
-    excess = np.bincount(image, weights=of_text - of_text.mean()) * len(of_image) / len(of_text)
-    outcomes = (of_text.mean() + excess + of_image) / 2
-    return Metric(
-        name="mean_recall",
-        value=float((of_text.mean() + of_image.mean()) / 2),
-        num_scored=len(outcomes),
-        num_unscored=num_silent,
-        ci95=bootstrap_mean(outcomes, rng),
-    )

@@ -20,11 +20,13 @@ class _Frozen(BaseModel):
 
 
 class TaskRecord(_Frozen):
-    """What was asked: settings are the protocol's, defaults included."""
+    """What was asked: settings are the protocol's, defaults included. protocol_version: None in records from before
+    protocols had one, and of other harnesses."""
 
     name: str
     version: int
     protocol: str
+    protocol_version: int | None = None
     settings: dict[str, Any]
 
 

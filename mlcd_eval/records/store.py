@@ -45,11 +45,10 @@ class ResultStore:
         lines = [json.dumps(plain(dict(zip(columns, row, strict=True))), ensure_ascii=False) for row in rows]
         write_text(self.samples_path(result), "".join(line + "\n" for line in lines))
 
-    def write_submission(self, result: Result, answers: Mapping[Any, str]) -> Path:
-        """[{"questionId", "answer"}], as the Robust Reading Competition takes it; returns where."""
+    def write_submission(self, result: Result, items: Sequence[Mapping[str, Any]]) -> Path:
+        """A JSON list for a benchmark's server; returns its path."""
         path = self.path(result).parent / "submissions" / self.path(result).name
-        items = [{"questionId": number, "answer": answer} for number, answer in answers.items()]
-        write_text(path, json.dumps(items, ensure_ascii=False, indent=1) + "\n")
+        write_text(path, json.dumps(list(items), ensure_ascii=False, indent=1) + "\n")
         return path
 
     def done(self, request: Result, with_samples: bool = False) -> Result | None:

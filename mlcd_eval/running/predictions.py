@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlcd_eval.data.base import AnnotatedDataset, Expression, Question, fingerprint
-from mlcd_eval.data.predictions import read_answers, read_masks
+from mlcd_eval.data import open_dataset
 from mlcd_eval.errors import ConfigError, IncompatibleError
-from mlcd_eval.planning.locate import check_answers, expand, open_located, settings_of
-from mlcd_eval.protocols.base import Inputs
-from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
-from mlcd_eval.records import DatasetRecord, ModelRecord, Result, ResultStore, TaskRecord, Timing
+from mlcd_eval.planning.job import Job, resolved
+from mlcd_eval.planning.select import Selection
+from mlcd_eval.protocols.base import Inputs, Protocol
+from mlcd_eval.protocols.registry import PROTOCOLS
+from mlcd_eval.records import ModelRecord, Result, ResultStore
 from mlcd_eval.records.environment import environment
 from mlcd_eval.request import RunRequest
-from mlcd_eval.spec import TaskIndex
 from mlcd_eval.support.progress import Progress
 
 
@@ -26,66 +24,62 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
 
     model: its name in the record, by default the file's. Raises UserError for what does not fit together.
     """
-    word = request.tasks[0]
-    located = list(expand(word, request, TaskIndex.load()))
-    if len(located) != 1:
-        raise ConfigError(f"score: {word!r} stands for {len(located)} tasks, expected one, such as refcoco/demo")
-    [(task, ref)] = located
-    dataset = open_located(ref, task.dataset, request)
-    protocol = get_protocol(task.protocol)
-    if not isinstance(dataset, AnnotatedDataset):
-        scored = [name for name in PROTOCOLS if set(get_protocol(name).kinds) & {"refer", "docvqa"}]
-        raise IncompatibleError(f"score: {task.name} is scored from features, expected a task of {' or '.join(scored)}")
-    settings = settings_of(task, request.settings).model_copy(update={"mode": "native"})
-    split = protocol.scored_split(settings, dataset.splits)
-    check_answers(task.name, dataset, split)
-    annotations = dataset.annotations(split)
-    note = task.dataset.size_note(split, len(annotations))
+    job = prediction_job(request)
+    annotations = job.annotations()["test"]
+    note = job.task.dataset.size_note(job.scored_split, len(annotations))
     if note is not None and progress is not None:
         progress.say(note)
-    inputs = Inputs(
-        images={},
-        annotations={"test": annotations},
-        predictions=_read(path, annotations),
-        seed=request.seed,
+    predictions = job.protocol.read_predictions(path, annotations)
+    inputs = Inputs(images={}, annotations={"test": annotations}, predictions=predictions, seed=request.seed)
+    scores = job.protocol.score(job.settings, inputs)
+    predictor = ModelRecord(
+        name=model or path.stem,
+        spec=f"predictions:{path.name}",
+        fingerprint=hashlib.sha256(path.read_bytes()).hexdigest(),
+        num_params=None,
+        preprocessing="of whoever made the predictions",
+        precision="of whoever made the predictions",
     )
-    scores = protocol.score(settings, inputs)
-    name = model or path.stem
-    blank = Result(
-        task=TaskRecord(
-            name=task.name, version=task.version, protocol=task.protocol, settings=settings.model_dump(mode="json")
-        ),
-        dataset=DatasetRecord(
-            name=dataset.name,
-            kind=dataset.kind,
-            split=split,
-            fingerprint=hashlib.sha256(f"{split} {fingerprint(dataset, split)}".encode()).hexdigest(),
-            num_samples=len(annotations),
-            expected_num_samples=task.dataset.expected_size(split),
-        ),
-        model=ModelRecord(
-            name=name,
-            spec=f"predictions:{path.name}",
-            fingerprint=hashlib.sha256(path.read_bytes()).hexdigest(),
-            num_params=None,
-            preprocessing="of whoever made the predictions",
-            precision="of whoever made the predictions",
-        ),
-        metrics=tuple(scores.metrics),
-        primary_metric=scores.primary,
-        details=dict(scores.details) | {"source": "saved predictions"},
-        seed=request.seed,
-        environment=environment("cpu"),
-        timing=Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds")),
+    result = job.pending_record(predictor, request).model_copy(
+        update={
+            "metrics": tuple(scores.metrics),
+            "primary_metric": scores.primary,
+            "details": dict(scores.details) | {"source": "saved predictions"},
+            "environment": environment("cpu"),
+        }
     )
+    result = Result.model_validate(result.model_dump())
     store = ResultStore(request.output)
     if request.log_samples:
-        store.write_samples(blank, scores.samples)
-    store.write(blank)
-    return blank
+        store.write_samples(result, scores.samples)
+    store.write(result)
+    return result
 
 
-def _read(path: Path, annotations: Sequence[Any]) -> Mapping[Any, Any]:
-    if isinstance(annotations[0], Expression):
-        return read_masks(path, [one for one in annotations if isinstance(one, Expression)])
-    return read_answers(path, [one for one in annotations if isinstance(one, Question)])
+def prediction_job(request: RunRequest) -> Job:
+    """The one job that a request for scoring names; raises UserError where it is not one, or is scored from
+    features."""
+    word, selection = request.tasks[0], Selection(request)
+    tasks = list(selection.tasks(word))
+    if len(tasks) != 1:
+        raise ConfigError(f"score: {word!r} stands for {len(tasks)} tasks, expected one, such as refcoco/demo")
+    [task] = tasks
+    if not task.protocol.takes_predictions:
+        raise IncompatibleError(
+            f"score: {task.name} is scored from features, expected a task of {' or '.join(_scorable())}"
+        )
+    task = replace(task, settings=task.protocol.for_predictions(task.settings))
+    return resolved(task, selection.open(task))
+
+
+def protocol_of_predictions(ref: str) -> str:
+    """The protocol that scores predictions on the data set behind a reference; raises UserError where none does."""
+    kind = open_dataset(ref).kind
+    for name, protocol in _scorable().items():
+        if kind in protocol.kinds:
+            return name
+    raise IncompatibleError(f"score: got {ref!r}, a {kind} data set, expected data of {' or '.join(_scorable())}")
+
+
+def _scorable() -> dict[str, type[Protocol[Any]]]:
+    return {name: PROTOCOLS[name] for name in PROTOCOLS if PROTOCOLS[name].takes_predictions}

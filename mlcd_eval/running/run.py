@@ -1,17 +1,16 @@
-"""From a plan to records: each model loaded once, each image encoded once, one record a task as soon as it ends."""
+"""From a plan to records: each model loaded once, each image encoded once, each record written when its task ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.errors import DataError, UserError
 from mlcd_eval.features.lazy import open_encoder
+from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.plan import Plan
 from mlcd_eval.records import Result
-from mlcd_eval.records.pending import splits_of
 from mlcd_eval.running.model import ModelRun
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
@@ -24,31 +23,32 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     Raises UserError where the request, the data (seen by reading labels and headers) or a model cannot work.
     """
     plan.raise_problems()
+    request = plan.request
     progress = progress or Progress()
-    pick = partial(pick_device, plan.request.device)
-    if plan.request.device == "cuda":
-        pick()  # a device that is not there is told before anything is read; else torch may not be needed
-    check_writable(plan.request.output)
-    _scan(plan, progress)
-    for spec, jobs in groupby(plan.jobs, key=lambda job: job.model_spec):
-        options = {"trust_remote_code": plan.request.trust_remote_code, "offline": plan.request.offline}
-        encoder = open_encoder(spec, pick, plan.request.precision, plan.request.cache, progress.say, **options)
+    pick = partial(pick_device, request.device)
+    if request.device == "cuda":
+        pick()  # a missing device is reported before anything is read; else torch may not be needed
+    check_writable(request.output)
+    jobs = plan.open()
+    _scan(jobs, request.allow_bad_images, progress)
+    for name, spec in plan.models.items():
+        options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
+        encoder = open_encoder(spec, pick, request.precision, request.cache, progress.say, **options)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): numbers only show that it runs")
-        yield from ModelRun(plan, encoder, list(jobs), progress).results()
+        yield from ModelRun(request, name, spec, encoder, jobs, progress).results()
 
 
-def _scan(plan: Plan, progress: Progress) -> None:
-    """Read every split's headers and labels, so that damaged data is found before the first encode."""
+def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:
+    """Read every split's headers and labels, so that damaged data is reported before the first encode."""
     problems = []
-    wanted = {(job.dataset_ref, split): job for job in plan.jobs for split in splits_of(plan, job).values()}
-    with progress.stage("checking data", len(wanted), "splits") as advance:
-        for (_, split), job in wanted.items():
+    splits = {(job.ref, split): job for job in jobs for split in job.splits.values()}
+    with progress.stage("checking data", len(splits), "splits") as advance:
+        for (_, split), job in splits.items():
             try:
-                dataset = plan.open(job)
-                _check_missing(dataset, split, plan.request.allow_bad_images)
-                note = job.task.dataset.size_note(split, num_scored(dataset, split))
+                _check_missing(job.dataset, split, allow_bad_images)
+                note = job.task.dataset.size_note(split, num_scored(job.dataset, split))
                 if note is not None:
                     progress.say(note)
             except UserError as error:
@@ -59,10 +59,11 @@ def _scan(plan: Plan, progress: Progress) -> None:
 
 
 def _check_missing(dataset: Dataset, split: str, allowed: int) -> None:
-    """Raise DataError where more images are missing than may be bad; annotated data bears none, and says so itself."""
+    """Raise DataError where more images are missing than may be bad; annotated data tolerates none, and says so
+    itself."""
     if isinstance(dataset, AnnotatedDataset):
         return
-    missing = [one for scan in dataset.split(split).scans for one in scan.missing]
+    missing = [key for scan in dataset.split(split).scans for key in scan.missing]
     if len(missing) > allowed:
         raise DataError(
             f"split {split!r} of {dataset.name}: got {len(missing)} images that are links to no file, expected at most "

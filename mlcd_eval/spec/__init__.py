@@ -1,4 +1,4 @@
-"""Task files: what they may say, how they are read, which of them a word picks."""
+"""Files of data sets, tasks and suites: what they may say, how they are read, which tasks a word picks."""
 
 from mlcd_eval.spec.index import GLOB_MARKS, TaskIndex, read_spec, spec_files
 from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec

@@ -1,64 +1,104 @@
-"""All known tasks and suites, and what a word of --tasks picks from them."""
+"""All known data sets, tasks and suites, and what a word of --tasks picks from them."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.spec.safe_yaml import read_yaml
-from mlcd_eval.spec.task import SuiteSpec, TaskSpec
+from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec
 from mlcd_eval.spec.validated import validated
 from mlcd_eval.support.bundled import tasks_dir
 
 GLOB_MARKS = frozenset("*?[")
 SUFFIXES = (".yaml", ".yml")
+DATASETS_FOLDER = "datasets"
+"""The name of a folder whose files describe data sets; all other files describe tasks or suites."""
+SOURCE_KEYS = ("hub", "ref", "revision", "how")
+"""The keys that together say where the data comes from: a task that sets another source takes none of them."""
+
+Spec = DatasetSpec | TaskSpec | SuiteSpec
 
 
-def read_spec(file: Path) -> TaskSpec | SuiteSpec:
-    """A task file, or a suite file (which has the key `tasks`); raises ConfigError naming file and key."""
+def read_spec(file: Path, datasets: Mapping[str, DatasetSpec]) -> Spec:
+    """The contents of a data set's file, a suite file (which has the key `tasks`) or a task file.
+
+    datasets: those that a task file may name. Raises ConfigError naming file and key.
+    """
     values = read_yaml(file)
-    return validated(SuiteSpec, values, str(file)) if "tasks" in values else validated(TaskSpec, values, str(file))
+    if _describes_dataset(file):
+        return validated(DatasetSpec, values, str(file))
+    if "tasks" in values:
+        return validated(SuiteSpec, values, str(file))
+    return validated(TaskSpec, _with_facts(values, datasets, file), str(file))
 
 
-def spec_files(path: Path) -> list[Path]:
-    """A file itself, or all YAML files below a folder, sorted; raises ConfigError where there are none."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
-    if not files:
-        raise ConfigError(f"{path} holds no task files: got no *.yaml below it, expected at least one")
-    return files
+def spec_files(paths: Iterable[Path]) -> list[Path]:
+    """The files themselves and all YAML files below folders, sorted per path, those of data sets first, so that tasks
+    can name them. Raises ConfigError for a folder without any."""
+    files: list[Path] = []
+    for path in paths:
+        below = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
+        if not below:
+            raise ConfigError(f"{path} holds no task files: got no *.yaml below it, expected at least one")
+        files += below
+    return sorted(files, key=lambda file: not _describes_dataset(file))
+
+
+def _describes_dataset(file: Path) -> bool:
+    return file.parent.name == DATASETS_FOLDER
+
+
+def _with_facts(values: Mapping[str, Any], datasets: Mapping[str, DatasetSpec], file: Path) -> Mapping[str, Any]:
+    """A task file's values, its `dataset` with the facts of the known data set of that name; its own keys win."""
+    data = values.get("dataset")
+    if isinstance(data, str):
+        if data not in datasets:
+            raise ConfigError(
+                f"{file}: 'dataset' is {data!r}, expected a name of `mlcd-eval ls datasets` or a mapping of the data "
+                f"set's facts{nearest(data, datasets)}"
+            )
+        return {**values, "dataset": datasets[data]}
+    if not isinstance(data, dict) or data.get("name") not in [*datasets]:
+        return values
+    facts = datasets[data["name"]].model_dump(exclude_unset=True)
+    if "hub" in data or "ref" in data:
+        facts = {key: value for key, value in facts.items() if key not in SOURCE_KEYS}
+    return {**values, "dataset": {**facts, **data}}
 
 
 class TaskIndex:
-    """Tasks by name and suites by name, in the order of their files."""
+    """Data sets, tasks and suites by name, in the order of their files."""
 
     def __init__(self) -> None:
+        self.datasets: dict[str, DatasetSpec] = {}
         self.tasks: dict[str, TaskSpec] = {}
         self.suites: dict[str, SuiteSpec] = {}
-        self._files: dict[str, Path] = {}
+        self._files: dict[tuple[type[Spec], str], Path] = {}
 
     @classmethod
     def load(cls, extra_paths: Iterable[Path] = ()) -> TaskIndex:
         """Read the shipped files and those of `extra_paths` (files or folders).
 
-        Raises ConfigError for a file that is not right, or two of one name.
+        Raises ConfigError for a file that is not valid and for two files of one name.
         """
         index = cls()
-        for path in (tasks_dir(), *extra_paths):
-            for file in spec_files(path):
-                index.add(file)
+        for file in spec_files([tasks_dir(), *extra_paths]):
+            index.add(file)
         return index
 
-    def add(self, file: Path) -> TaskSpec | SuiteSpec:
-        """Take in one file (again, if it is known); raises ConfigError where its name is another file's."""
-        spec = read_spec(file)
-        known = self._files.setdefault(spec.name, file)
+    def add(self, file: Path) -> Spec:
+        """Read one file, again if it is known; raises ConfigError where another file has its name."""
+        spec = read_spec(file, self.datasets)
+        known = self._files.setdefault((type(spec), spec.name), file)
         if known.resolve() != file.resolve():
-            raise ConfigError(f"{known} and {file} are both called {spec.name!r}: expected one file a name")
-        if isinstance(spec, SuiteSpec):
+            raise ConfigError(f"{known} and {file} are both called {spec.name!r}: expected one file per name")
+        if isinstance(spec, DatasetSpec):
+            self.datasets[spec.name] = spec
+        elif isinstance(spec, SuiteSpec):
             self.suites[spec.name] = spec
         else:
             self.tasks[spec.name] = spec
@@ -70,7 +110,7 @@ class TaskIndex:
         return tuple(dict.fromkeys(task.protocol for task in self.tasks.values()))
 
     def select(self, words: Iterable[str]) -> list[TaskSpec]:
-        """The tasks of groups, suites, names, globs and YAML files, each once, in the order asked for.
+        """The tasks of groups, suites, names, globs and YAML files, each once, in the order of the words.
 
         A group leaves out tasks tagged `demo`. Raises ConfigError for a word that picks nothing, with the nearest.
         """
@@ -79,6 +119,8 @@ class TaskIndex:
     def _select(self, word: str) -> list[TaskSpec]:
         if word.endswith(SUFFIXES):
             spec = self.add(Path(word))
+            if isinstance(spec, DatasetSpec):
+                raise ConfigError(f"--tasks: {word} describes a data set, expected a task or suite file")
             return self._of_suite(spec) if isinstance(spec, SuiteSpec) else [spec]
         if word in self.suites:
             return self._of_suite(self.suites[word])
@@ -93,13 +135,12 @@ class TaskIndex:
             return [task for task in self.tasks.values() if task.protocol == word and "demo" not in task.tags]
         if word in self.tasks:
             return [self.tasks[word]]
-        found = [
-            task for name, task in self.tasks.items() if GLOB_MARKS & set(word) and fnmatch.fnmatchcase(name, word)
-        ]
-        if not found:
+        is_glob = bool(GLOB_MARKS & set(word))
+        tasks = [task for name, task in self.tasks.items() if is_glob and fnmatch.fnmatchcase(name, word)]
+        if not tasks:
             groups, suites = ", ".join(self.groups), ", ".join(self.suites)
             raise ConfigError(
                 f"{where}: got {word!r}, expected a group ({groups}), a suite ({suites}), a glob, a YAML file "
                 f"or a name (`mlcd-eval ls tasks`){nearest(word, [*self.groups, *self.suites, *self.tasks])}"
             )
-        return found
+        return tasks

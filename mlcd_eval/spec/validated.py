@@ -24,7 +24,7 @@ _PLAIN = {
     "string_too_short": "some text",
     "too_short": "at least {min_length}",
 }
-"""By pydantic's type of error, where its own words would not be a YAML author's."""
+"""By pydantic's type of error, the expectation in words of YAML, where pydantic's are Python's."""
 
 
 def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
@@ -38,7 +38,7 @@ def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
         sentences = [
             _sentence(key, items, model)
             for key, items in problems.items()
-            if not any(other.startswith(f"{key}.") for other in problems)  # a list with a bad item is told once
+            if not any(other.startswith(f"{key}.") for other in problems)  # a list with a bad item is one problem
         ]
         raise ConfigError("\n".join(f"{where}: {sentence}" for sentence in sentences)) from error
 
@@ -73,7 +73,7 @@ def _sentence(key: str, items: Sequence[ErrorDetails], model: type[BaseModel]) -
 
 
 def _expectation(item: ErrorDetails) -> str:
-    """What was wanted, to follow the word `expected`."""
+    """The end of a sentence after the word `expected`."""
     if item["type"] in _PLAIN:
         return _PLAIN[item["type"]].format(**item.get("ctx", {}))
     message = item["msg"].removeprefix("Value error, ").removeprefix("expected ")
@@ -85,7 +85,7 @@ def _choices(item: ErrorDetails) -> list[str]:
 
 
 def _valid_keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """The keys that may stand where the last of `path` does."""
+    """The valid keys in place of the last of `path`."""
     for part in path[:-1]:
         if part in model.model_fields:  # else an index
             model = next(_models_in(model.model_fields[part].annotation))

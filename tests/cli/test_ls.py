@@ -1,9 +1,11 @@
 import argparse
 import json
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from mlcd_eval.cli import ls
+from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.errors import ConfigError
 
 
@@ -48,11 +50,28 @@ def test_datasets_say_where_their_files_come_from(capsys):
     assert all(row["source"] != "yours: None" for row in datasets.values())
 
 
+def test_datasets_list_the_forms_of_the_flag(capsys):
+    forms = rows(capsys, "datasets", "hf*")
+    assert list(forms) == ["hf:ORG/NAME|DIR[?OPTIONS]", "hf-vqa:ORG/NAME|DIR[?OPTIONS]"]
+    assert forms["hf-vqa:ORG/NAME|DIR[?OPTIONS]"]["kind"] == "docvqa"
+    assert "revision" in forms["hf:ORG/NAME|DIR[?OPTIONS]"]["options"]
+
+
 def test_models_are_open_clips(capsys):
     import open_clip
 
     listed = {name.removeprefix("open_clip:") for name in rows(capsys, "models")}
     assert set(open_clip.list_models()) <= listed
+
+
+def test_models_are_listed_by_every_form_and_option_of_their_kinds(capsys, monkeypatch):
+    point = EntryPoint("theirs", "no_such_package.rows:ROW", "mlcd_eval.encoders")
+    monkeypatch.setattr(KINDS, "added", {"theirs": point})
+    models = rows(capsys, "models")
+    for form in ("PATH", "vlm:PATH", "vlmevalkit:NAME", "hf-seg:ORG/NAME", "python:FILE.py:FACTORY"):
+        assert models[form]["description"]
+    assert "classifier" in models["timm:...?checkpoint=FILE"]["description"]
+    assert models["theirs:"]["description"] == "added by the package no_such_package"  # and not imported
 
 
 def test_published_tables(capsys):

@@ -1,11 +1,14 @@
 import argparse
 import re
+import shutil
 
 import pytest
 
 from mlcd_eval.cli import validate
+from mlcd_eval.support.bundled import demo_data_dir
 
 TASK = "name: {0}/x\nversion: 1\nprotocol: {0}\ndataset:\n  name: x\n"
+NAMED = "name: knn/x\nversion: 1\nprotocol: knn\n"
 
 
 def run(*paths) -> int:
@@ -18,6 +21,7 @@ def run(*paths) -> int:
 @pytest.fixture
 def write(tmp_path):
     def _write(name: str, text: str):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
         return tmp_path / name
 
@@ -39,6 +43,10 @@ def test_the_shipped_files_are_right(capsys):
         (TASK.format("zeroshot") + "  templates: imagenet8\n", "got 'imagenet8', .*did you mean 'imagenet7'"),
         (TASK.format("zeroshot") + "  class_names: [a, b]\n  num_classes: 3\n", "has 2 names, expected num_classes, 3"),
         (TASK.format("knn") + "tags: demo\n", "'tags' is 'demo', expected a list"),
+        (TASK.format("knn") + "  kind: retrieval\n", "'dataset.kind' is 'retrieval', expected classification for"),
+        (NAMED + "dataset: mnits\n", "'dataset' is 'mnits', expected a name of .*did you mean 'mnist'"),
+        (NAMED + "dataset: {name: mnist, num_classes: 9}\n", "is 9, expected 10 as of the data set mnist"),
+        (NAMED + "dataset: {name: demo_clipart, num_classes: 9}\n", "is 9, expected 14, the class names of wds:"),
         ("name: s\ndescription: S.\ntasks: [knn/mnits]\n", "suite 's': got 'knn/mnits', .*did you mean 'knn/mnist'"),
     ],
 )
@@ -51,7 +59,7 @@ def test_a_problem_is_a_line_that_names_the_file(write, capsys, text, problem):
     assert total == "1 files, 1 problems"
 
 
-def test_every_problem_of_every_file_is_told(write, tmp_path, capsys):
+def test_every_problem_of_every_file_is_reported(write, tmp_path, capsys):
     write("a.yaml", TASK.format("knn") + "temperature: 1\n")
     write("b.yaml", TASK.format("retrieval") + "settings: {ks: [0], lair: a}\n")
     write("c.yaml", "tasks: [knn/mnist]\n")
@@ -80,3 +88,22 @@ def test_two_files_of_one_name_are_refused(write, tmp_path, capsys):
     write("b.yaml", TASK.format("knn"))
     assert run(tmp_path) == 2
     assert "are both called 'knn/x'" in capsys.readouterr().out
+
+
+def test_a_data_set_that_no_task_is_on_is_reported(write, tmp_path, capsys):
+    write("datasets/lions.yaml", "name: lions\n")
+    write("datasets/tigers.yaml", "name: tigers\n")
+    write("x.yaml", NAMED + "dataset: lions\n")
+    assert run(tmp_path) == 2
+    line, total = capsys.readouterr().out.splitlines()
+    assert line.endswith("tigers.yaml: no task is on the data set 'tigers', expected at least one")
+    assert total == "3 files, 1 problems"
+
+
+def test_the_kind_is_checked_against_the_data(write, tmp_path, capsys):
+    path = write("x.yaml", TASK.format("zeroshot") + "  kind: multilabel\n")
+    assert run(path) == 0
+    shutil.copytree(demo_data_dir() / "wds_demo_clipart", tmp_path / "root" / "wds_x")
+    assert run(path, "--data-root", tmp_path / "root") == 2
+    problem = f"'dataset.kind' is 'multilabel', expected classification, the kind of wds:{tmp_path}"
+    assert problem in capsys.readouterr().out

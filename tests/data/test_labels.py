@@ -22,7 +22,7 @@ def test_index():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"3", "the label of s is out of range: got 3, expected 0 to 2, one a class name"),
+        (b"3", "the label of s is out of range: got 3, expected 0 to 2, one per class name"),
         (b"-1", "got -1, expected 0 to 2"),
         (b"1.0", "the label of s is not an integer: got b'1.0'"),
         (b"", "not an integer"),
@@ -41,7 +41,7 @@ def test_multi_hot(dtype):
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (npy(np.array([1, 0])), r"wrong shape: got \(2,\), expected \(3,\), one a class name"),
+        (npy(np.array([1, 0])), r"wrong shape: got \(2,\), expected \(3,\), one per class name"),
         (npy(np.array([[1, 0, 1]])), r"wrong shape: got \(1, 3\)"),
         (npy(np.array([1, 0, 2])), r"not multi-hot: got \[1, 0, 2\]"),
         (npy(np.array([1, 0, np.nan])), "not multi-hot"),

@@ -44,14 +44,14 @@ def test_clip_benchmark_by_name_fills_the_gaps(dataset):
 
 
 def test_references_beat_the_dataset():
-    own = ["a", "b"], ["{c}!"]
-    assert resolve(*own, templates_ref="imagenet7").templates == prompts.IMAGENET7
-    assert resolve(*own, templates_ref="none").templates == ("{c}",)
-    assert resolve(*own, class_names_ref="clip-benchmark:mnist").class_names == prompts.class_names("mnist")
-    assert resolve(*own, templates_ref="clip-benchmark:food101").source == (
+    from_dataset = ["a", "b"], ["{c}!"]
+    assert resolve(*from_dataset, templates_ref="imagenet7").templates == prompts.IMAGENET7
+    assert resolve(*from_dataset, templates_ref="none").templates == ("{c}",)
+    assert resolve(*from_dataset, class_names_ref="clip-benchmark:mnist").class_names == prompts.class_names("mnist")
+    assert resolve(*from_dataset, templates_ref="clip-benchmark:food101").source == (
         "class names: folder; templates: clip-benchmark:food101"
     )
-    got = resolve(*own, ["x", "y"], ["a {c}", "b {c}"])
+    got = resolve(*from_dataset, ["x", "y"], ["a {c}", "b {c}"])
     assert (got.class_names, got.templates) == (("x", "y"), ("a {c}", "b {c}"))
     assert got.source == "class names: task; templates: task"
 

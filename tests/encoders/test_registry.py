@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name, parse
-from mlcd_eval.encoders.weights import told
+from mlcd_eval.encoders.weights import as_checkpoint_error
 from mlcd_eval.errors import CheckpointError, ConfigError
 
 
@@ -53,7 +53,7 @@ def test_a_wrong_spec_is_one_sentence(spec, error, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_of_open_clip_is_told_its_spec(tmp_path):
+def test_a_folder_of_open_clip_gets_its_spec_in_the_message(tmp_path):
     (tmp_path / "open_clip_config.json").write_text("{}")
     with pytest.raises(CheckpointError, match=f"is a folder of open_clip, expected open_clip:local-dir:{tmp_path}$"):
         check_spec(str(tmp_path))
@@ -65,7 +65,7 @@ def test_a_librarys_long_error_is_cut_between_words():
         raise ValueError("a size mismatch\n" * 50)
 
     with pytest.raises(CheckpointError, match=r"cannot be loaded: a size mismatch .* (a|size|mismatch) \.\.\.$"):
-        told(load)(parse("timm:test_vit"))
+        as_checkpoint_error(load)(parse("timm:test_vit"))
 
 
 FACTORY = """
@@ -133,5 +133,5 @@ def test_a_file_may_have_dataclasses_and_imports_from_beside_it(tmp_path):
     assert load_encoder(spec).info.fingerprint != first.fingerprint
     with pytest.raises(ConfigError, match=r"needs cannot be called without arguments \(missing .* 'what'\)"):
         load_encoder(f"python:{tmp_path}/timm.py:needs")
-    with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo there"):
+    with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo in it"):
         load_encoder(f"python:{tmp_path}/timm.py:bare")

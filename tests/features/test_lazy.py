@@ -6,12 +6,14 @@ import sys
 
 import open_clip
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
 from mlcd_eval.api import evaluate
 from mlcd_eval.cli import main
-from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.kinds import KINDS
+from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.features.lazy import open_encoder
 
@@ -45,7 +47,9 @@ def test_what_is_known_is_what_is_loaded(model, tmp_path):
     assert again.device == CPU and len(said) == 1
     pixels = torch.rand(2, 3, 32, 32)
     with torch.inference_mode():
-        ours, theirs = (one.encode_images(pixels, ["projected"])["projected"] for one in (again, load_encoder(spec)))
+        ours, theirs = (
+            encoder.encode_images(pixels, ["projected"])["projected"] for encoder in (again, load_encoder(spec))
+        )
     assert torch.equal(ours, theirs) and again.reentrant
     assert len(said) == 2
 
@@ -74,6 +78,29 @@ def test_a_run_whose_features_are_kept_loads_no_model(model, tmp_path, monkeypat
     cold = scores("cold")
     monkeypatch.setattr("mlcd_eval.features.lazy.load_encoder", lambda *_, **__: pytest.fail("was loaded"))
     assert scores("warm") == cold
+
+
+def test_a_changed_config_of_a_timm_folder_is_another_model(tmp_path):
+    folder, said = tmp_path / "m", []
+    folder.mkdir()
+    save_file(timm.create_model("test_vit", num_classes=0).state_dict(), folder / "model.safetensors")
+
+    def info(pool):
+        arguments = {"global_pool": pool, "fc_norm": False}
+        config = {"architecture": "test_vit", "num_classes": 0, "pretrained_cfg": {}, "model_args": arguments}
+        if not (folder / "config.json").is_file() or config != json.loads((folder / "config.json").read_text()):
+            (folder / "config.json").write_text(json.dumps(config))
+        return open_encoder(f"timm:local-dir:{folder}", cpu, "fp32", tmp_path / "cache", said.append).info
+
+    assert info("token") == info("token") and len(said) == 1
+    assert info("token").fingerprint != info("avg").fingerprint and len(said) == 2
+
+
+def test_an_open_clip_folder_with_a_text_tower_from_elsewhere_is_not_remembered(tmp_path):
+    files = KINDS["open_clip"].files
+    for text, remembered in (({}, True), ({"hf_model_name": "org/name"}, False)):
+        (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"text_cfg": text}}))
+        assert bool(files(parse(f"open_clip:local-dir:{tmp_path}"))) == remembered
 
 
 def test_others_models_are_loaded_at_once(tmp_path):

@@ -15,12 +15,12 @@ def golden():
 
 @pytest.fixture
 def run_import(tmp_path):
-    """The exit code of the command line, and by task the records there, those of `name` if it is given."""
+    """Returns the exit code of the command line and the written records by task; with `name` only that model's."""
 
     def run(harness, *files, name=None):
         output = tmp_path / "out"
         code = main(["import", harness, *map(str, files), "--output", str(output), *(["--name", name] if name else [])])
         records = read_all([output]) if output.exists() else []
-        return code, {one.task.name: one for one in records if name in (None, one.model.name)}
+        return code, {record.task.name: record for record in records if name in (None, record.model.name)}
 
     return run

@@ -33,7 +33,7 @@ def test_what_it_wrote_becomes_records(run_import, golden, capsys):
     assert zeroshot.model.fingerprint == "unknown:clip-benchmark:tiny_clip_tiny"
     assert zeroshot.dataset.fingerprint == "unknown:clip-benchmark:wds/openclipart"
     file = golden / "clip_zeroshot.json"
-    assert zeroshot.details["harness"] == "clip-benchmark" and zeroshot.details["file"] == file.name
+    assert zeroshot.details["harness"] == "clip-benchmark" and zeroshot.details["file"] == str(file)
     assert zeroshot.details["file_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert zeroshot.details["theirs"]["dataset"] == "wds/openclipart"
 
@@ -104,23 +104,45 @@ def test_multilabel_and_undefined_values(run_import, golden, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"metrics": {"acc1": float("nan")}}, "acc1 is nan, expected a fraction, 0 to 1"),
         ({"metrics": {"acc1": 15.8}}, "acc1 is 15.8, expected a fraction, 0 to 1"),
         ({"metrics": {"acc1": None}}, "acc1 is None, expected a fraction, 0 to 1"),
-        ({"metrics": {"cider": 0.3}}, "holds no metric that mlcd-eval knows: got wds/openclipart cider"),
-        ({"task": "captioning"}, "holds no metric that mlcd-eval knows: got wds/openclipart acc1, "),
+        (
+            {"metrics": {"cider": 0.3}},
+            "holds no value that mlcd-eval knows: wds/openclipart: cider (a metric that is not known here)",
+        ),
+        ({"task": "captioning"}, "holds no value that mlcd-eval knows: wds/openclipart: acc1, acc5, mean"),
     ],
 )
-def test_values_that_cannot_be_are_refused(run_import, golden, tmp_path, capsys, changes, sentence):
+def test_values_that_cannot_be_are_refused(run_import, golden, tmp_path, capsys, changes, message):
     code, records = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", **changes))
     assert code == 2 and records == {}
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_unknown_metrics_are_listed(run_import, golden, tmp_path, capsys):
     file = changed(tmp_path, golden / "clip_zeroshot.json", metrics={"acc1": 0.5, "acc7": 0.9})
     _, records = run_import("clip-benchmark", file)
-    assert records["zeroshot/openclipart"].details["not_imported"] == {"acc7": 0.9}
-    assert f"not imported, no metric of ours: {file}: wds/openclipart: acc7\n" == capsys.readouterr().err
+    assert records["zeroshot/openclipart"].details["not_imported"]["acc7"]["value"] == 0.9
+    message = f"not imported: {file}: wds/openclipart: acc7 (a metric that is not known here)\n"
+    assert message == capsys.readouterr().err
+
+
+def test_each_run_of_a_grid_of_probes_is_a_task(run_import, golden):
+    _, records = run_import("clip-benchmark", golden / "clip_benchmark_probes.csv")
+    assert len(records) == 8
+    few = records["linear_probe/vtab-dtd-10shot-lr0.01-epochs20-batch_size256"]
+    assert (few.primary_metric, few.primary.value, few.task.settings["shots"]) == ("acc1", 0.669681, 10)
+    full = records["linear_probe/vtab-dtd-lr0.1-epochs10-batch_size256"]
+    assert full.primary.value == 0.775 and full.task.settings["shots"] is None and full.task.settings["lr"] == 0.1
+    assert full.primary.num_scored is None and full.dataset.name == "vtab/dtd"
+
+
+def test_captions_of_winoground_are_no_retrieval(run_import, golden, tmp_path):
+    values = {"image_acc": 0.125, "text_acc": 0.25, "acc": 0.0625}
+    changes = {"dataset": "winoground", "task": "image_caption_selection", "metrics": values}
+    result = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", **changes))[1]
+    assert metrics(result["imported/clip-benchmark-winoground"]) == values
+    assert result["imported/clip-benchmark-winoground"].primary_metric == "acc"

@@ -26,36 +26,46 @@ def test_known_tasks_become_records_and_the_others_are_listed(run_import, golden
     code, records = run_import(
         "lmms-eval", golden / LMMS, golden / LMMS.replace("results.json", "samples_textvqa_val.jsonl")
     )
-    assert code == 0 and set(records) == {"docvqa/docvqa_val", "docvqa/chartqa", "docvqa/textvqa"}
+    ours = {"docvqa/docvqa_val", "docvqa/chartqa", "docvqa/textvqa"}
+    assert code == 0 and set(records) == ours | {"imported/lmms-eval-mme", "imported/lmms-eval-ai2d"}
     docvqa = records["docvqa/docvqa_val"]
-    assert [(one.name, one.value, one.num_scored, one.ci95) for one in docvqa.metrics] == [("anls", 0.916, 5349, None)]
+    assert [(metric.name, metric.value, metric.num_scored, metric.ci95) for metric in docvqa.metrics] == [
+        ("anls_compat", 0.916, 5349, None)
+    ]
     assert docvqa.dataset.expected_num_samples == docvqa.dataset.num_samples == 5349 and docvqa.limit is None
-    assert docvqa.details["theirs"]["standard_errors"]["anls_stderr,none"] == 0.0034
-    assert docvqa.details["theirs"]["lmms_eval_version"] == "main@v0.6"
-    assert docvqa.model.name == "llava-mlcd-7b@lmms-eval" and docvqa.primary_metric == "anls"
+    assert docvqa.details["theirs"]["values"]["anls_stderr,none"] == 0.0034
+    assert docvqa.task.settings["harness_version"] == "main@v0.6"
+    assert docvqa.model.name == "llava-mlcd-7b@lmms-eval" and docvqa.primary_metric == "anls_compat"
     chartqa, textvqa = records["docvqa/chartqa"], records["docvqa/textvqa"]
     assert (chartqa.primary.name, chartqa.primary.value) == ("relaxed_accuracy", 0.8304)
-    assert chartqa.details["not_imported"]["relaxed_human_split,none"] == 0.7144
-    assert (textvqa.primary.name, textvqa.primary.value) == ("vqa_accuracy", 0.7511)
+    halves = {metric.name: metric.value for metric in chartqa.metrics[1:]}
+    assert halves == {"relaxed_accuracy_human": 0.7144, "relaxed_accuracy_augmented": 0.9464}
+    assert (textvqa.primary.name, textvqa.primary.value) == ("vqa_accuracy", pytest.approx((1 + 0.6 + 0 + 1) / 4))
+    mme, ai2d = records["imported/lmms-eval-mme"], records["imported/lmms-eval-ai2d"]
+    assert [(metric.name, metric.value, metric.unit) for metric in mme.metrics] == [
+        ("mme_cognition_score", 433.2, "points"),
+        ("mme_perception_score", 1598.1, "points"),
+    ]
+    assert (ai2d.primary.name, ai2d.primary.value) == ("exact_match,flexible-extract", 0.7698)
+    assert ai2d.task.settings["num_fewshot"] == 0 and ai2d.primary.num_scored is None
     assert textvqa.limit == textvqa.primary.num_scored == 4
-    sentence = capsys.readouterr().err
-    assert (
-        "refcoco_bbox_rec_val: refcoco_IoU,none, refcoco_ACC@0.5,none" in sentence and "refcoco_CIDEr,none" in sentence
-    )
-    assert "docvqa_test: anls,none, submission,none" in sentence
+    message = capsys.readouterr().err
+    assert "refcoco_bbox_rec_val: refcoco_IoU,none, refcoco_ACC@0.5,none (a metric whose unit" in message
+    assert "refcoco_CIDEr,none" in message and "docvqa_test: anls,none, submission,none" in message
 
 
-def test_lm_eval_knows_anls_and_takes_the_numbers_of_samples_and_parameters(run_import, golden, capsys):
+def test_lm_eval_has_no_task_of_ours_and_says_the_numbers_of_samples_and_parameters(run_import, golden, capsys):
     files = [golden / LM, golden / LM.replace("results_", "samples_docvqa_val_").replace(".json", ".jsonl")]
     code, records = run_import("lm-eval", *files)
-    assert code == 0 and list(records) == ["docvqa/docvqa_val"]
-    result = records["docvqa/docvqa_val"]
-    assert result.primary.num_scored == result.limit == 2 and result.dataset.expected_num_samples == 5349
+    assert code == 0 and list(records) == ["imported/lm-eval-mmlu"]
+    result = records["imported/lm-eval-mmlu"]
+    assert (result.primary.name, result.primary.value, result.primary.num_scored) == ("acc", 0.61, 14042)
+    assert result.limit is None and result.task.settings["limit"] == 2.0 and result.task.settings["task_version"] == 2
     assert result.model.num_params == 7615616512 and result.model.precision == "torch.bfloat16" and result.seed == 3
-    assert "mmlu: acc,none" in capsys.readouterr().err
+    assert "docvqa_val: anls,none (a metric whose unit and direction" in capsys.readouterr().err
 
 
-def test_a_snapshot_in_the_hubs_cache_bears_its_repositorys_name(run_import, lmms):
+def test_a_snapshot_in_the_hubs_cache_is_named_by_its_repository(run_import, lmms):
     path = "/cache/hub/models--Qwen--Qwen2.5-VL-3B/snapshots/66285546"
     file = lmms(lambda run: run.update(model_name=path))
     assert run_import("lmms-eval", file)[1]["docvqa/docvqa_val"].model.name == "Qwen2.5-VL-3B@lmms-eval"
@@ -70,26 +80,29 @@ def set_value(task, key, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         (set_value("docvqa_val", "anls,none", 91.6), "docvqa_val anls,none is 91.6, expected a fraction, 0 to 1"),
         (set_value("docvqa_val", "anls,none", float("nan")), "docvqa_val anls,none is nan, expected a fraction"),
         (set_value("docvqa_val", "anls,none", "N/A"), "docvqa_val anls,none is 'N/A', expected a fraction"),
         (
             lambda run: run["higher_is_better"]["docvqa_val"].update(anls=False),
-            "docvqa_val anls,none is better where lower according to the file, expected higher",
+            "docvqa_val anls,none is said to be better where lower, expected higher",
         ),
-        (lambda run: run["config"].update(model_args="", model="") or run.update(model_name=""), "names no model"),
         (
-            lambda run: [run["results"].pop(task) for task in ("docvqa_val", "chartqa", "textvqa_val")],
-            "holds no metric that mlcd-eval knows: got docvqa_test anls,none",
+            lambda run: run["config"].update(model_args="", model="") or run.update(model_name=""),
+            "names no model: expected --name MODEL",
+        ),
+        (
+            lambda run: [run["results"].pop(task) for task in ("docvqa_val", "chartqa", "textvqa_val", "mme", "ai2d")],
+            "holds no value that mlcd-eval knows: docvqa_test: anls,none, submission,none (a metric whose unit",
         ),
     ],
 )
-def test_values_that_cannot_be_are_refused(run_import, lmms, capsys, change, sentence):
+def test_values_that_cannot_be_are_refused(run_import, lmms, capsys, change, message):
     code, records = run_import("lmms-eval", lmms(change))
     assert code == 2 and records == {}
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_samples_must_be_of_the_run_and_agree(run_import, lmms, tmp_path, capsys):
@@ -115,9 +128,58 @@ def test_a_metric_of_another_filter_is_another_metric(run_import, lmms, capsys):
 
 def test_exact_match_of_lm_eval_is_no_vqa_accuracy(run_import, lmms):
     file = lmms(lambda run: run["results"].update(textvqa_val={"exact_match,none": 0.5}), LM)
-    assert list(run_import("lm-eval", file)[1]) == ["docvqa/docvqa_val"]
+    assert set(run_import("lm-eval", file)[1]) == {"imported/lm-eval-mmlu", "imported/lm-eval-textvqa_val"}
 
 
-def test_an_unknown_number_of_samples_is_null(run_import, lmms):
-    file = lmms(lambda run: run.pop("n-samples"))
-    assert run_import("lmms-eval", file)[1]["docvqa/docvqa_val"].primary.num_scored is None
+def test_the_form_up_to_lmms_eval_022(run_import, golden):
+    """It calls its `config` `model_configs`, and does not say how many samples there were."""
+    _, records = run_import("lmms-eval", golden / "results_lmms_0.2.json")
+    docvqa = records["docvqa/docvqa_val"]
+    assert docvqa.model.name == "llava-v1.5-7b@lmms-eval" and docvqa.primary.value == 0.2176
+    assert docvqa.primary.num_scored is None and docvqa.dataset.num_samples is None
+    assert "post_prompt" in docvqa.task.settings["model_specific_prompt_kwargs"]["default"]
+
+
+def test_a_model_that_the_file_does_not_name_is_named_by_the_user(run_import, lmms):
+    file = lmms(lambda run: run["config"].update(model_args="", model="") or run.update(model_name=""))
+    code, records = run_import("lmms-eval", file, name="mine")
+    assert code == 0 and records["docvqa/chartqa"].model.fingerprint == "unknown:lmms-eval:mine"
+
+
+def test_answers_among_the_samples_are_scored_by_our_metrics(run_import, lmms, tmp_path):
+    """A wrong answer padded with spaces scores with theirs, not with ours."""
+    file = lmms(lambda run: run["n-samples"].update(docvqa_val={"original": 5349, "effective": 3}))
+    answers = [("['January 2', 'Jan 2']", "january  2"), ("['coffee']", "tea" + 20 * " "), ("['0.28']", "")]
+    lines = [
+        {"doc_id": n, "target": target, "filtered_resps": [said], "anls": 0} for n, (target, said) in enumerate(answers)
+    ]
+    samples = tmp_path / "20260925_122419_samples_docvqa_val.jsonl"
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run_import("lmms-eval", file, samples)[1]["docvqa/docvqa_val"]
+    values = {metric.name: metric.value for metric in result.metrics}
+    assert values == {"anls": pytest.approx(1 / 3), "anls_compat": pytest.approx((1 + 1 - 5 / 23) / 3)}
+    assert result.primary_metric == "anls" and result.primary.num_scored == result.limit == 3
+    assert result.details["theirs"]["values"]["anls,none"] == 0.916
+    assert list(result.details["samples_sha256"]) == [str(samples)]
+
+
+def test_a_list_as_the_answer_to_a_chart_is_one_answer(run_import, lmms, tmp_path):
+    file = lmms(lambda run: run["n-samples"].update(chartqa={"original": 2500, "effective": 2}))
+    samples = tmp_path / "20260925_122419_samples_chartqa.jsonl"
+    pairs = (("[2014, 2016]", "[2014, 2016]"), ("[2013, 2016]", "2013"))
+    lines = [{"doc_id": n, "target": gold, "filtered_resps": [said]} for n, (gold, said) in enumerate(pairs)]
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run_import("lmms-eval", file, samples)[1]["docvqa/chartqa"].primary.value == 0.5
+
+
+def test_a_value_out_of_its_unit_is_left_out_of_a_task_that_is_not_ours(run_import, lmms, capsys):
+    file = lmms(lambda run: run["results"].update(squad={"exact_match,none": 65.0}))
+    assert "imported/lmms-eval-squad" not in run_import("lmms-eval", file)[1]
+    assert "squad: exact_match,none (no fraction of 0 to 1)" in capsys.readouterr().err
+
+
+def test_a_list_of_runs_is_refused(run_import, golden, tmp_path, capsys):
+    path = tmp_path / LMMS
+    path.write_text(f"[{(golden / LMMS).read_text()}]")
+    assert run_import("lmms-eval", path) == (2, {})
+    assert "holds a list, expected one object as lmms-eval writes it" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """VLMEvalKit's scores in per cent, and its spreadsheets of answers."""
 
 import builtins
+import json
 
 import pytest
 
@@ -28,10 +29,73 @@ def test_per_cent_become_fractions(run_import, golden, capsys):
     code, records = run_import("vlmevalkit", *golden.glob("InternVL*"))
     assert code == 0
     docvqa, chartqa = records["docvqa/docvqa_val"], records["docvqa/chartqa"]
-    assert docvqa.primary.name == "anls" and docvqa.primary.value == pytest.approx(0.90500323, abs=1e-12)
+    assert docvqa.primary.name == "anls_compat" and docvqa.primary.value == pytest.approx(0.90500323, abs=1e-12)
     assert (chartqa.primary.name, chartqa.primary.value) == ("relaxed_accuracy", 0.8)
     assert docvqa.model.name == "InternVL-Chat@vlmevalkit" and docvqa.dataset.num_samples is None
-    assert "ChartQA_TEST: test_human, test_augmented" in capsys.readouterr().err
+    assert {metric.name: metric.value for metric in chartqa.metrics[1:]} == {
+        "relaxed_accuracy_human": 0.7,
+        "relaxed_accuracy_augmented": 0.9,
+    }
+    mmmu = records["imported/vlmevalkit-MMMU_DEV_VAL-validation"]
+    assert {metric.name: metric.value for metric in mmmu.metrics} == {"Overall": 0.45, "Accounting": 0.3, "Art": 0.55}
+    assert mmmu.primary_metric == "Overall" and records["imported/vlmevalkit-MMMU_DEV_VAL-dev"].primary.value == 0.5
+    assert "DocVQA_VAL: val (a column that is not known here)" in capsys.readouterr().err
+
+
+def test_points_keep_their_unit(run_import, golden):
+    _, records = run_import("vlmevalkit", golden / "vila_8b_MME_score.csv", golden / "vila_8b_OCRBench_score.json")
+    mme, ocrbench = records["imported/vlmevalkit-MME"], records["imported/vlmevalkit-OCRBench"]
+    assert (mme.primary.name, mme.primary.value, mme.primary.unit) == ("perception", 1558.5247098839536, "points")
+    values = {metric.name: metric.value for metric in mme.metrics}
+    parts = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+    assert values["reasoning"] == sum(values[part] for part in parts) == 282.5
+    assert (ocrbench.primary.name, ocrbench.primary.value, ocrbench.primary.unit) == ("Final Score", 438, "points")
+    assert sum(metric.value for metric in ocrbench.metrics[1:]) == 438
+    assert {metric.unit for result in (mme, ocrbench) for metric in result.metrics} == {"points"}
+
+
+@pytest.mark.parametrize("file", ["vila_8b_HallusionBench_score.csv", "vila_8b_COCO_VAL_score.json"])
+def test_files_of_unknown_data_sets_are_recognised(run_import, golden, capsys, file):
+    assert run_import("vlmevalkit", golden / file) == (2, {})
+    error = capsys.readouterr().err
+    assert "(data set not known here)" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "json"])
+def test_answers_in_other_formats_score_as_spreadsheets(run_import, sheet, tmp_path, suffix):
+    header = ("index", "question", "answer", "split", "prediction")
+    rows = [
+        (1, "q", "14", "test_human", "11"),
+        (2, "q", "0.57", "test_human", "0.58"),
+        (3, "q", "a, b", "test_augmented", "A, B"),
+        (4, "q", "x", "test_augmented", None),
+    ]
+    expected = run_import("vlmevalkit", sheet(rows, "ChartQA_TEST", header), name="xlsx")[1]["docvqa/chartqa"]
+    path = tmp_path / f"my_VLM_ChartQA_TEST.{suffix}"
+    if suffix == "tsv":
+        lines = [header, *([cell if cell is not None else "" for cell in row] for row in rows)]
+        path.write_text("".join("\t".join(map(str, line)) + "\n" for line in lines))
+    else:
+        path.write_text(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
+    result = run_import("vlmevalkit", path, name=suffix)[1]["docvqa/chartqa"]
+    values = [(metric.name, metric.value, metric.num_scored) for metric in result.metrics]
+    assert values == [
+        ("relaxed_accuracy", 0.5, 4),
+        ("relaxed_accuracy_human", 0.5, 2),
+        ("relaxed_accuracy_augmented", 0.5, 2),
+    ]
+    assert result.metrics == expected.metrics
+
+
+def test_a_list_in_a_cell_is_several_answers_only_where_the_data_set_has_lists(run_import, sheet):
+    """The golds of five rows of VLMEvalKit's ChartQA file, of which one was answered right."""
+    golds = ("[2014, 2016]", "[2013, 2016]", "[2003,2009]", "[2015, 2016]", "[42.47, 54.91]")
+    said = ("[2014, 2016]", "2011", "2016", "2018", "42.7")
+    rows = [(n, "q", *pair) for n, pair in enumerate(zip(golds, said, strict=True))]
+    assert run_import("vlmevalkit", sheet(rows, "ChartQA_TEST"))[1]["docvqa/chartqa"].primary.value == 0.2
+    for dataset, task in (("DocVQA_VAL", "docvqa_val"), ("InfoVQA_VAL", "infovqa_val"), ("TextVQA_VAL", "textvqa")):
+        file = sheet([(0, "q", "['2003', '2009']", "2009")], dataset)
+        assert run_import("vlmevalkit", file)[1][f"docvqa/{task}"].primary.value > 0
 
 
 def test_answers_are_scored_by_our_metrics(run_import, sheet):
@@ -52,7 +116,7 @@ def test_each_data_set_has_its_metric(run_import, sheet):
     people = ["stop"] * 2 + ["halt"] * 8
     result = run_import("vlmevalkit", sheet([(7, "q", str(people), "Stop.")], "TextVQA_VAL"))[1]["docvqa/textvqa"]
     assert result.primary.value == vqa_accuracy("Stop.", people) == pytest.approx((2 * 1 + 8 * 2) / 30)
-    rows = [(0, "q", 100, 104), (1, "q", "Yes", "yes"), (2, "q", "[sic] no list", "x"), (3, "q", "['12%']", "0.2")]
+    rows = [(0, "q", 100, 104), (1, "q", "Yes", "yes"), (2, "q", "[sic] no list", "x"), (3, "q", "12%", "0.2")]
     result = run_import("vlmevalkit", sheet(rows, "ChartQA_TEST"))[1]["docvqa/chartqa"]
     assert (result.primary.name, result.primary.value) == ("relaxed_accuracy", 0.5)
 
@@ -64,18 +128,18 @@ def test_answers_are_never_run(run_import, sheet, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "dataset", "sentence"),
+    ("rows", "dataset", "message"),
     [
         ([(0, "q", "['a']", "a"), (0, "q", "['a']", "a")], "DocVQA_VAL", "has 2 rows and repeats 1 questions"),
         ([], "DocVQA_VAL", "has 0 rows"),
         ([(0, "q", "[]", "a")], "DocVQA_VAL", "question 0 has no answer"),
         ([(0, "q", None, "a")], "DocVQA_VAL", "question 0 has no answer"),
-        ([(0, "q", "['a']", "a")], "MMBench", "holds answers to an unknown data set"),
+        ([(0, "q", "['a']", "a")], "MMBench", "holds answers to a data set that is not known here"),
     ],
 )
-def test_answers_that_cannot_be_scored(run_import, sheet, capsys, rows, dataset, sentence):
+def test_answers_that_cannot_be_scored(run_import, sheet, capsys, rows, dataset, message):
     assert run_import("vlmevalkit", sheet(rows, dataset))[0] == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_columns_and_spreadsheets_that_are_none(run_import, sheet, tmp_path, capsys):
@@ -88,24 +152,31 @@ def test_columns_and_spreadsheets_that_are_none(run_import, sheet, tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "sentence"),
+    ("name", "text", "message"),
     [
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"905.0"\n', "Overall is '905.0', expected per cent, 0 to 100"),
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"nan"\n', "Overall is 'nan', expected per cent"),
-        ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1"\n"2"\n', "has 2 rows, expected the single row of DocVQA_VAL"),
+        ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1"\n"2"\n', "has 2 rows, expected the one of DocVQA_VAL"),
         ("m_DocVQA_VAL_acc.csv", '"Overall"\n"1","2"\n', "is not a table"),
         (
             "m_MMBench_acc.csv",
             '"split","Overall"\n"dev","0.8"\n',
-            "holds no metric that mlcd-eval knows: got m_MMBench",
+            "holds no value that mlcd-eval knows: m_MMBench: split, Overall (data set not known here)",
         ),
-        ("m_OCRBench_score.json", '{"Final Score": 800}', "holds no metric that mlcd-eval knows: got m_OCRBench_score"),
+        ("m_OCRBench_score.json", '{"Final Score": 1001}', "Final Score is 1001, expected points, 0 to 1000"),
+        ("m_MMMU_DEV_VAL_acc.csv", '"split","Overall"\n"dev","45"\n', "Overall is '45', expected a fraction, 0 to 1"),
+        ("m_ChartQA_TEST.tsv", "index\tquestion\n1\tq\n", "has no column answer, prediction"),
+        (
+            "m_ChartQA_TEST.json",
+            '[{"index": null, "question": "q", "answer": "a", "prediction": "a"}]',
+            "without an index",
+        ),
     ],
 )
-def test_scores_that_cannot_be_taken(run_import, tmp_path, capsys, name, text, sentence):
+def test_scores_that_cannot_be_taken(run_import, tmp_path, capsys, name, text, message):
     (tmp_path / name).write_text(text)
     assert run_import("vlmevalkit", tmp_path / name)[0] == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_openpyxl_the_extra_is_named(run_import, sheet, monkeypatch, capsys):
@@ -127,7 +198,7 @@ def test_spreadsheets_that_inflate_or_are_damaged_are_refused(run_import, sheet,
     path = sheet([(0, "q", "['a']", " " * 30_000)])
     whole = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("mlcd_eval.imports.vlmevalkit.LARGEST", 10_000)
+        patch.setattr("mlcd_eval.imports.spreadsheet.LARGEST", 10_000)
         assert run_import("vlmevalkit", path)[0] == 2
     assert "is refused: it holds" in capsys.readouterr().err
     for place in range(100, len(whole) - 100, 211):

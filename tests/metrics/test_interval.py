@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
-from mlcd_eval.metrics.interval import bootstrap, bootstrap_mean, bootstrap_mean_per_class, bootstrap_ratio
+from mlcd_eval.metrics.interval import bootstrap, bootstrap_class_means, bootstrap_sums, generator, ratio
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def bootstrap_mean(outcomes, rng, groups=None, **options):
+    return bootstrap_sums(np.column_stack([outcomes, np.ones(len(outcomes))]), ratio, rng, groups, **options)
 
 
 def test_mean_of_right_or_wrong_agrees_with_the_binomial():
@@ -29,19 +33,21 @@ def test_fast_paths_agree_with_resampled_indices():
     slow = bootstrap(lambda i: values[i].mean(), n, rng(), **many)
     assert bootstrap_mean(values, rng(), **many) == pytest.approx(slow, abs=3e-3)
     slow = bootstrap(lambda i: values[i].sum() / weight[i].sum(), n, rng(), **many)
-    assert bootstrap_ratio(values, weight, rng(), **many) == pytest.approx(slow, abs=4e-3)
+    fast = bootstrap_sums(np.column_stack([values, weight]), ratio, rng(), **many)
+    assert fast == pytest.approx(slow, abs=4e-3)
     slow = bootstrap(per_class, n, rng(), **many)
-    assert bootstrap_mean_per_class(correct, labels, rng(), **many) == pytest.approx(slow, abs=4e-3)
+    assert bootstrap_class_means(correct, labels, rng(), **many) == pytest.approx(slow, abs=4e-3)
 
 
 def test_groups_are_resampled_whole():
-    images = np.repeat(np.arange(100), 5)  # five captions an image, all right or all wrong
+    images = np.repeat(np.arange(100), 5)  # five captions per image, all right or all wrong
     outcomes = np.repeat(rng(2).random(100) < 0.5, 5)
     fast = bootstrap_mean(outcomes, rng(), groups=images, resamples=4000)
-    slow = bootstrap(lambda i: outcomes[i].mean(), 500, rng(), groups=images, resamples=4000)
+    captions = np.arange(500).reshape(100, 5)
+    slow = bootstrap(lambda i: outcomes[captions[i]].mean(), 100, rng(), resamples=4000)
     assert fast == pytest.approx(slow, abs=0.01)
-    one_an_image = bootstrap_mean(outcomes[::5], rng(), resamples=4000)
-    assert fast == pytest.approx(one_an_image, abs=0.01)
+    one_per_image = bootstrap_mean(outcomes[::5], rng(), resamples=4000)
+    assert fast == pytest.approx(one_per_image, abs=0.01)
     narrow = bootstrap_mean(outcomes, rng(), resamples=4000)
     assert (fast[1] - fast[0]) > 2 * (narrow[1] - narrow[0])
 
@@ -52,12 +58,16 @@ def test_groups_of_unequal_size_weigh_by_their_samples():
     assert (low, high) == (0.0, 1.0)  # resamples: aa 1, ab 1/4, bb 0
 
 
-def test_columns_share_resamples():
-    outcomes = (rng(3).random((200, 1)) < [[0.2, 0.5]]).astype(float)
-    low, high = bootstrap_mean(outcomes, rng())
-    assert low.shape == high.shape == (2,)
-    assert np.all(low < outcomes.mean(0)) and np.all(outcomes.mean(0) < high)
-    assert low[0] <= low[1] and high[0] <= high[1]
+def test_a_ratio_over_zero_is_nan():
+    assert ratio(np.array([[1.0, 4.0], [3.0, 0.0], [0.0, 0.0]])) == pytest.approx([0.25, np.nan, np.nan], nan_ok=True)
+
+
+def test_each_name_has_a_source_of_chance_of_its_own():
+    draws = {name: generator(3, name).random(4).tolist() for name in ("acc1", "acc5", "knn_acc1@20", "knn_acc1@200")}
+    assert len({tuple(numbers) for numbers in draws.values()}) == 4
+    assert generator(3, "acc1").random(4).tolist() == draws["acc1"] != generator(4, "acc1").random(4).tolist()
+    # pinned: a change would move the intervals of every record
+    assert generator(0, "acc1").integers(1000, size=4).tolist() == [51, 22, 248, 340]
 
 
 def test_seeded_and_inside_the_range():
@@ -70,8 +80,8 @@ def test_seeded_and_inside_the_range():
 
 def test_nothing_to_resample():
     assert bootstrap_mean([], rng()) is None
-    assert bootstrap_mean_per_class([], [], rng()) is None
-    assert bootstrap_ratio([0.0, 0.0], [0.0, 0.0], rng()) is None
+    assert bootstrap_class_means([], [], rng()) is None
+    assert bootstrap_sums([[0.0, 0.0], [0.0, 0.0]], ratio, rng()) is None
     assert bootstrap(lambda i: 1.0, 0, rng()) is None
     assert bootstrap(lambda i: None, 5, rng()) is None
 

@@ -2,11 +2,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from mlcd_eval.metrics.multilabel import Rankings, multilabel_metric, multilabel_metrics
+from mlcd_eval.metrics.multilabel import Rankings, mean_average_precision, multilabel_samples, one_hot
+from mlcd_eval.metrics.table import MULTILABEL, measure, metric_value
+
+POINTS = {"map": None, "map_11point": 11}
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def multilabel_metric(name, scores, labels):
+    return mean_average_precision(scores, labels, POINTS[name])
 
 
 def draw(seed, n=120, c=6, levels=None):
@@ -93,7 +100,6 @@ def test_a_class_without_positives_is_left_out():
 def test_nothing_to_rank_is_undefined():
     assert multilabel_metric("map", np.zeros((0, 3)), np.zeros((0, 3), dtype=int)) is None
     assert multilabel_metric("map_11point", np.zeros((4, 3)), np.zeros((4, 3), dtype=int)) is None
-    assert [m.value for m in multilabel_metrics(np.zeros((4, 3)), np.zeros((4, 3), dtype=int), rng())] == [None, None]
 
 
 def test_nan_has_no_rank():
@@ -101,16 +107,18 @@ def test_nan_has_no_rank():
         multilabel_metric("map", np.array([[np.nan]]), np.array([[1]]))
 
 
-def test_intervals_hold_the_value():
-    scores, labels = draw(4)
-    for metric in multilabel_metrics(scores, labels, rng(), num_unscored=2):
+@pytest.mark.parametrize("levels", [None, 2])
+def test_the_columns_of_samples_hold_all_that_the_metrics_need(levels):
+    scores, labels = draw(4, levels=levels)
+    columns = multilabel_samples(scores, labels)
+    assert np.array_equal(one_hot(columns["label"], 6), labels)
+    for name in MULTILABEL:
+        assert metric_value(name, columns) == multilabel_metric(name, scores, labels)  # to the last bit
+        metric = measure(name, columns, seed=0, num_unscored=2)
         assert metric.ci95[0] < metric.value < metric.ci95[1]
         assert (metric.num_scored, metric.num_unscored) == (120, 2)
 
 
-def test_trials_are_averaged():
-    (scores, labels), (other, _) = draw(5), draw(6)
-    for metric in multilabel_metrics(np.stack([scores, other]), labels, rng()):
-        values = [multilabel_metric(metric.name, trial, labels) for trial in (scores, other)]
-        assert metric.value == pytest.approx(np.mean(values))
-        assert metric.ci95[0] < metric.value < metric.ci95[1]
+def test_nan_has_no_place():
+    with pytest.raises(ValueError, match="NaN"):
+        multilabel_samples(np.array([[np.nan]]), np.array([[1]]))

@@ -5,7 +5,11 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
+from mlcd_eval.metrics.classification import prepare_roc_auc
+from mlcd_eval.metrics.interval import ratio
+from mlcd_eval.metrics.multilabel import prepare_mean_average_precision
 from mlcd_eval.metrics.paired import (
     MCNEMAR,
     PERMUTATION,
@@ -13,7 +17,8 @@ from mlcd_eval.metrics.paired import (
     mcnemar,
     paired_class_means,
     paired_means,
-    paired_ratios,
+    paired_rankings,
+    paired_sums,
     permutation,
 )
 
@@ -34,8 +39,8 @@ def all_swaps(a, b, statistic):
     large = []
     for swap in product([False, True], repeat=len(a)):
         mask = np.array(swap)[:, None]
-        one, other = np.where(mask, b, a).sum(axis=0), np.where(mask, a, b).sum(axis=0)
-        large.append(abs(statistic(other) - statistic(one)) >= observed - 1e-12)
+        first, second = np.where(mask, b, a).sum(axis=0), np.where(mask, a, b).sum(axis=0)
+        large.append(abs(statistic(second) - statistic(first)) >= observed - 1e-12)
     return np.mean(large)
 
 
@@ -126,31 +131,100 @@ def test_ratios_agree_with_all_swaps_by_image():
     a = np.column_stack([r.integers(10, 40, 20), union_a])
     b = np.column_stack([r.integers(14, 45, 20), union_b])
     images = np.repeat(np.arange(10), 2)
-    paired = paired_ratios(a, b, rng(), images)
-
-    def ratio(total):
-        return total[0] / total[1]
-
+    paired = paired_sums(a, b, ratio, rng(), images)
     by_image = [terms.reshape(10, 2, 2).sum(axis=1) for terms in (a, b)]
     assert paired.a == ratio(a.sum(axis=0))
     assert paired.b == ratio(b.sum(axis=0))
     exact = all_swaps(*by_image, ratio)
     assert exact < 0.9
     assert paired.p == pytest.approx(exact, abs=0.015)
+    draws = rng(1).integers(10, size=(4000, 10))
+    resampled = [terms[draws].sum(axis=1) for terms in by_image]
+    differences = ratio(resampled[1]) - ratio(resampled[0])
+    assert paired.ci95 == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=0.015)
 
 
 def test_interval_of_ratios_agrees_with_that_of_means_where_unions_are_equal():
     r = rng(5)
     iou = r.random((2, 300))
     means = paired_means(*iou, rng())
-    ratios = paired_ratios(*(np.column_stack([one, np.ones(300)]) for one in iou), rng())
+    ratios = paired_sums(*(np.column_stack([of_model, np.ones(300)]) for of_model in iou), ratio, rng())
     assert ratios.ci95 == pytest.approx(means.ci95, abs=0.01)
     assert ratios.p == pytest.approx(means.p, abs=0.02)
 
 
 def test_swaps_with_an_undefined_ratio_count_as_large():
     a, b = np.array([[0, 0], [1, 1]]), np.array([[1, 2], [0, 0]])
-    assert paired_ratios(a, b, rng()).p == 1
+    assert permutation(a, b, ratio, rng()) == 1
+
+
+def all_rank_swaps(a, b, metric):
+    """The exact p: every one of the 2^N ways to give each sample's ranks (N, M) to A and B."""
+    ranks = [np.column_stack([stats.rankdata(column) for column in scores.T]) for scores in (a, b)]
+    observed = abs(metric(b) - metric(a))
+    large = []
+    for swap in product([False, True], repeat=len(a)):
+        mask = np.array(swap)[:, None]
+        difference = metric(np.where(mask, ranks[0], ranks[1])) - metric(np.where(mask, ranks[1], ranks[0]))
+        large.append(abs(difference) >= observed - 1e-12)
+    return np.mean(large)
+
+
+def slow_auc(labels, scores):
+    """By every pair of a positive and a negative."""
+    pairs = scores[labels == 1][:, None] - scores[labels == 0]
+    return np.mean((pairs > 0) + (pairs == 0) / 2)
+
+
+def test_roc_auc_agrees_with_all_swaps_of_ranks():
+    r = rng(8)
+    labels = np.array([1, 0] * 5)
+    a, b = np.round(2 * r.normal(size=(2, 10, 1)) + labels[:, None] * [[[0.5]], [[4]]])  # with ties
+    paired = paired_rankings(a, 1000 * b + 7, lambda scores: prepare_roc_auc(scores, labels), rng())  # another scale
+    assert (paired.a, paired.b) == pytest.approx((slow_auc(labels, a[:, 0]), slow_auc(labels, b[:, 0])))
+    exact = all_rank_swaps(a, b, lambda scores: slow_auc(labels, scores[:, 0]))
+    assert 0.02 < exact < 0.5
+    assert paired.p == pytest.approx(exact, abs=0.03)
+
+
+def test_interval_of_roc_auc_agrees_with_a_slow_bootstrap(monkeypatch):
+    monkeypatch.setattr("mlcd_eval.metrics.paired.SLOW_DRAWS", 1)
+    labels = np.array([1, 0] * 40)
+    a, b = rng(9).normal(size=(2, 80)) + labels * np.array([[0.5], [1.5]])
+    paired = paired_rankings(a[:, None], b[:, None], lambda scores: prepare_roc_auc(scores, labels), rng())
+    slow = [slow_auc(labels[i], b[i]) - slow_auc(labels[i], a[i]) for i in rng(1).integers(80, size=(2000, 80))]
+    assert paired.ci95 == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])), abs=0.025)
+
+
+def test_roc_auc_of_trials_swaps_all_trials_of_a_sample():
+    labels = np.array([1, 0] * 4)
+    a, b = rng(9).normal(size=(2, 8, 3)) + labels[:, None] * np.array([[[0.5]], [[2]]])
+    paired = paired_rankings(a, b, lambda scores: prepare_roc_auc(scores, labels), rng())
+    exact = all_rank_swaps(a, b, lambda scores: np.mean([slow_auc(labels, trial) for trial in scores.T]))
+    assert paired.p == pytest.approx(exact, abs=0.03)
+
+
+def test_mean_average_precision_agrees_with_all_swaps_of_ranks():
+    labels = np.array([[1, 0, 1, 0, 0, 1, 0], [0, 0, 1, 1, 1, 0, 1]]).T
+    a, b = rng(10).normal(size=(2, 7, 2)) + labels * np.array([[[0.3]], [[1.5]]])
+    paired = paired_rankings(a, b, lambda scores: prepare_mean_average_precision(scores, labels), rng())
+    assert (paired.a, paired.b) == pytest.approx([average_precision_score(labels, scores) for scores in (a, b)])
+    exact = all_rank_swaps(a, b, lambda scores: average_precision_score(labels, scores))
+    assert paired.p == pytest.approx(exact, abs=0.03)
+    assert paired.ci95[0] <= paired.b - paired.a <= paired.ci95[1]
+
+
+def test_p_values_of_equal_rankings_are_uniform(monkeypatch):
+    monkeypatch.setattr("mlcd_eval.metrics.paired.SLOW_DRAWS", 99)
+    monkeypatch.setattr("mlcd_eval.metrics.paired.bootstrap", lambda *_: (0.0, 0.0))
+    r, labels = rng(11), np.array([1, 0] * 15)
+    p = [
+        paired_rankings(
+            *(r.normal(size=(2, 30, 1)) + labels[:, None]), lambda scores: prepare_roc_auc(scores, labels), r
+        ).p
+        for _ in range(100)
+    ]
+    assert stats.kstest(p, "uniform").pvalue > 0.01
 
 
 def test_order_of_samples_and_sides_does_not_matter():

@@ -7,7 +7,7 @@ from mlcd_eval.errors import ConfigError
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", list(PROTOCOLS))
 def test_every_name_is_its_protocols_own(name):
     assert get_protocol(name).name == name
 

@@ -1,31 +1,22 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from clip_benchmark.metrics.zeroshot_retrieval import recall_at_k
+from protocol_inputs import features, text_encoder, values
 
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
 
 VECTORS = {"east": [2.0, 0.0], "north": [0.0, 3.0], "north-east": [0.6, 0.8], "south": [0.0, -1.0]}
 
 
-def encode(texts):
-    return np.array([VECTORS[text] for text in texts], dtype=np.float32)
+encode = text_encoder(VECTORS)
 
 
 def inputs(array, texts, encode_texts=encode, bad=()):
-    features = Features(
-        array=np.asarray(array, dtype=np.float32), keys=[f"im{i}" for i in range(len(texts))], texts=texts, bad=bad
-    )
-    return Inputs(images={"test": features}, encode_texts=encode_texts)
-
-
-def values(scores):
-    return {metric.name: metric.value for metric in scores.metrics}
+    return Inputs(images={"test": features(array, texts=texts, bad=bad)}, encode_texts=encode_texts)
 
 
 # Not normalised: lengths must not matter. Similarities as in the metric's test, worked by hand.
@@ -37,6 +28,8 @@ def test_worked_by_hand():
     scores = Retrieval().score(RetrievalSettings(ks=(1, 2)), inputs(IMAGES, CAPTIONS))
     assert scores.samples["rank"] == [3, 2, 2, 1, 2, 2, 1]  # texts, then images
     assert scores.samples["key"] == ["im0#0", "im1#0", "im1#1", "im2#0", "im0", "im1", "im2"]
+    assert scores.samples["image"] == [0, 1, 1, 2, 0, 1, 2]
+    assert scores.samples["mean_recall"] == [0, 1 / 2, 1 / 2, 1, 1 / 2, 1 / 2, 1]
     assert scores.samples["direction"] == ["text_to_image"] * 4 + ["image_to_text"] * 3
     assert values(scores) == pytest.approx(
         {
@@ -59,7 +52,7 @@ def test_captions_per_image_keeps_the_first():
     assert scores.samples["key"][:3] == ["im0#0", "im1#0", "im2#0"]
 
 
-def test_images_without_captions_are_unscored_but_found():
+def test_images_without_captions_are_unscored_but_in_the_gallery():
     given = inputs([[0.6, 0.8], *IMAGES], [(), *CAPTIONS[:2], ("north", "  ")], bad=["broken"])
     scores = Retrieval().score(RetrievalSettings(ks=(1,)), given)
     t2i, i2t, _ = scores.metrics
@@ -77,7 +70,7 @@ def random_inputs(num_images=60, dim=24, seed=0):
     text_rows = np.concatenate([np.repeat(image[row][None], n, 0) for row, n in enumerate(counts)])
     text_rows = text_rows + 1.5 * rng.normal(size=text_rows.shape)
     table = dict(zip([t for group in texts for t in group], text_rows.astype(np.float32), strict=True))
-    return inputs(image, texts, lambda wanted: np.array([table[text] for text in wanted])), text_rows, counts
+    return inputs(image, texts, text_encoder(table)), text_rows, counts
 
 
 def test_clip_benchmark_agrees():
@@ -145,7 +138,11 @@ def test_what_cannot_be_scored_is_one_sentence():
 
 def test_request_and_registry():
     protocol = get_protocol("retrieval")
-    assert isinstance(protocol, Retrieval) and protocol.needs_text and protocol.kinds == ("retrieval",)
+    assert (
+        isinstance(protocol, Retrieval)
+        and protocol.needs(protocol.Settings()).texts
+        and protocol.kinds == ("retrieval",)
+    )
     request = protocol.requests(RetrievalSettings(split="val"), ["val"])["test"]
     assert (request.split, request.layer) == ("val", "projected")
 
@@ -155,10 +152,8 @@ def test_the_price_of_ties_is_in_the_record():
     pictures = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     captions = [("first",), ("second",), ("third",)]
     vectors = {"first": [1.0, 0.0], "second": [1.0, 0.0], "third": [0.0, 1.0]}
-    given = inputs(pictures, captions)
-    given = replace(given, encode_texts=lambda texts: np.array([vectors[text] for text in texts], dtype=np.float32))
-    scores = Retrieval().score(RetrievalSettings(ks=(1,)), given)
-    assert {metric.name: metric.value for metric in scores.metrics}["text_to_image_recall@1"] == pytest.approx(2 / 3)
+    scores = Retrieval().score(RetrievalSettings(ks=(1,)), inputs(pictures, captions, text_encoder(vectors)))
+    assert values(scores)["text_to_image_recall@1"] == pytest.approx(2 / 3)
     assert scores.details["if_ties_went_the_querys_way"] == {
         "text_to_image_recall@1": 1.0,
         "image_to_text_recall@1": 1.0,

@@ -1,10 +1,11 @@
-"""Unusual data, protocol by protocol: what docs/robustness.md says becomes of it. What is refused has its sentence."""
+"""Unusual data, protocol by protocol, as docs/robustness.md describes it. What is refused has its sentence."""
 
 import numpy as np
 import pytest
+from protocol_inputs import features, text_encoder, values
 
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
@@ -12,15 +13,6 @@ from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
 
 TEXTS = {"cat": [1, 0, 0], "dog": [0, 1, 0], "emu": [0, 0, 1]}
 NAMES = list(TEXTS)
-
-
-def features(array, labels=None, texts=()):
-    keys = [f"im{row}" for row in range(len(array))]
-    return Features(np.asarray(array, np.float32), keys, None if labels is None else np.asarray(labels), texts)
-
-
-def encode(texts):
-    return np.array([TEXTS[text] for text in texts], dtype=np.float32)
 
 
 def draw(count=30, classes=3):
@@ -42,16 +34,14 @@ def knn(test, labels, train=None, ks=(1, 5)):
 
 
 def zeroshot(test, labels, names=NAMES):
-    inputs = Inputs({"test": features(test, labels)}, encode, class_names=names, templates=["{c}"])
+    inputs = Inputs({"test": features(test, labels)}, text_encoder(TEXTS), class_names=names, templates=["{c}"])
     return ZeroShot().score(ZeroShotSettings(), inputs)
 
 
 def retrieval(array, texts, ks=(1, 5)):
-    return Retrieval().score(RetrievalSettings(ks=ks), Inputs({"test": features(array, texts=texts)}, encode))
-
-
-def values(scores):
-    return {metric.name: metric.value for metric in scores.metrics}
+    return Retrieval().score(
+        RetrievalSettings(ks=ks), Inputs({"test": features(array, texts=texts)}, text_encoder(TEXTS))
+    )
 
 
 SCORED = {
@@ -115,7 +105,7 @@ def test_a_class_without_test_samples_does_not_count_in_means_of_classes():
         assert values(score(array[some], labels[some]))["mean_per_class_recall"] == 1.0
 
 
-def test_repeated_class_names_are_told_with_their_classes_and_cannot_be_told_apart():
+def test_repeated_class_names_are_reported_with_their_classes_and_cannot_be_told_apart():
     array, labels = draw()
     with pytest.warns(UserWarning, match=r"class names that occur more than once \(name: classes\): {'cat': \[0, 2\]}"):
         scores = zeroshot(array, labels, ["cat", "dog", "cat"])
@@ -132,11 +122,11 @@ def test_blank_captions_are_left_out_and_counted():
 
 
 def test_fewer_items_than_k():
-    """Accuracy among more classes, and neighbours of more images than there are, are undefined; of a gallery smaller
-    than K all is found."""
+    """Accuracy among more classes than exist, and of more neighbours than train images, is undefined; in a gallery
+    smaller than K every query succeeds."""
     array, labels = draw(12)
-    found = knn(array, labels, (array[:4], labels[:4]), ks=(1, 5))
-    assert values(found)["knn_acc1@5"] is None and values(found)["knn_acc1@1"] == 1.0
+    by_knn = values(knn(array, labels, (array[:4], labels[:4]), ks=(1, 5)))
+    assert by_knn["knn_acc1@5"] is None and by_knn["knn_acc1@1"] == 1.0
     assert values(zeroshot(array, labels))["acc5"] is None
     assert values(probe(array, labels))["acc5"] is None
     assert values(retrieval(np.eye(3), [("dog",), ("cat",), ("cat",)], ks=(1, 10)))["text_to_image_recall@10"] == 1.0

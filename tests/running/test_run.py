@@ -258,7 +258,7 @@ def test_two_datasets_of_one_name_are_refused(tmp_path):
     assert len(problems) == 1
     assert f"would both write the record knn/photos: got it on {refs[0]} and on {refs[1]}" in problems[0]
     twice = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs[:1] * 2, output=tmp_path))
-    assert not twice.problems and len(twice.jobs) == 1
+    assert not twice.problems and len(twice.tasks) == 1
 
 
 def test_several_models_share_a_run(tmp_path, capsys):

@@ -63,7 +63,7 @@ def test_a_problem_is_one_sentence_naming_the_key(values, problem):
     assert problems(**values) == [problem]
 
 
-def test_every_problem_is_told():
+def test_every_problem_is_reported():
     with pytest.raises(ConfigError) as caught:
         validated(Outer, {"low": "many", "hihg": 2}, "here")
     missing, low, unknown = str(caught.value).splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,46 @@ from pydantic import BaseModel, ValidationError
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Kind, Question, Sample, Split
+from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 
 IMAGE_FOLDERS = ("", "spdocvqa_images", "infographicsvqa_images", "images", "documents")
-"""Where the images of a file's paths, or of their last parts, may be: in the file's folder, or beside that."""
+"""The folders, in the annotation file's folder or beside it, in which the images may be: by their whole path in the
+file or by its last part."""
+PUBLISHED = {"docvqa": ("spdocvqa_qas", ""), "infovqa": ("infographicsvqa_qas", "infographicsVQA_")}
+"""Data set -> the folder in which its annotations are published, and the beginning of their file names."""
+
+
+class DocVQAFiles(Source):
+    """The scheme `docvqa`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> DocVQADataset:
+        """The data set in one file."""
+        images = Path(options["images"]).expanduser() if "images" in options else None
+        return DocVQADataset(Path(address).expanduser(), images, name, cache)
+
+    def default_name(self, address: str) -> str:
+        """The file's folder and the beginning of the file's name: FOLDER_val for FOLDER/val_v1.0.json."""
+        file = Path(address).absolute()
+        return f"{file.parent.name}_{re.split(r'_v[0-9]', file.stem)[0]}"
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """The annotations of the split (val if none is given) in the folder of the data set's name, for those of
+        PUBLISHED also in the published folder and in the root itself; a file with question types comes first."""
+        places = [(root / facts.name, "*")]
+        if facts.name in PUBLISHED:
+            folder, beginning = PUBLISHED[facts.name]
+            places += [(root / folder, beginning), (root, beginning)]
+        for place, beginning in places:
+            files = place.glob(f"{beginning}{split or 'val'}_v1.0*.json")
+            if file := min(files, key=lambda file: ("withQT" not in file.name, file.name), default=None):
+                return str(file)
+        return None
+
+    def discover(self, root: Path) -> list[str]:
+        """All annotation files in the folders directly below the root."""
+        return [str(file) for file in root.glob("*/*_v1.0*.json")]
 
 
 class _Item(BaseModel):
@@ -31,7 +67,7 @@ class _Item(BaseModel):
 
     @property
     def path(self) -> str:
-        """DocVQA says image, InfographicVQA image_local_name (and answer_type for question_types)."""
+        """The image's: DocVQA has it in `image`, InfographicVQA in `image_local_name`."""
         return self.image or self.image_local_name
 
 
@@ -42,10 +78,10 @@ class _File(BaseModel):
 
 
 class DocVQADataset:
-    """One file, which is one split; beside it train, which is rendered (see rendered.py) for what has to learn.
+    """One annotation file, which is one split; the split train is rendered (see rendered.py) for what has to learn.
 
-    images: a folder to look for images in first, None for no other than the file's. Raises DataError for what is
-    missing, damaged or repeated.
+    images: a folder to look for images in first, None for the file's own folder only. Raises DataError for files that
+    are missing or damaged and for repeated ids.
     """
 
     kind: Kind = "docvqa"
@@ -65,7 +101,7 @@ class DocVQADataset:
             seen.add(item.questionId)
 
     def split(self, name: str) -> Split:
-        """The pages, each once, in the order in which questions first name them."""
+        """The pages, each once, in the order in which the questions first name them."""
         if self._is_rendered(name):
             return rendered.split(self.name, self._cache)
         pages = dict.fromkeys(item.path for item in self._file.data)
@@ -98,9 +134,9 @@ class DocVQADataset:
             raise DataError(f"{self._path} names the image {page!r}, expected a file beside it")
         parts = dict.fromkeys((page, Path(page).name))
         for base in self._folders:
-            for place in (base / folder / part for folder in IMAGE_FOLDERS for part in parts):
-                if place.is_file():
-                    return place
+            for file in (base / folder / part for folder in IMAGE_FOLDERS for part in parts):
+                if file.is_file():
+                    return file
         raise DataError(
             f"the image {page!r} of {self.name} is missing: expected it in {self._folders[0]} or its "
             f"{', '.join(IMAGE_FOLDERS[1:])}, or --data-root with its images"
@@ -115,6 +151,6 @@ def _read(path: Path) -> _File:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} is not DocVQA's annotations: {where or 'the whole'}: {first['msg']}") from error
+        raise DataError(f"{path} is not DocVQA's annotations: {where or 'the whole file'}: {first['msg']}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error

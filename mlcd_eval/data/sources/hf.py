@@ -9,36 +9,50 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from mlcd_eval.data.base import Sample, Split
-from mlcd_eval.data.sources.hf_columns import Columns, find_columns
+from mlcd_eval.data.base import Dataset, Sample, Split
+from mlcd_eval.data.scheme import Options, Source
+from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
 
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
-"""What `datasets` raises over missing and damaged files, and over a folder with a script, which it refuses."""
+"""What `datasets` raises for missing and damaged files, and for a folder with a script, which it refuses."""
 
 _SPLIT_NAMES = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}  # ours: theirs
 
 
+class HuggingFaceDatasets(Source):
+    """The scheme `hf`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
+        """The data set of a hub repository or a folder."""
+        return HuggingFaceDataset(address, options, name=name, cache=cache, offline=offline)
+
+    def is_on_network(self, address: str) -> bool:
+        """Whether it is no folder on this machine."""
+        return not Path(address).expanduser().is_dir()
+
+
 class HuggingFaceDataset:
     """`hf:ORG/NAME` or `hf:FOLDER`, with the options config, revision, split_{train,val,test} (their name of our split)
-    and image, label, text (columns, see `find_columns`).
+    and image, label, text (columns, see `choose_columns`).
 
-    `validation` is called val here. What `datasets` has not prepared yet it downloads or converts once, into its own
+    `validation` is called val here. `datasets` downloads or converts what it has not prepared yet, once, into its own
     cache. A split is fingerprinted by its contents, since the `_fingerprint` of `datasets` hashes paths, times and
     transforms: it differs for the same rows. Class names have spaces for underscores.
     """
 
     templates: tuple[str, ...] | None = None
 
-    def __init__(self, where: str, options: Mapping[str, str], *, name: str, cache: Path | None, offline: bool) -> None:
+    def __init__(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> None:
         self.name = name
         self._cache = cache
-        self._read, features, theirs = open_hf(where, options, offline)
-        self._sources = match_splits(where, options, theirs)
+        ref = f"hf:{address}"
+        self._read, features, theirs = open_hf(ref, address, options, offline)
+        self._sources = match_splits(ref, options, theirs)
         self.splits = tuple(self._sources)
-        self._columns = find_columns(where, features, options)
+        self._columns = choose_columns(ref, features, options)
         self.kind = self._columns.kind
         names = self._columns.class_names
         self.class_names = tuple(name.replace("_", " ") for name in names) if names else None
@@ -57,7 +71,7 @@ class HuggingFaceDataset:
 
 
 def _identity(columns: Columns, rows: Any, part: range, samples: Callable[[], Iterator[Sample]]) -> str:
-    """By the Arrow files, and by the image files where Arrow holds only their paths."""
+    """The Arrow files' identity, with the image files' where Arrow holds only their paths."""
     files = [file_identity(Path(file["filename"])) for file in rows.cache_files]
     images = rows.with_format("arrow")[part.start : part.stop].column(columns.image)
     embedded = all(chunk.field("bytes").null_count == 0 for chunk in images.chunks)
@@ -65,47 +79,45 @@ def _identity(columns: Columns, rows: Any, part: range, samples: Callable[[], It
 
 
 def open_hf(
-    where: str, options: Mapping[str, str], offline: bool
+    ref: str, address: str, options: Options, offline: bool
 ) -> tuple[Callable[[str], Any], Mapping[str, Any], Sequence[str]]:
-    """(reader of a split, features, split names); raises ConfigError without `datasets`, DataError without data."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise ConfigError(f"dataset hf:{where} needs the extra `pip install 'mlcd-eval[datasets]'`: {error}") from error
-    folder = Path(where).expanduser()
-    if not folder.is_dir() and (where.count("/") != 1 or where.startswith((".", "/", "~"))):
-        raise DataError(f"there is no dataset folder {where}: expected a folder, or ORG/NAME of the hub")
+    """(reader of a split, features, split names); raises DataError without data. ref: its name in messages."""
+    import datasets
+
+    folder = Path(address).expanduser()
+    if not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
+        raise DataError(f"there is no dataset folder {address}: expected a folder, or ORG/NAME of the hub")
     try:
         with _offline() if offline else contextlib.nullcontext():
             if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
                 saved = datasets.load_from_disk(str(folder))
                 splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
-                return partial(_checked, where, splits.__getitem__), next(iter(splits.values())).features, list(splits)
+                return partial(_checked, ref, splits.__getitem__), next(iter(splits.values())).features, list(splits)
             builder = datasets.load_dataset_builder(
-                str(folder) if folder.is_dir() else where, options.get("config"), revision=options.get("revision")
+                str(folder) if folder.is_dir() else address, options.get("config"), revision=options.get("revision")
             )
             if builder.info.features is None or builder.info.splits is None:
                 builder.download_and_prepare()
     except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cannot open dataset hf:{where}: {_first_line(error)}") from error
+        raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
 
     def read(split: str) -> Any:
         with _offline() if offline else contextlib.nullcontext():
-            builder.download_and_prepare()  # nothing to do where it is prepared
+            builder.download_and_prepare()  # returns at once where it is prepared
             return builder.as_dataset(split)
 
-    return partial(_checked, where, read), builder.info.features, list(builder.info.splits)
+    return partial(_checked, ref, read), builder.info.features, list(builder.info.splits)
 
 
-def _checked(where: str, read: Callable[[str], Any], split: str) -> Any:
-    """The rows of a split, whose offsets are looked at first: Arrow would follow wrong ones out of the file."""
+def _checked(ref: str, read: Callable[[str], Any], split: str) -> Any:
+    """The rows of a split, after a check of their offsets: Arrow would follow wrong ones out of the file."""
     from datasets.exceptions import DatasetsError
 
     try:
         rows = read(split)
         rows.data.validate(full=True)
     except (*UNREADABLE, DatasetsError) as error:
-        raise DataError(f"cannot read split {split!r} of dataset hf:{where}: {_first_line(error)}") from error
+        raise DataError(f"cannot read split {split!r} of dataset {ref}: {_first_line(error)}") from error
     return rows
 
 
@@ -115,7 +127,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
-    """Both libraries read their switches at each request, and offer no other way."""
+    """Switch both libraries to offline: they read these constants at each request, and offer no other way."""
     import datasets.config
     import huggingface_hub.constants
 
@@ -130,14 +142,13 @@ def _offline() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def match_splits(where: str, options: Mapping[str, str], theirs: Sequence[str]) -> dict[str, str]:
-    """Our split -> theirs. One that an option takes has no other role: no tuning on what is tested."""
+def match_splits(ref: str, options: Options, theirs: Sequence[str]) -> dict[str, str]:
+    """Our split -> theirs. A split that an option names has no other role: nothing is tuned on what is tested."""
     taken = {ours: options[f"split_{ours}"] for ours in _SPLIT_NAMES if f"split_{ours}" in options}
     for ours, name in taken.items():
         if name not in theirs:
             raise ConfigError(
-                f"hf:{where} has no split {name!r} for split_{ours}: "
-                f"got one of {', '.join(theirs)}{nearest(name, theirs)}"
+                f"{ref} has no split {name!r} for split_{ours}: got one of {', '.join(theirs)}{nearest(name, theirs)}"
             )
     matched = {}
     for ours, names in _SPLIT_NAMES.items():
@@ -145,7 +156,5 @@ def match_splits(where: str, options: Mapping[str, str], theirs: Sequence[str]) 
         if ours in taken or free:
             matched[ours] = taken.get(ours) or free[0]
     if not matched:
-        raise DataError(
-            f"hf:{where} has no train, validation or test: got {', '.join(theirs)}, choose one by ?split_test="
-        )
+        raise DataError(f"{ref} has no train, validation or test: got {', '.join(theirs)}, choose one by ?split_test=")
     return matched

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlcd_eval.data.base import EncodedImage, Kind, Sample
 from mlcd_eval.data.labels import LabelRange
+from mlcd_eval.data.scheme import Options
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
 _LABEL_COLUMNS = ("label", "labels", "cls", "class")  # of integers; a ClassLabel may have any name
@@ -17,7 +18,7 @@ _TEXT_COLUMNS = ("captions", "caption", "texts", "text", "sentences", "sentence"
 
 @dataclass(frozen=True)
 class Columns:
-    """target: the column of labels or captions. listed_classes: a label is the list of the classes that are there."""
+    """target: the column of labels or captions. listed_classes: a label is the list of the classes in the image."""
 
     kind: Kind
     image: str
@@ -32,7 +33,7 @@ class Columns:
         return dataset.select_columns([self.image, self.target]).cast_column(self.image, Image(decode=False))
 
     def samples(self, rows: Any, part: range, where: str) -> Iterator[Sample]:
-        """The rows of `part` of what `select` gave. Raises DataError on a row without image, label or caption."""
+        """The rows `part` of a dataset that `select` returned; raises DataError for a row without image or target."""
         labels = LabelRange(len(self.class_names) if self.class_names else None)
         for number, row in zip(part, rows.select(part), strict=True):
             here = f"row {number} of {where}"
@@ -64,11 +65,11 @@ def _image(value: Mapping[str, Any] | None, here: str) -> EncodedImage:
     raise DataError(f"{here} has no image")
 
 
-def find_columns(where: str, features: Mapping[str, Any], options: Mapping[str, str]) -> Columns:
+def choose_columns(ref: str, features: Mapping[str, Any], options: Options) -> Columns:
     """Columns by their types, or as the options `image`, `label` and `text` say.
 
     image: the only one of type Image. target: the only ClassLabel (classification) or list of ClassLabel (multilabel,
-    the classes that are there); else integers (classification) or lists of integers (multilabel, multi-hot) in a
+    the classes in the image); else integers (classification) or lists of integers (multilabel, multi-hot) in a
     column named like a label; else strings or lists of strings in a column named like a caption (retrieval).
     Raises ConfigError where that is not one choice.
     """
@@ -78,23 +79,16 @@ def find_columns(where: str, features: Mapping[str, Any], options: Mapping[str, 
         if option in options and options[option] not in features:
             column = options[option]
             raise ConfigError(
-                f"hf:{where} has no column {column!r} for {option}: "
-                f"got {', '.join(features)}{nearest(column, features)}"
+                f"{ref} has no column {column!r} for {option}: got {', '.join(features)}{nearest(column, features)}"
             )
     if "label" in options and "text" in options:
-        raise ConfigError(f"hf:{where} is given both label and text, expected one of them")
-
+        raise ConfigError(f"{ref} is given both label and text, expected one of them")
     image = options.get("image") or _only(
-        [c for c, f in features.items() if isinstance(f, Image)], where, "image", features
+        [column for column, feature in features.items() if isinstance(feature, Image)], ref, "image", features
     )
     if not isinstance(features[image], Image):
-        raise ConfigError(f"column {image!r} of hf:{where} holds no images: got {features[image]}")
-    target = options.get("label") or options.get("text")
-    if target is None:
-        classes = [column for column, feature in features.items() if isinstance(_element(feature), ClassLabel)]
-        labels = [c for c in _LABEL_COLUMNS if c in features and _is(features[c], "int")]
-        texts = [column for column in _TEXT_COLUMNS if column in features and _is(features[column], "string")]
-        target = _only(classes or labels or texts, where, "label or text", features)
+        raise ConfigError(f"column {image!r} of {ref} holds no images: got {features[image]}")
+    target = options.get("label") or options.get("text") or _only(_targets(features), ref, "label or text", features)
     feature = features[target]
     listed = _element(feature) is not feature
     if isinstance(_element(feature), ClassLabel) and "text" not in options:
@@ -104,22 +98,32 @@ def find_columns(where: str, features: Mapping[str, Any], options: Mapping[str, 
         return Columns("retrieval", image, target, None, False)
     if _is(feature, "int") and "text" not in options:
         return Columns("multilabel" if listed else "classification", image, target, None, False)
-    raise ConfigError(f"column {target!r} of hf:{where} holds neither labels nor captions: got {feature}")
+    raise ConfigError(f"column {target!r} of {ref} holds neither labels nor captions: got {feature}")
+
+
+def _targets(features: Mapping[str, Any]) -> list[str]:
+    """The columns that may be the target, of the best sort that there is."""
+    from datasets import ClassLabel
+
+    classes = [column for column, feature in features.items() if isinstance(_element(feature), ClassLabel)]
+    labels = [column for column in _LABEL_COLUMNS if column in features and _is(features[column], "int")]
+    texts = [column for column in _TEXT_COLUMNS if column in features and _is(features[column], "string")]
+    return classes or labels or texts
 
 
 def _element(feature: Any) -> Any:
-    """What a list holds, or the feature itself."""
+    """The feature of a list's items, or the feature itself."""
     return getattr(feature, "feature", feature)
 
 
 def _is(feature: Any, dtype: str) -> bool:
-    """Whether it is a plain value of such a type (int64, string, large_string), or a list of such."""
+    """Whether it is a plain value of such a type (int64, string, large_string), or a list of those."""
     return dtype in str(getattr(_element(feature), "dtype", ""))
 
 
-def _only(found: list[str], where: str, what: str, features: Mapping[str, Any]) -> str:
-    if len(found) != 1:
-        got = ", ".join(found) if found else f"none among {', '.join(features)}"
+def _only(columns: list[str], ref: str, what: str, features: Mapping[str, Any]) -> str:
+    if len(columns) != 1:
+        got = ", ".join(columns) if columns else f"none among {', '.join(features)}"
         options = " or ".join(f"?{option}=COLUMN" for option in what.split(" or "))
-        raise ConfigError(f"hf:{where} needs one column of the kind {what}: got {got}, choose one by {options}")
-    return found[0]
+        raise ConfigError(f"{ref} needs one column of the kind {what}: got {got}, choose one by {options}")
+    return columns[0]

@@ -10,45 +10,54 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Kind, Question, Sample, Split
-from mlcd_eval.data.sources.hf import match_splits, open_hf
+from mlcd_eval.data.base import Dataset, Kind, Question, Sample, Split
+from mlcd_eval.data.scheme import Options
+from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf
 from mlcd_eval.data.storage.rows import RowShard, image_digest, ranges
 from mlcd_eval.errors import DataError
 
 IDS = ("questionId", "question_id", "id")
 PAGES = ("ucsf_document_id", "ucsf_document_page_no"), ("image_id",), ("docId",), ("image_url",)
-"""Columns that name an image which several questions share: the first of these that are all there. Elsewhere equal
-images are one, named by what they hold (ChartQA)."""
+"""Columns that name an image which several questions share: the first group of which all exist. Without one, images of
+equal contents are the same image, named by their hash (ChartQA)."""
 TYPES = ("question_types", "type", "answer_type")
+
+
+class HuggingFaceQuestionSets(HuggingFaceDatasets):
+    """The scheme `hf-vqa`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
+        """The questions of a hub repository or a folder."""
+        return HuggingFaceQuestions(address, options, name=name, cache=cache, offline=offline)
 
 
 class HuggingFaceQuestions:
     """`hf-vqa:ORG/NAME` with the options config, revision and split_{train,val,test} of `hf:`.
 
-    Columns: question, image, answers (a list) or answer, and where there are any an id of the question, names of the
-    image, and one of TYPES. Without train, that split is rendered (see rendered.py). Raises DataError for missing
-    columns.
+    Columns: question, image, answers (a list) or answer, and if they exist one of IDS, a group of PAGES and one of
+    TYPES. Without train, that split is rendered (see rendered.py). Raises DataError for missing columns.
     """
 
     kind: Kind = "docvqa"
     class_names: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
 
-    def __init__(self, where: str, options: Mapping[str, str], *, name: str, cache: Path | None, offline: bool) -> None:
+    def __init__(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> None:
         self.name = name
         self._cache = cache
-        self._read, features, theirs = open_hf(where, options, offline)
-        self._sources = match_splits(where, options, theirs)
+        ref = f"hf-vqa:{address}"
+        self._read, features, theirs = open_hf(ref, address, options, offline)
+        self._sources = match_splits(ref, options, theirs)
         for column in ("question", "image"):
             if column not in features:
-                raise DataError(f"hf-vqa:{where} has no column {column!r}: got {', '.join(features)}")
+                raise DataError(f"{ref} has no column {column!r}: got {', '.join(features)}")
         self._columns = set(features)
         self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", *self._sources]))
         self._opened: dict[str, Any] = {}
         self._keys: dict[str, list[str]] = {}
 
     def split(self, name: str) -> Split:
-        """The images, each once: 1,024 rows a shard."""
+        """The images, each once; one shard is 1,024 of them."""
         if name not in self._sources and name in self.splits:
             return rendered.split(self.name, self._cache)
         rows = self._rows(name)
@@ -64,12 +73,12 @@ class HuggingFaceQuestions:
         if split not in self._sources and split in self.splits:
             return rendered.questions()
         rows = enumerate(self._rows(split).remove_columns("image"))
-        found = [
+        questions = [
             self._question(number, row, page) for (number, row), page in zip(rows, self._pages(split), strict=True)
         ]
-        if len({one.question_id for one in found}) < len(found):
-            found = [replace(one, question_id=number) for number, one in enumerate(found)]
-        return found
+        if len({question.question_id for question in questions}) < len(questions):
+            questions = [replace(question, question_id=number) for number, question in enumerate(questions)]
+        return questions
 
     def _rows(self, split: str) -> Any:
         if split not in self._sources:
@@ -81,7 +90,7 @@ class HuggingFaceQuestions:
         return self._opened[split]
 
     def _pages(self, split: str) -> list[str]:
-        """Each row's image, by name. Kept: telling images apart by what they hold reads all of them."""
+        """The name of each row's image. Kept, since naming images by their contents reads all of them."""
         if split not in self._keys:
             rows = self._rows(split)
             columns = next((columns for columns in PAGES if set(columns) <= self._columns), ())

@@ -1,4 +1,4 @@
-"""Images in one folder a class, as torchvision's ImageFolder reads them."""
+"""Images in one folder per class, as torchvision's ImageFolder reads them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.prompts import read_class_names, read_templates
+from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError, nearest
@@ -16,25 +17,33 @@ from mlcd_eval.errors import DataError, nearest
 _JPEG = (".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx")
 _PNM = (".pbm", ".pgm", ".pnm", ".ppm")
 SUFFIXES = frozenset((*_JPEG, *_PNM, ".apng", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"))
-"""Those that Pillow knows of images.FORMATS, but for PFM, whose floats are no pixels of 0 to 255."""
+"""The suffixes that Pillow knows for images.FORMATS, except PFM, whose floats are not pixels of 0 to 255."""
 NOTES = frozenset([".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"])
-"""What may lie beside images without a word."""
+"""Files that may lie beside the images without a warning."""
 SPLITS = ("train", "val", "test")
+
+
+class ImageFolders(Source):
+    """The scheme `imagefolder`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> ImageFolder:
+        """The data set in a folder."""
+        return ImageFolder(Path(address).expanduser(), name, cache)
 
 
 class ImageFolder:
     """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val
     is the split `test`, as ImageNet is scored.
 
-    Labels number the sorted class folders of train (or of the first split there is). Class names are the lines of
+    Labels number the sorted class folders of train, or without train of the first split. Class names are the lines of
     root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot
-    stand in root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
+    are the lines of root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
     """
 
     kind: Kind = "classification"
 
     def __init__(self, root: Path, name: str, cache: Path | None) -> None:
-        folder = LocalFolder(root)  # complains where there is none
+        folder = LocalFolder(root)  # raises DataError for a missing one
         self.name = name
         self._cache = cache
         self._folders = {split: root / split for split in SPLITS if split in folder.folders()} or {"test": root}
@@ -44,7 +53,7 @@ class ImageFolder:
         first = self._folders[self.splits[0]]
         self._classes = _class_folders(first)
         if not self._classes:
-            raise DataError(f"{first} has no class folders: expected one folder of images a class")
+            raise DataError(f"{first} has no class folders: expected one folder of images per class")
         names = read_class_names(folder) or tuple(name.replace("_", " ") for name in self._classes)
         if len(names) != len(self._classes):
             raise DataError(
@@ -62,13 +71,13 @@ class ImageFolder:
                 )
 
     def split(self, name: str) -> Split:
-        """Lists the split's files, once; one shard is 1,024 of them."""
+        """The split, whose files are listed once; one shard is 1,024 of them."""
         if name not in self._folders:
             raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
         if name not in self._opened:
             root = self._folders[name]
             files = [(label, path) for label, folder in enumerate(self._classes) for path in _files(root / folder)]
-            _tell_left_out(root, [path for _, path in files if path.suffix.lower() not in SUFFIXES | NOTES])
+            _warn_of_left_out(root, [path for _, path in files if path.suffix.lower() not in SUFFIXES | NOTES])
             samples = [
                 Sample(path.relative_to(root).as_posix(), path, label=label)
                 for label, path in files
@@ -88,11 +97,11 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(where, file) for file in sorted(files))
 
 
-def _tell_left_out(root: Path, files: Sequence[Path]) -> None:
-    told = [path for path in files if not path.name.startswith(".")]
-    if told:
+def _warn_of_left_out(root: Path, files: Sequence[Path]) -> None:
+    visible = [path for path in files if not path.name.startswith(".")]
+    if visible:
         warnings.warn(
-            f"{len(told)} files of {root} are left out, first {told[0].relative_to(root)}: got "
-            f"{told[0].suffix or 'no suffix'}, expected one of {' '.join(sorted(SUFFIXES))}",
+            f"{len(visible)} files of {root} are left out, first {visible[0].relative_to(root)}: got "
+            f"{visible[0].suffix or 'no suffix'}, expected one of {' '.join(sorted(SUFFIXES))}",
             stacklevel=3,
         )

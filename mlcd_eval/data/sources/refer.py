@@ -11,18 +11,77 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mlcd_eval.data.base import Expression, Kind, Sample, Split
+from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.safe_pickle import read_pickle
-from mlcd_eval.errors import DataError, nearest
+from mlcd_eval.errors import ConfigError, DataError, nearest
 
 IMAGE_FOLDERS = ("images/mscoco/images/train2014", "images/train2014", "train2014", "images/{name}", "images", "{name}")
-"""Below the root, where the images of a data set may be: the refer API's place first."""
+"""The folders below the root in which the images of a data set may be: the refer API's first."""
+
+
+class ReferDatasets(Source):
+    """The scheme `refer`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> ReferDataset:
+        """The data set, or one scored split of it."""
+        return ReferDataset(parse_address(address), name, cache)
+
+    def default_name(self, address: str) -> str:
+        """NAME, or NAME_SPLIT for one split."""
+        place = parse_address(address)
+        return f"{place.folder}_{place.split}" if place.split else place.folder
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """NAME/refs(SPLIT_BY).p in the root or in its folder `refer`."""
+        for folder in (root / facts.name, root / "refer" / facts.name):
+            if facts.split_by and _refs_file(folder, facts.split_by).is_file():
+                return f"{folder}/{facts.split_by}"
+        return None
+
+    def discover(self, root: Path) -> list[str]:
+        """Every NAME/refs(SPLIT_BY).p in the root or in its folder `refer`."""
+        folders = [folder for base in (root, root / "refer") for folder in base.glob("*")]
+        return [f"{folder}/{split_by}" for folder in folders for split_by in split_bys(folder)]
+
+    def is_copy_of(self, address: str, facts: DataFacts) -> bool:
+        """Whether name and author of the splits are those of the known data set."""
+        place = parse_address(address)
+        return (place.folder, place.split_by) == (facts.name, facts.split_by)
+
+
+class Address(NamedTuple):
+    """ROOT/FOLDER/SPLIT_BY/SPLIT taken apart. split: the one that alone is scored, None for all of them."""
+
+    root: Path
+    folder: str
+    split_by: str
+    split: str | None
+
+    @property
+    def refs_file(self) -> Path:
+        """The file of the referring expressions."""
+        return _refs_file(self.root / self.folder, self.split_by)
+
+
+def _refs_file(folder: Path, split_by: str) -> Path:
+    return folder / f"refs({split_by}).p"
+
+
+def parse_address(address: str) -> Address:
+    """ROOT/NAME/SPLIT_BY or ROOT/NAME/SPLIT_BY/SPLIT; raises ConfigError for one that is too short."""
+    path = Path(address).expanduser()
+    if len(path.parts) >= 4 and not _refs_file(path.parent, path.name).is_file():
+        return Address(path.parents[2], path.parts[-3], path.parts[-2], path.parts[-1])
+    if len(path.parts) < 3:
+        raise ConfigError(f"dataset refer:{address} is too short: expected refer:ROOT/NAME/SPLIT_BY/SPLIT")
+    return Address(path.parents[1], path.parts[-2], path.parts[-1], None)
 
 
 class _Sentence(BaseModel):
@@ -52,29 +111,28 @@ class _Annotation(BaseModel):
 
 
 class ReferDataset:
-    """refs(SPLIT_BY).p and instances.json of ROOT/NAME. only: a split that alone is to be scored; train stays for what
-    learns. Raises DataError for what is missing, damaged or does not fit together."""
+    """refs(SPLIT_BY).p and instances.json of ROOT/NAME. Where the address names a split, the data set has that split
+    and train, for what has to learn. Raises DataError for files that are missing, damaged or do not fit together."""
 
     kind: Kind = "refer"
     class_names: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
 
-    def __init__(self, root: Path, folder: str, split_by: str, only: str | None, name: str, cache: Path | None) -> None:
+    def __init__(self, address: Address, name: str, cache: Path | None) -> None:
         self.name = name
-        self._root, self._folder, self._cache = root, folder, cache
-        place = root / folder
-        self._refs_path = place / f"refs({split_by}).p"
+        self._root, self._folder, self._cache = address.root, address.folder, cache
+        self._refs_path = address.refs_file
         if not self._refs_path.is_file():
-            found = split_bys(place)
-            raise DataError(
-                f"{self._refs_path} is missing: expected it, with split_by one of {', '.join(found) or 'none there'}"
-                f"{nearest(split_by, found)}"
-            )
+            known = split_bys(self._refs_path.parent)
+            choice = f"SPLIT_BY one of {', '.join(known)}" if known else "such a file"
+            raise DataError(f"{self._refs_path} is missing: expected {choice}{nearest(address.split_by, known)}")
         self._refs = _validated(list[_Ref], read_pickle(self._refs_path), self._refs_path)
-        there = dict.fromkeys(ref.split for ref in self._refs)
-        if only is not None and only not in there:
-            raise DataError(f"{self._refs_path} has no split {only!r}: got {', '.join(there)}{nearest(only, there)}")
-        self.splits = tuple(split for split in there if only is None or split in ("train", only))
+        splits, scored = dict.fromkeys(ref.split for ref in self._refs), address.split
+        if scored is not None and scored not in splits:
+            raise DataError(
+                f"{self._refs_path} has no split {scored!r}: got {', '.join(splits)}{nearest(scored, splits)}"
+            )
+        self.splits = tuple(split for split in splits if scored is None or split in ("train", scored))
         self._annotations: dict[str, list[Expression]] = {}
 
     @cached_property
@@ -90,7 +148,7 @@ class ReferDataset:
             raise DataError(f"{path} holds a {type(raw).__name__}, expected images and annotations")
         images = _validated(list[_Image], raw.get("images", []), path)
         annotations = _validated(list[_Annotation], raw.get("annotations", []), path)
-        return {image.id: image for image in images}, {one.id: one for one in annotations}
+        return {image.id: image for image in images}, {annotation.id: annotation for annotation in annotations}
 
     @cached_property
     def _images(self) -> Path:
@@ -153,7 +211,7 @@ def _validated(kind: Any, values: Any, path: Path) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {where or 'the whole'}: {first['msg']}") from error
+        raise DataError(f"{path}: {where or 'the whole file'}: {first['msg']}") from error
 
 
 def split_bys(folder: Path) -> list[str]:

@@ -12,22 +12,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mlcd_eval.data.base import Kind, Sample, Split
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.labels import LabelRange
+from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
 UNREADABLE = (RuntimeError, ValueError, OSError, TypeError, LookupError, AssertionError, EOFError, UnpicklingError)
-"""Data not found, unknown split, damaged file, a class that needs more arguments."""
+"""What torchvision raises for missing data, an unknown split, a damaged file, or a class that needs more arguments."""
 
 _SPLIT_NAMES = {"train": ("train", "trainval"), "val": ("val", "valid"), "test": ("test",)}  # ours: torchvision's
+
+
+class TorchvisionDatasets(Source):
+    """The scheme `torchvision`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
+        """The data set of a class of torchvision.datasets."""
+        download = options.get("download") == "true"
+        if download and offline:
+            raise DataError(f"torchvision:{address} asks for a download, and this run is offline")
+        root = Path(options["root"]).expanduser()
+        return TorchvisionDataset(address, root, download=download, name=name, cache=cache)
 
 
 class TorchvisionDataset:
     """`torchvision:CIFAR10?root=DIR[&download=true]`: any class of torchvision.datasets that takes `root`, and `train`
     or `split`, and gives (image, class index).
 
-    torchvision cannot be asked without loading, so opening one reads all that its constructors read. Images that are
+    torchvision lists nothing without loading, so opening one reads all that its constructor reads. Images that are
     files are passed on as paths. Class names have spaces for underscores.
     """
 
@@ -79,7 +92,9 @@ class TorchvisionDataset:
             image, label = self._row(dataset, row, split)
             if not isinstance(label, int | np.integer) or not isinstance(image, Path | Image.Image):
                 kinds = f"({type(image).__name__}, {type(label).__name__})"
-                raise DataError(f"{where} is no sample to classify: got {kinds}, expected an image and a class index")
+                raise DataError(
+                    f"{where} is not a sample to classify: got {kinds}, expected an image and a class index"
+                )
             yield Sample(str(row), image, label=labels.index(int(label), where))
 
 
@@ -93,14 +108,12 @@ def _shown(entry: str | tuple[str, ...]) -> str:
 
 
 def _constructor(class_name: str, root: Path, download: bool) -> Callable[[tuple[str, ...]], Any]:
-    """From torchvision's names of a split to the dataset; raises ValueError where the class has none of them."""
-    try:
-        from torchvision import datasets
-    except ImportError as error:
-        raise ConfigError(f"torchvision:{class_name} needs the package torchvision: {error}") from error
+    """A function from torchvision's names of a split to its dataset; it raises ValueError where the class has none."""
+    from torchvision import datasets
+
     if class_name not in datasets.__all__:
-        valid = nearest(class_name, datasets.__all__)
-        raise ConfigError(f"torchvision.datasets has no class {class_name!r}{valid}: expected one such as CIFAR10")
+        hint = nearest(class_name, datasets.__all__)
+        raise ConfigError(f"torchvision.datasets has no class {class_name!r}{hint}: expected one such as CIFAR10")
     dataset_class = getattr(datasets, class_name)
     parameters = inspect.signature(dataset_class.__init__).parameters
     if "root" not in parameters or not {"train", "split"} & set(parameters):

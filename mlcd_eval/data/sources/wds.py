@@ -9,8 +9,9 @@ from pathlib import Path
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.prompts import read_class_names, read_templates
-from mlcd_eval.data.scans import memoised
-from mlcd_eval.data.storage.location import Location
+from mlcd_eval.data.scans import kept_scan
+from mlcd_eval.data.scheme import DataFacts, Options, Source
+from mlcd_eval.data.storage.location import LocalFolder, Location, is_web_address
 from mlcd_eval.data.storage.tar import HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
@@ -19,11 +20,53 @@ SPLITS = ("train", "val", "test")
 TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
 
 
+def _folder(root: str, *, offline: bool) -> Location:
+    """A local folder, or an http(s) address; raises DataError for an address where offline."""
+    if not is_web_address(root):
+        return LocalFolder(Path(root).expanduser())
+    if offline:
+        raise DataError(f"{root} is on the network, and this run is offline: expected a local folder")
+    from mlcd_eval.data.storage.remote import RemoteFolder
+
+    return RemoteFolder(root)
+
+
+class WebDatasets(Source):
+    """The scheme `wds`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> WebDataset:
+        """The data set in a folder or at a web address."""
+        return WebDataset(_folder(address, offline=offline), name, cache)
+
+    def is_on_network(self, address: str) -> bool:
+        """Whether it is a web address."""
+        return is_web_address(address)
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """The folder called by the data set's name or by its hub repository's; a name such as `vtab/cifar10` is that
+        path, or `vtab-cifar10`, and each may have `wds_` before it."""
+        names = [facts.name, *([facts.hub.rpartition("/")[2]] if facts.hub else [])]
+        for name in names:
+            flat_name = name.replace("/", "-")
+            for folder_name in (name, f"wds_{name}", flat_name, f"wds_{flat_name}"):
+                if _has_layout(root / folder_name):
+                    return str(root / folder_name)
+        return None
+
+    def discover(self, root: Path) -> list[str]:
+        """The folders directly below the root that are in clip-benchmark's layout."""
+        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
+
+
+def _has_layout(folder: Path) -> bool:
+    return any((folder / split / "nshards.txt").is_file() for split in SPLITS)
+
+
 class WebDataset:
     """root/{classnames.txt, zeroshot_classification_templates.txt, dataset_type.txt} and
     root/<split>/{nshards.txt, 0.tar, 1.tar, ...}.
 
-    Raises DataError where nshards.txt is missing or what a text file says is not valid.
+    Raises DataError where nshards.txt is missing or a text file is not valid.
     """
 
     def __init__(self, location: Location, name: str, cache: Path | None) -> None:
@@ -38,7 +81,7 @@ class WebDataset:
         self._opened: dict[str, Split] = {}
 
     def split(self, name: str) -> Split:
-        """The split's shards; scans are kept for the life of this object."""
+        """The split's shards, whose scans are kept as long as this object."""
         if name not in self._num_shards:
             raise DataError(
                 f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)} in {self._location}"
@@ -65,20 +108,20 @@ class WebDataset:
 
     def _read_num_shards(self) -> dict[str, int]:
         folders = self._location.folders()
-        found = {}
+        num_shards = {}
         for split in dict.fromkeys([*SPLITS, *folders]):
             text = self._location.read_text(f"{split}/nshards.txt")
             if text is not None:
-                found[split] = self._parse_num_shards(text, split)
+                num_shards[split] = self._parse_num_shards(text, split)
             elif split in SPLITS and split in folders:
                 raise DataError(
                     f"{self._location}/{split}/nshards.txt is missing: expected the number of tar files in it"
                 )
-        if not found:
+        if not num_shards:
             raise DataError(
                 f"{self._location} is not in clip-benchmark's layout: expected train/nshards.txt or test/nshards.txt"
             )
-        return found
+        return num_shards
 
     def _parse_num_shards(self, text: str, split: str) -> int:
         if not re.fullmatch(r"\s*\d+\s*", text):
@@ -87,8 +130,10 @@ class WebDataset:
 
 
 class TarShard:
-    """One tar file. A local one is read once to be hashed and checked; for a remote one the server's word is taken and
-    the checks run while it is streamed. Where the sha256 is known, `samples` holds the bytes that it reads against it.
+    """One tar file.
+
+    A local file is read once to be hashed and checked. A remote file is identified by what its server says of it and
+    checked while it is streamed. Where the sha256 is known, `samples` compares the bytes that it reads with it.
     """
 
     def __init__(self, location: Location, file: str, kind: Kind, labels: LabelRange, cache: Path | None) -> None:
@@ -113,7 +158,7 @@ class TarShard:
         if not path.is_file():
             raise DataError(f"{path} is missing: expected it because nshards.txt beside it counts it")
         identity = f"{file_identity(path)} {self._kind} {self._labels.num_classes}"
-        return memoised(self._cache, identity, self._read_through)
+        return kept_scan(self._cache, identity, self._read_through)
 
     def _read_through(self) -> ShardScan:
         with self._location.open(self.name) as file:

@@ -13,16 +13,16 @@ from mlcd_eval.errors import DataError
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
 
-LONGEST = 1000
-"""Of the sides' ratio: models scale the shorter side up to their size, and with it a line of pixels to gigabytes."""
+MAX_RATIO = 1000
+"""The largest ratio of the sides: models scale the shorter side to their size, and so a line of pixels to gigabytes."""
 
 
 def decode(image: EncodedImage, key: str) -> Image.Image:
     """An RGB image, converted as clip-benchmark and open_clip do: `convert("RGB")`, EXIF orientation not applied.
 
     Raises DataError naming the sample (and file) where it is broken, truncated, of another format, above Pillow's
-    decompression-bomb limit, or more than LONGEST times as long as wide. docs/robustness.md lists what becomes of
-    unusual images.
+    decompression-bomb limit, or has one side more than MAX_RATIO times the other. docs/robustness.md lists how unusual
+    images are treated.
     """
     try:
         if isinstance(image, Image.Image):
@@ -31,17 +31,15 @@ def decode(image: EncodedImage, key: str) -> Image.Image:
             return _checked(opened).convert("RGB")
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # broken bytes make Pillow raise anything: OSError, SyntaxError, struct.error, IndexError
+    except Exception as error:  # broken bytes make Pillow raise OSError, SyntaxError, struct.error, IndexError...
         where = f" ({image})" if isinstance(image, Path) else ""
         raise DataError(f"image {key!r}{where} cannot be decoded: {_reason(error, image)}") from error
 
 
 def _checked(image: Image.Image) -> Image.Image:
     width, height = image.size
-    if max(width, height) > LONGEST * min(width, height):
-        raise ValueError(f"{width} x {height} pixels, expected sides of at most {LONGEST}:1")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ValueError(f"{width} x {height} pixels, expected sides of at most {MAX_RATIO}:1")
     return image
 
 

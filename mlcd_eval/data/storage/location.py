@@ -7,19 +7,21 @@ from typing import IO, NamedTuple, Protocol
 
 from mlcd_eval.errors import DataError, nearest
 
+HUB = "https://huggingface.co"
+
 
 class Digest(NamedTuple):
-    """What identifies a file's contents. is_sha256: of the contents themselves, so that they can be held against it."""
+    """What identifies a file's contents. is_sha256: it is the sha256 of the contents, which can be compared with it."""
 
     value: str
     is_sha256: bool
 
 
 class Location(Protocol):
-    """A folder of files, read by name relative to its root (`test/0.tar`). All methods raise DataError on a fault."""
+    """A folder of files, read by name relative to its root (`test/0.tar`). All methods raise DataError on failure."""
 
     def __str__(self) -> str:
-        """The root as the user knows it."""
+        """The root as the user wrote it."""
 
     def path(self, name: str) -> str:
         """The full path or URL of a file, for messages."""
@@ -31,7 +33,7 @@ class Location(Protocol):
         """A small UTF-8 file, None where there is none."""
 
     def digest(self, name: str) -> Digest | None:
-        """The identity of a file's contents, None where only reading it tells (a local file)."""
+        """The identity of a file's contents, None where only reading it shows it (a local file)."""
 
     def open(self, name: str) -> IO[bytes]:
         """A stream to read forward; a stream cut short raises DataError."""
@@ -75,15 +77,14 @@ class LocalFolder:
             raise DataError(f"{self.root / name} cannot be read: {error.strerror}") from error
 
 
-def open_location(root: str, *, offline: bool = False) -> Location:
-    """A local folder, or an http(s) address (DataError where offline)."""
-    if not root.startswith(("http://", "https://")):
-        return LocalFolder(Path(root).expanduser())
-    if offline:
-        raise DataError(f"{root} is on the network, and this run is offline: expected a local folder")
-    from mlcd_eval.data.storage.remote import RemoteFolder
+def is_web_address(root: str) -> bool:
+    """Whether it is an address and no folder."""
+    return root.startswith(("http://", "https://"))
 
-    return RemoteFolder(root)
+
+def hub_address(repository: str, revision: str | None = None) -> str:
+    """The web address of a dataset repository on the hub, at a commit, branch or tag if one is given."""
+    return f"{HUB}/datasets/{repository}{f'/tree/{revision}' if revision else ''}"
 
 
 def decode_text(contents: bytes, path: str) -> str:

@@ -1,4 +1,4 @@
-"""A dataset on the web, streamed: retries, resumes a broken transfer, and never takes a part for the whole."""
+"""A dataset on the web, streamed: it retries, resumes a broken transfer, and never takes a part for the whole."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import re
 import time
 from typing import IO, TYPE_CHECKING
 
-from mlcd_eval.data.storage.location import Digest, decode_text
+from mlcd_eval.data.storage.location import HUB, Digest, decode_text
 from mlcd_eval.errors import DataError
 
 if TYPE_CHECKING:
     import requests
 
-HUB = "https://huggingface.co"
 RETRIES = 4
 BACKOFF = 0.5  # seconds, doubled at each retry
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
@@ -26,7 +25,7 @@ class RemoteFolder:
     """A folder served over http(s).
 
     `https://huggingface.co/datasets/ORG/NAME[/tree/REVISION[/FOLDER]]` (or the same at $HF_ENDPOINT, which then serves
-    both) keeps its small files under raw/ and its large ones under resolve/; any other address is used as it is.
+    both) keeps its small files under raw/ and its large ones under resolve/; any other address is used unchanged.
     """
 
     def __init__(self, root: str) -> None:
@@ -54,7 +53,7 @@ class RemoteFolder:
         return f"{self._data_root}/{name}"
 
     def folders(self) -> list[str]:
-        """None that are known: a web folder cannot be listed."""
+        """Always empty: a web folder cannot be listed."""
         return []
 
     def read_text(self, name: str) -> str | None:
@@ -75,8 +74,8 @@ class RemoteFolder:
         return io.BufferedReader(_Body(self, url, response), BUFFER)
 
     def digest(self, name: str) -> Digest:
-        """The server's word for a large file's contents: their sha256 on the hub (LFS), else a hash of the address
-        with the ETag or else the time of change."""
+        """What the server says of a large file's contents: their sha256 on the hub (LFS), else a hash of the address
+        with the ETag or, without an ETag, the time of change."""
         url = self.path(name)
         with self.request("HEAD", url) as response:
             for answer in [*response.history, response]:  # the hub's own answer comes before its storage's
@@ -84,11 +83,11 @@ class RemoteFolder:
                 if re.fullmatch(r"[0-9a-f]{64}", linked):
                     return Digest(linked, is_sha256=True)
             check_status(response, url)
-            word = response.headers.get("ETag") or response.headers.get("Last-Modified")
+            validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
             size = response.headers.get("Content-Length")
-        if word is None:
+        if validator is None:
             raise DataError(f"{url} cannot be identified: its server gives neither ETag nor Last-Modified")
-        return Digest(hashlib.sha256(f"{url} {word} {size}".encode()).hexdigest(), is_sha256=False)
+        return Digest(hashlib.sha256(f"{url} {validator} {size}".encode()).hexdigest(), is_sha256=False)
 
     def request(self, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
         """One request, with retries; the answer may be an HTTP error."""
@@ -119,14 +118,17 @@ def _roots(root: str) -> tuple[str, str, bool]:
             continue
         match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/(.+))?", repository)
         if match is None:
-            raise DataError(f"{root} is no dataset of the hub: expected {host}/datasets/ORG/NAME or .../tree/REVISION")
+            raise DataError(
+                f"{root} is not a dataset of the hub: expected {host}/datasets/ORG/NAME or .../tree/REVISION"
+            )
         base, revision = f"{endpoint}/datasets/{match[1]}", match[2] or "main"
         return f"{base}/raw/{revision}", f"{base}/resolve/{revision}", True
     return root, root, False
 
 
 class _Body(io.RawIOBase):
-    """The body of an answer. A broken transfer goes on where it stopped, if the server can and the file is the same."""
+    """The body of an answer. A broken transfer resumes where it stopped, if the server can do so and the file is the
+    same."""
 
     def __init__(self, folder: RemoteFolder, url: str, response: requests.Response) -> None:
         self._folder, self._url, self._response = folder, url, response
@@ -155,8 +157,8 @@ class _Body(io.RawIOBase):
         if self._retries and self._validator:
             time.sleep(BACKOFF * 2 ** (RETRIES - self._retries))
             self._retries -= 1
-            wanted = {"Range": f"bytes={self._done}-", "If-Range": self._validator}
-            self._response = self._folder.request("GET", self._url, wanted)
+            rest = {"Range": f"bytes={self._done}-", "If-Range": self._validator}
+            self._response = self._folder.request("GET", self._url, headers=rest)
             if self._response.status_code == 206:
                 return
         raise DataError(f"{self._url} was cut short after {self._done} bytes: {error}") from error

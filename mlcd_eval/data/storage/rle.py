@@ -1,4 +1,4 @@
-"""COCO's run-length codes from outside, checked before pycocotools' C code, which trusts them, sees them."""
+"""COCO's run-length codes from outside, checked before pycocotools' C code reads them, which checks nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def _runs(counts: Any) -> list[int]:
 
 
 def _decompressed(text: bytes) -> list[int]:
-    """Five bits a character from 48 up, a sixth says that more follow; from the fourth run on less the last but one."""
+    """Lengths of runs from COCO's text. A character less 48 has five bits of a number, and the sixth if more follow;
+    from the fourth run on, a number is the difference to the run before the last."""
     runs: list[int] = []
     value = shift = 0
     for character in text:

@@ -1,4 +1,4 @@
-"""Shards of an indexable dataset: ranges of rows, fingerprinted by what they hold."""
+"""Shards of an indexable dataset: ranges of rows, fingerprinted by their contents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mlcd_eval.data.base import EncodedImage, Sample, ShardScan, Split
-from mlcd_eval.data.scans import memoised
+from mlcd_eval.data.scans import kept_scan
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.disk_memo import file_identity
@@ -18,16 +18,16 @@ ROWS_PER_SHARD = 1024
 
 
 def ranges(size: int) -> list[range]:
-    """`size` rows cut into shards."""
+    """The rows of each shard of a dataset of `size` rows."""
     return [range(start, min(start + ROWS_PER_SHARD, size)) for start in range(0, size, ROWS_PER_SHARD)]
 
 
 class RowShard:
     """Some rows of a dataset.
 
-    rows: gives the samples, each time it is called. identity: a text that changes when the rows do, known without
-    reading images (the scan is kept under it); None where only reading tells. dangling: a link to no file is a sample
-    that cannot be decoded, and no reason to refuse the shard.
+    rows: returns the samples, each time it is called. identity: a text that changes when the rows do, known without
+    reading images (the scan is kept under it); None where only reading shows it. dangling: a link to no file is a
+    sample that cannot be decoded, and does not make the shard invalid.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RowShard:
             if self._identity is None:
                 self._scan = self._read_through()
             else:
-                self._scan = memoised(self._cache, self._identity(), self._read_through)
+                self._scan = kept_scan(self._cache, self._identity(), self._read_through)
         return self._scan
 
     def _read_through(self) -> ShardScan:
@@ -70,7 +70,8 @@ class RowShard:
 
 
 def file_split(dataset: str, name: str, samples: Sequence[Sample], cache: Path | None, dangling: bool = False) -> Split:
-    """A split of image files: 1,024 a shard, each known again by its files' sizes and times. dangling: see RowShard."""
+    """A split of image files, 1,024 per shard; a shard is recognised by its files' sizes and times. dangling: see
+    RowShard."""
     shards = []
     for rows in ranges(len(samples)):
         part = list(samples[rows.start : rows.stop])
@@ -97,7 +98,7 @@ def files_identity(rows: Iterable[Sample], dangling: bool = False) -> str:
 
 
 def image_digest(image: EncodedImage, key: str) -> str:
-    """Hex digest of what an image holds; raises DataError where its file is missing."""
+    """Hex digest of an image's contents; raises DataError where its file is missing."""
     if isinstance(image, bytes):
         contents = image
     elif isinstance(image, Path):

@@ -1,4 +1,4 @@
-"""Pickles of plain containers, such as RefCOCO's refs(*).p, without the power that pickles have to call things."""
+"""Pickles of plain containers, such as RefCOCO's refs(*).p, read without their power to call functions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class _Refused(Exception):
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """Lists, tuples, dicts, sets, text, bytes, numbers and None have codes of their own; all else is looked up by name,
-    and every name is refused.
+    """Refuses every name. Lists, tuples, dicts, sets, text, bytes, numbers and None have codes of their own in a
+    pickle; everything else is looked up by name.
 
-    The C unpickler would trust a damaged file's numbers and take gigabytes for them; this one keeps to the file's size.
+    The C unpickler would trust the sizes in a damaged file and allocate gigabytes; this one reads what is in the file.
     """
 
     def find_class(self, module: str, name: str) -> NoReturn:
@@ -33,10 +33,10 @@ class _PlainUnpickler(pickle._Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """The containers in a pickle, to be read only: the last few files are kept.
+    """The containers in a pickle, which the caller must not change: those of the last few files are kept.
 
-    Raises DataError for a missing or damaged file, and for one that names anything else. Texts of Python 2, as in the
-    official files, are read as UTF-8, or where they are not that as Latin-1.
+    Raises DataError for a missing or damaged file, and for a pickle that names anything. Python 2's texts, as in the
+    official files, are read as UTF-8, or as Latin-1 where they are not UTF-8.
     """
     if not path.is_file():
         raise DataError(f"{path} is missing")

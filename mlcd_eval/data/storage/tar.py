@@ -24,7 +24,7 @@ class HashingReader:
         self._hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """As of any stream."""
+        """Up to `size` bytes, all that are left for -1."""
         contents = self._stream.read(size)
         self._hash.update(contents)
         return contents
@@ -37,7 +37,7 @@ class HashingReader:
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header that insists on a proper end: tarfile takes a cut or damaged header for the end of the archive."""
+    """A tar header that requires a proper end: tarfile takes a cut or damaged header for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
@@ -67,7 +67,7 @@ def read_samples(stream: HashingReader, shard: str, kind: Kind, labels: LabelRan
             yield Sample(key, image, label=labels.parse_index(files[suffix], where))
         elif kind == "multilabel":
             label = labels.parse_multi_hot(files[suffix], where)
-            labels = LabelRange(len(label))  # without class names, the first sample says how many classes there are
+            labels = LabelRange(len(label))  # without class names, the first sample shows the number of classes
             yield Sample(key, image, label=label)
         else:
             yield Sample(key, image, texts=_captions(files[suffix], where))
@@ -79,7 +79,7 @@ def _captions(contents: bytes, where: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise DataError(f"the captions of {where} are not UTF-8: {error}") from error
     if not captions:
-        raise DataError(f"{where} has no caption: got only blank lines, expected one caption a line")
+        raise DataError(f"{where} has no caption: got only blank lines, expected one caption per line")
     return captions
 
 

@@ -1,1 +1,1 @@
-"""One module for each kind of model, with load(spec) -> Encoder."""
+"""One module per kind of model, with `load(spec: Spec) -> Encoder`; kinds.py has the rows."""

@@ -1,11 +1,10 @@
-"""This project's checkpoint: a folder with config.json and model.safetensors, written whole by mlcd-train."""
+"""Checkpoints of this project: a folder with config.json and model.safetensors, which mlcd-train writes."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +16,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.encoders.towers.text_transformer import TextConfig, TextTransformer
 from mlcd_eval.encoders.towers.vit import VisionConfig, VisionTransformer
-from mlcd_eval.encoders.weights import fingerprint, num_params, write_tensors
+from mlcd_eval.encoders.weights import num_params, write_tensors
 from mlcd_eval.errors import CheckpointError, nearest
 from mlcd_eval.support.fileio import write_text
 
@@ -30,9 +31,10 @@ FORMAT_VERSION: Literal[1] = 1
 
 
 class CheckpointConfig(BaseModel):
-    """config.json. embed_dim: of the joint space, None for an image tower alone without projection.
+    """The contents of config.json.
 
-    provenance: what made it (config, seeds, versions, git commit); it travels into evaluation records.
+    embed_dim: dimension of the joint space, None for an image tower alone without projection.
+    provenance: how the checkpoint was trained (config, seeds, versions, git commit); evaluation records copy it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +48,7 @@ class CheckpointConfig(BaseModel):
 
 
 class DualEncoder(nn.Module):
-    """An image tower, and where the config has them a projection, a text tower and a temperature."""
+    """An image tower and, where the config has them, a projection, a text tower and a temperature."""
 
     def __init__(self, config: CheckpointConfig) -> None:
         super().__init__()
@@ -62,7 +64,7 @@ class DualEncoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log()) if config.text else None
 
     def encode_image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every layer: without a projection and with a text tower (LiT), `projected` is the pooled feature itself."""
+        """Every layer; without a projection and with a text tower (LiT), `projected` is the pooled feature itself."""
         pooled, patches = self.visual(pixels)
         outputs = {PENULTIMATE: pooled, PATCHES: patches}
         if self.projection is not None or self.text is not None:
@@ -72,16 +74,16 @@ class DualEncoder(nn.Module):
 
 
 def save_checkpoint(folder: Path, model: DualEncoder) -> None:
-    """Write the folder beside its place and rename it there; an older checkpoint of that name is replaced.
+    """Write the folder under a temporary name and rename it; an older checkpoint of that name is replaced.
 
-    Killed between two renames, it leaves the older one as `.NAME.old`, which the next call takes up.
+    If it is killed between two renames, the older one remains as `.NAME.old`, and the next call restores it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.parent / f".{folder.name}.{end}" for end in ("tmp", "old"))
     if old.exists() and not folder.exists():
         old.rename(folder)
-    for left in (temporary, old):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     try:
         write_text(temporary / "config.json", model.config.model_dump_json(indent=2) + "\n")
@@ -95,7 +97,7 @@ def save_checkpoint(folder: Path, model: DualEncoder) -> None:
 
 
 def load_checkpoint(folder: Path) -> DualEncoder:
-    """The model in a checkpoint folder; raises CheckpointError with one sentence for whatever is wrong with it."""
+    """The model in a checkpoint folder. Raises CheckpointError for whatever is wrong with the folder."""
     config = _read_config(folder / "config.json")
     model = DualEncoder(config)
     weights = folder / "model.safetensors"
@@ -123,7 +125,7 @@ def _read_config(path: Path) -> CheckpointConfig:
         kind = raw.get("model_type", "no model_type") if isinstance(raw, dict) else type(raw).__name__
         raise CheckpointError(
             f"{path} is not a config of mlcd-train: got {kind}, expected format_version, vision and preprocess "
-            f"(a transformers model is hf:{path.parent}, an open_clip one open_clip:local-dir:{path.parent})"
+            f"(for a transformers model use hf:{path.parent}, for open_clip's open_clip:local-dir:{path.parent})"
         )
     if raw.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format_version {raw.get('format_version')!r}, expected {FORMAT_VERSION}")
@@ -158,7 +160,7 @@ def load(spec: Spec) -> Encoder:
 
 
 class CheckpointEncoder(TorchEncoder):
-    """A DualEncoder as the harness sees it; the trainer makes one of a model in memory."""
+    """A DualEncoder behind the harness's interface; the trainer makes one from a model in memory."""
 
     reentrant = True
 
@@ -166,6 +168,7 @@ class CheckpointEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         config = model.config
         self.preprocess = config.preprocess
+        self._tokenizer = tokenizer(config.text) if config.text else None
         size = config.vision.image_size
         layers = {PENULTIMATE: config.vision.width, PATCHES: config.vision.width}
         if config.embed_dim is not None or config.text is not None:
@@ -173,7 +176,10 @@ class CheckpointEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec,
             name=model_name(spec),
-            fingerprint=fingerprint(model, config.model_dump(mode="json", exclude={"provenance"})),
+            fingerprint=settings_digest(
+                config.model_dump(mode="json", exclude={"provenance"}),
+                self._tokenizer and open_clip_tokenizer_settings(self._tokenizer),
+            ),
             preprocessing=str(config.preprocess),
             layers=layers,
             image_size=(size, size),
@@ -181,18 +187,17 @@ class CheckpointEncoder(TorchEncoder):
             has_text=config.text is not None,
             extra=config.provenance,
         )
-        self._tokenize = tokenizer(config.text) if config.text else None
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """open_clip's SimpleTokenizer and the text tower."""
-        if self.model.text is None or self._tokenize is None:
+        """By open_clip's SimpleTokenizer and the text tower."""
+        if self.model.text is None or self._tokenizer is None:
             return super().encode_texts(texts)
-        return self.model.text(self._tokenize(list(texts)).to(self.device))
+        return self.model.text(self._tokenizer(list(texts)).to(self.device))
 
 
 def tokenizer(config: TextConfig) -> Callable[[list[str]], Any]:
-    """Texts -> tokens (B, context_length) by open_clip's SimpleTokenizer."""
-    return partial(open_clip.SimpleTokenizer(), context_length=config.context_length)
+    """open_clip's SimpleTokenizer: texts -> tokens (B, context_length)."""
+    return open_clip.SimpleTokenizer(context_length=config.context_length)

@@ -15,9 +15,12 @@ from PIL import Image
 from torch import nn
 
 from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.places import pretrained_name
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, settings_of, tokenizer_settings
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
@@ -25,8 +28,12 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "voc
 
 @dataclass(frozen=True)
 class Family:
-    """How a model class is read. tower: its image tower; norm: the layer norm that its last hidden state still lacks;
-    projection: of the pooled feature; joint: whether it has a joint space (SigLIP's pooled feature lies in it)."""
+    """How features are read from a class of models.
+
+    tower: the image tower; norm: the layer norm that the tower's last hidden state has not been through; projection:
+    from the pooled feature to the joint space; joint: whether there is a joint space (SigLIP's pooled feature
+    is in it).
+    """
 
     tower: Callable[[Any], Any]
     norm: Callable[[Any], nn.Module] | None = None
@@ -36,7 +43,7 @@ class Family:
 
 
 def _vision(model: Any) -> Any:
-    """The image tower: a part of the model, or in newer releases the model itself."""
+    """The image tower: a part of the model, or the model itself in newer releases."""
     return getattr(model, "vision_model", model)
 
 
@@ -63,7 +70,7 @@ FAMILIES = {
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
     """Model, image processor and (for two towers) tokenizer, by the architecture that config.json names."""
-    where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
+    where = pretrained_name(spec.target)
     options: dict[str, Any] = {"local_files_only": spec.offline, "trust_remote_code": spec.trust_remote_code}
     config = transformers.AutoConfig.from_pretrained(where, **options)
     named = config.architectures
@@ -87,8 +94,8 @@ def load(spec: Spec) -> Encoder:
 
 
 def _tokenizer(where: str, options: dict[str, Any]) -> Any:
-    """The tokenizer, or in words why there is none, which is no reason to refuse images. In a folder that has files of
-    one an error is an error; of a hub repository, which cannot be listed offline, transformers tells."""
+    """The tokenizer, or a text that says why there is none: images can be encoded all the same. Files of a tokenizer in
+    a folder must be right; a hub repository cannot be listed offline, so there every failure counts as none."""
     folder = Path(where)
     if folder.is_dir():
         if not any((folder / file).is_file() for file in TOKENIZER_FILES):
@@ -101,7 +108,7 @@ def _tokenizer(where: str, options: dict[str, Any]) -> Any:
 
 
 class ImageTransform:
-    """The model's own image processor on one PIL image. Picklable."""
+    """The model's own image processor, applied to one PIL image. Picklable."""
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
@@ -118,7 +125,7 @@ class ImageTransform:
 class HFEncoder(TorchEncoder):
     """penultimate: pooler_output, which is the class token (or SigLIP's attention pool) after the last layer norm.
 
-    tokenizer: as `_tokenizer` gives it, None without a text tower.
+    tokenizer: what `_tokenizer` returns, None without a text tower.
     """
 
     def __init__(self, spec: Spec, model: Any, family: Family, preprocess: ImageTransform, tokenizer: Any) -> None:
@@ -133,8 +140,8 @@ class HFEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(
-                model, settings_of(model.config), self._tokenizer and tokenizer_settings(self._tokenizer)
+            fingerprint=settings_digest(
+                settings_of(model.config), self._tokenizer and tokenizer_settings(self._tokenizer)
             ),
             preprocessing=str(preprocess),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
@@ -149,7 +156,7 @@ class HFEncoder(TorchEncoder):
         pooled, hidden = output.pooler_output, output.last_hidden_state
         patch = self._tower.config.patch_size
         grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch)
-        patches = hidden[:, hidden.shape[1] - grid[0] * grid[1] :]  # class and register tokens stand first
+        patches = hidden[:, hidden.shape[1] - grid[0] * grid[1] :]  # class and register tokens come first
         outputs = {
             PENULTIMATE: pooled,
             PATCHES: (self._family.norm(self.model)(patches) if self._family.norm else patches).unflatten(1, grid),
@@ -157,7 +164,7 @@ class HFEncoder(TorchEncoder):
         if self._family.joint:
             projection = self._family.projection(self.model) if self._family.projection else None
             outputs[PROJECTED] = projection(pooled) if projection else pooled
-            if projection:  # SigLIP's pooled feature is no projection of one token
+            if projection:  # SigLIP pools by attention: no single token is projected
                 outputs[PROJECTED_PATCHES] = projection(outputs[PATCHES])
         return outputs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, settings_of, tokenizer_settings
+from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.places import pretrained_name
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
 PROMPT = "Could you provide a segmentation mask for the {expression} in this image?"
@@ -26,7 +28,7 @@ def load(spec: Spec) -> Encoder:
     """AutoModel with `seg(image, prompt, tokenizer, force_seg=...)` and its AutoTokenizer (not the fast one)."""
     if not spec.trust_remote_code:
         raise ConfigError(f"--model {spec.text!r} runs code that its repository ships: expected --trust-remote-code")
-    where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
+    where = pretrained_name(spec.target)
     options = {"trust_remote_code": True, "local_files_only": spec.offline}
     model = transformers.AutoModel.from_pretrained(where, dtype="auto", **options)
     tokenizer = transformers.AutoTokenizer.from_pretrained(where, use_fast=False, **options)
@@ -37,8 +39,13 @@ def load(spec: Spec) -> Encoder:
     return SegmentingModel(spec, model, tokenizer)
 
 
+def _code_beside(model_class: type) -> list[str]:
+    """The texts of the repository's Python files: transformers keeps them in one folder."""
+    return [path.read_text(encoding="utf-8") for path in sorted(Path(inspect.getfile(model_class)).parent.glob("*.py"))]
+
+
 class SegmentingModel(Encoder):
-    """force_seg, as the authors measure data sets: a mask whatever the model would have said."""
+    """With force_seg, as in the authors' evaluation: a mask even where the model would have answered in words."""
 
     def __init__(self, spec: Spec, model: Any, tokenizer: Any) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -46,11 +53,10 @@ class SegmentingModel(Encoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(
-                model,
+            fingerprint=settings_digest(
                 settings_of(model.config),
                 tokenizer_settings(tokenizer),
-                inspect.getsource(sys.modules[type(model).__module__]),  # the repository's own
+                _code_beside(type(model)),
             ),
             preprocessing="the model's own",
             layers={},
@@ -62,7 +68,7 @@ class SegmentingModel(Encoder):
         )
 
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
-        """(h, w) of whatever the model gives: 0/1, or logits."""
+        """bool (h, w): the model's first mask, which holds 0 and 1 or logits."""
         prompt = PROMPT.replace("{expression}", expression)
         with torch.inference_mode():
             mask = self.model.seg(image, prompt, self._tokenizer, force_seg=True)
@@ -70,11 +76,11 @@ class SegmentingModel(Encoder):
         return mask.float().cpu().numpy() > 0 if isinstance(mask, torch.Tensor) else np.asarray(mask) > 0
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights in a precision."""
+        """Convert the weights to a precision and move them."""
         self.model.to(device=device, dtype=PRECISIONS[precision])
         return self
 
     @property
     def device(self) -> torch.device:
-        """Of the weights."""
+        """Where the weights are."""
         return next(self.model.parameters()).device

@@ -1,4 +1,4 @@
-"""open_clip: architectures with a tag, a file or seeded random weights, hub repositories, local folders."""
+"""open_clip models: an architecture with a tag, a file or random weights, a hub repository or a local folder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, tokenizer_settings
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
 
 
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
-    """Build the model, its inference transform and its tokenizer by open_clip's own factory."""
+    """Build the model, its inference transform and its tokenizer by open_clip's factory."""
     _never_ask()
     name, pretrained = _name_and_weights(spec)
     _warn_quick_gelu(name, pretrained)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # said above, before the download
+        warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # ours came before the download
         torch.manual_seed(spec.random_seed or 0)
         model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
     config = _model_config(name)
@@ -59,8 +61,8 @@ def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
 
 
 def _never_ask() -> None:
-    """transformers, which open_clip uses for some towers, would ask on the terminal whether a repository's code may
-    run; here the flag alone says so."""
+    """Keep transformers, which open_clip uses for some towers, from asking on the terminal whether a repository's code
+    may run: only --trust-remote-code allows that."""
     with contextlib.suppress(ImportError):
         from transformers import dynamic_module_utils
 
@@ -80,7 +82,8 @@ def _model_config(name: str) -> dict[str, Any]:
 
 
 def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
-    """open_clip's own choice, but that a folder's `tokenizer_kwargs` cannot have code run in place of the flag."""
+    """The tokenizer that open_clip chooses. `tokenizer_kwargs` of a folder's config cannot allow code to run: only the
+    flag does."""
     of_transformers = bool(config["text_cfg"].get("hf_tokenizer_name"))
     return open_clip.get_tokenizer(name, **({"trust_remote_code": spec.trust_remote_code} if of_transformers else {}))
 
@@ -88,7 +91,7 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
 def _warn_quick_gelu(name: str, tag: str | None) -> None:
     """Weights trained with one activation lose accuracy silently under the other (open_clip issue 771)."""
     if tag is None or tag not in open_clip.list_pretrained_tags_by_model(name):
-        return  # a file does not say
+        return  # how a file was trained is unknown
     trained = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
     built = open_clip.get_model_config(name).get("quick_gelu", False)
     if trained != built:
@@ -107,7 +110,7 @@ class QuickGELUWarning(UserWarning):
 
 
 def _check_weights_file(spec: Spec) -> None:
-    """open_clip leaves a local folder without weights at its random initialisation; that is no checkpoint."""
+    """Refuse a local folder without weights, which open_clip would leave at its random initialisation."""
     if spec.target.startswith("local-dir:"):
         folder = Path(spec.target.removeprefix("local-dir:"))
         if not any(folder.glob("open_clip_*.safetensors")) and not any(folder.glob("open_clip_*.bin")):
@@ -118,8 +121,8 @@ def _check_weights_file(spec: Spec) -> None:
 
 class OpenClipEncoder(TorchEncoder):
     """penultimate: the pooled feature before the projection to the joint space. A ViT's is its pooled output after
-    ln_post, a ModifiedResNet's the attention pool before its output projection, a timm trunk's what goes into the head
-    (the pooled feature itself where the model has no projection, as SigLIP).
+    ln_post; a ModifiedResNet's is the attention pool before its output projection; a timm trunk's is the input of the
+    head (the pooled feature itself where the model has no projection, as in SigLIP).
     """
 
     reentrant = True
@@ -128,9 +131,7 @@ class OpenClipEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = tokenizer
-        words = tokenizer_settings(tokenizer.tokenizer) if hasattr(tokenizer, "tokenizer") else None  # of transformers
-        weights = fingerprint(model, config, words)  # before the towers take the projections out, as the next
-        parameters = num_params(model)
+        parameters = num_params(model)  # before the tower takes the projection out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
@@ -139,7 +140,7 @@ class OpenClipEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=weights,
+            fingerprint=settings_digest(config, open_clip_tokenizer_settings(tokenizer)),
             preprocessing=" ".join(str(preprocess).split()),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(height, width),
@@ -152,11 +153,11 @@ class OpenClipEncoder(TorchEncoder):
         return self._image_tower(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """The model's own tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
+        """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
         return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Move the weights, the projections that were taken out among them; they stay fp32."""
+        """Move the weights, with the projection that was taken out; they stay fp32."""
         self._image_tower.to(device)
         return super().to(device, precision)
 
@@ -175,7 +176,7 @@ def _tower(visual: nn.Module, spec: str) -> nn.Module:
 
 
 class _ViTTower(nn.Module):
-    """The projection is taken out of open_clip's module and applied here, so that both sides of it are seen."""
+    """The projection is taken out of open_clip's module and applied here, so that features before it can be read."""
 
     def __init__(self, visual: VisionTransformer) -> None:
         super().__init__()
@@ -194,7 +195,7 @@ class _ViTTower(nn.Module):
 
 
 class _ResNetTower(nn.Module):
-    """The attention pool's output projection is applied here, behind an identity in its place."""
+    """The attention pool's output projection is replaced by the identity and applied here."""
 
     def __init__(self, visual: ModifiedResNet) -> None:
         super().__init__()
@@ -212,7 +213,7 @@ class _ResNetTower(nn.Module):
 
 
 class _TimmTower(nn.Module):
-    """timm splits a trunk into features and head; open_clip's own head follows."""
+    """timm splits a trunk into features and head; open_clip's head follows."""
 
     def __init__(self, visual: TimmModel) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`python:MODULE:FACTORY` and `python:FILE.py:FACTORY`: the user's own Encoder."""
+"""`python:MODULE:FACTORY` and `python:FILE.py:FACTORY`: an Encoder that the user wrote."""
 
 from __future__ import annotations
 
@@ -13,41 +13,43 @@ from types import ModuleType
 from typing import Any
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import ConfigError, nearest
 
 
 def load(spec: Spec) -> Encoder:
     """Import the module and call the factory, which takes nothing and returns an Encoder.
 
-    The file's text becomes part of the fingerprint, so that features of an older version are not taken for this one's.
+    The file's text becomes part of the fingerprint: another version of the code never gets the features of this one.
     """
     where, _, factory = spec.target.rpartition(":")
     module = _import(where, spec.text)
     if not hasattr(module, factory):
         raise ConfigError(f"--model {spec.text!r}: {where} has no {factory!r}{nearest(factory, dir(module))}")
-    encoder = _called(getattr(module, factory), f"--model {spec.text!r}: {factory}")
+    encoder = _call(getattr(module, factory), f"--model {spec.text!r}: {factory}")
     code = Path(module.__file__).read_bytes() if module.__file__ else b""
-    digest = hashlib.sha256(f"{encoder.info.fingerprint} {factory}\n".encode() + code).hexdigest()
-    encoder.info = replace(encoder.info, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
+    authors = vars(encoder).setdefault("_authors_info", encoder.info)  # a factory may return one object every time
+    digest = hashlib.sha256(f"{authors.fingerprint} {factory}\n".encode() + code).hexdigest()
+    encoder.info = replace(authors, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
     return encoder
 
 
-def _called(factory: Any, what: str) -> Encoder:
-    """What the factory makes, if it is an encoder that says what it is."""
+def _call(factory: Any, what: str) -> Encoder:
+    """What the factory returns; raises ConfigError unless that is an Encoder with an `info`."""
     if not callable(factory):
         raise ConfigError(f"{what} is a {type(factory).__name__}, expected a function that returns an Encoder")
     try:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise ConfigError(
-            f"{what} cannot be called without arguments ({error}), expected a function of none"
+            f"{what} cannot be called without arguments ({error}), expected a function that takes none"
         ) from error
     encoder = factory()
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"{what} returned {type(encoder).__name__}, expected a mlcd_eval Encoder")
     if not isinstance(getattr(encoder, "info", None), EncoderInfo):
-        raise ConfigError(f"{what} returned an Encoder without `info`, expected an EncoderInfo there")
+        raise ConfigError(f"{what} returned an Encoder without `info`, expected an EncoderInfo in it")
     return encoder
 
 
@@ -57,17 +59,16 @@ def _import(where: str, spec: str) -> ModuleType:
             return importlib.import_module(where)
         except ModuleNotFoundError as error:
             if error.name is None or not where.startswith(error.name):
-                raise  # the module is there, what it imports is not
+                raise  # the module exists, what it imports does not
             raise ConfigError(f"--model {spec!r}: no module {where!r}, expected one on the Python path") from error
     path = Path(where)
-    name = f"mlcd_eval_user_{path.stem}"  # so that a file called timm.py hides nothing
-    found = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
-    if found is None or found.loader is None:
-        raise ConfigError(f"--model {spec!r}: no file {where}, expected a Python file")
-    module = importlib.util.module_from_spec(found)
+    name = f"mlcd_eval_user_{path.stem}"  # a file called timm.py must not hide timm
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None and module_spec.loader is not None, "check_python saw a .py file"
+    module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module  # dataclasses and pickle look there
     folder = str(path.absolute().parent)
     if folder not in sys.path:
-        sys.path.append(folder)  # for what it imports from beside it
-    found.loader.exec_module(module)
+        sys.path.append(folder)  # for imports of its neighbours
+    module_spec.loader.exec_module(module)
     return module

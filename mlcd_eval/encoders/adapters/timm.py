@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -10,21 +9,21 @@ import timm.data
 import torch
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
+from mlcd_eval.encoders.identity import settings_digest
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
-    """A pretrained timm model, one with a local `?checkpoint=PATH`, or with seeded random weights; `img_size=N` where
-    the architecture depends on it."""
+    """A timm model with pretrained weights, those of a local `?checkpoint=FILE`, or seeded random ones; `img_size=N`
+    where the architecture depends on it."""
     name, checkpoint = spec.target, spec.options.get("checkpoint", "")
     if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
         raise ConfigError(f"--model {spec.text!r}: timm has no model {name!r}{nearest(name, timm.list_models())}")
-    if checkpoint and not Path(checkpoint).is_file():
-        raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {name}")
     pretrained = not checkpoint and spec.random_seed is None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.random_seed or 0)
@@ -35,7 +34,7 @@ def load(spec: Spec) -> Encoder:
 
 
 def _size(spec: Spec) -> dict[str, int]:
-    """`img_size` as timm's functions take it, where it is given."""
+    """The keyword argument `img_size` of timm's functions, where the spec has one."""
     return {key: int(value) for key, value in spec.options.items() if key == "img_size"}
 
 
@@ -49,16 +48,16 @@ def _create(spec: Spec, pretrained: bool) -> Any:
 
 
 def _load_headless(spec: Spec, model: Any, checkpoint: str) -> None:
-    """All weights but the classifier's, which nothing here reads: the file may have one of any number of classes, or
-    none."""
+    """Load all weights but the classifier's, which nothing here reads: the file's may be for any number of classes, or
+    missing."""
     with_head = set(model.state_dict())
     model.reset_classifier(0)
-    own = model.state_dict()
-    head = with_head - set(own)
+    headless = model.state_dict()
+    head = with_head - set(headless)
 
     def fitting(state: dict[str, Any], _: Any) -> dict[str, Any]:
         state = {key: value for key, value in state.items() if key not in head}
-        expected, got = ({key: _shape(value) for key, value in side.items()} for side in (own, state))
+        expected, got = ({key: _shape(value) for key, value in side.items()} for side in (headless, state))
         wrong = sorted(key for key in {*expected, *got} if expected.get(key) != got.get(key))
         if wrong:
             raise CheckpointError(
@@ -89,7 +88,7 @@ class TimmEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(model, spec.target),
+            fingerprint=settings_digest(),  # a timm model keeps its whole config in attributes of its modules
             preprocessing=" ".join(str(self.preprocess).split()),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(height, width),
@@ -101,7 +100,15 @@ class TimmEncoder(TorchEncoder):
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         features = self.model.forward_features(pixels)
         outputs = {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
-        grid = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
+        grid = _grid(getattr(self.model, "patch_embed", None), pixels)
         if features.dim() == 3 and grid is not None:
             outputs[PATCHES] = features[:, self.model.num_prefix_tokens :].unflatten(1, grid)
         return outputs
+
+
+def _grid(patch_embed: Any, pixels: torch.Tensor) -> tuple[int, int] | None:
+    """(h, w) of the patches of these pixels, which need not be of the size that the model was built for."""
+    if hasattr(patch_embed, "dynamic_feat_size"):
+        height, width = patch_embed.dynamic_feat_size(pixels.shape[-2:])
+        return height, width
+    return getattr(patch_embed, "grid_size", None)

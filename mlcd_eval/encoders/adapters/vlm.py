@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +10,11 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import as_checkpoint_error, fingerprint, num_params, settings_of, tokenizer_settings
+from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.places import pretrained_name
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -20,7 +22,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
     """AutoModelForImageTextToText with its AutoProcessor; `?device_map=auto` spreads a large model over devices."""
-    where = str(Path(spec.target).expanduser()) if Path(spec.target).expanduser().is_dir() else spec.target
+    where = pretrained_name(spec.target)
     options = {"trust_remote_code": spec.trust_remote_code, "local_files_only": spec.offline}
     device_map = spec.options.get("device_map")
     processor = transformers.AutoProcessor.from_pretrained(where, **options)
@@ -31,7 +33,7 @@ def load(spec: Spec) -> Encoder:
 
 
 class VisionLanguageModel(Encoder):
-    """Answers greedily. Questions of a batch are padded on the left, so that answers begin at one place."""
+    """Answers greedily. The questions of a batch are padded on the left, so that all answers begin at one position."""
 
     def __init__(self, spec: Spec, model: Any, processor: Any, placed: bool) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -44,9 +46,8 @@ class VisionLanguageModel(Encoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(
-                model,
-                *map(settings_of, (model.config, model.generation_config, processor.image_processor)),
+            fingerprint=settings_digest(
+                *map(settings_of, (model.config, model.generation_config, processor.image_processor, processor)),
                 tokenizer_settings(tokenizer),
                 [processor.chat_template, tokenizer.chat_template],
             ),
@@ -60,7 +61,7 @@ class VisionLanguageModel(Encoder):
         )
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """Greedy, the prompt cut off."""
+        """Decoded greedily, without the prompt."""
         prompts = [self._prompt(question) for question in questions]
         inputs = self.processor(images=list(images), text=prompts, padding=True, return_tensors="pt")
         inputs = inputs.to(self.device, dtype=self.model.dtype)
@@ -72,8 +73,8 @@ class VisionLanguageModel(Encoder):
                 num_beams=1,
                 pad_token_id=self.processor.tokenizer.pad_token_id,
             )
-        made = output[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.processor.batch_decode(made, skip_special_tokens=True)]
+        answers = output[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
 
     def _template(self) -> bool:
         return bool(self.processor.chat_template or self.processor.tokenizer.chat_template)
@@ -85,7 +86,7 @@ class VisionLanguageModel(Encoder):
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """The weights in a precision, moved unless device_map placed them."""
+        """Convert the weights to a precision, and move them unless device_map placed them."""
         self.model.to(dtype=PRECISIONS[precision])
         if not self._placed:
             self.model.to(device=device)
@@ -93,5 +94,5 @@ class VisionLanguageModel(Encoder):
 
     @property
     def device(self) -> torch.device:
-        """Of the embeddings."""
+        """Where the embeddings are."""
         return self.model.device

@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.registry import Spec, model_name
-from mlcd_eval.encoders.weights import fingerprint, num_params
+from mlcd_eval.encoders.identity import settings_digest
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.weights import num_params
 from mlcd_eval.errors import ConfigError, nearest
 
 
@@ -32,26 +34,28 @@ def load(spec: Spec) -> Encoder:
 
 
 class VLMEvalKitModel(Encoder):
-    """Its models read images from files and answer one message at a time."""
+    """VLMEvalKit's models read images from files and answer one message at a time; they keep arguments of `generate` in
+    `kwargs`."""
 
     def __init__(self, spec: Spec, model: Any) -> None:
         self._model = model
-        weights = next((part for part in vars(model).values() if isinstance(part, torch.nn.Module)), None)
+        modules = [part for part in vars(model).values() if isinstance(part, torch.nn.Module)]
+        plain = {name: value for name, value in vars(model).items() if isinstance(value, (str, int, float))}
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=fingerprint(weights, spec.target) if weights is not None else f"vlmevalkit:{spec.target}",
+            fingerprint=settings_digest(spec.target, plain, getattr(model, "kwargs", None)),
             preprocessing=type(model).__name__,
             layers={},
             image_size=(0, 0),
-            num_params=num_params(weights) if weights is not None else 0,
+            num_params=sum(map(num_params, modules)),
             has_text=False,
             abilities=("answer",),
             extra={"vlmevalkit": spec.target},
         )
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """One after the other; the length of answers is the model's own setting."""
+        """One question after another; how long answers may be is the model's own setting."""
         answers = []
         with tempfile.TemporaryDirectory() as folder:
             for number, (image, question) in enumerate(zip(images, questions, strict=True)):
@@ -67,5 +71,5 @@ class VLMEvalKitModel(Encoder):
 
     @property
     def device(self) -> torch.device:
-        """Where results are scored."""
+        """The CPU, where answers are scored."""
         return torch.device("cpu")

@@ -1,4 +1,4 @@
-"""The text tower of this project's checkpoints: CLIP's causal transformer, read out at the end-of-text token."""
+"""The text tower of this project's checkpoints: CLIP's causal transformer, read at the end-of-text token."""
 
 from __future__ import annotations
 

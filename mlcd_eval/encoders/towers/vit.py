@@ -1,7 +1,8 @@
 """The image tower of this project's checkpoints: the ViT of CLIP, and its variant with 2D rotary positions.
 
-Structure of transformers' CLIPVisionModel (positions="absolute") and MLCDVisionModel (positions="rope2d"), so that
-weights convert both ways: pre-norm blocks behind a first layer norm, a class token, no bias in the patch embedding.
+The structure is that of transformers' CLIPVisionModel (positions="absolute") and MLCDVisionModel (positions="rope2d"),
+so that weights convert both ways: pre-norm blocks after a first layer norm, a class token, no bias in the patch
+embedding.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import nn
 
 
 class VisionConfig(BaseModel):
-    """Shape of the tower. activation: OpenAI's weights want quick_gelu, others gelu."""
+    """Shape of the tower. activation: quick_gelu for OpenAI's weights, gelu for others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,14 +34,14 @@ class VisionConfig(BaseModel):
     def _fits(self) -> VisionConfig:
         if self.patch_size > self.image_size:
             raise ValueError(f"patch_size at most image_size = {self.image_size}, got {self.patch_size}")
-        channels = 4 if self.positions == "rope2d" else 1  # of a head: two angles, each of a pair
+        channels = 4 if self.positions == "rope2d" else 1  # per head: two angles, each for a pair
         if self.width % (self.heads * channels):
             raise ValueError(f"width a multiple of {self.heads} heads x {channels}, got {self.width}")
         return self
 
     @property
     def grid(self) -> int:
-        """Patches on a side."""
+        """Patches per side."""
         return self.image_size // self.patch_size
 
 
@@ -60,7 +61,7 @@ VIT_SIZES = {
 
 
 class QuickGELU(nn.Module):
-    """x * sigmoid(1.702 x), the approximation in OpenAI's weights."""
+    """x * sigmoid(1.702 x), the approximation that OpenAI's weights were trained with."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Elementwise."""
@@ -99,7 +100,7 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """pixels (B, 3, H, W) -> pooled (B, width) after the last layer norm, patches (B, h, w, width) likewise."""
+    """pixels (B, 3, H, W) -> pooled (B, width) and patches (B, h, w, width), both after the last layer norm."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class VisionTransformer(nn.Module):
 
 
 def init_blocks(blocks: nn.ModuleList, width: int, depth: int) -> None:
-    """CLIP's initialisation: what feeds the residual stream shrinks with the depth."""
+    """CLIP's initialisation: layers that write to the residual stream start smaller the deeper the tower is."""
     attention_std, mlp_std = width**-0.5, (2 * width) ** -0.5
     for block in blocks:
         assert isinstance(block, Block)

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.encoders.base import PENULTIMATE
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.classification import Outcomes, classification_metrics, classification_outcomes
+from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.table import measure, metric_kind
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.classification.labelled import checked_labels, count_classes, split_requests
+from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.shared.unit import unit_rows
 
@@ -43,6 +43,7 @@ class KNN(Protocol[KNNSettings]):
     """
 
     name = "knn"
+    version = 2
     Settings = KNNSettings
     kinds = ("classification",)
     pwc_tasks = ("Self-Supervised Image Classification",)
@@ -60,22 +61,29 @@ class KNN(Protocol[KNNSettings]):
         train, test = inputs.images["train"], inputs.images["test"]
         train_labels, labels = checked_labels(train, "train"), checked_labels(test, "test")
         num_classes = count_classes(inputs)
-        rng = np.random.default_rng(inputs.seed)
         possible = [k for k in settings.ks if k <= len(train_labels)]
         with threads_for(train.array.size * len(labels)):
             similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
         ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
         weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
-        outcomes = {k: _outcomes(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
+        columns = {k: _samples(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
 
         primary = PRIMARY_K if PRIMARY_K in settings.ks else settings.ks[0]
-        samples: dict[str, list] = {"key": list(test.keys), "label": labels.tolist()}
-        if primary in outcomes:
-            samples["prediction"] = outcomes[primary].predictions.tolist()
-            samples["correct"] = (outcomes[primary].ranks == 1).astype(float).tolist()
+        samples = {"key": list(test.keys), "label": labels.tolist()}
+        if primary in columns:
+            samples |= as_lists({name: columns[primary][name] for name in ("prediction", "correct")})
+        samples |= {f"rank@{k}": columns[k]["rank"].tolist() for k in possible}
+        names = [f"knn_{accuracy}@{k}" for k in settings.ks for accuracy in ("acc1", "acc5")]
         return Scores(
             metrics=[
-                metric for k in settings.ks for metric in _metrics(k, outcomes.get(k), len(labels), len(test.bad), rng)
+                measure(
+                    name,
+                    samples,
+                    inputs.seed,
+                    len(test.bad),
+                    defined=int(name.partition("@")[2]) in columns and metric_kind(name).fits(num_classes),
+                )
+                for name in names
             ],
             primary=f"knn_acc1@{primary}",
             samples=samples,
@@ -129,8 +137,8 @@ def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.T
     return values.gather(1, columns), index.gather(1, columns)
 
 
-def _outcomes(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_classes: int) -> Outcomes:
-    """weights (M, k) of votes for classes (M, k)."""
+def _samples(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
+    """Columns of `classification_samples` for weights (M, k) of votes for classes (M, k)."""
 
     def votes() -> Iterator[np.ndarray]:
         step = max(1, _VOTES // num_classes)
@@ -142,16 +150,4 @@ def _outcomes(weights: np.ndarray, classes: np.ndarray, labels: np.ndarray, num_
             total += np.bincount(cell.ravel(), weights[start : start + step].ravel(), len(total))
             yield total.reshape(-1, num_classes)
 
-    return classification_outcomes(votes(), labels)
-
-
-def _metrics(
-    k: int, outcomes: Outcomes | None, num_scored: int, num_unscored: int, rng: np.random.Generator
-) -> list[Metric]:
-    """knn_acc1@k and knn_acc5@k; outcomes: None where k neighbours are more than there are."""
-    names = ("acc1", "acc5")
-    if outcomes is None:
-        metrics = [Metric(name=name, value=None, num_scored=num_scored, num_unscored=num_unscored) for name in names]
-    else:
-        metrics = [m for m in classification_metrics(outcomes, rng, num_unscored) if m.name in names]
-    return [metric.model_copy(update={"name": f"knn_{metric.name}@{k}"}) for metric in metrics]
+    return classification_samples(votes(), labels)

@@ -1,20 +1,39 @@
-"""What the protocols on labelled features have in common: which splits, and checks of what is in them."""
+"""What the protocols on labelled features have in common: which splits, checks of what is in them, which metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.statistics import Columns
+from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, MetricKind, measure
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
 from mlcd_eval.protocols.shared.finite import check_finite
+
+
+def _known_metric(name: str) -> str:
+    names = [repr(known) for known in (*CLASSIFICATION, *MULTILABEL)]
+    if repr(name) not in names:
+        expected = f"{', '.join(names[:-1])} or {names[-1]}"
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+PrimaryMetric = Annotated[str, AfterValidator(_known_metric)]
+"""A setting: the name of a metric of labelled images."""
 
 
 def split_requests(
     protocol: str, layer: str, splits: Sequence[str], optional: tuple[str, ...] = ()
 ) -> dict[str, ImageRequest]:
-    """train, test and those of `optional` that there are; raises IncompatibleError without train or test."""
+    """train, test and those of `optional` that exist; raises IncompatibleError without train or test."""
     missing = [name for name in ("train", "test") if name not in splits]
     if missing:
         raise IncompatibleError(
@@ -25,8 +44,7 @@ def split_requests(
 
 
 def checked_labels(features: Features, split: str) -> np.ndarray:
-    """The labels of a split whose features are usable; raises DataError for one without samples, or with a feature that
-    is not finite."""
+    """The labels of a split; raises DataError for a split without samples, or with a feature that is not finite."""
     assert features.labels is not None, "classification and multilabel datasets have labels"
     if len(features.labels) == 0:
         raise DataError(f"split {split!r} has no readable image: got 0 features, expected at least 1")
@@ -35,8 +53,43 @@ def checked_labels(features: Features, split: str) -> np.ndarray:
 
 
 def count_classes(inputs: Inputs) -> int:
-    """As many as the dataset names, or as its labels show where it names none."""
+    """The number of classes that the dataset names, or where it names none, that its labels show."""
     labels = [features.labels for features in inputs.images.values() if features.labels is not None]
     if labels[0].ndim == 2:
         return labels[0].shape[1]
     return max(len(inputs.class_names or ()), 1 + max(int(part.max()) for part in labels))
+
+
+def primary_metric(wanted: str | None, num_classes: int, multilabel: bool) -> str:
+    """The metric that ranks: the one wanted, else acc1, or map_11point where images have several labels.
+
+    Raises IncompatibleError for a metric that is not defined of such labels.
+    """
+    fitting = [name for name, kind in _kinds(multilabel).items() if kind.fits(num_classes)]
+    if wanted is not None and wanted not in fitting:
+        number = "several labels" if multilabel else "one label"
+        raise IncompatibleError(
+            f"metric {wanted!r} is undefined here: got {num_classes} classes and {number} per image, "
+            f"expected one of {', '.join(fitting)}"
+        )
+    return wanted or ("map_11point" if multilabel else "acc1")
+
+
+def measured(columns: Columns, num_classes: int, multilabel: bool, seed: int, num_unscored: int) -> list[Metric]:
+    """Every metric of such labels: None for one that needs more classes; one for two classes only is left out."""
+    return [
+        measure(name, columns, seed, num_unscored, defined=kind.fits(num_classes))
+        for name, kind in _kinds(multilabel).items()
+        if kind.fits(num_classes) or math.isinf(kind.classes[1])
+    ]
+
+
+def as_lists(columns: Columns) -> dict[str, list[Any]]:
+    """Columns as samples hold them."""
+    return {
+        name: column.tolist() if isinstance(column, np.ndarray) else list(column) for name, column in columns.items()
+    }
+
+
+def _kinds(multilabel: bool) -> Mapping[str, MetricKind]:
+    return MULTILABEL if multilabel else CLASSIFICATION

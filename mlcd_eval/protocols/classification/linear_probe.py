@@ -1,16 +1,15 @@
 """Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4).
 
-Logistic regression on frozen features as they are (not standardised, not normalised). lambda is searched on the val
+Logistic regression on frozen features, which are neither standardised nor normalised. lambda is searched on the val
 split, or on a seeded stratified part of train where there is none; the best one is fitted on train and val together;
-only then is the test split scored. A candidate that is far below the best while its fit is still rough is fitted no
-further, and the record says so.
+only then is the test split scored. A candidate that is far below the best while its fit is still rough is not fitted
+to the end, and the record says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -18,37 +17,37 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from mlcd_eval.data.split import few_shot, stratified_split
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.metrics.classification import (
-    classification_metric,
-    classification_metrics,
-    classification_outcomes,
-    stacked,
-)
-from mlcd_eval.metrics.multilabel import multilabel_metrics
+from mlcd_eval.metrics.classification import classification_samples, over_trials
+from mlcd_eval.metrics.multilabel import multilabel_samples
+from mlcd_eval.metrics.statistics import Columns
+from mlcd_eval.metrics.table import CLASSIFICATION, metric_value
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.classification.labelled import checked_labels, count_classes, split_requests
+from mlcd_eval.protocols.classification.labelled import (
+    PrimaryMetric,
+    as_lists,
+    checked_labels,
+    count_classes,
+    measured,
+    primary_metric,
+    split_requests,
+)
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.threads import threads_for
-
-_MULTILABEL = ("map_11point", "map")
-_LEAST_CLASSES = {"acc5": 5, "mean_top1_top5": 5}
 
 
 class LinearProbeSettings(BaseModel):
     """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
 
-    val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: most
-    passes over the data a fit. shots: so many train images a class and no label besides (val is not read), as the mean
-    over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1 for one shot. Of a
-    class with fewer images all are taken; `classes_with_fewer_shots` of the details counts such classes.
+    val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: the
+    most passes over the data in a fit. shots: the number of train images per class whose labels are used (val is not
+    read); the result is the mean over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1
+    for one shot. Of a class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     layer: str = PENULTIMATE
-    metric: (
-        Literal["acc1", "acc5", "mean_per_class_recall", "mean_top1_top5", "roc_auc", "map_11point", "map"] | None
-    ) = None
+    metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     lambda_: PositiveFloat | None = None
     max_iter: PositiveInt = 1000
@@ -60,6 +59,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
+    version = 2
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Self-Supervised Image Classification",)
@@ -76,7 +76,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         return split_requests(self.name, settings.layer, splits, optional=() if settings.shots else ("val",))
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
-        """A test sample whose class train lacks is scored, as wrong.
+        """A test sample whose class does not occur in train is scored, as wrong.
 
         Raises IncompatibleError where the metric or few-shot does not fit the labels, or train has one class only;
         DataError where a feature is not finite.
@@ -84,69 +84,61 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
-        primary = settings.metric or ("map_11point" if multilabel else "acc1")
-        _check_metric(primary, settings, multilabel, num_classes)
+        if multilabel and settings.shots:
+            raise IncompatibleError(
+                "shots are counted by class: got a dataset with several labels per image, expected one"
+            )
+        primary = primary_metric(settings.metric, num_classes, multilabel)
         rng = np.random.default_rng(inputs.seed)
-        report = _report_multilabel if multilabel else _report
         with threads_for(inputs.images["train"].array.size * num_classes):
             probes = [
                 train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device)
                 for data in _training_sets(settings, inputs, labels, rng)
             ]
-            scores = report(probes, primary, inputs.images["test"], labels["test"], rng)
-        fewer = (
-            int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum()) if settings.shots else 0
+            report = _multilabel_report if multilabel else _report
+            columns, details = report(probes, inputs.images["test"], labels["test"])
+        if settings.shots:
+            fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
+            details |= {"classes_with_fewer_shots": fewer} if fewer else {}
+        test = inputs.images["test"]
+        return Scores(
+            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)),
+            primary=primary,
+            samples={"key": list(test.keys), **as_lists(columns)},
+            details=details,
         )
-        return replace(scores, details={**scores.details, "classes_with_fewer_shots": fewer}) if fewer else scores
 
 
-def _report(
-    probes: Sequence[Probe], primary: str, test: Features, labels: np.ndarray, rng: np.random.Generator
-) -> Scores:
-    """Means over the trials, if there are several; `prediction` is then a list, and `correct` the share of trials."""
-    trials = [classification_outcomes(probe.fit.scores(test.array), labels) for probe in probes]
-    metrics = classification_metrics(stacked(trials), rng, len(test.bad))
-    predictions = np.stack([trial.predictions for trial in trials], axis=1)
-    details = probes[0].details
-    if len(trials) > 1:
-        names = [metric.name for metric in metrics if metric.value is not None]
-        values = {name: [classification_metric(name, trial) or 0.0 for trial in trials] for name in names}
-        details = {
-            "std_over_trials": {name: float(np.std(values[name], ddof=1)) for name in names},
-            "trials": [
-                {**probe.details, **{name: values[name][number] for name in names}}
-                for number, probe in enumerate(probes)
-            ],
-        }
-    samples = {
-        "key": list(test.keys),
-        "label": labels.tolist(),
-        "prediction": (predictions if len(trials) > 1 else predictions[:, 0]).tolist(),
-        "correct": np.mean([trial.ranks == 1 for trial in trials], axis=0).tolist(),
+def _report(probes: Sequence[Probe], test: Features, labels: np.ndarray) -> tuple[Columns, dict[str, Any]]:
+    """Columns of the samples and details; over several trials there is a `prediction` and `rank` for each."""
+    trials = [classification_samples(probe.fit.scores(test.array), labels) for probe in probes]
+    if len(trials) == 1:
+        return trials[0], dict(probes[0].details)
+    num_classes = len(probes[0].fit.bias)
+    names = [name for name, kind in CLASSIFICATION.items() if kind.fits(num_classes)]
+    values = [{name: value for name in names if (value := metric_value(name, trial)) is not None} for trial in trials]
+    return over_trials(trials), {
+        "std_over_trials": {name: float(np.std([of_trial[name] for of_trial in values], ddof=1)) for name in values[0]},
+        "trials": [{**probe.details, **of_trial} for probe, of_trial in zip(probes, values, strict=True)],
     }
-    return Scores(metrics=metrics, primary=primary, samples=samples, details=details)
 
 
-def _report_multilabel(
-    probes: Sequence[Probe], primary: str, test: Features, labels: np.ndarray, rng: np.random.Generator
-) -> Scores:
-    """`correct` is 1 where the predicted labels, of probability over a half, are exactly the true ones."""
+def _multilabel_report(probes: Sequence[Probe], test: Features, labels: np.ndarray) -> tuple[Columns, dict[str, Any]]:
+    """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
+    half, are exactly the true ones."""
     (probe,) = probes
     scores = np.concatenate(list(probe.fit.scores(test.array)))
-    samples = {
-        "key": list(test.keys),
-        "label": [np.flatnonzero(row).tolist() for row in labels],
+    columns = multilabel_samples(scores, labels) | {
         "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
-        "correct": ((scores > 0) == labels).all(axis=1).astype(float).tolist(),
+        "correct": ((scores > 0) == labels).all(axis=1) * 1.0,
     }
-    metrics = multilabel_metrics(scores, labels, rng, len(test.bad))
-    return Scores(metrics=metrics, primary=primary, samples=samples, details=probe.details)
+    return columns, dict(probe.details)
 
 
 def _training_sets(
     settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> Iterator[TrainingSet]:
-    """One, or one a trial for few-shot."""
+    """One set, or for few-shot one per trial."""
     features, train = inputs.images["train"].array, labels["train"]
     if settings.shots:
         for _ in range(settings.trials):
@@ -159,16 +151,3 @@ def _training_sets(
         yield TrainingSet(both, np.concatenate([train, labels["val"]]), rows[: len(train)], rows[len(train) :])
     else:
         yield TrainingSet(features, train, *stratified_split(train, settings.val_fraction, rng))
-
-
-def _check_metric(name: str, settings: LinearProbeSettings, multilabel: bool, num_classes: int) -> None:
-    if multilabel and settings.shots:
-        raise IncompatibleError("shots are counted by class: got a dataset with several labels an image, expected one")
-    if multilabel != (name in _MULTILABEL):
-        kind, fitting = ("several labels", _MULTILABEL) if multilabel else ("one label", ("acc1",))
-        raise IncompatibleError(
-            f"metric {name!r} does not fit a dataset with {kind} an image, expected {' or '.join(fitting)}"
-        )
-    if num_classes < _LEAST_CLASSES.get(name, 0) or (name == "roc_auc" and num_classes != 2):
-        expected = "2" if name == "roc_auc" else f"at least {_LEAST_CLASSES[name]}"
-        raise IncompatibleError(f"metric {name!r} is undefined here: got {num_classes} classes, expected {expected}")

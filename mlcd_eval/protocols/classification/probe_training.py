@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.metrics.classification import classification_metric, classification_outcomes
-from mlcd_eval.metrics.multilabel import multilabel_metric
+from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.multilabel import multilabel_samples
+from mlcd_eval.metrics.table import metric_value
 from mlcd_eval.protocols.classification.sweep import search_lambda
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ class _Search:
     def _score(self, fit: Fit) -> float:
         scores = fit.scores(self.features)
         if self.labels.ndim == 2:
-            value = multilabel_metric(self.metric, np.concatenate(list(scores)), self.labels)
+            columns = multilabel_samples(np.concatenate(list(scores)), self.labels)
         else:
-            value = classification_metric(self.metric, classification_outcomes(scores, self.labels))
+            columns = classification_samples(scores, self.labels)
+        value = metric_value(self.metric, columns)
         if value is None:
             raise IncompatibleError(
                 f"lambda cannot be chosen by {self.metric}: got {len(self.labels)} validation samples on which it is "

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.classification import classification_metrics, classification_outcomes
-from mlcd_eval.metrics.multilabel import multilabel_metrics
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.classification.labelled import checked_labels
+from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.multilabel import multilabel_samples
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.classification.labelled import (
+    PrimaryMetric,
+    as_lists,
+    checked_labels,
+    measured,
+    primary_metric,
+)
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 if TYPE_CHECKING:
@@ -24,28 +30,30 @@ _ROWS = 1 << 13  # images whose logits are held at once
 
 
 class ZeroShotSettings(BaseModel):
-    """metric: the primary one; None is acc1, or map_11point where an image has several labels."""
+    """metric: the primary one; None means acc1, or map_11point where an image has several labels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"
-    metric: (
-        Literal["acc1", "acc5", "mean_per_class_recall", "mean_top1_top5", "roc_auc", "map_11point", "map"] | None
-    ) = None
+    metric: PrimaryMetric | None = None
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
     """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
 
     name = "zeroshot"
+    version = 2
     Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Zero-Shot Transfer Image Classification",)
     pwc_metrics = (("acc1", "Accuracy (Private)"),)
     hub_task_type = "zero-shot-image-classification"
     averages_metrics = True  # as the tables of CLIP and MLCD
-    needs_text = True
+
+    def needs(self, settings: ZeroShotSettings) -> Needs:
+        """A text tower, and prompts to fill with class names."""
+        return Needs(texts=True, class_prompts=True)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """One split at one layer."""
@@ -54,7 +62,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         return {"test": ImageRequest(settings.split, settings.layer)}
 
     def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
-        """Samples hold the best class, which is correct where it is among the labels.
+        """Samples hold the best class, `correct` being 1.0 where it is among the labels.
 
         Raises IncompatibleError without class names or templates, or for a metric that does not fit the labels;
         DataError for class names that do not, and for features that are not finite.
@@ -66,45 +74,32 @@ class ZeroShot(Protocol[ZeroShotSettings]):
                 "zeroshot_classification_templates.txt in the dataset's folder, or both in the task"
             )
         labels = checked_labels(images, settings.split)
-        _check_class_names(len(inputs.class_names), labels)
+        multilabel, num_classes = labels.ndim == 2, len(inputs.class_names)
+        _check_class_names(num_classes, labels)
+        primary = primary_metric(settings.metric, num_classes, multilabel)
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
-        prompts = [tuple(one.replace("{c}", name) for one in inputs.templates) for name in inputs.class_names]
-        column = {own: number for number, own in enumerate(dict.fromkeys(prompts))}
-        image, text = joint_embeddings(images, [prompt for one in zip(*column, strict=True) for prompt in one], inputs)
+        prompts = [tuple(template.replace("{c}", name) for template in inputs.templates) for name in inputs.class_names]
+        column = {of_class: number for number, of_class in enumerate(dict.fromkeys(prompts))}
+        by_template = [prompt for of_template in zip(*column, strict=True) for prompt in of_template]
+        image, text = joint_embeddings(images, by_template, inputs)
         classes = class_vectors(text, len(inputs.templates))
-        logits = _logits(image, classes, [column[own] for own in prompts])
-        rng = np.random.default_rng(inputs.seed)
-        if labels.ndim == 2:
+        logits = _logits(image, classes, [column[of_class] for of_class in prompts])
+        if multilabel:
             scores = np.concatenate(list(logits))
-            metrics = multilabel_metrics(scores, labels, rng, len(images.bad))
-            prediction = scores.argmax(axis=1)
-            label = [np.flatnonzero(row).tolist() for row in labels]
-            correct = labels[np.arange(len(labels)), prediction] == 1
+            best = scores.argmax(axis=1)
+            correct = (labels[np.arange(len(labels)), best] == 1) * 1.0
+            columns = multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
         else:
-            outcomes = classification_outcomes(logits, labels)
-            metrics = classification_metrics(outcomes, rng, len(images.bad))
-            prediction, label, correct = outcomes.predictions, labels.tolist(), outcomes.ranks == 1
-        primary = settings.metric or ("map_11point" if labels.ndim == 2 else "acc1")
-        if primary not in [metric.name for metric in metrics]:
-            raise IncompatibleError(
-                f"zeroshot cannot rank by {primary} here: got {len(inputs.class_names)} classes, "
-                f"{'several labels' if labels.ndim == 2 else 'one label'} an image, "
-                f"expected one of {', '.join(metric.name for metric in metrics)}"
-            )
+            columns = classification_samples(logits, labels)
         return Scores(
-            metrics=metrics,
+            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(images.bad)),
             primary=primary,
-            samples={
-                "key": list(images.keys),
-                "label": label,
-                "prediction": prediction.tolist(),
-                "correct": correct.astype(float).tolist(),
-            },
+            samples={"key": list(images.keys), **as_lists(columns)},
             details={
                 "prompts": inputs.prompts_source,
-                "num_classes": len(inputs.class_names),
+                "num_classes": num_classes,
                 "num_templates": len(inputs.templates),
                 **({"repeated_class_names": repeated} if repeated else {}),
             },

@@ -7,16 +7,17 @@ encoder's patch features (reading_head.py), which measures how much of the text 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mlcd_eval.data.base import Question
+from mlcd_eval.data.base import Annotation, Question
+from mlcd_eval.data.predictions import read_answers
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 
 QUESTION = "{question}"
 
@@ -48,8 +49,10 @@ class DocVQA(Protocol[DocVQASettings]):
     for each class of questions."""
 
     name = "docvqa"
+    version = 2
     Settings = DocVQASettings
     kinds = ("docvqa",)
+    takes_predictions = True
     pwc_tasks = ("Visual Question Answering (VQA)",)
     hub_task_type = "document-question-answering"
     picture_side = 640  # a page, to be read
@@ -58,6 +61,11 @@ class DocVQA(Protocol[DocVQASettings]):
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """A probe is trained."""
         return settings.get("mode") == "probe"
+
+    def needs(self, settings: DocVQASettings) -> Needs:
+        """A model's own answers come from its `answer`."""
+        ability = "answer" if settings.mode == "native" else None
+        return Needs(ability=ability, prompt=settings.prompt, max_new_tokens=settings.max_new_tokens)
 
     def requests(self, settings: DocVQASettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own answers."""
@@ -88,13 +96,29 @@ class DocVQA(Protocol[DocVQASettings]):
             raise IncompatibleError(f"docvqa's mode is native: got model {info.spec!r}, which answers no questions")
         return settings.model_copy(update={"mode": mode})
 
-    def ability(self, settings: DocVQASettings) -> str | None:
-        """A model's own answers come from its `answer`."""
-        return "answer" if settings.mode == "native" else None
+    def for_predictions(self, settings: DocVQASettings) -> DocVQASettings:
+        """Saved answers are scored as a model's own."""
+        return settings.model_copy(update={"mode": "native"})
+
+    def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
+        """question_id -> answer."""
+        return read_answers(path, _questions(annotations))
+
+    def submission(self, predictions: Mapping[Any, Any]) -> Sequence[Mapping[str, Any]]:
+        """[{"questionId", "answer"}], as the Robust Reading Competition takes it."""
+        return [{"questionId": number, "answer": answer} for number, answer in predictions.items()]
+
+    def check_annotations(self, settings: DocVQASettings, split: str, annotations: Sequence[Annotation]) -> None:
+        """Raise IncompatibleError for questions whose answers are not public."""
+        if any(question.answers is None for question in _questions(annotations)):
+            raise IncompatibleError(
+                f"the answers of the split {split!r} are not in its file, nothing to score: run with --submit to write "
+                f"the answers for the benchmark's server, or choose a split with answers"
+            )
 
     def score(self, settings: DocVQASettings, inputs: Inputs) -> Scores:
         """From predictions {question_id: answer} where there are some, else from features."""
-        questions = [one for one in inputs.annotations["test"] if isinstance(one, Question)]
+        questions = _questions(inputs.annotations["test"])
         silent = [one.question_id for one in questions if not one.answers]
         if silent or not questions:
             raise DataError(
@@ -114,52 +138,49 @@ class DocVQA(Protocol[DocVQASettings]):
         return _scores(settings, questions, predictions, details, inputs.seed)
 
 
+def _questions(annotations: Sequence[Annotation]) -> list[Question]:
+    return [question for question in annotations if isinstance(question, Question)]
+
+
 def _scores(
     settings: DocVQASettings, questions: Sequence[Question], predictions: Sequence[str], details: Any, seed: int
 ) -> Scores:
     from mlcd_eval.metrics import text
-    from mlcd_eval.metrics.interval import bootstrap_mean, bootstrap_ratio
+    from mlcd_eval.metrics.table import measure
 
-    names = [settings.metric, *(("anls_compat",) if settings.metric == "anls" else ())]
-    answers = [one.answers or () for one in questions]
+    answers = [question.answers or () for question in questions]
     pairs = list(zip(predictions, answers, strict=True))
-    values = {name: np.array([getattr(text, name)(*pair) for pair in pairs]) for name in names}
-    documents = np.unique([one.document for one in questions], return_inverse=True)[1]
-    rng, count = np.random.default_rng(seed), len(questions)
-    metrics = [
-        Metric(name=name, value=float(v.mean()), num_scored=count, ci95=bootstrap_mean(v, rng, documents))
-        for name, v in values.items()
-    ]
-    edits, lengths = np.array([text.character_error(*pair) for pair in pairs], dtype=np.float64).T
-    metrics.append(
-        Metric(
-            name="character_error_rate",
-            value=float(edits.sum() / lengths.sum()) if lengths.sum() else None,
-            higher_is_better=False,
-            num_scored=count,
-            ci95=bootstrap_ratio(edits, lengths, rng, documents),
-        )
-    )
-    primary = values[settings.metric]
-    types = sorted({kind for one in questions for kind in one.types})
-    by_type = {
-        kind: {
-            "value": float(np.mean([v for v, one in zip(primary, questions, strict=True) if kind in one.types])),
-            "num_scored": sum(kind in one.types for one in questions),
-        }
-        for kind in types
+    names = [settings.metric, *(("anls_compat",) if settings.metric == "anls" else ())]
+    edits, lengths = zip(*(text.character_error(*pair) for pair in pairs), strict=True)
+    samples: dict[str, list[Any]] = {
+        "key": [question.question_id for question in questions],
+        "document": [question.document for question in questions],
+        "image": [question.image for question in questions],
+        "question": [question.text for question in questions],
+        "answer": list(predictions),
+        "answers": [list(known) for known in answers],
+        **{name: [text.ANSWER_SCORES[name](*pair) for pair in pairs] for name in names},
+        "edits": list(edits),
+        "answer_length": list(lengths),
     }
     return Scores(
-        metrics=metrics,
+        metrics=[measure(name, samples, seed) for name in (*names, "character_error_rate")],
         primary=settings.metric,
-        samples={
-            "key": [one.question_id for one in questions],
-            "document": [one.document for one in questions],
-            "image": [one.image for one in questions],
-            "question": [one.text for one in questions],
-            "answer": list(predictions),
-            "answers": [list(known) for known in answers],
-            settings.metric: primary.tolist(),
+        samples=samples,
+        details={
+            **details,
+            "by_type": _by_type(questions, samples[settings.metric]),
+            "num_documents": len(set(samples["document"])),
         },
-        details={**details, "by_type": by_type, "num_documents": int(documents.max()) + 1},
     )
+
+
+def _by_type(questions: Sequence[Question], outcomes: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """The mean outcome and the number of each class of questions; a question may be of several."""
+    of_type: dict[str, list[float]] = {}
+    for question, outcome in zip(questions, outcomes, strict=True):
+        for kind in set(question.types):
+            of_type.setdefault(kind, []).append(outcome)
+    return {
+        kind: {"value": float(np.mean(values)), "num_scored": len(values)} for kind, values in sorted(of_type.items())
+    }

@@ -9,16 +9,17 @@ metrics.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.base import Annotation, Expression
+from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
 
@@ -48,8 +49,10 @@ class Refcoco(Protocol[RefcocoSettings]):
     and the whole image."""
 
     name = "refcoco"
+    version = 2
     Settings = RefcocoSettings
     kinds = ("refer",)
+    takes_predictions = True
     pwc_tasks = ("Instance Segmentation", "Referring Expression Segmentation")  # the site has both for each split
     hub_task_type = "image-segmentation"
     picture_side = 320
@@ -58,6 +61,10 @@ class Refcoco(Protocol[RefcocoSettings]):
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """A probe is trained."""
         return settings.get("mode") == "probe"
+
+    def needs(self, settings: RefcocoSettings) -> Needs:
+        """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""
+        return Needs(text_encoder=settings.text_encoder, ability="segment" if settings.mode == "native" else None)
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Patch features of train and of the scored split; none for a model's own masks."""
@@ -102,9 +109,13 @@ class Refcoco(Protocol[RefcocoSettings]):
             )
         return settings.model_copy(update={"mode": mode})
 
-    def ability(self, settings: RefcocoSettings) -> str | None:
-        """A model's own masks come from its `segment`."""
-        return "segment" if settings.mode == "native" else None
+    def for_predictions(self, settings: RefcocoSettings) -> RefcocoSettings:
+        """Saved masks are scored as a model's own."""
+        return settings.model_copy(update={"mode": "native"})
+
+    def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
+        """sent_id -> RLE."""
+        return read_masks(path, _sentences(annotations))
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
         """From predictions {sent_id: RLE} where there are some, else from features."""
@@ -119,10 +130,14 @@ class Refcoco(Protocol[RefcocoSettings]):
 
 
 def _expressions(inputs: Inputs, role: str) -> list[Expression]:
-    found = [one for one in inputs.annotations[role] if isinstance(one, Expression)]
-    if not found:
+    expressions = _sentences(inputs.annotations[role])
+    if not expressions:
         raise DataError(f"the {role} split has no sentences: got 0, expected at least 1")
-    return found
+    return expressions
+
+
+def _sentences(annotations: Sequence[Annotation]) -> list[Expression]:
+    return [expression for expression in annotations if isinstance(expression, Expression)]
 
 
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
@@ -217,38 +232,24 @@ def _scores(
     details: dict[str, Any],
     inputs: Inputs,
 ) -> Scores:
-    from mlcd_eval.metrics.interval import bootstrap_mean, bootstrap_ratio
-    from mlcd_eval.metrics.segmentation import overall_iou, overlaps, precision_at, sample_iou
+    from mlcd_eval.metrics.segmentation import overlaps, sample_iou
+    from mlcd_eval.metrics.table import REFER, measure
 
-    found = overlaps(masks, [one.truth for one in truths])
-    images = np.unique([one.image for one in truths], return_inverse=True)[1]
-    rng = np.random.default_rng(inputs.seed)
-    iou = sample_iou(found, settings.empty_union)
-    columns = {"mean_iou": iou, **{f"precision@{at}": precision_at(iou, at) for at in PRECISIONS}}
-    low, high = bootstrap_mean(np.stack(list(columns.values()), axis=1), rng, images) or ((), ())
-    count = len(truths)
-    overall = Metric(
-        name="overall_iou",
-        value=overall_iou(found),
-        num_scored=count,
-        ci95=bootstrap_ratio(found.intersection, found.union, rng, images),
-    )
-    means = [
-        Metric(name=name, value=float(values.mean()), num_scored=count, ci95=(float(low[place]), float(high[place])))
-        for place, (name, values) in enumerate(columns.items())
-    ]
+    pixels = overlaps(masks, [truth.truth for truth in truths])
+    samples = {
+        "key": [truth.sent_id for truth in truths],
+        "image": [truth.image for truth in truths],
+        "expression": [truth.text for truth in truths],
+        "intersection": pixels.intersection.tolist(),
+        "union": pixels.union.tolist(),
+        "iou": sample_iou(pixels, settings.empty_union).tolist(),
+        "prediction": [dict(mask) for mask in masks],
+        "truth": [truth.truth for truth in truths],
+    }
+    names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
     return Scores(
-        metrics=[overall, *means],
+        metrics=[measure(name, samples, inputs.seed) for name in names],
         primary="overall_iou",
-        samples={
-            "key": [one.sent_id for one in truths],
-            "image": [one.image for one in truths],
-            "expression": [one.text for one in truths],
-            "intersection": found.intersection.tolist(),
-            "union": found.union.tolist(),
-            "iou": iou.tolist(),
-            "prediction": [dict(mask) for mask in masks],
-            "truth": [one.truth for one in truths],
-        },
-        details={**details, "num_images": int(images.max()) + 1},
+        samples=samples,
+        details={**details, "num_images": len(set(samples["image"]))},
     )

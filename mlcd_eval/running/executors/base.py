@@ -57,20 +57,20 @@ class Group:
                 workers = default_workers(pick_device(request.device), self.cores)
                 request = request.model_copy(update={"workers": workers})
             plan = make_plan(request)
-            plan.jobs = [job for job in plan.jobs if job.task.name in self.tasks]
+            plan.tasks = {name: plan.tasks[name] for name in self.tasks}
             return list(run(plan, ConsoleProgress()))
         except (UserError, OSError) as error:  # what the command line tells in a sentence; a bug keeps its traceback
             return error
 
 
 def groups_of(plan: Plan, cores: int) -> list[Group]:
-    """The plan's jobs by model and dataset, in its order."""
+    """The plan's tasks by model and dataset, in its order."""
     tasks: dict[tuple[str, str], list[str]] = {}
     titles: dict[tuple[str, str], str] = {}
-    for job in plan.jobs:
-        key = (job.model_spec, job.dataset_ref)
-        tasks.setdefault(key, []).append(job.task.name)
-        titles[key] = f"{job.model_name} on {job.task.dataset.name}"
+    for model, task, _ in plan.records():
+        key = (plan.models[model], task.ref)
+        tasks.setdefault(key, []).append(task.name)
+        titles[key] = f"{model} on {task.task.dataset.name}"
     return [
         Group(titles[key], plan.request.model_copy(update={"models": (key[0],)}), tuple(names), Path.cwd(), cores)
         for key, names in tasks.items()
@@ -107,9 +107,9 @@ class GroupExecutor(ABC):
                 advance(1)
         if errors:
             raise _joined(errors)
-        for job in plan.jobs:
-            if not job.path.is_file():
-                raise DataError(f"no record at {job.path}: expected --output in a folder that all workers share")
+        for _, _, path in plan.records():
+            if not path.is_file():
+                raise DataError(f"no record at {path}: expected --output in a folder that all workers share")
         return [result for place in sorted(found) for result in found[place]]
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.paired import holm
-from mlcd_eval.tables.comparison.pairing import Side, pair_samples, why_unpairable
+from mlcd_eval.metrics.table import metric_kind
+from mlcd_eval.tables.comparison.pairing import PairedMetric, Side, pair_metrics, why_unpairable
 from mlcd_eval.tables.text import cell, markdown_table, shown, shown_difference
 
 LEVEL = 0.05
-NO_TEST = "none (the samples hold no scores)"
 _SMALLEST = 1e-6  # a smaller p is shown as smaller
 
 
 @dataclass(frozen=True)
-class TaskComparison:
-    """The primary metric of one task, fractions. p, adjusted_p and ci95 (of B - A) are None where there is no test."""
+class MetricComparison:
+    """One metric of one task, in the metric's unit. p and ci95 (of B - A) are None where there is no test."""
 
     task: str
     metric: str
@@ -27,19 +29,30 @@ class TaskComparison:
     num_samples: int
     a: float
     b: float
-    test: str = NO_TEST
+    test: str
     ci95: tuple[float, float] | None = None
     p: float | None = None
-    adjusted_p: float | None = None
+    unit: str = "fraction"
 
     @property
     def difference(self) -> float:
         """B - A."""
         return self.b - self.a
 
+
+@dataclass(frozen=True)
+class TaskComparison(MetricComparison):
+    """The primary metric of one task, and `others`, the metrics beside it that have a paired test.
+
+    adjusted_p: by Holm's method for the primary metrics of all tasks. The p values of `others` are not adjusted.
+    """
+
+    adjusted_p: float | None = None
+    others: tuple[MetricComparison, ...] = ()
+
     @property
     def outcome(self) -> str:
-        """For B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
+        """Of B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
         if self.adjusted_p is None:
             return "not tested"
         if self.adjusted_p >= LEVEL:
@@ -49,7 +62,7 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides on at least one task. left_out: task -> why it is not compared."""
+    """At least one task. left_out: task -> why it is not compared."""
 
     a: Side
     b: Side
@@ -57,18 +70,21 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def count(self, outcome: str) -> int:
-        """The number of tasks on which B has this outcome."""
+        """On how many tasks B has this outcome."""
         return sum(task.outcome == outcome for task in self.tasks)
 
     def mean_ranks(self) -> tuple[float, float]:
-        """A's and B's, over the tasks: 1 for the better value, 2 for the other, 1.5 each for equal values."""
+        """Of A and B over the tasks: 1 for the better value, 2 for the other, 1.5 each for equal values."""
         ahead = np.mean([np.sign(task.difference) * (1 if task.higher_is_better else -1) for task in self.tasks])
         return float(1.5 + ahead / 2), float(1.5 - ahead / 2)
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Every task that both have with samples, measured in the same way on the same data; p values are adjusted for the
-    number of tests. Raises DataError where there is nothing to compare, or samples do not match their records.
+    """Every task that both have with samples, measured in the same way on the same data.
+
+    The tests of the primary metrics, one per task, are one family: their p values are adjusted by Holm's method, and
+    they alone make wins and losses. Raises DataError where there is nothing to compare, or samples are not those of
+    their records.
     """
     tasks, left_out = [], {}
     for task in sorted({*a.records, *b.records}):
@@ -106,21 +122,33 @@ def _without_samples(name: str, side: Side, task: str) -> str | None:
 
 
 def _compare_task(a: Side, b: Side, task: str) -> TaskComparison:
-    first, second = a.records[task].primary, b.records[task].primary
-    assert first and second and first.value is not None and second.value is not None, "see _without_value"
-    count, paired = pair_samples(a, b, task, first.name)
-    row = TaskComparison(task, first.name, first.higher_is_better, count, first.value, second.value)
-    return replace(row, test=paired.test, ci95=paired.ci95, p=paired.p) if paired else row
+    primary, *others = (_fields(task, row) for row in pair_metrics(a, b, task))
+    return TaskComparison(**primary, others=tuple(MetricComparison(**fields) for fields in others))
+
+
+def _fields(task: str, row: PairedMetric) -> dict[str, Any]:
+    """The fields of a MetricComparison."""
+    return {
+        "task": task,
+        "metric": row.a.name,
+        "higher_is_better": row.a.higher_is_better,
+        "num_samples": row.num_samples,
+        "a": row.a.value,
+        "b": row.b.value,
+        "test": row.test,
+        "ci95": row.paired.ci95 if row.paired else None,
+        "p": row.paired.p if row.paired else None,
+        "unit": row.a.unit,
+    }
 
 
 def as_json(comparison: Comparison) -> str:
-    """The whole comparison; values, differences and intervals are fractions."""
+    """All of it; values, differences and intervals in each metric's unit. `metrics` of a task: its other metrics."""
     rank_a, rank_b = comparison.mean_ranks()
-    tasks = [{**asdict(task), "difference": task.difference, "outcome": task.outcome} for task in comparison.tasks]
     values = {
         "a": {"model": comparison.a.model, "folder": str(comparison.a.folder), "mean_rank": rank_a},
         "b": {"model": comparison.b.model, "folder": str(comparison.b.folder), "mean_rank": rank_b},
-        "tasks": tasks,
+        "tasks": [_task_as_json(task) for task in comparison.tasks],
         "wins": comparison.count("win"),
         "ties": comparison.count("tie"),
         "losses": comparison.count("loss"),
@@ -130,31 +158,60 @@ def as_json(comparison: Comparison) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _task_as_json(task: TaskComparison) -> dict[str, Any]:
+    fields = {**asdict(task), "difference": task.difference, "outcome": task.outcome}
+    del fields["others"]
+    return {**fields, "metrics": [{**asdict(other), "difference": other.difference} for other in task.others]}
+
+
 def as_markdown(comparison: Comparison) -> str:
-    """A table with one row per task, and a summary."""
-    header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
-    table = markdown_table(header, [_line(task) for task in comparison.tasks], left=4)
+    """A table with a row for each task, one with a row for each other metric, and what they come to."""
     sides = [
         f"- {name}: {cell(side.model)} ({cell(str(side.folder))})"
         for name, side in (("A", comparison.a), ("B", comparison.b))
     ]
+    header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
+    rows = [_line(task, [task.outcome], [task.adjusted_p]) for task in comparison.tasks]
     counts = {"wins": "win", "ties": "tie", "losses": "loss", "not tested": "not tested"}
     score = ", ".join(f"{words} {comparison.count(outcome)}" for words, outcome in counts.items())
     rank_a, rank_b = comparison.mean_ranks()
-    notes = [
+    parts = [
+        "\n".join(sides),
+        markdown_table(header, rows, left=4).rstrip("\n"),
         f"B against A: {score}. Mean rank by task: A {rank_a:.2f}, B {rank_b:.2f}.",
-        "Per cent, differences in points; intervals by paired bootstrap; p two-sided, adjusted for all tests by Holm's "
-        f"method; a win or a loss is an adjusted p below {LEVEL}.",
+        "Per cent, differences in points; intervals by paired bootstrap; p two-sided, adjusted by Holm's method for "
+        "the tests of the primary metrics, one per task, which are shown here; a win or a loss is an adjusted p below "
+        f"{LEVEL}.",
+        *_other_metrics([other for task in comparison.tasks for other in task.others]),
         *(f"Left out: {cell(task)} ({cell(reason)})." for task, reason in comparison.left_out.items()),
     ]
-    return "\n\n".join(["\n".join(sides), table.rstrip("\n"), *notes]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
-def _line(task: TaskComparison) -> list[str]:
-    interval = f"[{', '.join(map(shown_difference, task.ci95))}]" if task.ci95 else "-"
-    p_values = [_shown_p(task.p), _shown_p(task.adjusted_p)]
-    values = [f"{task.num_samples:,}", shown(task.a), shown(task.b), shown_difference(task.difference)]
-    return [cell(task.task), task.metric, task.test, task.outcome, *values, interval, *p_values]
+def _other_metrics(others: Sequence[MetricComparison]) -> list[str]:
+    if not others:
+        return []
+    header = ["task", "other metric", "test", "n", "A", "B", "B - A", "95% interval", "unadjusted p"]
+    return [
+        markdown_table(header, [_line(other) for other in others], left=3).rstrip("\n"),
+        "Other metrics are shown to explain a result, not to decide it: their p is not adjusted, and of equal models "
+        f"about one in {round(1 / LEVEL)} would be below {LEVEL}.",
+    ]
+
+
+def _line(row: MetricComparison, outcome: Sequence[str] = (), adjusted: Sequence[float | None] = ()) -> list[str]:
+    interval = f"[{', '.join(shown_difference(end, row.unit) for end in row.ci95)}]" if row.ci95 else "-"
+    values = [shown(row.a, row.unit), shown(row.b, row.unit), shown_difference(row.difference, row.unit), interval]
+    heading = metric_kind(row.metric).heading + ("" if row.higher_is_better else ", lower is better")
+    return [
+        cell(row.task),
+        cell(heading),
+        row.test,
+        *outcome,
+        f"{row.num_samples:,}",
+        *values,
+        *map(_shown_p, [row.p, *adjusted]),
+    ]
 
 
 def _shown_p(p: float | None) -> str:

@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.metrics.paired import PERMUTATION, Paired, paired_class_means, paired_means, paired_ratios
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.interval import generator
+from mlcd_eval.metrics.paired import PERMUTATION, Paired
+from mlcd_eval.metrics.statistics import Columns
+from mlcd_eval.metrics.table import metric_kind, metric_value
 from mlcd_eval.records import Result, read
 from mlcd_eval.tables.identity import facts
 
 SEED = 0
-UNITS = ("document", "image")  # columns that several samples may share, the widest first
-_RECALL = re.compile(r"(text_to_image|image_to_text)_recall@(\d+)")
-
-Rows = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Side:
-    """The records of one model by task, in the folder that `run` wrote them to, with samples files beside them."""
+    """The records of one model by task, as `run` wrote them to a folder with their samples."""
 
     folder: Path
     model: str
     records: dict[str, Result]
 
     def samples_path(self, task: str) -> Path:
-        """The path of a task's samples file, which may not exist."""
+        """Where the samples of a task are, if they were logged."""
         return self.folder / "samples" / f"{task.replace('/', '__')}.jsonl"
+
+
+@dataclass(frozen=True)
+class PairedMetric:
+    """One metric of both models over the same samples.
+
+    paired: None where there is no test; test: its name, or why there is none.
+    """
+
+    a: Metric
+    b: Metric
+    num_samples: int
+    test: str
+    paired: Paired | None = None
+
+
+class _NoTestError(Exception):
+    """Why two models cannot be tested by a metric."""
 
 
 def load_side(folder: Path) -> Side:
@@ -63,34 +77,45 @@ def why_unpairable(a: Result, b: Result) -> str | None:
     return None
 
 
-def pair_samples(a: Side, b: Side, task: str, metric: str) -> tuple[int, Paired | None]:
-    """The number of samples, and a test of a metric on them; None where they do not hold what it is computed from.
+def pair_metrics(a: Side, b: Side, task: str) -> list[PairedMetric]:
+    """The metrics of a task that both have values of: the primary one first, then those that have a paired test.
 
-    Raises DataError for files that are damaged, hold different samples, or do not give the values of their records.
+    Raises DataError for samples that are damaged, not the same in A and B, or not those of their records.
     """
-    sides = [_samples(side.samples_path(task), metric) for side in (a, b)]
-    for of_a, of_b in zip_longest(*([row.get("key") for row in rows] for rows in sides)):
-        if of_a != of_b:
+    columns_a, columns_b = (_columns(side.samples_path(task)) for side in (a, b))
+    for key_a, key_b in zip_longest(columns_a.get("key", ()), columns_b.get("key", ())):
+        if key_a != key_b:
+            counts = (len(next(iter(columns.values()))) for columns in (columns_a, columns_b))
             raise DataError(
-                f"{task}: A and B were not scored on the same samples: got {len(sides[0]):,} and {len(sides[1]):,}, "
-                f"the first that differ being {of_a!r} and {of_b!r}"
+                f"{task}: A and B were not scored on the same samples: got {' and '.join(f'{n:,}' for n in counts)}, "
+                f"the first that differ being {key_a!r} and {key_b!r}"
             )
-    try:
-        paired = _paired(metric, *sides)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{task}: samples of A or B are damaged: {type(error).__name__} {error}") from error
-    for side, value in zip((a, b), (paired.a, paired.b) if paired else (), strict=False):
-        primary = side.records[task].primary
-        recorded = primary.value if primary else None
-        if recorded is None or not abs(recorded - value) < 1e-6:
-            raise DataError(
-                f"{side.samples_path(task)} does not match its record: got {metric} {value}, expected {recorded}"
-            )
-    return len(sides[0]), paired
+    rows: list[PairedMetric] = []
+    for metric_a, metric_b in _in_both(a.records[task], b.records[task]):
+        try:
+            for side, columns, metric in ((a, columns_a, metric_a), (b, columns_b, metric_b)):
+                _check_value(side.samples_path(task), columns, metric)
+            row = _paired(metric_a, metric_b, columns_a, columns_b)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{task}: samples of A or B are damaged: {type(error).__name__} {error}") from error
+        except _NoTestError as reason:
+            row = PairedMetric(metric_a, metric_b, len(next(iter(columns_a.values()))), f"none ({reason})")
+        if row.paired is not None or not rows:
+            rows.append(row)
+    return rows
 
 
-def _samples(path: Path, metric: str) -> Rows:
-    """The lines of a file; for retrieval those in the metric's direction."""
+def _in_both(a: Result, b: Result) -> Iterator[tuple[Metric, Metric]]:
+    """Metrics that have a value in both, the primary one first."""
+    of_b = {metric.name: metric for metric in b.metrics}
+    for metric in sorted(a.metrics, key=lambda metric: metric.name != a.primary_metric):
+        other = of_b.get(metric.name)
+        if other is not None and metric.value is not None and other.value is not None:
+            yield metric, other
+
+
+def _columns(path: Path) -> Columns:
+    """The samples in a file, by column."""
     try:
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
@@ -98,33 +123,29 @@ def _samples(path: Path, metric: str) -> Rows:
         raise DataError(f"{path} does not hold samples: got {error}, expected one JSON object per line") from error
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} does not hold samples: got {len(rows)} lines, expected one JSON object per line")
-    recall = _RECALL.fullmatch(metric)
-    return [row for row in rows if row.get("direction") == recall[1]] if recall else rows
+    lacking = next((number for number, row in enumerate(rows, 1) if row.keys() != rows[0].keys()), None)
+    if lacking is not None:
+        raise DataError(f"{path} does not hold samples: line {lacking} has other columns than line 1")
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _paired(metric: str, a: Rows, b: Rows) -> Paired | None:
-    rng = np.random.default_rng(SEED)
-    unit, groups = next(((unit, [row[unit] for row in a]) for unit in UNITS if unit in a[0]), ("sample", None))
+def _check_value(path: Path, columns: Columns, metric: Metric) -> None:
+    """Raise DataError where the samples do not give the record's value, _NoTestError where they cannot give any."""
+    kind = metric_kind(metric.name)
+    if kind.statistic is None:
+        raise _NoTestError(f"{metric.name} has no paired test")
+    try:
+        value = metric_value(metric.name, columns)
+    except KeyError as missing:
+        raise _NoTestError(f"the samples have no column {missing.args[0]!r}") from missing
+    if value is None or metric.value is None or not abs(metric.value - value) < 1e-6:
+        raise DataError(f"{path} is not of its record: got {metric.name} {value}, expected {metric.value}")
 
-    def both(column: str) -> np.ndarray:
-        return np.array([[float(row[column]) for row in rows] for rows in (a, b)])
 
-    recall = _RECALL.fullmatch(metric)
-    if recall:
-        if recall[1] == "text_to_image":
-            unit, groups = "image", [row["key"].rpartition("#")[0] for row in a]
-        hits_a, hits_b = both("rank") <= int(recall[2])
-        paired = paired_means(hits_a, hits_b, rng, groups)
-    elif metric == "overall_iou":
-        terms_a, terms_b = np.stack([both("intersection"), both("union")], axis=2)
-        paired = paired_ratios(terms_a, terms_b, rng, groups)
-    elif metric == "mean_per_class_recall":
-        right_a, right_b = both("correct")
-        paired = paired_class_means(right_a, right_b, [row["label"] for row in a], rng)
-    else:
-        column = "correct" if metric == "acc1" or metric.startswith("knn_acc1@") else metric
-        if column not in a[0]:
-            return None  # map, roc_auc, acc5: the scores are not kept
-        outcomes_a, outcomes_b = both(column)
-        paired = paired_means(outcomes_a, outcomes_b, rng, groups)
-    return paired._replace(test=f"permutation of {unit}s") if paired.test == PERMUTATION else paired
+def _paired(metric_a: Metric, metric_b: Metric, a: Columns, b: Columns) -> PairedMetric:
+    name, kind = metric_a.name, metric_kind(metric_a.name)
+    assert kind.statistic is not None, "see _check_value"
+    (part_a, groups), (part_b, _) = kind.selected(a), kind.selected(b)
+    paired = kind.statistic.paired(part_a, part_b, groups, generator(SEED, name))
+    test = f"permutation of {kind.over or 'sample'}s" if paired.test == PERMUTATION else paired.test
+    return PairedMetric(metric_a, metric_b, len(next(iter(part_a.values()))), test, paired)

@@ -14,10 +14,9 @@ from pycocotools import mask as coco
 
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.storage.images import decode
-from mlcd_eval.planning.locate import expand, open_located
+from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
-from mlcd_eval.spec import TaskIndex
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
@@ -33,15 +32,13 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
     drawn = [result for result in results if result.status == "ok" and _side(result) is not None]
     if not drawn:
         return
-    located = {
-        task.name: (task, ref) for word in request.tasks for task, ref in expand(word, request, TaskIndex.load())
-    }
+    selection = Selection(request)
+    tasks = {task.name: task for word in request.tasks for task in selection.tasks(word)}
     for result in drawn:
-        task, ref = located[result.task.name]
         samples = store.samples_path(result)
         with samples.open(encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
-        write_text(samples.with_suffix(".html"), sheet(result, rows, open_located(ref, task.dataset, request)))
+        write_text(samples.with_suffix(".html"), sheet(result, rows, selection.open(tasks[result.task.name])))
 
 
 def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from mlcd_eval.cli import main
-from mlcd_eval.data import find_docvqa, open_dataset
+from mlcd_eval.data import open_dataset
+from mlcd_eval.data.open import find_dataset
 from mlcd_eval.errors import DataError
+from mlcd_eval.spec import DatasetSpec
 
 ITEM = {
     "questionId": 7,
@@ -90,24 +92,28 @@ def test_images_under_the_data_root(tmp_path, capsys):
     assert "100.00" in capsys.readouterr().out
 
 
+def find(root, name, split="val"):
+    return find_dataset(root, DatasetSpec(name=name, kind="docvqa"), split)
+
+
 def test_a_task_means_its_own_file(tmp_path):
     docvqa, infovqa = write(tmp_path / "val_v1.0_withQT.json"), write(tmp_path / "infographicsVQA_val_v1.0_withQT.json")
     write(tmp_path / "val_v1.0.json")
-    assert find_docvqa(tmp_path, "docvqa", "val") == f"docvqa:{docvqa}"
-    assert find_docvqa(tmp_path, "infovqa", "val") == f"docvqa:{infovqa}"
-    assert find_docvqa(tmp_path, "textvqa", "val") is None and find_docvqa(tmp_path, "docdemo", "val") is None
-    assert find_docvqa(tmp_path, "docvqa", "test") is None
+    assert find(tmp_path, "docvqa") == f"docvqa:{docvqa}"
+    assert find(tmp_path, "infovqa") == f"docvqa:{infovqa}"
+    assert find(tmp_path, "textvqa") is None and find(tmp_path, "docdemo") is None
+    assert find(tmp_path, "docvqa", "test") is None
     own = write(tmp_path / "docvqa" / "my_val_v1.0.json")
-    assert find_docvqa(tmp_path, "docvqa", "val") == f"docvqa:{own}"
+    assert find(tmp_path, "docvqa") == f"docvqa:{own}"
     handed_out = write(tmp_path / "x" / "spdocvqa_qas" / "val_v1.0.json")
-    assert find_docvqa(tmp_path / "x", "docvqa", "val") == f"docvqa:{handed_out}"
+    assert find(tmp_path / "x", "docvqa") == f"docvqa:{handed_out}"
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("[", r"val\.json cannot be read as JSON: "),
-        ("[]", r"val\.json is not DocVQA's annotations: the whole: "),
+        ("[]", r"val\.json is not DocVQA's annotations: the whole file: "),
         ('{"dataset_split": "val", "data": [{"question": "a"}]}', r"annotations: data\.0\.questionId: Field required"),
         (
             json.dumps({"dataset_split": "val", "data": [ITEM, ITEM]}),

@@ -27,12 +27,12 @@ def pictures(count):
 def parquet(root, features, splits):
     """splits: {split: {column: values}}; the column `image` is added."""
     (root / "data").mkdir(parents=True)
-    made = DatasetDict()
+    saved = DatasetDict()
     for split, columns in splits.items():
         columns = {"image": pictures(len(next(iter(columns.values())))), **columns}
-        made[split] = Dataset.from_dict(columns, features=Features({"image": Image(), **features}))
-        made[split].to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
-    return made
+        saved[split] = Dataset.from_dict(columns, features=Features({"image": Image(), **features}))
+        saved[split].to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
+    return saved
 
 
 def samples(dataset, split):
@@ -40,7 +40,7 @@ def samples(dataset, split):
 
 
 def test_classification(tmp_path):
-    made = parquet(
+    saved = parquet(
         tmp_path / "pets",
         {"label": PETS, "note": Value("string")},
         {"train": {"label": [0, 1, 1], "note": ["x"] * 3}, "validation": {"label": [1], "note": ["x"]}},
@@ -51,15 +51,15 @@ def test_classification(tmp_path):
     read = samples(dataset, "train")
     assert [(sample.key, sample.label) for sample in read] == [("0", 0), ("1", 1), ("2", 1)]
     assert isinstance(read[2].image, bytes)
-    assert decode(read[2].image, "2").tobytes() == made["train"][2]["image"].tobytes()
+    assert decode(read[2].image, "2").tobytes() == saved["train"][2]["image"].tobytes()
 
 
 def test_fingerprint_is_of_the_contents(tmp_path):
     columns = {"test": {"label": [0, 1]}}
-    made = parquet(tmp_path / "parquet", {"label": PETS}, columns)
-    made.save_to_disk(tmp_path / "saved")
-    made["test"].save_to_disk(tmp_path / "saved_alone")
-    made["test"].select([1, 0]).save_to_disk(tmp_path / "other")
+    saved = parquet(tmp_path / "parquet", {"label": PETS}, columns)
+    saved.save_to_disk(tmp_path / "saved")
+    saved["test"].save_to_disk(tmp_path / "saved_alone")
+    saved["test"].select([1, 0]).save_to_disk(tmp_path / "other")
     cache = tmp_path / "cache"
 
     def scan(name):
@@ -171,12 +171,12 @@ def test_hidden_labels_and_missing_images(tmp_path):
     stream = io.BytesIO()
     pictures(1)[0].save(stream, "PNG")
     rows = {"image": [{"bytes": stream.getvalue(), "path": None}, None, None], "label": [0, 0, None]}
-    made = Dataset.from_dict(rows, features=features)
+    saved = Dataset.from_dict(rows, features=features)
     for name, indices, message in (
         ("a", [0, 1], "row 1 of a test has no image"),
         ("b", [2, 0], "row 0 of b test has no image"),
     ):
-        made.select(indices).save_to_disk(tmp_path / name)
+        saved.select(indices).save_to_disk(tmp_path / name)
         with pytest.raises(DataError, match=message):
             open_dataset(f"hf:{tmp_path}/{name}").split("test").scan()
 
@@ -195,5 +195,5 @@ def test_not_there(tmp_path):
 
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(ConfigError, match=r"hf:a/b needs the extra `pip install 'mlcd-eval\[datasets\]'`"):
+    with pytest.raises(ConfigError, match=r"hf:a/b needs the package datasets, `pip install 'mlcd-eval\[datasets\]'`"):
         open_dataset("hf:a/b")

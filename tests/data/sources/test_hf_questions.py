@@ -25,8 +25,8 @@ def own_cache(tmp_path, monkeypatch):
 def save(folder, features, split, greys=None, **columns):
     greys = greys or [10 * n for n in range(len(columns["question"]))]
     columns["image"] = [PILImage.fromarray(np.full((4, 5, 3), grey, np.uint8)) for grey in greys]
-    made = Dataset.from_dict(columns, features=Features({"image": Image(), "question": TEXT, **features}))
-    DatasetDict({split: made}).save_to_disk(folder)
+    dataset = Dataset.from_dict(columns, features=Features({"image": Image(), "question": TEXT, **features}))
+    DatasetDict({split: dataset}).save_to_disk(folder)
     return open_dataset(f"hf-vqa:{folder}", offline=True)
 
 
@@ -84,12 +84,12 @@ def test_infographicvqa_columns(tmp_path):
 def test_repeated_ids_become_rows_and_hidden_answers_none(tmp_path):
     columns = {"question": ["a?", "b?"], "question_id": ["1", "1"], "answers": [None, None]}
     dataset = save(tmp_path / "d", {"question_id": TEXT, "answers": TEXTS}, "test", **columns)
-    assert [one.question_id for one in dataset.annotations("test")] == [0, 1]
-    assert all(one.answers is None for one in dataset.annotations("test"))
+    assert [question.question_id for question in dataset.annotations("test")] == [0, 1]
+    assert all(question.answers is None for question in dataset.annotations("test"))
 
 
 def test_what_is_missing_is_told(tmp_path):
-    made = Dataset.from_dict({"text": ["a"]})
-    DatasetDict({"test": made}).save_to_disk(tmp_path / "d")
+    dataset = Dataset.from_dict({"text": ["a"]})
+    DatasetDict({"test": dataset}).save_to_disk(tmp_path / "d")
     with pytest.raises(DataError, match="has no column 'question': got text"):
         open_dataset(f"hf-vqa:{tmp_path}/d", offline=True)

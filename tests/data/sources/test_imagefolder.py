@@ -81,7 +81,7 @@ def test_class_names_and_templates_from_files(folder):
         open_dataset(f"imagefolder:{folder}")
 
 
-def test_other_files_are_told(folder, make):
+def test_other_files_are_reported(folder, make):
     train = folder / "train" / "rose"
     for name in ("b.jp2", "c.jfif", "d.pbm"):
         (train / name).write_bytes(make.image(kind={"p": "JPEG2000", "f": "JPEG", "b": "PPM"}[name[3]]))
@@ -94,7 +94,7 @@ def test_other_files_are_told(folder, make):
     assert [decode(sample.image, sample.key).size for sample in images] == [(5, 4)] * 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        samples(dataset, "train")  # told once
+        samples(dataset, "train")  # warned of once
         samples(dataset, "test")
 
 
@@ -138,7 +138,7 @@ def test_class_that_train_does_not_have(folder):
 def test_bad_folders(folder, tmp_path):
     with pytest.raises(DataError, match=r"there is no dataset folder .*/flower \(did you mean 'flowers'\?\)"):
         open_dataset(f"imagefolder:{tmp_path}/flower")
-    with pytest.raises(DataError, match="more has no class folders: expected one folder of images a class"):
+    with pytest.raises(DataError, match="more has no class folders: expected one folder of images per class"):
         open_dataset(f"imagefolder:{folder}/train/rose/more")
     with pytest.raises(DataError, match="flowers has no split 'val': got one of train, test"):
         open_dataset(f"imagefolder:{folder}").split("val")

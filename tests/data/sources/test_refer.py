@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from mlcd_eval.data import discover, find_refer, open_dataset
+from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint, num_scored
+from mlcd_eval.data.open import discover, find_dataset
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import DataError
+from mlcd_eval.spec import DatasetSpec
 from mlcd_eval.support.bundled import demo_data_dir
 
 SQUARE = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
@@ -66,11 +68,12 @@ def test_bundled_scenes():
     dataset = open_dataset(f"refer:{demo_data_dir()}/refer/refdemo/unc")
     counts = Counter({split: num_scored(dataset, split) for split in dataset.splits})
     assert counts == {"train": 620, "val": 146, "testA": 154, "testB": 152}
-    for one in dataset.annotations("testA"):
-        assert 0 < coco.area(one.truth) < one.size[0] * one.size[1]
+    for expression in dataset.annotations("testA"):
+        assert 0 < coco.area(expression.truth) < expression.size[0] * expression.size[1]
     names = [name for name, _ in discover(demo_data_dir())]
     assert {"refdemo", "docdemo_val"} <= set(names)
-    assert find_refer(demo_data_dir(), "refdemo", "unc") == f"refer:{demo_data_dir()}/refer/refdemo/unc"
+    facts = DatasetSpec(name="refdemo", kind="refer", split_by="unc")
+    assert find_dataset(demo_data_dir(), facts) == f"refer:{demo_data_dir()}/refer/refdemo/unc"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -96,7 +99,7 @@ def test_parts_of_polygons_unite_without_counting_twice():
 
 
 @pytest.mark.parametrize(
-    ("segmentation", "told"),
+    ("segmentation", "message"),
     [
         ({"size": [8, 6], "counts": [48]}, r"size is \[8, 6\], expected the image's \[height, width\] = \[6, 8\]"),
         ({"size": [6, 8], "counts": [40]}, "runs that do not add up to 48 pixels"),
@@ -111,8 +114,8 @@ def test_parts_of_polygons_unite_without_counting_twice():
         (7, "neither polygons nor COCO RLE"),
     ],
 )
-def test_masks_that_are_none(segmentation, told):
-    with pytest.raises(DataError, match=told):
+def test_masks_that_are_invalid(segmentation, message):
+    with pytest.raises(DataError, match=message):
         as_rle(segmentation, (6, 8), "here")
 
 
@@ -135,7 +138,7 @@ def test_a_pickle_that_calls_something_is_refused_by_name(tmp_path):
 def test_plain_pickles_of_every_protocol_are_read(tmp_path, protocol):
     plain = [{"a": [1, 2.5, None, True, "é", b"x", (1,), {2}]}]
     (tmp_path / "p").write_bytes(pickle.dumps(plain, protocol))
-    if protocol < 4:  # sets and bytes are calls there
+    if protocol < 4:  # sets and bytes are calls in these
         plain = [{"a": [1, 2.5, None, True, "é", (1,)]}]
         (tmp_path / "p").write_bytes(pickle.dumps(plain, protocol))
     assert read_pickle(tmp_path / "p") == plain
@@ -150,7 +153,7 @@ def test_texts_of_python_2(tmp_path):
 
 def test_mistakes_are_one_sentence(tmp_path):
     ref = write(tmp_path)
-    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected it, with split_by one of unc"):
+    with pytest.raises(DataError, match=r"refs\(umd\)\.p is missing: expected SPLIT_BY one of unc"):
         open_dataset(f"refer:{tmp_path}/tiny/umd/val")
     with pytest.raises(DataError, match=r"has no split 'vall': got train, val \(did you mean 'val'\?\)"):
         open_dataset(ref + "/vall")
@@ -163,7 +166,7 @@ def test_mistakes_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("instances", "told"),
+    ("instances", "message"),
     [
         ({"images": [], "annotations": []}, "refers to image 3|names annotation 5"),
         (
@@ -177,9 +180,9 @@ def test_mistakes_are_one_sentence(tmp_path):
         ([1], "holds a list"),
     ],
 )
-def test_instances_that_do_not_fit(tmp_path, instances, told):
+def test_instances_that_do_not_fit(tmp_path, instances, message):
     ref = write(tmp_path, instances=instances)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         dataset = open_dataset(ref)
         dataset.annotations("val")
         dataset.split("val")

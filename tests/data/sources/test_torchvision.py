@@ -102,6 +102,8 @@ def test_other_than_classification(tmp_path, make):
     (tmp_path / "Kitti" / "raw" / "training" / "label_2").mkdir()
     (tmp_path / "Kitti" / "raw" / "training" / "label_2" / "0.txt").touch()
     split = open_dataset(f"torchvision:Kitti?root={tmp_path}").split("train")
-    message = r"row 0 of Kitti train is no sample to classify: got \(\w+, list\), expected an image and a class index"
+    message = (
+        r"row 0 of Kitti train is not a sample to classify: got \(\w+, list\), expected an image and a class index"
+    )
     with pytest.raises(DataError, match=message):
         split.scan()

@@ -82,7 +82,7 @@ def chunk(kind, contents):
 
 
 def png(width, height, rows=b"", *more):
-    """A PNG of one bit a pixel; rows: of pixels, with a zero before each."""
+    """A PNG of one bit per pixel; rows: bytes of pixels, with a zero byte before each row."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     parts = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
@@ -134,16 +134,16 @@ def test_exif_rotation_is_not_applied():
 
 
 def test_one_pixel_and_its_features():
-    one = decode(save(Image.new("RGB", (1, 1), (255, 0, 0)), "PNG"), "s1")
-    assert one.size == (1, 1)
+    pixel = decode(save(Image.new("RGB", (1, 1), (255, 0, 0)), "PNG"), "s1")
+    assert pixel.size == (1, 1)
     for transform in TRANSFORMS.values():
-        assert (transform(one)[0] > 0.9).all() and transform(one).shape == (3, 32, 32)
+        assert (transform(pixel)[0] > 0.9).all() and transform(pixel).shape == (3, 32, 32)
 
 
 TRANSFORMS = {
     "ours": Preprocess(image_size=32, mean=(0, 0, 0), std=(1, 1, 1)),
     "open_clip's": image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1)),
-    "whole": Letterbox(Preprocess(image_size=32, mean=(0, 0, 0), std=(1, 1, 1))),
+    "letterbox": Letterbox(Preprocess(image_size=32, mean=(0, 0, 0), std=(1, 1, 1))),
 }
 
 
@@ -152,8 +152,8 @@ TRANSFORMS = {
 def test_twenty_thousand_pixels_wide_or_high(name, size):
     image = decode(save(Image.new("1", size, 1), "PNG"), "s1")
     assert image.size == size
-    made = TRANSFORMS[name](image)
-    assert made.shape == (3, 32, 32) and made.isfinite().all() and made.max() > 0.4
+    tensor = TRANSFORMS[name](image)
+    assert tensor.shape == (3, 32, 32) and tensor.isfinite().all() and tensor.max() > 0.4
 
 
 @pytest.mark.parametrize("size", [(20_000, 1), (19, 20_000), (1_000_000, 1)])

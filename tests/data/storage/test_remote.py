@@ -196,7 +196,7 @@ def test_refused(server):
 def test_nothing_there(server):
     with pytest.raises(DataError, match=r"/nowhere is not in clip-benchmark's layout"):
         open_dataset(f"wds:{server.url}/nowhere")
-    with pytest.raises(DataError, match=r"is no dataset of the hub: expected http://.*/datasets/ORG/NAME"):
+    with pytest.raises(DataError, match=r"is not a dataset of the hub: expected http://.*/datasets/ORG/NAME"):
         open_dataset(f"wds:{server.url}/datasets/pets")
 
 

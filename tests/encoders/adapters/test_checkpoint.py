@@ -18,6 +18,8 @@ from mlcd_eval.encoders.adapters.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from mlcd_eval.encoders.identity import identified
+from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
@@ -40,7 +42,7 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     save_checkpoint(tmp_path / "ckpt", model)  # replaces itself
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt"]
     encoder = load_encoder(str(tmp_path / "ckpt"))
-    in_memory = CheckpointEncoder(str(tmp_path / "ckpt"), model)
+    in_memory = identified(CheckpointEncoder(str(tmp_path / "ckpt"), model), KINDS[CHECKPOINT])
     assert encoder.info == in_memory.info
     assert encoder.info.extra == {"git_commit": "abc"}
     pixels = torch.randn(2, 3, 16, 16)

@@ -246,8 +246,9 @@ def test_our_vit_computes_what_transformers_does(kind):
         ("config.json", lambda config: config["vision_config"].update(hidden_act="gelu")),
         ("config.json", lambda config: config["vision_config"].update(num_attention_heads=4)),
         ("tokenizer.json", lambda tokenizer: tokenizer["model"]["vocab"].update(cat=6, dog=5)),
+        ("tokenizer_config.json", lambda config: config.update(padding_side="left")),
     ],
-    ids=["eos", "activation", "heads", "tokenizer"],
+    ids=["eos", "activation", "heads", "tokenizer", "padding"],
 )
 def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path, file, change):
     """Features are kept under it: equal weights in another architecture must not get these."""

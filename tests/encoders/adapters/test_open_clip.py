@@ -114,6 +114,12 @@ def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path):
     for change in ({"quick_gelu": True}, {"text_cfg": {**TEXT, "tokenizer_kwargs": {"clean": "canonicalize"}}}):
         path.write_text(json.dumps({**config, "model_cfg": {**config["model_cfg"], **change}}))
         assert load_encoder(spec).info.fingerprint != before
+    longest = {**config["preprocess_cfg"], "resize_mode": "longest"}
+    prints = set()
+    for colour in (0, 127):  # its transform does not print the colour that it pads with
+        path.write_text(json.dumps({**config, "preprocess_cfg": {**longest, "fill_color": colour}}))
+        prints.add(load_encoder(spec).info.fingerprint)
+    assert len(prints) == 2 and before not in prints
     path.write_text(json.dumps(config))
     assert load_encoder(spec).info.fingerprint == before
 

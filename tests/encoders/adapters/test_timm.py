@@ -1,9 +1,12 @@
 """timm models against timm's own calls."""
 
+import json
+
 import pytest
 import timm
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import CheckpointError, ConfigError
@@ -64,6 +67,34 @@ def test_random_weights_are_seeded():
     assert prints[0] == prints[1] != prints[2]
 
 
+def save_local_dir(folder, **config):
+    """A folder as timm saves it, of equal weights whatever the config."""
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_vit", num_classes=0).state_dict(), folder / "model.safetensors")
+    document = {"architecture": "test_vit", "num_classes": 0, **config}
+    document["pretrained_cfg"] = {"input_size": [3, 160, 160], "num_classes": 0, **config.get("pretrained_cfg", {})}
+    (folder / "config.json").write_text(json.dumps(document))
+    return f"timm:local-dir:{folder}"
+
+
+def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path):
+    """Features are kept under it: equal weights that are pooled or normalised otherwise must not get these."""
+    before = load_encoder(save_local_dir(tmp_path / "a")).info
+    assert load_encoder(save_local_dir(tmp_path / "moved")).info.fingerprint == before.fingerprint
+    for arguments in (
+        {"global_pool": "avg", "fc_norm": False},
+        {"act_layer": "relu"},
+        {"num_heads": 4},
+        {"pool_include_prefix": True},
+    ):
+        changed = load_encoder(save_local_dir(tmp_path / "a", model_args=arguments)).info
+        assert changed.fingerprint != before.fingerprint, arguments
+    cropped = load_encoder(save_local_dir(tmp_path / "a", pretrained_cfg={"crop_mode": "border"})).info
+    assert cropped.preprocessing != before.preprocessing
+    assert load_encoder(save_local_dir(tmp_path / "a")).info == before
+
+
 def test_mistakes_are_one_sentence():
     with pytest.raises(ConfigError, match=r"timm has no model 'test_vti'.*did you mean 'test_vit"):
         load_encoder("timm:test_vti")
@@ -71,3 +102,5 @@ def test_mistakes_are_one_sentence():
         load_encoder("timm:test_vit", offline=True)
     with pytest.raises(CheckpointError, match=r"no file nowhere\.pt"):
         load_encoder("timm:test_vit?checkpoint=nowhere.pt")
+    with pytest.raises(CheckpointError, match=r"no /nowhere/config\.json, expected it there"):
+        load_encoder("timm:local-dir:/nowhere")

@@ -126,7 +126,7 @@ def test_docvqa_by_a_vision_language_model(tmp_path):
     assert record.model.extra["chat_template"] == "the processor's"
 
 
-def test_what_cannot_be_loaded_is_told(tmp_path):
+def test_what_cannot_be_loaded_is_explained(tmp_path):
     with pytest.raises(CheckpointError, match="no folder"):
         load_encoder(f"vlm:{tmp_path}/none")
     (tmp_path / "config.json").write_text("{}")
@@ -187,7 +187,7 @@ def test_remote_code_segments_only_when_allowed(tmp_path, monkeypatch):
     assert encoder.info.abilities == ("segment",) and encoder.info.extra["force_seg"] == "true"
 
 
-def test_a_model_without_seg_is_told(tmp_path):
+def test_a_model_without_seg_is_refused(tmp_path):
     T.CLIPVisionModel(
         T.CLIPVisionConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     ).save_pretrained(tmp_path)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from protocol_inputs import features, mixture, rng, values
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError, IncompatibleError
@@ -8,27 +9,12 @@ from mlcd_eval.protocols.classification import knn
 from mlcd_eval.protocols.classification.knn import KNN, KNNSettings, nearest
 
 
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def features(array, labels, name="image"):
-    return Features(np.asarray(array, dtype=np.float32), [f"{name}{i}" for i in range(len(array))], np.asarray(labels))
-
-
-def draw(seed=0, n=90, m=40, d=8, c=6):
-    r = rng(seed)
-    centres = r.normal(size=(c, d))
-    y, z = r.integers(c, size=n), r.integers(c, size=m)
-    return features(centres[y] + r.normal(size=(n, d)), y), features(centres[z] + r.normal(size=(m, d)), z)
+def draw(seed=0, n=90, c=6):
+    return mixture(seed, sizes=(n, 40), c=c)
 
 
 def score(train, test, **settings):
     return KNN().score(KNNSettings(**settings), Inputs({"train": train, "test": test}))
-
-
-def values(scores):
-    return {metric.name: metric.value for metric in scores.metrics}
 
 
 def dino(train, test, k, temperature=0.07):
@@ -62,8 +48,8 @@ def test_a_low_temperature_does_not_overflow():
     similarity = unit(test.array.astype(np.float64)) @ unit(train.array.astype(np.float64)).T
     near = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
     log_votes = np.full((len(near), 6), -np.inf)
-    for row, own in enumerate(near):
-        for i in own:
+    for row, neighbours in enumerate(near):
+        for i in neighbours:
             column = train.labels[i]
             log_votes[row, column] = np.logaddexp(log_votes[row, column], similarity[row, i] / 0.0005)
     got = score(train, test, ks=(10,), temperature=0.0005)
@@ -154,7 +140,7 @@ def test_bad_input():
     train, test = draw(7)
     broken = train.array.copy()
     broken[[4, 9], 2] = np.nan
-    with pytest.raises(DataError, match=r"NaN or infinity in 2 of 90 rows, first that of 'image4'"):
+    with pytest.raises(DataError, match=r"NaN or infinity in 2 of 90 rows, first that of 'im4'"):
         score(features(broken, train.labels), test)
     with pytest.raises(DataError, match="split 'test' has no readable image"):
         score(train, features(np.zeros((0, 8)), np.zeros(0, dtype=int)))

@@ -2,33 +2,17 @@ import json
 
 import numpy as np
 import pytest
+from protocol_inputs import features, mixture, rng, values
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlcd_eval.data.split import few_shot, stratified_split
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification import probe_training
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.classification.sweep import LAMBDAS, search_lambda
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def features(array, labels, bad=()):
-    return Features(np.asarray(array, dtype=np.float32), [f"image{i}" for i in range(len(array))], labels, bad=bad)
-
-
-def draw(seed=0, sizes=(160, 80), d=8, c=5):
-    """A split of each size from one mixture."""
-    r = rng(seed)
-    centres = r.normal(size=(c, d))
-    for n in sizes:
-        labels = r.integers(c, size=n)
-        yield features(centres[labels] + r.normal(size=(n, d)), labels)
 
 
 def draw_multilabel(seed=0, sizes=(160, 80), d=8, c=3):
@@ -44,10 +28,6 @@ def score(train, test, val=None, seed=0, **settings):
     return LinearProbe().score(LinearProbeSettings(**settings), Inputs(images, seed=seed))
 
 
-def values(scores):
-    return {metric.name: metric.value for metric in scores.metrics}
-
-
 def sklearn_probe(x, y, lambda_):
     return LogisticRegression(C=1 / lambda_, tol=1e-8, max_iter=20_000).fit(x.astype(np.float64), y)
 
@@ -60,7 +40,7 @@ def exact(monkeypatch):
 
 
 def test_the_whole_protocol_against_scikit_learn(exact):
-    train, test = draw()
+    train, test = mixture()
     fit_rows, val_rows = stratified_split(train.labels, 0.2, rng(3))
     best, tried = search_lambda(
         lambda lambda_: sklearn_probe(train.array[fit_rows], train.labels[fit_rows], lambda_).score(
@@ -76,7 +56,7 @@ def test_the_whole_protocol_against_scikit_learn(exact):
 
 
 def test_a_val_split_is_searched_and_then_trained_on(exact):
-    train, val, test = draw(1, sizes=(120, 60, 80))
+    train, val, test = mixture(1, sizes=(120, 60, 80))
     scores = score(train, test, val)
     best, _ = search_lambda(
         lambda lambda_: sklearn_probe(train.array, train.labels, lambda_).score(val.array, val.labels)
@@ -97,7 +77,7 @@ def test_splits_that_are_read():
 
 
 def test_test_labels_are_not_seen():
-    train, test = draw(2)
+    train, test = mixture(2)
     other = features(test.array, rng().permutation(test.labels))
     first, second = score(train, test), score(train, other)
     assert first.details == second.details
@@ -106,13 +86,13 @@ def test_test_labels_are_not_seen():
 
 
 def test_seeded():
-    train, test = draw(3)
+    train, test = mixture(3)
     assert score(train, test, seed=1) == score(train, test, seed=1)
     assert score(train, test, seed=1).details["search"] != score(train, test, seed=2).details["search"]
 
 
 def test_all_metrics_with_intervals():
-    train, test = draw(4)
+    train, test = mixture(4)
     scores = score(train, features(test.array, test.labels, bad=["broken"]))
     assert [m.name for m in scores.metrics] == ["acc1", "acc5", "mean_per_class_recall", "mean_top1_top5"]
     assert scores.primary == "acc1"
@@ -120,13 +100,13 @@ def test_all_metrics_with_intervals():
         assert metric.ci95[0] <= metric.value <= metric.ci95[1]
         assert (metric.num_scored, metric.num_unscored) == (80, 1)
     assert np.mean(scores.samples["correct"]) == pytest.approx(values(scores)["acc1"])
-    assert scores.samples["key"][:2] == ["image0", "image1"]
+    assert scores.samples["key"][:2] == ["im0", "im1"]
     assert json.loads(json.dumps(scores.details)) == scores.details
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_candidate_out_of_reach_is_not_fitted_to_the_end(monkeypatch, seed):
-    train, test = draw(seed, sizes=(400, 80), d=100, c=8)
+    train, test = mixture(seed, sizes=(400, 80), d=100, c=8)
     noisy = np.where(rng(seed).random(400) < 0.4, rng(seed).permutation(train.labels), train.labels)
     train = features(train.array, noisy)  # a small lambda fits the noise
     quick = score(train, test).details
@@ -143,7 +123,7 @@ def test_a_candidate_out_of_reach_is_not_fitted_to_the_end(monkeypatch, seed):
 
 
 def test_two_classes_have_roc_auc():
-    train, test = draw(5, c=2)
+    train, test = mixture(5, c=2)
     scores = score(train, test, metric="roc_auc", lambda_=1.0)
     theirs = sklearn_probe(train.array, train.labels, 0.5)  # two rows of weights: half the penalty of one
     assert scores.primary == "roc_auc"
@@ -167,19 +147,19 @@ def test_multilabel():
 
 
 def test_fixed_lambda_is_not_searched():
-    train, test = draw(6)
+    train, test = mixture(6)
     scores = score(train, test, lambda_=0.3)
     assert scores.details["lambda"] == 0.3 and "search" not in scores.details
     assert scores.details["converged"] and scores.details["gap"] < 1e-6
 
 
 def test_an_unfinished_fit_is_said():
-    train, test = draw(6)
+    train, test = mixture(6)
     assert not score(train, test, lambda_=1e-4, max_iter=3).details["converged"]
 
 
 def test_few_shot_reads_no_further_label():
-    train, test = draw(7)
+    train, test = mixture(7)
     rows = few_shot(train.labels, 4, rng(0))
     others = np.setdiff1d(np.arange(len(train.labels)), rows)
     blind = train.array.copy()
@@ -191,7 +171,7 @@ def test_few_shot_reads_no_further_label():
 
 
 def test_few_shot_is_the_mean_over_draws():
-    train, test = draw(8)
+    train, test = mixture(8)
     scores = score(train, test, shots=4, trials=3)
     trials = scores.details["trials"]
     assert values(scores)["acc1"] == pytest.approx(np.mean([trial["acc1"] for trial in trials]))
@@ -203,7 +183,7 @@ def test_few_shot_is_the_mean_over_draws():
 
 @pytest.mark.parametrize("trials", [1, 2])
 def test_classes_with_fewer_images_than_shots_are_counted(trials):
-    train, test = draw(8)
+    train, test = mixture(8)
     few = np.isin(np.arange(len(train.labels)), few_shot(train.labels, 3, rng(0))) | (train.labels > 1)  # of 0 and 1
     train = features(train.array[few], train.labels[few])
     assert score(train, test, shots=4, trials=trials).details["classes_with_fewer_shots"] == 2
@@ -211,14 +191,14 @@ def test_classes_with_fewer_images_than_shots_are_counted(trials):
 
 
 def test_one_shot_takes_the_default_lambda():
-    train, test = draw(9)
+    train, test = mixture(9)
     scores = score(train, test, shots=1, trials=1)
     assert scores.details["lambda"] == 1.0
     assert scores.details["lambda_from"] == "default: no class has two train samples"
 
 
 def test_a_class_that_train_lacks_is_scored_and_wrong():
-    train, test = draw(10)
+    train, test = mixture(10)
     part = train.labels != 4
     scores = score(features(train.array[part], train.labels[part]), test, lambda_=1.0)
     correct, labels = np.array(scores.samples["correct"]), test.labels
@@ -229,14 +209,14 @@ def test_a_class_that_train_lacks_is_scored_and_wrong():
 @pytest.mark.parametrize("settings", [{"lambda_": 1.0}, {"metric": "mean_top1_top5"}])
 def test_a_class_that_train_lacks_is_not_among_the_five_of_fewer(settings):
     """Four classes in train leave a fifth place, which nobody earned."""
-    train, test = draw(10)
+    train, test = mixture(10)
     part = train.labels != 4
     scores = score(features(train.array[part], train.labels[part]), test, **settings)
     assert values(scores)["acc5"] == pytest.approx((test.labels != 4).mean())
 
 
 def test_more_samples_of_the_same_kind_do_not_hurt():
-    train, test = draw(11, sizes=(400, 400))
+    train, test = mixture(11, sizes=(400, 400))
     small = features(train.array[:40], train.labels[:40])
     assert values(score(train, test))["acc1"] > values(score(small, test))["acc1"]
 
@@ -244,12 +224,20 @@ def test_more_samples_of_the_same_kind_do_not_hurt():
 @pytest.mark.parametrize(
     ("data", "settings", "message"),
     [
-        (draw, {"metric": "map"}, "metric 'map' does not fit a dataset with one label an image, expected acc1"),
-        (draw_multilabel, {"metric": "acc1"}, "several labels an image, expected map_11point or map"),
-        (draw_multilabel, {"shots": 2}, "shots are counted by class: got a dataset with several labels an image"),
-        (draw, {"metric": "roc_auc"}, "metric 'roc_auc' is undefined here: got 5 classes, expected 2"),
-        (lambda: draw(c=3), {"metric": "mean_top1_top5"}, "got 3 classes, expected at least 5"),
-        (lambda: draw(c=1), {}, "needs two classes to tell apart: got 160 train samples, all of class 0"),
+        (
+            mixture,
+            {"metric": "map"},
+            "metric 'map' is undefined here: got 5 classes and one label per image, expected one of acc1",
+        ),
+        (draw_multilabel, {"metric": "acc1"}, "several labels per image, expected one of map, map_11point"),
+        (draw_multilabel, {"shots": 2}, "shots are counted by class: got a dataset with several labels per image"),
+        (mixture, {"metric": "roc_auc"}, "metric 'roc_auc' is undefined here: got 5 classes and one label per image"),
+        (
+            lambda: mixture(c=3),
+            {"metric": "mean_top1_top5"},
+            "got 3 classes and one label per image, expected one of acc1, mean_per_class_recall",
+        ),
+        (lambda: mixture(c=1), {}, "needs two classes to tell apart: got 160 train samples, all of class 0"),
     ],
 )
 def test_requests_that_do_not_fit_the_data(data, settings, message):
@@ -262,17 +250,17 @@ def test_labels_without_contrast():
     train, test = draw_multilabel()
     with pytest.raises(IncompatibleError, match="a label that some images have and some lack"):
         score(features(train.array, np.ones_like(train.labels)), test)
-    train, test = draw(c=2)
+    train, test = mixture(c=2)
     val = features(train.array[:5], np.zeros(5, dtype=np.int64))
     with pytest.raises(IncompatibleError, match="lambda cannot be chosen by roc_auc: got 5 validation samples"):
         score(train, test, val, metric="roc_auc")
 
 
 def test_features_that_are_not_finite():
-    train, test = draw()
+    train, test = mixture()
     broken = test.array.copy()
     broken[[7, 30], 0] = np.inf
-    with pytest.raises(DataError, match=r"split 'test' are not finite: .* in 2 of 80 rows, first that of 'image7'"):
+    with pytest.raises(DataError, match=r"split 'test' are not finite: .* in 2 of 80 rows, first that of 'im7'"):
         score(train, features(broken, test.labels))
 
 

@@ -1,11 +1,14 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from clip_benchmark.metrics import zeroshot_classification as reference
+from protocol_inputs import features, text_encoder, values
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings, class_vectors
 from mlcd_eval.protocols.registry import get_protocol
 
@@ -18,17 +21,12 @@ def vector(text: str, dim: int = 12) -> np.ndarray:
     return np.random.default_rng(list(text.encode())).normal(size=dim).astype(np.float32) * (1 + len(text))
 
 
-def encode(texts):
-    return np.stack([vector(text) for text in texts])
+encode = text_encoder(vector)
 
 
 def inputs(array, labels, names=NAMES, templates=TEMPLATES, encode_texts=encode, bad=()):
-    keys = [f"im{row}" for row in range(len(array))]
-    features = Features(
-        np.asarray(array, dtype=np.float32), keys, None if labels is None else np.asarray(labels), bad=bad
-    )
     return Inputs(
-        images={"test": features},
+        images={"test": features(array, labels, bad=bad)},
         encode_texts=encode_texts,
         class_names=names,
         templates=templates,
@@ -46,10 +44,6 @@ def random_inputs(num_images=80, num_classes=7, seed=0, **options):
 
 def score(given, **settings):
     return ZeroShot().score(ZeroShotSettings(**settings), given)
-
-
-def values(scores):
-    return {metric.name: metric.value for metric in scores.metrics}
 
 
 class FakeClip:
@@ -123,16 +117,16 @@ def test_two_classes_have_an_area_under_the_curve():
 
 def test_lengths_of_images_do_not_matter():
     given = random_inputs()
-    features = given.images["test"]
-    scaled = features.array * 10 ** np.random.default_rng(2).uniform(-22, 20, size=(80, 1))
-    assert values(score(inputs(scaled, features.labels))) == pytest.approx(values(score(given)))
+    images = given.images["test"]
+    scaled = images.array * 10 ** np.random.default_rng(2).uniform(-22, 20, size=(80, 1))
+    assert values(score(inputs(scaled, images.labels))) == pytest.approx(values(score(given)))
 
 
 def test_order_of_classes_does_not_matter():
     given = random_inputs()
     order = np.random.default_rng(3).permutation(7)
-    features = given.images["test"]
-    moved = inputs(features.array, order.argsort()[features.labels], [NAMES[i] for i in order])
+    images = given.images["test"]
+    moved = inputs(images.array, order.argsort()[images.labels], [NAMES[i] for i in order])
     assert values(score(moved)) == pytest.approx(values(score(given)))
 
 
@@ -148,7 +142,7 @@ def test_classes_of_equal_prompts_tie_exactly(num_images):
     array = np.random.default_rng(4).normal(size=(num_images, 768))
     for count in range(6, 40):
         names, labels = ["cat"] * (count - 1) + ["dog", "cat"], np.full(num_images, count)
-        given = inputs(array, labels, names, encode_texts=lambda texts: np.stack([vector(t, 768) for t in texts]))
+        given = inputs(array, labels, names, encode_texts=text_encoder(partial(vector, dim=768)))
         with pytest.warns(UserWarning, match="more than once"):
             scores = score(given)
         assert values(scores)["acc5"] == 0 and set(scores.samples["prediction"]) <= {0, count - 1}
@@ -177,46 +171,46 @@ def test_samples_and_details():
 
 def test_bad_images_are_counted():
     given = random_inputs()
-    features = given.images["test"]
-    scores = score(inputs(features.array, features.labels, bad=["broken"]))
+    images = given.images["test"]
+    scores = score(inputs(images.array, images.labels, bad=["broken"]))
     assert {(metric.num_scored, metric.num_unscored) for metric in scores.metrics} == {(80, 1)}
 
 
 def test_repeated_class_names_are_pointed_out():
     given = random_inputs()
-    features = given.images["test"]
+    images = given.images["test"]
     names = ["cat", "dog", "cat", "emu", "ant", "cow", "dog"]
     with pytest.warns(UserWarning, match="more than once.*'cat': .0, 2., 'dog': .1, 6."):
-        scores = score(inputs(features.array, features.labels, names))
+        scores = score(inputs(images.array, images.labels, names))
     assert scores.details["repeated_class_names"] == {"cat": [0, 2], "dog": [1, 6]}
 
 
 def test_what_cannot_be_scored_is_one_sentence():
     given = random_inputs()
-    features = given.images["test"]
+    images = given.images["test"]
     with pytest.raises(DataError, match="got 6 names, expected at least 7"):
-        score(inputs(features.array, features.labels, NAMES[:6]))
+        score(inputs(images.array, images.labels, NAMES[:6]))
     with pytest.raises(DataError, match="got 7 names, expected 9"):
-        score(inputs(features.array, np.ones((80, 9), dtype=int)))
+        score(inputs(images.array, np.ones((80, 9), dtype=int)))
     with pytest.raises(IncompatibleError, match=r"expected classnames.txt and zeroshot_classification_templates.txt"):
-        score(inputs(features.array, features.labels, templates=None))
+        score(inputs(images.array, images.labels, templates=None))
     with pytest.raises(IncompatibleError, match="no text tower"):
-        score(inputs(features.array, features.labels, encode_texts=None))
-    with pytest.raises(IncompatibleError, match="cannot rank by roc_auc here: got 7 classes, one label an image"):
+        score(inputs(images.array, images.labels, encode_texts=None))
+    with pytest.raises(IncompatibleError, match="'roc_auc' is undefined here: got 7 classes and one label per image"):
         score(given, metric="roc_auc")
-    with pytest.raises(IncompatibleError, match="cannot rank by acc1 here: got 7 classes, several labels an image"):
-        score(inputs(features.array, np.eye(7, dtype=int)[features.labels]), metric="acc1")
+    with pytest.raises(IncompatibleError, match="'acc1' is undefined here: got 7 classes and several labels per image"):
+        score(inputs(images.array, np.eye(7, dtype=int)[images.labels]), metric="acc1")
     with pytest.raises(DataError, match=r"features of texts are not finite: .*first that of 'a photo of a cat.'"):
-        score(inputs(features.array, features.labels, encode_texts=lambda texts: encode(texts) * np.nan))
+        score(inputs(images.array, images.labels, encode_texts=lambda texts: encode(texts) * np.nan))
     with pytest.raises(DataError, match="split 'test' has no readable image"):
-        score(inputs(features.array[:0], features.labels[:0]))
+        score(inputs(images.array[:0], images.labels[:0]))
     with pytest.raises(IncompatibleError, match="reads the split 'test': got train"):
         ZeroShot().requests(ZeroShotSettings(), ["train"])
 
 
 def test_request_and_registry():
     protocol = get_protocol("zeroshot")
-    assert isinstance(protocol, ZeroShot) and protocol.needs_text
+    assert isinstance(protocol, ZeroShot) and protocol.needs(protocol.Settings()).texts
     assert protocol.kinds == ("classification", "multilabel")
     request = protocol.requests(ZeroShotSettings(split="val"), ["val", "test"])["test"]
     assert (request.split, request.layer) == ("val", "projected")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from protocol_inputs import values
 from tiny_encoder import TinyEncoder, red_finder
 
 from mlcd_eval.data import open_dataset
@@ -22,17 +23,16 @@ QUESTIONS = [
 
 
 def inputs(answers, questions=QUESTIONS):
-    predictions = {one.question_id: answer for one, answer in zip(questions, answers, strict=True)}
+    predictions = {question.question_id: answer for question, answer in zip(questions, answers, strict=True)}
     return Inputs(images={}, annotations={"test": questions}, predictions=predictions)
 
 
 def test_scores_types_and_samples():
     scores = PROTOCOL.score(DocVQASettings(mode="native"), inputs(["ANNA ", "in 1991", "paper"]))
-    values = {metric.name: metric.value for metric in scores.metrics}
-    assert values["anls"] == pytest.approx((1 + (1 - 1 / 7) + 0) / 3)
-    assert values["character_error_rate"] == pytest.approx((0 + 1 + 5) / (4 + 7 + 3))
+    assert values(scores)["anls"] == pytest.approx((1 + (1 - 1 / 7) + 0) / 3)
+    assert values(scores)["character_error_rate"] == pytest.approx((0 + 1 + 5) / (4 + 7 + 3))
     assert scores.primary == "anls" and scores.details["num_documents"] == 2
-    by_type = {kind: (round(one["value"], 6), one["num_scored"]) for kind, one in scores.details["by_type"].items()}
+    by_type = {kind: (round(row["value"], 6), row["num_scored"]) for kind, row in scores.details["by_type"].items()}
     assert by_type == {"form": (round((1 + 6 / 7) / 2, 6), 2), "layout": (round(6 / 7 / 2, 6), 2)}
     assert scores.samples["answer"] == ["ANNA ", "in 1991", "paper"] and scores.samples["key"] == [1, 2, 3]
     low, high = scores.metrics[0].ci95
@@ -94,6 +94,6 @@ def test_the_bundled_pages_have_a_rendered_train_split():
     assert dataset.splits == ("train", "val") and num_scored(dataset, "val") == 72
     assert dataset.split("val").scan().num_samples == 24 and dataset.split("train").scan().num_samples == 400
     train = dataset.annotations("train")
-    assert len(train) == 2400 and all(one.answers for one in train)
+    assert len(train) == 2400 and all(question.answers for question in train)
     pages = {sample.key for sample in dataset.split("train").shards[0].samples()}
-    assert {one.image for one in train} == pages
+    assert {question.image for question in train} == pages

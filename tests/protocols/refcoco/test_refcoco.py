@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from protocol_inputs import text_encoder, values
 from pycocotools import mask as coco
 from tiny_encoder import TinyEncoder, red_finder
 
@@ -34,8 +35,7 @@ def scenes(count, seed, colours=COLOURS):
     return Features(features, [str(image) for image in range(count)]), expressions
 
 
-def encode_texts(texts):
-    return np.array([np.eye(3)[COLOURS[text]] for text in texts], np.float32)
+encode_texts = text_encoder({name: np.eye(3)[column] for name, column in COLOURS.items()})
 
 
 def inputs(predictions=None, **changes):
@@ -50,27 +50,28 @@ def inputs(predictions=None, **changes):
 
 
 def value(scores, name="overall_iou"):
-    return next(metric.value for metric in scores.metrics if metric.name == name)
+    return values(scores)[name]
 
 
 def test_right_masks_score_1_and_swapped_ones_what_numpy_says():
     truths = inputs().annotations["test"]
     native = RefcocoSettings(mode="native")
-    right = PROTOCOL.score(native, inputs({one.sent_id: one.truth for one in truths}))
+    right = PROTOCOL.score(native, inputs({truth.sent_id: truth.truth for truth in truths}))
     assert all(metric.value == 1.0 and metric.num_scored == 45 for metric in right.metrics)
     assert right.primary == "overall_iou"
-    masks = [coco.decode(one.truth).astype(bool) for one in truths]
+    masks = [coco.decode(truth.truth).astype(bool) for truth in truths]
     wide = [mask | np.roll(mask, 4, axis=1) for mask in masks]
-    found = PROTOCOL.score(native, inputs({one.sent_id: encode(m) for one, m in zip(truths, wide, strict=True)}))
+    shifted = {truth.sent_id: encode(mask) for truth, mask in zip(truths, wide, strict=True)}
+    scores = PROTOCOL.score(native, inputs(shifted))
     both = np.array([(a & b).sum() for a, b in zip(wide, masks, strict=True)])
     either = np.array([(a | b).sum() for a, b in zip(wide, masks, strict=True)])
     ious = both / either
-    assert value(found) == pytest.approx(both.sum() / either.sum())
-    assert value(found, "mean_iou") == pytest.approx(np.mean(ious))
-    assert value(found, "precision@0.6") == pytest.approx(np.mean(ious >= 0.6))
-    for metric in found.metrics:
+    assert value(scores) == pytest.approx(both.sum() / either.sum())
+    assert value(scores, "mean_iou") == pytest.approx(np.mean(ious))
+    assert value(scores, "precision@0.6") == pytest.approx(np.mean(ious >= 0.6))
+    for metric in scores.metrics:
         assert metric.ci95[0] - 1e-9 <= metric.value <= metric.ci95[1] + 1e-9
-    assert found.samples["iou"] == pytest.approx(ious.tolist())
+    assert scores.samples["iou"] == pytest.approx(ious.tolist())
 
 
 def test_empty_masks_on_both_sides_count_by_the_rule():
@@ -133,8 +134,10 @@ def test_the_cut_is_that_of_a_slow_search():
     text = torch.nn.functional.normalize(torch.randn(40, 5, generator=chance), dim=1)
     truth = torch.rand(40, 64, 64, generator=chance).round()
     sizes = [(30, 40) if number % 2 else (40, 40) for number in range(40)]
-    found = learn_similarity(lambda index: (patches[index], text[index]), lambda index, side: truth[index], sizes)
-    fine = torch.nn.functional.interpolate(found.cosines(patches, text)[:, None], size=(64, 64), mode="bilinear")[:, 0]
+    similarity = learn_similarity(lambda index: (patches[index], text[index]), lambda index, side: truth[index], sizes)
+    fine = torch.nn.functional.interpolate(similarity.cosines(patches, text)[:, None], size=(64, 64), mode="bilinear")[
+        :, 0
+    ]
     fine[1::2, 48:], truth[1::2, 48:] = float("nan"), 0  # below an image of 30 x 40
 
     def iou(sign, cut):
@@ -142,7 +145,7 @@ def test_the_cut_is_that_of_a_slow_search():
         return (mask * truth).sum() / (mask | (truth > 0)).sum()
 
     best = max(iou(sign, cut) for sign in (1, -1) for cut in torch.linspace(-1, 1, 1001))
-    assert iou(found.sign, found.threshold).item() == pytest.approx(best.item(), abs=1e-4)
+    assert iou(similarity.sign, similarity.threshold).item() == pytest.approx(best.item(), abs=1e-4)
 
 
 def test_requests_and_modes():
@@ -175,7 +178,7 @@ def test_what_a_model_can_serve():
         PROTOCOL.for_model(RefcocoSettings(mode="native"), bare)
 
 
-def test_features_that_are_no_numbers_and_lost_images_are_told():
+def test_features_that_are_no_numbers_and_lost_images_are_refused():
     features, said = scenes(2, 0)
     broken = features.array.copy()
     broken[1, 0, 0, 0] = np.nan

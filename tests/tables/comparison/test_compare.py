@@ -13,9 +13,10 @@ from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_j
 from mlcd_eval.tables.comparison.pairing import load_side
 
 
-def write(output, model, task_name, name, value, columns, **changes):
+def write(output, model, task_name, name, value, columns, others=(), **changes):
+    """A record with a primary metric, others beside it, and samples."""
     store = ResultStore(output)
-    result = make_result(model, task_name, [metric(name, value)]).model_copy(update=changes)
+    result = make_result(model, task_name, [metric(name, value), *others]).model_copy(update=changes)
     store.write(result)
     if columns is not None:
         store.write_samples(result, columns)
@@ -29,8 +30,9 @@ def right_or_wrong(only_a, only_b, both=10, neither=8):
 
 
 def write_accuracy(output, task, a, b, name="acc1"):
+    rank = "rank@20" if name == "knn_acc1@20" else "rank"
     for model, correct in (("a", a), ("b", b)):
-        columns = {"key": [f"s{n}" for n in range(len(correct))], "correct": correct}
+        columns = {"key": [f"s{n}" for n in range(len(correct))], rank: [1 if right else 2 for right in correct]}
         write(output, model, task, name, float(np.mean(correct)), columns)
 
 
@@ -83,16 +85,16 @@ def test_a_task_can_be_lost_by_correction_alone(tmp_path):
 
 def test_lower_may_be_better_and_equals_share_their_rank():
     def task(a, b, higher):
-        return TaskComparison("t", "m", higher, 9, a, b, p=0.001, adjusted_p=0.001)
+        return TaskComparison("t", "m", higher, 9, a, b, "some test", p=0.001, adjusted_p=0.001)
 
     assert [task(0.2, 0.1, True).outcome, task(0.2, 0.1, False).outcome] == ["loss", "win"]
     assert Comparison(None, None, [task(0.2, 0.1, False), task(0.3, 0.3, True)]).mean_ranks() == (1.75, 1.25)
 
 
 def test_per_class_recall_from_labels(tmp_path):
-    labels, right = [0, 0, 0, 1], {"a": [1.0, 1.0, 1.0, 0.0], "b": [1.0, 0.0, 0.0, 1.0]}
+    labels, ranks = [0, 0, 0, 1], {"a": [1, 1, 1, 2], "b": [1, 2, 3, 1]}
     for model, value in (("a", 1 / 2), ("b", (1 / 3 + 1) / 2)):
-        columns = {"key": list("wxyz"), "label": labels, "correct": right[model]}
+        columns = {"key": list("wxyz"), "label": labels, "rank": ranks[model]}
         write(tmp_path, model, "linear_probe/pets", "mean_per_class_recall", value, columns)
     task = compared(tmp_path)[0]["linear_probe/pets"]
     assert task.difference == pytest.approx(1 / 6)
@@ -104,7 +106,8 @@ def recall_columns(image_ranks, text_ranks):
     texts = [f"i{n // 2}#{n % 2}" for n in range(len(text_ranks))]
     images = [f"i{n}" for n in range(len(image_ranks))]
     direction = ["text_to_image"] * len(texts) + ["image_to_text"] * len(images)
-    return {"key": texts + images, "direction": direction, "rank": [*text_ranks, *image_ranks]}
+    rows = [*(n // 2 for n in range(len(texts))), *range(len(images))]
+    return {"key": texts + images, "image": rows, "direction": direction, "rank": [*text_ranks, *image_ranks]}
 
 
 def test_retrieval_pairs_queries_of_its_direction_and_captions_by_image(tmp_path):
@@ -141,13 +144,16 @@ def test_overall_iou_by_image_and_answers_by_document(tmp_path):
 def test_without_scores_there_is_a_difference_and_no_test(three_tasks):
     for model, value in (("a", 0.5), ("b", 0.6)):
         write(three_tasks, model, "linear_probe/voc", "map_11point", value, {"key": ["x"], "correct": [1.0]})
+        write(three_tasks, model, "other/x", "f1", value, {"key": ["x"], "f1": [1.0]})
     tasks, comparison = compared(three_tasks)
     voc = tasks["linear_probe/voc"]
+    assert voc.test == "none (the samples have no column 'places')"
+    assert tasks["other/x"].test == "none (f1 has no paired test)"
     assert (voc.ci95, voc.p, voc.adjusted_p, voc.outcome) == (None, None, None, "not tested")
     assert voc.difference == pytest.approx(0.1)
     assert tasks["zeroshot/won"].adjusted_p == pytest.approx(2 * stats.binomtest(2, 22).pvalue)  # of three tests still
-    assert "none (the samples hold no scores)" in as_markdown(comparison)
-    assert "B against A: wins 1, ties 1, losses 1, not tested 1." in as_markdown(comparison)
+    assert "none (f1 has no paired test)" in as_markdown(comparison)
+    assert "B against A: wins 1, ties 1, losses 1, not tested 2." in as_markdown(comparison)
 
 
 def test_what_only_one_has_is_listed(three_tasks, failed_result):
@@ -175,7 +181,7 @@ def test_markdown_word_for_word(tmp_path):
     low, high = compared(tmp_path)[0]["zeroshot/won"].ci95
     cells = [cell.strip() for cell in text.splitlines()[5].split("|")[1:-1]]
     assert cells == [
-        "zeroshot/won", "acc1", "McNemar exact", "win", "40", "45.00", "100.00", "+55.00",
+        "zeroshot/won", "acc@1", "McNemar exact", "win", "40", "45.00", "100.00", "+55.00",
         f"[+{100 * low:.2f}, +{100 * high:.2f}]", "below 1e-06", "below 1e-06",
     ]  # fmt: skip
     assert text.startswith(f"- A: a ({tmp_path / 'a'})\n- B: b ({tmp_path / 'b'})\n\n| task ")
@@ -184,12 +190,69 @@ def test_markdown_word_for_word(tmp_path):
 
 def test_json_holds_the_same(three_tasks):
     _, comparison = compared(three_tasks)
-    found = json.loads(as_json(comparison))
-    assert [found[key] for key in ("wins", "ties", "losses", "not_tested", "left_out")] == [1, 1, 1, 0, {}]
-    assert found["a"] == {"model": "a", "folder": str(three_tasks / "a"), "mean_rank": pytest.approx(5 / 3)}
-    row = next(row for row in found["tasks"] if row["task"] == "zeroshot/won")
-    assert row["difference"] == pytest.approx(0.45)
+    values = json.loads(as_json(comparison))
+    assert [values[key] for key in ("wins", "ties", "losses", "not_tested", "left_out")] == [1, 1, 1, 0, {}]
+    assert values["a"] == {"model": "a", "folder": str(three_tasks / "a"), "mean_rank": pytest.approx(5 / 3)}
+    row = next(row for row in values["tasks"] if row["task"] == "zeroshot/won")
+    assert row["difference"] == pytest.approx(0.45) and row["metrics"] == []
     assert as_json(compared(three_tasks)[1]) == as_json(comparison)  # seeded
+
+
+@pytest.fixture
+def several_metrics(tmp_path):
+    """Task x: B has fewer character errors, and as many answers right. Task y: of right or wrong answers."""
+    errors = {"a": [4] * 12, "b": [1] * 12}
+    for model, edits in errors.items():
+        columns = {"key": list(range(12)), "document": list(range(12)), "edits": edits, "answer_length": [10] * 12}
+        columns |= {"anls": [0.5, 1.0] * 6}
+        others = [
+            metric("character_error_rate", edits[0] / 10, higher_is_better=False),
+            metric("f1", 0.5),
+            metric("anls_compat", 0.75),
+        ]
+        write(tmp_path, model, "docvqa/x", "anls", 0.75, columns, others)
+    write_accuracy(tmp_path, "zeroshot/y", *right_or_wrong(0, 6))
+    return tmp_path
+
+
+def test_every_metric_with_a_paired_test_is_shown_beside_the_primary_one(several_metrics):
+    tasks, comparison = compared(several_metrics)
+    (errors,) = tasks["docvqa/x"].others  # f1 is not in the table, and there is no column anls_compat
+    assert (errors.metric, errors.higher_is_better) == ("character_error_rate", False)
+    assert errors.difference == pytest.approx(-0.3) and errors.ci95 == pytest.approx((-0.3, -0.3))
+    assert errors.p == pytest.approx(2 / 2**12, abs=0.001)
+    assert tasks["zeroshot/y"].others == ()
+    values = json.loads(as_json(comparison))
+    (other,) = next(task["metrics"] for task in values["tasks"] if task["task"] == "docvqa/x")
+    assert (other["metric"], other["p"], other["difference"]) == (errors.metric, errors.p, errors.difference)
+    assert "adjusted_p" not in other and "outcome" not in other
+
+
+def test_holm_is_over_the_primary_metrics_alone(several_metrics):
+    """The small p of the character error rate neither wins a task nor costs another task its win."""
+    tasks, comparison = compared(several_metrics)
+    assert (tasks["docvqa/x"].p, tasks["docvqa/x"].outcome) == (1, "tie")
+    assert tasks["zeroshot/y"].adjusted_p == pytest.approx(2 * stats.binomtest(0, 6).pvalue)  # of two tests
+    text = as_markdown(comparison)
+    assert "unadjusted p" in text and "their p is not adjusted" in text
+    row = next(line for line in text.splitlines() if "character error rate, lower is better" in line)
+    assert [part.strip() for part in row.split("|")[3:8]] == [
+        "permutation of documents",
+        "12",
+        "40.00",
+        "10.00",
+        "-30.00",
+    ]
+
+
+def test_samples_that_do_not_give_another_metrics_value_are_refused(several_metrics):
+    write_accuracy(several_metrics, "zeroshot/z", *right_or_wrong(2, 4))
+    result = make_result("b", "zeroshot/z", [metric("acc1", 14 / 24), metric("mean_top1_top5", 0.1)])
+    other = make_result("a", "zeroshot/z", [metric("acc1", 12 / 24), metric("mean_top1_top5", 18 / 24)])
+    for record in (result, other):
+        ResultStore(several_metrics).write(record)
+    with pytest.raises(DataError, match=r"b/samples/zeroshot__z.jsonl is not of its record: got mean_top1_top5 0.79"):
+        compared(several_metrics)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +262,7 @@ def test_json_holds_the_same(three_tasks):
         ({"task": {"version": 2}}, "task version 1 and 2"),
         ({"task": {"settings": {"layer": "projected"}}}, "settings.layer 'penultimate' and 'projected'"),
         ({"task": {"settings": {"shots": 4}}}, "settings.shots None and 4"),
+        ({"task": {"protocol_version": 2}}, "protocol version None and 2"),
         ({"limit": 10}, "limit None and 10"),
         ({"seed": 1}, "seed 0 and 1"),
         ({"details": {"prompts": "its own"}}, "prompts None and 'its own'"),
@@ -240,13 +304,14 @@ def test_samples_of_another_run_are_refused(tmp_path):
     samples.write_text("".join(lines[:-1]))
     with pytest.raises(DataError, match=r"not scored on the same samples: got 24 and 23, .* being 's23' and None"):
         compared(tmp_path)
-    samples.write_text("".join([lines[0].replace("0.0", "1.0"), *lines[1:]]))
-    with pytest.raises(
-        DataError, match=r"zeroshot__x.jsonl does not match its record: got acc1 0.62\d+, expected 0.58"
-    ):
+    samples.write_text("".join([lines[0].replace('"rank": 2', '"rank": 1'), *lines[1:]]))
+    with pytest.raises(DataError, match=r"zeroshot__x.jsonl is not of its record: got acc1 0.62\d+, expected 0.58"):
         compared(tmp_path)
-    samples.write_text("".join([lines[0].replace("0.0", "null"), *lines[1:]]))
+    samples.write_text("".join([lines[0].replace('"rank": 2', '"rank": null'), *lines[1:]]))
     with pytest.raises(DataError, match="zeroshot/x: samples of A or B are damaged: TypeError"):
+        compared(tmp_path)
+    samples.write_text("".join([*lines[:-1], '{"key": "s23"}']))
+    with pytest.raises(DataError, match=r"does not hold samples: line 24 has other columns than line 1"):
         compared(tmp_path)
     samples.write_text("{")
     with pytest.raises(DataError, match=r"does not hold samples: got .*, expected one JSON object per line"):

@@ -1,0 +1,100 @@
+"""The data schemes, one row each.
+
+To add a scheme, write a Source in data/sources and a row here; other packages add rows by the entry-point group
+`mlcd_eval.data`.
+"""
+
+from __future__ import annotations
+
+from mlcd_eval.data.scheme import DataScheme, SchemeOption
+from mlcd_eval.support.registry import Registry
+
+_SPLITS = tuple(
+    SchemeOption(f"split_{split}", ".+", f"the source's name of the split {split}")
+    for split in ("train", "val", "test")
+)
+_CONFIG = SchemeOption("config", ".+", "the configuration of a repository that has several")
+_REVISION = SchemeOption("revision", ".+", "a commit, branch or tag of the hub repository")
+
+ROWS = (
+    DataScheme(
+        name="wds",
+        source="mlcd_eval.data.sources.wds:WebDatasets",
+        form="wds:DIR|URL",
+        help="clip-benchmark's webdataset layout, in a folder or streamed from the web",
+        kinds=("classification", "multilabel", "retrieval"),
+    ),
+    DataScheme(
+        name="imagefolder",
+        source="mlcd_eval.data.sources.imagefolder:ImageFolders",
+        form="imagefolder:DIR",
+        help="one folder of images per class, below a folder per split or not",
+        kinds=("classification",),
+    ),
+    DataScheme(
+        name="hf",
+        source="mlcd_eval.data.sources.hf:HuggingFaceDatasets",
+        form="hf:ORG/NAME|DIR[?OPTIONS]",
+        help="images with labels or captions that the library `datasets` reads",
+        kinds=("classification", "multilabel", "retrieval"),
+        options=(
+            _CONFIG,
+            _REVISION,
+            SchemeOption("image", ".+", "the column of images"),
+            SchemeOption("label", ".+", "the column of labels"),
+            SchemeOption("text", ".+", "the column of captions"),
+            *_SPLITS,
+        ),
+        package="datasets",
+        extra="datasets",
+        is_slow=True,
+    ),
+    DataScheme(
+        name="torchvision",
+        source="mlcd_eval.data.sources.torchvision:TorchvisionDatasets",
+        form="torchvision:CLASS?root=DIR[&download=true]",
+        help="a classification dataset of torchvision.datasets",
+        kinds=("classification",),
+        options=(
+            SchemeOption("root", ".+", "the folder of its files", required=True),
+            SchemeOption("download", "true|false", "true to download missing files"),
+        ),
+        package="torchvision",
+        is_slow=True,
+    ),
+    DataScheme(
+        name="refer",
+        source="mlcd_eval.data.sources.refer:ReferDatasets",
+        form="refer:ROOT/NAME/SPLIT_BY[/SPLIT]",
+        help="sentences about parts of images in RefCOCO's layout",
+        kinds=("refer",),
+        splits_are_tasks=True,
+    ),
+    DataScheme(
+        name="docvqa",
+        source="mlcd_eval.data.sources.docvqa:DocVQAFiles",
+        form="docvqa:FILE[?images=DIR]",
+        help="questions on pages, one of DocVQA's or InfographicVQA's JSON files",
+        kinds=("docvqa",),
+        options=(SchemeOption("images", ".+", "a folder to look for the images in first"),),
+        root_option="images",
+    ),
+    DataScheme(
+        name="hf-vqa",
+        source="mlcd_eval.data.sources.hf_questions:HuggingFaceQuestionSets",
+        form="hf-vqa:ORG/NAME|DIR[?OPTIONS]",
+        help="questions on images that the library `datasets` reads, such as lmms-lab's copies",
+        kinds=("docvqa",),
+        options=(_CONFIG, _REVISION, *_SPLITS),
+        package="datasets",
+        extra="datasets",
+        is_slow=True,
+    ),
+)
+
+SCHEMES: Registry[DataScheme] = Registry("data scheme", "mlcd_eval.data", {row.name: row for row in ROWS})
+
+
+def scheme_forms() -> str:
+    """Every scheme's form, for messages and help; those of other packages by name alone, which imports nothing."""
+    return ", ".join([*(row.form for row in ROWS), *(f"{name}:..." for name in SCHEMES.added)])

@@ -1,0 +1,33 @@
+"""Which of our tasks is on a data set of clip-benchmark, whose copies open_clip's tables (by DataComp) use too."""
+
+from __future__ import annotations
+
+from mlcd_eval.imports.values import safe_name
+from mlcd_eval.spec import TaskIndex, TaskSpec
+
+SAME_AS_VTAB = ("cifar10", "cifar100", "dtd", "flowers", "pcam", "pets")
+"""Whose copy by torchvision has VTAB's test split. That of caltech101 and eurosat has none: they are scored whole."""
+
+
+def our_task(protocol: str, dataset: str, index: TaskIndex) -> TaskSpec | None:
+    """The task of the protocol on this very data; a hub copy is called `wds_` and the data set's name with `-` for
+    `/`."""
+    name = _flat(dataset)
+    names = {name, f"vtab-{name}"} if name in SAME_AS_VTAB else {name}
+    ours = (task for task in index.tasks.values() if task.protocol == protocol)
+    return next((task for task in ours if _their_name(task) in names), None)
+
+
+def other_task_name(protocol: str, dataset: str, index: TaskIndex) -> str:
+    """A name for a task on data of no task of ours, which is not the name of a task on other data."""
+    name = safe_name(_flat(dataset)) or "unnamed"
+    taken = f"{protocol}/{name}" in index.tasks
+    return f"{protocol}/{name}{'-clip-benchmark' if taken else ''}"
+
+
+def _flat(dataset: str) -> str:
+    return dataset.removeprefix("wds/").replace("/", "-")
+
+
+def _their_name(task: TaskSpec) -> str:
+    return task.dataset.hub.rpartition("/")[2].removeprefix("wds_") if task.dataset.hub else task.dataset.name

@@ -1,0 +1,158 @@
+"""The forms that a metric takes: each has a value, a bootstrap interval and a paired test, from the same columns.
+
+The columns are those of a task's samples (what --log-samples writes): column -> one entry for each sample.
+`groups`, where it is not None, holds the unit of each sample: samples of one unit are resampled and swapped together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcd_eval.metrics.classification import mean_of_defined, mean_over_classes
+from mlcd_eval.metrics.interval import (
+    Interval,
+    OfSums,
+    bootstrap,
+    bootstrap_class_means,
+    bootstrap_sums,
+    ratio,
+)
+from mlcd_eval.metrics.paired import Paired, paired_class_means, paired_means, paired_rankings, paired_sums
+
+Columns = Mapping[str, Sequence[Any] | np.ndarray]
+Prepare = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray | None], float | None]]
+"""Scores (N, M) and labels -> a function of sample indices, drawn with replacement (None: each once), to a metric."""
+
+
+def column(name: str) -> Callable[[Columns], np.ndarray]:
+    """A column as it is."""
+    return lambda columns: np.asarray(columns[name])
+
+
+def per_sample(outcomes: np.ndarray) -> np.ndarray:
+    """Outcomes (N,), or (N, T) over T trials, as means over trials (N,)."""
+    return outcomes if outcomes.ndim == 1 else outcomes.mean(axis=1)
+
+
+class Statistic(ABC):
+    """One form. Every method raises KeyError with its name for a column that is not there."""
+
+    @abstractmethod
+    def value(self, columns: Columns) -> float | None:
+        """None where it is undefined, as it is of no samples."""
+
+    @abstractmethod
+    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+        """95%, by bootstrap; None where no resample has a value."""
+
+    @abstractmethod
+    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+        """B against A on the same samples, on which both have a value."""
+
+
+@dataclass(frozen=True)
+class Mean(Statistic):
+    """Mean of an outcome of each sample: columns -> (N,), or (N, T) over T trials."""
+
+    outcome: Callable[[Columns], np.ndarray]
+
+    def value(self, columns: Columns) -> float | None:
+        """Over samples and trials."""
+        outcomes = self.outcome(columns)
+        return float(outcomes.mean()) if len(outcomes) else None
+
+    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples or groups, trials being averaged."""
+        outcomes = per_sample(self.outcome(columns))
+        return bootstrap_sums(np.column_stack([outcomes, np.ones(len(outcomes))]), ratio, rng, groups)
+
+    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+        """McNemar's test of right-or-wrong outcomes, else a permutation test."""
+        return paired_means(per_sample(self.outcome(a)), per_sample(self.outcome(b)), rng, groups)
+
+
+@dataclass(frozen=True)
+class Sums(Statistic):
+    """A function of sums over samples, such as a ratio. terms: columns -> (N, K).
+
+    exact: the value where the sum of the terms rounds otherwise than the metric's definition; None: of the sums.
+    """
+
+    terms: Callable[[Columns], np.ndarray]
+    of_sums: OfSums = ratio
+    exact: Callable[[Columns], float] | None = None
+
+    def value(self, columns: Columns) -> float | None:
+        """None where the function is NaN."""
+        value = float(self.of_sums(self.terms(columns).sum(axis=0)))
+        if np.isnan(value):
+            return None
+        return self.exact(columns) if self.exact else value
+
+    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples or groups."""
+        return bootstrap_sums(self.terms(columns), self.of_sums, rng, groups)
+
+    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+        """A permutation test."""
+        return paired_sums(self.terms(a), self.terms(b), self.of_sums, rng, groups)
+
+
+@dataclass(frozen=True)
+class ClassMeans(Statistic):
+    """Mean over classes, which the column `label` holds, of the mean of an outcome: columns -> (N,) or (N, T)."""
+
+    outcome: Callable[[Columns], np.ndarray]
+
+    def value(self, columns: Columns) -> float | None:
+        """Mean over trials."""
+        labels, outcomes = np.asarray(columns["label"]), self.outcome(columns)
+        return mean_of_defined([mean_over_classes(trial, labels) for trial in np.atleast_2d(outcomes.T)])
+
+    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples, trials being averaged."""
+        assert groups is None, "samples of several classes have no common unit"
+        return bootstrap_class_means(per_sample(self.outcome(columns)), np.asarray(columns["label"]), rng)
+
+    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+        """A permutation test."""
+        assert groups is None, "samples of several classes have no common unit"
+        outcomes = per_sample(self.outcome(a)), per_sample(self.outcome(b))
+        return paired_class_means(*outcomes, np.asarray(a["label"]), rng)
+
+
+@dataclass(frozen=True)
+class Ranking(Statistic):
+    """A metric of the order into which scores put the samples, as ROC AUC.
+
+    scores: columns -> (N,) or (N, M), M classes or trials; labels: columns -> (N,) or (N, C).
+    """
+
+    scores: Callable[[Columns], np.ndarray]
+    labels: Callable[[Columns], np.ndarray]
+    prepare: Prepare
+
+    def value(self, columns: Columns) -> float | None:
+        """Of each sample once."""
+        return self.prepare(self._scores(columns), self.labels(columns))(None)
+
+    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples."""
+        assert groups is None, "no metric of this form has units of several samples"
+        scores = self._scores(columns)
+        return bootstrap(self.prepare(scores, self.labels(columns)), len(scores), rng)
+
+    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+        """A permutation test that exchanges ranks."""
+        assert groups is None, "no metric of this form has units of several samples"
+        labels = self.labels(a)
+        return paired_rankings(self._scores(a), self._scores(b), lambda scores: self.prepare(scores, labels), rng)
+
+    def _scores(self, columns: Columns) -> np.ndarray:
+        scores = self.scores(columns)
+        return scores if scores.ndim == 2 else scores[:, None]

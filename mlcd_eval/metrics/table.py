@@ -1,0 +1,199 @@
+"""The table of metrics: all that is known about each, in one entry, and how a metric is measured by it.
+
+A metric is made from the columns of a task's samples, the ones that --log-samples writes, so that every value can be
+made again from its samples file and two files can be paired. A new metric is one entry here. The protocols report every
+metric of a group (`CLASSIFICATION`, `MULTILABEL`, `REFER`) that fits the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.classification import prepare_roc_auc
+from mlcd_eval.metrics.interval import generator, ratio
+from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
+from mlcd_eval.metrics.statistics import ClassMeans, Columns, Mean, Ranking, Statistic, Sums, column
+from mlcd_eval.support.registry import Registry
+
+
+@dataclass(frozen=True)
+class MetricKind:
+    """What is known about one metric.
+
+    heading: its name in tables for people. statistic: value, interval and paired test; None for a metric that the table
+    does not know, such as another harness's. over: the column whose equal entries make a unit that is resampled and
+    swapped as a whole, None where each sample is a unit. among: (column, entry) of the samples that it is over, None
+    for all. classes: the fewest and the most classes of which it is defined.
+    """
+
+    heading: str
+    statistic: Statistic | None = None
+    over: str | None = None
+    among: tuple[str, str] | None = None
+    higher_is_better: bool = True
+    unit: str = "fraction"
+    classes: tuple[int, float] = (1, math.inf)
+
+    def fits(self, num_classes: int) -> bool:
+        """Whether it is defined of so many classes."""
+        fewest, most = self.classes
+        return fewest <= num_classes <= most
+
+    def selected(self, columns: Columns) -> tuple[Columns, np.ndarray | None]:
+        """The columns of the samples that it is over, and the unit of each (None: its own)."""
+        if self.among is not None:
+            name, entry = self.among
+            rows = [row for row, value in enumerate(columns[name]) if value == entry]
+            columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+        return columns, None if self.over is None else np.asarray(columns[self.over])
+
+
+def _within(k: int, rank: str = "rank") -> Callable[[Columns], np.ndarray]:
+    """1.0 where the rank is at most k, else 0.0."""
+    return lambda columns: (np.asarray(columns[rank]) <= k) * 1.0
+
+
+def _top1_and_top5(columns: Columns) -> np.ndarray:
+    """(N, 3): in how many trials the true class is the best, in how many among the five best, and the trials."""
+    trials = np.atleast_2d(np.asarray(columns["rank"]).T)  # (T, N)
+    return np.stack([(trials <= 1).sum(axis=0), (trials <= 5).sum(axis=0), np.ones_like(trials).sum(axis=0)], axis=1)
+
+
+def _both_directions(columns: Columns) -> np.ndarray:
+    """(N, 4): mean recall and a 1 in the columns of the query's direction, else 0."""
+    recalls, text = np.asarray(columns["mean_recall"]), np.asarray(columns["direction"]) == "text_to_image"
+    return np.column_stack([recalls * text, text, recalls * ~text, ~text])
+
+
+def _mean_of_directions(columns: Columns) -> float:
+    recalls, text = np.asarray(columns["mean_recall"]), np.asarray(columns["direction"]) == "text_to_image"
+    return float((recalls[text].mean() + recalls[~text].mean()) / 2)
+
+
+def _labels(columns: Columns) -> np.ndarray:
+    return one_hot(list(columns["label"]), np.shape(columns["places"])[1])
+
+
+CLASSIFICATION: Mapping[str, MetricKind] = {
+    "acc1": MetricKind("acc@1", Mean(_within(1))),
+    "acc5": MetricKind("acc@5", Mean(_within(5)), classes=(5, math.inf)),
+    "mean_per_class_recall": MetricKind("mean per-class recall", ClassMeans(_within(1))),
+    "mean_top1_top5": MetricKind(
+        "mean of acc@1 and acc@5",
+        Sums(_top1_and_top5, lambda sums: (ratio(sums[..., [0, 2]]) + ratio(sums[..., [1, 2]])) / 2),
+        classes=(5, math.inf),
+    ),
+    "roc_auc": MetricKind("ROC AUC", Ranking(column("contrast"), column("label"), prepare_roc_auc), classes=(2, 2)),
+}
+"""Columns: label, rank and, for two classes, contrast (metrics/classification.py)."""
+
+MULTILABEL: Mapping[str, MetricKind] = {
+    "map": MetricKind("mAP", Ranking(column("places"), _labels, prepare_mean_average_precision)),
+    "map_11point": MetricKind(
+        "11-point mAP", Ranking(column("places"), _labels, partial(prepare_mean_average_precision, points=11))
+    ),
+}
+"""Columns: label and places (metrics/multilabel.py)."""
+
+REFER: Mapping[str, MetricKind] = {
+    "overall_iou": MetricKind(
+        "overall IoU",
+        Sums(lambda columns: np.column_stack([columns["intersection"], columns["union"]])),
+        over="image",
+    ),
+    "mean_iou": MetricKind("mean IoU", Mean(column("iou")), over="image"),
+}
+"""Columns: image, intersection, union and iou."""
+
+OTHERS: Mapping[str, MetricKind] = {
+    "mean_recall": MetricKind(
+        "mean recall",
+        Sums(
+            _both_directions,
+            lambda sums: (ratio(sums[..., :2]) + ratio(sums[..., 2:])) / 2,
+            _mean_of_directions,
+        ),
+        over="image",
+    ),
+    "anls": MetricKind("ANLS", Mean(column("anls")), over="document"),
+    "anls_compat": MetricKind("ANLS (lmms-eval)", Mean(column("anls_compat")), over="document"),
+    "relaxed_accuracy": MetricKind("relaxed accuracy", Mean(column("relaxed_accuracy")), over="document"),
+    "vqa_accuracy": MetricKind("VQA accuracy", Mean(column("vqa_accuracy")), over="document"),
+    "character_error_rate": MetricKind(
+        "character error rate",
+        Sums(lambda columns: np.column_stack([columns["edits"], columns["answer_length"]])),
+        over="document",
+        higher_is_better=False,
+    ),
+}
+
+FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
+    "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(_within(1, f"rank@{k}"))),
+    "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(_within(5, f"rank@{k}")), classes=(5, math.inf)),
+    "text_to_image_recall@": lambda k: MetricKind(
+        f"text-to-image R@{k}", Mean(_within(int(k))), over="image", among=("direction", "text_to_image")
+    ),
+    "image_to_text_recall@": lambda k: MetricKind(
+        f"image-to-text R@{k}", Mean(_within(int(k))), over="image", among=("direction", "image_to_text")
+    ),
+    "precision@": lambda least: MetricKind(
+        f"precision@{least}", Mean(lambda columns: (np.asarray(columns["iou"]) >= float(least)) * 1.0), over="image"
+    ),
+}
+"""What stands before the parameter -> the kind of a parameter, given as it is written in the name."""
+
+METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
+    "metric", "mlcd_eval.metrics", {**CLASSIFICATION, **MULTILABEL, **REFER, **OTHERS, **FAMILIES}
+)
+"""Other packages add metrics by entry points: a MetricKind, or a function under a name that ends in `@`."""
+
+
+def metric_kind(name: str) -> MetricKind:
+    """What is known about `acc1`, `knn_acc1@20`, ...; of an unknown name only that it is its own heading."""
+    family, at, parameter = name.partition("@")
+    key = family + at if at and family + at in METRICS else name
+    if key not in METRICS:
+        return MetricKind(heading=name)
+    kind = METRICS[key]
+    return kind if isinstance(kind, MetricKind) else kind(parameter)
+
+
+def metric_value(name: str, columns: Columns) -> float | None:
+    """A metric of the table, without its interval."""
+    kind = metric_kind(name)
+    assert kind.statistic is not None, f"{name} is in the table"
+    return kind.statistic.value(kind.selected(columns)[0])
+
+
+def measure(
+    name: str,
+    columns: Columns,
+    seed: int,
+    num_unscored: int = 0,
+    num_scored: int | None = None,
+    defined: bool = True,
+) -> Metric:
+    """A metric of the table with its interval, which depends on the columns, the seed and the metric's name only.
+
+    num_scored: None for the samples that it is over. defined: False for a metric that has no value here, such as acc5
+    of four classes, whatever the columns.
+    """
+    kind = metric_kind(name)
+    assert kind.statistic is not None, f"{name} is in the table"
+    part, groups = kind.selected(columns)
+    value = kind.statistic.value(part) if defined else None
+    return Metric(
+        name=name,
+        value=value,
+        unit=kind.unit,
+        higher_is_better=kind.higher_is_better,
+        num_scored=len(next(iter(part.values()))) if num_scored is None else num_scored,
+        num_unscored=num_unscored,
+        ci95=None if value is None else kind.statistic.interval(part, groups, generator(seed, name)),
+    )

@@ -1,0 +1,139 @@
+"""Which tasks a word of --tasks stands for, each with its data.
+
+A group or glob with --data-root means what the folder holds: the known tasks whose data is there, and every other data
+set that the protocol can use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.open import (
+    default_name,
+    discover,
+    is_copy_of,
+    open_dataset,
+    parse_reference,
+    split_reference,
+    with_root,
+)
+from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
+from mlcd_eval.planning.job import Job, LocatedTask, located_task, resolved
+from mlcd_eval.planning.locate import find_under, locate
+from mlcd_eval.protocols.registry import PROTOCOLS
+from mlcd_eval.request import RunRequest
+from mlcd_eval.spec import GLOB_MARKS, TaskIndex, TaskSpec, validated
+from mlcd_eval.spec.task import Sizes
+
+
+class Selection:
+    """The tasks of one request. What it opens and resolves is kept: each data set is opened once, each task resolved
+    once."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self.request = request
+        self.index = TaskIndex.load()
+        self._datasets: dict[tuple[str, str], Dataset] = {}
+        self._jobs: dict[tuple[str, str], Job] = {}
+
+    def job(self, located: LocatedTask) -> Job:
+        """The task on its opened data; raises UserError where it cannot be opened, or the protocol cannot use it."""
+        key = (located.name, located.ref)
+        if key not in self._jobs:
+            self._jobs[key] = resolved(located, self.open(located), submit=self.request.submit)
+        return self._jobs[key]
+
+    def open(self, located: LocatedTask) -> Dataset:
+        """The task's data set; raises UserError where it cannot be opened."""
+        key = (located.ref, located.task.dataset.name)
+        if key not in self._datasets:
+            cache, offline = self.request.cache, self.request.offline
+            self._datasets[key] = open_dataset(located.ref, cache=cache, offline=offline, name=key[1])
+        return self._datasets[key]
+
+    def tasks(self, word: str) -> Iterator[LocatedTask]:
+        """The tasks of one word of --tasks; raises UserError if there is none."""
+        root = self.request.data_root
+        if self.request.datasets:
+            yield from self._on_datasets(word)
+            return
+        located = list(self._under_root(word, root)) if root is not None and word not in self.index.tasks else []
+        many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
+        if many and not located and root is not None:
+            raise DataError(
+                f"--data-root {root} holds no data for --tasks {word}: expected folders in clip-benchmark's layout, "
+                f"such as those that `mlcd-eval ls datasets` names"
+            )
+        if located:
+            yield from located
+            return
+        for task in self.index.select([word]):
+            yield self._located(task, locate(task, self.request))
+
+    def _located(self, task: TaskSpec, ref: str) -> LocatedTask:
+        return located_task(task, ref, self.request.settings)
+
+    def _on_datasets(self, protocol: str) -> Iterator[LocatedTask]:
+        """A protocol on each data set of --dataset."""
+        if protocol not in PROTOCOLS:
+            raise ConfigError(
+                f"--tasks with --dataset takes protocols: got {protocol!r}, expected some of "
+                f"{', '.join(PROTOCOLS)}{nearest(protocol, PROTOCOLS)}"
+            )
+        root = self.request.data_root
+        for ref in self.request.datasets:
+            known = self.index.tasks.get(f"{protocol}/{default_name(ref)}")
+            is_copy = known is not None and is_copy_of(ref, known.dataset)
+            task = _task_on(protocol, default_name(ref), known.dataset.sizes if known and is_copy else None)
+            yield self._located(task, ref if root is None else with_root(ref, root))
+
+    def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
+        """The tasks matching a group or glob that the root's data can serve: the known ones, then its other folders."""
+        pattern = f"{word}/*" if word in PROTOCOLS else word
+        protocols = fnmatch.filter(PROTOCOLS, pattern.partition("/")[0])
+        data = discover(root)
+        data += [(default_name(part), part) for _, ref in data for part in self._scored_parts(ref, protocols)]
+        new = [(_task_on(protocol, name), ref) for name, ref in data for protocol in protocols]
+        new = [(task, ref) for task, ref in new if fnmatch.fnmatch(task.name, pattern)]
+        known = [
+            (task, find_under(root, task))
+            for task in self.index.tasks.values()
+            if task.protocol in protocols or fnmatch.fnmatch(task.name, pattern)
+        ]
+        claimed = {(task.protocol, ref and _part(ref, task.settings.get("split"))) for task, ref in known}
+        new = [(task, ref) for task, ref in new if (task.protocol, ref) not in claimed]
+        for task, ref in [*known, *new]:
+            if ref is not None and fnmatch.fnmatch(task.name, pattern):
+                with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
+                    located = self._located(task, ref)
+                    self.job(located)
+                    yield located
+
+    def _scored_parts(self, ref: str, protocols: Sequence[str]) -> list[str]:
+        """A reference per split that can be scored, where each split is a task of its own; only opening the data
+        tells which there are, so data that no protocol can use is left closed."""
+        if split_reference(ref, "test") is None or not set(parse_reference(ref).scheme.kinds) & _kinds(protocols):
+            return []
+        splits = open_dataset(ref, cache=self.request.cache).splits
+        return [part for split in splits if split != "train" and (part := split_reference(ref, split)) is not None]
+
+
+def _part(ref: str, split: str | None) -> str:
+    """The reference of the split that a task scores, where each split is a task of its own."""
+    return (split_reference(ref, split) if split else None) or ref
+
+
+def _kinds(protocols: Sequence[str]) -> set[str]:
+    return {kind for name in protocols for kind in PROTOCOLS[name].kinds}
+
+
+def _task_on(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpec:
+    """A task on the user's own data: the protocol's default settings."""
+    data: dict[str, Any] = {"name": dataset, "sizes": sizes or {}}
+    values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": data}
+    return validated(TaskSpec, values, f"dataset {dataset!r}")

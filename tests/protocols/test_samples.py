@@ -1,0 +1,100 @@
+"""What --log-samples writes is all that the metrics are made of: each protocol's values come again from its samples."""
+
+import json
+
+import numpy as np
+import pytest
+from protocol_inputs import features, mixture, rng, text_encoder, values
+
+from mlcd_eval.data.base import Expression, Question
+from mlcd_eval.metrics.segmentation import encode
+from mlcd_eval.metrics.table import metric_value
+from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
+from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
+from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
+from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
+from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
+from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.records.result import plain
+
+
+def splits(c):
+    train, test = mixture(sizes=(60, 40), c=c)
+    return {"train": train, "test": test}
+
+
+def probe(c=6, **settings):
+    return LinearProbe().score(LinearProbeSettings(lambda_=1.0, **settings), Inputs(splits(c)))
+
+
+def knn():
+    return KNN().score(KNNSettings(ks=(5, 20, 100)), Inputs(splits(6)))
+
+
+def zeroshot(c=6, several_labels=False):
+    test = splits(c)["test"]
+    labels = (rng(1).random((40, c)) < 0.3).astype(int) if several_labels else test.labels
+    names = [f"class {number}" for number in range(c)]
+    vectors = dict(zip(names, rng(2).normal(size=(c, 8)), strict=True))
+    inputs = Inputs({"test": features(test.array, labels)}, text_encoder(vectors), names, ["{c}"])
+    return ZeroShot().score(ZeroShotSettings(), inputs)
+
+
+def several_labels():
+    labels = [(rng(seed).random((n, 3)) < 0.4).astype(int) for seed, n in ((3, 60), (4, 40))]
+    parts = {
+        role: features(splits(6)[role].array, of_role) for role, of_role in zip(("train", "test"), labels, strict=True)
+    }
+    return LinearProbe().score(LinearProbeSettings(lambda_=1.0), Inputs(parts))
+
+
+def retrieval():
+    texts = [tuple(f"{row}/{n}" for n in range(row % 3)) for row in range(30)]
+    vectors = {text: rng(list(text.encode())).normal(size=8) for captions in texts for text in captions}
+    images = features(rng(5).normal(size=(30, 8)), texts=texts)
+    return Retrieval().score(RetrievalSettings(ks=(1, 3, 10)), Inputs({"test": images}, text_encoder(vectors)))
+
+
+def refcoco():
+    masks = rng(6).random((2, 20, 6, 8)) < 0.4
+    truths = [Expression(n, n, f"image {n // 2}", "red", (6, 8), encode(mask)) for n, mask in enumerate(masks[0])]
+    predictions = {n: encode(mask) for n, mask in enumerate(masks[1])}
+    inputs = Inputs(images={}, annotations={"test": truths}, predictions=predictions)
+    return Refcoco().score(RefcocoSettings(mode="native"), inputs)
+
+
+def docvqa(metric):
+    words = ["ink", "inks", "1990", "1991", "paper"]
+    questions = [Question(n, f"p{n}", f"d{n // 3}", "What?", (words[n % 5],), ("form",)) for n in range(20)]
+    predictions = {n: words[n % 4] for n in range(20)}
+    inputs = Inputs(images={}, annotations={"test": questions}, predictions=predictions)
+    return DocVQA().score(DocVQASettings(mode="native", metric=metric), inputs)
+
+
+CASES = {
+    "linear_probe": probe,
+    "linear_probe, two classes": lambda: probe(c=2),
+    "linear_probe, few shots": lambda: probe(shots=2, trials=3),
+    "linear_probe, several labels": several_labels,
+    "knn": knn,
+    "zeroshot": zeroshot,
+    "zeroshot, two classes": lambda: zeroshot(c=2),
+    "zeroshot, several labels": lambda: zeroshot(several_labels=True),
+    "retrieval": retrieval,
+    "refcoco": refcoco,
+    "docvqa, anls": lambda: docvqa("anls"),
+    "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
+    "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_value_comes_again_from_the_samples(case):
+    scores = CASES[case]()
+    assert len({len(column) for column in scores.samples.values()}) == 1
+    samples = json.loads(json.dumps(plain(scores.samples)))
+    defined = {name: value for name, value in values(scores).items() if value is not None}
+    assert {name: metric_value(name, samples) for name in defined} == defined  # to the last bit
+    assert len(set(defined.values()) - {0.0, 1.0}) >= min(2, len(defined))  # of nothing trivial
+    assert all(np.isfinite(metric.ci95).all() for metric in scores.metrics if metric.value is not None)

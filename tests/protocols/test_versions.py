@@ -1,0 +1,165 @@
+"""A protocol whose numbers change raises its version.
+
+Each protocol scores small seeded inputs; golden/NAME.json holds the numbers and the version that they are of. After a
+change of numbers, raise `version` in the protocol and run `UPDATE_GOLDEN=1 pytest tests/protocols/test_versions.py`,
+which writes no numbers under a version that has others.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcd_eval.data.base import Expression, Question
+from mlcd_eval.metrics.segmentation import encode
+from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
+
+GOLDEN = Path(__file__).parent / "golden"
+CLASSES = 6
+EXACT = 1e-6
+TRAINED = 0.02  # of a head that is trained by gradient steps, which other processors round otherwise
+
+
+def labelled(count, seed, multilabel=False, classes=CLASSES):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    centres = np.random.default_rng(99).normal(size=(classes, 8))
+    array = (centres[labels] + rng.normal(0, 1.2, (count, 8))).astype(np.float32)
+    if multilabel:
+        labels = (np.eye(classes, dtype=np.int64)[labels] + (rng.random((count, classes)) < 0.2)).clip(max=1)
+    return Features(array, [f"{seed}_{row}" for row in range(count)], labels)
+
+
+def classified(**options):
+    images = {"train": labelled(90, 0, **options), "test": labelled(60, 1, **options)}
+    return Inputs(images=images, class_names=[f"class {number}" for number in range(options.get("classes", CLASSES))])
+
+
+def letters(texts):
+    """A text's feature: random directions of its letters."""
+    directions = np.random.default_rng(5).normal(size=(128, 8)).astype(np.float32)
+    return np.stack([directions[[ord(letter) % 128 for letter in text]].sum(axis=0) for text in texts])
+
+
+def prompted(**options):
+    inputs = classified(**options)
+    return Inputs(inputs.images, letters, inputs.class_names, ["a photo of a {c}.", "{c}"], "made up")
+
+
+def captioned():
+    rng = np.random.default_rng(7)
+    texts = [tuple(f"caption {image} {n} {rng.integers(1000)}" for n in range(1 + image % 3)) for image in range(40)]
+    meaning = np.stack([letters(captions).mean(axis=0) for captions in texts])
+    array = (meaning + rng.normal(0, 2.5, meaning.shape)).astype(np.float32)
+    return Inputs({"test": Features(array, [str(image) for image in range(40)], texts=texts)}, letters)
+
+
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+
+
+def scenes(count, seed):
+    """Images of 24 x 32 pixels with one patch of each colour on a 4 x 4 grid, one sentence per colour."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(0, 0.4, (count, 4, 4, 3)).astype(np.float32)
+    expressions = []
+    for image in range(count):
+        for name, place in zip(COLOURS, rng.choice(12, size=3, replace=False), strict=True):
+            row, column = divmod(int(place), 4)
+            features[image, row, column, COLOURS[name]] += 1
+            mask = np.zeros((24, 32), bool)
+            mask[8 * row : 8 * (row + 1), 8 * column : 8 * (column + 1)] = True
+            number = len(expressions)
+            expressions.append(Expression(number, number, str(image), name, (24, 32), encode(mask)))
+    return Features(features, [str(image) for image in range(count)]), expressions
+
+
+def referred(native):
+    (train, train_sentences), (test, test_sentences) = scenes(40, 0), scenes(12, 1)
+    rng = np.random.default_rng(2)
+    masks = {one.sent_id: encode(rng.random((24, 32)) < 0.3) for one in test_sentences}
+    masks[0], masks[1] = test_sentences[0].truth, test_sentences[1].truth
+    return Inputs(
+        images={} if native else {"train": train, "test": test},
+        encode_texts=lambda texts: np.eye(3, dtype=np.float32)[[COLOURS[text] for text in texts]],
+        annotations={"train": train_sentences, "test": test_sentences},
+        predictions=masks if native else None,
+    )
+
+
+def asked():
+    answers = [("Anna",), ("1990", "in 1990"), ("ink", "Ink."), ("12%",), ("3,000",), ("a red car",)]
+    given = ["ANNA ", "in 1991", "paper", "12.5", "3000", "the red car"]
+    questions = [Question(n, f"p{n // 2}", f"d{n // 2}", "?", known, ("form",)) for n, known in enumerate(answers)]
+    return Inputs({}, annotations={"test": questions}, predictions=dict(enumerate(given)))
+
+
+CASES = {
+    "knn": {"default": ({"ks": [5, 20]}, classified)},
+    "linear_probe": {
+        "search": ({}, classified),
+        "few_shot": ({"shots": 4, "trials": 3}, classified),
+        "two_classes": ({"metric": "roc_auc"}, lambda: classified(classes=2)),
+        "multilabel": ({}, lambda: classified(multilabel=True)),
+    },
+    "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
+    "retrieval": {"default": ({}, captioned)},
+    "refcoco": {
+        "native": ({"mode": "native"}, lambda: referred(native=True)),
+        "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
+        "probe": ({"mode": "probe", "steps": 60}, lambda: referred(native=False)),
+    },
+    "docvqa": {
+        metric: ({"mode": "native", "metric": metric}, asked) for metric in ("anls", "relaxed_accuracy", "vqa_accuracy")
+    },
+}
+"""Protocol -> case -> settings and inputs."""
+
+
+def numbers(name):
+    """case -> metric -> value and both ends of its interval."""
+    protocol = get_protocol(name)
+    scored = {}
+    for case, (settings, inputs) in CASES[name].items():
+        scores = protocol.score(protocol.Settings.model_validate(settings), inputs())
+        scored[case] = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
+    return scored
+
+
+def same(case, measured, golden):
+    tolerance = TRAINED if case == "probe" else EXACT
+    return measured.keys() == golden.keys() and all(
+        pytest.approx(golden[metric], abs=tolerance) == row for metric, row in measured.items()
+    )
+
+
+def test_every_protocol_has_golden_numbers():
+    assert CASES.keys() == PROTOCOLS.own.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_change_only_with_the_version(name):
+    path, version, measured = GOLDEN / f"{name}.json", get_protocol(name).version, numbers(name)
+    golden = json.loads(path.read_text()) if path.exists() else {"version": None}
+    changed = golden["version"] == version and [
+        case
+        for case in {*measured, *golden["numbers"]}
+        if not same(case, measured.get(case, {}), golden["numbers"].get(case, {}))
+    ]
+    assert not changed, (
+        f"numbers of {name} changed in {changed}: raise its version from {version}, then UPDATE_GOLDEN=1"
+    )
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(json.dumps({"version": version, "numbers": measured}, indent=1) + "\n")
+    else:
+        assert golden["version"] == version, f"golden numbers of {name} are of version {golden['version']}: update them"
+
+
+def test_a_change_of_a_number_is_noticed():
+    golden = {"acc1": [0.5, 0.4, 0.6], "auc": [None, None, None]}
+    assert same("any", golden, golden)
+    assert not same("any", {**golden, "acc1": [0.5, 0.4, 0.61]}, golden)
+    assert not same("any", {"acc1": [0.5, 0.4, 0.6]}, golden)
+    assert not same("any", {**golden, "auc": [0.5, 0.4, 0.6]}, golden)
