@@ -1,4 +1,4 @@
-# make demo: set-up and the main job on bundled data: train a CLIP baseline and MLCD, evaluate both. make test: set-up and the tests.
+# make demo: install, then train a CLIP baseline and MLCD on the bundled data and evaluate both. make test: install, then run the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
@@ -22,7 +22,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/mlcd-eval validate
 
-bench: $(INSTALLED)  # those that need no data; the others say what they need
+bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the others say what they need
 	for name in centres clustering linear_probe probe_growth retrieval segmentation; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 

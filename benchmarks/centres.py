@@ -1,6 +1,6 @@
-"""A training step with a million class centres: sampled (ours) against dense, each in a process of its own.
+"""A training step with a million class centres: sampled (ours) against dense, each in a separate process.
 
-python benchmarks/centres.py [sampled|dense]     both, one after the other, or one of them
+python benchmarks/centres.py [sampled|dense]     both by default, one after the other
 """
 
 import platform
@@ -28,14 +28,14 @@ def sampled():
     bank = ClassCentres(CLASSES, DIM, mlcd_of_sums, ratio=RATIO)
     for number in range(STEPS):
         started = time.perf_counter()
-        drawn = bank.draw(labels, number)
-        bank.forward(features, labels, drawn).loss.backward()
-        bank.update(drawn, lr=1e-3, weight_decay=0.2)
+        draw = bank.draw(labels, number)
+        bank.forward(features, labels, draw).loss.backward()
+        bank.update(draw, lr=1e-3, weight_decay=0.2)
         yield time.perf_counter() - started
 
 
 def dense():
-    """Every class a negative, one parameter, torch's fused-loop AdamW: what a plain implementation does."""
+    """A plain implementation: every class is a negative, one parameter, torch's fused-loop AdamW."""
     import torch
     from torch.nn.functional import normalize
 
@@ -66,12 +66,12 @@ def main():
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     print(f"K = {CLASSES:,}, D = {DIM}, batch {BATCH}, l = {POSITIVES}, r = {RATIO}")
-    print(f"{machine}; best of {STEPS - 1} steps after one")
+    print(f"{machine}; best of {STEPS - 1} steps, after one step to warm up")
     figures = {}
     for side in ("sampled", "dense"):
         done = subprocess.run([sys.executable, __file__, side], capture_output=True, text=True, check=True)
         figures[side] = seconds, peak = tuple(map(float, done.stdout.split()))
-        print(f"{side}: {seconds:.2f} s a step, peak {peak:.1f} GiB (weights and both moments: 5.7 GiB)")
+        print(f"{side}: {seconds:.2f} s per step, peak {peak:.1f} GiB (weights and both moments: 5.7 GiB)")
     print(f"ratio dense / sampled: {figures['dense'][0] / figures['sampled'][0]:.1f}x")
 
 

@@ -1,4 +1,4 @@
-"""Spherical k-means: ours against faiss-cpu, same rows, same number of iterations, each in a process of its own.
+"""Spherical k-means: ours against faiss-cpu, on the same rows with as many iterations, each in a separate process.
 
 pip install faiss-cpu; python benchmarks/clustering.py [ours|faiss]
 """
@@ -13,13 +13,13 @@ ROWS, DIM, CLUSTERS, ITERATIONS = 200_000, 256, 2_000, 10
 
 
 def rows():
-    """Unit rows around 4,000 directions, more of them near some than near others."""
+    """Unit rows around 4,000 directions, of which some have more rows than others."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((4_000, DIM)).astype(np.float32)
-    which = (4_000 * rng.random(ROWS) ** 2).astype(int)
-    data = directions[which] + 0.7 * rng.standard_normal((ROWS, DIM)).astype(np.float32)
+    nearest = (4_000 * rng.random(ROWS) ** 2).astype(int)
+    data = directions[nearest] + 0.7 * rng.standard_normal((ROWS, DIM)).astype(np.float32)
     return data / np.linalg.norm(data, axis=1, keepdims=True)
 
 
@@ -35,8 +35,8 @@ def ours(data):
 
     from mlcd_train.clustering import spherical_kmeans
 
-    found = spherical_kmeans(data, CLUSTERS, torch.Generator().manual_seed(0), iterations=ITERATIONS, tolerance=-1)
-    return found.centres.numpy()
+    clusters = spherical_kmeans(data, CLUSTERS, torch.Generator().manual_seed(0), iterations=ITERATIONS, tolerance=-1)
+    return clusters.centres.numpy()
 
 
 def with_faiss(data):

@@ -1,13 +1,12 @@
-"""Kill -9 an evaluation of all demo tasks and a training, and resume, until all kills are done: is anything lost?
+"""Kill an evaluation of all demo tasks and a training with SIGKILL, resume them, and check that nothing is lost.
 
 python benchmarks/crashes.py [--kills 50] [--train-kills 20] [--tasks A,B] [--seed 0]
 
-A life is one output folder with its cache: runs in it are killed and started again until one completes; then its
-records or weights must be an undisturbed run's, and the next life begins. Kills come at random times, and then half as
-many right before random changes of the disk (a file opened to write, a rename, a removal), which times seldom hit.
-Before each new start whatever a killed run left under a temporary name is filled with garbage, so that reading it could
-not stay unseen.
-A run is a forked child that has the imports behind it, so that kills hit work.
+A life is one output folder with its cache. Runs in it are killed and started again until one completes. Its records or
+weights must then equal those of an undisturbed run, and the next life begins. Kills first come at random times, then
+half as many come right before random changes of the disk (opening a file to write, renaming, removing), which random
+times rarely hit. Before each new start, files with a temporary name that a killed run left are filled with garbage, so
+that reading them would be noticed. A run is a forked child whose imports are already done, so that kills hit real work.
 """
 
 import argparse
@@ -49,12 +48,12 @@ from mlcd_train.state import TrainingState
 TASKS = "demo"
 VISION = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2}
 TEXT = {"context_length": 16, "width": 32, "depth": 1, "heads": 2}
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events; and files opened to write
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events, besides files opened to write
 KILLED = -signal.SIGKILL
 
 
 class Stage:
-    """What a child is at, in memory that it shares with this process."""
+    """The name of what a child is doing, in memory shared with this process."""
 
     def __init__(self):
         self._memory = mmap.mmap(-1, 64)
@@ -66,7 +65,7 @@ class Stage:
         self._memory[:] = name.encode()[:64].ljust(64, b"\0")
 
     def during(self, owner, attribute, name):
-        """Set `name` while owner.attribute works."""
+        """Set `name` while owner.attribute runs."""
         function = getattr(owner, attribute)
 
         @wraps(function)
@@ -99,7 +98,11 @@ for owner, attribute, name in (
 
 
 def start(command, folder, kill_before=None, count=None):
-    """Fork a child that runs command() in the folder; kill_before: the how manyth change of the disk it dies before."""
+    """Fork a child that runs command() in the folder, and return its id.
+
+    kill_before: the number of the change of the disk right before which it is killed. count: receives the number of
+    changes.
+    """
     if pid := os.fork():
         return pid
     os.chdir(folder)
@@ -133,7 +136,7 @@ def start(command, folder, kill_before=None, count=None):
 
 
 def finish(pid, seconds=None):
-    """Wait for a child, and kill it after so many seconds; the exit code, KILLED if it was."""
+    """Wait for a child, kill it after `seconds`, and return its exit code, which is KILLED if it was killed."""
     with contextlib.closing(os.fdopen(os.pidfd_open(pid))) as ended:
         if seconds is not None and not select.select([ended], [], [], seconds)[0]:
             os.kill(pid, signal.SIGKILL)
@@ -141,39 +144,39 @@ def finish(pid, seconds=None):
 
 
 def poison(folder):
-    """Fill what stands under a temporary name with garbage; how many files that were."""
-    left = [
+    """Fill files with a temporary name with garbage, and return how many there are."""
+    temporary = [
         path for path in folder.rglob("*") if path.is_file() and ".tmp" in "/".join(path.parts[len(folder.parts) :])
     ]
-    for path in left:
+    for path in temporary:
         path.write_bytes(b"garbage" * 9)
-    return len(left)
+    return len(temporary)
 
 
 def undisturbed(command, folder, result):
-    """Run once without a kill: the result, the seconds it took and the changes it made to the disk."""
+    """Run once without a kill. Return the result, the seconds it took and the number of changes of the disk."""
     folder.mkdir()
     count, started = Stage(), time.perf_counter()
     code = finish(start(command, folder, count=count))
     if code != 0:
         raise SystemExit((folder / "log.txt").read_text())
     seconds = time.perf_counter() - started
-    for name in json.loads((folder / "modules.json").read_text()):  # for the children to come
+    for name in json.loads((folder / "modules.json").read_text()):  # so that later children need not import them
         with contextlib.suppress(Exception):
             import_module(name)
     return result(folder), seconds, int(str(count))
 
 
-def lives(title, command, place, result, expected, kills, draw):
-    """Kill runs until there are `kills`, each life until it completes; whether all results were as expected.
+def lives(title, command, root, result, expected, kills, draw):
+    """Kill runs, life after life, until there are `kills` kills. Return whether all results were as expected.
 
-    draw: the next kill, as what `start` and `finish` take of it.
+    draw: returns the next kill as the arguments of `start` and `finish`.
     """
-    place.mkdir()
-    killed, hit, number, starts, equal, left_over, stay = 0, collections.Counter(), 0, 0, 0, 0, 0
+    root.mkdir()
+    killed, stages_hit, number, starts, equal, left_over, at_end = 0, collections.Counter(), 0, 0, 0, 0, 0
     while killed < kills:
         number += 1
-        folder = place / str(number)
+        folder = root / str(number)
         folder.mkdir()
         while True:
             before, seconds = draw() if killed < kills else (None, None)
@@ -182,36 +185,36 @@ def lives(title, command, place, result, expected, kills, draw):
             if code != KILLED:
                 break
             killed += 1
-            hit[str(STAGE)] += 1
+            stages_hit[str(STAGE)] += 1
             left_over += poison(folder)
         good = code == 0 and result(folder) == expected
         equal += good
-        stay += sum(path.name.endswith((".tmp", ".old")) for path in folder.rglob("*"))
+        at_end += sum(path.name.endswith((".tmp", ".old")) for path in folder.rglob("*"))
         if not good:
             print(f"NOT EQUAL: life {number}, exit code {code}, kept in {folder}:")
             print((folder / "log.txt").read_text()[-2000:])
         else:
             shutil.rmtree(folder)
     print(f"{title}: {killed} kills, {number} lives, {starts} starts, {equal} of {number} results equal")
-    print(f"  killed at: {', '.join(f'{name} {times}' for name, times in hit.most_common())}")
-    print(f"  {left_over} temporary files left by kills and filled with garbage, {stay} there at the end of a life")
+    print(f"  killed during: {', '.join(f'{name} {times}' for name, times in stages_hit.most_common())}")
+    print(f"  {left_over} temporary files left by kills and filled with garbage, {at_end} left at the end of a life")
     return equal == number
 
 
 def records(folder):
-    """Every record but for times and environment."""
-    found = {}
+    """Every record by file name, without times and environment."""
+    by_name = {}
     for path in sorted((folder / "out").rglob("*.json")):
         if not path.name.startswith("."):
             record = json.loads(path.read_text())
             del record["timing"], record["environment"]
-            found[path.name] = record
-    assert found and all(record["status"] == "ok" for record in found.values())
-    return found
+            by_name[path.name] = record
+    assert by_name and all(record["status"] == "ok" for record in by_name.values())
+    return by_name
 
 
 def weights(folder):
-    """Every byte of the checkpoints and of what they were made of."""
+    """The contents of the checkpoints and of the files that they were made from."""
     names = ("model.safetensors", "config.json", "centres.safetensors", "labels.safetensors", "done.json")
     files = [path for path in sorted((folder / "out").rglob("*")) if path.name in names and "state" not in path.parts]
     assert len(files) == 14
@@ -219,22 +222,22 @@ def weights(folder):
 
 
 def _contents(path):
-    """The bytes; of safetensors those of each tensor, for the order of the metadata is random."""
+    """The bytes of a file, or of each tensor of a safetensors file, since the order of the metadata is random."""
     if path.suffix != ".safetensors":
         return path.read_bytes()
     with safe_open(path, framework="pt") as file:
         return file.metadata(), {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118
 
 
-def evaluation(place, tasks):
-    """The command line of an evaluation of the small model."""
-    words = ["run", "--model", str(place / "small"), "--tasks", tasks, "--device", "cpu"]
-    words += ["--set", "steps=20"] if tasks == TASKS else []  # of the heads of refcoco and docvqa
+def evaluation(root, tasks):
+    """A function that evaluates the small model by the command line."""
+    words = ["run", "--model", str(root / "small"), "--tasks", tasks, "--device", "cpu"]
+    words += ["--set", "steps=20"] if tasks == TASKS else []  # for the probes of refcoco and docvqa
     return lambda: mlcd_eval.cli.main([*words, "--output", "out", "--cache", "cache"])
 
 
-def training(place):
-    """The command line of an MLCD training with LiT, from the features of the small model."""
+def training(root):
+    """A function that trains MLCD with LiT on the features of the small model by the command line."""
     loop = {"batch_size": 8, "steps": 60, "save_every": 5, "log_every": 5, "optimizer": {"lr": 1e-3, "warmup": 10}}
     config = {
         "name": "trained",
@@ -242,29 +245,29 @@ def training(place):
         "cache": "cache",
         "device": "cpu",
         "data": {"train": f"wds:{demo_data_dir() / 'wds_demo_captions'}", "shuffle": 50},
-        "embed": {"model": str(place / "small")},
+        "embed": {"model": str(root / "small")},
         "cluster": {"k": 20},
         "assign": {"labels": 3},
         "model": {"vision": VISION, "embed_dim": 16},
-        "fit": {**loop, "objective": "mlcd", "ema": 0.9},
+        "fit": {**loop, "objective": {"name": "mlcd"}, "ema": 0.9},
         "lit": {**loop, "text": TEXT},
     }
-    (place / "train.yaml").write_text(yaml.safe_dump(config))
-    return lambda: mlcd_train.cli.main(["run", str(place / "train.yaml")])
+    (root / "train.yaml").write_text(yaml.safe_dump(config))
+    return lambda: mlcd_train.cli.main(["run", str(root / "train.yaml")])
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=50, help="of the evaluation (0: none)")
-    parser.add_argument("--train-kills", type=int, default=20, help="of the training")
+    parser.add_argument("--kills", type=int, default=50, help="kills of the evaluation (0: none)")
+    parser.add_argument("--train-kills", type=int, default=20, help="kills of the training (0: none)")
     parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    encode.CHUNK = 64  # what a kill can cost, so that runs get on
-    place = Path(tempfile.mkdtemp(prefix="crashes_"))
+    encode.CHUNK = 64  # the most images that a kill can cost, so that runs make progress
+    root = Path(tempfile.mkdtemp(prefix="crashes_"))
     shape = CheckpointConfig(vision=VISION, text=TEXT, embed_dim=16, preprocess=Preprocess(image_size=32))
-    save_checkpoint(place / "small", new_model(shape, 0, torch.device("cpu")))
+    save_checkpoint(root / "small", new_model(shape, 0, torch.device("cpu")))
     good = True
     for name, make, result, kills in (
         ("evaluation", partial(evaluation, tasks=args.tasks), records, args.kills),
@@ -272,18 +275,18 @@ def main():
     ):
         if kills == 0:
             continue
-        command, chance = make(place), random.Random(f"{args.seed} {name}")
-        expected, seconds, changes = undisturbed(command, place / name, result)
+        command, rng = make(root), random.Random(f"{args.seed} {name}")
+        expected, seconds, changes = undisturbed(command, root / name, result)
         print(f"{name}, undisturbed: {seconds:.1f} s, {changes} changes of the disk, {len(expected)} files compared")
         for way, times, draw in (
-            ("at random times", kills, lambda: (None, chance.uniform(0, seconds / 2))),  # noqa: B023
-            ("before random changes of the disk", kills // 2, lambda: (chance.randrange(1, changes // 3), None)),  # noqa: B023
+            ("at random times", kills, lambda: (None, rng.uniform(0, seconds / 2))),  # noqa: B023
+            ("before random changes of the disk", kills // 2, lambda: (rng.randrange(1, changes // 3), None)),  # noqa: B023
         ):
             title = f"{name}, killed {way}"
-            good &= lives(title, command, place / f"{name} {way}", result, expected, times, draw)
+            good &= lives(title, command, root / f"{name} {way}", result, expected, times, draw)
             sys.stdout.flush()
     if good:
-        shutil.rmtree(place)
+        shutil.rmtree(root)
     return 0 if good else 1
 
 

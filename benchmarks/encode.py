@@ -1,10 +1,10 @@
-"""The encode: whole against its parts, decoding alone and the forward pass alone, in images a second.
+"""The speed of encoding, compared with its parts, decoding and the forward pass, in images per second.
 
 python benchmarks/encode.py --model SPEC --data wds:DIR [--split train] [--workers N] [--batch-size N]
 
-On a CPU the forward pass alone is measured in two ways: batch after batch, each by all cores, as PyTorch does by
-itself; and as the encode does it. Decoding takes its time from the same cores there, so that the most that a perfect
-overlap could reach is printed too.
+On a CPU the forward pass alone is measured in two ways: batch after batch, each on all cores, as PyTorch does by
+default; and with several batches at once, as the encoder does it. Decoding uses the same cores there, so that the speed
+of a perfect overlap is printed too.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def samples(split):
 
 
 def rate(count, work):
-    """Images a second, best of some runs."""
+    """Images per second, best of REPEATS runs."""
     best = 0.0
     for _ in range(REPEATS):
         started = time.perf_counter()
@@ -54,46 +54,46 @@ def main():
     encoder = load_encoder(args.model).to(device)
     split = open_dataset(args.data).split(args.split)
     workers = default_workers(device) if args.workers is None else args.workers
-    read = samples(split)
+    images = samples(split)
     forward = Forward(encoder, "fp32", args.batch_size)
     size, layers = forward.slices.batch_size, ["penultimate", "projected"]
     pixels = torch.randn(size, 3, *encoder.info.image_size)
 
-    def call(one):
-        return forward.images(one, layers)
+    def call(batch):
+        return forward.images(batch, layers)
 
     def decode_only():
-        for _ in batches(read, encoder.preprocess, size, workers):
+        for _ in batches(images, encoder.preprocess, size, workers):
             pass
 
     def one_batch_at_a_time():
-        for _ in range(len(read) // size):
+        for _ in range(len(images) // size):
             call(pixels)
 
     def forward_only():
-        for _ in overlapped(call, repeat(pixels, len(read) // size), encoder):
+        for _ in overlapped(call, repeat(pixels, len(images) // size), encoder):
             pass
 
-    def whole():
+    def end_to_end():
         with tempfile.TemporaryDirectory() as folder:
             options = EncodeOptions(Path(folder), "fp32", size, workers)
             encode_split(encoder, split, layers, options)
 
-    split.scan()  # checked and hashed once for all runs
+    split.scan()  # so that it is checked and hashed once for all runs
     threads = f"{torch.get_num_threads()} threads, {workers} workers, batches of {size}"
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads}, {device}")
-    print(f"{encoder.info.name} on {args.data} {args.split}: {len(read)} images; two layers kept, best of {REPEATS}")
-    decoded = rate(len(read), decode_only)
-    plain = rate(len(read) // size * size, one_batch_at_a_time)
-    passed = rate(len(read) // size * size, forward_only)
-    both = rate(len(read), whole)
-    print(f"decode only {decoded:.0f} images/s")
-    print(f"forward only {plain:.0f} batch after batch, {passed:.0f} as in the encode")
-    print(f"end to end {both:.0f} images/s, from the files to the features on disk")
-    print(f"end to end / the smaller: {both / min(decoded, plain):.2f}, {both / min(decoded, passed):.2f}")
+    print(f"{encoder.info.name} on {args.data} {args.split}: {len(images)} images, two layers, best of {REPEATS}")
+    decode = rate(len(images), decode_only)
+    plain = rate(len(images) // size * size, one_batch_at_a_time)
+    overlap = rate(len(images) // size * size, forward_only)
+    total = rate(len(images), end_to_end)
+    print(f"decoding only {decode:.0f} images/s")
+    print(f"forward pass only {plain:.0f} images/s batch after batch, {overlap:.0f} with several batches at once")
+    print(f"end to end {total:.0f} images/s, from files to features on disk")
+    print(f"end to end / the slower part: {total / min(decode, plain):.2f}, {total / min(decode, overlap):.2f}")
     if device.type == "cpu":
-        most = 1 / (1 / passed + 1 / decoded / torch.get_num_threads())
-        print(f"decoding takes its time from the same cores, so at most {most:.0f} images/s: {both / most:.2f} of it")
+        most = 1 / (1 / overlap + 1 / decode / torch.get_num_threads())
+        print(f"decoding uses the same cores, so at most {most:.0f} images/s are possible: {total / most:.2f} of that")
 
 
 if __name__ == "__main__":

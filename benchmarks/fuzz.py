@@ -1,6 +1,6 @@
-"""Damaged files into every reader: only a UserError may come out, within a minute. Prints how many each was given.
+"""Damaged files for every reader, which must read them or raise a UserError within a minute. Prints the outcomes.
 
-What a run keeps for itself (features, responses, scans) must come out as it was, made again where it is damaged.
+Files that a run stores for itself (features, predictions, scans) must give the same result, computed again if damaged.
 
 python benchmarks/fuzz.py [--inputs 150] [--seed 0] [--only WORD]
 """
@@ -27,37 +27,37 @@ SECONDS = 60
 
 
 class TooLong(BaseException):
-    """Not an Exception, so that no reader takes it for the file's fault."""
+    """The time limit. It is not an Exception, so that no reader blames the file for it."""
 
 
-def damaged(contents: bytes, chance: random.Random) -> bytes:
-    """Cut, flipped bits, a block of other bytes, two places exchanged, or a piece doubled."""
-    made = bytearray(contents)
-    kind = chance.randrange(5)
-    place = chance.randrange(max(len(made), 1))
+def damaged(contents: bytes, rng: random.Random) -> bytes:
+    """The contents cut short, or with flipped bits, random bytes, two blocks exchanged, or a block repeated."""
+    data = bytearray(contents)
+    kind = rng.randrange(5)
+    offset = rng.randrange(max(len(data), 1))
     if kind == 0:
-        return bytes(made[:place])
+        return bytes(data[:offset])
     if kind == 1:
-        for _ in range(chance.randrange(1, 9)):
-            made[chance.randrange(len(made))] ^= 1 << chance.randrange(8)
+        for _ in range(rng.randrange(1, 9)):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     elif kind == 2:
-        made[place : place + 16] = chance.randbytes(chance.randrange(1, 40))
+        data[offset : offset + 16] = rng.randbytes(rng.randrange(1, 40))
     elif kind == 3:
-        other = chance.randrange(len(made))
-        made[place : place + 8], made[other : other + 8] = made[other : other + 8], made[place : place + 8]
+        other = rng.randrange(len(data))
+        data[offset : offset + 8], data[other : other + 8] = data[other : other + 8], data[offset : offset + 8]
     else:
-        made[place:place] = made[place : place + chance.randrange(1, 200)]
-    return bytes(made)
+        data[offset:offset] = data[offset : offset + rng.randrange(1, 200)]
+    return bytes(data)
 
 
 @contextlib.contextmanager
 def time_limit() -> Iterator[None]:
     """Raise TooLong after SECONDS."""
 
-    def ring(*_: object) -> None:
+    def stop(*_: object) -> None:
         raise TooLong(f"over {SECONDS} s")
 
-    signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGALRM, stop)
     signal.alarm(SECONDS)
     try:
         yield
@@ -66,24 +66,24 @@ def time_limit() -> Iterator[None]:
 
 
 def attack(reader: Reader, inputs: int, seed: int) -> tuple[collections.Counter[str], list[str]]:
-    """Outcomes by kind, and a line for each input that was not answered well."""
-    chance = random.Random(f"{seed} {reader.name}")
-    whole, outcomes, wrong = reader.path.read_bytes(), collections.Counter[str](), []
+    """Counts of outcomes, and a line for each input that was handled wrongly."""
+    rng = random.Random(f"{seed} {reader.name}")
+    intact, outcomes, wrong = reader.path.read_bytes(), collections.Counter[str](), []
     expected = reader.read(reader.path)
     for number in range(inputs):
-        reader.path.write_bytes(damaged(whole, chance))
+        reader.path.write_bytes(damaged(intact, rng))
         try:
             with time_limit():
-                found = reader.read(reader.path)
-            outcome, problem = "read", "another result" if reader.keeps and found != expected else ""
+                result = reader.read(reader.path)
+            outcome, problem = "read", "another result" if reader.recovers and result != expected else ""
         except UserError:
-            outcome, problem = "told", "kept data refused" if reader.keeps else ""
+            outcome, problem = "refused", "stored data refused" if reader.recovers else ""
         except (Exception, TooLong) as error:
-            outcome, problem = "escaped", f"{type(error).__name__}: {error}"
+            outcome, problem = "crashed", f"{type(error).__name__}: {error}"
         outcomes["wrong" if problem else outcome] += 1
         if problem:
             wrong.append(f"{reader.name} input {number}: {problem[:160]!r}")
-    reader.path.write_bytes(whole)
+    reader.path.write_bytes(intact)
     return outcomes, wrong
 
 
@@ -105,7 +105,7 @@ def main() -> int:
                 print(f"{reader.name:<36} {args.inputs} inputs: {dict(sorted(outcomes.items()))}", flush=True)
                 wrong += problems
                 total += args.inputs
-    print(f"{total} inputs, {len(wrong)} answered wrongly")
+    print(f"{total} inputs, {len(wrong)} handled wrongly")
     print("\n".join(wrong[:40]))
     return 1 if wrong else 0
 

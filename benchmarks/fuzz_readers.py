@@ -1,4 +1,4 @@
-"""Every reader of files that others may have written, with a small good file for each."""
+"""Every reader of files that others may have written, each with a small valid file."""
 
 import contextlib
 import io
@@ -64,25 +64,25 @@ HARNESSES = {
     "Inte": "vlmevalkit",
     "VLM_": "vlmevalkit",
 }
-"""By the first letters of a file's name."""
+"""The first letters of a file's name -> the harness that writes such files."""
 
 
 @dataclass
 class Reader:
-    """path: the file to damage. keeps: `read` must give what it gave before the damage."""
+    """path: the file to damage. recovers: whether `read` must give the same result as before the damage."""
 
     name: str
     path: Path
     read: Callable[[Path], Any]
-    keeps: bool = False
+    recovers: bool = False
 
 
 def read_everything(ref: str) -> None:
-    """A dataset with all its samples, pixels and annotations."""
+    """Read a dataset with all its samples, pixels and annotations."""
     dataset = open_dataset(ref, offline=True)
     for name in dataset.splits:
         if name == "train" and dataset.kind == "docvqa":
-            continue  # rendered
+            continue  # its pages are rendered, not read
         split = dataset.split(name)
         split.scan()
         if isinstance(dataset, AnnotatedDataset):
@@ -93,7 +93,7 @@ def read_everything(ref: str) -> None:
 
 
 def small_wds(folder: Path, source: Path, count: int) -> None:
-    """The first samples of a bundled data set, for speed."""
+    """Write the first samples of a bundled data set, for speed."""
     for split in ("train", "test"):
         (folder / split).mkdir(parents=True)
         (folder / split / "nshards.txt").write_text("1")
@@ -105,7 +105,7 @@ def small_wds(folder: Path, source: Path, count: int) -> None:
 
 
 def several_labels(folder: Path) -> None:
-    """Two images of a multilabel data set."""
+    """Write a multilabel data set of two images."""
     (folder / "test").mkdir(parents=True)
     (folder / "dataset_type.txt").write_text("multilabel")
     (folder / "test" / "nshards.txt").write_text("1")
@@ -120,7 +120,7 @@ def several_labels(folder: Path) -> None:
 
 
 def data_readers(folder: Path) -> Iterator[Reader]:
-    """Everything behind --dataset and --data-root."""
+    """Readers of --dataset and --data-root."""
     small_wds(folder / "wds", DEMO / "wds_demo_clipart", 12)
     small_wds(folder / "captions", DEMO / "wds_demo_captions", 12)
     several_labels(folder / "labels")
@@ -142,10 +142,10 @@ def data_readers(folder: Path) -> Iterator[Reader]:
 
     rows = {"image": [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")], "label": [0, 1]}
     columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
-    made = datasets.Dataset.from_dict(rows, features=datasets.Features(columns))
+    hf_dataset = datasets.Dataset.from_dict(rows, features=datasets.Features(columns))
     (folder / "parquet").mkdir()
-    made.to_parquet(folder / "parquet" / "test.parquet")
-    made.save_to_disk(folder / "arrow")
+    hf_dataset.to_parquet(folder / "parquet" / "test.parquet")
+    hf_dataset.save_to_disk(folder / "arrow")
     datasets.config.HF_DATASETS_CACHE = folder / "hf_cache"
     yield Reader("hf parquet", folder / "parquet" / "test.parquet", lambda path: read_everything(f"hf:{path.parent}"))
     for path in sorted((folder / "arrow").iterdir()):
@@ -165,13 +165,13 @@ def data_readers(folder: Path) -> Iterator[Reader]:
 
 
 def annotation_readers(folder: Path) -> Iterator[Reader]:
-    """RefCOCO's and DocVQA's files, and predictions for them."""
+    """Readers of RefCOCO's and DocVQA's files, and of predictions for them."""
     shutil.copytree(DEMO / "refer" / "refdemo", folder / "refer" / "refdemo")
     (folder / "refer" / "images").symlink_to(DEMO / "refer" / "images")
     shutil.copytree(DEMO / "docdemo", folder / "docdemo")
     refer = open_dataset(f"refer:{DEMO}/refer/refdemo/unc/val").annotations("val")
     questions = open_dataset(f"docvqa:{DEMO}/docdemo/val_v1.0_withQT.json").annotations("val")
-    masks = "".join(json.dumps({"sent_id": one.sent_id, "segmentation": one.truth}) + "\n" for one in refer)
+    masks = "".join(json.dumps({"sent_id": e.sent_id, "segmentation": e.truth}) + "\n" for e in refer)
     (folder / "masks.jsonl").write_text(masks)
     (folder / "answers.json").write_text(json.dumps([{"questionId": q.question_id, "answer": "x"} for q in questions]))
     yield Reader(
@@ -192,11 +192,11 @@ def annotation_readers(folder: Path) -> Iterator[Reader]:
 
 
 def model_readers(folder: Path) -> Iterator[Reader]:
-    """Everything behind --model that stands in a folder."""
+    """Readers of --model for folders and files."""
     shape = CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16))
-    save_checkpoint(folder / "own", new_model(shape, 0, torch.device("cpu")))
-    for path in sorted((folder / "own").iterdir()):
-        yield Reader(f"own {path.name}", path, lambda path: load_checkpoint(path.parent))
+    save_checkpoint(folder / "checkpoint", new_model(shape, 0, torch.device("cpu")))
+    for path in sorted((folder / "checkpoint").iterdir()):
+        yield Reader(f"checkpoint {path.name}", path, lambda path: load_checkpoint(path.parent))
 
     vision = {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
     text = {"context_length": 8, "vocab_size": 60, "width": 16, "heads": 2, "layers": 1}
@@ -224,7 +224,7 @@ def model_readers(folder: Path) -> Iterator[Reader]:
 
 
 def training_readers(folder: Path) -> Iterator[Reader]:
-    """What the trainer reads."""
+    """Readers of the trainer."""
     labels = Labels(["a", "b"], torch.tensor([[1, 2], [0, 3]]), torch.rand(2, 2), 4, "d" * 64, "c" * 64)
     save_labels(folder / "labels.safetensors", labels)
     save_centres(folder / "centres.safetensors", torch.rand(4, 8))
@@ -252,13 +252,13 @@ def training_readers(folder: Path) -> Iterator[Reader]:
 
 
 def import_into_a_new_folder(harness: str, path: Path) -> None:
-    """`mlcd-eval import`."""
+    """Import as `mlcd-eval import` does."""
     with tempfile.TemporaryDirectory() as output:
         import_results(harness, [path], Path(output))
 
 
 def record_readers(folder: Path) -> Iterator[Reader]:
-    """Task files, records, samples, and what other harnesses wrote."""
+    """Readers of task files, records, samples, and results of other harnesses."""
     datasets = TaskIndex.load().datasets
     for name in ("linear_probe/pets.yaml", "suites/demo.yaml"):
         path = folder / name.replace("/", "_")
@@ -267,8 +267,8 @@ def record_readers(folder: Path) -> Iterator[Reader]:
 
     model = new_model(CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16)), 0, torch.device("cpu"))
     save_checkpoint(folder / "model", model)
-    places = {"output": folder / "out", "cache": folder / "cache"}
-    mlcd_eval.evaluate(str(folder / "model"), "knn/demo_clipart", limit=20, log_samples=True, **places)
+    folders = {"output": folder / "out", "cache": folder / "cache"}
+    mlcd_eval.evaluate(str(folder / "model"), "knn/demo_clipart", limit=20, log_samples=True, **folders)
     shutil.copytree(folder / "out" / "model", folder / "other")
     (path,) = (folder / "out" / "model").glob("*.json")
     yield Reader("record", path, read)
@@ -289,7 +289,7 @@ def record_readers(folder: Path) -> Iterator[Reader]:
 
 
 def store_readers(folder: Path) -> Iterator[Reader]:
-    """What a run keeps: damage must be seen and made good."""
+    """Readers of what a run stores: damage must be detected and repaired."""
     shape = CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16))
     save_checkpoint(folder / "model", new_model(shape, 0, torch.device("cpu")))
     encoder = load_encoder(str(folder / "model"))
@@ -298,13 +298,13 @@ def store_readers(folder: Path) -> Iterator[Reader]:
     options = EncodeOptions(folder / "cache")
 
     def features(_: Path) -> Any:
-        found = encode_split(encoder, split, ["penultimate"], options).features["penultimate"]
-        return found.array.tolist(), list(found.keys), found.labels.tolist(), list(found.bad)
+        encoded = encode_split(encoder, split, ["penultimate"], options).features["penultimate"]
+        return encoded.array.tolist(), list(encoded.keys), encoded.labels.tolist(), list(encoded.bad)
 
     features(folder)
-    (place,) = (folder / "cache" / "features").iterdir()
-    for path in sorted(place.iterdir()):
-        yield Reader(f"store {path.name}", path, features, keeps=True)
+    (entry_folder,) = (folder / "cache" / "features").iterdir()
+    for path in sorted(entry_folder.iterdir()):
+        yield Reader(f"store {path.name}", path, features, recovers=True)
 
     part = Part(np.arange(6, dtype=np.float32).reshape(3, 2), ["a", "b", "c"], [0, 1, 2], [[], [], []], ["d"])
     entry = Entry(folder / "parts", FeatureKey("w", "p", "fp32", "l", "image", "d"))
@@ -313,34 +313,34 @@ def store_readers(folder: Path) -> Iterator[Reader]:
         entry.tidy()
         if not path.is_file():
             entry.write_part((0, 0), part)
-        found = entry.read_part((0, 0))
-        return found.array.tolist(), found.keys, found.labels, found.texts, found.bad
+        stored = entry.read_part((0, 0))
+        return stored.array.tolist(), stored.keys, stored.labels, stored.texts, stored.bad
 
     entry.write_part((0, 0), part)
-    yield Reader("store part", entry.part_path((0, 0)), parts, keeps=True)
+    yield Reader("store part", entry.part_path((0, 0)), parts, recovers=True)
 
     dataset = open_dataset(f"docvqa:{DEMO}/docdemo/val_v1.0_withQT.json")
-    asked = dataset.annotations("val")[:6]
+    annotations = dataset.annotations("val")[:6]
     encoder.answer = lambda images, questions, max_new_tokens: [question[::-1] for question in questions]
 
-    def responses(_: Path) -> Any:
-        return dict(predict(encoder, dataset.split("val"), asked, "answer", "f" * 64, folder / "cache").by_id)
+    def predictions(_: Path) -> Any:
+        return dict(predict(encoder, dataset.split("val"), annotations, "answer", "f" * 64, folder / "cache").by_id)
 
-    responses(folder)
+    predictions(folder)
     (path,) = (folder / "cache" / "predictions").glob("*.jsonl")
-    yield Reader("store responses", path, responses, keeps=True)
+    yield Reader("store predictions", path, predictions, recovers=True)
 
     def scan(_: Path) -> ShardScan:
         return kept_scan(folder / "scans", "file", lambda: ShardScan("f" * 64, 12))
 
     scan(folder)
     (path,) = (folder / "scans" / "scans").iterdir()
-    yield Reader("store scan", path, scan, keeps=True)
+    yield Reader("store scan", path, scan, recovers=True)
 
 
 def readers(folder: Path) -> Iterator[Reader]:
-    """All, each with files of its own."""
-    for kind in (data_readers, annotation_readers, model_readers, training_readers, record_readers, store_readers):
-        place = folder / kind.__name__
-        place.mkdir()
-        yield from kind(place)
+    """All readers, each group with its own folder."""
+    for group in (data_readers, annotation_readers, model_readers, training_readers, record_readers, store_readers):
+        group_folder = folder / group.__name__
+        group_folder.mkdir()
+        yield from group(group_folder)

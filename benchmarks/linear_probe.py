@@ -1,12 +1,12 @@
 """The full CLIP linear probe (search of lambda, refit, test): ours against scikit-learn's LogisticRegression.
 
-Both sides get the same features, split, grid, search and order of fits in one run, and may use the same threads.
+Both sides get the same features, split, grid, search, order of fits and number of threads, in the same run.
 
 python benchmarks/linear_probe.py --features FILE.npz     {train,test}_{features,labels}
 python benchmarks/linear_probe.py --synthetic N D C       seeded features with a decaying spectrum
     --ours                                                without scikit-learn
-    --converged                                           its search with converged fits, too: the protocol's answer
-    --objectives                                          objectives beside those of its converged fits
+    --converged                                           also scikit-learn's search with converged fits, the reference
+    --objectives                                          compare objectives with those of scikit-learn's converged fits
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 
 
 def synthetic(n, d, c, seed=0):
-    """Classes overlap: the best lambda lies inside the grid."""
+    """Features and labels of train and test. Classes overlap, so that the best lambda lies inside the grid."""
     rng = np.random.default_rng(seed)
     scale = 4 / np.sqrt(np.arange(1, d + 1))
     labels = rng.integers(c, size=n + n // 4)
@@ -41,11 +41,11 @@ def ours(train, train_labels, test, test_labels, seed):
     return seconds, scores.details, {metric.name: metric.value for metric in scores.metrics}["acc1"]
 
 
-AS_IT_COMES = {"max_iter": 1000}
+DEFAULT = {"max_iter": 1000}
 CONVERGED = {"max_iter": 100_000, "tol": 1e-10}
 
 
-def scikit_learn(train, train_labels, test, test_labels, seed, settings=AS_IT_COMES):
+def scikit_learn(train, train_labels, test, test_labels, seed, settings=DEFAULT):
     from sklearn.linear_model import LogisticRegression
 
     from mlcd_eval.data.split import stratified_split
@@ -70,7 +70,7 @@ def scikit_learn(train, train_labels, test, test_labels, seed, settings=AS_IT_CO
 
 
 def objective(features, labels, lambda_, weight, bias):
-    """Softmax regression's, in float64; rows of weight are the classes that occur, in order."""
+    """The objective of softmax regression, in float64; rows of weight are the classes that occur, in order."""
     logits = features.astype(np.float64) @ weight.T + bias
     logits -= logits.max(axis=1, keepdims=True)
     true = logits[np.arange(len(labels)), np.searchsorted(np.unique(labels), labels)]
@@ -78,14 +78,15 @@ def objective(features, labels, lambda_, weight, bias):
 
 
 def centre(features, train):
-    """In float64, where converging is possible; the intercept takes up the mean, so only the speed changes."""
+    """Features centred in float64, where convergence is possible. The intercept absorbs the mean, so that only the
+    speed changes."""
     return features.astype(np.float64) - train.mean(axis=0, dtype=np.float64)
 
 
 def compare_objectives(features, labels, lambdas):
-    """Excess over the minimum: of ours, with the estimate that it reports, and of scikit-learn as it comes.
+    """Print the excess over the minimum: ours, with the estimate that it reports, and scikit-learn's by default.
 
-    The minimum is scikit-learn's, converged on centred features.
+    The minimum is the least of these and of scikit-learn's converged fit on centred features.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -98,7 +99,7 @@ def compare_objectives(features, labels, lambdas):
     for lambda_ in lambdas:
         fit = problem.fit(lambda_)
         tight = LogisticRegression(C=1 / lambda_, **CONVERGED).fit(centred, labels)
-        default = LogisticRegression(C=1 / lambda_, **AS_IT_COMES).fit(features, labels)
+        default = LogisticRegression(C=1 / lambda_, **DEFAULT).fit(features, labels)
         parts = [
             objective(features, labels, lambda_, fit.weight[present].numpy(), fit.bias[present].numpy()),
             objective(features, labels, lambda_, default.coef_, default.intercept_),
@@ -148,14 +149,14 @@ def main():
         f"{len(np.unique(data[1]))} classes\n{processor()}, {arguments.threads} threads, torch {torch.__version__}, "
         f"scikit-learn {sklearn.__version__}"
     )
-    ours(*(part[:200] for part in data), arguments.seed)  # first use of the libraries
+    ours(*(part[:200] for part in data), arguments.seed)  # warm-up of the libraries
     times = []
     for _ in range(3):
         seconds, details, accuracy = ours(*data, arguments.seed)
         times.append(seconds)
     if not arguments.ours:
         peer_seconds, lambda_, theirs = scikit_learn(*data, arguments.seed)
-        times += [ours(*data, arguments.seed)[0] for _ in range(3)]  # shared machines change their speed meanwhile
+        times += [ours(*data, arguments.seed)[0] for _ in range(3)]  # the speed of a shared machine may have changed
     passes = sum(step["iterations"] for step in details["search"]) + details["iterations"]
     print(
         f"ours: {min(times):.2f} s, best of ({', '.join(f'{t:.2f}' for t in times)}), {len(details['search'])} fits "
@@ -163,16 +164,16 @@ def main():
     )
     if not arguments.ours:
         print(f"scikit-learn: {peer_seconds:.1f} s; lambda {lambda_:.4g}, test {theirs:.4f}")
-        apart = 100 * abs(accuracy - theirs)
-        print(f"ratio: {peer_seconds / min(times):.0f}x; test accuracy differs by {apart:.2f} points")
+        points = 100 * abs(accuracy - theirs)
+        print(f"ratio: {peer_seconds / min(times):.0f}x; test accuracy differs by {points:.2f} points")
     if arguments.converged:
         train, train_labels, test, test_labels = data
         exact = centre(train, train), train_labels, centre(test, train), test_labels
         seconds, lambda_, theirs = scikit_learn(*exact, arguments.seed, CONVERGED)
-        apart = 100 * abs(accuracy - theirs)
+        points = 100 * abs(accuracy - theirs)
         print(
-            f"scikit-learn, every fit converged: {seconds:.1f} s; lambda {lambda_:.4g}, test {theirs:.4f}, "
-            f"from which ours differs by {apart:.2f} points"
+            f"scikit-learn, every fit converged: {seconds:.1f} s; lambda {lambda_:.4g}, test {theirs:.4f}; "
+            f"ours differs by {points:.2f} points"
         )
     if arguments.objectives:
         compare_objectives(data[0], data[1], sorted({100.0, 1.0, 0.01, details["lambda"]}, reverse=True))

@@ -3,7 +3,7 @@
 python benchmarks/objectives.py --data DIR [--seeds 3] [--epochs 12] [--ratio 0.1] [--output DIR]
 
 DIR holds wds_pretrain_clipart (image-text pairs to train on) and wds_openclipart (to probe); --features is the encoder
-whose features are clustered. Runs that are done are kept, so that a stopped script goes on where it was.
+whose features are clustered. Finished runs are kept, so that a stopped script resumes.
 """
 
 import argparse
@@ -37,8 +37,7 @@ def config_of(objective, seed, args):
             "assign": {"labels": POSITIVES[objective]},
             "model": {"vision": "vit_tiny_16_64", "embed_dim": 192},
             "fit": {
-                "objective": objective,
-                "ratio": args.ratio,
+                "objective": {"name": objective, "ratio": args.ratio},
                 "batch_size": 128,
                 "epochs": args.epochs,
                 "optimizer": {"lr": 1e-3, "warmup": 50},
@@ -68,9 +67,9 @@ def main():
     args = parser.parse_args()
     machine = platform.processor() or platform.machine()
     print(f"{machine}; k = {args.k}, {args.epochs:g} epochs, vit_tiny_16_64, r = {args.ratio:g}")
-    found = {name: [] for name in ("random init", *args.objectives.split(","))}
+    accuracies = {name: [] for name in ("random init", *args.objectives.split(","))}
     for seed in range(args.seeds):
-        for name, values in found.items():
+        for name, values in accuracies.items():
             if name == "random init":
                 checkpoint = args.output / f"random_seed{seed}"
                 vision = config_of("mlcd", seed, args).model
@@ -82,7 +81,7 @@ def main():
                 checkpoint = run.checkpoint
             values.append(probe(checkpoint, args))
             print(f"seed {seed} {name}: linear probe on openclipart {100 * values[-1]:.2f}", flush=True)
-    for name, values in found.items():
+    for name, values in accuracies.items():
         deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
         print(f"{name:<12} {100 * statistics.mean(values):.2f} +- {100 * deviation:.2f} over {len(values)} seeds")
 

@@ -1,17 +1,17 @@
-"""Whole processes: zero-shot, retrieval and linear probe of one model on four data sets, by clip-benchmark and by us.
+"""Whole processes: zero-shot, retrieval and linear probe of one model on four data sets, by clip-benchmark and by ours.
 
 python benchmarks/pipeline.py --model DIR --data DIR [--classified A,B] [--captioned C,D]
 
---model: a folder of open_clip's; --data: holds wds_NAME of clip-benchmark's layout. Both sides read the same copy, in
-which the last training shard is the val split, so that both search the probe's regularisation on it, and each split
-has as many shards as clip-benchmark has workers by default: with fewer it stops.
+--model is an open_clip folder. --data holds wds_NAME folders in clip-benchmark's layout. Both sides read the same copy,
+in which the last training shard is the val split, so that both search the probe's regularisation on it. Each split has
+as many shards as clip-benchmark's default number of workers, which it requires.
 
-clip-benchmark: three commands, one a task, each on all of its data sets, with the flags of its README (probe: 20 epochs
-of AdamW, 512 rows a batch, 19 weight decays and a last fit), fp32. Once with its default of four workers, and once
-without, which is faster on small data and few cores. Its probe asserts CUDA; here it runs on the CPU by `python -O` and
-with `.cuda()` doing nothing. Each command starts with no features kept.
-mlcd-eval: one command. Empty cache; then its own cache and no records (all is scored anew); then the same once more,
-which finds its records. Its probe is CLIP's full sweep.
+clip-benchmark runs three commands, one per task, each on all of its data sets, with the flags of its README (probe: 20
+epochs of AdamW, batches of 512 rows, 19 weight decays and a final fit), in fp32: once with its default of four workers,
+and once without workers, which is faster on small data and few cores. Its probe asserts CUDA; here it runs on the CPU,
+by `python -O` and a `.cuda()` that does nothing. Each command starts without stored features.
+mlcd-eval runs one command: with an empty cache; then with its cache but no records, so that everything is scored again;
+then once more, when its records exist. Its probe is CLIP's full sweep.
 """
 
 import argparse
@@ -60,33 +60,33 @@ def samples(folder, shards):
                 yield list(group)
 
 
-def write_shards(folder, found):
-    """As many as clip-benchmark's default workers, or these would stop it."""
+def write_shards(folder, items):
+    """Write the samples in as many shards as clip-benchmark's default number of workers, which it requires."""
     folder.mkdir(parents=True)
     for number in range(DEFAULT_WORKERS):
         with tarfile.open(folder / f"{number}.tar", "w") as archive:
-            for members in found[number * len(found) // DEFAULT_WORKERS : (number + 1) * len(found) // DEFAULT_WORKERS]:
+            for members in items[number * len(items) // DEFAULT_WORKERS : (number + 1) * len(items) // DEFAULT_WORKERS]:
                 for member, contents in members:
                     archive.addfile(member, io.BytesIO(contents))
     (folder / "nshards.txt").write_text(str(DEFAULT_WORKERS))
 
 
-def view(source, place):
-    """The data set in new shards, with the last training shard of a classified one as val."""
-    place.mkdir()
+def reshard(source, target):
+    """Write the data set in new shards; of a data set with classes, the last training shard becomes val."""
+    target.mkdir()
     for path in source.glob("*.txt"):
-        (place / path.name).symlink_to(path)
+        (target / path.name).symlink_to(path)
     shards = {name: range(int((source / name / "nshards.txt").read_text())) for name in ("train", "test")}
-    write_shards(place / "test", list(samples(source / "test", shards["test"])))
+    write_shards(target / "test", list(samples(source / "test", shards["test"])))
     if (source / "classnames.txt").is_file():
         *train, val = shards["train"]
-        assert train, f"{source} has one training shard"
-        write_shards(place / "train", list(samples(source / "train", train)))
-        write_shards(place / "val", list(samples(source / "train", [val])))
+        assert train, f"{source} has one training shard, expected at least two"
+        write_shards(target / "train", list(samples(source / "train", train)))
+        write_shards(target / "val", list(samples(source / "train", [val])))
 
 
 def theirs(args, data, folder, workers):
-    """Seconds by task, and (protocol/data set, metric) -> value."""
+    """Run clip-benchmark. Return seconds by task, and (protocol/data set, metric) -> value."""
     common = ["--model", f"local-dir:{args.model}", "--pretrained", "", "--no_amp", "--num_workers", str(workers)]
     common += ["--dataset_root", f"{data}/wds_{{dataset}}", "--output", f"{folder}/{{dataset}}_{{task}}.json"]
     probe = ["--fewshot_lr", "0.1", "--fewshot_epochs", "20", "--train_split", "train", "--val_split", "val"]
@@ -96,25 +96,26 @@ def theirs(args, data, folder, workers):
         "zeroshot_retrieval": (args.captioned, ["--batch_size", "64", "--recall_k", "1", "5", "10"]),
         "linear_probe": (args.classified, probe),
     }
-    taken, numbers = {}, {}
+    durations, numbers = {}, {}
     for task, (names, options) in tasks.items():
         module = ["-O", "-c", ON_CPU] if task == "linear_probe" else ["-m", "clip_benchmark.cli"]
         command = [sys.executable, *module, "eval", "--task", task, *common, *options]
-        taken[task] = seconds([*command, "--dataset", *(f"wds/{name}" for name in names)])
+        durations[task] = seconds([*command, "--dataset", *(f"wds/{name}" for name in names)])
         protocol = task.removesuffix("_classification").removeprefix("zeroshot_")
         for name in names:
             for key, value in json.loads((folder / f"{name}_{task}.json").read_text())["metrics"].items():
                 numbers[f"{protocol}/{name}", OURS.get(key, key)] = value
-    return taken, numbers
+    return durations, numbers
 
 
 def ours(args, data, output, cache):
+    """Run mlcd-eval. Return its seconds, and (task, metric) -> value."""
     tasks = [f"{protocol}/{name}" for protocol in ("zeroshot", "linear_probe") for name in args.classified]
     tasks += [f"retrieval/{name}" for name in args.captioned]
     command = [sys.executable, "-m", "mlcd_eval", "run", "--model", f"open_clip:local-dir:{args.model}"]
     command += ["--tasks", ",".join(tasks), "--data-root", str(data), "--output", str(output), "--cache", str(cache)]
-    taken = seconds(command)
-    return taken, {(r.task.name, m.name): m.value for r in read_all([output]) for m in r.metrics}
+    duration = seconds(command)
+    return duration, {(r.task.name, m.name): m.value for r in read_all([output]) for m in r.metrics}
 
 
 def main():
@@ -130,30 +131,30 @@ def main():
         folder, data = Path(name), Path(name) / "data"
         data.mkdir()
         for dataset in args.classified + args.captioned:
-            view((args.data / f"wds_{dataset}").resolve(), data / f"wds_{dataset}")
+            reshard((args.data / f"wds_{dataset}").resolve(), data / f"wds_{dataset}")
         totals = {}
         for workers in (DEFAULT_WORKERS, 0):
             (folder / f"workers{workers}").mkdir()
-            taken, numbers = theirs(args, data, folder / f"workers{workers}", workers)
-            totals[workers] = sum(taken.values())
-            parts = ", ".join(f"{task} {value:.1f}" for task, value in taken.items())
+            durations, numbers = theirs(args, data, folder / f"workers{workers}", workers)
+            totals[workers] = sum(durations.values())
+            parts = ", ".join(f"{task} {value:.1f}" for task, value in durations.items())
             print(f"clip-benchmark, {workers} workers: {totals[workers]:.1f} s ({parts})")
         runs = {
             "empty cache": ours(args, data, folder / "cold", folder / "cache"),
-            "own cache, no records": ours(args, data, folder / "warm", folder / "cache"),
+            "full cache, no records": ours(args, data, folder / "warm", folder / "cache"),
             "the same command again": ours(args, data, folder / "warm", folder / "cache"),
         }
-    for what, (taken, found) in runs.items():
-        assert found == runs["empty cache"][1], "the same numbers from the cache"
-        faster = " and ".join(f"{total / taken:.1f} x" for total in totals.values())
-        print(f"mlcd-eval, {what}: {taken:.1f} s, {faster} as fast")
-    found = runs["empty cache"][1]
-    shared = [key for key in numbers if key in found and not key[0].startswith("linear_probe")]
-    apart = max(abs(numbers[key] - found[key]) for key in shared)
-    print(f"{len(shared)} zero-shot and retrieval numbers of both, largest difference {apart:.1e}")
+    our_numbers = runs["empty cache"][1]
+    for title, (duration, values) in runs.items():
+        assert values == our_numbers, "the cache gives the same numbers"
+        faster = " and ".join(f"{total / duration:.1f} x" for total in totals.values())
+        print(f"mlcd-eval, {title}: {duration:.1f} s, {faster} as fast")
+    shared = [key for key in numbers if key in our_numbers and not key[0].startswith("linear_probe")]
+    difference = max(abs(numbers[key] - our_numbers[key]) for key in shared)
+    print(f"{len(shared)} zero-shot and retrieval numbers from both, largest difference {difference:.1e}")
     for dataset in args.classified:
         task = f"linear_probe/{dataset}"
-        print(f"{task} acc1: clip-benchmark {numbers[task, 'lp_acc1']:.4f}, mlcd-eval {found[task, 'acc1']:.4f}")
+        print(f"{task} acc1: clip-benchmark {numbers[task, 'lp_acc1']:.4f}, mlcd-eval {our_numbers[task, 'acc1']:.4f}")
 
 
 if __name__ == "__main__":

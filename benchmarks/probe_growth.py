@@ -1,7 +1,7 @@
-"""How the time of the full linear probe grows with samples, dimensions and classes, and a pass at ImageNet's size.
+"""How the time of the full linear probe grows with samples, dimensions and classes, and the cost of a pass.
 
-python benchmarks/probe_growth.py [--base N D C] [--threads 2]      each of N, D, C at a quarter, once and four times
-python benchmarks/probe_growth.py --passes 3 --base 1281167 768 1000   so many passes of one fit: the cost of each
+python benchmarks/probe_growth.py [--base N D C] [--threads 2]         each of N, D, C times 1/4, 1 and 4
+python benchmarks/probe_growth.py --passes 3 --base 1281167 768 1000   one fit, stopped after 3 passes
 """
 
 import argparse
@@ -13,14 +13,14 @@ from linear_probe import ours, processor, synthetic
 
 
 def growth(base):
-    """A line a size: seconds of the sweep, passes over the data, milliseconds a pass and a multiply-add."""
+    """Print one line per size: seconds of the sweep, passes over the data, milliseconds per pass, and speed."""
     sizes = [tuple(base)]
     for axis in range(3):
         for factor in (0.25, 4):
             size = list(base)
             size[axis] = int(size[axis] * factor)
             sizes.append(tuple(size))
-    print(f"{'N':>8}{'D':>6}{'C':>6}{'seconds':>10}{'passes':>8}{'ms a pass':>11}{'GFLOP/s':>9}{'test':>8}")
+    print(f"{'N':>8}{'D':>6}{'C':>6}{'seconds':>10}{'passes':>8}{'ms/pass':>11}{'GFLOP/s':>9}{'test':>8}")
     for n, d, c in sizes:
         seconds, details, accuracy = ours(*synthetic(n, d, c), seed=0)
         passes = sum(step["iterations"] for step in details["search"]) + details["iterations"]
@@ -29,7 +29,7 @@ def growth(base):
 
 
 def single_fit(n, d, c, passes):
-    """Preparation, then a fit stopped after so many passes."""
+    """Print the time of the preparation, and of each pass of a fit that is stopped after `passes`."""
     from mlcd_eval.protocols.classification.logistic import LogisticProblem
 
     rng = np.random.default_rng(0)
@@ -40,18 +40,19 @@ def single_fit(n, d, c, passes):
     problem = LogisticProblem(features, labels, c)
     prepared = time.perf_counter()
     fit = problem.fit(1.0, max_iterations=passes)
-    a_pass = (time.perf_counter() - prepared) / fit.iterations
+    pass_seconds = (time.perf_counter() - prepared) / fit.iterations
+    gflops = 4 * n * d * c / pass_seconds / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(
-        f"{n} x {d}, {c} classes: prepared in {prepared - start:.0f} s, {a_pass:.1f} s a pass "
-        f"({4 * n * d * c / a_pass / 1e9:.0f} GFLOP/s), peak {peak:.1f} GiB of which features {4 * n * d / 2**30:.1f}"
+        f"{n} x {d}, {c} classes: prepared in {prepared - start:.0f} s, {pass_seconds:.1f} s per pass "
+        f"({gflops:.0f} GFLOP/s), peak {peak:.1f} GiB, of which features {4 * n * d / 2**30:.1f}"
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", nargs=3, type=int, default=(10_000, 256, 64), metavar=("N", "D", "C"))
-    parser.add_argument("--passes", type=int, help="of one fit, in place of the sweeps")
+    parser.add_argument("--passes", type=int, help="run this many passes of one fit instead of the sweeps")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     import torch
@@ -61,7 +62,7 @@ def main():
     if arguments.passes:
         single_fit(*arguments.base, arguments.passes)
     else:
-        ours(*synthetic(400, 32, 8), seed=0)  # first use of the libraries
+        ours(*synthetic(400, 32, 8), seed=0)  # warm-up of the libraries
         growth(arguments.base)
 
 

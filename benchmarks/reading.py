@@ -1,7 +1,7 @@
-"""How much of the text on a page encoders keep: ANLS and character error of the reading probe, beside a reader by OCR,
-on the bundled pages and on any other file of DocVQA's form.
+"""How much of the text on a page encoders keep: ANLS and character error of the reading probe, compared with OCR, on
+the bundled pages and on any other file in DocVQA's format.
 
-python benchmarks/reading.py [--steps N] [--data FILE ...] [SPEC ...]     the two plug-ins without SPEC
+python benchmarks/reading.py [--steps N] [--data FILE ...] [SPEC ...]     by default the two models of mlcd_eval.extras
 """
 
 import argparse
@@ -13,16 +13,16 @@ import mlcd_eval
 from mlcd_eval.support.bundled import demo_data_dir
 
 DOCDEMO = demo_data_dir() / "docdemo" / "val_v1.0_withQT.json"
-PLUG_INS = ["python:mlcd_eval.extras.rapidocr:reader", "python:mlcd_eval.extras.efficientnet_lite:encoder"]
+EXTRAS = ["python:mlcd_eval.extras.rapidocr:reader", "python:mlcd_eval.extras.efficientnet_lite:encoder"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=PLUG_INS, metavar="SPEC")
-    parser.add_argument("--steps", type=int, default=600, help="of the probe's training")
+    parser.add_argument("models", nargs="*", default=EXTRAS, metavar="SPEC")
+    parser.add_argument("--steps", type=int, default=600, help="steps of probe training")
     parser.add_argument("--data", type=Path, action="append", default=[], metavar="FILE")
     args = parser.parse_args()
-    print(f"{platform.machine()}, probe of {args.steps} steps on 400 rendered pages, seed 0")
+    print(f"{platform.machine()}, probe trained for {args.steps} steps on 400 rendered pages, seed 0")
     for file in [DOCDEMO, *args.data]:
         for model in args.models:
             with tempfile.TemporaryDirectory() as folder:

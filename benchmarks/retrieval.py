@@ -1,6 +1,6 @@
-"""R@1/5/10 both ways: ours against clip-benchmark's functions on the same embeddings, each in a process of its own.
+"""R@1/5/10 in both directions: ours against clip-benchmark's functions, on the same embeddings in separate processes.
 
-python benchmarks/retrieval.py [SIDE IMAGES TEXTS DIM]     all sides one after another, or one of them
+python benchmarks/retrieval.py [SIDE IMAGES TEXTS DIM]     both sides by default, one after the other
 """
 
 import json
@@ -21,29 +21,29 @@ def embeddings(images, texts, dim):
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    of = torch.arange(texts) % images
+    image_of_text = torch.arange(texts) % images
     image = torch.nn.functional.normalize(torch.randn(images, dim, generator=generator), dim=1)
-    text = torch.randn(texts, dim, generator=generator).mul_(0.3).add_(image[of])
-    return image, torch.nn.functional.normalize(text, dim=1), of
+    text = torch.randn(texts, dim, generator=generator).mul_(0.3).add_(image[image_of_text])
+    return image, torch.nn.functional.normalize(text, dim=1), image_of_text
 
 
-def ours(image, text, of):
+def ours(image, text, image_of_text):
     from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks
 
-    ranks = retrieval_ranks(image, text, of)
+    ranks = retrieval_ranks(image, text, image_of_text)
     return [
         float(recall_at(direction, k).mean()) for direction in (ranks.text_to_image, ranks.image_to_text) for k in KS
     ]
 
 
-def clip_benchmark(image, text, of):
-    """clip_benchmark.metrics.zeroshot_retrieval.evaluate, after the encoding, with its default batch size."""
+def clip_benchmark(image, text, image_of_text):
+    """clip_benchmark.metrics.zeroshot_retrieval.evaluate without the encoding, with its default batch size."""
     import torch
     from clip_benchmark.metrics.zeroshot_retrieval import batchify, recall_at_k
 
     scores = text @ image.t()
     positive = torch.zeros_like(scores, dtype=bool)
-    positive[torch.arange(len(scores)), of] = True
+    positive[torch.arange(len(scores)), image_of_text] = True
     return [
         (batchify(recall_at_k, s, p, 64, "cpu", k=k) > 0).float().mean().item()
         for s, p in ((scores, positive), (scores.T, positive.T))
@@ -70,7 +70,7 @@ def run(side, sizes):
 
 
 def show(side, sizes, results):
-    """The fastest of several runs; returns it."""
+    """Print the fastest of several runs and return it."""
     best = min(results, key=lambda result: result["seconds"])
     times = ", ".join(f"{result['seconds']:.2f}" for result in results)
     print(f"{side}, {' x '.join(f'{size:,}' for size in sizes)}: {times} s")
@@ -82,7 +82,7 @@ def show(side, sizes, results):
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     sides = {"ours": [], "clip-benchmark": []}
-    for _ in range(3):  # by turns, for a machine that is shared
+    for _ in range(3):  # in turns, since a shared machine changes its speed
         for side, results in sides.items():
             results.append(run(side, COCO))
     mine, theirs = (show(side, COCO, results) for side, results in sides.items())
@@ -92,9 +92,9 @@ def main():
     square = show("ours", SQUARE, [run("ours", SQUARE)])
     rate = SQUARE[0] * SQUARE[1] / square["seconds"]
     print(
-        f"{rate / 1e6:.0f} M pairs/s: 1,000,000 x 1,000,000 would take {1e12 / rate / 3600:.1f} h here; its embeddings"
+        f"{rate / 1e6:.0f} M pairs/s: 1,000,000 x 1,000,000 would take {1e12 / rate / 3600:.1f} h here, and 4.1 GB for"
     )
-    print("take 4.1 GB, and the rest is a few numbers a row and one tile whatever the size")
+    print("its embeddings; the rest is a few numbers per row and one tile, whatever the size")
 
 
 if __name__ == "__main__":

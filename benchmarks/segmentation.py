@@ -1,6 +1,6 @@
 """Intersection and union of 10,000 pairs of masks of 640 x 480: run-length codes against decoding both masks in numpy.
 
-python benchmarks/segmentation.py [SIDE PAIRS]     both sides, each in a process of its own, or one of them
+python benchmarks/segmentation.py [SIDE PAIRS]     both sides by default, each in a separate process
 """
 
 import json
@@ -23,7 +23,7 @@ REPEATS = 3
 
 
 def pairs(count):
-    """Predictions and truths as RLE: blobs with wavy edges, islands and holes; every other truth is a polygon's."""
+    """Predictions and truths as RLE: blobs with wavy edges, islands and holes; every other truth is a polygon."""
     rng = np.random.default_rng(0)
     predictions, truths = [], []
     for row in range(count):
@@ -34,7 +34,7 @@ def pairs(count):
 
 
 def blob(rng, centre, radii):
-    """Scores on a grid of 60 x 80, such as a model's, scaled to the image and cut at 0."""
+    """Scores on a grid of 60 x 80, like a model's, resized to the image and cut at 0."""
     rows, columns = np.ogrid[4:HEIGHT:8, 4:WIDTH:8]
     distance = ((rows - centre[0]) / radii[0]) ** 2 + ((columns - centre[1]) / radii[1]) ** 2
     scores = Image.fromarray((1 - distance + rng.normal(0, 0.2, distance.shape)).astype(np.float32))
@@ -42,7 +42,7 @@ def blob(rng, centre, radii):
 
 
 def polygon(rng, centre, radii):
-    """20 to 60 corners around the centre, as annotators draw them."""
+    """A polygon of 20 to 60 corners around the centre, as annotators draw them."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(20, 61)))
     reach = rng.uniform(0.7, 1.2, len(angles))
     x = np.clip(centre[1] + radii[1] * reach * np.cos(angles), 0, WIDTH)
@@ -52,7 +52,7 @@ def polygon(rng, centre, radii):
 
 
 def by_decoding(predictions, truths):
-    """(N,) intersection, (N,) union."""
+    """Intersections (N,) and unions (N,) of the decoded masks."""
     both, either = np.zeros(len(truths), np.int64), np.zeros(len(truths), np.int64)
     for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
         a, b = coco.decode(prediction), coco.decode(truth)

@@ -1,10 +1,10 @@
-"""The paper in miniature: five objectives at equal compute, some seeds, evaluated side by side, then ablations.
+"""The paper in miniature: five objectives at equal compute, with several seeds, evaluated side by side; then ablations.
 
 python benchmarks/study.py --data DIR --features SPEC [--seeds 0,1,2] [--part grid|image_only|ablations] [--epochs 6]
 
 DIR holds wds_pretrain_clipart to train on and the data sets of EVALUATED. grid clusters the mean of the image and text
-features of SPEC; image_only clusters image features, for the objectives that need clusters. Whatever is done is kept,
-so that a stopped study goes on; checkpoints and stages go to --work, records to results/study/records.
+features of SPEC; image_only clusters image features, for the objectives that need clusters. Finished work is kept, so
+that a stopped study resumes. Checkpoints and stages go to --work, records to results/study/records.
 """
 
 import argparse
@@ -30,17 +30,17 @@ EVALUATED += ",linear_probe/emoji_1shot,knn/emoji_1shot"
 WITH_TEXT = "zeroshot/openclipart,zeroshot/emoji_groups,retrieval/emoji_captions,retrieval/stamps_captions"
 SEGMENTED = "refcoco/refstamps_val"
 CLUSTERED = ("mlcd", "mlc", "unicom")
-ABLATIONS = {  # beside the base config's own, which is trained once for all
+ABLATIONS = {  # the values besides that of the base config, which is trained once for all ablations
     "k": {"cluster.k": (175, 350, 1400)},
-    "ratio": {"fit.ratio": (0.01, 0.5, 1.0)},
+    "ratio": {"fit.objective.ratio": (0.01, 0.5, 1.0)},
     "positives": {"assign.labels": (1, 2, 4, 16)},
-    "margin": {"fit.margin": (0.0, 0.1, 0.5)},
-    "scale": {"fit.scale": (16, 32, 128)},
+    "margin": {"fit.objective.margin": (0.0, 0.1, 0.5)},
+    "scale": {"fit.objective.scale": (16, 32, 128)},
 }
 
 
 def config_of(objective, name, seed, changes, args):
-    """The objective's config with changes, under a name and a seed of its own."""
+    """Return the objective's config with changes, under a new name and seed."""
     values = read_yaml(CONFIGS / f"{objective}.yaml")
     changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "fit.epochs": args.epochs, **changes}
     changes |= {"name": f"{name}_seed{seed}", "output": str(args.work / f"{name}_seed{seed}"), "seed": seed}
@@ -52,15 +52,15 @@ def config_of(objective, name, seed, changes, args):
         values.pop("lit")
     for path, value in changes.items():
         *sections, key = path.split(".")
-        place = values
+        section_values = values
         for section in sections:
-            place = place[section]
-        place[key] = value
+            section_values = section_values[section]
+        section_values[key] = value
     return validated(TrainConfig, values, name)
 
 
 def train(config, args):
-    """The checkpoint's folder; its log is kept beside the records."""
+    """Train, copy the log to a folder beside the records, and return the checkpoint's folder."""
     run = TrainingRun(config, pick_device("auto"), ConsoleProgress())
     run.run()
     logs = args.records.parent / "logs"
@@ -70,7 +70,7 @@ def train(config, args):
 
 
 def random_init(seed, args):
-    """A tower that nothing trained: what the others must beat."""
+    """Return the folder of an untrained tower, the baseline of all others."""
     folder = args.work / f"random_seed{seed}"
     model = config_of("mlcd", "random", seed, {}, args).model
     if not folder.exists():
@@ -80,11 +80,11 @@ def random_init(seed, args):
 
 
 def evaluate(checkpoint, tasks, args, *more):
-    """By the command line's own code; a record that is there is kept."""
-    places = ["--output", str(args.records), "--cache", str(args.work / "cache"), "--data-root", str(args.data)]
-    code = mlcd_eval_main(["run", "--model", str(checkpoint), "--tasks", tasks, *places, "--log-samples", *more])
+    """Evaluate by the command line's code, which keeps existing records."""
+    folders = ["--output", str(args.records), "--cache", str(args.work / "cache"), "--data-root", str(args.data)]
+    code = mlcd_eval_main(["run", "--model", str(checkpoint), "--tasks", tasks, *folders, "--log-samples", *more])
     if code != 0:
-        raise SystemExit(code)  # mlcd-eval has said why
+        raise SystemExit(code)  # mlcd-eval has reported why
 
 
 def evaluate_all(checkpoint, args):

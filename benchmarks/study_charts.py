@@ -1,4 +1,4 @@
-"""Pictures of the study: curves over training steps, and ablations beside the paper's. Plain SVG, no library."""
+"""Pictures of the study, in plain SVG: curves over training steps, and ablations beside the paper's."""
 
 from mlcd_train.runlog import read_log
 
@@ -7,7 +7,10 @@ HEAD = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" font-famil
 
 
 def curves(logs, names, key, title):
-    """Lines of one logged value over steps, a model each; names: folder name -> label. None without logs."""
+    """Return a line chart of one logged value over steps, one line per model, or None without logs.
+
+    names: folder name -> label.
+    """
     series = {}
     for name in names:
         path = logs / f"{name}_seed0.jsonl"
@@ -19,7 +22,7 @@ def curves(logs, names, key, title):
     low, high, last = min(values), max(values), max(points[-1][0] for points in series.values())
     width, height, left, bottom = 520, 220, 50, 190
 
-    def place(step, value):
+    def coordinates(step, value):
         x, y = left + (width - left - 110) * step / last, bottom - (bottom - 30) * (value - low) / (high - low)
         return f"{x:.1f},{y:.1f}"
 
@@ -30,20 +33,20 @@ def curves(logs, names, key, title):
         f'<text x="{left}" y="{height - 10}">0</text><text x="{width - 185}" y="{height - 10}">{last} steps</text>',
         f'<path d="M{left},30V{bottom}H{width - 110}" fill="none" stroke="#888"/>',
     ]
-    above = 0.0  # the last label, below which the next must stand
+    label_y = 0.0  # of the last label; the next must be below it
     for name, points in sorted(series.items(), key=lambda item: -item[1][-1][1]):
-        path = " ".join(place(*point) for point in points)
-        x, y = map(float, place(*points[-1]).split(","))
-        above = max(y + 4, above + 14)
+        path = " ".join(coordinates(*point) for point in points)
+        x, y = map(float, coordinates(*points[-1]).split(","))
+        label_y = max(y + 4, label_y + 14)
         lines.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="1.5"/>')
-        lines.append(f'<text x="{x + 5}" y="{above:.1f}" fill="{COLOURS[name]}">{names[name]}</text>')
+        lines.append(f'<text x="{x + 5}" y="{label_y:.1f}" fill="{COLOURS[name]}">{names[name]}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def bars(title, panels):
-    """Panels side by side, each (heading, {label: value}): bars from a little below the least value, the best one dark.
+    """Return panels of bars side by side, with the best bar of each in dark. panels: (heading, {label: value}).
 
-    Only the order of the bars is to be read, and their values from the labels.
+    Bars start a little below the least value, so that only their order means anything; labels give the values.
     """
     width, height, bottom, across = 360 * len(panels), 200, 165, 300
     lines = [HEAD.format(width, height), f'<rect width="{width}" height="{height}" fill="white"/>']
@@ -53,11 +56,11 @@ def bars(title, panels):
         floor = low - 0.25 * (high - low or 1)
         lines.append(f'<text x="{left}" y="18" font-weight="bold">{title}: {heading}</text>')
         step = across / len(values)
-        for place, (label, value) in enumerate(values.items()):
-            x, tall = left + place * step, 115 * (value - floor) / (high - floor)
+        for position, (label, value) in enumerate(values.items()):
+            x, bar_height = left + position * step, 115 * (value - floor) / (high - floor)
             colour = "#0072b2" if value == high else "#a6c8e0"
-            box = f'x="{x:.1f}" y="{bottom - tall:.1f}" width="{step * 0.8:.1f}" height="{tall:.1f}"'
+            box = f'x="{x:.1f}" y="{bottom - bar_height:.1f}" width="{step * 0.8:.1f}" height="{bar_height:.1f}"'
             lines.append(f'<rect {box} fill="{colour}"/>')
-            for y, text in ((bottom - tall - 4, f"{value:.1f}"), (bottom + 15, label)):
+            for y, text in ((bottom - bar_height - 4, f"{value:.1f}"), (bottom + 15, label)):
                 lines.append(f'<text x="{x + step * 0.4:.1f}" y="{y:.1f}" text-anchor="middle">{text}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"

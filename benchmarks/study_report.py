@@ -1,4 +1,4 @@
-"""results/study's README.md with its pictures, leaderboard.md and report.html, from the study's records and logs.
+"""Write results/study: README.md with its pictures, leaderboard.md and report.html, from the study's records and logs.
 
 python benchmarks/study_report.py [--records results/study/records] [--logs results/study/logs]
 """
@@ -30,7 +30,7 @@ COSINES = {
     "positive_cosine": "mean cosine of images with their own centres",
     "negative_cosine": "mean cosine of images with other centres",
 }
-ABLATIONS = {  # title, the common setting, and how the paper's table 5 names its own
+ABLATIONS = {  # title, the common setting, and the name of the setting in the paper's table 5
     "k": ("centres k", 700, "number of classes k = "),
     "ratio": ("negatives r", 0.1, "negative sampling ratio r = "),
     "positives": ("positives l", 8, "positive centers l = "),
@@ -41,7 +41,7 @@ PROBE = "linear_probe/openclipart"
 
 
 def scores(records):
-    """A row a record: what was trained, its seed, the task, the primary metric's value."""
+    """Return one row per record: the training, its seed, the task and the value of the primary metric."""
     frame = mlcd_eval.results_frame(records)
     frame = frame[frame["primary"]].copy()
     parts = frame["model"].str.extract(r"^(?P<name>.+)_seed(?P<seed>\d+)$")
@@ -49,32 +49,32 @@ def scores(records):
 
 
 def objectives_table(frame, prefix="", order=ORDER):
-    """A row a task, a column a training; the best mean in bold."""
+    """Return a table with one row per task and one column per training, with the best mean in bold."""
     frame = frame[frame["name"].isin([prefix + name for name in order])]
     rows = []
     for task in dict.fromkeys(frame["task"]):
-        own = frame[frame["task"] == task]
-        means = own.groupby("name")["value"].mean()
+        of_task = frame[frame["task"] == task]
+        means = of_task.groupby("name")["value"].mean()
         cells = []
         for name in order:
-            values = 100 * own[own["name"] == prefix + name]["value"]
+            values = 100 * of_task[of_task["name"] == prefix + name]["value"]
             spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
             text = f"{values.mean():.1f}{spread}" if len(values) else "-"
             cells.append(f"**{text}**" if prefix + name == means.idxmax() else text)
-        rows.append([task, own["metric"].iloc[0], *cells])
+        rows.append([task, of_task["metric"].iloc[0], *cells])
     return markdown_table(["task", "metric", *(NAMES[name] for name in order)], rows, left=2)
 
 
 def ablation_parts(frame):
-    """For each ablation a table, and a picture by its file name: ours, and the paper's where it has it."""
+    """Return the tables of all ablations as one text, and {file name: picture}, with the paper's values if known."""
     tables, pictures = [], {}
     paper = json.loads((ROOT / "results/published/ablation_vit_b32.json").read_text())["rows"]
     for ablation, (title, common, in_paper) in ABLATIONS.items():
-        own = frame[frame["name"].str.fullmatch(rf"{ablation}_[\d.]+|default", na=False)]
-        if len(own) < 2:
+        ours = frame[frame["name"].str.fullmatch(rf"{ablation}_[\d.]+|default", na=False)]
+        if len(ours) < 2:
             continue
-        setting = own["name"].str.rpartition("_")[2].replace("default", str(common)).astype(float)
-        table = own.assign(setting=setting).pivot_table(index="setting", columns="task", values="value") * 100
+        setting = ours["name"].str.rpartition("_")[2].replace("default", str(common)).astype(float)
+        table = ours.assign(setting=setting).pivot_table(index="setting", columns="task", values="value") * 100
         rows = [[f"{setting:g}", *(f"{value:.1f}" for value in row)] for setting, row in table.iterrows()]
         panels = [("openclipart", {f"{setting:g}": value for setting, value in table[PROBE].items()})]
         if in_paper:
@@ -90,18 +90,18 @@ def ablation_parts(frame):
 
 
 def paired_table(records):
-    """Tasks won, tied and lost by MLCD, for each rival and seed; nothing without samples, which are not committed."""
+    """Return the tasks that MLCD wins, ties and loses for each rival and seed, or "" without samples (not in git)."""
     rows = []
     for rival in ("unicom", "mlc", "clip"):
         for seed in range(3):
             sides = [records / f"{name}_seed{seed}" for name in (rival, "mlcd")]
             if not all((side / "samples").is_dir() for side in sides):
                 continue
-            found = compare(*map(load_side, sides))
-            won = [task for task in found.tasks if task.outcome in ("win", "loss")]
-            counts = [str(found.count(what)) for what in ("win", "tie", "loss")]
-            shown = ", ".join(f"{task.task} {100 * task.difference:+.1f}" for task in won)
-            rows.append([NAMES[rival], str(seed), *counts, shown or "-"])
+            comparison = compare(*map(load_side, sides))
+            decided = [task for task in comparison.tasks if task.outcome in ("win", "loss")]
+            counts = [str(comparison.count(outcome)) for outcome in ("win", "tie", "loss")]
+            differences = ", ".join(f"{task.task} {100 * task.difference:+.1f}" for task in decided)
+            rows.append([NAMES[rival], str(seed), *counts, differences or "-"])
     return markdown_table(["MLCD against", "seed", "wins", "ties", "losses", "significant"], rows) if rows else ""
 
 
@@ -112,12 +112,12 @@ def main():
     args = parser.parse_args()
     frame = scores(args.records)
     ablations, pictures = ablation_parts(frame)
-    shown = []
+    charts = []
     for key, title in COSINES.items():
         picture = curves(args.logs, {name: NAMES[name] for name in CLUSTERED}, key, title)
         if picture:
             pictures[f"{key}.svg"] = picture
-            shown.append(f"![{title}]({key}.svg)")
+            charts.append(f"![{title}]({key}.svg)")
     folder = ROOT / "results/study"
     for name, picture in pictures.items():
         (folder / name).write_text(picture)
@@ -126,7 +126,7 @@ def main():
         "IMAGE_ONLY": objectives_table(frame, "image_", CLUSTERED),
         "PAIRED": paired_table(args.records),
         "ABLATIONS": ablations,
-        "CURVES": "\n".join(shown),
+        "CURVES": "\n".join(charts),
     }
     readme = folder / "README.md"
     text = readme.read_text()
@@ -141,9 +141,9 @@ def main():
         )
     readme.write_text(text)
     grid = [str(path) for name in ORDER for path in sorted(args.records.glob(f"{name}_seed*"))]
-    for output, form in (("leaderboard.md", "markdown"), ("report.html", "html")):
-        tabled = ["--format", form, "--baseline", "clip_seed0", "--output", str(folder / output)]
-        assert mlcd_eval_main(["table", *grid, *tabled]) == 0
+    for output, table_format in (("leaderboard.md", "markdown"), ("report.html", "html")):
+        flags = ["--format", table_format, "--baseline", "clip_seed0", "--output", str(folder / output)]
+        assert mlcd_eval_main(["table", *grid, *flags]) == 0
     print(f"{readme} rewritten")
 
 

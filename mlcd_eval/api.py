@@ -1,4 +1,4 @@
-"""The Python face of `mlcd-eval run`."""
+"""`evaluate`, the Python equivalent of `mlcd-eval run`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mlcd_eval.running.run import run
 from mlcd_eval.spec import validated
 
 Name = str | Path
-_AUTO = (("batch_size", "auto"), ("workers", "auto"))  # RunRequest has None for these
+_AUTO = (("batch_size", "auto"), ("workers", "auto"))  # RunRequest writes these as None
 
 
 def evaluate(model: Name | Sequence[Name], tasks: Name | Sequence[Name], **options: Any) -> list[Result]:
-    """Run tasks on a model (or several) and return the records; `options` are the other fields of `RunRequest`, where
-    `datasets` may be one string, and `batch_size` and `workers` may be "auto".
+    """Run tasks on one or more models and return the records.
 
-    Raises UserError for what is wrong with the request, before any image is encoded. A task that fails leaves a
-    Result of status "error"; the others are kept.
+    `options` are the other fields of `RunRequest`; `datasets` may be a single string, and `batch_size` and `workers`
+    may be "auto". A task that fails gives a Result of status "error", and the other tasks still run.
+    Raises UserError if the request is wrong, before any image is encoded.
     """
     models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else model
     for spec in models:

@@ -1,4 +1,4 @@
-"""What a user can mend. Everything else is a bug and keeps its traceback."""
+"""Errors that a user can fix. Everything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """One sentence: what, where, got, expected. The command line prints it and exits with 2."""
+    """An error in one sentence: what, where, got, expected. The command line prints it and exits with 2."""
 
 
 class ConfigError(UserError):
@@ -19,14 +19,14 @@ class DataError(UserError):
 
 
 class IncompatibleError(UserError):
-    """Two good things that do not go together, such as zero-shot and a model without a text tower."""
+    """Two valid things that do not go together, such as zero-shot and a model without a text tower."""
 
 
 class CheckpointError(UserError):
-    """Weights that are missing, damaged or of another architecture."""
+    """Weights that are missing, damaged or made for another architecture."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the closest valid name, or an empty string; to end a sentence with."""
+    """Return ` (did you mean 'x'?)` with the closest valid name, or an empty string, to append to a message."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,4 +1,4 @@
-"""What a user asks for. Stands on the ground floor: whoever needs a request needs no planner."""
+"""A user's request. It imports no other part, so that reading a request needs no planner."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def default_cache() -> Path:
-    """$MLCD_EVAL_CACHE, else mlcd_eval in the user's cache folder."""
+    """Return $MLCD_EVAL_CACHE, or mlcd_eval in the user's cache folder if it is not set."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("MLCD_EVAL_CACHE") or Path(base) / "mlcd_eval")
 
 
 class RunRequest(BaseModel):
-    """The flags of `mlcd-eval run`, word for word.
+    """The flags of `mlcd-eval run`.
 
-    models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references; then
-    tasks are groups. data_root: a folder that holds data sets. batch_size, workers: None means auto. settings: applied
-    over those of every task whose protocol has the key. submit: write answers for a benchmark's own server instead of
-    scoring them.
+    models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references, with
+    which tasks must be groups. data_root: a folder of data sets. batch_size, workers: None means auto. settings: values
+    that override those of every task whose protocol has the key. submit: write answers for a benchmark's own server
+    instead of scoring them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -19,7 +19,11 @@ from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.clustering import CELLS
 
 FORMAT_VERSION = "1"
-ROWS = 1 << 13  # at a time
+TENSORS = {"keys", "classes", "similarities"}
+METADATA = {"num_classes", "dataset", "centres"}
+TENSORS = {"keys", "classes", "similarities"}
+METADATA = {"num_classes", "dataset", "centres"}
+ROWS = 1 << 13  # compared with all centres at a time
 NONE = -1  # pads the labels of an image that has fewer than the others
 
 
@@ -27,7 +31,8 @@ NONE = -1  # pads the labels of an image that has fewer than the others
 class Labels:
     """classes (N, l) int64, the most similar first, padded with NONE; similarities (N, l) float32, padded with 0.
 
-    keys: the N images, in any order; num_classes: K; dataset, centres: fingerprints of what they were made of.
+    keys: of the N images, in any order; num_classes: K; dataset, centres: fingerprints of
+    the images' data set and of the cluster centres.
     """
 
     keys: Sequence[str]
@@ -41,14 +46,15 @@ class Labels:
 def nearest_centres(
     features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Classes (N, count) and cosine similarities of features (N, D) to unit centres (K, D); the lower class of equals.
+    """Classes (N, count) and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D). Of
+    equal similarities the lowest class comes first.
 
     threshold: only centres at least as similar, at most `count` of them, but always the most similar one (table 5d).
     Raises ConfigError unless 1 <= count <= K.
     """
     if not 1 <= count <= len(centres):
         raise ConfigError(
-            f"assign: got l = {count} labels an image, expected 1 to {len(centres)}, the number of centres"
+            f"assign: got l = {count} labels per image, expected 1 to {len(centres)}, the number of centres"
         )
     classes, similarities = [], []
     size = max(1, min(ROWS, CELLS // len(centres)))
@@ -67,10 +73,11 @@ def nearest_centres(
 
 
 def _top(cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row, descending, and of equal ones the lowest columns; topk leaves that open."""
+    """The `count` largest values of each row, descending, and their columns, the lowest of equals: topk alone does not
+    promise which of equals it takes."""
     top, index = cosine.topk(count, dim=1)
     least = top[:, -1:]
-    tied = (cosine == least).sum(dim=1) > (top == least).sum(dim=1)  # equals of the last one stay outside
+    tied = (cosine == least).sum(dim=1) > (top == least).sum(dim=1)  # topk left out equals of the last value
     if tied.any():
         exact = cosine[tied].argsort(dim=1, descending=True, stable=True)[:, :count]
         index[tied], top[tied] = exact, cosine[tied].gather(1, exact)
@@ -81,13 +88,13 @@ def _top(cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def centres_fingerprint(centres: Tensor) -> str:
-    """sha256 of the shape and float32 bytes."""
+    """sha256 over shape and float32 bytes."""
     array = centres.detach().cpu().float().contiguous().numpy()
     return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
 
 
 def save_labels(path: Path, labels: Labels) -> None:
-    """One safetensors file, written whole."""
+    """Write labels as one safetensors file, complete or not at all."""
     keys = torch.frombuffer(bytearray(json.dumps(list(labels.keys)).encode()), dtype=torch.uint8)
     tensors = {"keys": keys, "classes": labels.classes, "similarities": labels.similarities}
     metadata = {
@@ -101,9 +108,9 @@ def save_labels(path: Path, labels: Labels) -> None:
 
 
 def load_labels(path: Path, dataset: str | None = None) -> Labels:
-    """Read a label file back; raises DataError where it is none, is damaged, or was made of another dataset.
+    """Read a label file; raises DataError if it is none, is damaged, or labels another dataset.
 
-    dataset: the fingerprint that it must have been made of, None for any.
+    dataset: fingerprint of the dataset that it must label, None for any.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -111,8 +118,8 @@ def load_labels(path: Path, dataset: str | None = None) -> Labels:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a mapping
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} is not a label file: {error}") from error
-    lacks = {"keys", "classes", "similarities"} - set(tensors) or {"num_classes", "dataset", "centres"} - set(metadata)
-    if metadata.get("format_version") != FORMAT_VERSION or lacks:
+    is_complete = set(tensors) >= TENSORS and set(metadata) >= METADATA
+    if metadata.get("format_version") != FORMAT_VERSION or not is_complete:
         raise DataError(
             f"{path} is not a label file: got format_version {metadata.get('format_version')!r} with "
             f"{', '.join(sorted(tensors))}, expected {FORMAT_VERSION!r} with classes, keys, similarities"

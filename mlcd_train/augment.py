@@ -1,4 +1,4 @@
-"""The training transform: random resized crop and flip, each image's chances drawn from a seed of its own."""
+"""The training transform: random resized crop and flip, drawn from a random generator per image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_train.config import Augmentation
+from mlcd_train.sections import Augmentation
 
 
 def augmented(image: Image.Image, chance: random.Random, config: Augmentation, preprocess: Preprocess) -> torch.Tensor:
-    """RGB image -> (3, size, size) float32, normalised as the checkpoint's inference transform does."""
+    """RGB image -> (3, size, size) float32, normalised as in the checkpoint's inference transform."""
     box = crop_box(image.size, chance, config)
     size = preprocess.image_size
     image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
@@ -23,8 +23,8 @@ def augmented(image: Image.Image, chance: random.Random, config: Augmentation, p
 
 
 def crop_box(size: tuple[int, int], chance: random.Random, config: Augmentation) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) as torchvision's RandomResizedCrop draws it: ten tries, then the largest centre crop
-    of an allowed ratio."""
+    """(left, top, right, bottom) in pixels, drawn as in torchvision's RandomResizedCrop: ten attempts, then the largest
+    centre crop of an allowed ratio."""
     width, height = size
     low, high = (math.log(ratio) for ratio in config.ratio)
     for _ in range(10):

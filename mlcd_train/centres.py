@@ -1,8 +1,8 @@
 """Class centres: sharded over ranks, sampled at each step, updated row by row (PartialFC, An et al. 2022).
 
-With K classes no matrix of batch x K is made: a step touches the r K sampled rows and the batch's positives. Rank i of
-W owns the classes [i K / W, (i + 1) K / W); it sees every rank's images, and the ranks add up their shares of the two
-sums of which the losses are made. Which negatives a step draws depends on seed, step and class alone, not on W.
+No matrix of batch x K is computed for K classes: a step touches the r K sampled rows and the batch's positives. Rank i
+of W owns the classes [i K / W, (i + 1) K / W); it sees every rank's images, and the ranks add up their shares of the
+two sums that the losses consist of. Which negatives a step draws depends only on seed, step and class, not on W.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from mlcd_train.assignment import NONE
 from mlcd_train.distributed import add_up, gather, gather_for_shares
 from mlcd_train.losses import additive_angular_margin, logsumexp
 
-BLOCK = 1 << 14  # classes that are sampled together, each block with its own seed
+BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The classes that one step touches. classes (n,): of this rank's shard, sorted; rows (n, D): their centres, unit
-    length not assumed, in whose `.grad` the step's gradients add up."""
+    """The classes that one step touches. classes (n,): of this rank's shard, sorted; rows (n, D): their centres, of any
+    length; the step's gradients add up in their `.grad`."""
 
     classes: Tensor
     rows: Tensor
@@ -35,8 +35,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Discrimination:
-    """loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and log sum exp(s_j), means over images;
-    cosines: means over positive and negative pairs, before margin and scale (the paper's figure 3)."""
+    """Outcome of one step. loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and
+    log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
+    (the paper's figure 3)."""
 
     loss: Tensor
     positive: float
@@ -46,18 +47,19 @@ class Discrimination:
 
 
 class ClassCentres:
-    """K centres of dimension D, this rank's share of them, and AdamW moments for each row.
+    """This rank's share of K centres of dimension D, with AdamW moments for each row.
 
-    ratio: r, the share of all classes that a step draws as negatives, beside its positives. margin, scale: of the
-    positives' angle. objective: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. centres: (K, D) to start from,
-    else N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    loss_of_sums: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. ratio: r, the share of all classes that a step
+    draws as negatives besides its positives. margin: added to the positives' angle, radians. scale: of all cosines.
+    centres: (K, D) to start from, by default N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or
+    fewer classes than ranks.
     """
 
     def __init__(
         self,
         num_classes: int,
         dim: int,
-        objective: Callable[[Tensor, Tensor], Tensor],
+        loss_of_sums: Callable[[Tensor, Tensor], Tensor],
         *,
         ratio: float = 0.1,
         margin: float = 0.3,
@@ -70,82 +72,83 @@ class ClassCentres:
             raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
         world = world_size()
         if num_classes < world:
-            raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one a rank")
-        self.num_classes, self.objective = num_classes, objective
+            raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
+        self.num_classes, self.loss_of_sums = num_classes, loss_of_sums
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
-            drawn = [self._of_block(begin, dim, seed) for begin in blocks if self._mine(begin)]
+            starts = [self._start_of_block(begin, dim, seed) for begin in blocks if self._overlaps(begin)]
             first = self.begin // BLOCK * BLOCK
-            centres_mine = torch.cat(drawn)[self.begin - first : self.end - first]
+            shard = torch.cat(starts)[self.begin - first : self.end - first]
         else:
-            centres_mine = centres[self.begin : self.end]
-        self.weight = centres_mine.to(device, torch.float32, copy=True)
+            shard = centres[self.begin : self.end]
+        self.weight = shard.to(device, torch.float32, copy=True)
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
-        self.steps = torch.zeros(len(self.weight), device=device)  # of each row: it is a row's own AdamW
+        self.steps = torch.zeros(len(self.weight), device=device)  # per row: each has an AdamW of its own
 
-    def _of_block(self, begin: int, dim: int, seed: int) -> Tensor:
+    def _start_of_block(self, begin: int, dim: int, seed: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
         return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))
 
-    def _mine(self, begin: int) -> bool:
+    def _overlaps(self, begin: int) -> bool:
+        """Whether this rank owns classes of the block that begins there."""
         return begin < self.end and begin + BLOCK > self.begin
 
     def draw(self, labels: Tensor, step: int) -> Drawn:
-        """What a step touches: r of each block of classes, and those among the labels (B, l) of all ranks."""
+        """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks."""
         labels = gather(labels)
-        drawn = [labels[labels != NONE].flatten()]
+        chosen = [labels[labels != NONE].flatten()]
         for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK):
             size = min(BLOCK, self.num_classes - begin)
             order = torch.randperm(size, generator=_generator(self.seed, step, begin))
-            drawn.append(begin + order[: math.ceil(self.ratio * size)].to(labels.device))
-        classes = torch.cat(drawn).unique()
+            chosen.append(begin + order[: math.ceil(self.ratio * size)].to(labels.device))
+        classes = torch.cat(chosen).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
         return Drawn(classes, self.weight[classes - self.begin].requires_grad_())
 
     def forward(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
-        """Loss of features (B, D), normalised here, and labels (B, l), distinct in a row and not changed.
+        """The loss of features (B, D), which are normalised here, with labels (B, l), which differ within a row.
 
-        drawn: of these labels, or of a batch that these are a part of (gradient accumulation). A class that is positive
-        for another image is a negative of this one. The gradient that reaches `features` is W times that of the mean
-        over all images, since `average_gradients` divides by W.
+        drawn: for these labels, or for a batch that they are a part of (gradient accumulation). A class that is a
+        positive of another image is a negative of this one. The gradient with respect to `features` is W times that of
+        the mean over all images, since `average_gradients` divides by W.
         """
         index, rows = drawn.classes, drawn.rows
         images, labels = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1)), gather(labels)
         with torch.autocast(features.device.type, enabled=False):
             cosine = images @ torch.nn.functional.normalize(rows, dim=1).T  # (all B, sampled)
 
-        place = torch.searchsorted(index, labels).clamp_max(max(len(index) - 1, 0))
-        here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[place] == labels
-        of_positives = torch.where(here, cosine.gather(1, place), 0.0) if len(index) else torch.zeros_like(labels) + 0.0
-        with_margin = additive_angular_margin(of_positives, self.margin, self.scale)
-        image, which = here.nonzero(as_tuple=True)
-        nothing = torch.tensor(-torch.inf, device=cosine.device)
-        similarity = (self.scale * cosine).index_put_((image, place[image, which]), nothing)  # not its own positives
+        column = torch.searchsorted(index, labels).clamp_max(max(len(index) - 1, 0))
+        is_here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[column] == labels
+        matches = torch.where(is_here, cosine.gather(1, column), 0.0) if len(index) else torch.zeros_like(labels) + 0.0
+        with_margin = additive_angular_margin(matches, self.margin, self.scale)
+        image, label = is_here.nonzero(as_tuple=True)
+        excluded = torch.tensor(-torch.inf, device=cosine.device)
+        similarity = (self.scale * cosine).index_put_((image, column[image, label]), excluded)  # its own positives
 
-        positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~here, -torch.inf)))
+        positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~is_here, -torch.inf)))
         negative = _add_up_logs(logsumexp(similarity))
         with torch.no_grad():
-            own, pairs = of_positives.sum(dtype=torch.float64), here.sum()
-            sums = torch.stack([own, cosine.sum(dtype=torch.float64) - own, pairs, cosine.numel() - pairs])
-            own, others, pairs, other_pairs = add_up(sums).tolist()
+            total, pairs = matches.sum(dtype=torch.float64), is_here.sum()
+            sums = torch.stack([total, cosine.sum(dtype=torch.float64) - total, pairs, cosine.numel() - pairs])
+            total, other_total, pairs, other_pairs = add_up(sums).tolist()
         return Discrimination(
-            loss=self.objective(positive, negative).mean(),
+            loss=self.loss_of_sums(positive, negative).mean(),
             positive=float(positive.detach().mean()),
             negative=float(negative.detach().mean()),
-            positive_cosine=own / max(pairs, 1),
-            negative_cosine=others / max(other_pairs, 1),
+            positive_cosine=total / max(pairs, 1),
+            negative_cosine=other_total / max(other_pairs, 1),
         )
 
     @torch.no_grad()
     def update(self, drawn: Drawn, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                weight_decay: float = 0.0, grad_scale: float = 1.0) -> None:  # fmt: skip
-        """AdamW on the touched rows after backward; the others keep weight and moments.
+        """AdamW on the drawn rows after backward; the others keep weight and moments.
 
-        So decoupled decay reaches a row only in the steps that draw it, 1 / r times more seldom than dense AdamW's.
+        So decoupled decay reaches a row only in the steps that draw it, 1 / r times less often than in dense AdamW.
         Since centres are normalised in the loss, decay changes no direction, only how far a step turns them.
-        grad_scale: what the loss was multiplied by (fp16).
+        grad_scale: the factor on the loss (fp16).
         """
         assert drawn.rows.grad is not None, "update comes after backward"
         grad, index = drawn.rows.grad / grad_scale, drawn.classes - self.begin
@@ -155,8 +158,8 @@ class ClassCentres:
         exp_avg_sq = self.exp_avg_sq[index].mul_(betas[1]).addcmul_(grad, grad, value=1 - betas[1])
         self.exp_avg[index], self.exp_avg_sq[index] = exp_avg, exp_avg_sq
         size = exp_avg_sq.div_(1 - betas[1] ** count).sqrt_().add_(eps)
-        moved = exp_avg.div_(1 - betas[0] ** count).div_(size)
-        self.weight[index] = self.weight[index].mul_(1 - lr * weight_decay).sub_(moved, alpha=lr)
+        direction = exp_avg.div_(1 - betas[0] ** count).div_(size)
+        self.weight[index] = self.weight[index].mul_(1 - lr * weight_decay).sub_(direction, alpha=lr)
 
 
 def _add_up_logs(share: Tensor) -> Tensor:
@@ -171,6 +174,6 @@ def _add_up_logs(share: Tensor) -> Tensor:
 
 
 def _generator(seed: int, step: int, block: int) -> torch.Generator:
-    """A stream of its own for each (seed, step, block), by a mix of the three that does not collide in practice."""
+    """A random stream for each (seed, step, block); the mix of the three does not collide in practice."""
     mixed = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + block * 0x94D049BB133111EB) & (2**63 - 1)
     return torch.Generator().manual_seed(mixed)

@@ -10,10 +10,10 @@ from typing import Any
 from mlcd_eval.cli import Parser, guarded
 
 COMMANDS = {
-    "run": "all stages of a config, skipping what is done",
-    "embed": "off-the-shelf features of the training set",
-    "cluster": "spherical k-means over them",
-    "assign": "the nearest centres of each image, as its labels",
+    "run": "run all stages of a config, skipping those that are done",
+    "embed": "compute off-the-shelf features of the training set",
+    "cluster": "cluster these features by spherical k-means",
+    "assign": "label each image with its nearest cluster centres",
     "fit": "train the image tower (with fit.objective clip, both towers)",
     "lit": "train a text tower against the locked image tower",
 }
@@ -21,7 +21,7 @@ FORMATS = ("mlcd", "hf", "open_clip")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """The parser of the whole command line."""
     from mlcd_eval import __version__
 
     parser = Parser(
@@ -31,11 +31,15 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name, text in COMMANDS.items():
         _add_config(commands.add_parser(name, help=text)).set_defaults(run=_train)
-    exporter = _add_config(commands.add_parser("export", help="the result in the form of this project or of others"))
+    exporter = _add_config(
+        commands.add_parser("export", help="write the result as a checkpoint of mlcd-eval or of another library")
+    )
     exporter.add_argument(
         "--format", choices=FORMATS, default="mlcd", help="mlcd (default), hf (transformers), open_clip"
     )
-    exporter.add_argument("--to", type=Path, metavar="DIR", help="default: beside the checkpoint, NAME-FORMAT")
+    exporter.add_argument(
+        "--to", type=Path, metavar="DIR", help="folder to write (default: NAME-FORMAT beside the checkpoint)"
+    )
     exporter.set_defaults(run=_export)
     return parser
 
@@ -48,13 +52,13 @@ def _add_config(parser: Any) -> Any:
         default=[],
         dest="changes",
         metavar="SECTION.KEY=VALUE",
-        help="change a setting, such as fit.optimizer.lr=1e-3; repeat it for several",
+        help="change a setting, such as fit.optimizer.lr=1e-3; may be repeated",
     )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; exit codes as mlcd-eval's."""
+    """Run one command; exit codes as in mlcd-eval."""
     return guarded("mlcd-train", build_parser, argv)
 
 

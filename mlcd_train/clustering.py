@@ -25,14 +25,14 @@ from mlcd_train.distributed import gather
 
 ROWS = 1 << 14  # read at a time
 CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
-CACHED = 1 << 22  # on a CPU 16 MiB of them, which stay in its cache (1.8 times as fast), but products of 256 rows
-KEPT = 0.1  # of earlier passes' sums in a pass of mini-batches: with none, its first batch alone would make the centres
+CACHED = 1 << 22  # the same on a CPU: 16 MiB stay in its cache (1.8 times as fast), but never fewer than 256 rows
+KEPT = 0.1  # weight of earlier passes in a pass of mini-batches: at 0 its first batch alone would make the centres
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """centres (k, D), unit rows; assignment (N,) int64 of this rank's rows to the most similar centre (the lower of
-    equals), by the final centres; inertia: mean of 1 - cosine over all rows, before each update and at the end."""
+    """centres (k, D): unit rows. assignment (N,) int64: the most similar final centre of each of this rank's rows, the
+    lowest of equals. inertia: mean of 1 - cosine over all rows, before each update and at the end."""
 
     centres: Tensor
     assignment: Tensor
@@ -53,11 +53,12 @@ def spherical_kmeans(
 ) -> Clusters:
     """Cluster features (N, D), not necessarily normalised, into k centres.
 
-    Stops after `iterations`, or when the inertia falls by less than `tolerance` of itself. A cluster left empty starts
-    anew at the row that its own centre serves worst. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
-    batches of so many random rows, each centre being the mean of all rows it got, where a row of the pass before
-    counts a tenth: its assignment is out of date. generator (CPU): the same on every rank. advance: called with 1 after
-    each iteration. Raises ConfigError for k > N, DataError for rows that are zero or not finite.
+    Stops after `iterations`, or when the inertia falls by less than a fraction `tolerance`. An empty cluster restarts
+    at the row that is least similar to its centre. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
+    batches of `batch` random rows, where a centre is the mean of all rows assigned to it so far. Each pass reduces the
+    weight of earlier rows to a tenth, since their assignment is out of date. generator (CPU): the same on every rank.
+    advance: called with 1 after each iteration. Raises ConfigError for k > N, DataError for rows that are zero or not
+    finite.
     """
     rows = _Rows(features, torch.device(device))
     if not 1 <= k <= rows.total:
@@ -88,7 +89,7 @@ def save_centres(path: Path, centres: Tensor) -> None:
 
 
 def load_centres(path: Path) -> Tensor:
-    """What `save_centres` wrote; raises DataError where there is no such file."""
+    """Centres (k, D) from a file of `save_centres`; raises DataError if it is missing or damaged."""
     try:
         return load_file(path)["centres"]
     except (OSError, SafetensorError, KeyError) as error:
@@ -96,7 +97,7 @@ def load_centres(path: Path) -> Tensor:
 
 
 class _Rows:
-    """This rank's rows, normalised as they are read, and where they stand among all ranks' rows."""
+    """This rank's rows, normalised as they are read, and their position among all ranks' rows."""
 
     def __init__(self, features: np.ndarray | Tensor, device: torch.device) -> None:
         self._features = features
@@ -125,13 +126,11 @@ class _Rows:
             yield part, self[part]
 
     def everywhere(self, index: Tensor) -> Tensor:
-        """The rows at these places among all ranks' rows, on every rank."""
+        """The rows at these positions among all ranks' rows, on every rank."""
         mine = (index >= self.offset) & (index < self.offset + self.count)
-        found = self[(index[mine] - self.offset)] if mine.any() else torch.empty(0, device=self.device)
-        width = self._features.shape[1]
-        rows = torch.zeros(len(index), width, device=self.device)
+        rows = torch.zeros(len(index), self._features.shape[1], device=self.device)
         if mine.any():
-            rows[mine.to(self.device)] = found
+            rows[mine.to(self.device)] = self[index[mine] - self.offset]
         return self.summed(rows)
 
     def summed(self, tensor: Tensor) -> Tensor:
@@ -154,12 +153,12 @@ def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 
 def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity (n,) and number (n,) of the most similar centre of each row."""
+    """Similarity (n,) and index (n,) of the most similar centre of each row."""
     rows = max(1, CELLS // len(centres))
     if x.device.type == "cpu":
         rows = min(rows, max(256, CACHED // len(centres)))
-    found = [(part @ centres.T).max(dim=1) for part in x.split(rows)]
-    return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
+    nearest = [(part @ centres.T).max(dim=1) for part in x.split(rows)]
+    return torch.cat([part.values for part in nearest]), torch.cat([part.indices for part in nearest])
 
 
 def _inertia(rows: _Rows, similarity: Tensor) -> float:
@@ -167,36 +166,36 @@ def _inertia(rows: _Rows, similarity: Tensor) -> float:
 
 
 def _sample(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
-    """k different rows of all."""
+    """k different rows out of all."""
     return rows.everywhere(torch.randperm(rows.total, generator=generator)[:k])
 
 
 def _plus_plus(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++ (Arthur & Vassilvitskii 2007): each next row with probability proportional to its squared distance,
-    2 - 2 cosine, from the nearest one so far."""
+    """k-means++ (Arthur & Vassilvitskii 2007): each next centre is a row drawn with probability proportional to its
+    squared distance, 2 - 2 cosine, from the nearest centre so far."""
     centres = rows.everywhere(torch.randint(rows.total, (1,), generator=generator))
     distance = torch.full((rows.count,), torch.inf, device=rows.device)
     for _ in range(k - 1):
         for part, x in rows.chunks():
             distance[part] = torch.minimum(distance[part], (1 - x @ centres[-1]).clamp_min(0))
-        whole = torch.zeros(rows.total, dtype=torch.float64, device=rows.device)
-        whole[rows.offset : rows.offset + rows.count] = distance.double()
-        reached = rows.summed(whole).cumsum(0).cpu()
-        drawn = torch.rand(1, generator=generator, dtype=torch.float64) * reached[-1]
-        chosen = torch.searchsorted(reached, drawn, right=True).clamp_max(rows.total - 1)
+        distances = torch.zeros(rows.total, dtype=torch.float64, device=rows.device)
+        distances[rows.offset : rows.offset + rows.count] = distance.double()
+        cumulative = rows.summed(distances).cumsum(0).cpu()
+        point = torch.rand(1, generator=generator, dtype=torch.float64) * cumulative[-1]
+        chosen = torch.searchsorted(cumulative, point, right=True).clamp_max(rows.total - 1)
         centres = torch.cat([centres, rows.everywhere(chosen)])
     return centres
 
 
 def _worst_served(rows: _Rows, similarity: Tensor, count: int) -> Tensor:
-    """The `count` rows of all that are least similar to their centres, the lower of equals first."""
-    whole = torch.zeros(rows.total, device=rows.device)
-    whole[rows.offset : rows.offset + rows.count] = similarity
-    return rows.everywhere(rows.summed(whole).argsort(stable=True)[:count].cpu())
+    """The `count` rows out of all that are least similar to their centres, the lowest of equals first."""
+    similarities = torch.zeros(rows.total, device=rows.device)
+    similarities[rows.offset : rows.offset + rows.count] = similarity
+    return rows.everywhere(rows.summed(similarities).argsort(stable=True)[:count].cpu())
 
 
 def _directions(sums: Tensor, counts: Tensor, centres: Tensor) -> Tensor:
-    """Unit rows along the sums; a centre without rows, or whose rows cancel out, stays as it is."""
+    """Unit rows in the direction of the sums; a centre without rows, or whose rows cancel out, is kept."""
     norms = torch.linalg.vector_norm(sums, dim=1, keepdim=True)
     return torch.where(norms > 1e-6 * counts[:, None], sums / norms, centres)
 

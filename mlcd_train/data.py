@@ -1,8 +1,8 @@
-"""Batches to train on, streamed from shards: the same for any number of ranks and workers, and from any step on.
+"""Batches to train on, streamed from shards: the same for any number of ranks and workers, and after any resumption.
 
 Shards are dealt to streams, in a new order for each pass over the data. A global batch takes an equal part of each
-stream, and a rank opens the streams of its own part only. A position, (passes, samples taken of this one) for each
-stream, is all that it takes to go on: what was taken is read past, not decoded.
+stream, and a rank opens only the streams of its own part. To resume, a position per stream is enough: (passes
+completed, samples taken in the current pass). Samples already taken are skipped without being decoded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_eval.features.workers import ordered_map
 from mlcd_train.assignment import Labels
 from mlcd_train.augment import augmented
-from mlcd_train.config import Augmentation, DataConfig
+from mlcd_train.sections import Augmentation, DataConfig
 
 Position = tuple[int, int]
 Positions = Mapping[int, Position]
@@ -31,8 +31,9 @@ Positions = Mapping[int, Position]
 
 @dataclass(frozen=True)
 class Batch:
-    """This rank's part of a global batch. images: (b, 3, H, W) pixels or (b, D) features; texts: a caption each (empty
-    where nothing reads them); after: each stream's position behind this batch; bad: why samples gave way to others."""
+    """This rank's part of a global batch. images: (b, 3, H, W) pixels or (b, D) features; texts: one caption per image
+    (empty if it has none); after: each stream's position after this batch; bad: for each sample replaced by another,
+    what is wrong with its image."""
 
     keys: Sequence[str]
     images: Tensor
@@ -43,7 +44,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of the global batches of `batch_size` a rank takes."""
+    """The part of each global batch of `batch_size` that a rank takes."""
 
     batch_size: int
     rank: int = 0
@@ -55,14 +56,14 @@ class Share:
 
     @property
     def window(self) -> range:
-        """Its places among those of a global batch."""
+        """Its positions within a global batch."""
         size = self.batch_size // self.world_size
         return range(self.rank * size, (self.rank + 1) * size)
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """A sample as one pass meets it; `seed` names its chances: crop, flip, caption."""
+    """A sample in one pass; `seed` decides its crop, flip and caption."""
 
     sample: Sample
     seed: str
@@ -77,9 +78,9 @@ class _Draw:
 def pixel_batches(
     split: Split, config: DataConfig, preprocess: Preprocess, share: Share, seed: int, start: Positions | None = None
 ) -> Iterator[Batch]:
-    """Endless augmented batches of a split, from the positions in `start` on.
+    """Endless augmented batches of a split, from the positions in `start`, by default from the beginning.
 
-    Raises ConfigError where streams do not fit the batch or the shards, DataError for damaged shards and for more
+    Raises ConfigError if the streams do not fit the batch or the shards, DataError for damaged shards and for more
     undecodable images than `allow_bad_images`.
     """
     check_streams(split, config, share.batch_size)
@@ -94,8 +95,8 @@ def pixel_batches(
                 f"training data {split.dataset}: got {len(seen)} images that cannot be decoded, expected at most "
                 f"{config.allow_bad_images} (data.allow_bad_images): {'; '.join(bad[:5])}"
             )
-        taken = [draws[place] for place in chosen]
-        yield Batch([draw.sample.key for draw in taken], pixels, [draw.caption for draw in taken], after, bad)
+        rows = [draws[place] for place in chosen]
+        yield Batch([draw.sample.key for draw in rows], pixels, [draw.caption for draw in rows], after, bad)
 
 
 def check_streams(split: Split, config: DataConfig, batch_size: int) -> None:
@@ -112,7 +113,7 @@ _Work = tuple[tuple[list[_Draw], dict[int, Position]], list[tuple[str, EncodedIm
 
 
 def _work(split: Split, config: DataConfig, share: Share, seed: int, start: Positions | None) -> Iterator[_Work]:
-    """What a batch is made of and leaves behind it, and what a worker needs of it."""
+    """For each batch: this rank's draws, the streams' positions after it, and what a worker needs to decode it."""
     part = share.batch_size // config.streams
     mine = {
         stream: [place - stream * part for place in share.window if place // part == stream]
@@ -125,17 +126,17 @@ def _work(split: Split, config: DataConfig, share: Share, seed: int, start: Posi
         draws: list[_Draw] = []
         after = {}
         for stream, source in sources.items():
-            taken = [next(source) for _ in range(part)]
-            draws.extend(taken[place] for place in mine[stream])
-            after[stream] = taken[-1].after
+            next_draws = [next(source) for _ in range(part)]
+            draws.extend(next_draws[place] for place in mine[stream])
+            after[stream] = next_draws[-1].after
         yield (draws, after), [(draw.sample.key, draw.sample.image, draw.seed) for draw in draws]
 
 
 def _load(
     augmentation: Augmentation, preprocess: Preprocess, items: list[tuple[str, EncodedImage, str]]
 ) -> tuple[Tensor, list[int], list[str]]:
-    """Pixels of a batch, which of the items each row is, and why items are left out: in the place of one whose image
-    cannot be decoded stands the next good one."""
+    """Pixels of a batch, the item that each row comes from, and what is wrong with undecodable images: each is replaced
+    by the next good image, or the first one at the end of the batch."""
     pixels: list[Tensor | None] = []
     bad: list[str] = []
     for key, image, seed in items:
@@ -152,7 +153,7 @@ def _load(
 
 
 def _stream(split: Split, config: DataConfig, seed: int, stream: int, start: Position) -> Iterator[_Draw]:
-    """One stream's samples, pass after pass, from a position on."""
+    """One stream's samples, pass after pass, after a position."""
     passes, skip = start
     while True:
         order = list(range(len(split.shards)))
@@ -170,7 +171,7 @@ def _stream(split: Split, config: DataConfig, seed: int, stream: int, start: Pos
 
 
 def _shuffled(samples: Iterator[Sample], size: int, chance: random.Random) -> Iterator[Sample]:
-    """A buffer of `size` samples, from which the next is drawn at random as long as there are any."""
+    """The samples, each drawn at random from a buffer of the next `size`."""
     buffer: list[Sample] = []
     for sample in samples:
         buffer.append(sample)
@@ -194,7 +195,8 @@ def feature_batches(
     seed: int,
     start: Positions | None = None,
 ) -> Iterator[Batch]:
-    """Endless batches of cached features (N, D) and their captions, each pass in a new order."""
+    """Endless batches of cached features (N, D) and their captions, each pass in a new order, from the position in
+    `start`."""
     passes, taken = (start or {}).get(0, (0, 0))
     order = _order(len(keys), seed, passes)
     while True:
@@ -228,7 +230,7 @@ def check_captions(dataset: Dataset, why: str) -> None:
 
 
 def label_table(labels: Labels) -> Callable[[Sequence[str]], Tensor]:
-    """Keys -> (B, l) classes. Raises DataError for a key that the label file lacks."""
+    """A function from B keys to their classes (B, l), which raises DataError for a key that the label file lacks."""
     row = {key: index for index, key in enumerate(labels.keys)}
 
     def classes_of(keys: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gathers and sums over ranks that carry gradients, and the mean of gradients."""
+"""Gathers and sums over ranks through which gradients flow, and the mean of gradients over ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlcd_eval.support.distributed import parallel, rank, world_size
 
-BUCKET = 1 << 24  # gradient elements that are averaged in one message
+BUCKET = 1 << 24  # gradient elements that are averaged per message
 
 
 def gather(tensor: Tensor) -> Tensor:
@@ -25,14 +25,14 @@ def gather(tensor: Tensor) -> Tensor:
 def gather_for_shares(features: Tensor) -> Tensor:
     """All ranks' rows, for a loss to which each rank adds its own share: backward adds the shares' gradients up.
 
-    The gradient is W times the loss's own, since `average_gradients` divides by W.
+    The result is W times the gradient of the loss, since `average_gradients` divides by W.
     """
     return _Gather.apply(features, world_size()) if parallel() else features
 
 
 def gather_for_mean(features: Tensor) -> Tensor:
-    """All ranks' rows, for a loss that is the mean of the ranks' own: backward adds the ranks' gradients up, and
-    `average_gradients` makes a mean of the sum."""
+    """All ranks' rows, for a loss that is the mean of the ranks' losses: backward adds the ranks' gradients up, and
+    `average_gradients` divides the sum by W."""
     return _Gather.apply(features, 1) if parallel() else features
 
 
@@ -51,7 +51,8 @@ class _Gather(torch.autograd.Function):
 
 
 def add_up(share: Tensor) -> Tensor:
-    """The sum over ranks; every rank goes on to the same loss, so that the gradient of its share is the sum's."""
+    """The sum over ranks. Every rank computes the same loss from it, so that the gradient of a rank's share is the
+    gradient of the sum."""
     return _Sum.apply(share) if parallel() else share
 
 
@@ -68,7 +69,8 @@ class _Sum(torch.autograd.Function):
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """The mean over ranks of every gradient, in few large messages; a parameter without gradient is left alone."""
+    """Replace every gradient by its mean over ranks, in a few large messages. A parameter without gradient is left
+    alone."""
     if not parallel():
         return
     bucket: list[Tensor] = []

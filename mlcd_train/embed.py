@@ -1,4 +1,4 @@
-"""Stage 1: off-the-shelf features of the training set, by any encoder of mlcd-eval and through its feature store."""
+"""Stage 1: off-the-shelf features of the training set from any encoder of mlcd-eval, through its feature store."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.progress import Progress
-from mlcd_train.config import EmbedConfig
+from mlcd_train.sections import EmbedConfig
 
 ROWS = 1 << 14  # written at a time
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """features (N, D) float32 with unit rows, memory-mapped; keys: the N images; dataset: fingerprint of the data."""
+    """features (N, D) float32, memory-mapped, with unit rows; keys: of the N images; dataset: its fingerprint."""
 
     features: np.ndarray
     keys: Sequence[str]
@@ -35,7 +35,7 @@ class Embedding:
 def embed(
     folder: Path, encoder: Encoder, split: Split, config: EmbedConfig, options: EncodeOptions, progress: Progress
 ) -> None:
-    """Write features.npy and rows.json to `folder`; every rank must call this.
+    """Write features.npy and rows.json to `folder`. Every rank must call this.
 
     Raises IncompatibleError for a layer or text tower that the encoder lacks, DataError for keys that repeat.
     """
@@ -49,7 +49,7 @@ def embed(
             f"{split.dataset}/{split.name} has the key {twice!r} twice: labels are joined by key, expected each once"
         )
     if rank() != 0:
-        return  # it has helped to encode
+        return  # the other ranks only take part in encoding
     texts = _texts(encoder, images, options, progress) if config.source != "image" else None
     with atomic_write(folder / "features.npy") as file:
         dim = images.array.shape[1]
@@ -67,7 +67,7 @@ def embed(
 
 
 def check_encoder(encoder: Encoder, config: EmbedConfig) -> None:
-    """Raise IncompatibleError unless the encoder has what the source and the layer ask for."""
+    """Raise IncompatibleError unless the encoder has the layer, and the text tower if the source needs one."""
     info = encoder.info
     if config.layer not in info.layers:
         raise IncompatibleError(
@@ -101,7 +101,7 @@ def _unit(rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
 
 
 def read_embedding(folder: Path) -> Embedding:
-    """Read back what `embed` wrote; raises DataError where it is missing or damaged."""
+    """Read what `embed` wrote; raises DataError if it is missing or damaged."""
     try:
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
         rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))

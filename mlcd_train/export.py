@@ -1,4 +1,4 @@
-"""A checkpoint in the forms of other libraries: transformers (image tower) and open_clip (both towers)."""
+"""A checkpoint in the formats of other libraries: transformers (image tower) and open_clip (both towers)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def export(model: DualEncoder, folder: Path, format: str) -> None:
     """Write `hf` (CLIPVisionModel, or MLCDVisionModel with rotary positions, and its image processor) or `open_clip`
     (a local-dir) to a folder that does not exist yet.
 
-    Raises ConfigError where it does, IncompatibleError for what the format cannot hold.
+    Raises ConfigError if it exists, IncompatibleError for what the format cannot hold.
     """
     if folder.exists():
-        raise ConfigError(f"export: {folder} exists already, expected a new folder")
+        raise ConfigError(f"export: {folder} already exists, expected a new folder")
     write = {"hf": _write_hf, "open_clip": _write_open_clip}[format]
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
@@ -45,7 +45,8 @@ def export(model: DualEncoder, folder: Path, format: str) -> None:
 
 
 def _write_hf(model: DualEncoder, folder: Path) -> None:
-    """pooler_output is our pooled feature. A projection and a text tower have no place in these classes."""
+    """Write the image tower; pooler_output is our pooled feature. Projection and text tower are left out, since these
+    classes hold none."""
     import transformers
 
     config = model.config.vision
@@ -61,18 +62,18 @@ def _write_hf(model: DualEncoder, folder: Path) -> None:
     }
     rotary = config.positions == "rope2d"
     if rotary and config.rope_theta != 10000.0:
-        raise IncompatibleError(f"export hf: rope_theta is {config.rope_theta}, MLCDVisionModel's is 10000")
-    theirs: Any = (
+        raise IncompatibleError(f"export hf: rope_theta is {config.rope_theta}, expected MLCDVisionModel's 10000")
+    exported: Any = (
         transformers.MLCDVisionModel(transformers.MLCDVisionConfig(**shape))
         if rotary
         else transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**shape))
     )
     state = _hf_state(model, rotary)
-    prefix = "vision_model." if any(name.startswith("vision_model.") for name in theirs.state_dict()) else ""
-    theirs.load_state_dict({prefix + name: tensor for name, tensor in state.items()}, strict=False)
-    expected = {name for name in theirs.state_dict() if not name.endswith(("position_ids", "inv_freq"))}
-    assert expected == {prefix + name for name in state}, "every tensor has its place"
-    theirs.save_pretrained(folder)
+    prefix = "vision_model." if any(name.startswith("vision_model.") for name in exported.state_dict()) else ""
+    exported.load_state_dict({prefix + name: tensor for name, tensor in state.items()}, strict=False)
+    expected = {name for name in exported.state_dict() if not name.endswith(("position_ids", "inv_freq"))}
+    assert expected == {prefix + name for name in state}, "every tensor is written to its counterpart"
+    exported.save_pretrained(folder)
     preprocess = model.config.preprocess
     transformers.CLIPImageProcessorPil(
         size={"shortest_edge": preprocess.image_size},
@@ -111,10 +112,10 @@ def _hf_state(model: DualEncoder, rotary: bool) -> dict[str, Tensor]:
 def _write_open_clip(model: DualEncoder, folder: Path) -> None:
     config, text = model.config.vision, model.config.text
     if text is None or model.logit_scale is None:
-        raise IncompatibleError("export open_clip: the checkpoint has no text tower, expected one (run lit first)")
+        raise IncompatibleError("export open_clip: the checkpoint has no text tower (run lit first)")
     if config.positions != "absolute":
         raise IncompatibleError(
-            f"export open_clip: positions are {config.positions}, open_clip's ViT has absolute ones"
+            f"export open_clip: positions are {config.positions}, expected absolute, as in open_clip's ViT"
         )
     if config.activation != "gelu":
         raise IncompatibleError(f"export open_clip: activation is {config.activation}, expected gelu in both towers")

@@ -1,4 +1,4 @@
-"""Stage 5, LiT (Zhai et al. 2022): a text tower from scratch against the locked image tower."""
+"""Stage 5, LiT (Zhai et al. 2022): train a text tower from scratch by contrast with the locked image tower."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlcd_train.config import TrainConfig
 from mlcd_train.data import Batch, Positions, Share, feature_batches, pixel_batches
 from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance
 from mlcd_train.loop import train
-from mlcd_train.objectives import Contrast
+from mlcd_train.objectives.contrast import Contrast
 
 
 def lit(
@@ -32,15 +32,17 @@ def lit(
     device: torch.device,
     progress: Progress,
 ) -> DualEncoder:
-    """The two towers together. The text tower's head goes to the image tower's space; that side gets no new head."""
+    """Train as config.lit says, from the last state in `folder` if there is one; returns both towers.
+
+    image_tower: the result of fit. Text is projected into its space; the image side gets no new projection. options:
+    for the cached features. identity: digest of what a state must agree with. Raises what `train` raises.
+    """
     settings = config.lit
     assert settings is not None
     steps = num_steps(settings, split)
-    seen = steps * settings.batch_size
-    both = image_tower.config.model_copy(
-        update={"text": settings.text, "provenance": provenance(config, split, seen) | {"lit_images": settings.images}}
-    )
-    model = new_model(both, config.seed, device)
+    source = provenance(config, split, steps * settings.batch_size) | {"lit_images": settings.images}
+    shape = image_tower.config.model_copy(update={"text": settings.text, "provenance": source})
+    model = new_model(shape, config.seed, device)
     model.load_state_dict(image_tower.state_dict(), strict=False)
     objective = Contrast(model, tokenizer(settings.text), locked=True)
     prepare(model, settings)
@@ -56,7 +58,7 @@ def lit(
     def batches(start: Positions | None) -> Iterator[Batch]:
         if settings.images == "cached":
             return feature_batches(features.keys, features.array, features.texts, share, config.seed, start)
-        return pixel_batches(split, config.data, both.preprocess, share, config.seed, start)
+        return pixel_batches(split, config.data, shape.preprocess, share, config.seed, start)
 
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     train(objective, batches, steps, settings, folder, identity, device, progress, f"lit {config.name}", evaluator)

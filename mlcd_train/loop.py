@@ -19,21 +19,21 @@ from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import UserError
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
-from mlcd_train.config import LoopConfig
 from mlcd_train.data import Batch, Positions
 from mlcd_train.distributed import average_gradients
-from mlcd_train.objectives import Objective
+from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import RunLog
+from mlcd_train.sections import LoopConfig
 from mlcd_train.state import TrainingState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 Evaluate = Callable[[int], dict[str, float]]
-"""Step -> metrics of the model as it stands, on rank 0; every rank calls it."""
+"""Step -> metrics of the current model, on rank 0. Every rank calls it."""
 
 
 class NonFiniteLoss(UserError):
-    """Training left the numbers; the last state on disk is from before."""
+    """A loss, gradient or loss scale became infinite, NaN or useless; the last state on disk is from before that."""
 
 
 def train(
@@ -48,17 +48,18 @@ def train(
     title: str,
     evaluate: Evaluate | None = None,
 ) -> None:
-    """Train for `steps` steps in all, from the last state in folder/state if there is one; leaves the result (the
-    weight average where there is one) in the objective's parameters.
+    """Train up to step `steps`, from the last state in folder/state if there is one. The result, the weight average if
+    config.ema asks for one, is left in the objective's parameters.
 
-    batches: from positions on. identity: digest of what a state must agree with. Raises NonFiniteLoss.
+    batches: positions to start from (None: the beginning) -> endless batches. identity: digest of what a state must
+    agree with. Raises NonFiniteLoss, and CheckpointError for a state that is damaged or of another identity.
     """
     optimizer = make_optimizer(objective.parameters, config.optimizer)
     average = WeightAverage(objective.parameters, config.ema) if config.ema else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
     if state.load(folder / "state", identity):
-        progress.say(f"{title}: going on from step {state.step:,} of {steps:,}")
+        progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
     elif config.optimizer.warmup >= steps:
         reached = learning_rate(steps - 1, steps, config.optimizer)
         progress.say(
@@ -75,14 +76,14 @@ def train(
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            moved = _on(batch, device)
+            on_device = _on(batch, device)
             with autocast(device, config.precision):
-                terms = objective.step(moved, step, config.accumulation, partial(_backward, scaler))
+                terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
             if not math.isfinite(terms["loss"]):
                 raise _non_finite(title, step, "loss", terms["loss"], folder)
             grad_scale = scaler.get_scale()
             average_gradients(parameters)
-            if not objective.finite():  # told by a parameter, since the scaler and the norm look at those alone
+            if not objective.finite():  # marked in a parameter's gradient: scaler and norm look at nothing else
                 next(p.grad for p in parameters if p.grad is not None).fill_(torch.nan)
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
@@ -90,7 +91,7 @@ def train(
             if overflow and not scaler.is_enabled():
                 raise _non_finite(title, step, "gradient norm", float(norm), folder)
             scaler.step(optimizer)
-            if not overflow:  # else, in fp16, the scaler left this step out and halves
+            if not overflow:  # else the fp16 scaler has skipped this step and will halve its scale
                 objective.update(lr, config.optimizer, grad_scale)
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
@@ -117,15 +118,15 @@ def train(
 
 
 def autocast(device: torch.device, precision: str) -> Any:
-    """The arithmetic of a precision; fp32 is fp32."""
+    """The context in which forward passes run with a precision; with fp32 it changes nothing."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    # In torch 2.6 to 2.9 weights that Contrast's pass without gradient has cached get no gradient in the one after it.
+    # In torch 2.6 to 2.9, weights cached by Contrast's pass without gradient get no gradient in the pass after it.
     return torch.autocast(device.type, dtype=AUTOCAST[precision], cache_enabled=False)
 
 
 def checkpoint_activations(model: torch.nn.Module) -> None:
-    """Keep only the inputs of transformer blocks for backward, and compute the rest again there."""
+    """Keep only the inputs of transformer blocks for backward, which computes the rest again."""
     for module in model.modules():
         if isinstance(module, Block):
             module.forward = partial(checkpoint, module.forward, use_reentrant=False)  # type: ignore[method-assign]
@@ -165,27 +166,27 @@ def _averaged(average: WeightAverage | None) -> Iterator[None]:
 
 class _Closed:
     def close(self) -> None:
-        """Nothing to close on ranks that keep no log."""
+        """Do nothing: this rank keeps no log."""
 
 
 class _Meter:
-    """Images a second since it was last read, the peak of memory, and how many samples gave way to others."""
+    """Images per second since the last reading, the peak of memory, and the number of undecodable images."""
 
     def __init__(self) -> None:
         self._bad = 0
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was not training."""
+        """Start the clock again, after work that is not training."""
         self._images, self._started = 0, time.perf_counter()
 
     def add(self, images: int, bad: int) -> None:
-        """So many more images went through, and so many could not be decoded."""
+        """Count a step's images over all ranks, and this rank's images that could not be decoded."""
         self._images, self._bad = self._images + images, self._bad + bad
 
     def read(self, device: torch.device) -> dict[str, float]:
-        """images_per_s over all ranks; memory_gib of this rank (of the GPU where there is one); bad_images that this
-        rank met since it started."""
+        """images_per_s over all ranks; memory_gib, the peak of this rank (of its GPU if it has one); bad_images, those
+        of this rank since it started."""
         rate = self._images / max(time.perf_counter() - self._started, 1e-9)
         self.restart()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mlcd_train.config import OptimizerConfig
+from mlcd_train.sections import OptimizerConfig
 
 
 def make_optimizer(parameters: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:
@@ -24,7 +24,8 @@ def make_optimizer(parameters: Sequence[tuple[str, nn.Parameter]], config: Optim
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Of step 0 to steps - 1: linear up to lr over `warmup` steps, then half a cosine down to min_lr at the end."""
+    """The learning rate of a step in 0 to steps - 1: linear up to lr over `warmup` steps, then half a cosine down to
+    min_lr."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     done = (step - config.warmup) / max(steps - config.warmup, 1)
@@ -44,14 +45,14 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After step number `step`."""
+        """Add the parameters to the average, after step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in self._parameters:
             self.weights[name].lerp_(parameter, 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the average and the parameters: once to use the average, once to go on training."""
+        """Exchange the average and the parameters: once to use the average, again to continue training."""
         for name, parameter in self._parameters:
             kept: Tensor = parameter.detach().clone()
             parameter.copy_(self.weights[name])

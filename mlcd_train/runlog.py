@@ -1,4 +1,4 @@
-"""What a run says of itself: a JSON line a logged step, and the same curves for TensorBoard where it is installed."""
+"""The log of a run: a JSON line per logged step, and the same curves for TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG_NAME = "log.jsonl"
 class RunLog:
     """Appends to folder/log.jsonl, and to TensorBoard's event files in folder/tensorboard.
 
-    start: the step that a run goes on from; later lines, written before it was killed, are dropped.
+    start: the step at which the run starts or resumes; later lines, written before it was killed, are dropped.
     """
 
     def __init__(self, folder: Path, start: int) -> None:
@@ -35,7 +35,7 @@ class RunLog:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1 if start else None)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """A line for a step; values that are not finite become null."""
+        """Append a line for a step; values that are not finite become null."""
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **plain}) + "\n")
@@ -45,13 +45,13 @@ class RunLog:
             self._board.flush()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close TensorBoard's event file."""
         if self._board is not None:
             self._board.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last line that a killed run left half written is no line."""
+    """The lines of a log, without a last line that a killed run left unfinished. Raises DataError if it is damaged."""
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")

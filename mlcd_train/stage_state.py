@@ -2,25 +2,89 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from mlcd_eval.encoders.registry import parse
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.fileio import write_text
+from mlcd_train.config import TrainConfig
 
 FILE = "done.json"
 
+LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing", "accumulation"}
+"""Keys of fit and lit that change no weight, except through the order of sums."""
+
+
+def stage_settings(config: TrainConfig, stage: str, data: str, weights: str | None) -> dict[str, Any]:
+    """What a stage's result depends on, the stages before it as a digest.
+
+    data: fingerprint of the training data. weights: of the off-the-shelf checkpoint, see `weights_fingerprint`.
+    """
+
+    def digest_of(earlier: str) -> str:
+        return digest(stage_settings(config, earlier, data, weights))
+
+    if stage == "embed":
+        assert config.embed is not None
+        settings = config.embed.model_dump(mode="json", exclude={"model", "batch_size"})
+        return {"data": data, "model": weights or config.embed.model, **settings}
+    if stage == "cluster":
+        assert config.cluster is not None
+        return {"embed": digest_of("embed"), "seed": config.seed, **config.cluster.model_dump()}
+    if stage == "assign":
+        assert config.assign is not None
+        return {"cluster": digest_of("cluster"), **config.assign.model_dump()}
+    if stage == "fit":
+        reads = config.data.model_copy(update={"allow_bad_images": 0})  # tolerating more changes no step already done
+        return {
+            "before": digest_of("assign") if config.assign else data,
+            "seed": config.seed,
+            "reading": reads.model_dump(mode="json", exclude={"train", "split", "workers"}),
+            "model": config.model.model_dump(mode="json"),
+            **config.fit.model_dump(mode="json", exclude=LOOKS_ONLY),
+        }
+    if stage == "lit":
+        assert config.lit is not None
+        return {"fit": digest_of("fit"), **config.lit.model_dump(mode="json", exclude=LOOKS_ONLY)}
+    return {"before": digest_of("lit" if config.lit else "fit")}
+
+
+def weights_fingerprint(spec: str) -> str | None:
+    """Identity of a local checkpoint by its contents, since it may be moved, or trained anew under its name. None if
+    the encoder spec names no local file."""
+    path = Path(parse(spec).target.removeprefix("local-dir:")).expanduser()
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path] if path.is_file() else []
+    return digest([[file.name, _sha256(file)] for file in files]) if files else None
+
+
+def digest(*sections: Any) -> str:
+    """Identity of settings and of what they were applied to."""
+    plain = [section.model_dump(mode="json") if isinstance(section, BaseModel) else section for section in sections]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    contents = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            contents.update(block)
+    return contents.hexdigest()
+
 
 def write_stage_state(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Say that `folder` holds what `settings` make."""
+    """Record that `folder` holds the result of `settings`."""
     write_text(folder / FILE, json.dumps(settings, indent=2) + "\n")
 
 
 def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether a stage's result is there; raises ConfigError where it was made by other settings, CheckpointError where
-    the file is damaged."""
+    """Whether a stage's result is there; raises ConfigError if other settings made it, CheckpointError if the file is
+    damaged."""
     path = folder / FILE
     if not path.is_file():
         return False
@@ -41,10 +105,10 @@ def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 def _flat(settings: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     """Values by `section.key`."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
-        found |= _flat(value, f"{section}{key}.") if isinstance(value, dict) else {f"{section}{key}": value}
-    return found
+        flat |= _flat(value, f"{section}{key}.") if isinstance(value, dict) else {f"{section}{key}": value}
+    return flat
 
 
 def _short(value: Any) -> str:

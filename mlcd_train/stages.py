@@ -1,13 +1,12 @@
-"""A training run: its stages, what each is made of, and which are done.
+"""A training run: its stages, in order, each of which is run once.
 
-A stage leaves done.json in its folder with the settings that it depends on. The same settings: it is skipped. Others:
-the run stops before anything is done, and nothing is overwritten.
+A finished stage leaves done.json in its folder with the settings that its result depends on. If they are the config's,
+the stage is skipped; if not, the run stops before it does anything, and nothing is overwritten.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from filelock import FileLock, Timeout
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import Dataset, Split
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint, save_checkpoint
-from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
+from mlcd_eval.encoders.registry import check_spec, load_encoder
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
@@ -34,20 +33,18 @@ from mlcd_eval.support.fileio import check_writable
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
-from mlcd_train.config import STAGES, EvaluateConfig, TrainConfig, digest
+from mlcd_train.config import STAGES, TrainConfig
 from mlcd_train.data import Share, check_captions, check_streams
 from mlcd_train.embed import embed, read_embedding
 from mlcd_train.fit import fit
 from mlcd_train.lit import lit
-from mlcd_train.stage_state import is_done, write_stage_state
-
-LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing", "accumulation"}
-"""Keys of fit and lit that change no weight, but for the order of sums."""
+from mlcd_train.sections import EvaluateConfig
+from mlcd_train.stage_state import digest, is_done, stage_settings, weights_fingerprint, write_stage_state
 
 
 @dataclass
 class TrainingRun:
-    """A config at work on this rank's device. Stages are methods; `run` calls those that the config has."""
+    """The run of a config on this rank's device. Stages are methods; `run` calls those that the config has."""
 
     config: TrainConfig
     device: torch.device
@@ -55,7 +52,7 @@ class TrainingRun:
 
     @property
     def stages(self) -> list[str]:
-        """Those of the config, in order."""
+        """The stages of the config, in order."""
         return [stage for stage in STAGES if stage == "export" or getattr(self.config, stage) is not None]
 
     @property
@@ -65,21 +62,21 @@ class TrainingRun:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep the output folder to this run; raises ConfigError while another one, killed ones aside, has it."""
+        """Lock the output folder; raises ConfigError while another run holds it. A killed run holds no lock."""
         if rank() != 0:
             yield
             return
         check_writable(self.config.output)
         lock = FileLock(self.config.output / ".lock", timeout=0)
         try:
-            held = lock.acquire()
+            acquired = lock.acquire()
         except Timeout as error:
-            raise ConfigError(f"output: another mlcd-train is at work in {self.config.output}") from error
-        with held:
+            raise ConfigError(f"output: another mlcd-train is running in {self.config.output}") from error
+        with acquired:
             yield
 
     def run(self, stages: Sequence[str] | None = None) -> None:
-        """Stages of the config, by default all, skipping what is done. Nothing is written before all is checked."""
+        """Run stages of the config, by default all, skipping what is done. Nothing is written before all is checked."""
         stages = self.stages if stages is None else stages
         self.check(stages)
         with self._alone():
@@ -87,14 +84,14 @@ class TrainingRun:
                 self.run_stage(stage)
 
     def run_stage(self, stage: str) -> None:
-        """One stage, unless it is done; raises ConfigError where a stage before it is not."""
+        """Run one stage unless it is done; raises ConfigError if a stage before it is not done."""
         for before in self.stages[: self.stages.index(stage)]:
             if not self._done(before):
                 raise ConfigError(
                     f"{stage}: {before} is not done in {self.config.output} (run `mlcd-train {before}`, or `run`)"
                 )
         if self._done(stage):
-            self.progress.say(f"{stage}: done before")
+            self.progress.say(f"{stage}: already done")
             return
         barrier()
         work: Callable[[], None] = getattr(self, f"_{stage}")
@@ -121,8 +118,8 @@ class TrainingRun:
                     _check_compiler()
         if config.embed is not None:
             check_spec(config.embed.model)
-        if config.fit.objective == "clip":
-            check_captions(self.dataset, "fit.objective clip")
+        if config.fit.objective.needs.captions:
+            check_captions(self.dataset, f"fit.objective {config.fit.objective.name}")
         if config.lit is not None:
             check_captions(self.dataset, "lit")
         if config.embed is not None and config.embed.source != "image":
@@ -155,40 +152,16 @@ class TrainingRun:
         return self.checkpoint if stage == "export" else self.config.output / stage
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """What a stage's result depends on, the stages before it by their digest."""
-        config, data = self.config, self.split.scan().fingerprint
-        if stage == "embed":
-            assert config.embed is not None
-            own = config.embed.model_dump(mode="json", exclude={"model", "batch_size"})
-            return {"data": data, "model": self._weights or config.embed.model, **own}
-        if stage == "cluster":
-            assert config.cluster is not None
-            return {"embed": digest(self.settings("embed")), "seed": config.seed, **config.cluster.model_dump()}
-        if stage == "assign":
-            assert config.assign is not None
-            return {"cluster": digest(self.settings("cluster")), **config.assign.model_dump()}
-        if stage == "fit":
-            before = digest(self.settings("assign")) if config.assign else data
-            reads = config.data.model_copy(update={"allow_bad_images": 0})  # to bear more changes no step that is done
-            reading = reads.model_dump(mode="json", exclude={"train", "split", "workers"})
-            model = config.model.model_dump(mode="json")
-            own = config.fit.model_dump(mode="json", exclude=LOOKS_ONLY)
-            return {"before": before, "seed": config.seed, "reading": reading, "model": model, **own}
-        if stage == "lit":
-            assert config.lit is not None
-            return {"fit": digest(self.settings("fit")), **config.lit.model_dump(mode="json", exclude=LOOKS_ONLY)}
-        return {"before": digest(self.settings("lit" if config.lit else "fit"))}
+        """What a stage's result depends on."""
+        return stage_settings(self.config, stage, self.split.scan().fingerprint, self._weights)
 
     @cached_property
     def _weights(self) -> str | None:
-        """Identity of a local off-the-shelf checkpoint, which may have moved, or been trained anew under its name."""
-        assert self.config.embed is not None
-        path = Path(parse(self.config.embed.model).target.removeprefix("local-dir:")).expanduser()
-        files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path] if path.is_file() else []
-        return digest([[file.name, _sha256(file)] for file in files]) if files else None
+        """Identity of a local off-the-shelf checkpoint."""
+        return None if self.config.embed is None else weights_fingerprint(self.config.embed.model)
 
     def _done(self, stage: str) -> bool:
-        """Whether a stage's result is there; raises ConfigError where it was made by other settings."""
+        """Whether a stage's result is there; raises ConfigError if other settings made it."""
         return is_done(self._folder(stage), self.settings(stage))
 
     def _embed(self) -> None:
@@ -211,7 +184,7 @@ class TrainingRun:
         mine = slice(rank() * len(features) // world_size(), (rank() + 1) * len(features) // world_size())
         generator = torch.Generator().manual_seed(self.config.seed)
         with self.progress.stage(f"k-means, k = {config.k:,}", config.iterations, "iterations") as advance:
-            found = spherical_kmeans(
+            clusters = spherical_kmeans(
                 features[mine],
                 config.k,
                 generator,
@@ -224,9 +197,9 @@ class TrainingRun:
             )
         if rank() == 0:
             self.progress.say(
-                f"cluster: mean of 1 - cosine {found.inertia[0]:.4f} at first, {found.inertia[-1]:.4f} at last"
+                f"cluster: mean of 1 - cosine {clusters.inertia[0]:.4f} at first, {clusters.inertia[-1]:.4f} at last"
             )
-            save_centres(self._centres_path, found.centres)
+            save_centres(self._centres_path, clusters.centres)
 
     def _assign(self) -> None:
         config = self.config.assign
@@ -243,9 +216,9 @@ class TrainingRun:
                 embedding.dataset,
                 centres_fingerprint(centres),
             )
-            save_labels(self._folder("assign") / "labels.safetensors", labels)
+            save_labels(self._labels_path, labels)
             self.progress.say(
-                f"assign: {float((classes >= 0).float().sum(dim=1).mean()):.1f} labels an image, mean cosine "
+                f"assign: {float((classes >= 0).float().sum(dim=1).mean()):.1f} labels per image, mean cosine "
                 f"{float(similarities[classes >= 0].mean()):.3f}"
             )
 
@@ -253,16 +226,27 @@ class TrainingRun:
     def _centres_path(self) -> Path:
         return self._folder("cluster") / "centres.safetensors"
 
+    @property
+    def _labels_path(self) -> Path:
+        return self._folder("assign") / "labels.safetensors"
+
     def _fit(self) -> None:
-        labels = centres = None
-        if self.config.assign is not None:
-            path = self._folder("assign") / "labels.safetensors"
-            labels = load_labels(path, dataset=self.split.scan().fingerprint)
-            centres = load_centres(self._centres_path) if self.config.fit.centres == "clusters" else None
         identity = digest(self.settings("fit"))
-        model = fit(self.config, self.split, labels, centres, self._folder("fit"), identity, self.device, self.progress)
+        model = fit(
+            self.config,
+            self.split,
+            self._read_labels,
+            lambda: load_centres(self._centres_path),
+            self._folder("fit"),
+            identity,
+            self.device,
+            self.progress,
+        )
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)
+
+    def _read_labels(self) -> Labels:
+        return load_labels(self._labels_path, dataset=self.split.scan().fingerprint)
 
     def _lit(self) -> None:
         image_tower = load_checkpoint(self._folder("fit") / "model")
@@ -282,19 +266,14 @@ class TrainingRun:
 
 
 def _check_evaluation(config: EvaluateConfig | None) -> None:
-    """Raise ConfigError for tasks that could not be evaluated later, of whatever model."""
+    """Raise ConfigError for tasks that no model could be evaluated on later."""
     if config is not None:
         request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
         make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
 
 
 def _check_compiler() -> None:
-    """Raise ConfigError where torch.compile would look in vain for the C++ compiler that it needs on a CPU."""
+    """Raise ConfigError unless there is the C++ compiler that torch.compile needs on a CPU."""
     names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
     if not any(map(shutil.which, names)):
         raise ConfigError(f"compile: true needs a C++ compiler, got none of {', '.join(names)} (or set compile: false)")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

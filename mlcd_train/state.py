@@ -1,7 +1,8 @@
-"""Training state on disk: all that it takes to go on as if nothing had happened, on any number of ranks.
+"""Training state on disk: all that is needed to resume as if nothing had happened, on any number of ranks.
 
-A state is a folder step_0000100 with model.safetensors (weights, optimizer moments, weight average), a file of class
-centres a rank, and state.json, renamed to its name when all ranks have written: without pickles, whole or not there.
+A state is a folder step_0000100 with model.safetensors (weights, optimizer moments, weight average), one file of class
+centres per rank, and state.json. It gets its name when all ranks have written, so that it is complete or absent. It
+holds no pickles.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
 
 @dataclass
 class TrainingState:
-    """Everything that changes while training. parameters: the model's that learn, by name."""
+    """Everything that changes while training. parameters: those that the optimizer moves, with their names."""
 
     parameters: list[tuple[str, nn.Parameter]]
     optimizer: torch.optim.AdamW
@@ -44,15 +45,15 @@ class TrainingState:
     positions: Positions | None = None
 
     def save(self, folder: Path, config: str, keep: int) -> None:
-        """Write this step's state to `folder`, every rank calling it, and drop all but the last `keep`.
+        """Write this step's state to `folder` and delete all but the last `keep`. Every rank calls it.
 
-        config: digest of what must be the same to go on.
+        config: digest of what must be the same to resume.
         """
         place = folder / f"step_{self.step:07d}"
         temporary = folder / f".{place.name}.tmp"
         if rank() == 0:
-            for left in folder.glob(".step_*.tmp"):  # by a run that was stopped while it wrote
-                shutil.rmtree(left)
+            for unfinished in folder.glob(".step_*.tmp"):  # of a run that was stopped while writing
+                shutil.rmtree(unfinished)
             temporary.mkdir(parents=True)
         barrier()
         try:
@@ -85,9 +86,9 @@ class TrainingState:
             write_text(folder / "state.json", json.dumps(document, indent=2))
 
     def load(self, folder: Path, config: str) -> bool:
-        """Go on from the last state in `folder`; False where there is none.
+        """Resume from the last state in `folder`; False if there is none.
 
-        Raises CheckpointError for a damaged one, and for one of another config.
+        Raises CheckpointError for a damaged state, and for one of another config.
         """
         places = sorted(folder.glob("step_*/state.json"))
         if not places:
@@ -126,7 +127,7 @@ class TrainingState:
         stepped = any(name.startswith("optimizer.") for name in tensors)
         for name, parameter in self.parameters:
             parameter.copy_(tensors[f"model.{name}"])
-            if stepped or not self.scaler.is_enabled():  # else fp16 has left out every step so far
+            if stepped or not self.scaler.is_enabled():  # else fp16 has skipped every step so far
                 moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
                 steps = tensors[f"optimizer.step.{name}"]
                 self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
@@ -135,7 +136,7 @@ class TrainingState:
 
 
 def read_document(place: Path) -> dict[str, Any]:
-    """The state.json of a state; raises CheckpointError where it is not one."""
+    """The contents of a state's state.json; raises CheckpointError if it is none."""
     try:
         document = json.loads((place / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -149,7 +150,7 @@ def read_document(place: Path) -> dict[str, Any]:
 
 
 def _restore_centres(place: Path, centres: ClassCentres) -> None:
-    """This rank's share out of the shares that other ranks, of whatever number, wrote."""
+    """Read this rank's share of the class centres from the files of any number of ranks."""
     filled = 0
     for path in sorted(place.glob("centres_*.safetensors")):
         first = int(path.stem.removeprefix("centres_"))

@@ -1,4 +1,4 @@
-"""What several test modules need."""
+"""Helpers and fixtures that several test modules need."""
 
 import socket
 
@@ -52,7 +52,7 @@ def failed_result():
 
 @pytest.fixture
 def unused_port():
-    """A TCP port of this machine that nothing listens on."""
+    """A TCP port of this machine on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

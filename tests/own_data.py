@@ -1,4 +1,4 @@
-"""Data of a user's own, made on the spot, and the flags to run on it."""
+"""A user's own data, written on the fly, and the flags to run on it."""
 
 import io
 import tarfile
@@ -10,7 +10,7 @@ MODEL = "python:tiny_encoder:make"
 
 
 def write_wds(folder: Path, splits: dict[str, list[tuple[bytes, int]]], names: tuple[str, ...] = ("x", "y")) -> Path:
-    """A clip-benchmark folder with the given (image file, label) pairs."""
+    """Write a clip-benchmark folder with the given (image file, label) pairs and return it."""
     for split, items in splits.items():
         (folder / split).mkdir(parents=True)
         (folder / split / "nshards.txt").write_text("1")

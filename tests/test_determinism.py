@@ -1,4 +1,4 @@
-"""The same request gives the same record: bit for bit in fp32 on a CPU, but for times."""
+"""The same request gives the same record except for times, bitwise in fp32 on a CPU."""
 
 import json
 
@@ -22,7 +22,7 @@ COUNT = 49  # of test images: a remainder of one for batches of 16 and 24
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Two towers of random weights."""
+    """A model of two towers with random weights."""
     folder = tmp_path_factory.mktemp("model") / "two_towers"
     shape = CheckpointConfig(vision=TOWER, text=TEXT, embed_dim=48, preprocess=Preprocess(image_size=32))
     save_checkpoint(folder, new_model(shape, 0, torch.device("cpu")))
@@ -31,7 +31,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Coloured pictures, and captions of them."""
+    """Coloured pictures with labels, and the same with captions."""
     root = tmp_path_factory.mktemp("data")
     for split, count in (("train", 60), ("test", COUNT)):
         images = [(list(COLOURS)[number % 4], number) for number in range(count)]
@@ -50,17 +50,17 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
-    """Records of four protocols, without their times; `cache` defaults to a new one."""
+    """A function that returns the records, without times, and samples of four protocols; `cache` is new by default."""
 
     def run(cache=None, **options):
-        place = tmp_path_factory.mktemp("run")
+        folder = tmp_path_factory.mktemp("run")
         records = {}
         for name, tasks in (("colours", ["zeroshot", "knn", "linear_probe"]), ("captions", ["retrieval"])):
-            options = {"workers": 0, **options, "output": place / "out", "cache": cache or place / "cache"}
+            options = {"workers": 0, **options, "output": folder / "out", "cache": cache or folder / "cache"}
             for result in evaluate(model, tasks, datasets=[f"wds:{data / name}"], log_samples=True, **options):
                 assert result.status == "ok", result.error
                 records[result.task.name] = json.loads(result.model_copy(update={"timing": None}).model_dump_json())
-        samples = {path.name: path.read_text() for path in sorted(place.rglob("samples/*.jsonl"))}
+        samples = {path.name: path.read_text() for path in sorted(folder.rglob("samples/*.jsonl"))}
         assert len(records) == len(samples) == 4
         return records, samples
 
@@ -81,7 +81,7 @@ def test_records_are_the_same_to_the_last_bit(run, reference, options):
     assert run(**options) == reference
 
 
-def test_also_from_stored_features_and_when_these_are_gone(run, reference, tmp_path):
+def test_records_are_the_same_with_all_or_some_stored_features(run, reference, tmp_path):
     assert run(tmp_path) == reference
     stored = sorted(tmp_path.rglob("features.npy"))
     assert len(stored) >= 4
@@ -92,23 +92,23 @@ def test_also_from_stored_features_and_when_these_are_gone(run, reference, tmp_p
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 16])
-def test_last_bits_do_not_depend_on_where_a_matrix_lies(rows):
-    """MKL's do on AMD, for few rows, unless it is told not to (MKL_CBWR, set by the package)."""
+def test_last_bits_do_not_depend_on_the_address_of_a_matrix(rows):
+    """MKL's would on AMD, for few rows, without MKL_CBWR, which the package sets."""
 
-    def shifted(matrix, by):
-        flat = torch.empty(matrix.numel() + by)[by:]
+    def shifted(matrix, offset):
+        flat = torch.empty(matrix.numel() + offset)[offset:]
         return flat.copy_(matrix.view(-1)).view(matrix.shape)
 
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.randn(rows, 192, generator=generator), torch.randn(768, 192, generator=generator)
     expected = torch.nn.functional.linear(x, weight)
-    for by in range(1, 17):
-        assert torch.equal(torch.nn.functional.linear(shifted(x, by), shifted(weight, by)), expected)
+    for offset in range(1, 17):
+        assert torch.equal(torch.nn.functional.linear(shifted(x, offset), shifted(weight, offset)), expected)
 
 
 @pytest.fixture(scope="module")
 def encoded(model, data):
-    """Features by batch size, precision and device."""
+    """A function that returns features for a batch size, precision and device."""
 
     def encode(cache, batch_size, precision="fp32", device="cpu"):
         encoder = load_encoder(model).to(torch.device(device), precision)
@@ -121,9 +121,9 @@ def encoded(model, data):
     return encode
 
 
-def distance(one, other):
-    """The largest difference, in parts of the largest number."""
-    return max(np.abs(a - b).max() / np.abs(a).max() for a, b in zip(one, other, strict=True))
+def distance(first, second):
+    """The largest difference, relative to the largest number."""
+    return max(np.abs(a - b).max() / np.abs(a).max() for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -136,10 +136,10 @@ def test_small_batches_differ_by_rounding_only(encoded, tmp_path, batch_size):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 1e-2)])
 def test_a_gpu_agrees_with_the_cpu(encoded, tmp_path, precision, tolerance):
-    """Twice on one device is the same bit for bit. The tolerances are expectations: there was no GPU to measure on."""
+    """Two runs on the same device are bitwise equal. The tolerances are expectations, since no GPU was available."""
     on_gpu = encoded(tmp_path / "first", 32, precision, "cuda")
     again = encoded(tmp_path / "second", 32, precision, "cuda")
     assert all(np.array_equal(a, b) for a, b in zip(on_gpu, again, strict=True))
-    far, by_size = (distance(on_gpu, encoded(tmp_path, *how)) for how in ((32,), (24, precision, "cuda")))
-    print(f"{precision}: {far:.1e} of the largest number from the CPU, {by_size:.1e} by batch size")
-    assert far < tolerance
+    from_cpu, by_batch_size = (distance(on_gpu, encoded(tmp_path, *how)) for how in ((32,), (24, precision, "cuda")))
+    print(f"{precision}: relative difference {from_cpu:.1e} from the CPU, {by_batch_size:.1e} by batch size")
+    assert from_cpu < tolerance

@@ -1,4 +1,4 @@
-"""What `import mlcd_eval` offers."""
+"""The public names of `import mlcd_eval`."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import mlcd_eval
 
 
 @pytest.mark.parametrize("name", mlcd_eval.__all__)
-def test_every_public_name_is_there(name):
+def test_every_public_name_is_importable(name):
     assert getattr(mlcd_eval, name).__name__ == name
 
 

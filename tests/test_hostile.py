@@ -1,4 +1,4 @@
-"""Files that would run code or write elsewhere if they could: each holds a payload that makes a file, and does not."""
+"""Files that try to run code or to write elsewhere: each holds a payload that would create a file, and must not."""
 
 import csv
 import io
@@ -38,8 +38,8 @@ class Payload:
 
 
 @pytest.fixture
-def made(tmp_path):
-    """The file that a payload would make; it must not be there at the end."""
+def payload_file(tmp_path):
+    """The file that a payload would create, which must not exist at the end."""
     path = tmp_path / "made_by_payload"
     yield path
     assert not path.exists()
@@ -56,10 +56,10 @@ def test_the_payload_works_where_pickles_are_trusted(tmp_path):
     assert (tmp_path / "x").exists()
 
 
-def test_a_checkpoint_folder_with_a_pickle_instead_of_safetensors(tmp_path, made):
+def test_a_checkpoint_folder_with_a_pickle_instead_of_safetensors(tmp_path, payload_file):
     save_checkpoint(tmp_path / "c", tower())
     for name in ("model.pt", "pytorch_model.bin", "model.safetensors"):
-        torch.save({"a": Payload(made)}, tmp_path / "c" / name)
+        torch.save({"a": Payload(payload_file)}, tmp_path / "c" / name)
     with pytest.raises(UserError, match="damaged or not a safetensors file"):
         load_encoder(str(tmp_path / "c"))
     (tmp_path / "c" / "model.safetensors").unlink()
@@ -68,41 +68,41 @@ def test_a_checkpoint_folder_with_a_pickle_instead_of_safetensors(tmp_path, made
 
 
 @pytest.mark.parametrize("suffix", ["pt", "bin", "pth", "npz"])
-def test_a_state_dict_for_an_open_clip_architecture(tmp_path, made, suffix):
+def test_a_state_dict_for_an_open_clip_architecture(tmp_path, payload_file, suffix):
     if suffix == "npz":  # big_vision's form
-        np.savez(tmp_path / "w.npz", array=np.array([Payload(made)], dtype=object))
+        np.savez(tmp_path / "w.npz", array=np.array([Payload(payload_file)], dtype=object))
     else:
-        torch.save({"state_dict": {"visual.proj": Payload(made)}}, tmp_path / f"w.{suffix}")
+        torch.save({"state_dict": {"visual.proj": Payload(payload_file)}}, tmp_path / f"w.{suffix}")
     with pytest.raises(UserError):
         load_encoder(f"open_clip:ViT-S-32-alt/{tmp_path}/w.{suffix}")
 
 
-def test_an_open_clip_folder_with_a_pickle(tmp_path, made):
+def test_an_open_clip_folder_with_a_pickle(tmp_path, payload_file):
     config = open_clip.get_model_config("ViT-S-32-alt")
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
-    torch.save({"visual.proj": Payload(made)}, tmp_path / "open_clip_pytorch_model.bin")
+    torch.save({"visual.proj": Payload(payload_file)}, tmp_path / "open_clip_pytorch_model.bin")
     with pytest.raises(UserError):
         load_encoder(f"open_clip:local-dir:{tmp_path}")
 
 
-def test_a_transformers_folder_with_a_pickle(tmp_path, made):
+def test_a_transformers_folder_with_a_pickle(tmp_path, payload_file):
     shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     T.CLIPVisionModel(T.CLIPVisionConfig(**shape, image_size=8, patch_size=4)).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    torch.save({"vision_model.embeddings.class_embedding": Payload(made)}, tmp_path / "pytorch_model.bin")
+    torch.save({"vision_model.embeddings.class_embedding": Payload(payload_file)}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError):
         load_encoder(f"hf:{tmp_path}", offline=True)
 
 
-def test_a_timm_checkpoint_with_a_pickle(tmp_path, made):
+def test_a_timm_checkpoint_with_a_pickle(tmp_path, payload_file):
     pytest.importorskip("timm")
-    torch.save({"state_dict": Payload(made)}, tmp_path / "w.pth")
+    torch.save({"state_dict": Payload(payload_file)}, tmp_path / "w.pth")
     with pytest.raises(UserError):
         load_encoder(f"timm:vit_tiny_patch16_224?checkpoint={tmp_path}/w.pth")
 
 
 def tiny_open_clip(folder, **text):
-    """A folder as open_clip saves it; text: more of its text_cfg."""
+    """Write a folder as open_clip saves it and return its spec. text: more of its text_cfg."""
     vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
     text = {"context_length": 8, "vocab_size": 100, "width": 16, "heads": 2, "layers": 1, **text}
     folder.mkdir()
@@ -114,41 +114,41 @@ def tiny_open_clip(folder, **text):
     return f"open_clip:local-dir:{folder}"
 
 
-def code_beside(folder, made, name="A"):
-    """A module that makes the file, for an auto_map."""
-    (folder / "evil.py").write_text(f"open({str(made)!r}, 'w')\nclass {name}: pass\n")
+def code_beside(folder, payload_file, name="A"):
+    """Write a module that creates the file, and return an auto_map that names it."""
+    (folder / "evil.py").write_text(f"open({str(payload_file)!r}, 'w')\nclass {name}: pass\n")
     kinds = ("AutoConfig", "AutoModel", "AutoImageProcessor", "AutoProcessor")
     return {**dict.fromkeys(kinds, f"evil.{name}"), "AutoTokenizer": [f"evil.{name}", f"evil.{name}"]}
 
 
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
-    """Where transformers would copy a repository's code; nobody answers its questions."""
+    """Redirect where transformers copies a repository's code, and fail if a library asks a question."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a library asks whether code may run"))
 
 
 @pytest.mark.parametrize("trusted", [{}, {"tokenizer_kwargs": {"trust_remote_code": True}}])
-def test_an_open_clip_folder_whose_tokenizer_brings_code(tmp_path, made, modules, trusted):
+def test_an_open_clip_folder_whose_tokenizer_brings_code(tmp_path, payload_file, modules, trusted):
     """open_clip hands tokenizer_kwargs of the folder's config on to transformers."""
     spec = tiny_open_clip(tmp_path / "m", hf_tokenizer_name="any", **trusted)
-    auto = code_beside(tmp_path / "m", made)
+    auto = code_beside(tmp_path / "m", payload_file)
     (tmp_path / "m" / "tokenizer_config.json").write_text(json.dumps({"auto_map": auto, "tokenizer_class": "A"}))
     with pytest.raises(UserError, match=r"cannot be loaded: .*custom code"):
         load_encoder(spec)
 
 
-def test_an_open_clip_folder_whose_text_tower_brings_code(tmp_path, made, modules):
+def test_an_open_clip_folder_whose_text_tower_brings_code(tmp_path, payload_file, modules):
     spec = tiny_open_clip(tmp_path / "m", hf_model_name=str(tmp_path / "m"), hf_tokenizer_name="any")
-    auto = code_beside(tmp_path / "m", made)
+    auto = code_beside(tmp_path / "m", payload_file)
     (tmp_path / "m" / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": auto}))
     with pytest.raises(UserError, match=r"cannot be loaded: .*custom code"):
         load_encoder(spec)
 
 
 @pytest.mark.parametrize("file", ["config", "tokenizer_config", "preprocessor_config", "processor_config"])
-def test_code_beside_a_transformers_model_does_not_run(tmp_path, made, modules, file):
-    """The weights are good and one of the configs names a class of its own: it is refused, or a known one is used."""
+def test_code_beside_a_transformers_model_does_not_run(tmp_path, payload_file, modules, file):
+    """The weights are valid, and one config names a class in its folder: it is refused, or a known class is used."""
     shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = T.CLIPConfig(
         text_config={**shape, "vocab_size": 20}, vision_config={**shape, "image_size": 8, "patch_size": 4}
@@ -156,41 +156,41 @@ def test_code_beside_a_transformers_model_does_not_run(tmp_path, made, modules, 
     T.CLIPModel(config).save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / f"{file}.json"
     values = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**values, "auto_map": code_beside(tmp_path / "m", made)}))
-    with pytest.raises(UserError):  # in the end for want of a tokenizer
+    path.write_text(json.dumps({**values, "auto_map": code_beside(tmp_path / "m", payload_file)}))
+    with pytest.raises(UserError):  # if not for the code, because there is no tokenizer
         load_encoder(f"hf:{tmp_path}/m", offline=True)
 
 
 @pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "ImageNet", "LSUN", "PhotoTour"])
-def test_pickles_where_torchvision_keeps_some(tmp_path, made, name):
+def test_pickles_where_torchvision_keeps_some(tmp_path, payload_file, name):
     for folder in ("cifar-10-batches-py", "MNIST/processed", "train", "val"):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(1, 6):
-        (tmp_path / "cifar-10-batches-py" / f"data_batch_{number}").write_bytes(pickle.dumps(Payload(made)))
+        (tmp_path / "cifar-10-batches-py" / f"data_batch_{number}").write_bytes(pickle.dumps(Payload(payload_file)))
     for file in ("cifar-10-batches-py/test_batch", "cifar-10-batches-py/batches.meta", "_cache_"):
-        (tmp_path / file).write_bytes(pickle.dumps(Payload(made)))
+        (tmp_path / file).write_bytes(pickle.dumps(Payload(payload_file)))
     for file in ("MNIST/processed/training.pt", "MNIST/processed/test.pt", "meta.bin"):
-        torch.save(Payload(made), tmp_path / file)
+        torch.save(Payload(payload_file), tmp_path / file)
     with pytest.raises(UserError):
         open_dataset(f"torchvision:{name}?root={tmp_path}")
 
 
 @pytest.mark.parametrize("file", ["d.py", "train.pkl", "train.pickle"])
-def test_code_and_pickles_in_a_folder_for_hugging_faces_datasets(tmp_path, made, file):
+def test_code_and_pickles_in_a_folder_for_hugging_faces_datasets(tmp_path, payload_file, file):
     pytest.importorskip("datasets")
     (tmp_path / "d").mkdir()
-    code = f"open({str(made)!r}, 'w')\n".encode()
-    (tmp_path / "d" / file).write_bytes(code if file.endswith("py") else pickle.dumps(Payload(made)))
+    code = f"open({str(payload_file)!r}, 'w')\n".encode()
+    (tmp_path / "d" / file).write_bytes(code if file.endswith("py") else pickle.dumps(Payload(payload_file)))
     with pytest.raises(DataError, match="cannot open dataset"):
         open_dataset(f"hf:{tmp_path}/d", offline=True)
 
 
-def test_pickles_in_a_tar_that_hugging_faces_datasets_reads(tmp_path, made, monkeypatch):
-    """It takes `pyd` for bytes, and `pth` for tensors only."""
+def test_pickles_in_a_tar_that_hugging_faces_datasets_reads(tmp_path, payload_file, monkeypatch):
+    """It reads `pyd` as bytes, and of `pth` only tensors."""
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     for end in ("pyd", "pth"):
-        payload = pickle.dumps(Payload(made), protocol=2)
+        payload = pickle.dumps(Payload(payload_file), protocol=2)
         members = [("a.png", picture("red", 0)), ("a.cls", b"0"), (f"a.{end}", payload)]
         write_shard(tmp_path / end / "train.tar", members)
     (shard,) = open_dataset(f"hf:{tmp_path}/pyd", offline=True).split("train").shards
@@ -199,23 +199,23 @@ def test_pickles_in_a_tar_that_hugging_faces_datasets_reads(tmp_path, made, monk
         open_dataset(f"hf:{tmp_path}/pth", offline=True)
 
 
-def test_refs_of_refcoco(tmp_path, made):
+def test_refs_of_refcoco(tmp_path, payload_file):
     shutil.copytree(demo_data_dir() / "refer" / "refdemo", tmp_path / "r")
-    (tmp_path / "r" / "refs(unc).p").write_bytes(pickle.dumps([Payload(made)]))
+    (tmp_path / "r" / "refs(unc).p").write_bytes(pickle.dumps([Payload(payload_file)]))
     with pytest.raises(DataError, match="is refused: its pickle asks for"):
         open_dataset(f"refer:{tmp_path}/r/unc/val")
 
 
-def test_labels_and_training_states(tmp_path, made):
-    (tmp_path / "labels.safetensors").write_bytes(pickle.dumps(Payload(made)))
+def test_labels_and_training_states(tmp_path, payload_file):
+    (tmp_path / "labels.safetensors").write_bytes(pickle.dumps(Payload(payload_file)))
     with pytest.raises(DataError, match="is not a label file"):
         load_labels(tmp_path / "labels.safetensors")
     with pytest.raises(UserError):
         load_centres(tmp_path / "labels.safetensors")
-    place = tmp_path / "state" / "step_0000001"
-    place.mkdir(parents=True)
-    (place / "state.json").write_text('{"format_version": 1, "config": "x", "step": 1, "positions": {}, "scaler": {}}')
-    torch.save(Payload(made), place / "model.safetensors")
+    folder = tmp_path / "state" / "step_0000001"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"format_version": 1, "config": "x", "step": 1, "positions": {}, "scaler": {}}')
+    torch.save(Payload(payload_file), folder / "model.safetensors")
     parameter = torch.nn.Parameter(torch.ones(1))
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     state = TrainingState([("p", parameter)], torch.optim.AdamW([parameter]), None, None, scaler)
@@ -223,9 +223,9 @@ def test_labels_and_training_states(tmp_path, made):
         state.load(tmp_path / "state", "x")
 
 
-def test_numpy_labels_with_objects(tmp_path, made):
+def test_numpy_labels_with_objects(tmp_path, payload_file):
     file = io.BytesIO()
-    np.save(file, np.array([Payload(made)], dtype=object), allow_pickle=True)
+    np.save(file, np.array([Payload(payload_file)], dtype=object), allow_pickle=True)
     write_shard(tmp_path / "train" / "0.tar", [("a.png", picture("red", 0)), ("a.npy", file.getvalue())])
     (tmp_path / "train" / "nshards.txt").write_text("1")
     (tmp_path / "dataset_type.txt").write_text("multilabel")
@@ -233,7 +233,7 @@ def test_numpy_labels_with_objects(tmp_path, made):
         open_dataset(f"wds:{tmp_path}").split("train").scan()
 
 
-def test_stored_features_with_objects(tmp_path, made):
+def test_stored_features_with_objects(tmp_path, payload_file):
     from tiny_encoder import TinyEncoder
 
     from mlcd_eval.features.encode import EncodeOptions, encode_split
@@ -241,23 +241,23 @@ def test_stored_features_with_objects(tmp_path, made):
     split = open_dataset(f"wds:{demo_data_dir()}/wds_demo_clipart").split("test")
     encode_split(TinyEncoder(), split, ["projected"], EncodeOptions(tmp_path))
     (path,) = tmp_path.rglob("features.npy")
-    np.save(path, np.array([Payload(made)], dtype=object), allow_pickle=True)
+    np.save(path, np.array([Payload(payload_file)], dtype=object), allow_pickle=True)
     with pytest.warns(UserWarning, match="damaged"):
         encode_split(TinyEncoder(), split, ["projected"], EncodeOptions(tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["up", "absolute", "symlink", "hardlink"])
-def test_tar_members_that_lead_out(tmp_path, made, kind):
+def test_tar_members_that_lead_out(tmp_path, payload_file, kind):
     shard = tmp_path / "d" / "train" / "0.tar"
     write_shard(shard, [("a.png", picture("red", 0)), ("a.txt", b"red")])
     (tmp_path / "d" / "train" / "nshards.txt").write_text("1")
     (tmp_path / "d" / "dataset_type.txt").write_text("retrieval")
-    name = {"up": "../../made_by_payload", "absolute": str(made)}.get(kind, "b.png")
+    name = {"up": "../../made_by_payload", "absolute": str(payload_file)}.get(kind, "b.png")
     with tarfile.open(shard, "a") as archive:
         member = tarfile.TarInfo(name)
         if kind in ("symlink", "hardlink"):
             member.type = tarfile.SYMTYPE if kind == "symlink" else tarfile.LNKTYPE
-            member.linkname = str(made)
+            member.linkname = str(payload_file)
             archive.addfile(member)
         else:
             member.size = 1
@@ -273,20 +273,20 @@ def test_tar_members_that_lead_out(tmp_path, made, kind):
 
 
 @pytest.mark.parametrize(
-    "text", ["a: !!python/object/apply:os.system ['touch {made}']", "a: !!python/name:os.system", "a: !x 1"]
+    "text", ["a: !!python/object/apply:os.system ['touch {payload_file}']", "a: !!python/name:os.system", "a: !x 1"]
 )
-def test_yaml_with_tags(tmp_path, made, text):
+def test_yaml_with_tags(tmp_path, payload_file, text):
     path = tmp_path / "t.yaml"
-    path.write_text(text.replace("{made}", str(made)))
+    path.write_text(text.replace("{payload_file}", str(payload_file)))
     with pytest.raises(ConfigError):
         read_yaml(path)
     with pytest.raises(UserError):
-        main(["validate", str(path)]) and (_ for _ in ()).throw(ConfigError("told"))
+        main(["validate", str(path)]) and (_ for _ in ()).throw(ConfigError("refused"))
 
 
-def test_remote_code_without_the_flag(tmp_path, made, modules):
+def test_remote_code_without_the_flag(tmp_path, payload_file, modules):
     (tmp_path / "m").mkdir()
-    auto = {**code_beside(tmp_path / "m", made), "AutoModelForImageTextToText": "evil.A"}
+    auto = {**code_beside(tmp_path / "m", payload_file), "AutoModelForImageTextToText": "evil.A"}
     config = {"model_type": "evil", "auto_map": auto, "architectures": ["CLIPModel"]}
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     for kind in ("hf", "vlm", "hf-seg"):
@@ -299,7 +299,7 @@ HOSTILE = ["=cmd|' /C calc'!A0", '<img src=x onerror="alert(1)">', "\\input{/etc
 
 @pytest.fixture
 def hostile_records(tmp_path, capsys, monkeypatch):
-    """Of a model and a data set, every name of which is hostile, by the code of a run."""
+    """Records of a run whose model and data set have hostile names everywhere."""
     model, data = tmp_path / HOSTILE[0].replace("/", ""), tmp_path / "wds_data"
     save_checkpoint(model, tower({"context_length": 12, "width": 32, "depth": 1, "heads": 2}))
     for split in ("train", "test"):
@@ -317,16 +317,16 @@ def hostile_records(tmp_path, capsys, monkeypatch):
         "dataset": {"name": "=d", "ref": f"wds:{data}"},
     }
     task.write_text(json.dumps(spec))
-    places = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
+    folders = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
     monkeypatch.chdir(tmp_path)
-    assert main(["run", "--model", model.name, "--tasks", str(task), "--log-samples", *places]) == 0
+    assert main(["run", "--model", model.name, "--tasks", str(task), "--log-samples", *folders]) == 0
     assert "warning: class names that occur more than once" in capsys.readouterr().err
     return tmp_path / "out"
 
 
 def test_hostile_names_in_every_table(hostile_records, capsys):
-    def table(form):
-        assert main(["table", str(hostile_records), "--format", form]) == 0
+    def table(name):
+        assert main(["table", str(hostile_records), "--format", name]) == 0
         return capsys.readouterr().out
 
     rows = list(csv.DictReader(io.StringIO(table("csv"))))

@@ -1,4 +1,4 @@
-"""Who may import whom (docs and design: layers), and what must not be imported to start quickly."""
+"""Which parts may import which, and what must not be imported so that commands start quickly."""
 
 import ast
 import subprocess
@@ -30,12 +30,12 @@ def modules(package):
 
 
 def dotted(path):
-    """The parts of a module's name: ("mlcd_eval", "data", "base"); a package's own module is its `__init__`."""
+    """The parts of a module's name, such as ("mlcd_eval", "data", "base"); a package's name ends with `__init__`."""
     return path.relative_to(ROOT).with_suffix("").parts
 
 
 def imports(path):
-    """The parts of every module of ours that a file imports, at its top or in a function."""
+    """Yield the name, in parts, of each of our modules that a file imports, at its top or in a function."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("mlcd_eval", "mlcd_train")):
             for alias in node.names:
@@ -46,14 +46,14 @@ def imports(path):
 
 
 def siblings(package):
-    """Folder -> {child: the children of the folder that it imports}, for every folder of a package."""
+    """Return folder -> {child: the children of the folder that it imports}, for every folder of a package."""
     graph = defaultdict(lambda: defaultdict(set))
     for path in modules(package):
-        own = dotted(path)
+        name = dotted(path)
         for other in imports(path):
-            shared = next(depth for depth in range(len(own) + 1) if own[: depth + 1] != other[: depth + 1])
-            if shared and shared < len(own) and (own[shared : shared + 1], other[shared : shared + 1]) != (FACE, FACE):
-                graph[own[:shared]][own[shared]].add(other[shared])
+            depth = next(depth for depth in range(len(name) + 1) if name[: depth + 1] != other[: depth + 1])
+            if depth and depth < len(name) and (name[depth : depth + 1], other[depth : depth + 1]) != (FACE, FACE):
+                graph[name[:depth]][name[depth]].add(other[depth])
     return graph
 
 
@@ -74,13 +74,13 @@ def test_no_two_files_or_folders_beside_each_other_import_each_other(package):
 
 @pytest.mark.parametrize("path", modules("mlcd_eval"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_dependencies_point_one_way(path):
-    own = dotted(path)[1]
+    folder = dotted(path)[1]
     for _, *inner in imports(path):
         other = inner[0]
-        if own == "__init__" or other in ("__init__", own):
+        if folder == "__init__" or other in ("__init__", folder):
             continue
-        assert ORDER[other] <= ORDER[own], f"{path} imports {'.'.join(inner)}"
-        if own == "protocols":
+        assert ORDER[other] <= ORDER[folder], f"{path} imports {'.'.join(inner)}"
+        if folder == "protocols":
             assert inner == ["encoders", "base"] or other not in ("encoders", "features", "records")
 
 

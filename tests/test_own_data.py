@@ -20,13 +20,13 @@ def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
     more = ["--dataset", f"imagefolder:{tmp_path / 'mine'}"]
     TinyEncoder.images_seen = 0
     assert main(flags(tmp_path, *more, tasks="knn")) == 2
-    message = "got 1 images that are links to no file, expected at most 0 (--allow-bad-images): c0/link.png"
+    message = "got 1 images that are broken links, expected at most 0 (--allow-bad-images): c0/link.png"
     assert message in capsys.readouterr().err
     assert TinyEncoder.images_seen == 0
     assert main(flags(tmp_path, *more, "--allow-bad-images", "1", tasks="knn")) == 0
     record = read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json")
     assert (record.primary.num_scored, record.primary.num_unscored) == (10, 1)
-    (tmp_path / "gone.png").write_bytes(png(3))  # the link leads somewhere again: other data
+    (tmp_path / "gone.png").write_bytes(png(3))  # the link works again, so that the data has changed
     assert main(flags(tmp_path, *more, tasks="knn")) == 0
     assert read(tmp_path / "out" / "tiny_encoder_make" / "knn__mine.json").primary.num_scored == 11
 
@@ -47,7 +47,7 @@ def test_offline_a_task_file_reads_its_local_ref(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_other_prompts_are_another_request(tmp_path, capsys):
+def test_other_prompts_make_another_request(tmp_path, capsys):
     data = write_wds(tmp_path / "wds_mine", {"test": items(10)})
     run = flags(tmp_path, "--dataset", f"wds:{data}", tasks="zeroshot")
     for template, kept in (("a {c}", 0), ("a {c}", 1), ("no {c}", 0)):
@@ -65,7 +65,7 @@ def test_the_python_entry_point_checks_its_options(tmp_path):
         evaluate(TinyEncoder(), "demo", output=tmp_path)
 
 
-def test_the_python_entry_point_takes_what_the_command_line_does(tmp_path):
+def test_the_python_entry_point_accepts_the_same_as_the_command_line(tmp_path):
     data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
     common = {"output": tmp_path / "out", "cache": tmp_path / "cache", "workers": "auto", "batch_size": "auto"}
     (result,) = evaluate(MODEL, "knn", datasets=f"wds:{data}", **common)

@@ -1,4 +1,4 @@
-"""The wheel as a user gets it: installed in an environment of its own, run from another folder."""
+"""The wheel as a user gets it: installed in a new environment and run from another folder."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory) -> Path:
-    """A virtual environment with the wheel; its dependencies are those of this one, by a path file."""
+    """A virtual environment with the wheel, which gets its dependencies from this environment by a path file."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))

@@ -16,8 +16,8 @@ def preprocess(image):
 
 
 class TinyEncoder(Encoder):
-    """penultimate: the thumbnail; projected: 32 random directions of it; patches: its
-    squares of 2 x 2; a text: the directions of its letters."""
+    """penultimate: the thumbnail. projected: 32 random directions of it. patches: its squares of 2 x 2. A text is
+    encoded as the sum of its letters' directions."""
 
     images_seen = 0  # without load_encoder's probe, which comes first
     probed = False

@@ -1,5 +1,7 @@
-"""The command line: `mlcd-eval COMMAND`. Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong,
-130 and 143 stopped by SIGINT and SIGTERM."""
+"""The command line: `mlcd-eval COMMAND`.
+
+Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong, 130 stopped by SIGINT, 143 by SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
-        self.set_defaults(parser=self)  # the innermost one, which knows the flags that could have been meant
+        self.set_defaults(parser=self)  # the innermost parser, which knows the flags that may have been meant
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with 2."""
@@ -45,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; command modules import what is heavy only when they run."""
+    """Return the parser of the whole command line. Command modules import heavy packages only when they run."""
     from mlcd_eval import __version__
 
     parser = Parser(prog="mlcd-eval", description="Evaluate pretrained vision encoders by the field's own protocols.")
@@ -57,12 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command."""
+    """Run one command and return its exit code."""
     return guarded("mlcd-eval", build_parser, argv)
 
 
 class Terminated(SystemExit):
-    """SIGTERM came."""
+    """Raised in the main thread on SIGTERM."""
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -70,14 +72,16 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writer raises a full disk in the main thread as well, where it is told."""
+    """Ignore a full disk in a thread: TensorBoard's writer raises it in the main thread too, where it is reported."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in USER_ERRNO):
         threading.__excepthook__(failure)
 
 
 def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> int:
-    """Run the command that a parser's `run` default names; a user's mistake is one sentence on stderr, a bug keeps its
-    traceback."""
+    """Parse the arguments, run the chosen command and return its exit code.
+
+    A user's mistake is reported in one sentence on stderr; a bug keeps its traceback.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     threading.excepthook = _thread_failed
     try:
@@ -99,5 +103,5 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
     except (KeyboardInterrupt, Terminated) as stop:
         terminated = isinstance(stop, Terminated)
         how = "terminated" if terminated else "interrupted"
-        print(f"{prog}: {how}; the same command goes on where it stopped", file=sys.stderr)
+        print(f"{prog}: {how}; run the same command again to resume", file=sys.stderr)
         return 128 + (signal.SIGTERM if terminated else signal.SIGINT)

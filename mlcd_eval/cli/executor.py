@@ -1,4 +1,4 @@
-"""The flags that say who carries out a run."""
+"""The flags that choose the executor of a run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,26 @@ def add_executor_flags(parser: argparse.ArgumentParser) -> None:
         "--executor",
         choices=tuple(EXECUTORS),
         default="local",
-        help="local (default): this process; ray, slurm: groups of one model's tasks on one dataset, spread over a "
-        "cluster whose machines share --output and --cache",
+        help="local (default): this process; ray, slurm: a cluster whose machines share --output and --cache; each "
+        "worker gets the tasks of one model on one dataset",
     )
-    add("--group-cpus", type=positive, metavar="N", help="ray, slurm: cores a group (default 1)")
-    add("--group-gpus", type=natural, metavar="N", help="ray, slurm: GPUs a group (default 1, with --device cpu 0)")
-    add("--slurm-partition", metavar="NAME", help="for all else, such as the account, set Slurm's SBATCH_ variables")
-    add("--slurm-hours", type=positive, metavar="N", help="time limit of a group (default 4); then it is queued again")
-    add("--slurm-cluster", choices=("slurm", "local"), help="local: processes of this machine, without Slurm")
+    add("--group-cpus", type=positive, metavar="N", help="ray, slurm: cores per worker (default 1)")
+    add("--group-gpus", type=natural, metavar="N", help="ray, slurm: GPUs per worker (default 1; 0 with --device cpu)")
+    add(
+        "--slurm-partition",
+        metavar="NAME",
+        help="partition of the jobs; for other options, such as the account, set Slurm's SBATCH_ variables",
+    )
+    add(
+        "--slurm-hours",
+        type=positive,
+        metavar="N",
+        help="time limit of a worker (default 4), after which it is queued again and resumes",
+    )
+    add("--slurm-cluster", choices=("slurm", "local"), help="local: processes on this machine, without Slurm")
 
 
 def executor_of(args: argparse.Namespace) -> Executor:
-    """The executor that the flags ask for; raises ConfigError where it cannot be had."""
+    """Return the executor that the flags ask for. Raises ConfigError if it is not available."""
     options = {name: getattr(args, name) for name in OPTIONS}
     return make_executor(args.executor, **{name: value for name, value in options.items() if value is not None})

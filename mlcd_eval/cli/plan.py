@@ -1,4 +1,4 @@
-"""`mlcd-eval plan`: what would run and what is missing; nothing heavy is loaded."""
+"""`mlcd-eval plan`: show what would run and what is missing, without loading anything heavy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mlcd_eval.cli.request import add_request_flags, request_of
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("plan", help="what `run` with the same flags would do, and what is missing")
+    parser = commands.add_parser("plan", help="show what `run` with the same flags would do, and what is missing")
     add_request_flags(parser)
     add_executor_flags(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line per job, then every problem; 2 if there is any."""
+    """Print one line per job, then every problem. Return 2 if there are problems, else 0."""
     from mlcd_eval.planning.plan import make_plan
 
     executor_of(args)

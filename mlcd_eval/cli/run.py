@@ -20,7 +20,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: all done; 1: a task failed by a bug; 2: by its input. Whatever failed, the other records are kept."""
+    """Evaluate and print the table. Return 0 if all is done, 1 if a task failed by a bug, 2 if it failed by its input.
+
+    The records of the other tasks are written even if one fails.
+    """
     from mlcd_eval.planning.plan import make_plan
     from mlcd_eval.support.progress import ConsoleProgress, Progress
 
@@ -31,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     from mlcd_eval.tables.summary import summary
 
-    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun help and say nothing
+    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
     progress = ConsoleProgress() if leads else Progress()
     warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
     results = executor.execute(plan, progress)

@@ -1,4 +1,4 @@
-"""`mlcd-eval score`: saved masks or answers against a task, without a model."""
+"""`mlcd-eval score`: score saved masks or answers on a task, without a model."""
 
 from __future__ import annotations
 
@@ -13,22 +13,31 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("score", help="score saved predictions: masks (JSONL) or answers (JSON), no model")
     add = parser.add_argument
-    add("task", nargs="?", metavar="TASK", help="a task such as refcoco/refcoco_val, or with --dataset nothing")
-    add("predictions", type=Path, metavar="PREDICTIONS", help="{sent_id, segmentation} or {questionId, answer}")
-    add("--dataset", metavar="KIND:PATH", help="refer:ROOT/NAME/splitBy/split or docvqa:FILE instead of a task")
-    add("--data-root", type=Path, metavar="DIR", help="folder of datasets")
+    add("task", nargs="?", metavar="TASK", help="a task such as refcoco/refcoco_val; omit it with --dataset")
+    add(
+        "predictions",
+        type=Path,
+        metavar="PREDICTIONS",
+        help="file of {sent_id, segmentation} or {questionId, answer} objects",
+    )
+    add("--dataset", metavar="KIND:PATH", help="refer:ROOT/NAME/SPLIT_BY/SPLIT or docvqa:FILE instead of a task")
+    add("--data-root", type=Path, metavar="DIR", help="folder of datasets; the annotations suffice")
     add("--output", type=Path, default=Path("results/runs"), metavar="DIR")
-    add("--name", metavar="NAME", help="the model's name in the record (default: the file's)")
+    add("--name", metavar="NAME", help="the model's name in the record (default: the file's name)")
     add("--seed", type=natural, default=0, metavar="N")
-    add("--log-samples", action="store_true", help="write per-sample outcomes, and pictures of some")
+    add(
+        "--log-samples",
+        action="store_true",
+        help="write per-sample outcomes, and pictures of some",
+    )
     add_setting_flags(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table of the one record."""
+    """Score the predictions, write the record and print its table."""
     from mlcd_eval.cli.request import settings_of_flags
-    from mlcd_eval.errors import ConfigError
+    from mlcd_eval.errors import ConfigError, DataError
     from mlcd_eval.request import RunRequest
     from mlcd_eval.running.predictions import protocol_of_predictions, score
     from mlcd_eval.support.progress import ConsoleProgress
@@ -47,11 +56,15 @@ def run(args: argparse.Namespace) -> int:
         log_samples=args.log_samples,
         settings=settings_of_flags(args),
     )
-    result = score(args.predictions, request, args.name, ConsoleProgress())
+    progress = ConsoleProgress()
+    result = score(args.predictions, request, args.name, progress)
     print(summary([result]))
     print(f"Records: {args.output}")
     if args.log_samples:
         from mlcd_eval.tables.report.sheet import write_sheets
 
-        write_sheets([result], request)
+        try:
+            write_sheets([result], request)
+        except DataError as error:
+            progress.say(f"note: no pictures of samples: {error}")
     return 0

@@ -98,6 +98,16 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneralizedExpression(Expression):
+    """A sentence that may refer to any number of parts (gRefCOCO): truth is their union.
+
+    has_target: whether there are any. It is not the same as a truth with pixels, since an annotation may have none.
+    """
+
+    has_target: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A question about an image. image: key of its sample; document: the document of which the image is a page;
     answers: those that count as right, None where they are not public; types: the data set's own classes of
@@ -142,6 +152,13 @@ class AnnotatedDataset(Dataset, Protocol):
         """The annotations of a split in their fixed order; raises DataError for an unknown split."""
 
 
+@runtime_checkable
+class AuthoredDataset(Dataset, Protocol):
+    """A dataset that several authors split differently, under one name. split_by: the author of its splits."""
+
+    split_by: str
+
+
 def num_scored(dataset: Dataset, split: str) -> int | None:
     """How many items of a split are scored; None where only reading the whole split would show it."""
     if isinstance(dataset, AnnotatedDataset):
@@ -154,5 +171,18 @@ def fingerprint(dataset: Dataset, split: str) -> str:
     images = dataset.split(split).scan().fingerprint
     if not isinstance(dataset, AnnotatedDataset):
         return images
-    lines = [json.dumps(asdict(annotation), sort_keys=True) for annotation in dataset.annotations(split)]
-    return hashlib.sha256("\n".join([images, *lines]).encode()).hexdigest()
+    return _digest([images, *_lines(dataset, split)])
+
+
+def annotations_fingerprint(dataset: AnnotatedDataset, split: str) -> str:
+    """Hex digest of a split's annotations alone, which is all that saved predictions are scored against; no image is
+    looked for."""
+    return _digest(_lines(dataset, split))
+
+
+def _lines(dataset: AnnotatedDataset, split: str) -> list[str]:
+    return [json.dumps(asdict(annotation), sort_keys=True) for annotation in dataset.annotations(split)]
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

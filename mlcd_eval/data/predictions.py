@@ -19,7 +19,8 @@ Sentence = tuple[str, str]
 
 
 def read_masks(path: Path, expressions: Sequence[Expression]) -> dict[Hashable, dict[str, Any]]:
-    """sent_id -> RLE, from JSONL or a JSON list of {sent_id | ref_id and sentence, segmentation: COCO RLE or polygons}.
+    """sent_id -> RLE, from JSONL or a JSON list of {sent_id | ref_id and sentence, segmentation}. A segmentation is a
+    COCO RLE, or a list of polygons or RLEs, which are united; the empty list says that there is nothing.
 
     Where a ref has a sentence several times, its predictions belong to them in order; a single prediction is used for
     all of them. Raises DataError for masks of another size than their image and for missing, repeated and unknown ids.

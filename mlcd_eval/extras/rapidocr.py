@@ -1,6 +1,6 @@
-"""`--model python:mlcd_eval.extras.rapidocr:reader`: a reader of pages by RapidOCR, with the models in its package.
+"""`--model python:mlcd_eval.extras.rapidocr:reader`: reads pages by RapidOCR, with the models in its package.
 
-It shows what questions can be answered by finding words alone: a floor for vision-language models.
+It shows which questions can be answered just by finding words, a lower bound for vision-language models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mlcd_eval.extras.lines import RULE, Line, find_answer
 
 
 def reader() -> RapidOCRReader:
-    """The reader; raises ConfigError without the package."""
+    """Return the reader. Raises ConfigError if RapidOCR is not installed."""
     try:
         import rapidocr
     except ImportError as error:
@@ -31,11 +31,11 @@ def reader() -> RapidOCRReader:
 
 
 class RapidOCRReader(Encoder):
-    """Reads a page once, then answers by the rule of lines.py. engine: image (H, W, 3), BGR -> boxes and txts."""
+    """Reads each page once and answers by the rule in lines.py. engine: image (H, W, 3), BGR -> boxes and txts."""
 
     def __init__(self, engine: Any, models: Path) -> None:
         self._engine = engine
-        self._page: tuple[str, list[Line]] = ("", [])  # the last one: questions come page by page
+        self._last_page: tuple[str, list[Line]] = ("", [])  # enough, since questions come page by page
         self.info = EncoderInfo(
             spec="rapidocr",
             name="rapidocr",
@@ -50,24 +50,24 @@ class RapidOCRReader(Encoder):
         )
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """The answers, cut at so many words; of a prompt the first line, which is the question, is looked at."""
+        """Return the answers, cut after max_new_tokens words. Only a prompt's first line is used, the question."""
         answers = []
         for image, question in zip(images, questions, strict=True):
-            found = find_answer(question.partition("\n")[0], self._lines(image))
-            answers.append(" ".join(found.split()[:max_new_tokens]))
+            answer = find_answer(question.partition("\n")[0], self._lines(image))
+            answers.append(" ".join(answer.split()[:max_new_tokens]))
         return answers
 
     def _lines(self, image: Image.Image) -> list[Line]:
         pixels = np.asarray(image.convert("RGB"))
         key = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
-        if self._page[0] != key:
+        if self._last_page[0] != key:
             result = self._engine(np.ascontiguousarray(pixels[..., ::-1]))
             boxes, texts = (result.boxes, result.txts) if result.txts else ((), ())
-            self._page = key, [_line(box, text) for box, text in zip(boxes, texts, strict=True)]
-        return self._page[1]
+            self._last_page = key, [_line(box, text) for box, text in zip(boxes, texts, strict=True)]
+        return self._last_page[1]
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """ONNX Runtime stays on the CPU, in float32."""
+        """Return the reader itself: ONNX Runtime stays on the CPU, in float32."""
         return self
 
     @property
@@ -77,13 +77,13 @@ class RapidOCRReader(Encoder):
 
 
 def _line(box: np.ndarray, text: str) -> Line:
-    """box (4, 2): corners, x and y."""
+    """Return a line of text with the bounding box of its corners, box (4, 2): x and y."""
     (left, top), (right, bottom) = np.min(box, axis=0).tolist(), np.max(box, axis=0).tolist()
     return Line(text, left, top, right, bottom)
 
 
 def _digest(models: Path) -> str:
-    """Over the names and bytes of the ONNX files."""
+    """Return a hash of the names and bytes of the ONNX files."""
     digest = hashlib.sha256()
     for path in sorted(models.glob("*.onnx")):
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())

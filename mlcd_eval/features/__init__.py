@@ -1,1 +1,1 @@
-"""Encode once, keep, share."""
+"""Features and predictions: computed once, stored, and shared by all tasks."""

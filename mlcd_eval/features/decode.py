@@ -1,4 +1,4 @@
-"""From samples to pixel tensors, in this process or in worker processes, in order."""
+"""From samples to batches of pixels, in order, in this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from mlcd_eval.features.workers import ordered_map
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive samples of one chunk. pixels: (len(samples), 3, H, W); bad: key -> why it has no row in pixels; last:
-    whether the chunk ends with it."""
+    """Consecutive samples of one chunk.
+
+    last: whether the chunk ends with this batch. pixels: (B, 3, H, W), a row per sample that is not bad. bad: key ->
+    why the image cannot be decoded.
+    """
 
     chunk: Chunk
     last: bool
@@ -41,18 +44,19 @@ def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> t
 
 
 def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, bool, list[Sample]]]:
-    """Groups of at most `size` consecutive samples that do not cross chunks, so that a resumed run makes the same.
+    """Yield (chunk, whether the chunk ends, samples) in groups of at most `size` consecutive samples of one chunk.
 
-    The last two of a chunk are of one size: BLAS sums a matrix of few rows in another order than one of many, so that
-    a remainder of one image would get other last bits than in a larger batch.
+    Groups do not cross chunks, so that a resumed run makes the same groups. The last two groups of a chunk have the
+    same size: BLAS sums few rows in another order than many, so that a lone last image would get other last bits.
     """
     for chunk, members in groupby(samples, key=itemgetter(0)):
         stream = (sample for _, sample in members)
         group = list(islice(stream, size))
         while more := list(islice(stream, size)):
             if len(more) < size:
-                both = group + more
-                group, more = both[: -(-len(both) // 2)], both[-(-len(both) // 2) :]
+                last_two = group + more
+                middle = -(-len(last_two) // 2)
+                group, more = last_two[:middle], last_two[middle:]
             yield chunk, False, group
             group = more
         yield chunk, True, group
@@ -61,7 +65,7 @@ def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple
 def batches(
     samples: Iterable[tuple[Chunk, Sample]], preprocess: Preprocess, batch_size: int, workers: int
 ) -> Iterator[Batch]:
-    """Decode and preprocess (chunk, sample) pairs; the order is kept whatever the number of workers.
+    """Decode and preprocess (chunk, sample) pairs. The order does not depend on the number of workers.
 
     An image that cannot be decoded is reported in `bad`.
     """

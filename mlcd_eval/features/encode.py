@@ -1,4 +1,4 @@
-"""Encode each image once: one pass over a split fills every layer that the store lacks."""
+"""Encode each image once: one pass over a split computes every layer that the store lacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock,
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
 
-CHUNK = 1024  # samples of a shard that are kept together while a pass is under way
+CHUNK = 1024  # samples of a shard that are stored together during a pass
 
 _Done = tuple[Batch, dict[str, np.ndarray]]
 
@@ -32,10 +32,10 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How to encode. Only `precision` and `limit` change a number beyond rounding.
+    """How to encode. Only `precision` and `limit` change features beyond rounding.
 
-    batch_size: None picks one for the device; either is halved while memory runs out.
-    limit: at most this many samples a split, evenly spaced where its size is known, else the first of each shard.
+    batch_size: None means the device's default; it is halved when memory runs out. limit: at most this many samples
+    per split, evenly spaced if its size is known, else the first of each shard.
     """
 
     cache: Path
@@ -48,7 +48,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features by layer, and what making them cost: nothing where the store had them."""
+    """Features by layer, with the images encoded and seconds spent: 0 if the store had all of them."""
 
     features: dict[str, Features]
     images_encoded: int
@@ -58,11 +58,11 @@ class Encoded:
 def encode_split(
     encoder: Encoder, split: Split, layers: Sequence[str], options: EncodeOptions, advance: Advance = lambda _: None
 ) -> Encoded:
-    """Features of a split at the given layers, from the store or by one pass over what it lacks.
+    """Return the features of a split at the given layers, from the store or by one pass over what it lacks.
 
-    Each chunk of a data shard is kept as soon as it is done: an interrupted pass goes on behind the last whole one,
-    and ranks take chunks in turn, whatever their number. Every rank must call this.
-    Raises DataError on unreadable images beyond `allow_bad_images`, naming them.
+    Each chunk of a data shard is stored as soon as it is done, so that an interrupted pass resumes after the last
+    complete chunk, with any number of ranks; ranks take chunks in turn. Every rank must call this.
+    Raises DataError, naming the images, if more than `allow_bad_images` cannot be decoded.
     """
     data = split.scan().fingerprint
     if options.limit is not None:
@@ -78,7 +78,7 @@ def encode_split(
                         entry.tidy()
                 missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
                 images_encoded = _encode_missing(
-                    encoder, split, {one: entries[one] for one in missing}, options, advance
+                    encoder, split, {layer: entries[layer] for layer in missing}, options, advance
                 )
         features = {layer: entry.features() for layer, entry in entries.items()}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
@@ -88,16 +88,17 @@ def encode_split(
 def _encode_missing(
     encoder: Encoder, split: Split, entries: dict[str, Entry], options: EncodeOptions, advance: Advance
 ) -> int:
-    """Fill and join the entries' parts; the number of images that went through the model, on all ranks."""
+    """Compute and join the entries' parts. Return the number of images encoded on all ranks."""
     if not entries:
         return 0
     chunks = _chunks(split)
     todo = {
         chunk: [layer for layer, entry in entries.items() if not entry.part_path(chunk).is_file()] for chunk in chunks
     }
-    mine = {chunk for number, chunk in enumerate(chunks) if number % world_size() == rank() and todo[chunk]}
-    wanted = {chunk: todo[chunk] for chunk in mine}
-    encoded = on_every_rank(lambda: _encode_chunks(encoder, split, wanted, entries, options, advance))
+    of_rank = {
+        chunk: todo[chunk] for number, chunk in enumerate(chunks) if number % world_size() == rank() and todo[chunk]
+    }
+    encoded = on_every_rank(lambda: _encode_chunks(encoder, split, of_rank, entries, options, advance))
 
     def join() -> None:
         for entry in entries.values() if rank() == 0 else ():
@@ -115,16 +116,17 @@ def _encode_chunks(
     options: EncodeOptions,
     advance: Advance,
 ) -> int:
+    """Encode and store the layers that each chunk of `todo` lacks. Return the number of images encoded."""
     forward = Forward(encoder, options.precision, options.batch_size)
     samples = _selected(split, todo, options.limit)
     stream = batches(samples, encoder.preprocess, forward.slices.batch_size, options.workers)
     bad: dict[str, str] = {}
-    encoded, left_out = 0, set(todo)  # by the limit
+    encoded, not_selected = 0, set(todo)  # chunks of which `limit` selects no sample
 
     def call(batch: Batch) -> dict[str, np.ndarray]:
         return forward.images(batch.pixels, todo[batch.chunk]) if len(batch.pixels) else {}
 
-    done: list[_Done] = []  # of one chunk
+    done: list[_Done] = []  # the batches of the current chunk
     for batch, arrays in overlapped(call, stream, encoder):
         bad |= batch.bad
         _check_bad(split, bad, options)
@@ -133,17 +135,17 @@ def _encode_chunks(
         if batch.last:
             for layer in todo[batch.chunk]:
                 entries[layer].write_part(batch.chunk, _part(done, layer))
-            encoded += sum(len(one.samples) - len(one.bad) for one, _ in done)
-            left_out.discard(batch.chunk)
+            encoded += sum(len(part.samples) - len(part.bad) for part, _ in done)
+            not_selected.discard(batch.chunk)
             done = []
-    for chunk in left_out:
+    for chunk in not_selected:
         for layer in todo[chunk]:
             entries[layer].write_part(chunk, _part([], layer))
     return encoded
 
 
 def _chunks(split: Split) -> list[Chunk]:
-    """(shard, chunk) in the order of the samples; a shard of unknown size is one chunk."""
+    """Return (shard, chunk) pairs in the order of the samples; a shard of unknown size is one chunk."""
     sizes = [scan.num_samples for scan in split.scans]
     return [
         (shard, chunk)
@@ -156,7 +158,7 @@ def _part(done: list[_Done], layer: str) -> Part:
     pieces = [arrays[layer] for _, arrays in done if arrays]
     array = np.concatenate(pieces) if pieces else np.empty((0, 0), dtype=np.float32)
     rows = [sample for batch, _ in done for sample in batch.samples if sample.key not in batch.bad]
-    assert len(array) == len(rows), "one feature row for each sample"
+    assert len(array) == len(rows), "one feature row per sample"
     return Part(
         array=array,
         keys=[row.key for row in rows],
@@ -167,7 +169,7 @@ def _part(done: list[_Done], layer: str) -> Part:
 
 
 def _selected(split: Split, wanted: Container[Chunk], limit: int | None) -> Iterator[tuple[Chunk, Sample]]:
-    """(chunk, sample) of the wanted chunks; which ones `limit` selects does not depend on `wanted`."""
+    """Yield (chunk, sample) pairs of the wanted chunks. Which samples `limit` selects does not depend on `wanted`."""
     sizes = [scan.num_samples for scan in split.scans]
     known = [size for size in sizes if size is not None]
     starts = np.cumsum([0, *known])
@@ -178,8 +180,8 @@ def _selected(split: Split, wanted: Container[Chunk], limit: int | None) -> Iter
         if limit is None or (len(known) == len(sizes) and starts[-1] <= limit):
             chosen: Iterator[tuple[int, Sample]] = samples
         elif len(known) == len(sizes):
-            places = {position * int(starts[-1]) // limit - int(starts[shard]) for position in range(limit)}
-            chosen = (pair for pair in samples if pair[0] in places)
+            positions = {number * int(starts[-1]) // limit - int(starts[shard]) for number in range(limit)}
+            chosen = (pair for pair in samples if pair[0] in positions)
         else:
             chosen = islice(samples, limit // len(sizes) + (shard < limit % len(sizes)))
         for position, sample in chosen:
@@ -197,7 +199,7 @@ def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> Non
 
 
 def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions) -> np.ndarray:
-    """Texts -> (T, D) float32 in the joint space, from the store or encoded now, each distinct text once."""
+    """Return texts as (T, D) float32 in the joint space, from the store or encoded now, each distinct text once."""
     unique = list(dict.fromkeys(texts))
     data = hashlib.sha256(json.dumps(unique).encode()).hexdigest()
     entry = Entry(options.cache, FeatureKey.of(encoder.info, options.precision, PROJECTED, "text", data))

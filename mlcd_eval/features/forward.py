@@ -1,4 +1,4 @@
-"""The model call: precision, memory formats, and a batch size that halves while memory runs out."""
+"""The model call: precision, memory formats, and a batch size that is halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")  # PyTorch's CPU allocator, CUDA, cuBLAS
 
-AT_ONCE = 8  # batches on a CPU: with default batches as many images as a GPU gets
+AT_ONCE = 8  # batches in flight on a CPU: with default sizes, as many images as a GPU gets
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Slices:
-    """Calls a function on slices of at most `batch_size` items, of about one size; half of it while memory runs out."""
+    """Calls a function on slices of at most `batch_size` items and nearly equal size.
+
+    batch_size is halved when memory runs out.
+    """
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
 
     def __call__(self, items: Any, call: Callable[[Any], T]) -> Iterator[T]:
-        """What `call` gives for each slice of items (a tensor or a sequence), in order."""
+        """Yield `call(slice)` for each slice of items (a tensor or a sequence), in order."""
         done = 0
         while done < len(items):
             left = len(items) - done
@@ -45,12 +48,12 @@ class Slices:
                 yield output
                 done += size
                 continue
-            if torch.cuda.is_available():  # behind the handler, whose traceback holds what the call had allocated
+            if torch.cuda.is_available():  # after the handler, since its traceback holds the call's tensors
                 torch.cuda.empty_cache()
 
 
 class Forward:
-    """Calls an encoder on batches of at most `batch_size` items (None: a start for the device)."""
+    """Calls an encoder on batches of at most `batch_size` items (None: the device's default)."""
 
     def __init__(self, encoder: Encoder, precision: str, batch_size: int | None = None) -> None:
         self.encoder = encoder
@@ -58,7 +61,7 @@ class Forward:
         self.slices = Slices(batch_size or DEFAULT_BATCH_SIZE.get(encoder.device.type, 32))
 
     def images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Pixels (B, 3, H, W) -> {layer: (B, ...) float32}."""
+        """Encode pixels (B, 3, H, W) -> {layer: (B, ...) float32}."""
 
         def call(chunk: torch.Tensor) -> dict[str, torch.Tensor]:
             device = self.encoder.device
@@ -69,7 +72,7 @@ class Forward:
         return self._chunked(pixels, call)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts -> (T, D) float32 in the joint space."""
+        """Encode texts -> (T, D) float32 in the joint space."""
 
         def call(chunk: Sequence[str]) -> dict[str, torch.Tensor]:
             return self._checked({PROJECTED: self.encoder.encode_texts(chunk)}, [PROJECTED], len(chunk))
@@ -77,15 +80,16 @@ class Forward:
         return self._chunked(texts, call)[PROJECTED]
 
     def _checked(self, outputs: Any, layers: Sequence[str], rows: int) -> dict[str, torch.Tensor]:
-        """What an encoder gave, if it is what its info promises: a user's own may be wrong."""
+        """Return the encoder's outputs. Raises IncompatibleError if they are not what its info promises, as may happen
+        with a user's own encoder."""
         for layer in layers:
             got = outputs.get(layer) if isinstance(outputs, Mapping) else outputs
             width = self.encoder.info.layers.get(layer)
             shape = tuple(got.shape) if isinstance(got, torch.Tensor) else ()
             if not isinstance(outputs, Mapping) or not shape or shape[0] != rows or shape[-1] != (width or shape[-1]):
                 raise IncompatibleError(
-                    f"model {self.encoder.info.name} gave {shape or type(got).__name__} for the layer {layer} of "
-                    f"{rows} items, expected {{{layer!r}: a tensor ({rows}, ..., {width or 'D'})}}"
+                    f"model {self.encoder.info.name}, layer {layer}, {rows} items: got "
+                    f"{shape or type(got).__name__}, expected {{{layer!r}: a tensor ({rows}, ..., {width or 'D'})}}"
                 )
         return dict(outputs)
 
@@ -101,7 +105,7 @@ class Forward:
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """fp32 means fp32: PyTorch lets convolutions use TF32 unless told not to."""
+        """Set the precision of the block. fp32 switches off TF32, which PyTorch's convolutions use by default."""
         device = self.encoder.device.type
         with contextlib.ExitStack() as stack:
             if self.precision in AUTOCAST:
@@ -112,8 +116,11 @@ class Forward:
 
 
 def overlapped(call: Callable[[R], T], batches: Iterable[R], encoder: Encoder) -> Iterator[tuple[R, T]]:
-    """(batch, call(batch)) in order. On a CPU several batches pass at once, each by few cores, while this thread reads
-    the next: cores that share one batch wait for each other after every layer."""
+    """Yield (batch, call(batch)) in order.
+
+    On a CPU several batches are in flight at once, each on a few cores, while this thread reads the next: cores that
+    share one batch wait for each other after every layer.
+    """
     cores = torch.get_num_threads()
     if encoder.device.type != "cpu" or not encoder.reentrant:
         return ((batch, call(batch)) for batch in batches)

@@ -1,4 +1,4 @@
-"""An encoder that is shown whole images: each stands at the top left of a square, so that no crop takes any of it."""
+"""An encoder that sees whole images: each image is placed at the top left of a square, so that nothing is cropped."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from PIL import Image, ImageOps
 from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.errors import IncompatibleError
 
-GROUND = (124, 116, 104)  # ImageNet's mean colour, close to nothing once normalised
-LARGEST = 8192  # pixels on a side of the square: 200 MB, and more than any encoder is given
-_RAMP = 1024  # pixels on a side of the images that measure a crop
+GROUND = (124, 116, 104)  # ImageNet's mean colour, close to zero after normalisation
+LARGEST = 8192  # pixels on a side of the square: 200 MB, and larger than any encoder's input
+_RAMP = 1024  # pixels on a side of the images by which a crop is measured
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A preprocess behind the padding. Picklable where that is.
+    """Padding to a square, then a preprocess. Picklable if the preprocess is.
 
-    shown: the middle of a square's side that the preprocess does not crop; the ground takes the rest.
+    shown: the share of the square's side, in its middle, that the preprocess does not crop. The image fills this share
+    and GROUND the rest.
     """
 
     preprocess: Preprocess
     shown: float = 1.0
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        """RGB image -> (3, H, W), the image's longer side filling it. An image longer than LARGEST is scaled first."""
+        """Return an RGB image as (3, H, W), filled by its longer side. An image over LARGEST is scaled down first."""
         if max(image.size) > LARGEST:
             image = ImageOps.contain(image, (LARGEST, LARGEST))
         side = round(max(image.size) / self.shown)
@@ -39,9 +40,9 @@ class Letterbox:
 
 
 class LetterboxedEncoder(Encoder):
-    """The same encoder behind a letterbox, which is part of its features' identity.
+    """An encoder whose images are letterboxed first, which is part of its features' identity.
 
-    Raises IncompatibleError for a preprocess that shows anything but the middle of a square, or all of it.
+    Raises IncompatibleError for a preprocess that shows neither a whole square nor the middle of it.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -54,41 +55,41 @@ class LetterboxedEncoder(Encoder):
 
     @property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
-        """The encoder's, behind the padding."""
+        """The letterbox with the encoder's preprocess."""
         return Letterbox(self._encoder.preprocess, self._shown)
 
     @property
     def reentrant(self) -> bool:  # type: ignore[override]
-        """As the encoder."""
+        """Whether the encoder may be called from several threads at once."""
         return self._encoder.reentrant
 
     @property
     def device(self) -> torch.device:
-        """As the encoder."""
+        """The encoder's device."""
         return self._encoder.device
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """By the encoder."""
+        """Return the encoder's features of letterboxed pixels."""
         return self._encoder.encode_images(pixels, layers)
 
 
 def shown_of_a_square(preprocess: Preprocess) -> float:
-    """The part of a square's side that a preprocess shows: 1, or less where it crops the middle of what it resized.
+    """Return the share of a square's side that a preprocess shows: 1, or less if it crops the middle after resizing.
 
-    Measured: two ramps of grey go through it. Raises IncompatibleError where it does something else.
+    It is measured by preprocessing two ramps of grey. Raises IncompatibleError if the preprocess does something else.
     """
-    place = (np.arange(_RAMP) + 0.5) / _RAMP
-    slant = 0.2  # so that rows are rounded at different places, and their mean hardly
-    ramp = (255 * ((1 - slant) * place + slant * place[:, None])).round().astype(np.uint8)
+    position = (np.arange(_RAMP) + 0.5) / _RAMP
+    slant = 0.2  # rows are rounded at different positions, which cancels in their mean
+    ramp = (255 * ((1 - slant) * position + slant * position[:, None])).round().astype(np.uint8)
     dark, bright = (preprocess(Image.new("RGB", (_RAMP, _RAMP), (grey,) * 3)) for grey in (0, 255))
     parts = []
     for axis, image in ((2, ramp), (1, ramp.T)):
-        made = (preprocess(Image.fromarray(image).convert("RGB")) - dark) / (bright - dark)
-        side = made.shape[axis]
-        seen = (made.mean(dim=(0, 3 - axis), dtype=torch.float64).numpy() - slant / 2) / (1 - slant)
+        output = (preprocess(Image.fromarray(image).convert("RGB")) - dark) / (bright - dark)
+        side = output.shape[axis]
+        seen = (output.mean(dim=(0, 3 - axis), dtype=torch.float64).numpy() - slant / 2) / (1 - slant)
         inner = np.arange(side)[side // 8 : side - side // 8]  # away from the edges, where filters are cut off
         slope = np.polyfit((inner + 0.5) / side, seen[inner], 1)[0]
-        part = side / max(round(side / slope), side) if slope > 0 else 0.0  # what was resized had whole pixels
+        part = side / max(round(side / slope), side) if slope > 0 else 0.0  # the resized image had whole pixels
         centred = np.abs(seen[inner] - (0.5 + part * ((inner + 0.5) / side - 0.5))).max()
         parts.append(part if centred < max(0.01, 1 / side) else 0.0)
     if parts[0] != parts[1] or not parts[0]:

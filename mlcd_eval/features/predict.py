@@ -1,4 +1,4 @@
-"""A model's own masks or answers, kept line by line as they come, so that a stopped run goes on behind the last."""
+"""A model's own masks or answers, each stored as soon as it is made, so that a stopped run resumes after the last."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True)
 class Predictions:
-    """By id of what was asked; made: how many were asked now rather than read."""
+    """by_id: predictions by the id of their annotation. made: how many were made now rather than read."""
 
     by_id: Mapping[Hashable, Any]
     made: int
@@ -41,7 +41,7 @@ class Predictions:
 def predict(
     encoder: Encoder,
     split: Split,
-    asked: Sequence[Annotation],
+    annotations: Sequence[Annotation],
     ability: str,
     fingerprint: str,
     cache: Path,
@@ -51,105 +51,111 @@ def predict(
     max_new_tokens: int = 32,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Predictions:
-    """Ask the model of every annotation of a split; every rank must call this, and asks of its own images.
+    """Return the model's predictions for annotations of a split, from the cache or made now.
 
-    fingerprint: of the split with its annotations; prompt: around a question; max_new_tokens: of an answer. Masks come
-    back as RLE at the image's own size. Raises DataError for an image that cannot be read.
+    Every rank must call this, and predicts for its share of the images. fingerprint: of the split with its annotations.
+    prompt: the text around a question. max_new_tokens: the length of an answer. Masks are RLE at the image's own size.
+    Raises DataError for an image that cannot be read.
     """
     key = [FORMAT_VERSION, ability, fingerprint, precision, prompt, max_new_tokens, *_identity(encoder.info)]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
     folder = cache / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
-    own = folder / f"{name}.{rank()}.jsonl"
+    rank_file = folder / f"{name}.{rank()}.jsonl"
     with FileLock(folder / f"{name}.lock") if rank() == 0 else contextlib.nullcontext(), in_use(cache):
-        known = broadcast_object(_tidy(folder, name) if rank() == 0 else None)
-        advance(sum(_id(one) in known for one in asked))
+        stored = broadcast_object(_tidied(folder, name) if rank() == 0 else None)
+        advance(sum(_id(annotation) in stored for annotation in annotations))
 
-        def ask() -> int:
+        def make() -> int:
             made, slices = 0, Slices(batch_size)
-            with own.open("a", encoding="utf-8") as file:
-                for batch in _batches(split, _share(asked, known), batch_size):
-                    found = slices(batch, lambda part: _ask(encoder, ability, part, prompt, max_new_tokens))
-                    for (one, _), response in zip(batch, chain.from_iterable(found), strict=True):
-                        file.write(_line(_id(one), response))
+            with rank_file.open("a", encoding="utf-8") as file:
+                for batch in _batches(split, _share(annotations, stored), batch_size):
+                    outputs = slices(batch, lambda part: _call(encoder, ability, part, prompt, max_new_tokens))
+                    for (annotation, _), prediction in zip(batch, chain.from_iterable(outputs), strict=True):
+                        file.write(_line(_id(annotation), prediction))
                     file.flush()
                     made += len(batch)
                     advance(len(batch))
             return made
 
-        made = sum(on_every_rank(ask))
-        found = _read(folder, name)
-    if any(_id(one) not in found for one in asked):
-        raise DataError(f"{own} went away: expected the cache to stay while a run uses it (the same command goes on)")
-    return Predictions(found, made)
+        made = sum(on_every_rank(make))
+        by_id = _stored(folder, name)
+    if any(_id(annotation) not in by_id for annotation in annotations):
+        raise DataError(
+            f"{rank_file} disappeared: expected the cache to stay while a run uses it (run the same command again to "
+            f"resume)"
+        )
+    return Predictions(by_id, made)
 
 
-def _share(asked: Sequence[Annotation], known: Mapping[Hashable, Any]) -> list[Annotation]:
-    """What this rank asks: whole images, in turn."""
-    new = [one for one in asked if _id(one) not in known]
-    images = {image: number for number, image in enumerate(dict.fromkeys(one.image for one in new))}
-    return [one for one in new if images[one.image] % world_size() == rank()]
+def _share(annotations: Sequence[Annotation], stored: Mapping[Hashable, Any]) -> list[Annotation]:
+    """Return this rank's share of the annotations without a stored prediction; ranks take images in turn."""
+    new = [annotation for annotation in annotations if _id(annotation) not in stored]
+    images = {image: number for number, image in enumerate(dict.fromkeys(annotation.image for annotation in new))}
+    return [annotation for annotation in new if images[annotation.image] % world_size() == rank()]
 
 
-def _id(one: Annotation) -> int | str:
-    return one.sent_id if isinstance(one, Expression) else one.question_id
+def _id(annotation: Annotation) -> int | str:
+    return annotation.sent_id if isinstance(annotation, Expression) else annotation.question_id
 
 
 def _identity(info: EncoderInfo) -> list[Any]:
     return [info.fingerprint, info.preprocessing, dict(info.extra)]
 
 
-def _read(folder: Path, name: str) -> dict[Hashable, Any]:
-    """What every rank, of this run and of those before it, has kept."""
+def _stored(folder: Path, name: str) -> dict[Hashable, Any]:
+    """Return the predictions that all ranks, of this run and of earlier ones, have stored."""
     paths = sorted(folder.glob(f"{name}.*.jsonl"))
-    return dict(kept for path in paths for line in path.read_bytes().splitlines() if (kept := _parsed(line)))
+    lines = (line for path in paths for line in path.read_bytes().splitlines())
+    return dict(prediction for line in lines if (prediction := _parsed(line)))
 
 
-def _tidy(folder: Path, name: str) -> dict[Hashable, Any]:
-    """What is kept, once it is rid of the half line that a killed run left and of damaged ones, which are told."""
+def _tidied(folder: Path, name: str) -> dict[Hashable, Any]:
+    """Return the stored predictions, after removing damaged lines, with a warning, and the half line that a killed run
+    left."""
     for path in folder.glob(f"{name}.*.jsonl"):
         contents = path.read_bytes()
         lines = contents.splitlines(keepends=True)
         good = [line for line in lines if line.endswith(b"\n") and _parsed(line)]
         if len(good) < len(lines) - (not contents.endswith(b"\n")):
-            warnings.warn(f"stored predictions in {path} are damaged: they are asked for again", stacklevel=2)
+            warnings.warn(f"stored predictions in {path} are damaged: they are made again", stacklevel=2)
         if len(good) < len(lines):
             with atomic_write(path) as file:
                 file.writelines(good)
-    return _read(folder, name)
+    return _stored(folder, name)
 
 
-def _line(number: int | str, response: Any) -> str:
-    """Checksum and contents."""
-    text = json.dumps([number, response])
+def _line(annotation_id: int | str, prediction: Any) -> str:
+    """Return a line of checksum and contents."""
+    text = json.dumps([annotation_id, prediction])
     return f"{zlib.crc32(text.encode()):08x} {text}\n"
 
 
 def _parsed(line: bytes) -> tuple[Hashable, Any] | None:
-    """(id, response) of a line, None for a damaged one."""
+    """Return (id, prediction) of a line, None if it is damaged."""
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return None
-    number, response = json.loads(text)
-    return number, response
+    annotation_id, prediction = json.loads(text)
+    return annotation_id, prediction
 
 
 _Item = tuple[Annotation, Image.Image]
 
 
-def _batches(split: Split, asked: Sequence[Annotation], size: int) -> Iterator[list[_Item]]:
-    """In the order of the images, each decoded once."""
+def _batches(split: Split, annotations: Sequence[Annotation], size: int) -> Iterator[list[_Item]]:
+    """Yield annotations with their images, in the order of the images, each of which is decoded once."""
     by_image: dict[str, list[Annotation]] = {}
-    for one in asked:
-        by_image.setdefault(one.image, []).append(one)
+    for annotation in annotations:
+        by_image.setdefault(annotation.image, []).append(annotation)
     batch: list[_Item] = []
     for shard in split.shards:
         for sample in shard.samples():
             if sample.key not in by_image:
                 continue
             image = decode(sample.image, sample.key)
-            for one in by_image.pop(sample.key):
-                batch.append((one, image))
+            for annotation in by_image.pop(sample.key):
+                batch.append((annotation, image))
                 if len(batch) == size:
                     yield batch
                     batch = []
@@ -158,15 +164,15 @@ def _batches(split: Split, asked: Sequence[Annotation], size: int) -> Iterator[l
         yield batch
 
 
-def _ask(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str, max_new_tokens: int) -> list[Any]:
+def _call(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str, max_new_tokens: int) -> list[Any]:
     if ability == "answer":
-        questions = [prompt.replace("{question}", one.text) for one, _ in batch]
+        questions = [prompt.replace("{question}", annotation.text) for annotation, _ in batch]
         return encoder.answer([image for _, image in batch], questions, max_new_tokens)
-    return [encode(_mask(encoder.segment(image, one.text), image.size)) for one, image in batch]
+    return [encode(_mask(encoder.segment(image, annotation.text), image.size)) for annotation, image in batch]
 
 
 def _mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bool or logits (h, w) -> bool at the image's size (width, height); logits are scaled before they are cut."""
+    """Return bool or logits (h, w) as bool at the image's size (width, height); logits are resized before the cut."""
     import torch
 
     values = torch.as_tensor(np.asarray(mask))

@@ -1,9 +1,9 @@
 """The feature store: content-addressed, atomic, memory-mapped.
 
-An entry is a folder named by the hash of all that determines its contents (design: weights, preprocessing, precision,
-layer, tower, data, format version). While an image entry is being made it holds one file a chunk of data (`parts/`);
-when all are there they become one array. `meta.json` is written last: an entry without it is unfinished. It holds the
-checksums of the others, so that a damaged entry is seen and made again.
+An entry is a folder named by the hash of everything that determines its contents: weights, preprocessing, precision,
+layer, tower, data and format version. An unfinished image entry holds one file per chunk of data, in `parts/`; when all
+chunks are done, they are joined into one array. `meta.json` is written last, so that an entry without it is unfinished.
+It holds the checksums of the other files, so that a damaged entry is detected and computed again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mlcd_eval.support.fileio import atomic_write, write_text
 FORMAT_VERSION = 2
 
 Chunk = tuple[int, int]
-"""A data shard's number, and which part of it."""
+"""The number of a data shard, and the number of a part of it."""
 
 
 @dataclass(frozen=True)
 class FeatureKey:
-    """What a feature array depends on. data: the split's fingerprint, or the hash of the texts."""
+    """Everything that a feature array depends on. data: the split's fingerprint, or the hash of the texts."""
 
     weights: str
     preprocessing: str
@@ -47,7 +47,7 @@ class FeatureKey:
 
     @classmethod
     def of(cls, encoder: EncoderInfo, precision: str, layer: str, tower: str, data: str) -> FeatureKey:
-        """The key of one encoder's features of one layer and tower over one body of data."""
+        """Return the key of an encoder's features at one layer of one tower, on one split or list of texts."""
         preprocessing = encoder.preprocessing if tower == "image" else ""
         return cls(encoder.fingerprint, preprocessing, precision, layer, tower, data)
 
@@ -59,7 +59,10 @@ class FeatureKey:
 
 @dataclass(frozen=True)
 class Part:
-    """The features of one chunk of a data shard: array (n, ...) float32, and what its n rows are."""
+    """The features of one chunk of a data shard.
+
+    array (n, ...) float32; keys, labels, texts: of its n rows; bad: keys of images that could not be decoded.
+    """
 
     array: np.ndarray
     keys: list[str]
@@ -69,7 +72,7 @@ class Part:
 
 
 class Entry:
-    """One feature array on disk, finished or in the making."""
+    """One feature array on disk, finished or not."""
 
     def __init__(self, cache: Path, key: FeatureKey) -> None:
         self.key = key
@@ -77,30 +80,32 @@ class Entry:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole array is there."""
+        """Whether the entry is finished."""
         return (self.folder / "meta.json").is_file()
 
     @property
     def settled(self) -> bool:
-        """Whether the array is there, is what was written, and nothing of its making is left."""
-        return self.complete and self._is_whole() and not (self.folder / "parts").exists()
+        """Whether the entry is finished and undamaged, and its parts are gone."""
+        return self.complete and self._is_intact() and not (self.folder / "parts").exists()
 
     def tidy(self) -> None:
-        """Under the entry's lock: warn of and remove an entry whose files are not those that were written and parts
-        that cannot be read, and remove what killed runs have left."""
-        if self.complete and not self._is_whole():
-            warnings.warn(f"stored features in {self.folder} are damaged: they are made again", stacklevel=2)
+        """Remove a damaged entry and damaged parts, with a warning, and the leftovers of killed runs.
+
+        The caller must hold the entry's lock.
+        """
+        if self.complete and not self._is_intact():
+            warnings.warn(f"stored features in {self.folder} are damaged: they are computed again", stacklevel=2)
             shutil.rmtree(self.folder)
         if self.complete:
             shutil.rmtree(self.folder / "parts", ignore_errors=True)
         for path in self.folder.rglob(".*.tmp"):
             path.unlink()
         for path in (self.folder / "parts").glob("*.part"):
-            if not _is_whole_part(path):
-                warnings.warn(f"stored features in {path} are damaged: they are made again", stacklevel=2)
+            if not _is_intact_part(path):
+                warnings.warn(f"stored features in {path} are damaged: they are computed again", stacklevel=2)
                 path.unlink()
 
-    def _is_whole(self) -> bool:
+    def _is_intact(self) -> bool:
         try:
             meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
             return isinstance(meta, dict) and meta.get("crc32") == self._checksums()
@@ -108,20 +113,19 @@ class Entry:
             return False
 
     def _checksums(self) -> dict[str, int]:
-        files = (self.folder / name for name in ("features.npy", "rows.json"))
-        found = {}
-        for path in files:
+        checksums = {}
+        for path in (self.folder / name for name in ("features.npy", "rows.json")):
             if path.is_file():
                 with path.open("rb") as file:
-                    found[path.name] = _crc32(file)
-        return found
+                    checksums[path.name] = _crc32(file)
+        return checksums
 
     def part_path(self, chunk: Chunk) -> Path:
-        """Where the features of a chunk stand until all are there."""
+        """Return the path of a chunk's features, until all chunks are joined."""
         return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.part"
 
     def write_part(self, chunk: Chunk, part: Part) -> None:
-        """Keep one chunk's features; whole or not at all: a line of checksum, shape and rows, then the array."""
+        """Write one chunk's features atomically: a line of checksum, shape and rows, then the array."""
         rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
         head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
         data = np.ascontiguousarray(part.array, dtype="<f4").data
@@ -130,13 +134,13 @@ class Entry:
             file.write(data)
 
     def read_part(self, chunk: Chunk) -> Part:
-        """Read back what `write_part` wrote."""
+        """Read what `write_part` wrote."""
         with self.part_path(chunk).open("rb") as file:
             head = json.loads(file.readline().partition(b" ")[2])
             return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
 
     def join_parts(self, chunks: Sequence[Chunk]) -> None:
-        """Make the entry of its parts, in the order of (shard, chunk) given, and drop them."""
+        """Join the parts into the finished entry, in the order of the given chunks, and remove them."""
         rows: dict[str, list[Any]] = {"keys": [], "labels": [], "texts": [], "bad": []}
         shapes = []
         for chunk in chunks:
@@ -151,7 +155,7 @@ class Entry:
         shutil.rmtree(self.folder / "parts")
 
     def write_array(self, array: np.ndarray) -> None:
-        """Make a text entry, which has no rows of its own."""
+        """Write a text entry, which has no rows.json."""
         self._write_features(array.shape, [array])
         self._finish()
 
@@ -167,11 +171,11 @@ class Entry:
         write_text(self.folder / "meta.json", json.dumps(meta, indent=2) + "\n")
 
     def array(self) -> np.ndarray:
-        """The array, memory-mapped read-only (an empty array cannot be mapped and is read)."""
+        """Return the array, memory-mapped read-only (an empty array cannot be mapped and is read)."""
         return np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
 
     def features(self) -> Features:
-        """The image entry with its rows."""
+        """Return the array of an image entry with its keys, labels and texts."""
         rows = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
         labels = None if None in rows["labels"] else np.asarray(rows["labels"], dtype=np.int64)
         return Features(
@@ -184,21 +188,21 @@ class Entry:
 
 
 def _crc32(file: IO[bytes], checksum: int = 0) -> int:
-    """Of what is left of the file, behind what has the checksum given."""
+    """Return the checksum of the rest of the file, continuing from `checksum`."""
     while block := file.read(1 << 22):
         checksum = zlib.crc32(block, checksum)
     return checksum
 
 
-def _is_whole_part(path: Path) -> bool:
-    """Whether its checksum holds."""
+def _is_intact_part(path: Path) -> bool:
     with path.open("rb") as file:
         checksum, _, head = file.readline().partition(b" ")
         return checksum == b"%08x" % _crc32(file, zlib.crc32(head))
 
 
 def entry_lock(cache: Path, key: FeatureKey) -> FileLock:
-    """The lock under which a model's features of one body of data are made, so that two runs do not encode twice."""
+    """Return the lock for computing a model's features of one split or list of texts, so that two runs do not both
+    encode it."""
     folder = cache / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{key.weights} {key.tower} {key.data}".encode()).hexdigest()
@@ -207,13 +211,13 @@ def entry_lock(cache: Path, key: FeatureKey) -> FileLock:
 
 @contextlib.contextmanager
 def in_use(cache: Path) -> Iterator[None]:
-    """Raise DataError where a file of the cache goes while the block works with it."""
+    """Raise DataError if a file of the cache disappears while the block uses it."""
     try:
         yield
     except FileNotFoundError as error:
         if error.filename is None or cache not in Path(error.filename).parents:
             raise
         raise DataError(
-            f"{error.filename} went away: expected the cache to stay while a run uses it (the same command makes it "
-            f"again)"
+            f"{error.filename} disappeared: expected the cache to stay while a run uses it (run the same command again "
+            f"to resume)"
         ) from error

@@ -1,4 +1,4 @@
-"""A function over a stream of items in worker processes or threads, in order."""
+"""Mapping a function over a stream of items, in order, in worker processes or threads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ import torch.multiprocessing  # registers shared memory for tensors that workers
 T = TypeVar("T")
 R = TypeVar("R")
 
-_function: Callable[..., Any] | None = None  # of a worker process
+_function: Callable[..., Any] | None = None  # set in a worker process
 
 
 def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Decoding processes: beside a GPU all cores but one (at most 16); beside a CPU forward pass two, if there are four
-    cores, since its threads would wait for theirs. cores: None means the machine's."""
+    """Return the default number of decoding processes. cores: None means all of the machine's.
+
+    With a GPU all cores but one, at most 16. With a CPU two, or none below four cores, since the threads of the forward
+    pass would wait for them.
+    """
     cores = cores or os.cpu_count() or 1
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
@@ -33,14 +36,14 @@ def default_workers(device: torch.device, cores: int | None = None) -> int:
 def _start_worker(function: Callable[..., Any]) -> None:
     global _function
     _function = function
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and the parallelism is over items
+    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and items are processed in parallel anyway
 
 
 def _leave_with_parent() -> None:
-    """A killed parent cannot end its workers, which would wait for ever, with its locks in their hands."""
+    """Exit when the parent dies: a killed parent cannot end its workers, which would wait for ever with its locks."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -53,10 +56,10 @@ def _call(item: Any) -> Any:
 
 
 def ordered_map(function: Callable[[R], Any], items: Iterable[tuple[T, R]], workers: int) -> Iterator[tuple[T, Any]]:
-    """(tag, function(work)) for each (tag, work), in order whatever the number of workers; 0 works in this process.
+    """Yield (tag, function(work)) for each (tag, work), in order. workers: 0 means this process.
 
-    function: picklable, sent to each worker once. At most two items a worker are under way at once, so that an endless
-    stream is read as it is used up.
+    function: picklable, sent to each worker once. At most two items per worker are in flight, so that a stream is read
+    only as fast as it is consumed.
     """
     if workers == 0:
         yield from ((tag, function(work)) for tag, work in items)
@@ -67,14 +70,16 @@ def ordered_map(function: Callable[[R], Any], items: Iterable[tuple[T, R]], work
 
 
 def threaded_map(function: Callable[[R], T], items: Iterable[R], threads: int, cores: int) -> Iterator[tuple[R, T]]:
-    """(item, function(item)) in order, by threads whose PyTorch operations take so many cores each; this thread reads
-    the items, at most two a thread ahead."""
+    """Yield (item, function(item)) in order. cores: for the PyTorch operations of each thread.
+
+    The calling thread reads the items, at most two per thread ahead.
+    """
     before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores,)) as pool:
             yield from _in_order(pool, function, ((item, item) for item in items), 2 * threads)
     finally:
-        torch.set_num_threads(before)  # MKL has one number for all threads
+        torch.set_num_threads(before)  # MKL has a single setting for all threads
 
 
 def _in_order(

@@ -64,6 +64,11 @@ HARNESSES: Registry[Harness] = Registry(
             "1.14 to 2.18",
             folders=True,
         ),
+        "mlcd-seg": Harness(
+            "mlcd_eval.imports.mlcd_seg",
+            "result.jsonl and eval_dataset.json of MLCD-Seg's evaluation",
+            "at ae714112",
+        ),
         "dinov2": Harness(
             "mlcd_eval.imports.dinov2",
             "results_eval_linear.json of dinov2/eval/linear.py",

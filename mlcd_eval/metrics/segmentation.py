@@ -37,19 +37,27 @@ def overall_iou(overlaps: Overlaps) -> float | None:
     return float(overlaps.intersection.sum() / union) if union else None
 
 
-def sample_iou(overlaps: Overlaps, empty_union: EmptyUnion = "lisa") -> np.ndarray:
+def sample_iou(
+    overlaps: Overlaps, empty_union: EmptyUnion = "lisa", has_target: np.ndarray | bool = True
+) -> np.ndarray:
     """(N,) intersection over union of each sample; where both masks are empty 1 (LISA's rule) or 0 (LAVT's).
 
-    Its mean is mean IoU (mIoU, gIoU).
+    has_target (N,): whether a sentence refers to anything; where it does not, an empty mask counts 1 and any other 0
+    (gRefCOCO). The mean is mean IoU (mIoU, gIoU).
     """
     empty = overlaps.union == 0
     ratio = overlaps.intersection / np.where(empty, 1, overlaps.union)
-    return np.where(empty, 1.0 if empty_union == "lisa" else 0.0, ratio)
+    return np.where(empty, np.where(has_target, 1.0 if empty_union == "lisa" else 0.0, 1.0), ratio)
 
 
 def precision_at(iou: np.ndarray, threshold: float) -> np.ndarray:
     """1.0 for each sample whose IoU is at least the threshold (LAVT), else 0.0."""
     return (iou >= threshold).astype(np.float64)
+
+
+def is_empty(masks: Sequence[Rle]) -> np.ndarray:
+    """(N,) whether a mask has no pixel."""
+    return np.array([coco.area(dict(mask)) == 0 for mask in masks], dtype=bool)
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:

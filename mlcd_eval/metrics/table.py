@@ -35,7 +35,7 @@ class MetricKind:
     heading: str
     statistic: Statistic | None = None
     over: str | None = None
-    among: tuple[str, str] | None = None
+    among: tuple[str, str | bool] | None = None
     higher_is_better: bool = True
     unit: str = "fraction"
     classes: tuple[int, float] = (1, math.inf)
@@ -57,6 +57,16 @@ class MetricKind:
 def _within(k: int, rank: str = "rank") -> Callable[[Columns], np.ndarray]:
     """1.0 where the rank is at most k, else 0.0."""
     return lambda columns: (np.asarray(columns[rank]) <= k) * 1.0
+
+
+def _at_least(iou: str) -> Callable[[Columns], np.ndarray]:
+    """1.0 where the IoU is at least this, else 0.0."""
+    return lambda columns: (np.asarray(columns["iou"]) >= float(iou)) * 1.0
+
+
+def _predicts(target: bool) -> Callable[[Columns], np.ndarray]:
+    """1.0 where the mask says that there is a target, or that there is none."""
+    return lambda columns: (np.asarray(columns["predicts_target"]) == target) * 1.0
 
 
 def _top1_and_top5(columns: Columns) -> np.ndarray:
@@ -111,6 +121,14 @@ REFER: Mapping[str, MetricKind] = {
 }
 """Columns: image, intersection, union and iou."""
 
+GENERALIZED: Mapping[str, MetricKind] = {
+    "target_accuracy": MetricKind("T-acc", Mean(_predicts(True)), over="image", among=("has_target", True)),
+    "no_target_accuracy": MetricKind("N-acc", Mean(_predicts(False)), over="image", among=("has_target", False)),
+}
+"""What GRES adds (Liu et al. 2023) for sentences that may refer to nothing: the share of those with a target for which
+a mask has a pixel, and of those without one for which it has none. Columns: image, has_target, predicts_target and, for
+target_precision@, iou."""
+
 OTHERS: Mapping[str, MetricKind] = {
     "mean_recall": MetricKind(
         "mean recall",
@@ -142,14 +160,15 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     "image_to_text_recall@": lambda k: MetricKind(
         f"image-to-text R@{k}", Mean(_within(int(k))), over="image", among=("direction", "image_to_text")
     ),
-    "precision@": lambda least: MetricKind(
-        f"precision@{least}", Mean(lambda columns: (np.asarray(columns["iou"]) >= float(least)) * 1.0), over="image"
+    "precision@": lambda least: MetricKind(f"precision@{least}", Mean(_at_least(least)), over="image"),
+    "target_precision@": lambda least: MetricKind(
+        f"precision@{least} of targets", Mean(_at_least(least)), over="image", among=("has_target", True)
     ),
 }
 """What stands before the parameter -> the kind of a parameter, given as it is written in the name."""
 
 METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
-    "metric", "mlcd_eval.metrics", {**CLASSIFICATION, **MULTILABEL, **REFER, **OTHERS, **FAMILIES}
+    "metric", "mlcd_eval.metrics", {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **OTHERS, **FAMILIES}
 )
 """Other packages add metrics by entry points: a MetricKind, or a function under a name that ends in `@`."""
 

@@ -1,1 +1,1 @@
-"""From a request to jobs: which tasks, where their data is, what each of them needs."""
+"""From a request to jobs: which tasks it names, where their data is, and what each of them needs."""

@@ -1,4 +1,5 @@
-"""A task before and after its data is opened. A Job is resolved once; plan, run, score and the record read it."""
+"""A task before its data is opened (LocatedTask) and after (Job). A job is resolved once; plan, run, score and the
+record read it."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from mlcd_eval.spec import TaskSpec, validated
 
 @dataclass(frozen=True)
 class LocatedTask:
-    """A task with its protocol's settings, and the reference of its data."""
+    """A task with its protocol, the protocol's settings, and the reference of its data."""
 
     task: TaskSpec
     protocol: Protocol[Any]
@@ -31,35 +32,40 @@ class LocatedTask:
 
     @property
     def name(self) -> str:
-        """The task's."""
+        """The task's name."""
         return self.task.name
 
     @property
     def needs(self) -> Needs:
-        """What the protocol needs beside features."""
+        """What the protocol needs besides features."""
         return self.protocol.needs(self.settings)
 
 
 def located_task(task: TaskSpec, ref: str, changes: Mapping[str, Any]) -> LocatedTask:
-    """The task in its protocol's form, with those changes of settings that the protocol knows; raises ConfigError
-    naming the task and the key."""
+    """Return the task with its settings, overridden by those `changes` whose keys the protocol has.
+
+    Raises ConfigError naming the task and the key.
+    """
     protocol = get_protocol(task.protocol)
     return LocatedTask(task, protocol, settings_of(task, protocol, changes), ref)
 
 
 def settings_of(task: TaskSpec, protocol: Protocol[Any], changes: Mapping[str, Any]) -> BaseModel:
-    """The task's settings, defaults included, with those changes that the protocol knows; raises ConfigError."""
-    form: type[BaseModel] = protocol.Settings
-    known = {key: value for key, value in changes.items() if key in form.model_fields}
-    return validated(form, {**task.settings, **known}, f"settings of {task.name}")
+    """Return the task's settings, including defaults, overridden by those `changes` whose keys the protocol has.
+
+    Raises ConfigError naming the task and the key.
+    """
+    model: type[BaseModel] = protocol.Settings
+    known = {key: value for key, value in changes.items() if key in model.model_fields}
+    return validated(model, {**task.settings, **known}, f"settings of {task.name}")
 
 
 @dataclass(frozen=True)
 class Job(LocatedTask):
     """A located task whose data is open.
 
-    requests: role -> features. splits: role -> split of what is read; the scored one is `test`, and the last.
-    prompts: class names and templates, None where the protocol fills none.
+    requests: role -> features. splits: role -> split that is read; the scored split has the role `test` and comes last.
+    prompts: class names and templates, None where the protocol uses no prompts.
     """
 
     dataset: Dataset
@@ -73,13 +79,15 @@ class Job(LocatedTask):
         return self.splits["test"]
 
     def with_settings(self, settings: BaseModel) -> Job:
-        """The same task on the same data under other settings."""
+        """Return the same task on the same data with other settings."""
         requests, splits = _roles(self.protocol, settings, self.dataset)
         return replace(self, settings=settings, requests=requests, splits=splits)
 
     def for_model(self, info: EncoderInfo) -> Job:
-        """The job for one model: settings such as `mode: auto` decided. Raises IncompatibleError where the model lacks
-        what the job needs."""
+        """Return the job for one model, with settings such as `mode: auto` decided.
+
+        Raises IncompatibleError if the model lacks what the job needs.
+        """
         job = self.with_settings(self.protocol.for_model(self.settings, info))
         if job.needs.texts and not info.has_text:
             raise IncompatibleError(
@@ -94,16 +102,23 @@ class Job(LocatedTask):
         return job
 
     def annotations(self) -> dict[str, Sequence[Annotation]]:
-        """Sentences or questions by role, where the data has them."""
+        """Return the sentences or questions by role; none where the data has no annotations."""
         if not isinstance(self.dataset, AnnotatedDataset):
             return {}
         return {role: self.dataset.annotations(split) for role, split in self.splits.items()}
 
-    def pending_record(self, model: ModelRecord, request: RunRequest) -> Result:
-        """The job's record before there are numbers."""
+    def pending_record(self, model: ModelRecord, request: RunRequest, reads_images: bool = True) -> Result:
+        """Return the job's record before it is scored. reads_images: False for saved predictions."""
         return pending_record(
             task_record(self.task, self.protocol, self.settings),
-            dataset_record(self.task.dataset, self.dataset, self.splits, self.prompts),
+            dataset_record(
+                self.task.dataset,
+                self.dataset,
+                self.splits,
+                self.prompts,
+                encodes_images=bool(self.requests),
+                reads_images=reads_images,
+            ),
             model,
             seed=request.seed,
             limit=request.limit,
@@ -111,9 +126,9 @@ class Job(LocatedTask):
 
 
 def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) -> Job:
-    """The job of a located task. submit: predictions are to be written, not scored.
+    """Return the job of a located task on its dataset. submit: predictions will be written, not scored.
 
-    Raises IncompatibleError unless the protocol can use the dataset, DataError where it is not the one meant.
+    Raises IncompatibleError if the protocol cannot use the dataset, DataError if it is not the task's dataset.
     """
     task, protocol = located.task, located.protocol
     if dataset.kind not in protocol.kinds:
@@ -134,7 +149,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     if data.num_classes is not None and dataset.class_names and len(dataset.class_names) != data.num_classes:
         raise DataError(
             f"classnames.txt of {dataset.name} has {len(dataset.class_names)} names: expected {data.num_classes}, as "
-            f"{task.name} says"
+            f"in task {task.name}"
         )
     return Job(task, protocol, located.settings, located.ref, dataset, requests, splits, prompts)
 
@@ -142,7 +157,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
 def _roles(
     protocol: Protocol[Any], settings: BaseModel, dataset: Dataset
 ) -> tuple[dict[str, ImageRequest], dict[str, str]]:
-    """What is encoded, and which splits are read, by role."""
+    """Return the image requests and the splits that are read, by role."""
     requests = protocol.requests(settings, dataset.splits)
     scored = protocol.scored_split(settings, dataset.splits)
     others = {role: request.split for role, request in requests.items() if role != "test"}

@@ -1,4 +1,4 @@
-"""Where the data of a task is: under --data-root (by the data set's names), then in the package (demo data), then on
+"""Where the data of a task is: under --data-root (by the data set's names), else in the package (demo data), else on
 the hub or at the data set's own reference (unless --offline)."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HOW = "put a folder in clip-benchmark's layout under --data-root, or give `ref:
 
 
 def locate(task: TaskSpec, request: RunRequest) -> str:
-    """The reference of a task's data; raises DataError saying what to put where if it is nowhere."""
+    """Return the reference of a task's data. Raises DataError, saying what to put where, if there is none."""
     for root in (request.data_root, demo_data_dir()):
         ref = find_under(root, task) if root is not None else None
         if ref is not None:
@@ -24,12 +24,12 @@ def locate(task: TaskSpec, request: RunRequest) -> str:
     remote = data.reference()
     where = f"--data-root {request.data_root}" if request.data_root else "no --data-root"
     if remote is None:
-        raise DataError(f"dataset {data.name} is not there (got {where}) and has no hub copy: {data.how or _HOW}")
+        raise DataError(f"dataset {data.name} is missing (got {where}) and has no hub copy: {data.how or _HOW}")
     if request.offline and is_on_network(remote):
-        raise DataError(f"dataset {data.name} is not there (got {where}) and --offline forbids its copy at {remote}")
+        raise DataError(f"dataset {data.name} is missing (got {where}) and --offline forbids its copy at {remote}")
     return remote
 
 
 def find_under(root: Path, task: TaskSpec) -> str | None:
-    """The reference of a task's data below a folder, None where the folder lacks it."""
+    """Return the reference of a task's data under a folder, None if the folder lacks it."""
     return find_dataset(root, task.dataset, task.settings.get("split"))

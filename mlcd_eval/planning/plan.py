@@ -1,4 +1,4 @@
-"""From a request to a plan: which tasks of which models, and every problem that shows with nothing heavy loaded."""
+"""From a request to a plan: which tasks on which models, and every problem that can be seen without loading a model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mlcd_eval.request import RunRequest
 
 @dataclass
 class Plan:
-    """Every task runs on every model, in this order; `problems` is all that stands in the way.
+    """Every task on every model, in this order.
 
-    models: name -> spec. tasks: by name.
+    models: name -> spec. tasks: by name. problems: one sentence for each thing that prevents the run.
     """
 
     request: RunRequest
@@ -30,8 +30,10 @@ class Plan:
     problems: list[str] = field(default_factory=list)
 
     def open(self) -> list[Job]:
-        """Every task on its data, which is opened now where that takes the network. Raises DataError with every
-        problem, one per line."""
+        """Return every task as a job; data on the network is opened only now.
+
+        Raises DataError with every problem, one per line.
+        """
         jobs, problems = [], []
         for task in self.tasks.values():
             try:
@@ -43,19 +45,19 @@ class Plan:
         return jobs
 
     def records(self) -> Iterator[tuple[str, LocatedTask, Path]]:
-        """Model name, task and path of each record that the plan makes."""
+        """Yield the model name, task and path of each record of the plan."""
         for model in self.models:
             for task in self.tasks.values():
                 yield model, task, record_path(self.request.output, model, task.name)
 
     def raise_problems(self) -> None:
-        """Raise ConfigError with every problem, one per line, if there is any."""
+        """Raise ConfigError with every problem, one per line, if there are any."""
         if self.problems:
             raise ConfigError("\n".join(self.problems))
 
     @contextlib.contextmanager
     def noting(self, where: str = "") -> Iterator[None]:
-        """Take a UserError of the block down as a problem."""
+        """Add a UserError that the block raises to the problems, with `where` before it."""
         try:
             yield
         except UserError as error:
@@ -64,7 +66,7 @@ class Plan:
 
 
 def make_plan(request: RunRequest) -> Plan:
-    """Check the whole request; nothing is loaded, no image is read, the network is not touched."""
+    """Check the whole request, without loading a model, reading an image or using the network."""
     plan = Plan(request, Selection(request))
     for spec in dict.fromkeys(request.models):
         with plan.noting():
@@ -100,13 +102,13 @@ def _add_task(plan: Plan, task: LocatedTask) -> None:
     first = plan.tasks.setdefault(task.name, task)
     if (first.task, first.ref) != (task.task, task.ref):
         raise ConfigError(
-            f"two tasks would both write the record {task.name}: got it on {first.ref} and on {task.ref}, expected "
-            f"one per name (rename one, or run them with different --output folders)"
+            f"two tasks would both write the record {task.name}: got data {first.ref} and {task.ref}, expected one "
+            f"task per name (rename one, or run them with different --output folders)"
         )
 
 
 def _check_changes(plan: Plan) -> None:
-    """Note each setting of --set that no task has."""
+    """Add a problem for each setting of --set that no task has."""
     known = {key for task in plan.tasks.values() for key in type(task.settings).model_fields}
     for key in plan.request.settings if plan.tasks else ():
         if key not in known:

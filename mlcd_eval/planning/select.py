@@ -1,7 +1,7 @@
-"""Which tasks a word of --tasks stands for, each with its data.
+"""The tasks that a word of --tasks names, each with its data.
 
-A group or glob with --data-root means what the folder holds: the known tasks whose data is there, and every other data
-set that the protocol can use.
+With --data-root, a group or glob names what the folder holds: the known tasks whose data is in it, and a task for every
+other data set in it that the protocol can use.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from mlcd_eval.spec.task import Sizes
 
 
 class Selection:
-    """The tasks of one request. What it opens and resolves is kept: each data set is opened once, each task resolved
-    once."""
+    """The tasks of one request. Each data set is opened once and each task is resolved once; both are kept."""
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
@@ -42,14 +41,14 @@ class Selection:
         self._jobs: dict[tuple[str, str], Job] = {}
 
     def job(self, located: LocatedTask) -> Job:
-        """The task on its opened data; raises UserError where it cannot be opened, or the protocol cannot use it."""
+        """Return the task as a job. Raises UserError if its data cannot be opened or the protocol cannot use it."""
         key = (located.name, located.ref)
         if key not in self._jobs:
             self._jobs[key] = resolved(located, self.open(located), submit=self.request.submit)
         return self._jobs[key]
 
     def open(self, located: LocatedTask) -> Dataset:
-        """The task's data set; raises UserError where it cannot be opened."""
+        """Return the task's data set. Raises UserError if it cannot be opened."""
         key = (located.ref, located.task.dataset.name)
         if key not in self._datasets:
             cache, offline = self.request.cache, self.request.offline
@@ -57,7 +56,7 @@ class Selection:
         return self._datasets[key]
 
     def tasks(self, word: str) -> Iterator[LocatedTask]:
-        """The tasks of one word of --tasks; raises UserError if there is none."""
+        """Yield the tasks that one word of --tasks names. Raises UserError if there are none."""
         root = self.request.data_root
         if self.request.datasets:
             yield from self._on_datasets(word)
@@ -67,7 +66,7 @@ class Selection:
         if many and not located and root is not None:
             raise DataError(
                 f"--data-root {root} holds no data for --tasks {word}: expected folders in clip-benchmark's layout, "
-                f"such as those that `mlcd-eval ls datasets` names"
+                f"such as those that `mlcd-eval ls datasets` lists"
             )
         if located:
             yield from located
@@ -79,7 +78,7 @@ class Selection:
         return located_task(task, ref, self.request.settings)
 
     def _on_datasets(self, protocol: str) -> Iterator[LocatedTask]:
-        """A protocol on each data set of --dataset."""
+        """Yield a task of the protocol for each data set of --dataset."""
         if protocol not in PROTOCOLS:
             raise ConfigError(
                 f"--tasks with --dataset takes protocols: got {protocol!r}, expected some of "
@@ -93,7 +92,8 @@ class Selection:
             yield self._located(task, ref if root is None else with_root(ref, root))
 
     def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
-        """The tasks matching a group or glob that the root's data can serve: the known ones, then its other folders."""
+        """Yield the tasks that match a group or glob and have data in the root: first the known ones, then those on
+        other folders."""
         pattern = f"{word}/*" if word in PROTOCOLS else word
         protocols = fnmatch.filter(PROTOCOLS, pattern.partition("/")[0])
         data = discover(root)
@@ -109,14 +109,16 @@ class Selection:
         new = [(task, ref) for task, ref in new if (task.protocol, ref) not in claimed]
         for task, ref in [*known, *new]:
             if ref is not None and fnmatch.fnmatch(task.name, pattern):
-                with contextlib.suppress(IncompatibleError):  # a retrieval folder is no reason to refuse linear_probe
+                with contextlib.suppress(IncompatibleError):  # a retrieval folder is not an error for linear_probe
                     located = self._located(task, ref)
                     self.job(located)
                     yield located
 
     def _scored_parts(self, ref: str, protocols: Sequence[str]) -> list[str]:
-        """A reference per split that can be scored, where each split is a task of its own; only opening the data
-        tells which there are, so data that no protocol can use is left closed."""
+        """Return a reference for each split that can be scored, if each split is a separate task, else none.
+
+        The splits are known only once the data is open, so that data that no protocol can use stays closed.
+        """
         if split_reference(ref, "test") is None or not set(parse_reference(ref).scheme.kinds) & _kinds(protocols):
             return []
         splits = open_dataset(ref, cache=self.request.cache).splits
@@ -124,7 +126,7 @@ class Selection:
 
 
 def _part(ref: str, split: str | None) -> str:
-    """The reference of the split that a task scores, where each split is a task of its own."""
+    """Return the reference of the split that a task scores if each split is a separate task, else the reference."""
     return (split_reference(ref, split) if split else None) or ref
 
 
@@ -133,7 +135,7 @@ def _kinds(protocols: Sequence[str]) -> set[str]:
 
 
 def _task_on(protocol: str, dataset: str, sizes: Sizes | None = None) -> TaskSpec:
-    """A task on the user's own data: the protocol's default settings."""
+    """Return a task on the user's own data, with the protocol's default settings."""
     data: dict[str, Any] = {"name": dataset, "sizes": sizes or {}}
     values = {"name": f"{protocol}/{dataset}", "version": 1, "protocol": protocol, "dataset": data}
     return validated(TaskSpec, values, f"dataset {dataset!r}")

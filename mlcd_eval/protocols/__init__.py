@@ -1,1 +1,1 @@
-"""How an encoder is scored."""
+"""Protocols: the ways of scoring an encoder."""

@@ -1,4 +1,4 @@
-"""What a protocol is: which features it needs, and a pure function from features to metrics."""
+"""The Protocol class: which features a protocol needs, and a pure function from features to metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlcd_eval.metrics.base import Metric
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Features of one split at one layer. letterbox: show the encoder the whole image, nothing cropped away."""
+    """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping."""
 
     split: str
     layer: str
@@ -27,11 +27,11 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class Features:
-    """Encoded images of a split, row i of every field being sample i.
+    """Encoded images of a split. Row i of every field but `bad` belongs to sample i.
 
-    array (N, D) float32, possibly memory-mapped; labels (N,) int64 or (N, C) 0/1 for multilabel, None for retrieval;
-    texts: the captions of each row (retrieval), else empty tuples; bad: keys of images that could not be decoded
-    (only with --allow-bad-images), which have no row.
+    array: (N, D) float32, or (N, h, w, D) for patches, possibly memory-mapped. labels: (N,) int64, or (N, C) 0/1 for
+    multilabel, None for retrieval. texts: the captions of each row for retrieval, else empty tuples. bad: keys of
+    images that could not be decoded (only with --allow-bad-images), which have no row.
     """
 
     array: np.ndarray
@@ -43,12 +43,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a protocol may see. `images` is keyed by the roles of `Protocol.requests`.
+    """Everything that a protocol may use. `images` is keyed by the roles of `Protocol.requests`.
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
-    class_names, templates: of the dataset (a template holds `{c}`); prompts_source: where both come from.
-    annotations: sentences or questions by role, of datasets that have them. predictions: a model's own masks or answers
-    for those of the scored split, by their id (sent_id, question_id), where the protocol needs an `ability`.
+    class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
+    annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
+    for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     """
 
     images: Mapping[str, Features]
@@ -64,8 +64,12 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Scores:
-    """primary: the name of the metric that ranks. samples: column -> one entry per scored sample (`key` among them),
-    written by --log-samples and paired by `compare`. details: what else a reader needs (chosen lambda, iterations)."""
+    """What a protocol returns.
+
+    primary: the name of the metric by which models are ranked. samples: column -> one entry per scored sample, with a
+    column `key`; written by --log-samples and paired by `compare`. details: anything else that a reader needs, such as
+    the chosen lambda.
+    """
 
     metrics: Sequence[Metric]
     primary: str
@@ -75,11 +79,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a protocol needs of a model and its data beside image features.
+    """What a protocol needs from a model and its data besides image features.
 
     texts: the model's text tower. class_prompts: class names and templates. text_encoder: spec of another model whose
-    text tower is used in place of the model's own. ability: what the model itself does with the scored split (`segment`
-    or `answer`), None for features only; prompt: the text around a question; max_new_tokens: the length of an answer.
+    text tower is used instead of the model's own. ability: what the model itself does with the scored split (`segment`
+    or `answer`), None for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
     """
 
     texts: bool = False
@@ -94,11 +98,11 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class Protocol(Generic[S]):
-    """A way of scoring an encoder. Never imports encoders; knows data only by its kind and splits.
+    """A way of scoring an encoder. It never imports encoders, and knows data only by its kind and splits.
 
-    name: the first part of its tasks' names. version: raised when its numbers change; part of a record's identity.
-    Settings: its form, with defaults. kinds: of the data sets that it can use. takes_predictions: whether predictions
-    that another program saved can be scored, without features.
+    name: the first part of its tasks' names. version: raised when its numbers change, part of a record's identity.
+    Settings: the model of its settings, with defaults. kinds: the kinds of data set that it can use. takes_predictions:
+    whether it can score predictions that another program saved, without features.
     """
 
     name: ClassVar[str]
@@ -108,40 +112,43 @@ class Protocol(Generic[S]):
     takes_predictions: ClassVar[bool] = False
 
     def needs(self, settings: S) -> Needs:
-        """What it needs beside features."""
+        """Return what it needs besides features."""
         return Needs()
 
     def requests(self, settings: S, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Role -> features, given the dataset's splits; raises IncompatibleError where a needed split is missing."""
+        """Return role -> features, given the dataset's splits. Raises IncompatibleError if a split is missing."""
         raise NotImplementedError
 
     def scored_split(self, settings: S, splits: Sequence[str]) -> str:
-        """The split whose items are scored."""
+        """Return the split whose items are scored."""
         requests = self.requests(settings, splits)
         return requests.get("test", list(requests.values())[-1]).split
 
     def check_annotations(self, settings: S, split: str, annotations: Sequence[Annotation]) -> None:
-        """Raise IncompatibleError where what is to be scored has no truth to score it against."""
+        """Raise IncompatibleError if the annotations of the scored split lack the truth to score against."""
 
     def for_model(self, settings: S, info: EncoderInfo) -> S:
-        """Settings with what depends on the model decided; raises IncompatibleError where it cannot serve them."""
+        """Return the settings with every choice that depends on the model made, such as `mode: auto`.
+
+        Raises IncompatibleError if the model cannot be scored with them.
+        """
         return settings
 
     def for_predictions(self, settings: S) -> S:
-        """Settings for predictions that another program made."""
+        """Return the settings for predictions that another program made."""
         return settings
 
     def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
-        """Saved predictions by the id of their annotation, where `takes_predictions`; raises DataError for what is
-        wrong with the file."""
+        """Read saved predictions by the id of their annotation, if `takes_predictions`. Raises DataError if the file is
+        wrong."""
         raise NotImplementedError
 
     def submission(self, predictions: Mapping[Any, Any]) -> Sequence[Mapping[str, Any]]:
-        """Predictions in the form of the benchmark's own server; raises IncompatibleError where there is none."""
+        """Return predictions in the form of the benchmark's own server. Raises IncompatibleError if it has none."""
         raise IncompatibleError(f"{self.name} has no benchmark server that takes predictions")
 
     def score(self, settings: S, inputs: Inputs) -> Scores:
-        """Pure: same inputs, same scores."""
+        """Return the scores. Pure: the same inputs give the same scores."""
         raise NotImplementedError
 
     # names in outputs

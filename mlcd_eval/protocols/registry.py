@@ -1,4 +1,4 @@
-"""Protocols by name: this package's own, and those that other packages add as `mlcd_eval.protocols` entry points."""
+"""Protocols by name: the built-in ones, and those that other packages add as `mlcd_eval.protocols` entry points."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ PROTOCOLS: Registry[type[Protocol[Any]]] = Registry(
 
 
 def get_protocol(name: str) -> Protocol[Any]:
-    """Raises ConfigError for an unknown name."""
+    """Return the protocol of this name. Raises ConfigError for an unknown name."""
     return PROTOCOLS[name]()

@@ -14,7 +14,8 @@ from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 
 class RetrievalSettings(BaseModel):
-    """captions_per_image: keep only this many, the first (5 makes COCO's 25,010 captions 25,000); None keeps all."""
+    """ks: the K of recall@K. captions_per_image: how many captions of each image are kept, from the first on (5 leaves
+    25,000 of COCO's 25,010 captions); None keeps all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,11 +26,11 @@ class RetrievalSettings(BaseModel):
 
 
 class Retrieval(Protocol[RetrievalSettings]):
-    """Every caption looks for its image, every image for any of its captions, by cosine similarity, without a prompt.
+    """Each caption searches for its image, each image for any of its captions, by cosine similarity, without prompts.
 
-    Blank captions are left out, of the gallery too; an image without captions stays in the gallery and is no query.
-    The primary metric is image-to-text recall at the smallest K, which leaderboards rank by.
-    mean_recall is the mean of all recalls, both directions and every K.
+    Blank captions are left out, also of the gallery. An image without captions stays in the gallery but is not a query.
+    The primary metric is image-to-text recall at the smallest K, by which leaderboards rank.
+    mean_recall is the mean of all recalls, over both directions and every K.
     """
 
     name = "retrieval"
@@ -48,11 +49,11 @@ class Retrieval(Protocol[RetrievalSettings]):
         return list(names)
 
     def needs(self, settings: RetrievalSettings) -> Needs:
-        """A text tower."""
+        """Return the need for a text tower."""
         return Needs(texts=True)
 
     def requests(self, settings: RetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """One split at one layer."""
+        """Return one split at one layer. Raises IncompatibleError if the split is missing."""
         if settings.split not in splits:
             raise IncompatibleError(f"retrieval reads the split {settings.split!r}: got {', '.join(splits)}")
         return {"test": ImageRequest(settings.split, settings.layer)}

@@ -1,4 +1,4 @@
-"""Results on disk."""
+"""Records: results on disk."""
 
 from mlcd_eval.records.result import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
 from mlcd_eval.records.store import ResultStore, read, read_all, record_path

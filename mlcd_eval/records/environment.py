@@ -1,4 +1,4 @@
-"""What a run ran on, read without importing what is heavy."""
+"""The versions and the machine of a run. Versions are read without importing the packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "
 
 
 def environment(device: str) -> dict[str, str | int | None]:
-    """Versions, platform, device name and thread count of this process."""
+    """Return versions, platform, device name and thread count of this process."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "CPU"
@@ -24,21 +24,21 @@ def environment(device: str) -> dict[str, str | int | None]:
 def _versions() -> dict[str, str | int | None]:
     from mlcd_eval import __version__
 
-    found: dict[str, str | int | None] = {"mlcd_eval": __version__, "git_commit": _git_commit()}
-    found |= {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
+    versions: dict[str, str | int | None] = {"mlcd_eval": __version__, "git_commit": _git_commit()}
+    versions |= {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that this package is in, with `+` where files differ from it; None for a wheel."""
+    """Return the commit of this checkout, with `+` if files differ from it; None for an installed wheel."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 a fixed command, its folder our own
-    return done.stdout.strip() or None
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 a fixed command
+    return completed.stdout.strip() or None

@@ -1,5 +1,5 @@
-"""The record of a task before there are numbers: all that tells it from others. The one builder of records, for runs,
-saved predictions and imports; loads nothing heavy."""
+"""The record of a task before it is scored: everything that identifies it. Runs, saved predictions and imports build
+their records here. Nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Dataset, fingerprint, num_scored
+from mlcd_eval.data.base import (
+    AnnotatedDataset,
+    AuthoredDataset,
+    Dataset,
+    annotations_fingerprint,
+    fingerprint,
+    num_scored,
+)
 from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.protocols.base import Protocol
@@ -28,7 +35,7 @@ def pending_record(
     limit: int | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Result:
-    """A record without metrics, dated now."""
+    """Return a record without metrics, dated now."""
     return Result(
         task=task,
         dataset=dataset,
@@ -41,12 +48,12 @@ def pending_record(
 
 
 def started_now() -> Timing:
-    """The timing of work that starts now."""
+    """Return the timing of work that starts now."""
     return Timing(started=datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) -> TaskRecord:
-    """What is asked: the versions of task and protocol, and all settings."""
+    """Return the task's part of a record: the versions of task and protocol, and all settings."""
     return TaskRecord(
         name=task.name,
         version=task.version,
@@ -57,26 +64,45 @@ def task_record(task: TaskSpec, protocol: Protocol[Any], settings: BaseModel) ->
 
 
 def dataset_record(
-    spec: DatasetSpec, dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None
+    spec: DatasetSpec,
+    dataset: Dataset,
+    splits: Mapping[str, str],
+    prompts: Prompts | None,
+    *,
+    encodes_images: bool = True,
+    reads_images: bool = True,
 ) -> DatasetRecord:
-    """What is read; the scored split is `splits["test"]`. Reads headers and labels where they are not known yet."""
-    scored = splits["test"]
-    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
-    if prompts is not None:
-        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    """Return the data's part of a record; the scored split is `splits["test"]`.
+
+    Headers and labels are read if they are not known yet. encodes_images: False if predictions are scored.
+    reads_images: False if another program saved them.
+    """
+    scored, annotations = splits["test"], None
+    if isinstance(dataset, AnnotatedDataset) and not encodes_images:
+        annotations = annotations_fingerprint(dataset, scored)
     return DatasetRecord(
         name=dataset.name,
         kind=dataset.kind,
         split=scored,
-        fingerprint=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
+        split_by=dataset.split_by if isinstance(dataset, AuthoredDataset) else None,
+        annotations=annotations,
+        fingerprint=_contents(dataset, splits, prompts) if reads_images or annotations is None else annotations,
         num_samples=num_scored(dataset, scored),
         num_classes=len(dataset.class_names) if dataset.class_names else None,
         expected_num_samples=spec.expected_size(scored),
     )
 
 
+def _contents(dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None) -> str:
+    """Hex digest of all splits that are read, and of the prompts."""
+    contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
+    if prompts is not None:
+        contents.append(json.dumps([prompts.class_names, prompts.templates]))
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
 def model_record(name: str, spec: str, info: EncoderInfo, precision: str) -> ModelRecord:
-    """The model that is scored."""
+    """Return the model's part of a record."""
     return ModelRecord(
         name=name,
         spec=spec,

@@ -1,4 +1,4 @@
-"""The record: one file a task, all that is needed to read, defend and repeat a number."""
+"""The record: one file per task, with everything needed to read, defend and repeat a number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _Frozen(BaseModel):
 
 
 class TaskRecord(_Frozen):
-    """What was asked: settings are the protocol's, defaults included. protocol_version: None in records from before
-    protocols had one, and of other harnesses."""
+    """The task. settings: the protocol's, including defaults. protocol_version: None in records of other harnesses and
+    in those written before protocols had a version."""
 
     name: str
     version: int
@@ -31,20 +31,30 @@ class TaskRecord(_Frozen):
 
 
 class DatasetRecord(_Frozen):
-    """What was read. fingerprint: over every split that the task reads, and its prompts; num_samples: of the split that
-    is scored; expected_num_samples: as the task file has it of the protocol's data, None where it does not say."""
+    """The data. fingerprint: of every split that the task reads, and of its prompts. num_samples: of the scored split.
+    expected_num_samples: the size of the scored split according to the task file, None if it gives none. split_by: the
+    author of the splits, for data sets that have several (refer). annotations: fingerprint of the scored sentences or
+    questions alone, if predictions instead of features are scored against them."""
 
     name: str
     kind: str
     split: str
+    split_by: str | None = None
+    annotations: str | None = None
     fingerprint: str
     num_samples: int | None
     num_classes: int | None = None
     expected_num_samples: int | None = None
 
+    @property
+    def identity(self) -> str:
+        """Equal for records that were scored on the same: saved predictions and a model's own compare, though only the
+        fingerprint of the latter is over images."""
+        return self.annotations or self.fingerprint
+
 
 class ModelRecord(_Frozen):
-    """What was scored; extra: provenance that travels in the checkpoint."""
+    """The model. extra: provenance that is stored in the checkpoint."""
 
     name: str
     spec: str
@@ -56,7 +66,8 @@ class ModelRecord(_Frozen):
 
 
 class Timing(_Frozen):
-    """started: ISO 8601, UTC. encode_s: shared by the tasks of one pass; 0 images where the store had the features."""
+    """started: ISO 8601, UTC. encode_s, score_s: seconds; all tasks of one encoding pass have the same encode_s.
+    images_encoded: 0 if the store had the features."""
 
     started: str
     encode_s: float = 0.0
@@ -65,7 +76,7 @@ class Timing(_Frozen):
 
 
 class Result(_Frozen):
-    """One task of one model. A failed one has status "error", a sentence, and for a bug its traceback."""
+    """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     status: Literal["ok", "error"] = "ok"
@@ -89,11 +100,11 @@ class Result(_Frozen):
 
     @property
     def primary(self) -> Metric | None:
-        """The metric that ranks, None for a failed task."""
+        """The metric by which models are ranked, None for a failed task."""
         return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
 
     def request_key(self) -> str:
-        """Identity of the request: equal keys mean equal numbers. Times and environment are no part of it."""
+        """Return the identity of the request: equal keys mean equal numbers. It excludes times and environment."""
         model = {"fingerprint": self.model.fingerprint, "precision": self.model.precision}
         model["preprocessing"] = self.model.preprocessing
         request = {
@@ -108,7 +119,7 @@ class Result(_Frozen):
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: numpy scalars and arrays become Python's, NaN and infinities None."""
+    """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

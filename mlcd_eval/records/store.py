@@ -1,4 +1,4 @@
-"""Where records stand, and how they are written and read."""
+"""Where records are stored, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlcd_eval.support.fileio import write_text
 
 
 def record_path(output: Path, model: str, task: str) -> Path:
-    """`<output>/<model>/<task with / as __>.json`."""
+    """Return `<output>/<model>/<task with / as __>.json`."""
     return output / model / f"{task.replace('/', '__')}.json"
 
 
@@ -26,45 +26,45 @@ class ResultStore:
         self.output = output
 
     def path(self, result: Result) -> Path:
-        """Where this record stands."""
+        """Return the path of this record."""
         return record_path(self.output, result.model.name, result.task.name)
 
     def samples_path(self, result: Result) -> Path:
-        """Where its per-sample outcomes stand."""
+        """Return the path of this record's per-sample outcomes."""
         path = self.path(result)
         return path.parent / "samples" / f"{path.stem}.jsonl"
 
     def write(self, result: Result) -> None:
-        """Put the record in its place, whole."""
+        """Write the record atomically."""
         text = json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.path(result), text + "\n")
 
     def write_samples(self, result: Result, columns: Mapping[str, Sequence[Any]]) -> None:
-        """One JSON object a line, a line a scored sample."""
+        """Write one JSON object per line and scored sample."""
         rows = zip(*columns.values(), strict=True)
         lines = [json.dumps(plain(dict(zip(columns, row, strict=True))), ensure_ascii=False) for row in rows]
         write_text(self.samples_path(result), "".join(line + "\n" for line in lines))
 
     def write_submission(self, result: Result, items: Sequence[Mapping[str, Any]]) -> Path:
-        """A JSON list for a benchmark's server; returns its path."""
+        """Write a JSON list for a benchmark's server and return its path."""
         path = self.path(result).parent / "submissions" / self.path(result).name
         write_text(path, json.dumps(list(items), ensure_ascii=False, indent=1) + "\n")
         return path
 
     def done(self, request: Result, with_samples: bool = False) -> Result | None:
-        """The successful record of the same request, if it is there (and its samples, if they are wanted)."""
+        """Return the successful record of the same request, if it exists (with its samples, if they are wanted)."""
         path = self.path(request)
         if not path.is_file() or (with_samples and not self.samples_path(request).is_file()):
             return None
         try:
-            found = read(path)
+            existing = read(path)
         except DataError:
-            return None  # another version's or a damaged record is made again
-        return found if found.status == "ok" and found.request_key() == request.request_key() else None
+            return None  # a damaged record, or one of another schema version, is recomputed
+        return existing if existing.status == "ok" and existing.request_key() == request.request_key() else None
 
 
 def read(path: Path) -> Result:
-    """One record; raises DataError naming the file and what is wrong with it."""
+    """Read one record. Raises DataError naming the file and what is wrong with it."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -84,9 +84,9 @@ def read(path: Path) -> Result:
 
 
 def read_all(paths: Iterable[Path]) -> list[Result]:
-    """Every record at or under the paths, sorted by file name.
+    """Read every record at or under the paths, sorted by file name.
 
-    Raises DataError for a path without records, and for records of one request that disagree.
+    Raises DataError for a path without records and for records of the same request that disagree.
     """
     seen: dict[str, tuple[Path, Result]] = {}
     for path in paths:

@@ -1,1 +1,1 @@
-"""Carrying out a plan: models, data sets, executors; and scoring of saved predictions."""
+"""Carrying out a plan, by model and data set or through an executor, and scoring saved predictions."""

@@ -32,8 +32,10 @@ STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class DatasetRun:
-    """todo: jobs on one data set, each with its record before there are numbers. text_encoders: by spec, other models
-    whose text towers are used."""
+    """The jobs of one model on one data set.
+
+    todo: jobs, each with its pending record. text_encoders: spec -> another model whose text tower is used.
+    """
 
     def __init__(
         self,
@@ -60,20 +62,20 @@ class DatasetRun:
         self._text_encoders = text_encoders
 
     def results(self) -> Iterator[Result]:
-        """Each record as soon as it is on disk; on ranks other than the first none."""
+        """Yield each record as soon as it is on disk; ranks other than the first yield none."""
         encoded = self._encode()
         for job, pending in self.todo:
             predictions = self._predict(job)
-            if rank() == 0:  # the others help to encode and to predict; one scores and writes
+            if rank() == 0:  # all ranks encode and predict, the first one scores and writes
                 yield self._finish(job, pending, encoded, predictions)
 
     @cached_property
     def _letterboxed(self) -> LetterboxedEncoder:
-        """Made once, since it measures what the preprocessing crops."""
+        """The letterboxed encoder, created once because it measures what the preprocessing crops."""
         return LetterboxedEncoder(self.encoder)
 
     def _encode(self) -> dict[Pass, Encoded | Exception]:
-        """(split, letterbox) -> features at every layer that one of the jobs asks for, or why there are none."""
+        """Return (split, letterbox) -> features at every layer that a job requests, or the error that stopped it."""
         layers: dict[Pass, dict[str, None]] = {}
         for job, _ in self.todo:
             for request in job.requests.values():
@@ -92,16 +94,17 @@ class DatasetRun:
         return encoded
 
     def _predict(self, job: Job) -> Predictions | Exception | None:
-        """The model's own masks or answers to what is scored, if the protocol needs them, or why there are none."""
+        """Return the model's own masks or answers for the scored split if the job needs them, or the error that
+        prevented them."""
         if job.needs.ability is None:
             return None
         try:
-            return self._ask(job, job.needs.ability)
+            return self._predictions(job, job.needs.ability)
         except Exception as error:
             _raise_if_fatal(error)
             return error
 
-    def _ask(self, job: Job, ability: str) -> Predictions:
+    def _predictions(self, job: Job, ability: str) -> Predictions:
         annotations = job.annotations()["test"][: self.request.limit]
         title = f"{self.encoder.info.name}: {job.name}"
         with self.progress.stage(title, len(annotations), f"{ability}s") as advance:
@@ -126,7 +129,7 @@ class DatasetRun:
         encoded: dict[Pass, Encoded | Exception],
         predictions: Predictions | Exception | None,
     ) -> Result:
-        """Score one job, write its record, of success or failure, and return it."""
+        """Score one job, then write and return its record, whether it succeeded or failed."""
         start = {"environment": environment(str(self.encoder.device)), "timing": started_now()}
         pending = pending.model_copy(update=start)
         samples = None
@@ -190,9 +193,9 @@ class DatasetRun:
         scores: Scores = job.protocol.score(job.settings, inputs)
         timing = Timing(
             started=pending.timing.started,
-            encode_s=sum(done.seconds for done in passes.values()),
+            encode_s=sum(encoding.seconds for encoding in passes.values()),
             score_s=time.perf_counter() - started,
-            images_encoded=sum(done.images_encoded for done in passes.values()),
+            images_encoded=sum(encoding.images_encoded for encoding in passes.values()),
         )
         num_scored = len(inputs.annotations["test"]) if inputs.annotations else _num_images(images)
         values = {
@@ -207,15 +210,15 @@ class DatasetRun:
     def _annotations(
         self, job: Job, images: Mapping[str, Features], predictions: Predictions | None
     ) -> dict[str, list[Annotation]]:
-        """By role; with --limit those of the images that were encoded, or those that the model was asked about."""
-        annotations = {role: list(of_role) for role, of_role in job.annotations().items()}
+        """Return annotations by role; with --limit only those of the images encoded, or those predicted for."""
+        annotations = {role: list(in_role) for role, in_role in job.annotations().items()}
         limit = self.request.limit
         if limit is None:
             return annotations
         if predictions is not None:
-            return {role: of_role[:limit] for role, of_role in annotations.items()}
+            return {role: in_role[:limit] for role, in_role in annotations.items()}
         keys = {role: set(features.keys) for role, features in images.items()}
-        return {role: [a for a in of_role if a.image in keys[role]] for role, of_role in annotations.items()}
+        return {role: [a for a in in_role if a.image in keys[role]] for role, in_role in annotations.items()}
 
 
 def _num_images(images: Mapping[str, Features]) -> int:
@@ -224,6 +227,6 @@ def _num_images(images: Mapping[str, Features]) -> int:
 
 
 def _raise_if_fatal(error: Exception) -> None:
-    """A full or read-only disk, or a folder of others, ends the run: no task after it would fare better."""
+    """Raise the error again if the disk is full or not writable, since the tasks that follow would fail too."""
     if isinstance(error, OSError) and error.errno in STOPS_THE_RUN:
         raise error

@@ -1,6 +1,6 @@
-"""All tasks of one model: those that have their record already, then the others, one data set after another.
+"""All tasks of one model, one data set after another. Existing records of the same request are kept.
 
-Where every record is kept, nothing heavy is loaded.
+If every record is kept, nothing heavy is loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlcd_eval.support.progress import Progress
 
 
 class ModelRun:
-    """Raises IncompatibleError for a job that the model cannot serve, before any image is encoded."""
+    """The jobs of one model. Raises IncompatibleError for a job that it cannot do, before any image is encoded."""
 
     def __init__(
         self, request: RunRequest, name: str, spec: str, encoder: Encoder, jobs: Sequence[Job], progress: Progress
@@ -34,7 +34,7 @@ class ModelRun:
         self._text_encoders = {spec: self._open_text_encoder(spec) for spec in specs if spec}
 
     def _open_text_encoder(self, spec: str) -> Encoder:
-        """Another model, whose text tower is used."""
+        """Open another model whose text tower is used."""
         request = self.request
         options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
         encoder = open_encoder(
@@ -47,7 +47,7 @@ class ModelRun:
         return encoder
 
     def results(self) -> Iterator[Result]:
-        """One data set after another, so that one pass over its images serves all of its tasks."""
+        """Yield the records, one data set after another, so that one pass over its images serves all of its tasks."""
         by_data: dict[tuple[str, str], list[Job]] = {}
         for job in self.jobs:
             by_data.setdefault((job.ref, job.dataset.name), []).append(job)
@@ -59,7 +59,7 @@ class ModelRun:
                     self.progress.say(f"{job.name}: kept the record of {done.timing.started}")
                     yield done
                 elif self.request.resume and rank() == 0 and (path := self.store.path(record)).is_file():
-                    self.progress.say(f"{job.name}: replaces {path}, which answers another request or failed")
+                    self.progress.say(f"{job.name}: replaces {path}, which failed or is of a different request")
             todo = [work for work, done in zip(pending, kept, strict=True) if done is None]
             if todo:
                 from mlcd_eval.running.dataset import DatasetRun  # imports torch
@@ -68,5 +68,5 @@ class ModelRun:
             barrier()
 
     def _kept(self, pending: Result) -> Result | None:
-        """The record of the same request that an earlier run left, unless it is to be made again."""
+        """Return an earlier run's record of the same request, None if there is none or --no-resume is set."""
         return self.store.done(pending, self.request.log_samples) if self.request.resume else None

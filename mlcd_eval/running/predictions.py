@@ -1,4 +1,4 @@
-"""Saved predictions against a task, without a model: the protocol's own scoring on what a file holds."""
+"""Scoring saved predictions on a task, without a model, by the protocol's own scoring."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mlcd_eval.support.progress import Progress
 
 
 def score(path: Path, request: RunRequest, model: str | None = None, progress: Progress | None = None) -> Result:
-    """Score a file of masks or answers on the one task, or the one dataset, of a request, and write the record.
+    """Score a file of masks or answers on the single task or dataset of a request, and write and return the record.
 
-    model: its name in the record, by default the file's. Raises UserError for what does not fit together.
+    model: its name in the record, by default the file's. Raises UserError if the request or the file is wrong.
     """
     job = prediction_job(request)
     annotations = job.annotations()["test"]
@@ -40,7 +40,7 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
         preprocessing="of whoever made the predictions",
         precision="of whoever made the predictions",
     )
-    result = job.pending_record(predictor, request).model_copy(
+    result = job.pending_record(predictor, request, reads_images=False).model_copy(
         update={
             "metrics": tuple(scores.metrics),
             "primary_metric": scores.primary,
@@ -57,12 +57,11 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
 
 
 def prediction_job(request: RunRequest) -> Job:
-    """The one job that a request for scoring names; raises UserError where it is not one, or is scored from
-    features."""
+    """Return the job of a request for scoring. Raises UserError unless it is one task that takes predictions."""
     word, selection = request.tasks[0], Selection(request)
     tasks = list(selection.tasks(word))
     if len(tasks) != 1:
-        raise ConfigError(f"score: {word!r} stands for {len(tasks)} tasks, expected one, such as refcoco/demo")
+        raise ConfigError(f"score: {word!r} names {len(tasks)} tasks, expected one, such as refcoco/demo")
     [task] = tasks
     if not task.protocol.takes_predictions:
         raise IncompatibleError(
@@ -73,7 +72,7 @@ def prediction_job(request: RunRequest) -> Job:
 
 
 def protocol_of_predictions(ref: str) -> str:
-    """The protocol that scores predictions on the data set behind a reference; raises UserError where none does."""
+    """Return the name of the protocol that scores predictions on a data set. Raises UserError if none does."""
     kind = open_dataset(ref).kind
     for name, protocol in _scorable().items():
         if kind in protocol.kinds:

@@ -18,16 +18,16 @@ from mlcd_eval.support.progress import Progress
 
 
 def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
-    """Carry out a plan; yields each record as soon as it is on disk.
+    """Carry out a plan, yielding each record as soon as it is on disk.
 
-    Raises UserError where the request, the data (seen by reading labels and headers) or a model cannot work.
+    Raises UserError for a problem with the request, the data (whose labels and headers are read first) or a model.
     """
     plan.raise_problems()
     request = plan.request
     progress = progress or Progress()
     pick = partial(pick_device, request.device)
     if request.device == "cuda":
-        pick()  # a missing device is reported before anything is read; else torch may not be needed
+        pick()  # reports a missing device before anything is read; other devices may never need torch
     check_writable(request.output)
     jobs = plan.open()
     _scan(jobs, request.allow_bad_images, progress)
@@ -36,12 +36,12 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
         encoder = open_encoder(spec, pick, request.precision, request.cache, progress.say, **options)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
-            progress.say(f"{encoder.info.name} has no trained weights ({untrained}): numbers only show that it runs")
+            progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")
         yield from ModelRun(request, name, spec, encoder, jobs, progress).results()
 
 
 def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:
-    """Read every split's headers and labels, so that damaged data is reported before the first encode."""
+    """Read every split's headers and labels, so that damaged data is reported before any image is encoded."""
     problems = []
     splits = {(job.ref, split): job for job in jobs for split in job.splits.values()}
     with progress.stage("checking data", len(splits), "splits") as advance:
@@ -59,13 +59,12 @@ def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> Non
 
 
 def _check_missing(dataset: Dataset, split: str, allowed: int) -> None:
-    """Raise DataError where more images are missing than may be bad; annotated data tolerates none, and says so
-    itself."""
+    """Raise DataError if more images are missing than allowed. Annotated data tolerates none and raises on its own."""
     if isinstance(dataset, AnnotatedDataset):
         return
     missing = [key for scan in dataset.split(split).scans for key in scan.missing]
     if len(missing) > allowed:
         raise DataError(
-            f"split {split!r} of {dataset.name}: got {len(missing)} images that are links to no file, expected at most "
+            f"split {split!r} of {dataset.name}: got {len(missing)} images that are broken links, expected at most "
             f"{allowed} (--allow-bad-images): {', '.join(missing[:5])}"
         )

@@ -20,6 +20,7 @@ _PLAIN = {
     "dict_type": "a mapping",
     "mapping_type": "a mapping",
     "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
     "string_pattern_mismatch": "text of the form {pattern}",
     "string_too_short": "some text",
     "too_short": "at least {min_length}",
@@ -58,8 +59,10 @@ def _key(item: ErrorDetails, values: Any) -> str:
 
 def _sentence(key: str, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
     item = items[0]
+    if item["type"].startswith("union_tag"):
+        return _tag_sentence(key, item["ctx"])
     if item["type"] == "extra_forbidden":
-        valid = _valid_keys(model, key.split("."))
+        valid = _valid_keys(model, item["loc"])
         return f"unknown key {key!r}, expected one of {', '.join(valid)}{nearest(key.rpartition('.')[2], valid)}"
     if item["type"] == "missing":
         return f"the key {key!r} is missing"
@@ -70,6 +73,15 @@ def _sentence(key: str, items: Sequence[ErrorDetails], model: type[BaseModel]) -
     got = got if len(got) <= 60 else f"{got[:57]}..."
     hint = nearest(str(item["input"]), _choices(item)) if item["type"] == "literal_error" else ""
     return f"{key!r} is {got}, expected {expected}{hint}"
+
+
+def _tag_sentence(key: str, context: Mapping[str, Any]) -> str:
+    """What is wrong with the key that says which member of a union a mapping is, such as `name`."""
+    tag_key = ".".join([key, context["discriminator"].strip("'")])
+    if "tag" not in context:
+        return f"the key {tag_key!r} is missing"
+    tags = context["expected_tags"].replace("'", "").split(", ")
+    return f"{tag_key!r} is {context['tag']!r}, expected one of {', '.join(tags)}{nearest(context['tag'], tags)}"
 
 
 def _expectation(item: ErrorDetails) -> str:
@@ -84,12 +96,20 @@ def _choices(item: ErrorDetails) -> list[str]:
     return item["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
 
 
-def _valid_keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """The valid keys in place of the last of `path`."""
-    for part in path[:-1]:
-        if part in model.model_fields:  # else an index
-            model = next(_models_in(model.model_fields[part].annotation))
+def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The keys that may be used where the last part of a pydantic error's location is."""
+    members = [model]
+    for part in location[:-1]:
+        if part in model.model_fields:
+            members = list(_models_in(model.model_fields[str(part)].annotation))
+            model = members[0]
+        else:  # an index, or the tag of a member of a union
+            model = next((member for member in members if _is_tagged(member, part)), model)
     return list(model.model_fields)
+
+
+def _is_tagged(model: type[BaseModel], tag: object) -> bool:
+    return any(tag in typing.get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _models_in(annotation: Any) -> typing.Iterator[type[BaseModel]]:

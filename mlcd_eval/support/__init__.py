@@ -1,1 +1,1 @@
-"""What every part stands on: files, processes, progress, devices. Knows nothing of models, data or tasks."""
+"""Files, processes, progress and devices, for every other part. Nothing here knows about models, data or tasks."""

@@ -1,4 +1,4 @@
-"""Where the shipped files are: in an installed wheel inside the package, in a checkout beside pyproject.toml."""
+"""Where the shipped files are: inside the package in an installed wheel, beside pyproject.toml in a checkout."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ def _shipped(name: str) -> Path:
 
 
 def tasks_dir() -> Path:
-    """The task files."""
+    """Return the folder of task files."""
     return _shipped("tasks")
 
 
 def published_dir() -> Path:
-    """The published numbers."""
+    """Return the folder of published numbers."""
     return _shipped("results/published")
 
 
 def demo_data_dir() -> Path:
-    """The bundled data sets, a data root like any other."""
+    """Return the folder of bundled data sets, which is a data root like any other."""
     return _PACKAGE / "demo_data"

@@ -1,4 +1,4 @@
-"""Which device a run uses."""
+"""The device that a run uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one. Raises ConfigError for a device that is missing."""
+    """Return the device for `auto`, `cpu` or `cuda`; `auto` is CUDA where PyTorch sees it.
+
+    Raises ConfigError if `cuda` is missing.
+    """
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What was worked out before, kept on disk under all that it depends on."""
+"""Results of earlier calls, kept on disk under the hash of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ T = TypeVar("T")
 
 
 def file_identity(path: Path) -> str:
-    """A text that changes when the file is replaced or written to: path, size, and times of contents and inode."""
+    """Return a text that changes when the file is replaced or written to: path, size, mtime and ctime."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def memoised(folder: Path, identity: str, kind: type[T], make: Callable[[], T]) -> T:
-    """`make()`, a dataclass of that kind, or what it gave for this identity before."""
+    """Return `make()`, a dataclass of type `kind`, or the stored result of an earlier call with this identity."""
     json = TypeAdapter(kind)
     path = folder / f"{hashlib.sha256(identity.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
     with contextlib.suppress(FileNotFoundError):
         checksum, _, text = path.read_bytes().partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(text):  # else it is damaged
+        if checksum == b"%08x" % zlib.crc32(text):  # otherwise the file is damaged
             return json.validate_json(text)
-    made = make()
-    text = json.dump_json(made)
+    value = make()
+    text = json.dump_json(value)
     with atomic_write(path) as file:
         file.write(b"%08x %s" % (zlib.crc32(text), text))
-    return made
+    return value

@@ -1,4 +1,4 @@
-"""Ranks: start-up under torchrun, and what they tell each other. Without torchrun, the one rank of a world of one."""
+"""Start-up under torchrun, and communication between ranks. Without torchrun there is one rank in a world of one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 def under_torchrun() -> bool:
-    """Whether torchrun started this process."""
+    """Return whether torchrun started this process."""
     return "RANK" in os.environ
 
 
 @contextlib.contextmanager
 def ranks(device: torch.device) -> Iterator[torch.device]:
-    """Join the other processes if torchrun started this one (gloo on CPU, nccl on GPU); yields this rank's device."""
+    """Join the other processes if torchrun started this one (gloo on CPU, nccl on GPU); yield this rank's device."""
     import torch
     import torch.distributed as dist
 
@@ -35,7 +35,7 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
     if cuda:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    # some ranks wait while another works alone, which may take days
+    # the other ranks wait while one works alone, which may take days
     dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))
     try:
         yield device
@@ -43,39 +43,39 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def _joined() -> Any:
-    """torch.distributed where there are other ranks to talk to, else None; it is not imported to find that out."""
+def _parallel_backend() -> Any:
+    """Return torch.distributed if there are other ranks, else None. Checking does not import it."""
     dist = sys.modules.get("torch.distributed")
-    found = dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    return dist if found else None
+    usable = dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return dist if usable else None
 
 
 def parallel() -> bool:
-    """Whether there are other ranks to talk to."""
-    return _joined() is not None
+    """Return whether there are other ranks."""
+    return _parallel_backend() is not None
 
 
 def rank() -> int:
-    """This process among the ranks."""
-    dist = _joined()
+    """Return the number of this process among the ranks."""
+    dist = _parallel_backend()
     return dist.get_rank() if dist else 0
 
 
 def world_size() -> int:
-    """How many ranks there are."""
-    dist = _joined()
+    """Return the number of ranks."""
+    dist = _parallel_backend()
     return dist.get_world_size() if dist else 1
 
 
 def barrier() -> None:
     """Wait for all ranks."""
-    if dist := _joined():
+    if dist := _parallel_backend():
         dist.barrier()
 
 
 def broadcast_object(value: Any) -> Any:
-    """Rank 0's value, on every rank."""
-    dist = _joined()
+    """Return rank 0's value, on every rank."""
+    dist = _parallel_backend()
     if dist is None:
         return value
     box = [value]
@@ -84,8 +84,8 @@ def broadcast_object(value: Any) -> Any:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """Every rank's value, in the order of ranks, on every rank."""
-    dist = _joined()
+    """Return every rank's value, in the order of ranks, on every rank."""
+    dist = _parallel_backend()
     if dist is None:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -94,18 +94,21 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def on_every_rank(work: Callable[[], T]) -> list[T]:
-    """What `work` gives on each rank, on every rank; what it raises on one is raised on all, for they would wait."""
-    result, problem = None, None
+    """Call `work` on each rank and return all results on every rank.
+
+    What one rank raises is raised on all of them, since the others would wait for it for ever.
+    """
+    result, failure = None, None
     try:
         result = work()
     except Exception as error:
-        problem = error
-    plain = problem is None or isinstance(problem, (UserError, OSError))
-    told = problem if plain else RuntimeError(f"rank {rank()}: {type(problem).__name__}: {problem}")
-    found = gather_objects((result, told))
-    if problem is not None:
-        raise problem
-    for _, other in found:
+        failure = error
+    as_is = failure is None or isinstance(failure, (UserError, OSError))
+    shared = failure if as_is else RuntimeError(f"rank {rank()}: {type(failure).__name__}: {failure}")
+    outcomes = gather_objects((result, shared))
+    if failure is not None:
+        raise failure
+    for _, other in outcomes:
         if other is not None:
             raise other
-    return [one for one, _ in found]
+    return [rank_result for rank_result, _ in outcomes]

@@ -1,4 +1,4 @@
-"""Writing that is either whole or not there."""
+"""Atomic writing: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from mlcd_eval.errors import ConfigError
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name `path` when the block ends well, and leaves nothing when it does not.
+    """Yield a binary file that is renamed to `path` if the block succeeds and deleted if it raises.
 
-    The folder is made where missing. Contents reach the disk before the rename: a crash leaves the old or the new.
+    Missing folders are created. The contents reach the disk before the rename, so that a crash leaves either the old
+    file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:80]}.{uuid.uuid4().hex}.tmp"
@@ -33,17 +34,19 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Atomically replace `path` by `text` in UTF-8."""
+    """Atomically write `text` to `path` in UTF-8."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder, and raise the OSError that a first file in it would, before the work that leads to one; a
-    ConfigError where a file, or nothing, is in its place."""
+    """Create the folder and try to write to it, before any work whose output goes there.
+
+    Raises the OSError that a file in it would raise, and ConfigError where the folder cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
-        raise ConfigError(f"{folder} cannot be made a folder: {error.strerror} at {error.filename}") from error
+        raise ConfigError(f"folder {folder} cannot be created: {error.strerror} at {error.filename}") from error
     with tempfile.TemporaryFile(dir=folder):
         pass

@@ -1,4 +1,4 @@
-"""What a long job says while it works: bars on a terminal, one line a stage elsewhere, always on stderr."""
+"""Progress of a long job, on stderr: bars on a terminal, one line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 
 
 class Progress:
-    """Says nothing; what the Python entry points use."""
+    """Silent progress, which the Python entry points use."""
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Show a line that stays."""
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-        """A stage of `total` units (None: unknown); yields what to call with the units just done."""
+        """Start a stage of `total` units (None: unknown); yield a function to call with the units just done."""
         yield lambda _: None
 
 
 class ConsoleProgress(Progress):
-    """Bars with units per second (rich) on a terminal; in a log file one line when a stage ends."""
+    """Bars with units per second (rich) on a terminal; in a log file, one line at the end of each stage."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -29,12 +29,12 @@ class ConsoleProgress(Progress):
         self.console = Console(stderr=True, highlight=False)
 
     def say(self, line: str) -> None:
-        """Print the line above whatever bar is there."""
+        """Print the line above the bar, if one is shown."""
         self.console.print(line, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-        """Show the bar while the block runs, then a line with the count and the rate if anything was done."""
+        """Show the bar while the block runs, then print the count and the rate if anything was done."""
         from rich import progress as bars
         from rich.markup import escape
 

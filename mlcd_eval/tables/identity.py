@@ -152,10 +152,8 @@ def _named_apart(
 
 def _usual(result: Result) -> dict[str, str | None]:
     """The facts of the number that the task's name alone stands for, as far as they are known."""
-    task, version = (
-        shipped_tasks().get(result.task.name),
-        getattr(protocol_named(result.task.protocol), "version", None),
-    )
+    task = shipped_tasks().get(result.task.name)
+    version = getattr(protocol_named(result.task.protocol), "version", None)  # None where it is not installed
     settings = {"shots": None, **usual_settings(result.task.protocol, result.task.name)}
     split, expected = settings.pop("split", None), result.dataset.expected_num_samples
     values = {

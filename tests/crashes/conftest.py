@@ -1,4 +1,4 @@
-"""Undisturbed runs, whose records and weights every disturbed one must come to."""
+"""Undisturbed runs, whose records and weights every disturbed run must reproduce."""
 
 import signal
 
@@ -13,17 +13,18 @@ from mlcd_train.cli import main as train_main
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory):
-    """Records of undisturbed runs."""
-    place = tmp_path_factory.mktemp("undisturbed")
+    """Records of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encode, "CHUNK", 16)
-        assert evaluate(place) == 0
-    return records(place)
+        assert evaluate(folder) == 0
+    return records(folder)
 
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory):
-    """Run a training in a place, by its command line; train.config: its file; train.weights: what it came to."""
+    """A function that trains in a folder by the command line. It has the attributes config, the file; weights, a
+    function from the folder to the trained weights; and expected, the weights of an undisturbed training."""
     root = tmp_path_factory.mktemp("data")
     members = []
     for number in range(24):
@@ -34,34 +35,34 @@ def train(tmp_path_factory):
     (root / "dataset_type.txt").write_text("retrieval")
     one = {"batch_size": 8, "steps": 6, "save_every": 2, "log_every": 1, "optimizer": {"lr": 1e-3, "warmup": 2}}
 
-    def run(place, *changes):
+    def run(folder, *changes):
         config = {
             "name": "tiny",
-            "output": str(place / "out"),
-            "cache": str(place / "cache"),
+            "output": str(folder / "out"),
+            "cache": str(folder / "cache"),
             "device": "cpu",
             "data": {"train": f"wds:{root}", "shuffle": 15},
             "model": {"vision": TOWER, "embed_dim": 16},
             "embed": {"model": "python:tiny_encoder:make"},
             "cluster": {"k": 8},
             "assign": {"labels": 2},
-            "fit": {**one, "objective": "mlcd"},
+            "fit": {**one, "objective": {"name": "mlcd"}},
             "lit": {**one, "text": TEXT},
         }
         run.config.write_text(yaml.safe_dump(config))
         return train_main(["run", str(run.config), *(word for change in changes for word in ("--set", change))])
 
     run.config = root / "train.yaml"
-    run.weights = lambda place: (place / "out" / "tiny" / "model.safetensors").read_bytes()
-    place = tmp_path_factory.mktemp("undisturbed_training")
-    assert run(place) == 0
-    run.expected = run.weights(place)
+    run.weights = lambda folder: (folder / "out" / "tiny" / "model.safetensors").read_bytes()
+    folder = tmp_path_factory.mktemp("undisturbed_training")
+    assert run(folder) == 0
+    run.expected = run.weights(folder)
     return run
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Many parts a split; SIGINT as at a terminal (background jobs ignore it); handlers as they were."""
+    """Make many parts per split, let SIGINT act as at a terminal (background jobs ignore it), and restore handlers."""
     monkeypatch.setattr(encode, "CHUNK", 16)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)

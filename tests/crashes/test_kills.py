@@ -1,4 +1,4 @@
-"""Nothing is lost by kills, signals and clocks that jump."""
+"""Nothing is lost to kills, signals or clocks that jump."""
 
 import contextlib
 import itertools
@@ -22,36 +22,36 @@ from mlcd_train.fit import new_model
 
 
 def test_killed_runs_resume():
-    """benchmarks/crashes.py in its short form; its whole output stands in benchmarks/results."""
+    """Run benchmarks/crashes.py with few kills; the output of the full benchmark is in benchmarks/results."""
     words = ["--kills", "3", "--train-kills", "3", "--tasks", TASKS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "benchmarks/crashes.py", *words], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert done.stdout.count(" 3 kills") == 2 and "0 there at the end" in done.stdout
+    assert done.stdout.count(" 3 kills") == 2 and "0 left at the end" in done.stdout
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_stop_cleanly_and_the_run_goes_on(tmp_path, monkeypatch, capsys, expected, train, number, code):
+def test_signals_stop_cleanly_and_the_run_resumes(tmp_path, monkeypatch, capsys, expected, train, number, code):
     with monkeypatch.context() as patch:
         after_images(patch, 300, lambda: signal.raise_signal(number))
         assert evaluate(tmp_path) == code
     how = "interrupted" if code == 130 else "terminated"
-    assert capsys.readouterr().err.splitlines()[-1] == f"mlcd-eval: {how}; the same command goes on where it stopped"
+    assert capsys.readouterr().err.splitlines()[-1] == f"mlcd-eval: {how}; run the same command again to resume"
     assert not temporary_files(tmp_path)
     TinyEncoder.images_seen = 0
     assert evaluate(tmp_path) == 0 and TinyEncoder.images_seen <= 985 - 300 + 16
     assert records(tmp_path) == expected
 
-    place = tmp_path / "training"
+    folder = tmp_path / "training"
     for stage_step in (3, 5):
         with monkeypatch.context() as patch:
             before_step(patch, stage_step, lambda: signal.raise_signal(number))
-            assert train(place) == code
+            assert train(folder) == code
         assert "Traceback" not in capsys.readouterr().err
-    assert train(place) == 0 and train.weights(place) == train.expected
-    assert not temporary_files(place)
+    assert train(folder) == 0 and train.weights(folder) == train.expected
+    assert not temporary_files(folder)
 
 
 SLOW = """
@@ -61,11 +61,11 @@ sys.path.insert(0, "tests")
 import tiny_encoder
 from mlcd_eval.features import encode
 encode.CHUNK = 16
-encoded = tiny_encoder.TinyEncoder.encode_images
+encode_images = tiny_encoder.TinyEncoder.encode_images
 def slow(self, pixels, layers):
     print("AT WORK", flush=True)
     time.sleep(0.3)
-    return encoded(self, pixels, layers)
+    return encode_images(self, pixels, layers)
 tiny_encoder.TinyEncoder.encode_images = slow
 from mlcd_eval.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -74,7 +74,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_worker_processes_end_with_the_run(tmp_path, number):
-    """Ctrl-C reaches the whole group; kill -9 the parent alone, whose workers would wait for ever with its locks."""
+    """Ctrl-C reaches the whole group. kill -9 reaches only the parent, and its workers would wait for ever."""
     words = ["run", "--model", "python:tiny_encoder:make", "--tasks", "knn/demo_clipart", "--workers", "2"]
     words += ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--batch-size", "8"]
     run = subprocess.Popen(
@@ -91,7 +91,7 @@ def test_worker_processes_end_with_the_run(tmp_path, number):
     os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
     _, error = run.communicate(timeout=30)
     assert run.returncode == (-9 if number == signal.SIGKILL else 128 + number)
-    assert "Traceback" not in error or number == signal.SIGKILL  # a worker may just have spoken to its parent
+    assert "Traceback" not in error or number == signal.SIGKILL  # a worker may have been sending to its parent
     until = time.monotonic() + 10
     while any(map(_is_alive, children)) and time.monotonic() < until:
         time.sleep(0.05)
@@ -105,7 +105,7 @@ def _is_alive(process):
 
 
 @pytest.mark.parametrize("year", [1971, 2100])
-def test_clocks_that_jump_confuse_nothing(tmp_path, monkeypatch, expected, train, year):
+def test_clocks_that_jump_change_nothing(tmp_path, monkeypatch, expected, train, year):
     def shift():
         for path in tmp_path.rglob("*"):
             os.utime(path, ns=((year - 1970) * 31_556_952 * 10**9,) * 2)
@@ -119,16 +119,16 @@ def test_clocks_that_jump_confuse_nothing(tmp_path, monkeypatch, expected, train
     TinyEncoder.images_seen = 0
     assert evaluate(tmp_path) == 0 and TinyEncoder.images_seen == 0
     assert records(tmp_path) == expected
-    place = tmp_path / "training"
+    folder = tmp_path / "training"
     with monkeypatch.context() as patch:
         before_step(patch, 3, lambda: signal.raise_signal(signal.SIGINT))
-        assert train(place) == 130
+        assert train(folder) == 130
     shift()
-    assert train(place) == 0 and train.weights(place) == train.expected
+    assert train(folder) == 0 and train.weights(folder) == train.expected
 
 
 def killed_before(change, work):
-    """Run work() in a child that is killed right before its how manyth change of a folder; whether it was."""
+    """Run work() in a child that is killed right before the given change of a folder. Return whether it was killed."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
     changes = itertools.count(1)
@@ -144,7 +144,7 @@ def killed_before(change, work):
         os._exit(0)
 
 
-def test_a_checkpoint_that_is_replaced_is_there_or_comes_back(tmp_path, monkeypatch):
+def test_a_checkpoint_that_is_being_replaced_survives_a_kill(tmp_path, monkeypatch):
     folder, shape = tmp_path / "model", CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16))
     old, new = (new_model(shape, seed, torch.device("cpu")) for seed in (0, 1))
 
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_is_replaced_is_there_or_comes_back(tmp_path, monkeypa
             missing.append(change)
             with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
                 patch.setattr("mlcd_eval.encoders.adapters.checkpoint.write_tensors", full)
-                save_checkpoint(folder, new)  # that fails, and has still brought the old one back
+                save_checkpoint(folder, new)  # this fails, but restores the old checkpoint first
             assert holds() == "old"
         save_checkpoint(folder, new)
         assert holds() == "new" and [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -175,12 +175,12 @@ def test_a_checkpoint_that_is_replaced_is_there_or_comes_back(tmp_path, monkeypa
 
 
 def test_evaluations_while_training_leave_nothing_when_killed(tmp_path, train):
-    killed = ["fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "lit=null"]
-    assert train(tmp_path, *killed) == 0
-    left = tmp_path / "out" / "fit" / ".evaluate" / "tiny_step2"
-    shutil.rmtree(tmp_path / "out" / "fit"), left.mkdir(parents=True)
-    (left / "config.json").write_text("half")
+    changes = ["fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "lit=null"]
+    assert train(tmp_path, *changes) == 0
+    leftover = tmp_path / "out" / "fit" / ".evaluate" / "tiny_step2"
+    shutil.rmtree(tmp_path / "out" / "fit"), leftover.mkdir(parents=True)
+    (leftover / "config.json").write_text("half")
     shutil.rmtree(tmp_path / "out" / "tiny")
-    assert train(tmp_path, *killed) == 0
+    assert train(tmp_path, *changes) == 0
     assert not (tmp_path / "out" / "fit" / ".evaluate").exists()
     assert load_file(tmp_path / "out" / "tiny" / "model.safetensors")

@@ -1,4 +1,4 @@
-"""Nothing is lost by a full or read-only disk, or a cache that goes away."""
+"""Nothing is lost to a full or read-only disk, or a cache that disappears."""
 
 import itertools
 import os
@@ -15,12 +15,12 @@ from mlcd_train.cli import main as train_main
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of 4 MB, and what fills it up to so many bytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    """A file system of 4 MB, and a function that fills it until `free` bytes are left."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
     try:
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False
         )
     except FileNotFoundError:
         pytest.skip("no mount command")
@@ -28,71 +28,71 @@ def disk(tmp_path):
         pytest.skip("file systems cannot be mounted here")
 
     def fill(free):
-        (place / "filler").unlink(missing_ok=True)
-        status = os.statvfs(place)
-        (place / "filler").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - free)))
+        (folder / "filler").unlink(missing_ok=True)
+        status = os.statvfs(folder)
+        (folder / "filler").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - free)))
 
-    yield place, fill
-    subprocess.run(["umount", "--lazy", place], check=True)
+    yield folder, fill
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_half_written(disk, tmp_path, capsys, expected, train):
-    place, fill = disk
-    told = 0
+def test_a_full_disk_is_reported_in_one_sentence_and_nothing_is_half_written(disk, tmp_path, capsys, expected, train):
+    folder, fill = disk
+    failures = 0
     for free in (4 << 10, 40 << 10, 160 << 10, 400 << 10, 700 << 10):
         fill(free)
-        code, errors = evaluate(place), capsys.readouterr().err.splitlines()
-        assert not temporary_files(place)
+        code, errors = evaluate(folder), capsys.readouterr().err.splitlines()
+        assert not temporary_files(folder)
         assert code in (0, 2)
         if code == 2:
-            told += 1
+            failures += 1
             assert errors[-1].startswith("mlcd-eval: error: no space left on the device: ")
             assert "Traceback" not in "".join(errors)
-    assert told >= 3
-    (place / "filler").unlink()
-    assert evaluate(place) == 0 and records(place) == expected
-    shutil.rmtree(place / "out"), shutil.rmtree(place / "cache")
+    assert failures >= 3
+    (folder / "filler").unlink()
+    assert evaluate(folder) == 0 and records(folder) == expected
+    shutil.rmtree(folder / "out"), shutil.rmtree(folder / "cache")
 
-    told = 0
+    failures = 0
     for free in (4 << 10, 40 << 10, 100 << 10, 160 << 10, 250 << 10, 330 << 10, 450 << 10):
         fill(free)
-        code, error = train(place, "lit=null"), capsys.readouterr().err
-        assert code in (0, 2) and not temporary_files(place)
+        code, error = train(folder, "lit=null"), capsys.readouterr().err
+        assert code in (0, 2) and not temporary_files(folder)
         if code == 2:
-            told += 1
+            failures += 1
             assert error.splitlines()[-1].startswith("mlcd-train: error: no space left on the device")
             assert "Traceback" not in error
-    assert told >= 4
-    (place / "filler").unlink()
-    assert train(place, "lit=null") == train(tmp_path, "lit=null") == 0
-    assert train.weights(place) == train.weights(tmp_path)
+    assert failures >= 4
+    (folder / "filler").unlink()
+    assert train(folder, "lit=null") == train(tmp_path, "lit=null") == 0
+    assert train.weights(folder) == train.weights(tmp_path)
 
 
 def test_an_export_to_a_full_disk(disk, train, tmp_path, capsys):
     pytest.importorskip("transformers")
-    place, fill = disk
+    folder, fill = disk
     train(tmp_path)
     fill(20 << 10)
     for kind in ("hf", "open_clip"):
-        assert train_main(["export", str(train.config), "--format", kind, "--to", str(place / kind)]) == 2
+        assert train_main(["export", str(train.config), "--format", kind, "--to", str(folder / kind)]) == 2
         assert "no space left on the device" in capsys.readouterr().err.splitlines()[-1]
-        assert [path.name for path in place.iterdir()] == ["filler"]
+        assert [path.name for path in folder.iterdir()] == ["filler"]
 
 
-def test_a_read_only_output_is_told_before_any_work(disk, train, capsys):
-    place, _ = disk
-    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+def test_a_read_only_output_is_reported_before_any_work(disk, train, capsys):
+    folder, _ = disk
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     TinyEncoder.images_seen = 0
-    for name, code in (("mlcd-eval", evaluate(place)), ("mlcd-train", train(place))):
+    for name, code in (("mlcd-eval", evaluate(folder)), ("mlcd-train", train(folder))):
         assert code == 2 and TinyEncoder.images_seen == 0, name
     eval_error, train_error = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
-    assert eval_error == f"mlcd-eval: error: the file system is read-only: {place}/out"
-    assert train_error == f"mlcd-train: error: the file system is read-only: {place}/cache"
+    assert eval_error == f"mlcd-eval: error: the file system is read-only: {folder}/out"
+    assert train_error == f"mlcd-train: error: the file system is read-only: {folder}/cache"
 
 
 @pytest.mark.parametrize("moment", ["encoding", "joined", "texts"])
 def test_a_cache_removed_while_running(tmp_path, monkeypatch, capsys, expected, moment):
-    """What was encoded before is not there: a part of the features must not pass for all of them."""
+    """Features that were encoded before are missing: the rest must not be mistaken for all of them."""
     with monkeypatch.context() as patch:
         if moment == "encoding":
             after_images(patch, 300, lambda: shutil.rmtree(tmp_path / "cache"))
@@ -108,12 +108,12 @@ def test_a_cache_removed_while_running(tmp_path, monkeypatch, capsys, expected, 
             patch.setattr(Entry, name, removed)
         assert evaluate(tmp_path) == 2
     error = capsys.readouterr().err
-    assert "went away: expected the cache to stay while a run uses it" in error and "Traceback" not in error
+    assert "disappeared: expected the cache to stay while a run uses it" in error and "Traceback" not in error
     assert evaluate(tmp_path) == 0
     assert records(tmp_path) == expected
 
 
-def test_a_cache_removed_while_a_model_is_asked(tmp_path, monkeypatch, capsys):
+def test_a_cache_removed_while_a_model_predicts(tmp_path, monkeypatch, capsys):
     original, RedFinder.asked = RedFinder.segment, 0
 
     def removed(self, image, expression):
@@ -125,7 +125,7 @@ def test_a_cache_removed_while_a_model_is_asked(tmp_path, monkeypatch, capsys):
         patch.setattr(RedFinder, "segment", removed)
         assert evaluate(tmp_path, tasks="refcoco/demo", model="red_finder") == 2
     error = capsys.readouterr().err
-    assert "went away" in error and "Traceback" not in error
+    assert "disappeared" in error and "Traceback" not in error
     assert evaluate(tmp_path, tasks="refcoco/demo", model="red_finder") == 0
 
 
@@ -133,7 +133,7 @@ def test_a_cache_removed_while_training(tmp_path, monkeypatch, capsys, train):
     with monkeypatch.context() as patch:
         after_images(patch, 16, lambda: shutil.rmtree(tmp_path / "cache"))
         assert train(tmp_path) == 2
-    assert "went away" in capsys.readouterr().err.splitlines()[-1]
+    assert "disappeared" in capsys.readouterr().err.splitlines()[-1]
     with monkeypatch.context() as patch:
         before_step(patch, 3, lambda: shutil.rmtree(tmp_path / "cache", ignore_errors=True))
         assert train(tmp_path) == 0  # neither stage of training needs it any more

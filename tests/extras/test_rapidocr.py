@@ -1,4 +1,4 @@
-"""The reader's rule on lines set by hand, its cache, and RapidOCR on a page where it is installed."""
+"""The reader's rule on hand-made lines, its cache, and RapidOCR on a page if it is installed."""
 
 import importlib.util
 import random
@@ -49,22 +49,22 @@ INVOICE = [
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("What is the invoice number?", "A-77870"),  # what follows the colon; No is number
-        ("What is due?", "next week"),  # nothing follows: to its right
+        ("What is the invoice number?", "A-77870"),  # after the colon; No means number
+        ("What is due?", "next week"),  # nothing after the colon: to its right
         ("What is the signature?", "T. Okafor"),  # nothing to its right: below
-        ("What is the ref?", "123/456"),  # no colon: what follows the question's word
-        ("What is the quantity of ink cartridges?", "23"),  # the row's and the column's meeting
-        ("What is the quantity of ink cartriges?", "23"),  # an error of reading
+        ("What is the ref?", "123/456"),  # no colon: after the question's word
+        ("What is the quantity of ink cartridges?", "23"),  # where row and column meet
+        ("What is the quantity of ink cartriges?", "23"),  # an OCR error
         ("What is the amount of glass lenses?", "2158.00"),
         ("What is the total amount?", "12090.00"),
         ("How many boxes are in the store?", "235"),
         ("By which date will they send them?", "March 3, 2021"),  # on the line below the label's
-        ("Which web address is given?", "http://example.org/a"),  # no label: anywhere
+        ("Which web address is given?", "http://example.org/a"),  # no label: anywhere on the page
         ("What is the title of the page?", "ORCHARD LOGISTICS"),  # larger, and above INVOICE
         ("Who painted it?", ""),
     ],
 )
-def test_the_rule_on_lines_set_by_hand(question, answer):
+def test_the_rule_on_an_invoice(question, answer):
     assert find_answer(question, INVOICE) == answer
 
 
@@ -76,12 +76,12 @@ def test_the_order_of_lines_does_not_matter():
         assert [find_answer(question, shuffled) for question in questions] == expected
 
 
-def test_a_colon_of_a_time_or_an_address_ends_no_label():
+def test_the_colon_of_a_time_or_an_address_does_not_end_a_label():
     assert find_answer("What is the departure?", [line("Departure 10:39", 0, 0)]) == "10:39"
     assert find_answer("What is the mirror?", [line("Mirror http://a.b", 0, 0)]) == "http://a.b"
 
 
-def test_a_label_with_nothing_near_is_its_own_answer():
+def test_a_label_with_nothing_near_it_is_its_own_answer():
     assert find_answer("Which bank is it?", [line("Bank", 0, 0)]) == "Bank"
 
 
@@ -90,12 +90,12 @@ def test_an_empty_page_has_no_answers():
 
 
 @needs_rapidocr
-def test_a_page_is_read_once_and_the_prompt_after_the_question_is_not_asked():
+def test_a_page_is_read_once_and_the_prompt_after_the_question_is_ignored():
     from mlcd_eval.extras.rapidocr import RapidOCRReader, reader
 
-    made = reader()
-    assert made.info.abilities == ("answer",) and len(made.info.fingerprint) == 64
-    seen = []
+    installed = reader()
+    assert installed.info.abilities == ("answer",) and len(installed.info.fingerprint) == 64
+    first_pixels = []
 
     class Result:
         boxes = np.array([[[0, 0], [80, 0], [80, 20], [0, 20]]])
@@ -105,7 +105,7 @@ def test_a_page_is_read_once_and_the_prompt_after_the_question_is_not_asked():
         boxes = txts = None
 
     def engine(pixels):
-        seen.append(pixels[0, 0].tolist())
+        first_pixels.append(pixels[0, 0].tolist())
         return Result() if pixels.any() else Blank()
 
     fake = RapidOCRReader(engine, demo_data_dir())
@@ -113,7 +113,7 @@ def test_a_page_is_read_once_and_the_prompt_after_the_question_is_not_asked():
     questions = ["The answer?", "The colour?\nGive an answer."]
     assert fake.answer([red, red], questions, 2) == ["one two", ""]
     assert fake.answer([black], ["The answer?"]) == [""]
-    assert seen == [[0, 0, 255], [0, 0, 0]]  # BGR
+    assert first_pixels == [[0, 0, 255], [0, 0, 0]]  # BGR
 
 
 @needs_rapidocr
@@ -127,7 +127,7 @@ def test_it_reads_the_demo_pages(tmp_path):
     assert result.model.extra["rapidocr"] and result.model.spec == SPEC
 
 
-def test_without_the_package_the_extra_is_named(tmp_path, capsys, monkeypatch):
+def test_the_error_without_the_package_names_the_extra(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
     assert main(["run", "--model", SPEC, "--tasks", "docvqa/demo", "--output", str(tmp_path)]) == 2
     assert "pip install 'mlcd-eval[ocr]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The store and the pass over a split, with a model whose features can be worked out by hand."""
+"""The store and the pass over a split, with a model whose features can be computed by hand."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def preprocess(image: Image.Image) -> torch.Tensor:
 
 
 class MeanEncoder(Encoder):
-    """penultimate: mean grey level (and its square); projected: the level's negative. Counts what it sees."""
+    """penultimate: the mean grey level and its square. projected: minus the level. seen: images and texts encoded."""
 
     def __init__(self, largest_batch: int = 1000) -> None:
         self.info = EncoderInfo("fake", "fake", "f" * 64, "none", {"penultimate": 2, "projected": 1}, (4, 4), 0, True)
@@ -89,7 +89,7 @@ def options(tmp_path: Path, **changes: object) -> EncodeOptions:
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 0), (64, 0), (2, 2)])
-def test_rows_stand_at_their_samples_whatever_the_batch_size_and_workers(tmp_path, batch_size, workers):
+def test_rows_follow_the_samples_for_any_batch_size_and_workers(tmp_path, batch_size, workers):
     encoded = encode_split(
         MeanEncoder(),
         make_split(),
@@ -106,7 +106,7 @@ def test_rows_stand_at_their_samples_whatever_the_batch_size_and_workers(tmp_pat
     assert encoded.images_encoded == 8
 
 
-def test_a_second_pass_encodes_nothing_and_a_new_layer_one_pass(tmp_path):
+def test_a_second_pass_encodes_nothing_and_a_new_layer_takes_one_pass(tmp_path):
     encoder, split = MeanEncoder(), make_split()
     encode_split(encoder, split, ["penultimate"], options(tmp_path))
     assert encoder.seen == 8
@@ -116,7 +116,7 @@ def test_a_second_pass_encodes_nothing_and_a_new_layer_one_pass(tmp_path):
     assert encoder.seen == 16
 
 
-def test_other_weights_preprocessing_precision_or_data_are_other_features(tmp_path):
+def test_other_weights_preprocessing_precision_or_data_mean_new_features(tmp_path):
     encoder = MeanEncoder()
     encode_split(encoder, make_split(), ["penultimate"], options(tmp_path))
     encode_split(encoder, make_split((5, 0, 2)), ["penultimate"], options(tmp_path))
@@ -129,7 +129,7 @@ def test_other_weights_preprocessing_precision_or_data_are_other_features(tmp_pa
     assert encoder.seen == 8 + 7 + 8 + 8 + 8
 
 
-def test_an_interrupted_pass_goes_on_behind_the_last_whole_shard(tmp_path):
+def test_an_interrupted_pass_resumes_after_the_last_complete_shard(tmp_path):
     class Stops(MeanEncoder):
         def encode_images(self, pixels, layers):
             if self.seen >= 5:
@@ -147,7 +147,7 @@ def test_an_interrupted_pass_goes_on_behind_the_last_whole_shard(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
+def test_out_of_memory_halves_the_batch_and_continues(tmp_path):
     encoder = MeanEncoder(largest_batch=2)
     encoded = encode_split(encoder, make_split((8,)), ["penultimate"], options(tmp_path, batch_size=8))
     assert encoded.features["penultimate"].array[:, 0].tolist() == list(range(8))
@@ -159,7 +159,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "message",
     [
         "CUDA out of memory. Tried to allocate 2.00 GiB",
         "CUDA error: out of memory",
@@ -167,29 +167,29 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path):
         "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory",
     ],
 )
-def test_every_way_to_say_out_of_memory_is_understood(told):
+def test_every_message_for_out_of_memory_is_recognised(message):
     calls = []
 
     def call(items):
         calls.append(len(items))
         if len(items) > 3:
-            raise RuntimeError(told)
+            raise RuntimeError(message)
         return list(items)
 
     slices = Slices(8)
-    assert [one for part in slices(range(20), call) for one in part] == list(range(20))
+    assert [item for part in slices(range(20), call) for item in part] == list(range(20))
     assert calls == [7, 3, 3, 3, 3, 3, 3, 2] and slices.batch_size == 3
 
 
 @pytest.mark.parametrize("count", [1, 7, 32, 33, 47, 64, 65, 100])
-def test_batches_are_even_so_that_none_is_of_one_image(count):
-    """BLAS sums one row in another order than many."""
+def test_batches_are_even_so_that_none_holds_a_single_image(count):
+    """BLAS sums a single row in another order than many."""
     samples = [((0, 0), Sample(str(number), grey(0))) for number in range(count)]
     sizes = [len(batch.samples) for batch in batches(samples, preprocess, 32, workers=0)]
     assert sum(sizes) == count and max(sizes) <= 32 and min(sizes) >= min(count, 16)
 
 
-def test_other_runtime_errors_are_not_taken_for_out_of_memory():
+def test_other_runtime_errors_are_not_mistaken_for_out_of_memory():
     class Broken(MeanEncoder):
         def encode_images(self, pixels, layers):
             raise RuntimeError("shapes do not match")
@@ -208,7 +208,7 @@ def test_a_bad_image_is_named_and_fails_unless_allowed(tmp_path, workers):
     assert features.array[:, 0].tolist() == [0, 2, 3, 4, 5, 7]
     assert list(features.bad) == ["k1", "k6"]
     assert features.labels.tolist() == [0, 0, 1, 0, 1, 1]
-    with pytest.raises(DataError, match="got 2"):  # the store remembers: a stricter run fails too
+    with pytest.raises(DataError, match="got 2"):  # the store keeps the bad keys, so that a stricter run fails too
         encode_split(MeanEncoder(), split, ["penultimate"], options(tmp_path))
 
 
@@ -216,7 +216,7 @@ def test_a_bad_image_is_named_and_fails_unless_allowed(tmp_path, workers):
     ("remote", "limit", "expected"),
     [(False, 4, [0, 2, 4, 6]), (False, 100, list(range(8))), (True, 4, [0, 1, 5]), (True, 5, [0, 1, 5])],
 )
-def test_limit_is_spread_over_the_split_and_part_of_the_key(tmp_path, remote, limit, expected):
+def test_limit_is_spread_over_the_split_and_is_part_of_the_key(tmp_path, remote, limit, expected):
     split = make_split(remote=remote)
     encoder = MeanEncoder()
     features = encode_split(encoder, split, ["penultimate"], options(tmp_path, limit=limit)).features["penultimate"]
@@ -225,7 +225,7 @@ def test_limit_is_spread_over_the_split_and_part_of_the_key(tmp_path, remote, li
     assert encoder.seen == len(expected) + 8
 
 
-def test_texts_are_encoded_once_each_and_kept(tmp_path):
+def test_each_text_is_encoded_once_and_stored(tmp_path):
     encoder = MeanEncoder()
     array = encode_texts(encoder, ["aa", "b", "aa"], options(tmp_path))
     assert array.tolist() == [[2.0], [1.0], [2.0]]
@@ -242,12 +242,12 @@ def test_the_key_is_written_beside_the_features(tmp_path):
 
 def test_batches_do_not_cross_shards_and_keep_order():
     samples = [((shard, 0), sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
-    found = [(batch.chunk[0], [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
-    assert found == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
+    keys = [(batch.chunk[0], [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
+    assert keys == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
 
 
 @pytest.mark.parametrize("name", ["features.npy", "rows.json", "meta.json"])
-def test_damaged_features_are_seen_and_made_again(tmp_path, name):
+def test_damaged_features_are_detected_and_computed_again(tmp_path, name):
     encoder, split = MeanEncoder(), make_split()
     before = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"]
     expected = np.array(before.array)
@@ -255,14 +255,14 @@ def test_damaged_features_are_seen_and_made_again(tmp_path, name):
     contents = bytearray(path.read_bytes())
     contents[-3] ^= 4
     path.write_bytes(bytes(contents))
-    with pytest.warns(UserWarning, match="are damaged: they are made again"):
+    with pytest.warns(UserWarning, match="are damaged: they are computed again"):
         again = encode_split(encoder, split, ["projected"], options(tmp_path))
     assert again.images_encoded == len(expected)
     assert np.array_equal(again.features["projected"].array, expected)
     assert list(again.features["projected"].keys) == list(before.keys)
 
 
-def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
+def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
     encoder, split = MeanEncoder(), make_split((3, 2))
     with monkeypatch.context() as patch:
         patch.setattr(Entry, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -272,14 +272,14 @@ def test_a_damaged_part_is_made_again(tmp_path, monkeypatch):
     contents = bytearray(first.read_bytes())
     contents[len(contents) // 2] ^= 255
     first.write_bytes(bytes(contents[:-9]))
-    with pytest.warns(UserWarning, match="part are damaged: they are made again"):
+    with pytest.warns(UserWarning, match="part are damaged: they are computed again"):
         again = encode_split(encoder, split, ["projected"], options(tmp_path))
     assert again.images_encoded == 3
     assert len(again.features["projected"].keys) == 5
 
 
 def flipped(contents):
-    """Every contents with one bit flipped."""
+    """Yield the contents with each bit flipped in turn."""
     for bit in range(8 * len(contents)):
         changed = bytearray(contents)
         changed[bit // 8] ^= 1 << bit % 8
@@ -288,7 +288,7 @@ def flipped(contents):
 
 @pytest.mark.filterwarnings("ignore:stored features")
 @pytest.mark.parametrize("name", ["features.npy", "rows.json"])
-def test_no_flipped_bit_of_stored_features_comes_through(tmp_path, name):
+def test_every_flipped_bit_of_stored_features_is_detected(tmp_path, name):
     encoder, split = MeanEncoder(), make_split((2,))
     expected = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"].array.tolist()
     [path] = tmp_path.rglob(name)
@@ -299,21 +299,21 @@ def test_no_flipped_bit_of_stored_features_comes_through(tmp_path, name):
             assert (again.images_encoded, again.features["projected"].array.tolist()) == (2, expected)
 
 
-def test_no_flipped_bit_of_a_part_comes_through(tmp_path):
+def test_every_flipped_bit_of_a_part_is_detected(tmp_path):
     entry = Entry(tmp_path, FeatureKey("w", "p", "fp32", "projected", "image", "d"))
     entry.write_part((0, 0), Part(np.ones((2, 2), np.float32), ["a", "b"], [0, 1], [[], []], []))
     path = entry.part_path((0, 0))
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     entry.tidy()
     assert entry.read_part((0, 0)).array.tolist() == [[1, 1], [1, 1]]
-    for contents in flipped(whole):
+    for contents in flipped(intact):
         path.write_bytes(contents)
-        with pytest.warns(UserWarning, match="are damaged: they are made again"):
+        with pytest.warns(UserWarning, match="are damaged: they are computed again"):
             entry.tidy()
         assert not path.exists()
 
 
-def test_batches_that_pass_at_once_are_those_that_pass_one_after_another(tmp_path):
+def test_concurrent_batches_give_the_same_features_as_consecutive_ones(tmp_path):
     class Reentrant(MeanEncoder):
         reentrant = True
 
@@ -325,9 +325,9 @@ def test_batches_that_pass_at_once_are_those_that_pass_one_after_another(tmp_pat
     torch.set_num_threads(3)
     try:
         encoder, split = Reentrant(), make_split((40, 0, 3), broken=[7])
-        found = encode_split(encoder, split, ["penultimate"], options(tmp_path, batch_size=2, allow_bad_images=1))
+        encoded = encode_split(encoder, split, ["penultimate"], options(tmp_path, batch_size=2, allow_bad_images=1))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    assert found.features["penultimate"].array[:, 0].tolist() == [level for level in range(43) if level != 7]
-    assert all(one != threading.get_ident() and cores == 1 for one, cores in encoder.threads)
+    assert encoded.features["penultimate"].array[:, 0].tolist() == [level for level in range(43) if level != 7]
+    assert all(thread != threading.get_ident() and cores == 1 for thread, cores in encoder.threads)

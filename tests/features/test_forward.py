@@ -1,4 +1,4 @@
-"""What is said of an encoder that does not give what its info promises."""
+"""Errors for an encoder whose outputs are not what its info promises."""
 
 import pytest
 import torch
@@ -21,16 +21,16 @@ WIDTH = TinyEncoder().info.layers["penultimate"]
     ],
     ids=["width", "rows", "numpy", "name", "bare"],
 )
-def test_other_outputs_than_promised_are_told(outputs, got):
+def test_outputs_other_than_promised_are_refused(outputs, got):
     encoder = TinyEncoder()
     encoder.encode_images = lambda pixels, layers: outputs
-    expected = rf"gave {got} for the layer penultimate of 5 items, expected {{'penultimate': a tensor \(5, ..., {WIDTH}"
+    expected = rf"layer penultimate, 5 items: got {got}, expected {{'penultimate': a tensor \(5, ..., {WIDTH}"
     with pytest.raises(IncompatibleError, match=expected):
         Forward(encoder, "fp32").images(torch.zeros(5, 3, 8, 8), ["penultimate"])
 
 
-def test_other_texts_than_promised_are_told():
+def test_text_outputs_other_than_promised_are_refused():
     encoder = TinyEncoder()
     encoder.encode_texts = lambda texts: torch.zeros(len(texts) + 1, 32)
-    with pytest.raises(IncompatibleError, match=r"gave \(3, 32\) for the layer projected of 2 items"):
+    with pytest.raises(IncompatibleError, match=r"layer projected, 2 items: got \(3, 32\), expected"):
         Forward(encoder, "fp32").texts(["a", "b"])

@@ -1,4 +1,4 @@
-"""What an encoder is shown of a whole image, whatever its preprocessing crops."""
+"""A letterboxed encoder sees the whole image, whatever its preprocessing crops."""
 
 import numpy as np
 import pytest
@@ -30,20 +30,21 @@ def test_the_shown_part_is_measured_to_the_pixel(side, resized):
     assert shown_of_a_square(cropping(side, resized)) == side / resized
 
 
-def test_of_transforms_that_only_scale_all_is_shown():
+def test_transforms_that_only_resize_show_everything():
     squash = transforms.Compose([transforms.Resize((64, 64)), transforms.ToTensor()])
-    assert all(shown_of_a_square(one) == 1 for one in (squash, Preprocess(image_size=64), TinyEncoder().preprocess))
+    resizing = (squash, Preprocess(image_size=64), TinyEncoder().preprocess)
+    assert all(shown_of_a_square(preprocess) == 1 for preprocess in resizing)
 
 
 @pytest.mark.parametrize("size", [(400, 400), (400, 300), (90, 200)])
-def test_an_encoder_that_crops_is_shown_what_one_that_does_not_crop_is(size):
+def test_an_encoder_that_crops_sees_the_same_as_one_that_does_not(size):
     noise = np.random.default_rng(0).integers(256, size=(9, 9, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize(size)
-    crops = cropping(224, 256)
-    seen = Letterbox(crops, shown_of_a_square(crops))(image)
+    preprocess = cropping(224, 256)
+    seen = Letterbox(preprocess, shown_of_a_square(preprocess))(image)
     expected = Letterbox(cropping(224, 224))(image)
-    assert (seen - expected).abs().mean() < 0.05  # edges mix with the margin, and pixels are whole
-    assert (Letterbox(crops)(image) - expected).abs().mean() > 0.2
+    assert (seen - expected).abs().mean() < 0.05  # edges mix with the margin, and sizes are rounded to pixels
+    assert (Letterbox(preprocess)(image) - expected).abs().mean() > 0.2
 
 
 def test_the_margin_is_part_of_the_features_identity():
@@ -62,6 +63,6 @@ def test_the_margin_is_part_of_the_features_identity():
     ],
     ids=["wide", "corner", "nothing"],
 )
-def test_what_does_not_show_the_middle_of_a_square_is_refused(transform):
+def test_a_transform_that_does_not_show_the_middle_of_a_square_is_refused(transform):
     with pytest.raises(IncompatibleError, match="the encoder cannot be shown whole images: its preprocessing shows"):
         shown_of_a_square(transform)

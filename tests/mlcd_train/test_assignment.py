@@ -53,7 +53,7 @@ def test_a_threshold_leaves_out_what_is_less_similar_but_never_all():
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_more_labels_than_centres_are_refused(count):
-    with pytest.raises(ConfigError, match=rf"got l = {count} labels an image, expected 1 to 4"):
+    with pytest.raises(ConfigError, match=rf"got l = {count} labels per image, expected 1 to 4"):
         nearest_centres(unit(0), unit(0, 20, 40, 60), count)
 
 
@@ -65,11 +65,11 @@ def labels():
 
 def test_a_label_file_comes_back(tmp_path):
     save_labels(tmp_path / "labels.safetensors", labels())
-    found = load_labels(tmp_path / "labels.safetensors", dataset="d" * 64)
-    assert list(found.keys) == ["b", "ä/1"]
-    assert torch.equal(found.classes, labels().classes)
-    assert torch.equal(found.similarities, labels().similarities)
-    assert (found.num_classes, found.dataset, found.centres) == (3, "d" * 64, labels().centres)
+    loaded = load_labels(tmp_path / "labels.safetensors", dataset="d" * 64)
+    assert list(loaded.keys) == ["b", "ä/1"]
+    assert torch.equal(loaded.classes, labels().classes)
+    assert torch.equal(loaded.similarities, labels().similarities)
+    assert (loaded.num_classes, loaded.dataset, loaded.centres) == (3, "d" * 64, labels().centres)
     assert [path.name for path in tmp_path.iterdir()] == ["labels.safetensors"]
 
 

@@ -25,11 +25,11 @@ def batch(size=6, dim=8, num_classes=40, positives=3, seed=0):
 def dense(features, labels, weight, sampled, loss, margin=0.3, scale=64.0):
     """Image by image, by the definition: every sampled class that is not its own positive is a negative."""
     values = []
-    for row, own in zip(features, labels, strict=True):
-        own = own[own >= 0]
+    for row, positives in zip(features, labels, strict=True):
+        positives = positives[positives >= 0]
         cosine = normalize(row, dim=0) @ normalize(weight, dim=1).T
-        theta = cosine[own].clamp(-1 + 1e-7, 1 - 1e-7).acos()
-        negatives = [c for c in sampled.tolist() if c not in own.tolist()]
+        theta = cosine[positives].clamp(-1 + 1e-7, 1 - 1e-7).acos()
+        negatives = [c for c in sampled.tolist() if c not in positives.tolist()]
         values.append(loss(scale * torch.cos(theta + margin)[None], scale * cosine[negatives][None])[0])
     return torch.stack(values).mean()
 
@@ -54,13 +54,13 @@ def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, rati
     assert torch.equal(labels, before)
     assert set(labels[labels >= 0].tolist()) <= set(drawn.classes.tolist())
     cosine = normalize(features.detach(), dim=1) @ normalize(bank.weight, dim=1).T
-    own = torch.zeros(6, 40, dtype=torch.bool)
+    is_positive = torch.zeros(6, 40, dtype=torch.bool)
     for row, classes in enumerate(labels):
-        own[row, classes[classes >= 0]] = True
+        is_positive[row, classes[classes >= 0]] = True
     sampled = torch.zeros(40, dtype=torch.bool)
     sampled[drawn.classes] = True
-    assert step.positive_cosine == pytest.approx(cosine[own].mean().item(), abs=1e-5)
-    assert step.negative_cosine == pytest.approx(cosine[~own & sampled].mean().item(), abs=1e-5)
+    assert step.positive_cosine == pytest.approx(cosine[is_positive].mean().item(), abs=1e-5)
+    assert step.negative_cosine == pytest.approx(cosine[~is_positive & sampled].mean().item(), abs=1e-5)
 
 
 def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
@@ -170,7 +170,7 @@ def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
     context = mp.get_context("spawn")
     results = context.Queue()
     processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
-    found = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
+    by_rank = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
     processes.join()
     monkeypatch.setattr(module, "BLOCK", 16)
     features, labels = batch()
@@ -184,10 +184,10 @@ def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
         bank.update(drawn, lr=0.05, weight_decay=0.1)
         for rank in (0, 1):
             expected = (step.loss.item(), step.positive_cosine, step.negative_cosine)
-            assert found[rank][0][number] == pytest.approx(expected, rel=1e-5, abs=1e-5)
-    gradients = torch.cat([torch.tensor(found[rank][1]) for rank in (0, 1)]) / 2  # DDP's mean over ranks
+            assert by_rank[rank][0][number] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    gradients = torch.cat([torch.tensor(by_rank[rank][1]) for rank in (0, 1)]) / 2  # DDP's mean over ranks
     torch.testing.assert_close(gradients, features.grad, rtol=1e-4, atol=1e-5)
-    weights = torch.cat([torch.tensor(found[rank][2]) for rank in (0, 1)])
+    weights = torch.cat([torch.tensor(by_rank[rank][2]) for rank in (0, 1)])
     torch.testing.assert_close(weights, bank.weight, rtol=1e-4, atol=1e-5)
 
 
@@ -199,8 +199,8 @@ def _rank_with_nan(rank, port, results):
         bank, part = ClassCentres(40, 8, mlcd_of_sums, ratio=1.0), features[3 * rank : 3 * rank + 3].clone()
         if rank == nan_rank:
             (bank.weight if place == "centre" else part)[1] = torch.nan
-        own = labels[3 * rank : 3 * rank + 3]
-        losses.append(bank.forward(part, own, bank.draw(own, 0)).loss.item())
+        part_labels = labels[3 * rank : 3 * rank + 3]
+        losses.append(bank.forward(part, part_labels, bank.draw(part_labels, 0)).loss.item())
     results.put(losses)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -209,6 +209,6 @@ def _rank_with_nan(rank, port, results):
 def test_nan_on_one_rank_is_nan_on_all(unused_port):
     results = mp.get_context("spawn").Queue()
     processes = mp.spawn(_rank_with_nan, (unused_port, results), nprocs=2, join=False)
-    found = torch.tensor([results.get(timeout=120) for _ in range(2)])
+    losses = torch.tensor([results.get(timeout=120) for _ in range(2)])
     processes.join()
-    assert found.isnan().all()
+    assert losses.isnan().all()

@@ -38,41 +38,41 @@ def test_similarities_to_many_centres_are_held_a_few_rows_at_a_time(monkeypatch,
     features = torch.randn(300, 8, generator=rng())
     whole = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
     monkeypatch.setattr(clustering, "CELLS", 40)  # three rows of 12
-    found = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
-    torch.testing.assert_close(found.centres, whole.centres)
-    assert torch.equal(found.assignment, whole.assignment)
+    clusters = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
+    torch.testing.assert_close(clusters.centres, whole.centres)
+    assert torch.equal(clusters.assignment, whole.assignment)
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 14])
 def test_lloyd_agrees_with_a_slow_transcription(monkeypatch, chunk):
     monkeypatch.setattr(clustering, "ROWS", chunk)
     features = torch.randn(300, 8, generator=rng())
-    found = spherical_kmeans(features, 12, rng(1), iterations=5, tolerance=-1)
+    clusters = spherical_kmeans(features, 12, rng(1), iterations=5, tolerance=-1)
     start = normalize(features[torch.randperm(300, generator=rng(1))[:12]].double(), dim=1)
     centres, assignment = slow_lloyd(features, start, 5)
-    torch.testing.assert_close(found.centres.double(), centres, rtol=1e-4, atol=1e-5)
-    assert torch.equal(found.assignment, assignment)
+    torch.testing.assert_close(clusters.centres.double(), centres, rtol=1e-4, atol=1e-5)
+    assert torch.equal(clusters.assignment, assignment)
     cosine = (normalize(features.double(), dim=1) * centres[assignment]).sum(1)
-    assert found.inertia[-1] == pytest.approx((1 - cosine).mean().item(), abs=1e-6)
+    assert clusters.inertia[-1] == pytest.approx((1 - cosine).mean().item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"start": "k-means++"}, {"start": "k-means++", "batch": 32}])
 def test_separate_blobs_are_found(options):
     features, truth = blobs(noise=0.02)
-    found = spherical_kmeans(features, 6, rng(), **options)
-    pairs = torch.stack([found.assignment, truth]).unique(dim=1)
+    clusters = spherical_kmeans(features, 6, rng(), **options)
+    pairs = torch.stack([clusters.assignment, truth]).unique(dim=1)
     assert pairs.shape[1] == 6  # a one-to-one map
-    torch.testing.assert_close(found.centres.norm(dim=1), torch.ones(6))
+    torch.testing.assert_close(clusters.centres.norm(dim=1), torch.ones(6))
 
 
 def test_inertia_never_rises_and_the_seed_decides():
     features = torch.randn(500, 10, generator=rng())
-    found = spherical_kmeans(features, 20, rng(3), iterations=15, tolerance=-1)
-    assert len(found.inertia) == 16
-    assert all(later <= earlier + 1e-6 for earlier, later in zip(found.inertia, found.inertia[1:], strict=False))
+    clusters = spherical_kmeans(features, 20, rng(3), iterations=15, tolerance=-1)
+    assert len(clusters.inertia) == 16
+    assert all(later <= earlier + 1e-6 for earlier, later in zip(clusters.inertia, clusters.inertia[1:], strict=False))
     again = spherical_kmeans(features.numpy(), 20, rng(3), iterations=15, tolerance=-1)
-    assert torch.equal(found.centres, again.centres)
-    assert not torch.equal(found.centres, spherical_kmeans(features, 20, rng(4), iterations=15).centres)
+    assert torch.equal(clusters.centres, again.centres)
+    assert not torch.equal(clusters.centres, spherical_kmeans(features, 20, rng(4), iterations=15).centres)
     assert len(spherical_kmeans(features, 20, rng(3), iterations=99, tolerance=0.01).inertia) < 20
 
 
@@ -81,9 +81,9 @@ def test_an_empty_cluster_starts_anew_at_the_worst_served_row(monkeypatch):
     twice = torch.cat([features[:1], features[:1], features[20:21], features[20:21]])
 
     monkeypatch.setattr(clustering, "_sample", lambda rows, k, generator: twice.clone())
-    found = spherical_kmeans(features, 4, rng(), iterations=10, tolerance=-1)
-    assert found.inertia[-1] == pytest.approx(0, abs=1e-6)
-    assert len(found.assignment.unique()) == 4
+    clusters = spherical_kmeans(features, 4, rng(), iterations=10, tolerance=-1)
+    assert clusters.inertia[-1] == pytest.approx(0, abs=1e-6)
+    assert len(clusters.assignment.unique()) == 4
 
 
 def test_mini_batches_forget_assignments_of_early_centres():
@@ -98,14 +98,14 @@ def test_mini_batches_leave_no_cluster_empty():
     generator = rng()
     often = torch.randn(3, 16, generator=generator).repeat_interleave(200, 0)
     features = torch.cat([torch.randn(300, 16, generator=generator), often])
-    found = spherical_kmeans(features, 100, rng(1), batch=100)
-    assert len(found.assignment.unique()) == 100
+    clusters = spherical_kmeans(features, 100, rng(1), batch=100)
+    assert len(clusters.assignment.unique()) == 100
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 2}])
 def test_rows_that_cancel_out_leave_their_centre(options):
-    found = spherical_kmeans(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 1, rng(), **options)
-    torch.testing.assert_close(found.centres.abs(), torch.tensor([[1.0, 0.0]]))
+    clusters = spherical_kmeans(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 1, rng(), **options)
+    torch.testing.assert_close(clusters.centres.abs(), torch.tensor([[1.0, 0.0]]))
 
 
 def test_a_mapped_array_is_read_in_parts(tmp_path):
@@ -129,8 +129,8 @@ def test_mistakes_are_one_sentence():
 def _rank(rank, port, features, options, results):
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
     part = features[:170] if rank == 0 else features[170:]
-    found = spherical_kmeans(part, 12, rng(1), iterations=6, tolerance=-1, **options)
-    results.put((rank, found.centres.numpy().copy(), found.assignment.numpy().copy(), found.inertia))
+    clusters = spherical_kmeans(part, 12, rng(1), iterations=6, tolerance=-1, **options)
+    results.put((rank, clusters.centres.numpy().copy(), clusters.assignment.numpy().copy(), clusters.inertia))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -141,10 +141,10 @@ def test_two_processes_find_what_one_finds(options, unused_port):
     context = mp.get_context("spawn")
     results = context.Queue()
     processes = mp.spawn(_rank, (unused_port, features, options, results), nprocs=2, join=False)
-    found = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
+    by_rank = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
     processes.join()
-    one = spherical_kmeans(features, 12, rng(1), iterations=6, tolerance=-1, **options)
+    alone = spherical_kmeans(features, 12, rng(1), iterations=6, tolerance=-1, **options)
     for rank in (0, 1):
-        np.testing.assert_allclose(found[rank][0], one.centres.numpy(), rtol=1e-4, atol=1e-5)
-        assert found[rank][2] == pytest.approx(one.inertia, abs=1e-6)
-    assert np.array_equal(np.concatenate([found[0][1], found[1][1]]), one.assignment.numpy())
+        np.testing.assert_allclose(by_rank[rank][0], alone.centres.numpy(), rtol=1e-4, atol=1e-5)
+        assert by_rank[rank][2] == pytest.approx(alone.inertia, abs=1e-6)
+    assert np.array_equal(np.concatenate([by_rank[0][1], by_rank[1][1]]), alone.assignment.numpy())

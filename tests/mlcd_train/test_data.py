@@ -15,8 +15,8 @@ from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_train.assignment import Labels
 from mlcd_train.augment import augmented, crop_box
-from mlcd_train.config import Augmentation, DataConfig
 from mlcd_train.data import Share, check_captions, feature_batches, label_table, pixel_batches
+from mlcd_train.sections import Augmentation, DataConfig
 
 PREPROCESS = Preprocess(image_size=16)
 
@@ -78,7 +78,7 @@ def test_captions_are_drawn_among_an_images_own(pairs):
     }
 
 
-def test_what_does_not_fit_is_told(pairs):
+def test_what_does_not_fit_is_reported(pairs):
     with pytest.raises(ConfigError, match="got 5, expected at most 4, the shards"):
         batches(pairs, 1, streams=5)
     with pytest.raises(ConfigError, match="got 3, expected a divisor of batch_size 8"):

@@ -12,8 +12,8 @@ from mlcd_eval.data import open_dataset
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.support.progress import Progress
-from mlcd_train.config import EmbedConfig
 from mlcd_train.embed import embed, read_embedding
+from mlcd_train.sections import EmbedConfig
 
 
 def unit(rows):
@@ -31,8 +31,8 @@ def embedded(root, tmp_path, source, encoder=None):
 
 @pytest.mark.parametrize("source", ["image", "text", "mean"])
 def test_features_are_unit_rows_of_the_asked_source(pairs, tmp_path, source):
-    found, images = embedded(pairs, tmp_path, source)
-    assert list(found.keys) == list(images.keys) == [f"s{number:03d}" for number in range(40)]
+    embedding, images = embedded(pairs, tmp_path, source)
+    assert list(embedding.keys) == list(images.keys) == [f"s{number:03d}" for number in range(40)]
     texts = []
     for captions in images.texts:
         with torch.inference_mode():
@@ -40,10 +40,10 @@ def test_features_are_unit_rows_of_the_asked_source(pairs, tmp_path, source):
         texts.append(rows.mean(axis=0))
     expected = {"image": unit(images.array), "text": unit(np.stack(texts))}
     expected["mean"] = unit((expected["image"] + expected["text"]) / 2)
-    np.testing.assert_allclose(found.features, expected[source], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(embedding.features, expected[source], rtol=1e-4, atol=1e-6)
 
 
-def test_what_the_encoder_lacks_is_told(pairs, tmp_path):
+def test_what_the_encoder_lacks_is_reported(pairs, tmp_path):
     with pytest.raises(IncompatibleError, match=r"embed\.layer is 'projected': got model .* with penultimate"):
         embedded(pairs, tmp_path, "image", vision_only())
 

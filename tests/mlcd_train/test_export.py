@@ -35,16 +35,16 @@ def make(positions="absolute", text=True, embed_dim=16, **vision):
 def outputs(encoder, layers):
     pixels = encoder.preprocess(IMAGE)[None]
     with torch.inference_mode():
-        found = encoder.encode_images(pixels, layers)
+        features = encoder.encode_images(pixels, layers)
         texts = encoder.encode_texts(TEXTS) if encoder.info.has_text else None
-    return found, texts
+    return features, texts
 
 
 def agree(model, spec, layers, text):
     expected, expected_texts = outputs(CheckpointEncoder("memory", model), layers)
-    found, texts = outputs(load_encoder(spec), layers)
+    features, texts = outputs(load_encoder(spec), layers)
     for layer in layers:
-        torch.testing.assert_close(found[layer], expected[layer], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(features[layer], expected[layer], rtol=1e-4, atol=1e-4)
     if text:
         torch.testing.assert_close(texts, expected_texts, rtol=1e-4, atol=1e-4)
 
@@ -81,22 +81,22 @@ def test_quick_gelu_is_kept_by_hf(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "format", "told"),
+    ("model", "format", "message"),
     [
-        ({"text": False}, "open_clip", "the checkpoint has no text tower, expected one"),
+        ({"text": False}, "open_clip", "the checkpoint has no text tower"),
         ({"positions": "rope2d"}, "open_clip", "positions are rope2d"),
         ({"activation": "quick_gelu"}, "open_clip", "activation is quick_gelu"),
         ({"positions": "rope2d", "rope_theta": 100.0}, "hf", "rope_theta is 100.0"),
     ],
 )
-def test_what_a_format_cannot_hold_is_told_and_leaves_nothing(tmp_path, model, format, told):
-    with pytest.raises(IncompatibleError, match=told):
+def test_what_a_format_cannot_hold_is_reported_and_leaves_nothing(tmp_path, model, format, message):
+    with pytest.raises(IncompatibleError, match=message):
         export(make(**model), tmp_path / "out", format)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_overwritten(tmp_path):
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         export(make(), tmp_path, "hf")
 
 

@@ -14,10 +14,10 @@ from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
-from mlcd_train.config import OptimizerConfig
 from mlcd_train.loop import NonFiniteLoss
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import read_log
+from mlcd_train.sections import OptimizerConfig
 from mlcd_train.stages import TrainingRun
 from mlcd_train.state import TrainingState
 
@@ -55,7 +55,7 @@ def same(first, second):
         ("mlcd", ()),
         ("cluster", ("fit.ema=0.9", "fit.accumulation=2")),
         ("clip", ("data.streams=2",)),
-        ("mlcd", ("fit.precision=bf16", "fit.centres=clusters", "model.embed_dim=32")),
+        ("mlcd", ("fit.precision=bf16", "fit.objective.centres=clusters", "model.embed_dim=32")),
     ],
 )
 def test_ten_steps_are_five_and_five_more(make_config, monkeypatch, objective, changes):
@@ -177,10 +177,10 @@ def test_compiled_towers_train_alike(make_config, monkeypatch, changes):
     monkeypatch.setenv("CXX", sys.executable)  # nothing is compiled by it
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="aot_eager"))
     changes = (*changes, "fit.compile=true", "lit.compile=true")
-    found = run(make_config(*changes, lit=True, name="compiled"))
-    assert found.keys() == plain.keys()
+    tensors = run(make_config(*changes, lit=True, name="compiled"))
+    assert tensors.keys() == plain.keys()
     for name, tensor in plain.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_activation_checkpointing_changes_nothing(make_config):
@@ -194,7 +194,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(make_config):
     assert not (config.output / "fit" / "done.json").exists()
 
 
-def test_a_warm_up_that_outlasts_training_is_said(make_config, capsys):
+def test_a_warm_up_that_outlasts_training_is_reported(make_config, capsys):
     for steps, said in (
         (2, "warm-up takes 2 steps and training 2, so that the learning rate ends at 0.001 of 0.001"),
         (3, ""),
@@ -213,7 +213,7 @@ def test_states_of_another_config_and_damaged_ones_are_refused(make_config, monk
     state = config.output / "fit" / "state" / "step_0000002"
     before = {path.name: path.read_bytes() for path in state.iterdir()}
     with pytest.raises(CheckpointError, match="step_0000002 is of another config than this one"):
-        run(make_config("fit.margin=0.5"))
+        run(make_config("fit.objective.margin=0.5"))
     assert {path.name: path.read_bytes() for path in state.iterdir()} == before
     (state / "model.safetensors").write_bytes(before["model.safetensors"][:-100])
     with pytest.raises(CheckpointError, match="step_0000002 is damaged"):
@@ -262,7 +262,7 @@ def test_provenance_travels_into_records(make_config, tmp_path):
     config = make_config(lit=True)
     run(config)
     extra = load_checkpoint(config.output / config.name).config.provenance
-    assert json.loads(extra["config"])["fit"]["objective"] == "mlcd"
+    assert json.loads(extra["config"])["fit"]["objective"]["name"] == extra["objective"] == "mlcd"
     assert extra["seed"] == "0" and extra["images_seen"] == "32" and len(extra["train_fingerprint"]) == 64
     [result] = mlcd_eval.evaluate(
         str(config.output / config.name),

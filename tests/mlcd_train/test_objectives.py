@@ -1,20 +1,31 @@
 """Objectives in parts: loss and gradients of the whole batch, whatever the number of parts; LiT moves the text only."""
 
+from typing import Annotated, ClassVar, Literal
+
 import pytest
 import torch
 import torch.multiprocessing as mp
+from pydantic import Field
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.errors import ConfigError
+from mlcd_eval.spec import validated
 from mlcd_eval.support.progress import Progress
 from mlcd_train.centres import ClassCentres
-from mlcd_train.config import LoopConfig, OptimizerConfig
+from mlcd_train.config import FitConfig, TrainConfig
 from mlcd_train.data import Batch
 from mlcd_train.distributed import average_gradients
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast, train
 from mlcd_train.losses import clip_loss, mlcd_of_sums
-from mlcd_train.objectives import MAX_LOGIT_SCALE, ClusterDiscrimination, Contrast, image_features
+from mlcd_train.objectives import AnyObjective
+from mlcd_train.objectives.base import Needs, Objective, ObjectiveSettings, image_features
+from mlcd_train.objectives.contrast import MAX_LOGIT_SCALE, Contrast
+from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.runlog import read_log
+from mlcd_train.sections import LoopConfig, OptimizerConfig
+from mlcd_train.stages import TrainingRun
 
 SHAPE = {
     "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -57,16 +68,16 @@ def test_parts_have_the_loss_and_gradient_of_the_whole(kind, precision, error):
     objective = discrimination(net) if kind == "mlcd" else Contrast(net, tokenizer(net.config.text), kind == "lit")
     whole, expected = gradients(objective, 1, batch(), precision)
     for parts in (2, 4):
-        terms, found = gradients(objective, parts, batch(), precision)
+        terms, grads = gradients(objective, parts, batch(), precision)
         assert terms == pytest.approx(whole, rel=error, abs=error / 100)
-        assert found.keys() == expected.keys()
+        assert grads.keys() == expected.keys()
         for name, grad in expected.items():
-            assert (found[name] - grad).norm() <= error * grad.norm() + error / 10, name
+            assert (grads[name] - grad).norm() <= error * grad.norm() + error / 10, name
 
 
 def _rank(rank, port, results):
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
-    mine, data, found = slice(4 * rank, 4 * rank + 4), batch(), []
+    mine, data, outcomes = slice(4 * rank, 4 * rank + 4), batch(), []
     part = Batch(data.keys[mine], data.images[mine], data.texts[mine], data.after)
     sizes = []
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(tuple(t.shape)) or t, lambda t: t)
@@ -76,13 +87,13 @@ def _rank(rank, port, results):
         with hooks:
             terms, _ = gradients(objective, parts, part)
         average_gradients(net.parameters())
-        found.append((terms["loss"], {n: p.grad.numpy().copy() for n, p in objective.parameters}))
+        outcomes.append((terms["loss"], {n: p.grad.numpy().copy() for n, p in objective.parameters}))
     clusters = discrimination(model(text=None))
     gradients(clusters, 1, part)
     finite = [clusters.finite()]
     if rank == 1:
         clusters._drawn.rows.grad[0] = torch.nan
-    results.put((found, (8, 8) in sizes, [*finite, clusters.finite()]))
+    results.put((outcomes, (8, 8) in sizes, [*finite, clusters.finite()]))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -95,10 +106,10 @@ def test_two_ranks_contrast_like_one_with_a_share_of_the_rows_each_and_see_each_
     processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
     ranks = [results.get(timeout=120) for _ in range(2)]
     processes.join()
-    for found, whole_matrix, finite in ranks:
+    for outcomes, whole_matrix, finite in ranks:
         assert not whole_matrix
         assert finite == [True, False]
-        for (locked, parts), (loss, grads) in zip(CONTRASTS, found, strict=True):
+        for (locked, parts), (loss, grads) in zip(CONTRASTS, outcomes, strict=True):
             net = model()
             terms, expected = gradients(Contrast(net, tokenizer(net.config.text), locked), parts, batch())
             assert loss == pytest.approx(terms["loss"], rel=1e-5)
@@ -150,3 +161,43 @@ def test_a_locked_tower_gets_no_gradient_and_cached_features_do_the_same():
     assert cached == pytest.approx(terms)
     for name, grad in grads.items():
         torch.testing.assert_close(again[name], grad, rtol=1e-4, atol=1e-6)
+
+
+class Level(ObjectiveSettings):
+    """An objective as another engineer would add it: features of length `target`. It needs nothing of the config."""
+
+    needs: ClassVar[Needs] = Needs()
+    name: Literal["level"] = "level"
+    target: float = 1.0
+
+    def build(self, inputs):
+        return LevelObjective(inputs.model, self.target)
+
+
+class LevelObjective(Objective):
+    def __init__(self, net, target):
+        self.model, self.target = net, target
+        self.parameters = list(net.named_parameters())
+
+    def step(self, batch, step, parts, backward):
+        loss = (image_features(self.model, batch.images).norm(dim=1) - self.target).square().mean()
+        backward(loss)
+        return {"loss": float(loss.detach())}
+
+
+def test_an_objective_is_its_settings_and_a_member_of_the_union(make_config):
+    class Fit(FitConfig):
+        objective: Annotated[AnyObjective | Level, Field(discriminator="name")]
+
+    class Config(TrainConfig):
+        fit: Fit
+
+    values = make_config().model_dump(exclude={"embed", "cluster", "assign"}, exclude_none=True)
+    values["fit"]["objective"] = {"name": "level", "target": 2.0}
+    with pytest.raises(ConfigError, match=r"a section embed, since fit\.objective is mlcd"):
+        validated(Config, values | {"fit": values["fit"] | {"objective": "mlcd"}}, "config")
+    run = TrainingRun(validated(Config, values, "config"), torch.device("cpu"), Progress())
+    assert run.stages == ["fit", "export"] and run.settings("fit")["objective"] == {"name": "level", "target": 2.0}
+    run.run()
+    losses = [line["loss"] for line in read_log(run.config.output / "fit" / "log.jsonl")]
+    assert len(losses) == 4 and losses[-1] < losses[0]

@@ -12,11 +12,12 @@ from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.progress import Progress
 from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
-from mlcd_train.config import LoopConfig, OptimizerConfig
 from mlcd_train.data import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.losses import mlcd_of_sums
-from mlcd_train.objectives import ClusterDiscrimination, image_features
+from mlcd_train.objectives.base import image_features
+from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.sections import LoopConfig, OptimizerConfig
 
 CPU = torch.device("cpu")
 SHAPE = {"image_size": 16, "patch_size": 8, "width": 32, "depth": 1, "heads": 2}

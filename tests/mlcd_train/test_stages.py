@@ -1,4 +1,4 @@
-"""Stages: done once, refused when made by other settings, every mistake told before anything is written."""
+"""Stages: done once, refused when made by other settings, every mistake reported before anything is written."""
 
 import shutil
 import tarfile
@@ -39,7 +39,7 @@ def test_a_second_run_does_nothing(make_config):
     before, TinyEncoder.images_seen = snapshot(first.config.output), 0
     again = training(make_config(lit=True))
     again.run()
-    assert again.progress.lines == [f"{stage}: done before" for stage in again.stages]
+    assert again.progress.lines == [f"{stage}: already done" for stage in again.stages]
     assert snapshot(first.config.output) == before
     assert TinyEncoder.images_seen == 0
 
@@ -52,7 +52,7 @@ def test_labels_are_the_nearest_clusters_of_the_same_data(make_config):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("cluster.k=13", r"cluster was made by another config: k was 12 and is 13 \(choose another output"),
         ("assign.labels=2", r"assign was made by another config: labels was 3 and is 2"),
@@ -60,11 +60,11 @@ def test_labels_are_the_nearest_clusters_of_the_same_data(make_config):
         ("embed.source=text", r"embed was made by another config: source was \"image\" and is \"text\""),
     ],
 )
-def test_other_settings_are_refused_and_nothing_is_overwritten(make_config, change, told):
+def test_other_settings_are_refused_and_nothing_is_overwritten(make_config, change, message):
     run = training(make_config())
     run.run()
     before = snapshot(run.config.output)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         training(make_config(change)).run()
     assert snapshot(run.config.output) == before
 
@@ -76,7 +76,7 @@ def test_settings_that_change_no_weight_may_change(make_config):
 
 
 @pytest.mark.parametrize(
-    ("file", "contents", "error", "told"),
+    ("file", "contents", "error", "message"),
     [
         ("assign/done.json", "{", CheckpointError, "done.json is damaged"),
         ("assign/done.json", "[1]", CheckpointError, "done.json is damaged: got a list"),
@@ -85,14 +85,14 @@ def test_settings_that_change_no_weight_may_change(make_config):
         ("assign/labels.safetensors", "x", DataError, "is not a label file"),
     ],
 )
-def test_damaged_files_of_earlier_stages_are_told(make_config, file, contents, error, told):
-    run = training(make_config("fit.centres=clusters", "model.embed_dim=32"))
+def test_damaged_files_of_earlier_stages_are_reported(make_config, file, contents, error, message):
+    run = training(make_config("fit.objective.centres=clusters", "model.embed_dim=32"))
     for stage in ("embed", "cluster"):
         run.run([stage])
     if file.startswith("assign"):
         run.run(["assign"])
     (run.config.output / file).write_text(contents)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         run.run()
 
 
@@ -116,7 +116,7 @@ def test_undecodable_images_that_are_allowed_pass_through_all_stages(pairs, make
 def test_one_run_at_a_time_has_the_output(make_config):
     config = make_config()
     config.output.mkdir()
-    with FileLock(config.output / ".lock"), pytest.raises(ConfigError, match="another mlcd-train is at work in"):
+    with FileLock(config.output / ".lock"), pytest.raises(ConfigError, match="another mlcd-train is running in"):
         training(config).run()
 
 
@@ -140,7 +140,7 @@ def test_stages_come_one_after_the_other(make_config):
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         (("cluster.k=41",), ConfigError, "cluster.k: got 41, expected at most 40, the number of images"),
         (("data.train=wds:mlcd_eval/demo_data/wds_demo_clipart", "embed.source=mean"), IncompatibleError, "captions"),
@@ -149,16 +149,16 @@ def test_stages_come_one_after_the_other(make_config):
         (("data.streams=5",), ConfigError, "data.streams: got 5, expected at most 4, the shards of"),
         (("fit.compile=true",), ConfigError, "compile: true needs a C\\+\\+ compiler, got none of no_compiler"),
         (("data.streams=3",), ConfigError, "data.streams: got 3, expected a divisor of batch_size 8"),
-        (("cache=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
-        (("output=/dev/null/x",), ConfigError, "/dev/null/x cannot be made a folder: Not a directory"),
+        (("cache=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
+        (("output=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
         (("embed.model=pyton:x:y",), ConfigError, "mean 'python'"),
         (("fit.evaluate={every: 2, tasks: [knn/demo_clip]}",), ConfigError, "mean 'knn/demo_clipart'"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_written(make_config, monkeypatch, changes, error, told):
+def test_mistakes_are_reported_before_anything_is_written(make_config, monkeypatch, changes, error, message):
     monkeypatch.setenv("CXX", "no_compiler")
     config = make_config(*changes)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         training(config).run()
     assert not config.output.is_dir()
 
@@ -181,13 +181,13 @@ def test_the_command_line_runs_a_stage_at_a_time(make_config, capsys):
         assert main([stage, path]) == 0
     assert "checkpoint: " in capsys.readouterr().err
     assert main(["run", path]) == 0
-    assert "embed: done before" in capsys.readouterr().err
+    assert "embed: already done" in capsys.readouterr().err
 
 
-def test_the_command_line_tells_mistakes_in_one_sentence(make_config, tmp_path, capsys):
+def test_the_command_line_reports_mistakes_in_one_sentence(make_config, tmp_path, capsys):
     make_config()
     path = str(make_config.path())
-    assert main(["run", path, "--set", "fit.ratio=2"]) == 2
+    assert main(["run", path, "--set", "fit.objective.ratio=2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["run", path, "--set", "cluster.k=41"]) == 2
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""A job is resolved once; whoever needs what it holds reads it."""
+"""A job is resolved once, and everything else reads it."""
 
 from collections import Counter
 
@@ -35,17 +35,17 @@ def test_a_run_of_four_tasks_opens_each_data_set_once_and_looks_each_protocol_up
     assert calls == {"open_dataset": 2, "resolved": 4, "get_protocol": 4}  # clip art and captions
 
 
-def test_a_job_holds_what_it_reads(tmp_path):
+def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):
     plan = make_plan(request(tmp_path, tasks=("linear_probe/demo_clipart", "zeroshot/demo_clipart", "docvqa/demo")))
     probe, zeroshot, docvqa = plan.open()
-    assert {role: wanted.split for role, wanted in probe.requests.items()} == {"train": "train", "test": "test"}
+    assert {role: image.split for role, image in probe.requests.items()} == {"train": "train", "test": "test"}
     assert list(probe.splits.items()) == [("train", "train"), ("test", "test")]
     assert probe.prompts is None
     assert zeroshot.prompts is not None and zeroshot.prompts.class_names == zeroshot.dataset.class_names
     assert docvqa.requests == {} and docvqa.scored_split == "val"  # mode auto: undecided until the model is known
     decided = docvqa.with_settings(docvqa.settings.model_copy(update={"mode": "probe"}))
     assert decided.dataset is docvqa.dataset
-    assert {role: wanted.letterbox for role, wanted in decided.requests.items()} == {"train": True, "test": True}
+    assert {role: image.letterbox for role, image in decided.requests.items()} == {"train": True, "test": True}
 
 
 def test_a_protocol_refuses_data_of_another_kind(tmp_path):
@@ -56,21 +56,21 @@ def test_a_protocol_refuses_data_of_another_kind(tmp_path):
         plan.open()
 
 
-def test_a_task_whose_class_names_are_of_another_number_is_refused(tmp_path):
+def test_a_task_with_the_wrong_number_of_class_names_is_refused(tmp_path):
     data = write_wds(tmp_path / "wds_mnist", {"test": items(4)}, names=("x", "y", "z"))
     plan = make_plan(request(tmp_path, tasks=("zeroshot/mnist",), data_root=data.parent))
-    assert plan.problems == ["classnames.txt of mnist has 3 names: expected 10, as zeroshot/mnist says"]
+    assert plan.problems == ["classnames.txt of mnist has 3 names: expected 10, as in task zeroshot/mnist"]
 
 
-def test_settings_of_one_job_leave_another_alone(tmp_path):
+def test_changed_settings_leave_the_first_job_alone(tmp_path):
     plan = make_plan(request(tmp_path, tasks=("refcoco/demo",)))
     [job] = plan.open()
     zeroshot = job.with_settings(job.settings.model_copy(update={"mode": "zeroshot"}))
-    assert {wanted.layer for wanted in zeroshot.requests.values()} == {"projected_patches"}
-    assert {wanted.layer for wanted in job.requests.values()} == {"patches"}
+    assert {image.layer for image in zeroshot.requests.values()} == {"projected_patches"}
+    assert {image.layer for image in job.requests.values()} == {"patches"}
     with pytest.raises(IncompatibleError, match="reads the split 'testC'"):
         job.with_settings(job.settings.model_copy(update={"split": "testC"}))
 
 
-def test_the_registry_is_the_only_list_of_protocols():
+def test_every_protocol_has_a_version():
     assert all(registry.get_protocol(name).version >= 1 for name in registry.PROTOCOLS)

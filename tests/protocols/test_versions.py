@@ -136,7 +136,7 @@ def same(case, measured, golden):
 
 
 def test_every_protocol_has_golden_numbers():
-    assert CASES.keys() == PROTOCOLS.own.keys()
+    assert CASES.keys() == PROTOCOLS.built_in.keys()
 
 
 @pytest.mark.parametrize("name", CASES)

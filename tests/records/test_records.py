@@ -1,4 +1,4 @@
-"""Records: what they hold, where they stand, how they come back."""
+"""Records: what they hold, where they are written, and that they read back unchanged."""
 
 import json
 
@@ -11,7 +11,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import DatasetRecord, ResultStore, Timing, read, read_all, record_path
 
 
-def test_a_record_stands_where_the_contract_says_and_comes_back(tmp_path):
+def test_a_record_is_written_to_its_documented_path_and_reads_back(tmp_path):
     result = make_result(details={"lambda": np.float32(0.5), "trials": [np.int64(3)], "nan": float("nan")})
     store = ResultStore(tmp_path)
     store.write(result)
@@ -34,7 +34,7 @@ def test_a_metric_is_finite_or_none(value):
         Metric(name="acc1", value=0.5, num_scored=1, ci95=(0.0, value))
 
 
-def test_the_request_key_is_the_request_and_nothing_else():
+def test_the_request_key_depends_on_the_request_and_nothing_else():
     base = make_result()
     same = base.model_copy(
         update={
@@ -74,7 +74,7 @@ def test_done_finds_only_the_successful_record_of_the_same_request(tmp_path):
     store.write(result.model_copy(update={"status": "error", "error": "x"}))
     assert store.done(result) is None
     store.path(result).write_text("{")
-    assert store.done(result) is None  # a damaged record is made again
+    assert store.done(result) is None  # a damaged record is recomputed
 
 
 def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
@@ -100,7 +100,7 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
         ('{"schema_version": 1}', "is not a valid record: task: Field required"),
     ],
 )
-def test_what_is_no_record_is_named_in_one_sentence(tmp_path, text, message):
+def test_a_file_that_is_not_a_record_is_reported_in_one_sentence(tmp_path, text, message):
     path = tmp_path / "bad.json"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as caught:
@@ -125,10 +125,10 @@ def test_reading_a_folder(tmp_path):
         store.write(result)
         store.write_samples(result, {"key": ["x"]})
     (tmp_path / "a" / ".half.json.tmp").write_text("{")
-    found = read_all([tmp_path])
-    names = [(result.model.name, result.task.name) for result in found]
+    results = read_all([tmp_path])
+    names = [(result.model.name, result.task.name) for result in results]
     assert names == [("a", "knn/demo"), ("a", "zeroshot/demo"), ("b", "zeroshot/demo")]
-    assert read_all([tmp_path, tmp_path / "a"]) == found  # the same record twice is one record
+    assert read_all([tmp_path, tmp_path / "a"]) == results  # a record that is read twice counts once
 
 
 def test_records_of_one_request_that_disagree_are_refused(tmp_path):
@@ -138,9 +138,9 @@ def test_records_of_one_request_that_disagree_are_refused(tmp_path):
         read_all([tmp_path])
 
 
-def test_a_failed_task_keeps_its_reason(tmp_path, failed_result):
+def test_the_record_of_a_failed_task_holds_the_reason(tmp_path, failed_result):
     store = ResultStore(tmp_path)
     store.write(failed_result)
-    found = read(store.path(failed_result))
-    assert (found.status, found.error, found.metrics, found.primary) == ("error", "split 'test' is empty", (), None)
-    assert isinstance(found.dataset, DatasetRecord)
+    result = read(store.path(failed_result))
+    assert (result.status, result.error, result.metrics, result.primary) == ("error", "split 'test' is empty", (), None)
+    assert isinstance(result.dataset, DatasetRecord)

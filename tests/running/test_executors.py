@@ -1,4 +1,4 @@
-"""Groups of jobs: how a plan falls into them, and the same records by whichever executor, though a worker dies."""
+"""Groups of jobs: how a plan is divided, and the same records from every executor, even if a worker dies."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 class Mortal(TinyEncoder):
     def __init__(self):
         super().__init__()
-        self.info = dataclasses.replace(self.info, fingerprint="m" * 64)  # features of its own
+        self.info = dataclasses.replace(self.info, fingerprint="m" * 64)  # so that it shares no stored features
 
     def encode_images(self, pixels, layers):
         (HERE / f"worker{os.getpid()}").touch()
@@ -59,16 +59,16 @@ def always():
 
 
 class InTurn(GroupExecutor):
-    """The groups in this process, the last one first."""
+    """Does the groups in this process, the last one first."""
 
     def outcomes(self, groups):
-        for place in reversed(range(len(groups))):
-            yield place, groups[place]()
+        for position in reversed(range(len(groups))):
+            yield position, groups[position]()
 
 
 @pytest.fixture
 def mortal(tmp_path, monkeypatch):
-    """The spec of a model that kills the first worker that shows it 100 images; workers find tiny_encoder."""
+    """The spec of a model that kills the first worker that has encoded 100 images. Workers can import tiny_encoder."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent)]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (tmp_path / "model").mkdir()
@@ -78,7 +78,7 @@ def mortal(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ray_of_two(mortal, monkeypatch):
-    """A Ray cluster of two machines with a core each, which find `mortal`'s modules."""
+    """A Ray cluster of two machines with one core each, which can import `mortal`'s modules."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
@@ -91,13 +91,13 @@ def ray_of_two(mortal, monkeypatch):
 
 
 def flags(tmp_path, name, *more, models=(MODEL,), tasks=TASKS):
-    places = ["--output", str(tmp_path / name), "--cache", str(tmp_path / f"cache_{name}"), "--workers", "0"]
-    named = [word for model in models for word in ("--model", model)]
-    return ["run", *named, "--tasks", tasks, *places, "--device", "cpu", "--batch-size", "16", *more]
+    folders = ["--output", str(tmp_path / name), "--cache", str(tmp_path / f"cache_{name}"), "--workers", "0"]
+    model_flags = [word for model in models for word in ("--model", model)]
+    return ["run", *model_flags, "--tasks", tasks, *folders, "--device", "cpu", "--batch-size", "16", *more]
 
 
 def numbers(record):
-    """A record without when and on what it was made."""
+    """A record without its times and environment."""
     return {key: value for key, value in record.items() if key not in ("timing", "environment")}
 
 
@@ -111,12 +111,13 @@ def assert_same_as_local(tmp_path, capsys, models, *executor):
     printed = json.loads(capsys.readouterr().out)
     assert (tmp_path / "model" / "died").exists()
     assert main(flags(tmp_path, "local", "--json", models=models)) == 0
-    assert [numbers(one) for one in printed] == [numbers(one) for one in json.loads(capsys.readouterr().out)]
+    local = json.loads(capsys.readouterr().out)
+    assert [numbers(record) for record in printed] == [numbers(record) for record in local]
     assert len(printed) == 6
     assert records(tmp_path / "spread") == records(tmp_path / "local")
 
 
-def test_a_group_is_one_models_tasks_on_one_dataset(tmp_path):
+def test_a_group_holds_one_models_tasks_on_one_dataset(tmp_path):
     models = (MODEL, "python:tiny_encoder:broken")
     request = RunRequest(models=models, tasks=tuple(TASKS.split(",")), output=tmp_path, seed=3)
     groups = groups_of(make_plan(request), cores=2)
@@ -130,7 +131,7 @@ def test_a_group_is_one_models_tasks_on_one_dataset(tmp_path):
     assert {group.folder for group in groups} == {Path.cwd()}
 
 
-def test_groups_in_another_order_print_and_write_what_a_local_run_does(tmp_path, capsys, monkeypatch):
+def test_groups_in_another_order_print_and_write_the_same_as_a_local_run(tmp_path, capsys, monkeypatch):
     models = ["python:tiny_encoder:broken"]
     assert main(flags(tmp_path, "local", models=models)) == 1
     local = capsys.readouterr().out
@@ -144,7 +145,7 @@ def test_groups_in_another_order_print_and_write_what_a_local_run_does(tmp_path,
     assert spread == local
 
 
-def test_an_error_comes_after_the_other_groups_are_done(tmp_path):
+def test_an_error_is_raised_after_the_other_groups_are_done(tmp_path):
     request = RunRequest(
         models=("python:tiny_encoder:vision_only", MODEL, "python:tiny_encoder:nothing"),
         tasks=("zeroshot/demo_clipart",),
@@ -158,7 +159,7 @@ def test_an_error_comes_after_the_other_groups_are_done(tmp_path):
     assert [path.parent.name for path in (tmp_path / "out").glob("*/*.json")] == ["tiny_encoder_make"]
 
 
-def test_records_that_did_not_come_here_are_missed(tmp_path):
+def test_records_that_are_missing_here_are_reported(tmp_path):
     class Elsewhere(GroupExecutor):
         def outcomes(self, groups):
             yield 0, []
@@ -171,8 +172,8 @@ def test_records_that_did_not_come_here_are_missed(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--group-cpus", "2"], "--group-cpus is no option of --executor local"),
-        (["--executor", "ray", "--slurm-partition", "gpu"], "--slurm-partition is no option of --executor ray"),
+        (["--group-cpus", "2"], "--group-cpus is not an option of --executor local"),
+        (["--executor", "ray", "--slurm-partition", "gpu"], "--slurm-partition is not an option of --executor ray"),
         (["--executor", "slurm"], "expected one of a Slurm cluster"),
     ],
 )
@@ -192,7 +193,7 @@ def test_a_missing_package_and_torchrun_are_one_sentence(tmp_path, capsys, monke
     assert f"needs {package}: pip install 'mlcd-eval[{name}]'" in capsys.readouterr().err
     monkeypatch.setenv("RANK", "0")
     assert main(flags(tmp_path, "out", "--executor", name)) == 2
-    assert f"--executor {name} under torchrun" in capsys.readouterr().err
+    assert f"--executor {name} was started under torchrun" in capsys.readouterr().err
 
 
 @needs_ray
@@ -204,11 +205,11 @@ def test_ray_gives_a_killed_workers_group_to_another(tmp_path, capsys, mortal, r
     doomed = mortal.replace("once", "always")
     tasks = ["--executor", "ray", "--limit", "200"]
     assert main(flags(tmp_path, "doomed", *tasks, models=(doomed, MODEL), tasks="knn/demo_clipart")) == 2
-    assert "mortal.py_always on demo_clipart: 4 workers died of it" in capsys.readouterr().err
+    assert "mortal.py_always on demo_clipart: 4 workers died doing it" in capsys.readouterr().err
     assert list(records(tmp_path / "doomed")) == ["tiny_encoder_make/knn__demo_clipart.json"]
 
     assert main(flags(tmp_path, "big", "--executor", "ray", "--group-cpus", "64")) == 2
-    assert "got no machine with 64 cores and 0 GPUs" in capsys.readouterr().err
+    assert "got no machine with the 64 cores and 0 GPUs" in capsys.readouterr().err
 
 
 @needs_submitit
@@ -221,11 +222,11 @@ def test_slurm_submits_a_killed_group_again(tmp_path, capsys, mortal, monkeypatc
 
     doomed = mortal.replace("once", "always")
     assert main(flags(tmp_path, "doomed", *local, models=(doomed,), tasks="knn/demo_clipart")) == 2
-    assert "mortal.py_always on demo_clipart: 2 workers died of it" in capsys.readouterr().err
+    assert "mortal.py_always on demo_clipart: 2 workers died doing it" in capsys.readouterr().err
 
 
 @needs_submitit
-def test_slurm_gets_one_array_job_and_its_refusal_is_a_sentence(tmp_path, capsys, monkeypatch):
+def test_slurm_gets_one_array_job_and_its_refusal_is_reported(tmp_path, capsys, monkeypatch):
     (tmp_path / "bin").mkdir()
     for name, text in {
         "srun": "",
@@ -238,5 +239,5 @@ def test_slurm_gets_one_array_job_and_its_refusal_is_a_sentence(tmp_path, capsys
     assert main(flags(tmp_path, "out", "--executor", "slurm", *share)) == 2
     assert "sbatch refused the jobs: error: no such partition" in capsys.readouterr().err
     lines = (tmp_path / "script").read_text().splitlines()
-    wanted = {"array=0-1%2", "cpus-per-task=8", "gpus-per-node=2", "partition=gpu", "time=180"}
-    assert {f"#SBATCH --{word}" for word in wanted} <= set(lines)
+    options = {"array=0-1%2", "cpus-per-task=8", "gpus-per-node=2", "partition=gpu", "time=180"}
+    assert {f"#SBATCH --{option}" for option in options} <= set(lines)

@@ -1,4 +1,4 @@
-"""Models' own masks and answers, saved predictions without a model, submissions: through the command line."""
+"""Models' own masks and answers, saved predictions without a model, and submissions, through the command line."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ DOCVQA = f"docvqa:{demo_data_dir()}/docdemo/val_v1.0_withQT.json"
 
 @pytest.fixture
 def masks(tmp_path):
-    """Right masks for every sentence of refdemo val, and where to write changed ones."""
+    """A function that writes masks to a file, by default the right ones for refdemo val, which are its `items`."""
     items = [{"sent_id": o.sent_id, "segmentation": o.truth} for o in open_dataset(REFER).annotations("val")]
 
     def write(items=items, name="preds.jsonl"):
@@ -51,7 +51,7 @@ def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda items: items[6:], "6 missing sent_ids, first "),
         (lambda items: [*items, items[0]], "1 repeated sent_ids, first "),
@@ -68,15 +68,15 @@ def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
         (lambda items: [3], "something else than objects"),
     ],
 )
-def test_masks_that_do_not_fit_are_told(tmp_path, masks, capsys, change, told):
+def test_masks_that_do_not_fit_are_refused(tmp_path, masks, capsys, change, message):
     assert score(tmp_path, "--dataset", REFER, masks(change(masks.items))) == 2
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_data_of_another_size_than_the_protocols_is_told(tmp_path, masks, capsys):
-    """Also by path: a folder `refcoco` split by unc is taken for RefCOCO; split otherwise it may have any size."""
+def test_data_of_another_size_than_the_protocols_is_noted(tmp_path, masks, capsys):
+    """A path counts too: a folder `refcoco` split by unc must be RefCOCO, and split otherwise may have any size."""
     refdemo = demo_data_dir() / "refer" / "refdemo"
     folder = tmp_path / "root" / "refcoco"
     folder.mkdir(parents=True)
@@ -84,9 +84,9 @@ def test_data_of_another_size_than_the_protocols_is_told(tmp_path, masks, capsys
         shutil.copy(refdemo / "refs(unc).p", folder / f"refs({split_by}).p")
     shutil.copy(refdemo / "instances.json", folder)
     (tmp_path / "root" / "images").symlink_to(refdemo.parent / "images" / "refdemo")
-    told = "note: split 'val' of refcoco_val has 146 samples, the protocol's has 10,834"
+    note = "note: split 'val' of refcoco_val has 146 samples, the protocol's has 10,834"
     assert score(tmp_path, "--dataset", f"refer:{folder}/unc/val", masks()) == 0
-    assert told in capsys.readouterr().err
+    assert note in capsys.readouterr().err
     assert read(tmp_path / "out" / "preds" / "refcoco__refcoco_val.json").dataset.expected_num_samples == 10_834
     assert score(tmp_path, "--dataset", f"refer:{folder}/google/val", masks()) == 0
     assert "note" not in capsys.readouterr().err
@@ -98,7 +98,7 @@ def answers(tmp_path, items, name="answers.json"):
     return str(path)
 
 
-def right(offset=0):
+def right():
     return [{"questionId": q.question_id, "answer": q.answers[0]} for q in open_dataset(DOCVQA).annotations("val")]
 
 
@@ -114,7 +114,7 @@ def test_ids_as_text_are_the_same_ids(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("items", "told"),
+    ("items", "message"),
     [
         (right()[2:], "2 missing questionIds, first 1, 2: expected each of 72 once"),
         ([*right(), right()[3]], "1 repeated questionIds"),
@@ -123,12 +123,12 @@ def test_ids_as_text_are_the_same_ids(tmp_path):
         ([{"id": 1}], "expected questionId and answer"),
     ],
 )
-def test_answers_that_do_not_fit_are_told(tmp_path, items, told, capsys):
+def test_answers_that_do_not_fit_are_refused(tmp_path, items, message, capsys):
     assert score(tmp_path, "docvqa/demo", answers(tmp_path, items)) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_what_score_takes(tmp_path, capsys):
+def test_score_refuses_wrong_arguments(tmp_path, capsys):
     path = answers(tmp_path, right())
     assert score(tmp_path, "knn/demo_clipart", path) == 2
     assert "is scored from features, expected a task of refcoco or docvqa" in capsys.readouterr().err
@@ -152,12 +152,12 @@ def test_a_model_with_masks_and_answers_of_its_own(tmp_path, capsys):
     answered = read(tmp_path / "out" / "tiny_encoder_red_finder" / "docvqa__demo.json")
     assert answered.details["prompt"].startswith("{question}") and answered.dataset.num_samples == 72
     assert run(tmp_path, "--no-resume", tasks="refcoco/demo,docvqa/demo") == 0
-    assert RedFinder.asked == 154 + 72  # what a model said is kept
+    assert RedFinder.asked == 154 + 72  # predictions are stored
     assert run(tmp_path, "--no-resume", "--set", "prompt='{question}'", tasks="docvqa/demo") == 0
     assert RedFinder.asked == 154 + 2 * 72
 
 
-def test_groups_under_a_data_root(tmp_path):
+def test_groups_name_the_tasks_under_a_data_root(tmp_path):
     assert run(tmp_path, "--data-root", str(demo_data_dir()), "--limit", "9") == 0
     names = {path.stem for path in (tmp_path / "out" / "tiny_encoder_red_finder").glob("*.json")}
     assert {"refcoco__demo", "refcoco__refdemo_val", "refcoco__refdemo_testB", "docvqa__demo"} <= names
@@ -174,7 +174,7 @@ def test_answers_that_are_not_public_are_refused_before_any_is_asked(tmp_path, c
     RedFinder.asked = 0
     ref = ["--dataset", f"docvqa:{tmp_path}/test_v1.0.json"]
     assert run(tmp_path, *ref, tasks="docvqa") == 2
-    assert "are not in its file, nothing to score: run with --submit" in capsys.readouterr().err
+    assert "cannot be scored: its file has no true answers, expected them (or --submit" in capsys.readouterr().err
     assert RedFinder.asked == 0
     assert run(tmp_path, *ref, "--submit", tasks="docvqa") == 0
     [path] = (tmp_path / "out").rglob("submissions/*.json")
@@ -182,14 +182,14 @@ def test_answers_that_are_not_public_are_refused_before_any_is_asked(tmp_path, c
     assert len(items) == 72 and set(items[0]) == {"questionId", "answer"} and items[0]["questionId"] == 1
 
 
-def test_settings_that_no_task_has(tmp_path, capsys):
+def test_settings_that_no_task_has_are_refused(tmp_path, capsys):
     assert run(tmp_path, "--set", "mod=native", tasks="refcoco/demo") == 2
     assert "--set mod: no chosen task has that setting" in capsys.readouterr().err
     assert run(tmp_path, "--set", "mode=naive", tasks="refcoco/demo") == 2
     assert "'mode' is 'naive', expected 'auto', 'native', 'probe' or 'zeroshot'" in capsys.readouterr().err
 
 
-def test_a_text_encoder_of_another_model(tmp_path, capsys):
+def test_another_models_text_encoder(tmp_path, capsys):
     common = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c"), "--workers", "0", "--set", "steps=2"]
     blind = ["run", "--model", "python:tiny_encoder:vision_only", "--tasks", "refcoco/demo", *common]
     assert main([*blind, "--set", "text_encoder=nowhere"]) == 2

@@ -1,4 +1,4 @@
-"""The main job, end to end on bundled data."""
+"""`mlcd-eval run` and `evaluate`, end to end on bundled data."""
 
 import json
 import shutil
@@ -23,11 +23,10 @@ def values(results):
     return {(result.task.name, metric.name): metric.value for result in results for metric in result.metrics}
 
 
-def test_the_demo_tasks_on_pooled_features_write_a_record_a_task_and_encodes_each_image_once(tmp_path, capsys):
+def test_a_run_writes_one_record_per_task_and_encodes_each_image_once(tmp_path, capsys):
     TinyEncoder.images_seen = 0
     assert main(flags(tmp_path)) == 0
-    out = capsys.readouterr()
-    assert "zeroshot/demo_clipart" in out.out
+    assert "zeroshot/demo_clipart" in capsys.readouterr().out
     records = sorted(path.name for path in (tmp_path / "out" / "tiny_encoder_make").glob("*.json"))
     assert records == [
         "knn__demo_clipart.json",
@@ -38,7 +37,7 @@ def test_the_demo_tasks_on_pooled_features_write_a_record_a_task_and_encodes_eac
     assert TinyEncoder.images_seen == 450 + 235 + 300  # train and test clip art for three tasks, test captions
     record = read(tmp_path / "out" / "tiny_encoder_make" / "linear_probe__demo_clipart.json")
     assert (record.status, record.dataset.split, record.dataset.num_samples) == ("ok", "test", 235)
-    assert record.primary.value > 1.5 / record.dataset.num_classes  # thumbnails tell clip art apart
+    assert record.primary.value > 1.5 / record.dataset.num_classes  # thumbnails are better than chance
     assert all(
         metric.ci95[0] <= metric.value <= metric.ci95[1] for metric in record.metrics if metric.value is not None
     )
@@ -90,7 +89,7 @@ def test_your_own_data_by_path_needs_no_yaml(tmp_path):
     assert [result.status for result in results] == ["ok", "ok"]
 
 
-def test_a_group_with_a_data_root_means_what_is_there(tmp_path):
+def test_a_group_with_a_data_root_names_what_is_in_it(tmp_path):
     write_wds(tmp_path / "root" / "wds_mine", {"train": items(20), "test": items(10)})
     write_wds(tmp_path / "root" / "wds_mnist", {"test": items(10)}, names=tuple("0123456789"))
     shutil.copytree(demo_data_dir() / "wds_demo_captions", tmp_path / "root" / "wds_demo_captions")
@@ -103,9 +102,7 @@ def test_a_group_with_a_data_root_means_what_is_there(tmp_path):
         "retrieval/demo_captions",
     ]
     assert all(result.dataset.num_samples == 8 for result in results)
-    assert (
-        results[0].dataset.expected_num_samples == 10_000
-    )  # the folder is not the protocol's MNIST, and the record shows it
+    assert results[0].dataset.expected_num_samples == 10_000  # the record shows that this is not the real MNIST
     with pytest.raises(ConfigError, match="holds no data for --tasks retrieval"):
         evaluate(MODEL, "retrieval", **{**options, "data_root": tmp_path / "out"})
 
@@ -172,7 +169,7 @@ def truncate(path: Path) -> None:
         (lambda root: (root / "dataset_type.txt").write_text("retrieval"), "cannot use a retrieval dataset"),
     ],
 )
-def test_damaged_data_is_found_before_any_encode(tmp_path, capsys, damage, message):
+def test_damaged_data_is_reported_before_any_image_is_encoded(tmp_path, capsys, damage, message):
     data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
     damage(data)
     TinyEncoder.images_seen = 0
@@ -192,7 +189,7 @@ def test_damaged_data_is_found_before_any_encode(tmp_path, capsys, damage, messa
         ({"model": "python:tiny_encoder:mak"}, "did you mean 'make'"),
         ({"model": "python:tiny_encoder:vision_only"}, "needs a text tower: got model"),
         ({"model": "/nowhere/model"}, "no file or folder '/nowhere/model'"),
-        ({"tasks": "linear_probe/birdsnap"}, "dataset birdsnap is not there"),
+        ({"tasks": "linear_probe/birdsnap"}, "dataset birdsnap is missing"),
         ({"more": ["--offline"], "tasks": "knn/mnist"}, "--offline forbids"),
         ({"more": ["--dataset", "wds:x"], "tasks": "demo"}, "--tasks with --dataset takes protocols"),
         ({"more": ["--dataset", "wsd:x"], "tasks": "knn"}, "did you mean 'wds'"),
@@ -225,7 +222,7 @@ def test_a_wrong_flag_is_one_sentence_and_exit_code_2(tmp_path, capsys, flag, va
     assert message in capsys.readouterr().err
 
 
-def test_plan_says_what_would_run_and_what_is_missing(tmp_path, capsys):
+def test_plan_shows_what_would_run_and_what_is_missing(tmp_path, capsys):
     arguments = flags(tmp_path, tasks="demo,linear_probe/birdsnap")
     arguments[0] = "plan"
     assert main([*arguments, "--json"]) == 2
@@ -236,7 +233,7 @@ def test_plan_says_what_would_run_and_what_is_missing(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_two_models_of_one_name_are_refused(tmp_path):
+def test_two_models_of_the_same_name_are_refused(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "ckpt").mkdir(parents=True)
     request = RunRequest(models=(f"{tmp_path}/a/ckpt", f"{tmp_path}/b/ckpt"), tasks=("demo",), output=tmp_path)
@@ -245,8 +242,8 @@ def test_two_models_of_one_name_are_refused(tmp_path):
     assert "would both write to" in problems[0]
 
 
-def test_two_datasets_of_one_name_are_refused(tmp_path):
-    """Else one of them would be left out."""
+def test_two_datasets_of_the_same_name_are_refused(tmp_path):
+    """Otherwise one of them would be left out."""
     folders = [tmp_path / parent / "photos" for parent in "ab"]
     for folder in folders:
         for split in ("train", "test"):
@@ -256,7 +253,7 @@ def test_two_datasets_of_one_name_are_refused(tmp_path):
     refs = tuple(f"imagefolder:{folder}" for folder in folders)
     problems = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs, output=tmp_path)).problems
     assert len(problems) == 1
-    assert f"would both write the record knn/photos: got it on {refs[0]} and on {refs[1]}" in problems[0]
+    assert f"would both write the record knn/photos: got data {refs[0]} and {refs[1]}" in problems[0]
     twice = make_plan(RunRequest(models=(MODEL,), tasks=("knn",), datasets=refs[:1] * 2, output=tmp_path))
     assert not twice.problems and len(twice.tasks) == 1
 

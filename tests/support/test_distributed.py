@@ -1,5 +1,5 @@
-"""Two processes under torchrun: each image and question once, the same records as one process, and a pass with which
-another number of processes goes on."""
+"""Two processes under torchrun: each image and question is processed once, the records equal those of one process, and
+a stopped pass can be resumed by a different number of processes."""
 
 import json
 import os
@@ -21,64 +21,64 @@ from mlcd_eval.features import encode
 encode.CHUNK = 16
 from mlcd_eval.cli import main
 stop = int(os.environ.get("STOP_AFTER", "0"))
-seen = tiny_encoder.TinyEncoder.encode_images
-def counted(self, pixels, layers):
+encode_images = tiny_encoder.TinyEncoder.encode_images
+def stopping(self, pixels, layers):
     if stop and tiny_encoder.TinyEncoder.images_seen >= stop:
         os._exit(9)
-    return seen(self, pixels, layers)
-tiny_encoder.TinyEncoder.encode_images = counted
+    return encode_images(self, pixels, layers)
+tiny_encoder.TinyEncoder.encode_images = stopping
 code = main(sys.argv[1:])
-seen = [tiny_encoder.TinyEncoder.images_seen, tiny_encoder.RedFinder.asked]
-with open(__file__ + ".seen." + os.environ["RANK"], "w") as file:
-    json.dump(seen, file)
+counts = [tiny_encoder.TinyEncoder.images_seen, tiny_encoder.RedFinder.asked]
+with open(__file__ + ".counts." + os.environ["RANK"], "w") as file:
+    json.dump(counts, file)
 sys.exit(code)
 """
 
 
 @pytest.fixture
-def together(tmp_path, unused_port):
-    """Run the program on two ranks; the images that each encoded and the questions that each asked."""
+def run_on_two_ranks(tmp_path, unused_port):
+    """A function that runs the program on two ranks and returns {rank: (images encoded, questions asked)}."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
 
     def run(*arguments, check=True, **environment):
         launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
-        place = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()), **environment}
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()), **environment}
         done = subprocess.run(
             [*launch, str(program), *arguments],
-            env=place, capture_output=True, text=True, timeout=300, check=False,
+            env=variables, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr[-3000:]
-        # Files, not standard output: two processes may write into one another's lines.
+        # files rather than standard output, where the two processes could write into each other's lines
         return {
-            int(path.suffix[1:]): tuple(json.loads(path.read_text())) for path in tmp_path.glob("program.py.seen.*")
+            int(path.suffix[1:]): tuple(json.loads(path.read_text())) for path in tmp_path.glob("program.py.counts.*")
         }
 
     return run
 
 
 def flags(tmp_path, name, model="make", tasks="*/demo_*"):
-    places = ["--output", str(tmp_path / name), "--cache", str(tmp_path / f"cache_{name}"), "--workers", "0"]
-    return ["run", "--model", f"python:tiny_encoder:{model}", "--tasks", tasks, *places, "--batch-size", "5"]
+    folders = ["--output", str(tmp_path / name), "--cache", str(tmp_path / f"cache_{name}"), "--workers", "0"]
+    return ["run", "--model", f"python:tiny_encoder:{model}", "--tasks", tasks, *folders, "--batch-size", "5"]
 
 
 def numbers(folder):
-    """All that records hold but times and environment."""
+    """The contents of all records except times and environment."""
     return {r.task.name: r.model_dump(mode="json", exclude={"timing", "environment"}) for r in read_all([folder])}
 
 
-def test_two_processes_share_the_encode_and_agree_with_one(tmp_path, together, monkeypatch):
-    monkeypatch.setattr(encode, "CHUNK", 16)  # as in PROGRAM: batches of few rows have other last bits
+def test_two_processes_share_the_encoding_and_agree_with_one(tmp_path, run_on_two_ranks, monkeypatch):
+    monkeypatch.setattr(encode, "CHUNK", 16)  # as in PROGRAM: the last bits depend on how images are batched
     assert main(flags(tmp_path, "one")) == 0
-    seen = together(*flags(tmp_path, "two"))
-    assert sum(images for images, _ in seen.values()) == 450 + 235 + 300
-    assert min(images for images, _ in seen.values()) > 400
+    counts = run_on_two_ranks(*flags(tmp_path, "two"))
+    assert sum(images for images, _ in counts.values()) == 450 + 235 + 300
+    assert min(images for images, _ in counts.values()) > 400
     assert numbers(tmp_path / "two") == numbers(tmp_path / "one")
     assert json.loads((tmp_path / "two" / "tiny_encoder_make" / "knn__demo_clipart.json").read_text())["status"] == "ok"
 
 
-def test_another_number_of_processes_goes_on(tmp_path, together, monkeypatch):
-    together(*flags(tmp_path, "two", tasks="knn/demo_clipart"), check=False, STOP_AFTER="100")
+def test_another_number_of_processes_resumes(tmp_path, run_on_two_ranks, monkeypatch):
+    run_on_two_ranks(*flags(tmp_path, "two", tasks="knn/demo_clipart"), check=False, STOP_AFTER="100")
     parts = list((tmp_path / "cache_two").rglob("parts/*.part"))
     assert 4 <= len(parts) < 29
     monkeypatch.setattr(encode, "CHUNK", 16)
@@ -87,15 +87,15 @@ def test_another_number_of_processes_goes_on(tmp_path, together, monkeypatch):
     assert numbers(tmp_path / "two") == numbers(tmp_path / "one")
 
 
-def test_questions_are_shared_too(tmp_path, together):
+def test_questions_are_shared_too(tmp_path, run_on_two_ranks):
     tasks = "refcoco/demo,docvqa/demo"
     assert main(flags(tmp_path, "one", "red_finder", tasks)) == 0
-    seen = together(*flags(tmp_path, "two", "red_finder", tasks))
-    assert sum(asked for _, asked in seen.values()) == 154 + 72
-    assert min(asked for _, asked in seen.values()) > 80
+    counts = run_on_two_ranks(*flags(tmp_path, "two", "red_finder", tasks))
+    assert sum(questions for _, questions in counts.values()) == 154 + 72
+    assert min(questions for _, questions in counts.values()) > 80
     assert numbers(tmp_path / "two") == numbers(tmp_path / "one")
 
 
-def test_a_mistake_is_told_once_and_stops_all(tmp_path, together):
-    seen = together(*flags(tmp_path, "two", tasks="knn/nothing"), check=False)
-    assert set(seen.values()) == {(0, 0)}  # torchrun may end one before it has written
+def test_a_mistake_stops_all_ranks(tmp_path, run_on_two_ranks):
+    counts = run_on_two_ranks(*flags(tmp_path, "two", tasks="knn/nothing"), check=False)
+    assert set(counts.values()) == {(0, 0)}  # torchrun may end a rank before it has written its counts

@@ -1,7 +1,9 @@
-"""RefCOCO's layout: ROOT/NAME/{refs(SPLIT_BY).p, instances.json} and the images beside them.
+"""RefCOCO's layout: ROOT/NAME/{refs(SPLIT_BY).p, instances.json} and the images beside them; gRefCOCO's has
+grefs(SPLIT_BY).json.
 
-Every sentence of a split is a sample. The truth is the union of the referred annotation's parts; polygons, compressed
-and uncompressed run-length codes occur. Reference: the refer API (Kazemzadeh et al. 2014; Yu et al. 2016).
+Every sentence of a split is a sample. The truth is the union of all parts of the annotations that it refers to, which
+are several or none in gRefCOCO. References: the refer API (Kazemzadeh et al. 2014; Yu et al. 2016), gRefCOCO's G_REFER
+(Liu et al. 2023).
 """
 
 from __future__ import annotations
@@ -13,17 +15,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from mlcd_eval.data.base import Expression, Kind, Sample, Split
+from mlcd_eval.data.base import Expression, GeneralizedExpression, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
-from mlcd_eval.data.storage.rle import as_rle
+from mlcd_eval.data.storage.rle import as_rle, union
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
 IMAGE_FOLDERS = ("images/mscoco/images/train2014", "images/train2014", "train2014", "images/{name}", "images", "{name}")
 """The folders below the root in which the images of a data set may be: the refer API's first."""
+LONGEST_SIDE = 32_768
+"""Pixels of an image's side: masks of larger ones would take gigabytes."""
+REFS_FILES = ("refs({}).p", "grefs({}).json", "grefs({}).p")
+"""What the file of the referring expressions may be called, by the author of the splits."""
+USUAL_SPLIT_BY = {"refcocog": "umd"}
+"""The author whose splits a data set's name alone means, where it is not unc. Papers on RefCOCOg report umd's splits,
+whose images do not overlap; google's are other data."""
 
 
 class ReferDatasets(Source):
@@ -34,19 +43,20 @@ class ReferDatasets(Source):
         return ReferDataset(parse_address(address), name, cache)
 
     def default_name(self, address: str) -> str:
-        """NAME, or NAME_SPLIT for one split."""
+        """NAME, NAME_SPLIT for one split; with the author of the splits after NAME where it is not the usual one."""
         place = parse_address(address)
-        return f"{place.folder}_{place.split}" if place.split else place.folder
+        is_usual = place.split_by == USUAL_SPLIT_BY.get(place.folder, "unc")
+        return "_".join(part for part in (place.folder, None if is_usual else place.split_by, place.split) if part)
 
     def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """NAME/refs(SPLIT_BY).p in the root or in its folder `refer`."""
+        """The expressions of the known author in NAME, in the root or in its folder `refer`."""
         for folder in (root / facts.name, root / "refer" / facts.name):
-            if facts.split_by and _refs_file(folder, facts.split_by).is_file():
+            if facts.split_by and _refs_file(folder, facts.split_by):
                 return f"{folder}/{facts.split_by}"
         return None
 
     def discover(self, root: Path) -> list[str]:
-        """Every NAME/refs(SPLIT_BY).p in the root or in its folder `refer`."""
+        """Every NAME and SPLIT_BY in the root or in its folder `refer`."""
         folders = [folder for base in (root, root / "refer") for folder in base.glob("*")]
         return [f"{folder}/{split_by}" for folder in folders for split_by in split_bys(folder)]
 
@@ -64,20 +74,17 @@ class Address(NamedTuple):
     split_by: str
     split: str | None
 
-    @property
-    def refs_file(self) -> Path:
-        """The file of the referring expressions."""
-        return _refs_file(self.root / self.folder, self.split_by)
 
-
-def _refs_file(folder: Path, split_by: str) -> Path:
-    return folder / f"refs({split_by}).p"
+def _refs_file(folder: Path, split_by: str) -> Path | None:
+    """The file of the referring expressions, None where there is none."""
+    files = (folder / name.format(split_by) for name in REFS_FILES)
+    return next((file for file in files if file.is_file()), None)
 
 
 def parse_address(address: str) -> Address:
     """ROOT/NAME/SPLIT_BY or ROOT/NAME/SPLIT_BY/SPLIT; raises ConfigError for one that is too short."""
     path = Path(address).expanduser()
-    if len(path.parts) >= 4 and not _refs_file(path.parent, path.name).is_file():
+    if len(path.parts) >= 4 and not _refs_file(path.parent, path.name):
         return Address(path.parents[2], path.parts[-3], path.parts[-2], path.parts[-1])
     if len(path.parts) < 3:
         raise ConfigError(f"dataset refer:{address} is too short: expected refer:ROOT/NAME/SPLIT_BY/SPLIT")
@@ -90,43 +97,51 @@ class _Sentence(BaseModel):
 
 
 class _Ref(BaseModel):
+    """ann_id: one annotation (RefCOCO), or a list (gRefCOCO), which is [-1] where nothing is referred to."""
+
     ref_id: int
-    ann_id: int
+    ann_id: int | list[int]
     image_id: int
     split: str
     sentences: list[_Sentence]
+    no_target: bool | None = None
+
+    @property
+    def targets(self) -> list[int]:
+        """The annotations that are referred to."""
+        ids = self.ann_id if isinstance(self.ann_id, list) else [self.ann_id]
+        return [] if ids == [-1] else ids
 
 
 class _Image(BaseModel):
     id: int
     file_name: str
-    width: int
-    height: int
+    width: int = Field(gt=0, le=LONGEST_SIDE)
+    height: int = Field(gt=0, le=LONGEST_SIDE)
 
 
 class _Annotation(BaseModel):
     id: int
-    image_id: int
     segmentation: list[Any] | dict[str, Any]
+    iscrowd: bool = False
 
 
 class ReferDataset:
-    """refs(SPLIT_BY).p and instances.json of ROOT/NAME. Where the address names a split, the data set has that split
-    and train, for what has to learn. Raises DataError for files that are missing, damaged or do not fit together."""
+    """The expressions and instances.json of ROOT/NAME. Where the address names a split, the data set has that split and
+    train, for what has to learn. Images are looked for only when a split is asked for: saved masks are scored without.
+
+    split_by: the author of the splits. Raises DataError for files that are missing, damaged or do not fit together.
+    """
 
     kind: Kind = "refer"
     class_names: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
 
     def __init__(self, address: Address, name: str, cache: Path | None) -> None:
-        self.name = name
+        self.name, self.split_by = name, address.split_by
         self._root, self._folder, self._cache = address.root, address.folder, cache
-        self._refs_path = address.refs_file
-        if not self._refs_path.is_file():
-            known = split_bys(self._refs_path.parent)
-            choice = f"SPLIT_BY one of {', '.join(known)}" if known else "such a file"
-            raise DataError(f"{self._refs_path} is missing: expected {choice}{nearest(address.split_by, known)}")
-        self._refs = _validated(list[_Ref], read_pickle(self._refs_path), self._refs_path)
+        self._refs_path, self._refs = _read_refs(address)
+        self._is_generalized = any(isinstance(ref.ann_id, list) or not ref.targets for ref in self._refs)
         splits, scored = dict.fromkeys(ref.split for ref in self._refs), address.split
         if scored is not None and scored not in splits:
             raise DataError(
@@ -138,12 +153,9 @@ class ReferDataset:
     @cached_property
     def _instances(self) -> tuple[dict[int, _Image], dict[int, _Annotation]]:
         path = self._root / self._folder / "instances.json"
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError(f"{path} is missing, expected COCO's images and annotations") from error
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON: {error}") from error
+        if not path.is_file():
+            raise DataError(f"{path} is missing, expected COCO's images and annotations")
+        raw = _read_json(path)
         if not isinstance(raw, dict):
             raise DataError(f"{path} holds a {type(raw).__name__}, expected images and annotations")
         images = _validated(list[_Image], raw.get("images", []), path)
@@ -151,7 +163,7 @@ class ReferDataset:
         return {image.id: image for image in images}, {annotation.id: annotation for annotation in annotations}
 
     @cached_property
-    def _images(self) -> Path:
+    def _image_folder(self) -> Path:
         folders = [self._root / folder.format(name=self._folder) for folder in IMAGE_FOLDERS]
         first = next(iter(self._instances[0].values())).file_name
         for folder in folders:
@@ -164,13 +176,16 @@ class ReferDataset:
     def split(self, name: str) -> Split:
         """The images of a split, each once, in the order in which its sentences first name them."""
         numbers = dict.fromkeys(ref.image_id for ref in self._refs_of(name))
-        images = self._instances[0]
-        samples = []
-        for number in numbers:
-            if number not in images:
-                raise DataError(f"{self._refs_path} refers to image {number}, which instances.json does not hold")
-            samples.append(Sample(str(number), _inside(self._images, images[number].file_name)))
+        samples = [
+            Sample(str(number), _inside(self._image_folder, self._image(number).file_name)) for number in numbers
+        ]
         return file_split(self.name, name, samples, self._cache)
+
+    def _image(self, number: int) -> _Image:
+        images = self._instances[0]
+        if number not in images:
+            raise DataError(f"{self._refs_path} refers to image {number}, which instances.json does not hold")
+        return images[number]
 
     def _refs_of(self, split: str) -> list[_Ref]:
         if split not in self.splits:
@@ -184,18 +199,62 @@ class ReferDataset:
         return self._annotations[split]
 
     def _expressions(self, split: str) -> Iterator[Expression]:
-        images, annotations = self._instances
+        sent_ids: set[int] = set()
         for ref in self._refs_of(split):
-            if ref.ann_id not in annotations or ref.image_id not in images:
+            size, truth = self._truth(ref)
+            for sentence in ref.sentences:
+                if sentence.sent_id in sent_ids:
+                    raise DataError(
+                        f"{self._refs_path}: the sent_id {sentence.sent_id} occurs twice in {split}, expected each once"
+                    )
+                sent_ids.add(sentence.sent_id)
+                common = sentence.sent_id, ref.ref_id, str(ref.image_id), sentence.sent, size, truth
+                if self._is_generalized:
+                    yield GeneralizedExpression(*common, has_target=bool(ref.targets))
+                else:
+                    yield Expression(*common)
+
+    def _truth(self, ref: _Ref) -> tuple[tuple[int, int], dict[str, Any]]:
+        """(height, width) of the image, and the union of the annotations as RLE. Of several, crowds are left out, as
+        G_REFER does."""
+        image, annotations = self._image(ref.image_id), self._instances[1]
+        for target in ref.targets:
+            if target not in annotations:
                 raise DataError(
-                    f"{self._refs_path}: ref {ref.ref_id} names annotation {ref.ann_id} of image {ref.image_id}, which "
+                    f"{self._refs_path}: ref {ref.ref_id} names annotation {target} of image {ref.image_id}, which "
                     f"instances.json does not hold"
                 )
-            image = images[ref.image_id]
-            size = (image.height, image.width)
-            truth = as_rle(annotations[ref.ann_id].segmentation, size, f"annotation {ref.ann_id} of {self.name}")
-            for sentence in ref.sentences:
-                yield Expression(sentence.sent_id, ref.ref_id, str(ref.image_id), sentence.sent, size, truth)
+        if ref.no_target is not None and ref.no_target == bool(ref.targets):
+            raise DataError(
+                f"{self._refs_path}: ref {ref.ref_id} has no_target {ref.no_target} and ann_id {ref.ann_id}, expected "
+                f"no_target where ann_id is [-1], and nowhere else"
+            )
+        size = image.height, image.width
+        masks = [
+            as_rle(annotations[target].segmentation, size, f"annotation {target} of {self.name}")
+            for target in ref.targets
+            if not (self._is_generalized and annotations[target].iscrowd)
+        ]
+        return size, union(masks, size)
+
+
+def _read_refs(address: Address) -> tuple[Path, list[_Ref]]:
+    """The file of the referring expressions, and what it holds."""
+    folder = address.root / address.folder
+    path = _refs_file(folder, address.split_by)
+    if path is None:
+        known = split_bys(folder)
+        choice = f"SPLIT_BY one of {', '.join(known)}" if known else "such a file"
+        missing = folder / REFS_FILES[0].format(address.split_by)
+        raise DataError(f"{missing} is missing: expected {choice}{nearest(address.split_by, known)}")
+    return path, _validated(list[_Ref], _read_json(path) if path.suffix == ".json" else read_pickle(path), path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -215,6 +274,7 @@ def _validated(kind: Any, values: Any, path: Path) -> Any:
 
 
 def split_bys(folder: Path) -> list[str]:
-    """The SPLIT_BY of each refs(SPLIT_BY).p in a folder, sorted."""
-    names = sorted(path.name for path in folder.glob("refs(*).p"))
-    return [match[1] for name in names if (match := re.fullmatch(r"refs\((.+)\)\.p", name))]
+    """The SPLIT_BY of each file of referring expressions in a folder, sorted."""
+    patterns = [re.escape(name).replace(r"\{\}", "(.+)") for name in REFS_FILES]
+    names = [path.name for path in folder.glob("*refs(*).*")]
+    return sorted({match[1] for name in names for pattern in patterns if (match := re.fullmatch(pattern, name))})

@@ -1,42 +1,92 @@
-"""COCO's run-length codes from outside, checked before pycocotools' C code reads them, which checks nothing."""
+"""COCO's masks from outside, checked before pycocotools' C code reads them, which checks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from pycocotools import mask as coco
 
 from mlcd_eval.errors import DataError
 
+FARTHEST = 1e6
+"""The largest coordinate of a polygon, in pixels: C code turns five times that into an int."""
+LONGEST_OUTLINE = 4e6
+"""The longest outline of a polygon, in pixels: C code needs about 80 bytes per pixel of it."""
+
 
 def as_rle(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """Polygons (their union) or run-length codes, compressed or not, as compressed RLE of size (height, width).
+    """A mask as compressed RLE of size (height, width): the union of all its parts.
 
-    Raises DataError for anything else, for codes of another size, and for runs that do not fill the image.
+    segmentation: a run-length code, compressed or not, or a list of polygons or of run-length codes. Polygons of fewer
+    than three points have no inside. Raises DataError for anything else, for codes of another size, and for runs that
+    do not fill the image.
     """
-    height, width = size
     try:
-        if isinstance(segmentation, Mapping):
-            if list(segmentation["size"]) != [height, width]:
-                raise DataError(
-                    f"{where}: the mask's size is {list(segmentation['size'])}, expected the image's "
-                    f"[height, width] = [{height}, {width}]"
-                )
-            runs = _runs(segmentation["counts"])
-            if any(run < 0 for run in runs) or sum(runs) != height * width:
-                raise ValueError(f"runs that do not add up to {height * width} pixels")
-            rle = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
-        else:
-            polygons = [[float(number) for number in polygon] for polygon in segmentation]
-            if any(len(polygon) % 2 or abs(number) > 1e6 for polygon in polygons for number in polygon):
-                raise ValueError("a polygon that is not x, y, x, y, ... in pixels")
-            polygons = [polygon for polygon in polygons if len(polygon) >= 6]  # a point or a line has no inside
-            parts: Any = polygons or [{"size": [height, width], "counts": [height * width]}]
-            rle = coco.merge(coco.frPyObjects(parts, height, width))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
+        if not isinstance(parts, Sequence) or isinstance(parts, str):
+            raise TypeError(f"it is a {type(parts).__name__}")
+        masks = [_from_code(part, size) if isinstance(part, Mapping) else _from_polygon(part, size) for part in parts]
+    except _OtherSize as error:
+        raise DataError(f"{where}: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: the mask is neither polygons nor COCO RLE: {error}") from error
+    return union(masks, size)
+
+
+def union(masks: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> dict[str, Any]:
+    """The union of checked RLE masks of size (height, width) as compressed RLE; without any, the empty mask."""
+    height, width = size
+    empty = {"size": [height, width], "counts": [height * width]}
+    rle = coco.merge(list(masks)) if masks else coco.frPyObjects(empty, height, width)
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+class _OtherSize(Exception):
+    pass
+
+
+def _from_code(code: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    height, width = size
+    if list(code["size"]) != [height, width]:
+        raise _OtherSize(
+            f"the mask's size is {list(code['size'])}, expected the image's [height, width] = [{height}, {width}]"
+        )
+    runs = _runs(code["counts"])
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise ValueError(f"runs that do not add up to {height * width} pixels")
+    rle: dict[str, Any] = coco.frPyObjects({"size": [height, width], "counts": _joined(runs)}, height, width)
+    return rle
+
+
+def _from_polygon(polygon: Any, size: tuple[int, int]) -> dict[str, Any]:
+    numbers = [float(number) for number in polygon]
+    if len(numbers) % 2 or not all(abs(number) <= FARTHEST for number in numbers):  # no comparison holds for NaN
+        raise ValueError("a polygon that is not x, y, x, y, ... in pixels")
+    if len(numbers) < 6:
+        return union([], size)
+    points = np.reshape(numbers, (-1, 2))
+    outline = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+    if outline > LONGEST_OUTLINE:
+        raise ValueError(f"a polygon with an outline of {outline:,.0f} pixels, expected at most {LONGEST_OUTLINE:,.0f}")
+    rle: dict[str, Any] = coco.frPyObjects([numbers], *size)[0]
+    return rle
+
+
+def _joined(runs: Sequence[int]) -> list[int]:
+    """The same mask without runs of length zero, but for the first: C code reserves memory for one run per pixel."""
+    joined: list[int] = []
+    for position, run in enumerate(runs):
+        if run == 0:
+            continue
+        if len(joined) % 2 == position % 2:  # the next run lies outside after an even number of them
+            joined.append(run)
+        elif joined:
+            joined[-1] += run
+        else:
+            joined = [0, run]
+    return joined
 
 
 def _runs(counts: Any) -> list[int]:

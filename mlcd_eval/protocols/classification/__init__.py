@@ -1,1 +1,1 @@
-"""Protocols on labelled images: kNN, linear probe, zero-shot."""
+"""Protocols for labelled images: kNN, linear probe, zero-shot."""

@@ -38,8 +38,8 @@ class KNNSettings(BaseModel):
 class KNN(Protocol[KNNSettings]):
     """Each of the k train images of largest cosine similarity votes for its class with exp(similarity / temperature).
 
-    Of equally similar images the first of train comes first; of equal votes the lower class. A class without a vote is
-    never among the five best. A zero vector has similarity 0 to everything.
+    Of equally similar images the earlier one in train comes first, and of classes with equal votes the lower one. A
+    class without votes is never among the best five. A zero vector has similarity 0 to everything.
     """
 
     name = "knn"
@@ -53,7 +53,7 @@ class KNN(Protocol[KNNSettings]):
     hub_task_type = "image-feature-extraction"
 
     def requests(self, settings: KNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """train and test."""
+        """Return features of train and test."""
         return split_requests(self.name, settings.layer, splits)
 
     def score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
@@ -92,9 +92,9 @@ class KNN(Protocol[KNNSettings]):
 
 
 def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
-    """Cosine similarities (M, k) float32, descending, and rows of train (M, k) of the k <= N nearest to each of test.
+    """Return the k train rows nearest to each test row: cosine similarities (M, k), descending, and rows (M, k).
 
-    train (N, D), test (M, D); equal similarities in the order of train. Memory is bounded by the tile.
+    train (N, D), test (M, D), k <= N. Equal similarities are in the order of train. Memory is bounded by the tile.
     """
     import torch
 
@@ -116,8 +116,8 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
 
 
 def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
-    """(B, W) of queries (B, D) and tile (W, D). A product of few rows rounds equal ones differently, so both are filled
-    up with zeros."""
+    """Return the products (B, W) of queries (B, D) and tile (W, D). Both are padded with rows of zeros, since a product
+    of few rows rounds equal rows differently."""
     import torch
 
     full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
@@ -125,13 +125,13 @@ def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
 
 
 def _largest(values: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest of each row of values (B, W), and their index (B, W, ascending); of equal ones the first.
-    Kept in the order of index."""
+    """Return the k largest of each row of values (B, W), the first of equal ones, and their index (B, W), which is
+    ascending. Both keep the order of index."""
     if values.shape[1] <= k:
         return values, index
     top, columns = values.topk(k + 1, dim=1)
     columns = columns[:, :k]
-    tied = (top[:, k - 1] == top[:, k]).nonzero()[:, 0]  # topk takes any of those that tie for the last place
+    tied = (top[:, k - 1] == top[:, k]).nonzero()[:, 0]  # topk returns an arbitrary one of those tied for the last rank
     columns[tied] = values[tied].argsort(dim=1, descending=True, stable=True)[:, :k]
     columns = columns.sort(dim=1).values
     return values.gather(1, columns), index.gather(1, columns)

@@ -1,4 +1,4 @@
-"""Training one linear probe: lambda chosen on held-out rows, then a fit of all rows."""
+"""Training one linear probe: lambda is chosen on held-out rows, then all rows are fitted."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
     from mlcd_eval.protocols.classification.logistic import Fit, Path
 
-SEARCH_TOLERANCE = 1e-4  # chose what 1e-6 did on nine splits of three data sets; 1e-3 on seven
+SEARCH_TOLERANCE = 1e-4  # chose the same lambda as 1e-6 on nine of nine splits of three data sets; 1e-3 on seven
 FINAL_TOLERANCE = 1e-6
-OUT_OF_REACH = 1.5  # standard errors below the best; at GLANCE scores were off by at most 0.84 in 168 fits
+OUT_OF_REACH = 1.5  # standard errors below the best; at GLANCE, scores were off by at most 0.84 in 168 fits
 DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """features (N, D), labels (N,) or (N, C), and their rows for the search: those to fit, those to score (or none)."""
+    """features (N, D), labels (N,) or (N, C). fit_rows, val_rows: rows to fit and to score in the search of lambda;
+    val_rows may be empty."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -37,7 +38,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Probe:
-    """A trained probe, and what a reader must know of its making."""
+    """A trained probe. details: how it was trained, for the record."""
 
     fit: Fit
     details: dict[str, Any]
@@ -46,9 +47,9 @@ class Probe:
 def train_probe(
     data: TrainingSet, num_classes: int, metric: str, lambda_: float | None, max_iter: int, device: str
 ) -> Probe:
-    """Search lambda by the metric with the two parts of the rows, unless it is given; then fit all of them.
+    """Search lambda by the metric on the two parts of the rows, unless it is given, then fit all rows.
 
-    Raises IncompatibleError where there is nothing to tell apart, or the metric is undefined on the scored part.
+    Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
 
@@ -82,7 +83,7 @@ def train_probe(
 
 @dataclass
 class _Search:
-    """Scores of candidates on held-out features (N, D) and labels; what cannot be the best is fitted only roughly."""
+    """Scores of candidates on held-out features (N, D) and labels; one that cannot be best is fitted only roughly."""
 
     path: Path
     features: np.ndarray
@@ -92,14 +93,14 @@ class _Search:
     out_of_reach: set[float] = field(default_factory=set)
 
     def score(self, lambda_: float) -> float:
-        """Of a candidate."""
+        """Return the score of a candidate."""
         score = self._score(self.path.fit(lambda_, self._in_reach))
         self.best = max(self.best, score)
         return score
 
     def _in_reach(self, fit: Fit) -> bool:
         n = len(self.labels)
-        p = (self.best * n + 1) / (n + 2)  # so that a best of 1 has an error, too
+        p = (self.best * n + 1) / (n + 2)  # so that even a best score of 1 has a standard error
         if self._score(fit) < self.best - OUT_OF_REACH * math.sqrt(p * (1 - p) / n):
             self.out_of_reach.add(fit.lambda_)
         return fit.lambda_ not in self.out_of_reach
@@ -124,7 +125,7 @@ def _convergence(fit: Fit) -> dict[str, Any]:
 
 
 def _check_contrast(labels: np.ndarray) -> None:
-    """There must be something to tell apart."""
+    """Raise IncompatibleError if all labels are equal."""
     if labels.ndim == 1 and labels.min() == labels.max():
         raise IncompatibleError(
             f"linear_probe needs two classes to tell apart: got {len(labels)} train samples, all of class {labels[0]}"

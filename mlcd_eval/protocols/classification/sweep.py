@@ -12,12 +12,12 @@ _COARSE = 2 * STEPS_PER_DECADE  # from 1e-6, 1e-4, ..., 1e6
 
 
 def search_lambda(evaluate: Callable[[float], float]) -> tuple[float, dict[float, float]]:
-    """The best lambda and the score of each that was tried, 15 at most, by descending lambda.
+    """Return the best lambda, and the scores of all that were tried (at most 15), by descending lambda.
 
-    Scores 1e-6, 1e-4, ..., 1e6, then the two grid points half-way to the neighbours of the best so far, halving the
-    distance until it is one step. Of equal scores the larger lambda is best: the simpler model, and on a plateau at
-    either end of the grid a choice that does not depend on rounding. Larger is better for `evaluate`, which is called
-    from large lambda to small in each round, for warm starts.
+    The search scores 1e-6, 1e-4, ..., 1e6, then the two grid points halfway to the neighbours of the best one so far,
+    and halves the distance until it is one step. Of equal scores the larger lambda wins: it is the simpler model, and
+    on a plateau at either end of the grid the choice does not depend on rounding. A larger value of `evaluate` is
+    better. It is called from large lambda to small in each round, for warm starts.
     """
     scores: dict[int, float] = {}
     candidates, stride = list(range(0, len(LAMBDAS), _COARSE)), _COARSE

@@ -1,17 +1,19 @@
-"""CPU threads in proportion to the work."""
+"""CPU threads in proportion to the amount of work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WORK = 1 << 21  # multiplications in a matrix product for each thread
+_WORK = 1 << 21  # multiplications per thread in a matrix product
 
 
 @contextmanager
 def threads_for(multiplications: int) -> Iterator[None]:
-    """Fewer of PyTorch's threads where its matrix products are so small that threads would mostly wait for each other:
-    a little faster on a quiet machine, many times on a busy one."""
+    """Use fewer of PyTorch's threads in the block if its matrix products are so small that threads would mostly wait.
+
+    This is slightly faster on a quiet machine and many times faster on a busy one.
+    """
     import torch
 
     before = torch.get_num_threads()

@@ -52,11 +52,11 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     averages_metrics = True  # as the tables of CLIP and MLCD
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
-        """A text tower, and prompts to fill with class names."""
+        """Return the need for a text tower and for class names with templates."""
         return Needs(texts=True, class_prompts=True)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """One split at one layer."""
+        """Return one split at one layer. Raises IncompatibleError if the split is missing."""
         if settings.split not in splits:
             raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
         return {"test": ImageRequest(settings.split, settings.layer)}
@@ -107,21 +107,21 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
 
 def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
-    """Unit rows of prompts (templates * classes, D), template by template -> unit rows of classes (C, D)."""
+    """Return unit rows of classes (C, D) from unit rows of prompts (templates * classes, D), template by template."""
     import torch
 
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
 
 
 def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[np.ndarray]:
-    """Chunks (B, len(column)) of the logits of unit rows (N, D) and (C, D). Classes of equal prompts share a column:
-    computed twice they could differ in rounding, and a tie must stay one."""
+    """Yield the logits of unit rows (N, D) and (C, D) in chunks (B, len(column)). Classes with equal prompts share a
+    column, because columns that are computed twice could differ by rounding, and ties must stay ties."""
     for rows in image.split(_ROWS):
         yield (100.0 * rows @ classes.T).cpu().numpy().take(column, axis=1)
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:
-    """There may be more names than classes in this split, but not of columns of several labels."""
+    """Raise DataError unless names fit the labels. A split may lack some of the classes, but not multilabel columns."""
     expected = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
     if num_names < expected or (labels.ndim == 2 and num_names != expected):
         raise DataError(
@@ -131,7 +131,7 @@ def _check_class_names(num_names: int, labels: np.ndarray) -> None:
 
 
 def _repeated(names: Sequence[str]) -> dict[str, list[int]]:
-    """Name -> its classes, for names of several classes: their images cannot be told apart."""
+    """Return name -> its classes, for names of several classes, whose images cannot be distinguished."""
     classes: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         classes.setdefault(name, []).append(index)

@@ -1,1 +1,1 @@
-"""Questions about page images."""
+"""Answering questions about page images."""

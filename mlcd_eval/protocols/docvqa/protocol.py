@@ -1,7 +1,7 @@
 """Questions about page images: DocVQA and InfographicVQA (ANLS), ChartQA (relaxed accuracy), TextVQA (VQA accuracy).
 
-Two ways to an answer: `native`, a vision-language model's own, greedy; `probe`, a light character decoder on a bare
-encoder's patch features (reading_head.py), which measures how much of the text the encoder keeps.
+There are two ways to get an answer: `native`, a vision-language model's own, decoded greedily; `probe`, a light
+character decoder on a bare encoder's patch features (reading_head.py), which measures how much of the text they keep.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ QUESTION = "{question}"
 
 
 class DocVQASettings(BaseModel):
-    """split: that is scored; None for the only one beside train. metric: the primary one. prompt: around the question;
-    the default is lmms-eval's and VLMEvalKit's. mode: `auto` is the model's own answers where it gives some, else the
-    probe. steps: of the probe's training."""
+    """split: the scored split; None means the only one besides train. metric: the primary one. mode: `auto` means the
+    model's own answers if it gives answers, else the probe. prompt: the text around the question, by default that of
+    lmms-eval and VLMEvalKit. steps: of probe training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,15 +38,15 @@ class DocVQASettings(BaseModel):
 
     @field_validator("prompt")
     @classmethod
-    def _asks(cls, prompt: str) -> str:
+    def _has_question(cls, prompt: str) -> str:
         if QUESTION not in prompt:
             raise ValueError(f"expected {QUESTION} in the prompt, where the question goes")
         return prompt
 
 
 class DocVQA(Protocol[DocVQASettings]):
-    """Intervals are over documents: questions about one page are not independent. details.by_type: the primary metric
-    for each class of questions."""
+    """Intervals are over documents, since questions about one page are not independent. details.by_type: the primary
+    metric for each type of question."""
 
     name = "docvqa"
     version = 2
@@ -63,12 +63,12 @@ class DocVQA(Protocol[DocVQASettings]):
         return settings.get("mode") == "probe"
 
     def needs(self, settings: DocVQASettings) -> Needs:
-        """A model's own answers come from its `answer`."""
+        """Return the ability `answer` for a model's own answers, with the prompt."""
         ability = "answer" if settings.mode == "native" else None
         return Needs(ability=ability, prompt=settings.prompt, max_new_tokens=settings.max_new_tokens)
 
     def requests(self, settings: DocVQASettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Patch features of train and of the scored split; none for a model's own answers."""
+        """Return patch features of train and of the scored split; none for a model's own answers."""
         scored = self.scored_split(settings, splits)
         if settings.mode != "probe":
             return {}
@@ -80,7 +80,7 @@ class DocVQA(Protocol[DocVQASettings]):
         }
 
     def scored_split(self, settings: DocVQASettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Return the scored split. Raises IncompatibleError if it is missing, or if it is not set and not unique."""
         others = [split for split in splits if split != "train"]
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"docvqa reads the split {settings.split!r}: got {', '.join(splits)}")
@@ -89,7 +89,7 @@ class DocVQA(Protocol[DocVQASettings]):
         return settings.split or others[0]
 
     def for_model(self, settings: DocVQASettings, info: EncoderInfo) -> DocVQASettings:
-        """Resolve `auto`; raises IncompatibleError for a model without answers whose mode is native."""
+        """Decide `auto`. Raises IncompatibleError if the mode is native and the model gives no answers."""
         answers = "answer" in info.abilities
         mode = settings.mode if settings.mode != "auto" else "native" if answers else "probe"
         if mode == "native" and not answers:
@@ -97,37 +97,37 @@ class DocVQA(Protocol[DocVQASettings]):
         return settings.model_copy(update={"mode": mode})
 
     def for_predictions(self, settings: DocVQASettings) -> DocVQASettings:
-        """Saved answers are scored as a model's own."""
+        """Return the settings of a model's own answers, as which saved answers are scored."""
         return settings.model_copy(update={"mode": "native"})
 
     def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
-        """question_id -> answer."""
+        """Read question_id -> answer."""
         return read_answers(path, _questions(annotations))
 
     def submission(self, predictions: Mapping[Any, Any]) -> Sequence[Mapping[str, Any]]:
-        """[{"questionId", "answer"}], as the Robust Reading Competition takes it."""
+        """Return [{"questionId", "answer"}], the form of the Robust Reading Competition."""
         return [{"questionId": number, "answer": answer} for number, answer in predictions.items()]
 
     def check_annotations(self, settings: DocVQASettings, split: str, annotations: Sequence[Annotation]) -> None:
         """Raise IncompatibleError for questions whose answers are not public."""
         if any(question.answers is None for question in _questions(annotations)):
             raise IncompatibleError(
-                f"the answers of the split {split!r} are not in its file, nothing to score: run with --submit to write "
-                f"the answers for the benchmark's server, or choose a split with answers"
+                f"split {split!r} cannot be scored: its file has no true answers, expected them (or --submit, which "
+                f"writes the model's answers for the benchmark's server)"
             )
 
     def score(self, settings: DocVQASettings, inputs: Inputs) -> Scores:
         """From predictions {question_id: answer} where there are some, else from features."""
         questions = _questions(inputs.annotations["test"])
-        silent = [one.question_id for one in questions if not one.answers]
-        if silent or not questions:
+        unanswered = [question.question_id for question in questions if not question.answers]
+        if unanswered or not questions:
             raise DataError(
-                f"docvqa: {len(silent)} of {len(questions)} questions have no answers, first {silent[:1]}: expected a "
-                f"split with public answers"
+                f"docvqa: {len(unanswered)} of {len(questions)} questions have no answers, first {unanswered[:1]}: "
+                f"expected a split with public answers"
             )
         details: dict[str, Any] = {"mode": settings.mode}
         if inputs.predictions is not None:
-            predictions = [str(inputs.predictions[one.question_id]) for one in questions]
+            predictions = [str(inputs.predictions[question.question_id]) for question in questions]
             if settings.mode == "native":
                 details |= {"prompt": settings.prompt, "max_new_tokens": settings.max_new_tokens}
         else:

@@ -1,9 +1,10 @@
-"""The reading probe: a light character decoder on frozen patch features, by a fixed recipe.
+"""The reading probe: a light character decoder on frozen patch features, trained by a fixed recipe.
 
-Recipe 1: lower-case ASCII characters; the question through two transformer layers; patches projected to 128 with
-learned positions; a decoder of two layers attends to both and spells the answer, greedily. AdamW, lr 1e-3 with 100
-steps of warm-up and a cosine, weight decay 0.05, batches of 64 questions, cross-entropy of the next character. A change
-of it raises RECIPE. It scores how much of the text an encoder keeps, not what a language model could make of it.
+Recipe 1: lower-case ASCII characters; the question passes through two transformer layers; patches are projected to 128
+dimensions, with learned positions; a decoder of two layers attends to both and spells the answer greedily. AdamW, lr
+1e-3 with 100 warm-up steps and cosine decay, weight decay 0.05, batches of 64 questions; the loss is the cross-entropy
+of the next character. A change to the recipe raises RECIPE. The probe measures how much of the text an encoder keeps,
+not what a language model could make of it.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ WIDTH, HEADS, LAYERS = 128, 4, 2
 LONGEST_QUESTION, LONGEST_ANSWER = 96, 32
 BATCH, LR, WARMUP, WEIGHT_DECAY = 64, 1e-3, 100, 0.05
 PAD, START, END = 0, 1, 2
-CHARACTERS = 3 + 95  # and printable ASCII
+CHARACTERS = 3 + 95  # PAD, START, END and printable ASCII
 
 
 class ReadingHead(nn.Module):
-    """patches (B, h, w, D), questions (B, Q) and answers so far (B, A) -> logits of each next character (B, A, C)."""
+    """patches (B, h, w, D), questions (B, Q) and partial answers (B, A) -> logits of each next character (B, A, C)."""
 
     def __init__(self, patch_dim: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.patch = nn.Sequential(nn.LayerNorm(patch_dim), nn.Linear(patch_dim, WIDTH))
-        self.place = nn.Parameter(torch.randn(grid[0] * grid[1], WIDTH) * 0.02)
+        self.patch_position = nn.Parameter(torch.randn(grid[0] * grid[1], WIDTH) * 0.02)
         self.character = nn.Embedding(CHARACTERS, WIDTH, padding_idx=PAD)
-        self.question_place = nn.Parameter(torch.randn(LONGEST_QUESTION, WIDTH) * 0.02)
-        self.answer_place = nn.Parameter(torch.randn(LONGEST_ANSWER + 1, WIDTH) * 0.02)
+        self.question_position = nn.Parameter(torch.randn(LONGEST_QUESTION, WIDTH) * 0.02)
+        self.answer_position = nn.Parameter(torch.randn(LONGEST_ANSWER + 1, WIDTH) * 0.02)
         options: dict[str, Any] = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
         self.question = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, **options), LAYERS, enable_nested_tensor=False
@@ -46,34 +47,37 @@ class ReadingHead(nn.Module):
         self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(WIDTH, HEADS, 4 * WIDTH, **options), LAYERS)
         self.out = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CHARACTERS))
 
-    def remember(self, patches: Tensor, questions: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decoder attends to (B, Q + h * w, W), and where it is padding."""
+    def memory(self, patches: Tensor, questions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the decoder attends to (B, Q + h * w, W), and where that is padding."""
         padding = questions == PAD
-        padding[:, 0] = False  # a question of no known character is all padding: attention to nothing is NaN
-        asked = self.question(self.character(questions) + self.question_place, src_key_padding_mask=padding)
-        seen = self.patch(patches.flatten(1, 2)) + self.place
-        return torch.cat([asked, seen], dim=1), torch.cat([padding, padding.new_zeros(seen.shape[:2])], dim=1)
+        padding[:, 0] = False  # a question without any known character is all padding, and attention would give NaN
+        question = self.question(self.character(questions) + self.question_position, src_key_padding_mask=padding)
+        patch = self.patch(patches.flatten(1, 2)) + self.patch_position
+        return torch.cat([question, patch], dim=1), torch.cat([padding, padding.new_zeros(patch.shape[:2])], dim=1)
 
     def forward(self, memory: tuple[Tensor, Tensor], answers: Tensor) -> Tensor:
-        """Each character sees those before it."""
+        """Return the logits of the next character after each one, which attends to those before it."""
         length = answers.shape[1]
         later = torch.ones(length, length, dtype=torch.bool, device=answers.device).triu(1)
-        x = self.character(answers) + self.answer_place[:length]
+        x = self.character(answers) + self.answer_position[:length]
         return self.out(self.decoder(x, memory[0], tgt_mask=later, memory_key_padding_mask=memory[1]))
 
 
 def spell(texts: Sequence[str], longest: int, ends: bool = False) -> Tensor:
-    """Texts -> (B, longest) character codes, other characters than printable ASCII left out, padded."""
+    """Return texts as padded character codes (B, longest), without characters that are not printable ASCII.
+
+    ends: whether END follows each text.
+    """
     codes = torch.full((len(texts), longest), PAD)
     for row, text in enumerate(texts):
-        own = [ord(letter) - 32 + 3 for letter in text.lower() if 32 <= ord(letter) < 127][: longest - ends]
-        own = [*own, END] if ends else own
-        codes[row, : len(own)] = torch.tensor(own, dtype=torch.int64)
+        letters = [ord(letter) - 32 + 3 for letter in text.lower() if 32 <= ord(letter) < 127][: longest - ends]
+        letters = [*letters, END] if ends else letters
+        codes[row, : len(letters)] = torch.tensor(letters, dtype=torch.int64)
     return codes
 
 
 def unspell(codes: Tensor) -> str:
-    """The text up to its end."""
+    """Return the text of character codes, up to END."""
     letters = []
     for code in codes.tolist():
         if code == END:
@@ -83,8 +87,8 @@ def unspell(codes: Tensor) -> str:
 
 
 def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> tuple[list[str], dict[str, Any]]:
-    """Train on the train split's questions, answer those given; the answers and details for the record."""
-    train = [one for one in inputs.annotations["train"] if isinstance(one, Question) and one.answers]
+    """Train on the train split's questions. Return answers to the given questions, and details for the record."""
+    train = [item for item in inputs.annotations["train"] if isinstance(item, Question) and item.answers]
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
     head = _train(patches_of(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
@@ -94,39 +98,39 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
         for begin in range(0, len(questions), BATCH):
             part = questions[begin : begin + BATCH]
             index = np.arange(begin, begin + len(part))
-            asked = spell([one.text for one in part], LONGEST_QUESTION).to(inputs.device)
-            memory = head.remember(rows(index).to(inputs.device), asked)
-            answers += [unspell(codes) for codes in _greedy(head, memory, len(index))]
+            codes = spell([question.text for question in part], LONGEST_QUESTION).to(inputs.device)
+            memory = head.memory(rows(index).to(inputs.device), codes)
+            answers += [unspell(answer) for answer in _greedy(head, memory, len(index))]
     return answers, {"recipe": RECIPE, "num_train": len(train)}
 
 
 def _greedy(head: ReadingHead, memory: tuple[Tensor, Tensor], count: int) -> Tensor:
-    made = torch.full((count, 1), START, device=memory[0].device)
+    answers = torch.full((count, 1), START, device=memory[0].device)
     for _ in range(LONGEST_ANSWER):
-        made = torch.cat([made, head(memory, made)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
-    return made[:, 1:].cpu()
+        answers = torch.cat([answers, head(memory, answers)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
+    return answers[:, 1:].cpu()
 
 
 def _train(
     rows: Callable[[np.ndarray], Tensor], train: Sequence[Question], steps: int, seed: int, device: str
 ) -> ReadingHead:
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         patches = rows(np.arange(1))
         head = ReadingHead(patches.shape[-1], (patches.shape[1], patches.shape[2])).to(device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    asked = spell([one.text for one in train], LONGEST_QUESTION)
+    questions = spell([question.text for question in train], LONGEST_QUESTION)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
-        index = chance.integers(len(train), size=BATCH)
-        known = [train[number].answers or ("",) for number in index]
-        chosen = [answers[chance.integers(len(answers))] for answers in known]
+        index = rng.integers(len(train), size=BATCH)
+        accepted = [train[number].answers or ("",) for number in index]
+        chosen = [answers[rng.integers(len(answers))] for answers in accepted]
         target = spell(chosen, LONGEST_ANSWER + 1, ends=True).to(device)
-        begun = torch.cat([torch.full_like(target[:, :1], START), target[:, :-1]], dim=1)
-        memory = head.remember(rows(index).to(device), asked[index].to(device))
-        logits = head(memory, begun)
+        shifted = torch.cat([torch.full_like(target[:, :1], START), target[:, :-1]], dim=1)
+        memory = head.memory(rows(index).to(device), questions[index].to(device))
+        logits = head(memory, shifted)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
         optimizer.zero_grad()
         loss.backward()

@@ -1,9 +1,10 @@
-"""The segmentation probe: a light, text-conditioned mask head on frozen patch features, by a fixed recipe.
+"""The segmentation probe: a light, text-conditioned mask head on frozen patch features, trained by a fixed recipe.
 
-Recipe 1: patches and text projected to 128; the text scales and shifts every patch and joins them as a token; two
-pre-norm transformer layers; each patch's output is its square of mask cells, so that the whole mask has at least 64 on
-a side. AdamW, lr 2e-3 with 100 steps of warm-up and a cosine, weight decay 0.05, batches of 64 sentences, binary
-cross-entropy, cells inside counting 4 times, plus Dice loss. A change of it raises RECIPE.
+Recipe 1: patches and text are projected to 128 dimensions; the text scales and shifts every patch and joins them as a
+token; two pre-norm transformer layers follow; each patch's output is its square of mask cells, so that the whole mask
+has at least 64 cells per side. AdamW, lr 2e-3 with 100 warm-up steps and cosine decay, weight decay 0.05, batches of 64
+sentences; the loss is binary cross-entropy, in which cells inside count 4 times, plus Dice loss. A change to the recipe
+raises RECIPE.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ RECIPE = 1
 WIDTH, HEADS, LAYERS = 128, 4, 2
 LEAST_SIDE = 64
 BATCH, LR, WARMUP, WEIGHT_DECAY = 64, 2e-3, 100, 0.05
-INSIDE = 4.0  # weight of cells inside in the cross-entropy: without it small masks are given up for hundreds of steps
+INSIDE = 4.0  # weight of cells inside in the cross-entropy: without it, small masks stay empty for hundreds of steps
 
 Rows = Callable[[np.ndarray], tuple[Tensor, Tensor]]
 """Sentence numbers -> patches (B, h, w, D) and text (B, T)."""
 
 
 class MaskHead(nn.Module):
-    """patches (B, h, w, D), text (B, T) -> logits (B, h * u, w * u), u cells on a side of each patch."""
+    """patches (B, h, w, D), text (B, T) -> logits (B, h * u, w * u), where each patch has u x u cells."""
 
     def __init__(self, patch_dim: int, text_dim: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class MaskHead(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, self.upscale**2))
 
     def forward(self, patches: Tensor, text: Tensor) -> Tensor:
-        """One mask a sentence."""
+        """Return one mask per sentence."""
         token = self.text(text)[:, None]
         scale, shift = self.modulation(token).chunk(2, dim=-1)
         x = (self.patch(patches.flatten(1, 2)) + self.position) * (1 + scale) + shift
@@ -51,7 +52,7 @@ class MaskHead(nn.Module):
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - 2 |A B| / (|A| + |B|) of soft masks (B, h, w), mean over the batch (Milletari et al. 2016)."""
+    """Return 1 - 2 |A B| / (|A| + |B|) of soft masks (B, h, w), averaged over the batch (Milletari et al. 2016)."""
     inside = logits.sigmoid().flatten(1)
     target = target.flatten(1)
     return (1 - (2 * (inside * target).sum(1) + 1) / (inside.sum(1) + target.sum(1) + 1)).mean()
@@ -60,15 +61,15 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 def train_head(
     rows: Rows, targets: Callable[[np.ndarray, int], Tensor], count: int, steps: int, seed: int, device: str
 ) -> MaskHead:
-    """Train on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1]."""
-    chance = np.random.default_rng(seed)
+    """Train a head on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1]."""
+    rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         patches, text = rows(np.arange(1))
         head = MaskHead(patches.shape[-1], text.shape[-1], (patches.shape[1], patches.shape[2])).to(device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
     side = head.grid[0] * head.upscale
-    for step, index in zip(range(steps), _batches(count, chance)):  # noqa: B905 the batches are endless
+    for step, index in zip(range(steps), _batches(count, rng)):  # noqa: B905 the batches are endless
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
         patches, text = rows(index)
@@ -83,19 +84,19 @@ def train_head(
     return head.eval()
 
 
-def _batches(count: int, chance: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless passes over all sentences, each in a new order."""
+def _batches(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield batches of sentence numbers from endless passes over all sentences, each in a new order."""
     order: np.ndarray = np.empty(0, np.int64)
     while True:
         while len(order) < BATCH:
-            order = np.concatenate([order, chance.permutation(count)])
+            order = np.concatenate([order, rng.permutation(count)])
         yield order[:BATCH]
         order = order[BATCH:]
 
 
 @torch.inference_mode()
 def predict(head: MaskHead, rows: Rows, count: int, device: str) -> Iterator[Tensor]:
-    """Logits (h * u, w * u) of each of `count` sentences."""
+    """Yield the logits (h * u, w * u) of each of `count` sentences."""
     for begin in range(0, count, BATCH):
         patches, text = rows(np.arange(begin, min(begin + BATCH, count)))
         yield from head(patches.to(device), text.to(device)).cpu()

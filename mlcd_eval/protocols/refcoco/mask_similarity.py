@@ -1,9 +1,10 @@
-"""Zero-shot masks: the cosine of each patch and the sentence, both centred, cut where train's overall IoU is largest.
+"""Zero-shot masks: the cosine of each patch and the sentence, both centred, with the threshold of train's best overall
+IoU.
 
-Centring on train's means takes away what all patches and all sentences share, beside which the rest is small (the gap
-between modalities, Liang et al. 2022). Patches of contrastively trained ViTs are often less similar where the object is
-(CLIP Surgery, Li et al. 2023): train also says on which side of the cut the inside lies. Nothing else is learned.
-A change of this raises RECIPE.
+Centring on train's means removes what all patches and all sentences share, which otherwise dominates (the modality gap,
+Liang et al. 2022). Patches of contrastively trained ViTs are often less similar where the object is (CLIP Surgery, Li
+et al. 2023), so that train also decides on which side of the threshold the inside lies. Nothing else is learned. A
+change to this recipe raises RECIPE.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from mlcd_eval.protocols.refcoco.mask_head import Rows
 
 RECIPE = 1
 BATCH = 256
-SIDE = 64  # of the masks on which the cut is chosen
-BINS = 1000  # of the cosine, whose edges are the cuts that are tried
+SIDE = 64  # of the masks on which the threshold is chosen
+BINS = 1000  # of the cosine; the thresholds tried are their edges
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """patch, text (D,): train's means of unit features. threshold: of the cosine; sign: 1 where the inside lies above
-    it, -1 below."""
+    """patch, text (D,): train's means of unit features. threshold: of the cosine. sign: 1 if the inside lies above the
+    threshold, -1 if below."""
 
     patch: Tensor
     text: Tensor
@@ -35,12 +36,12 @@ class Similarity:
     sign: int = 1
 
     def cosines(self, patches: Tensor, text: Tensor) -> Tensor:
-        """Patches (B, h, w, D) and unit text features (B, D) -> (B, h, w)."""
+        """Return the cosines (B, h, w) of patches (B, h, w, D) and unit text features (B, D), both centred."""
         centred = normalize(normalize(patches, dim=-1) - self.patch, dim=-1)
         return torch.einsum("bhwd,bd->bhw", centred, normalize(text - self.text, dim=-1))
 
     def scores(self, rows: Rows, count: int) -> Iterator[Tensor]:
-        """(h, w) of each of `count` sentences, positive inside."""
+        """Yield the scores (h, w) of each of `count` sentences, positive inside."""
         for index in _batches(count):
             yield from self.sign * (self.cosines(*rows(index)) - self.threshold)
 
@@ -48,29 +49,31 @@ class Similarity:
 def learn_similarity(
     rows: Rows, targets: Callable[[np.ndarray, int], Tensor], sizes: Sequence[tuple[int, int]]
 ) -> Similarity:
-    """Means and cut of the train sentences. targets: sentence numbers and a side -> (B, side, side) in [0, 1]; sizes:
-    (height, width) of each sentence's image, which stands at the top left of the square."""
+    """Return the means and threshold of the train sentences.
+
+    targets: sentence numbers and a side -> (B, side, side) in [0, 1]. sizes: (height, width) of each sentence's image,
+    which is at the top left of the square.
+    """
     count = len(sizes)
-    plain = Similarity(*_means(rows, count))
+    centred = Similarity(*_means(rows, count))
     inside, cells = torch.zeros(BINS, dtype=torch.float64), torch.zeros(BINS, dtype=torch.float64)
     for index in _batches(count):
-        fine = interpolate(plain.cosines(*rows(index))[:, None], size=(SIDE, SIDE), mode="bilinear")[:, 0]
+        fine = interpolate(centred.cosines(*rows(index))[:, None], size=(SIDE, SIDE), mode="bilinear")[:, 0]
         shown = _shown([sizes[number] for number in index])
-        place = ((fine[shown] + 1) / 2 * BINS).long().clamp(0, BINS - 1)
-        inside += torch.bincount(place, targets(index, SIDE)[shown].double(), BINS)
-        cells += torch.bincount(place, minlength=BINS)
-    best = max(_best_cut(inside, cells, 1), _best_cut(inside, cells, -1))
-    _, sign, threshold = best
-    return Similarity(plain.patch, plain.text, threshold, sign)
+        bin_index = ((fine[shown] + 1) / 2 * BINS).long().clamp(0, BINS - 1)
+        inside += torch.bincount(bin_index, targets(index, SIDE)[shown].double(), BINS)
+        cells += torch.bincount(bin_index, minlength=BINS)
+    _, sign, threshold = max(_best_threshold(inside, cells, 1), _best_threshold(inside, cells, -1))
+    return Similarity(centred.patch, centred.text, threshold, sign)
 
 
-def _best_cut(inside: Tensor, cells: Tensor, sign: int) -> tuple[float, int, float]:
-    """The largest IoU of the bins on one side of an edge, the sign of that side, and the edge."""
+def _best_threshold(inside: Tensor, cells: Tensor, sign: int) -> tuple[float, int, float]:
+    """Return the largest IoU of all bins on one side of an edge, the sign of that side, and the edge."""
     if sign > 0:
         inside, cells = inside.flip(0), cells.flip(0)
     both, predicted = inside.cumsum(0), cells.cumsum(0)
     iou = both / (predicted + inside.sum() - both).clamp_min(1)
-    bins = int(iou.argmax()) + 1  # that are taken, from the side's end on
+    bins = int(iou.argmax()) + 1  # how many bins are inside, counted from the end of that side
     return float(iou.max()), sign, sign * (1 - 2 * bins / BINS)
 
 
@@ -84,7 +87,7 @@ def _means(rows: Rows, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _shown(sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """(B, SIDE, SIDE): which cells of the square the images cover."""
+    """Return (B, SIDE, SIDE): which cells of the square the images cover."""
     shape = torch.tensor(sizes, dtype=torch.float32)
     ends = SIDE * shape / shape.amax(dim=1, keepdim=True)
     middles = torch.arange(SIDE) + 0.5

@@ -1,9 +1,10 @@
-"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence asks for.
+"""Referring-expression segmentation on the RefCOCO family: overall IoU of the mask that a sentence describes.
 
-Three ways to a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's patch features
-(mask_head.py); `zeroshot`, similarity of patches and text, cut where train says (mask_similarity.py). A bare encoder's
-image is shown whole (letterboxed), not cropped. Sources: LAVT (Yang et al. 2022) and LISA (Lai et al. 2024) for the
-metrics.
+There are three ways to get a mask: `native`, the model's own; `probe`, a light head trained on the frozen encoder's
+patch features (mask_head.py); `zeroshot`, the similarity of patches and text with a threshold chosen on train
+(mask_similarity.py). A bare encoder sees the whole image (letterboxed), not a crop. Sources of the metrics: LAVT (Yang
+et al. 2022) and LISA (Lai et al. 2024); for gRefCOCO, whose sentences may refer to several parts or to none, GRES (Liu
+et al. 2023; ReLA's gres_model/evaluation/refer_evaluation.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.data.base import Annotation, Expression
+from mlcd_eval.data.base import Annotation, Expression, GeneralizedExpression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TARGET_PRECISIONS = (0.7, 0.8, 0.9)
+"""The thresholds of gRefCOCO's evaluation, over sentences with a target."""
 
 
 class RefcocoSettings(BaseModel):
-    """split: that is scored; None for the only one beside train. mode: `auto` is the model's own masks where it makes
-    some, else the probe. empty_union: what a sample counts whose mask and truth are both empty, 1 (lisa) or 0 (lavt).
-    text_encoder: spec of a model whose text tower serves a vision-only one. steps: of the probe's training.
+    """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
+    makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
+    (lavt); for a sentence that refers to nothing it is always 1. text_encoder: spec of a model whose text tower is used
+    for a vision-only model. steps: of probe training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,8 +49,13 @@ class RefcocoSettings(BaseModel):
 
 
 class Refcoco(Protocol[RefcocoSettings]):
-    """Primary: overall_iou. With a probe or zero-shot two baselines stand beside it: the mean box of train's truths,
-    and the whole image."""
+    """Primary: overall_iou (cIoU); for sentences that may refer to nothing mean_iou (gIoU), since overall_iou leaves
+    out those of them that are answered rightly. With a probe or zero-shot, details hold two baselines: the mean box of
+    train's truths, and the whole image.
+
+    A model says that there is nothing by a mask without a pixel. Masks are taken as they are: where ReLA drops those of
+    fewer than 50 pixels, the maker of the masks must have done so.
+    """
 
     name = "refcoco"
     version = 2
@@ -63,11 +72,11 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.get("mode") == "probe"
 
     def needs(self, settings: RefcocoSettings) -> Needs:
-        """A model's own masks come from its `segment`; a vision-only model's probe takes another's text tower."""
+        """Return the ability `segment` for a model's own masks, and the text encoder of a vision-only model."""
         return Needs(text_encoder=settings.text_encoder, ability="segment" if settings.mode == "native" else None)
 
     def requests(self, settings: RefcocoSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Patch features of train and of the scored split; none for a model's own masks."""
+        """Return patch features of train and of the scored split; none for a model's own masks."""
         scored = self.scored_split(settings, splits)
         if settings.mode == "native":
             return {}
@@ -82,7 +91,7 @@ class Refcoco(Protocol[RefcocoSettings]):
         }
 
     def scored_split(self, settings: RefcocoSettings, splits: Sequence[str]) -> str:
-        """Raises IncompatibleError where it is missing, or not said and not clear."""
+        """Return the scored split. Raises IncompatibleError if it is missing, or if it is not set and not unique."""
         if settings.split is not None and settings.split not in splits:
             raise IncompatibleError(f"refcoco reads the split {settings.split!r}: got {', '.join(splits)}")
         others = [split for split in splits if split != "train"]
@@ -94,14 +103,16 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.split or others[0]
 
     def for_model(self, settings: RefcocoSettings, info: EncoderInfo) -> RefcocoSettings:
-        """Resolve `auto`; raises IncompatibleError for a mode that the model cannot serve."""
+        """Decide `auto`. Raises IncompatibleError for a mode that the model does not support."""
         mode = settings.mode
         if mode == "auto":
             mode = "native" if "segment" in info.abilities else "probe"
         if mode == "native" and "segment" not in info.abilities:
             raise IncompatibleError(f"refcoco's mode is native: got model {info.spec!r}, which makes no masks")
         if mode == "zeroshot" and settings.text_encoder is not None:
-            raise IncompatibleError("refcoco's mode is zeroshot: expected no text_encoder, since spaces differ")
+            raise IncompatibleError(
+                "refcoco's mode is zeroshot: got text_encoder, expected none, since its space is not the model's"
+            )
         if mode != "native" and not info.has_text and (mode == "zeroshot" or settings.text_encoder is None):
             raise IncompatibleError(
                 f"refcoco's {mode} needs a text tower: got model {info.spec!r}, which {info.no_text}"
@@ -110,11 +121,11 @@ class Refcoco(Protocol[RefcocoSettings]):
         return settings.model_copy(update={"mode": mode})
 
     def for_predictions(self, settings: RefcocoSettings) -> RefcocoSettings:
-        """Saved masks are scored as a model's own."""
+        """Return the settings of a model's own masks, as which saved masks are scored."""
         return settings.model_copy(update={"mode": "native"})
 
     def read_predictions(self, path: Path, annotations: Sequence[Annotation]) -> Mapping[Any, Any]:
-        """sent_id -> RLE."""
+        """Read sent_id -> RLE."""
         return read_masks(path, _sentences(annotations))
 
     def score(self, settings: RefcocoSettings, inputs: Inputs) -> Scores:
@@ -124,8 +135,8 @@ class Refcoco(Protocol[RefcocoSettings]):
         if inputs.predictions is not None:
             masks: list[Mapping[str, Any]] = [inputs.predictions[truth.sent_id] for truth in truths]
         else:
-            made, more = _from_features(settings, inputs)
-            masks, details = list(made), details | more
+            from_features, more = _from_features(settings, inputs)
+            masks, details = list(from_features), details | more
         return _scores(settings, truths, masks, details, inputs)
 
 
@@ -140,17 +151,21 @@ def _sentences(annotations: Sequence[Annotation]) -> list[Expression]:
     return [expression for expression in annotations if isinstance(expression, Expression)]
 
 
+def _has_target(sentence: Expression) -> bool:
+    return sentence.has_target if isinstance(sentence, GeneralizedExpression) else True
+
+
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     from mlcd_eval.metrics.segmentation import encode
     from mlcd_eval.protocols.refcoco import mask_head, mask_similarity
     from mlcd_eval.protocols.refcoco.square import from_square
 
     train, test = (_expressions(inputs, role) for role in ("train", "test"))
-    train_rows, test_rows = (_rows(inputs, role, found) for role, found in (("train", train), ("test", test)))
+    train_rows, test_rows = _rows(inputs, "train", train), _rows(inputs, "test", test)
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        similarity = mask_similarity.learn_similarity(train_rows, targets, [one.size for one in train])
+        similarity = mask_similarity.learn_similarity(train_rows, targets, [sentence.size for sentence in train])
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
             "recipe": mask_similarity.RECIPE,
@@ -162,37 +177,38 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
         scores = mask_head.predict(head, test_rows, len(test), inputs.device)
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
-    return (encode(from_square(one, t.size)) for one, t in zip(scores, test, strict=True)), details
+    masks = (encode(from_square(score, sentence.size)) for score, sentence in zip(scores, test, strict=True))
+    return masks, details
 
 
 class _Targets:
-    """Sentence numbers and a side -> (B, side, side) truths on the square, in [0, 1]; each is decoded once."""
+    """Sentence numbers and a side -> (B, side, side) true masks on the square, in [0, 1]. Each is decoded once."""
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         self._expressions = expressions
-        self._made: dict[int, np.ndarray] = {}  # as bytes: 4 kB a sentence for a side of 64
+        self._cells: dict[int, np.ndarray] = {}  # as bytes: 4 kB per sentence for a side of 64
 
     def __call__(self, index: np.ndarray, side: int) -> torch.Tensor:
         import torch
 
         from mlcd_eval.protocols.refcoco.square import to_square
 
-        new = [number for number in index.tolist() if number not in self._made]
+        new = [number for number in index.tolist() if number not in self._cells]
         for number, cells in zip(
             new, to_square([self._expressions[number].truth for number in new], side), strict=True
         ):
-            self._made[number] = (255 * cells).round().byte().numpy()
-        return torch.from_numpy(np.stack([self._made[number] for number in index.tolist()])).float() / 255
+            self._cells[number] = (255 * cells).round().byte().numpy()
+        return torch.from_numpy(np.stack([self._cells[number] for number in index.tolist()])).float() / 255
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
-    """Sentence numbers -> patches (B, h, w, D) and unit text features (B, T)."""
+    """Return a function from sentence numbers to patches (B, h, w, D) and unit text features (B, T)."""
     import torch
 
     patches = patches_of(inputs.images[role], expressions, role)
     assert inputs.encode_texts is not None, "checked by for_model"
-    texts = inputs.encode_texts([one.text for one in expressions])
-    check_finite(texts, f"text features of {role}", [one.text for one in expressions])
+    texts = inputs.encode_texts([sentence.text for sentence in expressions])
+    check_finite(texts, f"text features of {role}", [sentence.text for sentence in expressions])
 
     def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return patches(index), torch.nn.functional.normalize(
@@ -203,25 +219,26 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
 
 
 def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:
-    """overall_iou without a look at the image: the mean box of train's truths, and everything."""
+    """Return overall_iou of two masks that ignore the image: the mean box of train's masks, and everything."""
     from pycocotools import mask as coco
 
     from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps
 
-    truths = [one.truth for one in train]
-    shapes = np.array([[one.size[1], one.size[0]] * 2 for one in train], dtype=np.float64)
+    with_target = [sentence for sentence in train if _has_target(sentence)]
+    truths = [sentence.truth for sentence in with_target]
+    shapes = np.array([[sentence.size[1], sentence.size[0]] * 2 for sentence in with_target], dtype=np.float64)
     x, y, w, h = (coco.toBbox(truths) / shapes).mean(axis=0)
     boxes, whole = [], []
-    for one in test:
-        height, width = one.size
-        box = np.zeros(one.size, dtype=bool)
+    for sentence in test:
+        height, width = sentence.size
+        box = np.zeros(sentence.size, dtype=bool)
         box[round(y * height) : round((y + h) * height), round(x * width) : round((x + w) * width)] = True
         boxes.append(encode(box))
-        whole.append(encode(np.ones(one.size, dtype=bool)))
-    own = [one.truth for one in test]
+        whole.append(encode(np.ones(sentence.size, dtype=bool)))
+    test_truths = [sentence.truth for sentence in test]
     return {
-        "mean_box_overall_iou": overall_iou(overlaps(boxes, own)),
-        "all_foreground_overall_iou": overall_iou(overlaps(whole, own)),
+        "mean_box_overall_iou": overall_iou(overlaps(boxes, test_truths)),
+        "all_foreground_overall_iou": overall_iou(overlaps(whole, test_truths)),
     }
 
 
@@ -232,24 +249,30 @@ def _scores(
     details: dict[str, Any],
     inputs: Inputs,
 ) -> Scores:
-    from mlcd_eval.metrics.segmentation import overlaps, sample_iou
-    from mlcd_eval.metrics.table import REFER, measure
+    from mlcd_eval.metrics.segmentation import is_empty, overlaps, sample_iou
+    from mlcd_eval.metrics.table import GENERALIZED, REFER, measure
 
     pixels = overlaps(masks, [truth.truth for truth in truths])
-    samples = {
+    has_target = np.array([_has_target(truth) for truth in truths])
+    samples: dict[str, Sequence[Any]] = {
         "key": [truth.sent_id for truth in truths],
         "image": [truth.image for truth in truths],
         "expression": [truth.text for truth in truths],
         "intersection": pixels.intersection.tolist(),
         "union": pixels.union.tolist(),
-        "iou": sample_iou(pixels, settings.empty_union).tolist(),
+        "iou": sample_iou(pixels, settings.empty_union, has_target).tolist(),
         "prediction": [dict(mask) for mask in masks],
         "truth": [truth.truth for truth in truths],
     }
-    names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
+    is_generalized = isinstance(truths[0], GeneralizedExpression)
+    if is_generalized:
+        samples |= {"has_target": has_target.tolist(), "predicts_target": (~is_empty(masks)).tolist()}
+        names = [*REFER, *GENERALIZED, *(f"target_precision@{least}" for least in TARGET_PRECISIONS)]
+    else:
+        names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
     return Scores(
         metrics=[measure(name, samples, inputs.seed) for name in names],
-        primary="overall_iou",
+        primary="mean_iou" if is_generalized else "overall_iou",
         samples=samples,
         details={**details, "num_images": len(set(samples["image"]))},
     )

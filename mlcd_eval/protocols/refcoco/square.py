@@ -1,4 +1,4 @@
-"""Masks on the square that an encoder is shown: an image stands at the top left of it, none of it is cropped away."""
+"""Masks on the square that a letterboxed encoder sees: the whole image is at its top left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_square(truths: Sequence[Mapping[str, Any]], side: int) -> torch.Tensor:
-    """RLE masks of any sizes -> (N, side, side) float32: the share of each cell of the square that is inside."""
+    """Return RLE masks of any sizes as (N, side, side) float32: the share of each cell of the square that is inside."""
     import torch
     from pycocotools import mask as coco
 
@@ -26,7 +26,7 @@ def to_square(truths: Sequence[Mapping[str, Any]], side: int) -> torch.Tensor:
 
 
 def from_square(scores: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Scores (side, side) on the square, positive inside -> (height, width) bool on the image, bilinear."""
+    """Return scores (side, side) on the square, positive inside, as (height, width) bool on the image, bilinear."""
     import torch
 
     height, width = size

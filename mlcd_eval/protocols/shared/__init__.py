@@ -1,1 +1,1 @@
-"""What several protocols use."""
+"""Functions that several protocols use."""

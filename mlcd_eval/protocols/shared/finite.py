@@ -1,4 +1,4 @@
-"""Features that are numbers: NaN compares as false, so that it would rank first or never, unseen."""
+"""A check for finite features: comparisons with NaN are false, so that it would silently rank first or never."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from mlcd_eval.errors import DataError
 
-_NUMBERS = 1 << 25  # looked at at a time
+_NUMBERS = 1 << 25  # checked at a time
 
 
 def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
-    """Raise DataError naming the first row of array (N, ...) that holds NaN or infinity. what: in the plural."""
+    """Raise DataError naming the first row of array (N, ...) with NaN or infinity. what: a plural noun for messages."""
     rows = max(1, _NUMBERS // max(1, array[:1].size))
     parts = (np.isfinite(array[i : i + rows]) for i in range(0, len(array), rows))
     finite = np.concatenate([part.reshape(len(part), -1).all(axis=1) for part in parts])

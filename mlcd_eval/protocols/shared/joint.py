@@ -1,4 +1,4 @@
-"""Images and texts as unit vectors of their joint space: what zero-shot and retrieval compare."""
+"""Images and texts as unit vectors in their joint space, for zero-shot and retrieval."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """L2-normalised (N, D) of the images and (T, D) of the texts, float32 on inputs.device.
+    """Return L2-normalised images (N, D) and texts (T, D), float32 on inputs.device.
 
     A text that occurs twice is encoded once, so that equal texts have equal rows.
-    Raises IncompatibleError without a text tower or a common dimension, DataError where a number is not finite.
+    Raises IncompatibleError without a text tower or a common dimension, DataError if a number is not finite.
     """
     if inputs.encode_texts is None:
         raise IncompatibleError("the model has no text tower: got images only, expected texts in the same space")
@@ -30,7 +30,7 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
     if image.shape[1] != distinct.shape[1]:
         raise IncompatibleError(
             f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
-            "expected as many (is `layer` the projected one?)"
+            "expected the same number (is `layer` the projected one?)"
         )
     return image, distinct[[row[text] for text in texts]]
 

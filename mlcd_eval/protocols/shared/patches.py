@@ -1,4 +1,4 @@
-"""Patch features by annotation: which image a sentence or question is about."""
+"""Patch features by annotation: the patches of the image that a sentence or question is about."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def patches_of(images: Features, annotations: Sequence[Annotation], role: str) -> Callable[[np.ndarray], torch.Tensor]:
-    """Annotation numbers (B,) -> the patches (B, h, w, D) of their images.
+    """Return a function from annotation numbers (B,) to the patches (B, h, w, D) of their images.
 
     Raises DataError for features that are not finite and for annotations of images that could not be read.
     """
@@ -25,11 +25,11 @@ def patches_of(images: Features, annotations: Sequence[Annotation], role: str) -
 
     check_finite(images.array, f"patch features of {role}", images.keys)
     row = {key: number for number, key in enumerate(images.keys)}
-    lost = [one.image for one in annotations if one.image not in row]
-    if lost:
+    unreadable = [annotation.image for annotation in annotations if annotation.image not in row]
+    if unreadable:
         raise DataError(
-            f"{role}: {len(lost)} of {len(annotations)} annotations are of images that cannot be read, first "
-            f"{lost[0]!r}"
+            f"{role}: {len(unreadable)} of {len(annotations)} annotations are of images that cannot be read, first "
+            f"{unreadable[0]!r}"
         )
-    of_image = np.array([row[one.image] for one in annotations])
-    return lambda index: torch.from_numpy(np.ascontiguousarray(images.array[of_image[index]]))
+    image_row = np.array([row[annotation.image] for annotation in annotations])
+    return lambda index: torch.from_numpy(np.ascontiguousarray(images.array[image_row[index]]))

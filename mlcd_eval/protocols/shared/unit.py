@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def unit_rows(array: np.ndarray, device: str) -> torch.Tensor:
-    """L2-normalised rows of array (N, D), float32 on the device; rows of zeros stay zero.
+    """Return the L2-normalised rows of array (N, D), float32 on the device. Rows of zeros stay zero.
 
-    Each is scaled by a power of two first, which rounds nothing: squares of 1e20 overflow, and those of 1e-22 vanish.
+    Each row is first scaled by a power of two, which is exact: squares of 1e20 overflow, and those of 1e-22 vanish.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Who carries out a plan: this process, a Ray cluster, or Slurm. The records are the same."""
+"""Executors carry out a plan: in this process, on a Ray cluster, or by Slurm. The records are the same."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from mlcd_eval.running.executors.base import Executor
 
 EXECUTORS = {"local": "LocalExecutor", "ray": "RayExecutor", "slurm": "SlurmExecutor"}
-"""Name, which is its module's too -> class: a dataclass whose fields are its options."""
+"""Name, which is also the module's name -> class, a dataclass whose fields are the executor's options."""
 
 
 def make_executor(name: str, **options: Any) -> Executor:
-    """Raises ConfigError for an option that the executor does not have, a package or program that is missing, and
-    under torchrun, which already shares one run between processes."""
+    """Return the executor of this name.
+
+    Raises ConfigError for an option that it does not have, for a missing package or program, and for ray and slurm
+    under torchrun, which already shares a run between processes.
+    """
     kind = getattr(import_module(f"{__name__}.{name}"), EXECUTORS[name])
     for option in options.keys() - {field.name for field in fields(kind)}:
-        raise ConfigError(f"--{option.replace('_', '-')} is no option of --executor {name}: expected another executor")
+        raise ConfigError(
+            f"--{option.replace('_', '-')} is not an option of --executor {name}: expected another executor"
+        )
     if name != "local" and under_torchrun():
-        raise ConfigError(f"--executor {name} under torchrun: expected one of the two")
+        raise ConfigError(f"--executor {name} was started under torchrun: expected only one of the two")
     return kind(**options)

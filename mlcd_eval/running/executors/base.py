@@ -1,4 +1,4 @@
-"""A plan's jobs in groups, how a worker does one group, and how the results come together again."""
+"""A plan's jobs in groups, how a worker does a group, and how the results are collected."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from mlcd_eval.request import RunRequest
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 
 Outcome = list[Result] | Exception
-"""A group's records, or why there are none."""
+"""A group's records, or the error that prevented them."""
 
 
 class WorkerError(UserError):
-    """A group that no worker survives, as for want of memory."""
+    """A group that kills every worker, for example because memory runs out."""
 
 
 class Executor(Protocol):
-    """Carries out a plan."""
+    """Something that carries out a plan."""
 
     def execute(self, plan: Plan, progress: Progress) -> list[Result]:
-        """The records in the plan's order, each of them on disk; raises what `run.run` raises."""
+        """Return the records in the plan's order, each of them on disk. Raises what `run.run` raises."""
 
 
 @dataclass(frozen=True)
 class Group:
     """The tasks of one model on one dataset: a worker loads the model once and encodes each image once.
 
-    request: the whole one, but of this model alone. folder: where its relative paths start. cores: the worker's share.
+    request: the plan's request with this model alone. folder: the start of its relative paths. cores: of the worker.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Group:
     cores: int
 
     def __call__(self) -> Outcome:
-        """Carry it out in this process by the code of a local run; a record that stands already is kept."""
+        """Do the group in this process by the code of a local run; existing records are kept."""
         from mlcd_eval.features.workers import default_workers
         from mlcd_eval.running.run import run
         from mlcd_eval.support.device import pick_device
@@ -59,12 +59,12 @@ class Group:
             plan = make_plan(request)
             plan.tasks = {name: plan.tasks[name] for name in self.tasks}
             return list(run(plan, ConsoleProgress()))
-        except (UserError, OSError) as error:  # what the command line tells in a sentence; a bug keeps its traceback
+        except (UserError, OSError) as error:  # reported in one sentence by the command line; a bug keeps its traceback
             return error
 
 
 def groups_of(plan: Plan, cores: int) -> list[Group]:
-    """The plan's tasks by model and dataset, in its order."""
+    """Return the plan's tasks in groups by model and dataset, in the plan's order."""
     tasks: dict[tuple[str, str], list[str]] = {}
     titles: dict[tuple[str, str], str] = {}
     for model, task, _ in plan.records():
@@ -79,9 +79,9 @@ def groups_of(plan: Plan, cores: int) -> list[Group]:
 
 @dataclass(frozen=True)
 class GroupExecutor(ABC):
-    """Hands groups to workers, each with its share of a machine.
+    """An executor that hands groups to workers.
 
-    group_gpus: None asks for one unless --device is cpu.
+    group_cpus, group_gpus: cores and GPUs per worker. group_gpus: None asks for one GPU unless --device is cpu.
     """
 
     group_cpus: int = 1
@@ -89,32 +89,32 @@ class GroupExecutor(ABC):
 
     @abstractmethod
     def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
-        """A group's place and outcome, as they come; a group whose worker dies is done again by another."""
+        """Yield each group's position and outcome when it is done. A group whose worker dies is given to another."""
 
     def execute(self, plan: Plan, progress: Progress) -> list[Result]:
-        """Every group is tried before the first error is raised."""
+        """Return the records in the plan's order. Every group is tried before an error is raised."""
         groups = groups_of(plan, self.group_cpus)
-        found: dict[int, list[Result]] = {}
+        results: dict[int, list[Result]] = {}
         errors: list[Exception] = []
         with progress.stage("models on datasets", len(groups), "groups") as advance:
-            for place, outcome in self.outcomes(groups):
+            for position, outcome in self.outcomes(groups):
                 if isinstance(outcome, Exception):
                     errors.append(outcome)
-                    progress.say(f"{groups[place].title}: failed")
+                    progress.say(f"{groups[position].title}: failed")
                 else:
-                    found[place] = outcome
-                    progress.say(f"{groups[place].title}: {', '.join(groups[place].tasks)}")
+                    results[position] = outcome
+                    progress.say(f"{groups[position].title}: {', '.join(groups[position].tasks)}")
                 advance(1)
         if errors:
             raise _joined(errors)
         for _, _, path in plan.records():
             if not path.is_file():
                 raise DataError(f"no record at {path}: expected --output in a folder that all workers share")
-        return [result for place in sorted(found) for result in found[place]]
+        return [result for position in sorted(results) for result in results[position]]
 
 
 def _joined(errors: Sequence[Exception]) -> Exception:
-    """A bug or full disk if there is one, else all sentences in one error."""
+    """Return the first bug or full disk, else a UserError with all sentences."""
     for error in errors:
         if not isinstance(error, UserError):
             return error
@@ -122,6 +122,6 @@ def _joined(errors: Sequence[Exception]) -> Exception:
 
 
 def need(package: str, extra: str) -> None:
-    """Raise ConfigError without a package that an executor needs."""
+    """Raise ConfigError if a package that an executor needs is not installed."""
     if importlib.util.find_spec(package) is None:
         raise ConfigError(f"--executor {extra} needs {package}: pip install 'mlcd-eval[{extra}]'")

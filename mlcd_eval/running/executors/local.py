@@ -1,4 +1,4 @@
-"""This process; under torchrun, all of its processes together."""
+"""Running in this process or, under torchrun, in all of its processes together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mlcd_eval.support.progress import Progress
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Each model is loaded once for all of its datasets."""
+    """An executor that loads each model once for all of its datasets."""
 
     def execute(self, plan: Plan, progress: Progress) -> list[Result]:
-        """The records; none on ranks other than the first."""
+        """Return the records in the plan's order; none on ranks other than the first."""
         from mlcd_eval.running.run import run
         from mlcd_eval.support.device import pick_device
         from mlcd_eval.support.distributed import ranks, under_torchrun

@@ -1,4 +1,4 @@
-"""Groups as one array job of Slurm, by submitit; or as processes of this machine, to try it."""
+"""Groups as one array job of Slurm, submitted by submitit, or as processes on this machine, to try it out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SUBMISSIONS = 2
 
 @dataclass(frozen=True)
 class SlurmExecutor(GroupExecutor):
-    """A group that is preempted or runs out of time is queued again and goes on; one that dies is submitted again.
+    """An executor on Slurm. A group that is preempted or runs out of time is queued again and resumes; a group that
+    dies is submitted again.
 
     slurm_hours: time limit of a group. slurm_cluster: `local` needs no Slurm.
     """
@@ -37,18 +38,18 @@ class SlurmExecutor(GroupExecutor):
             )
 
     def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
-        """Jobs that are still under way when this ends are cancelled."""
+        """Yield each group's position and outcome. Jobs that still run when the iteration ends are cancelled."""
         executor = self._executor(groups[0])
         waiting = dict(enumerate(groups))
         for number in range(SUBMISSIONS):
             jobs = _submit(executor, waiting)
             try:
-                for place, job in _as_done(jobs):
-                    outcome = _outcome(job, groups[place])
+                for position, job in _as_done(jobs):
+                    outcome = _outcome(job, groups[position])
                     if isinstance(outcome, WorkerError) and number + 1 < SUBMISSIONS:
                         continue
-                    del waiting[place]
-                    yield place, outcome
+                    del waiting[position]
+                    yield position, outcome
             finally:
                 for job in jobs.values():
                     job.cancel(check=False)
@@ -72,7 +73,7 @@ class SlurmExecutor(GroupExecutor):
 
 @dataclass(frozen=True)
 class _Requeued:
-    """A group in the form that submitit queues again when its time is up."""
+    """A group that submitit queues again when its time is up."""
 
     group: Group
 
@@ -86,7 +87,7 @@ class _Requeued:
 
 
 def _submit(executor: Any, groups: dict[int, Group]) -> dict[int, Any]:
-    """Jobs by place; raises ConfigError with what sbatch says if it refuses them."""
+    """Submit the groups and return their jobs by position. Raises ConfigError with sbatch's message if it refuses."""
     from submitit.core.utils import FailedJobError
 
     try:
@@ -99,10 +100,10 @@ def _submit(executor: Any, groups: dict[int, Group]) -> dict[int, Any]:
 
 
 def _as_done(jobs: dict[int, Any]) -> Iterator[tuple[int, Any]]:
-    """Take jobs out as they end."""
+    """Remove and yield (position, job) as jobs end."""
     while jobs:
-        for place in [place for place, job in jobs.items() if job.done()]:
-            yield place, jobs.pop(place)
+        for position in [position for position, job in jobs.items() if job.done()]:
+            yield position, jobs.pop(position)
         time.sleep(0.2 if jobs else 0)
 
 
@@ -112,5 +113,5 @@ def _outcome(job: Any, group: Group) -> Outcome:
     error = job.exception()
     if isinstance(error, UncompletedJobError):  # it left no result
         log = job.paths.stderr
-        return WorkerError(f"{group.title}: {SUBMISSIONS} workers died of it, the last as {job.state}, see {log}")
+        return WorkerError(f"{group.title}: {SUBMISSIONS} workers died doing it, the last as {job.state}, see {log}")
     return error or job.result()

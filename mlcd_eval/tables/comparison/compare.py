@@ -52,7 +52,7 @@ class TaskComparison(MetricComparison):
 
     @property
     def outcome(self) -> str:
-        """Of B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
+        """For B: a win or a loss where the adjusted p is below LEVEL, else a tie."""
         if self.adjusted_p is None:
             return "not tested"
         if self.adjusted_p >= LEVEL:
@@ -62,7 +62,7 @@ class TaskComparison(MetricComparison):
 
 @dataclass(frozen=True)
 class Comparison:
-    """At least one task. left_out: task -> why it is not compared."""
+    """Two sides on at least one task. left_out: task -> why it is not compared."""
 
     a: Side
     b: Side
@@ -70,7 +70,7 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def count(self, outcome: str) -> int:
-        """On how many tasks B has this outcome."""
+        """The number of tasks on which B has this outcome."""
         return sum(task.outcome == outcome for task in self.tasks)
 
     def mean_ranks(self) -> tuple[float, float]:

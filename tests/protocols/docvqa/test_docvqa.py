@@ -77,8 +77,8 @@ def test_a_question_without_a_known_character_is_read_all_the_same():
     head = ReadingHead(4, (2, 2)).eval()
     patches, questions = torch.zeros(2, 2, 2, 4), spell(["何ですか", "What?"], LONGEST_QUESTION)
     with torch.inference_mode():
-        logits = head(head.remember(patches, questions), torch.ones(2, 1, dtype=torch.int64))
-        alone = head(head.remember(patches[1:], questions[1:]), torch.ones(1, 1, dtype=torch.int64))
+        logits = head(head.memory(patches, questions), torch.ones(2, 1, dtype=torch.int64))
+        alone = head(head.memory(patches[1:], questions[1:]), torch.ones(1, 1, dtype=torch.int64))
     assert logits.isfinite().all()
     assert logits[1].numpy() == pytest.approx(alone[0].numpy(), abs=1e-5)
 

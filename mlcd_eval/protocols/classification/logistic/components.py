@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # numbers held at a time
-RESOLVED = 1e-12  # of the largest variance: what the covariance of all directions tells well
-LEAST = 1e-18  # of the largest variance; of those above RESOLVED, rounding leaves about 1e-20 in the others
+RESOLVED = 1e-12  # of the largest variance: smaller ones are imprecise in the covariance of all directions
+LEAST = 1e-18  # of the largest variance: rounding of the larger ones leaves about 1e-20 in the other directions
 
 
 def principal_components(features: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """mean (D,), orthonormal basis (D, R), variance (R,), and the centred features in that basis (N, R) float32.
+    """Return mean (D,), orthonormal basis (D, R), variance (R,), and the centred features in that basis (N, R) float32.
 
-    R is the rank, at most N - 1: few samples make a small problem whatever the dimension. A rotation leaves the penalty
-    as it is, and the intercept takes up the mean. A direction is kept if its standard deviation
-    is above 1e-9 of the largest; below that it may be rounding.
+    R is the rank, at most N - 1, so that few samples make a small problem whatever the dimension. A rotation does not
+    change the penalty, and the intercept absorbs the mean. A direction is kept if its standard deviation is above 1e-9
+    of the largest; below that it may be rounding.
     """
     n, d = features.shape
     mean = sum(x.sum(dim=0) for x in chunks(features, d, device)) / n
     if n > d:
         variance, basis = torch.linalg.eigh(_covariance(features, mean))
         small = variance < RESOLVED * variance.max()
-        if small.any():  # drowned by the large ones: looked at alone
+        if small.any():  # their rounding errors come from the large ones: decomposed again without those
             variance[small], within = torch.linalg.eigh(_covariance(features, mean, basis[:, small]))
             basis[:, small] = basis[:, small] @ within
     else:
@@ -44,7 +44,7 @@ def principal_components(features: np.ndarray, device: torch.device) -> tuple[Te
 
 
 def _covariance(features: np.ndarray, mean: Tensor, basis: Tensor | None = None) -> Tensor:
-    """(D, D) of features, or (K, K) of their coordinates in basis (D, K)."""
+    """Return the covariance of features (D, D), or of their coordinates in basis (D, K), which is (K, K)."""
     k = len(mean) if basis is None else basis.shape[1]
     covariance = torch.zeros(k, k, dtype=torch.float64, device=mean.device)
     for x in chunks(features, len(mean), mean.device):
@@ -56,7 +56,7 @@ def _covariance(features: np.ndarray, mean: Tensor, basis: Tensor | None = None)
 
 
 def chunks(features: np.ndarray, width: int, device: torch.device) -> Iterator[Tensor]:
-    """Rows of features (N, D) as float64 on the device, so many that `width` numbers each fit the chunk."""
+    """Yield rows of features (N, D) as float64 on the device, as many as fit a chunk with `width` numbers per row."""
     rows = max(1, CHUNK[device.type] // width)
     for begin in range(0, len(features), rows):
         yield torch.tensor(features[begin : begin + rows], device=device).double()

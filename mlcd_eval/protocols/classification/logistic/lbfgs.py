@@ -1,4 +1,4 @@
-"""What L-BFGS remembers."""
+"""The inverse Hessian that L-BFGS approximates from its last steps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class InverseHessian:
-    """The limited-memory BFGS matrix of steps s and gradient changes y over a first matrix M that the caller applies.
+    """The limited-memory BFGS matrix of steps s and gradient changes y; the caller applies its initial matrix M.
 
-    Compact form (Byrd, Nocedal, Schnabel 1994, theorem 2.2): matrix products in place of a loop over the pairs.
-    like: parameters, for their shape, type and device.
+    It has the compact form (Byrd, Nocedal, Schnabel 1994, theorem 2.2): matrix products instead of a loop over pairs.
+    capacity: the most pairs. like: parameters, for their shape, type and device.
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
@@ -19,23 +19,23 @@ class InverseHessian:
         self._sy = like.new_zeros(capacity, dtype=torch.float64)
         self._z = like.new_empty(like.numel())  # M times the last gradient
         self._capacity = self._count = capacity
-        self._fresh = False  # there is a pair without its M y
+        self._fresh = False  # whether the last pair still lacks its M y
 
     @property
     def full(self) -> bool:
-        """No room for another pair; so at first, too, when there is no M yet."""
+        """Whether there is no room for another pair. This is also true at first, when there is no M yet."""
         return self._count == self._capacity
 
     def clear(self) -> None:
-        """Forget the pairs; needed when M changes."""
+        """Remove the pairs, which is necessary when M changes."""
         self._count, self._fresh = 0, False
 
     def append(self, step: Tensor, change: Tensor) -> None:
-        """Curvature of the last step."""
+        """Add the pair of the last step and its change of the gradient."""
         n = self._count
         self._s[n], self._y[n] = step.view(-1), change.view(-1)
         column = (self._s[: n + 1] @ self._y[n]).double()
-        self._fresh = bool(column[n] > 0)  # else rounding rules, and the pair is dropped
+        self._fresh = bool(column[n] > 0)  # otherwise rounding dominates, and the pair is dropped
         if self._fresh:
             self._sy[n] = column[n]
             self._inverse[n, n] = 1 / column[n]
@@ -43,7 +43,7 @@ class InverseHessian:
             self._count += 1
 
     def direction(self, gradient: Tensor, mg: Tensor) -> Tensor:
-        """Minus the matrix times the gradient, given M times the gradient."""
+        """Return minus the matrix times the gradient, given M times the gradient."""
         n, g, z = self._count, gradient.reshape(-1), mg.reshape(-1)
         if self._fresh:
             self._my[n - 1] = z - self._z  # M y, M being linear

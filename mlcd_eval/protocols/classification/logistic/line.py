@@ -1,4 +1,4 @@
-"""Where a minimisation is, and the line on which it goes on."""
+"""The current point of a minimisation, and the line along which it continues."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from mlcd_eval.protocols.classification.logistic.components import CHUNK
 
 LEAST_ROWS = 1024
-KEPT = {"cpu": 1 << 30, "cuda": 1 << 32}  # numbers (4 and 16 GB): logits are kept where three times theirs fit
+KEPT = {"cpu": 1 << 30, "cuda": 1 << 32}  # numbers (4 and 16 GB): logits are kept if three times as many fit
 
 
 @dataclass(frozen=True)
 class Data:
-    """x (N, D) float32; targets (1 or C, N) as `loss` (losses.py) takes them; num_classes: C."""
+    """x (N, D) float32. targets (1 or C, N): as `loss` (losses.py) takes them. num_classes: C."""
 
     x: Tensor
     targets: Tensor
@@ -24,17 +24,18 @@ class Data:
     num_classes: int
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """x (B, D) and targets (1 or C, B), so many that their logits stay in the cache, but enough for a product."""
+        """Return chunks of x (B, D) and targets (1 or C, B), small enough for their logits to stay in the cache and
+        large enough for an efficient product."""
         rows = max(LEAST_ROWS, CHUNK[self.x.device.type] // self.num_classes)
         return zip(self.x.split(rows), self.targets.split(rows, dim=1), strict=True)
 
 
 class Line:
-    """theta (C, D + 1) float64 and a direction from there.
+    """theta (C, D + 1) float64, and a direction from there.
 
-    Logits are linear in the step: where there is room to keep them, a trial costs no product with the data, and aiming
-    and moving one each. Elsewhere a trial costs both. passes: so many times two products were taken. The first call
-    must be at(0).
+    Logits are linear in the step. If they fit into memory, a trial costs no product with the data, and aiming and
+    moving cost one each; otherwise each trial costs two. passes: pairs of products so far. The first call must be
+    at(0).
     """
 
     def __init__(self, data: Data, theta: Tensor, lambda_: float) -> None:
@@ -48,14 +49,14 @@ class Line:
         self._set_direction(torch.zeros_like(theta, dtype=torch.float32))
 
     def aim(self, direction: Tensor) -> None:
-        """Set the direction (C, D + 1) float32, which must stay as it is until the move."""
+        """Set the direction (C, D + 1) float32, which must not change before the move."""
         self._set_direction(direction)
         weights = _weights(direction)
         for ahead, (x, _) in zip(self._ahead, self._data.chunks(), strict=False):
             _logits(weights, x, out=ahead)
 
     def at(self, step: float) -> tuple[float, float]:
-        """The objective after a step in the direction, and its derivative by the step."""
+        """Return the objective after a step in the direction, and its derivative with respect to the step."""
         self._step = step
         constant, linear, square = self._penalty
         losses: list[Tensor] = []
@@ -74,7 +75,7 @@ class Line:
         return loss + constant + step * (linear + step * square), end_slope
 
     def move(self) -> Tensor:
-        """Go to the last trial; the gradient there, (C, D + 1) float32."""
+        """Go to the last trial and return the gradient there, (C, D + 1) float32."""
         if self._keeps:
             for logits, ahead in zip(self._logits, self._ahead, strict=True):
                 logits.add_(ahead, alpha=self._step)
@@ -84,8 +85,10 @@ class Line:
         return self._gradient
 
     def residuals(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """By chunks, x (B, D) and the loss's derivative by the logits (C, B) at theta. Kept logits are set anew, since
-        each move leaves its rounding in them."""
+        """Yield chunks of x (B, D) and of the loss's derivative with respect to the logits (C, B), at theta.
+
+        Kept logits are computed again, since each move adds its rounding error to them.
+        """
         weights = _weights(self.theta)
         for number, (x, targets) in enumerate(self._data.chunks()):
             logits = _logits(weights, x)
@@ -97,7 +100,7 @@ class Line:
         self._direction = direction
         weight, ahead = self.theta[:, :-1], direction[:, :-1].double()
         products = [weight.square().sum() / 2, (weight * ahead).sum(), ahead.square().sum() / 2]
-        self._penalty = [self._lambda * product for product in torch.stack(products).tolist()]  # a polynomial
+        self._penalty = [self._lambda * product for product in torch.stack(products).tolist()]  # its coefficients
 
     def _trial(self) -> Tensor:
         return self.theta.add(self._direction, alpha=self._step)
@@ -110,7 +113,7 @@ class Line:
             yield x, residual
 
     def _sum(self, residuals: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """The gradient at the last trial."""
+        """Return the gradient at the last trial."""
         gradient = self._lambda * self._trial()
         gradient[:, -1] = 0
         for x, residual in residuals:

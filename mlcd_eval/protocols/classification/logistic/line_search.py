@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable
 from itertools import count
 
-FLAT = 0.3  # of the slope at the start: near enough to the best step
-REFINE = 3  # trials after which any step that lowers the objective is taken
-MOST = 50  # trials: steps of 1e-15 tell nothing
-_ROUNDING = 1e-5  # of the objective, relative: float32 logits of some hundreds
+FLAT = 0.3  # of the slope at the start: close enough to the best step
+REFINE = 3  # trials, after which any step that lowers the objective is taken
+MOST = 50  # trials: steps of 1e-15 are meaningless
+_ROUNDING = 1e-5  # relative rounding error of the objective, for float32 logits of a few hundred
 
 
 def search(at: Callable[[float], tuple[float, float]], value: float, slope: float, step: float) -> tuple[float, float]:
-    """A step in (0, 1] that lowers the objective enough and where it is nearly flat, or 1 if it falls until there.
+    """Return a step in (0, 1] that lowers the objective enough and where it is nearly flat, or 1 if it falls up to 1;
+    and the objective there.
 
-    at: step -> objective and its derivative; it is called last with the step that is returned beside its objective.
-    value and slope (negative): at 0. step: to be tried first.
+    at: step -> objective and its derivative; its last call is with the returned step. value, slope (negative): at 0.
+    step: the first one to try.
     """
     low, high = (0.0, value, slope), None
     for trial in count(1):
@@ -43,7 +44,7 @@ def search(at: Callable[[float], tuple[float, float]], value: float, slope: floa
 
 
 def cubic_minimiser(end: float, value: float, end_value: float, slope: float, end_slope: float) -> float:
-    """Where the cubic with these values and slopes at 0 and `end` is least (Nocedal & Wright, eq. 3.59)."""
+    """Return the minimiser of the cubic with these values and slopes at 0 and `end` (Nocedal & Wright, eq. 3.59)."""
     bend = slope + end_slope - 3 * (end_value - value) / end
     root = math.sqrt(max(bend * bend - slope * end_slope, 0.0))
     below = end_slope - slope + 2 * root

@@ -1,4 +1,4 @@
-"""From large lambda to small."""
+"""A path of fits for several lambdas."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mlcd_eval.protocols.classification.logistic.problem import Fit, LogisticPro
 
 
 class Path:
-    """Fits of one problem for one lambda after another, each started from those before it."""
+    """Fits of one problem for several lambdas in turn, each started from the earlier ones."""
 
     def __init__(self, problem: LogisticProblem, tolerance: float, max_iterations: int) -> None:
         self.problem, self.tolerance, self.max_iterations = problem, tolerance, max_iterations
         self.fits: list[Fit] = []
 
     def fit(self, lambda_: float, worth: Callable[[Fit], bool] | None = None) -> Fit:
-        """Starts on the line through the two nearest solutions: in log lambda the solution is nearly straight between
-        them, and beyond them where the classes are separable."""
+        """Fit one more lambda, starting on the line through the two nearest solutions: in log lambda, solutions are
+        nearly linear between them, and beyond them if the classes are separable."""
         start = None
         near = sorted(self.fits, key=lambda fit: abs(math.log(fit.lambda_ / lambda_)))[:2]
         if near:

@@ -1,4 +1,4 @@
-"""An approximate inverse of the Hessian's diagonal blocks, one a class."""
+"""An approximate inverse of the Hessian's diagonal blocks, one per class."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 from mlcd_eval.protocols.classification.logistic.line import Data
 
 HARD = 96  # K
-_BUDGET = 1 << 27  # numbers (0.5 GB) of hard samples: fewer of them for a very large C x D
-_DAMPING = 1e-4  # of the largest entry, so that a factor in float32 exists and leaves the result positive
+_BUDGET = 1 << 27  # numbers (0.5 GB) for hard samples: fewer samples if C x D is very large
+_DAMPING = 1e-4  # of the largest entry, so that a factor in float32 exists and the result stays positive
 
 
 def preconditioner(
     residuals: Iterable[tuple[Tensor, Tensor]], data: Data, variance: Tensor, lambda_: float, softmax: bool
 ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """The map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
+    """Return the map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
 
-    A class's block of the Hessian is sum_i q_i [x_i; 1] [x_i; 1]^T + lambda with q = p (1 - p): taken as it is for the
-    K samples of largest q (Woodbury), and as their mass times the covariance of the features, diagonal in principal
-    components, for the rest. Softmax does not see what is common to all classes; steps leave that direction out, or
-    they would drift along it.
+    A class's block of the Hessian is sum_i q_i [x_i; 1] [x_i; 1]^T + lambda with q = p (1 - p). It is exact for the K
+    samples of largest q (Woodbury). The rest is their summed q times the covariance of the features, which is diagonal
+    in principal components. Softmax does not depend on what all classes share, so that direction is removed from steps,
+    which would otherwise drift along it.
 
-    residuals: by chunks of the data, features (B, D) and the loss's derivative by the logits (C, B); variance (D,): of
-    all features.
+    residuals: chunks of features (B, D) and of the loss's derivative with respect to the logits (C, B). variance (D,):
+    of all features.
     """
     mass, largest, where = _hardest(residuals, data)
     rest = torch.maximum(mass - largest.sum(dim=1, dtype=torch.float64), 1e-3 * mass)[:, None] + 1e-12
@@ -37,7 +37,7 @@ def preconditioner(
     diagonal = inner.diagonal(dim1=1, dim2=2)
     diagonal += 1 + _DAMPING * diagonal.amax(dim=1, keepdim=True)
     identity = torch.eye(inner.shape[1], device=inner.device).expand_as(inner)
-    # the inverse of the small factor and a product: 1.4 times as fast as solving for all columns
+    # inverting the small factor and multiplying is 1.4 times as fast as solving for all columns
     factor = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), identity, upper=False) @ samples
 
     def precondition(gradient: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def preconditioner(
 
 
 def _hardest(residuals: Iterable[tuple[Tensor, Tensor]], data: Data) -> tuple[Tensor, Tensor, Tensor]:
-    """By class: the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
+    """Return, for each class, the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
     c, device = data.num_classes, data.x.device
     hard = max(1, min(HARD, _BUDGET // (c * (data.x.shape[1] + 1))))
     mass = torch.zeros(c, dtype=torch.float64, device=device)

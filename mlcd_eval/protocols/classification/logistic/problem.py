@@ -1,4 +1,4 @@
-"""A regression prepared once, and its minimisation."""
+"""A regression problem that is prepared once and fitted for many lambdas."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from mlcd_eval.protocols.classification.logistic.losses import sigmoid_loss, sof
 from mlcd_eval.protocols.classification.logistic.preconditioner import preconditioner
 
 PAIRS = 30  # L-BFGS pairs
-GLANCE = 3e-2  # the gap at which a fit asks whether it is worth going on
-_BUDGET = 1 << 27  # numbers (0.5 GB) in a block of pairs: fewer of them for a very large C x D
-_CAUTION = 10  # the decrement mostly falls short of the true excess by 1 to 10 times, the Hessian being approximate
+GLANCE = 3e-2  # the gap at which a fit asks whether it is worth continuing
+_BUDGET = 1 << 27  # numbers (0.5 GB) in a block of pairs: fewer pairs if C x D is very large
+_CAUTION = 10  # the true excess is mostly 1 to 10 times the decrement, since the Hessian is approximate
 
 
 @dataclass(frozen=True)
 class Fit:
     """A solution, for features as given.
 
-    weight (C, D), bias (C,), float64: -inf for a class without a sample, the limit of the minimisation (+inf for a
-    label that every sample has); objective: the minimised sum; gap: cautious estimate of (objective - minimum) /
-    objective; gradient_norm: Euclidean; iterations: passes over the data; converged: before the cap on them.
+    weight (C, D), bias (C,): float64; the bias is -inf for a class without samples and +inf for a label that every
+    sample has, the limits of the minimisation. objective: the minimised sum. gap: a cautious estimate of (objective -
+    minimum) / objective. gradient_norm: Euclidean. iterations: passes over the data. converged: whether the tolerance
+    was reached before the most iterations.
     """
 
     lambda_: float
@@ -42,16 +43,16 @@ class Fit:
     converged: bool
 
     def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
-        """Logits of features (N, D), in order, as chunks (B, C) float64."""
+        """Yield the logits of features (N, D), in order, in chunks (B, C) float64."""
         for x in chunks(features, len(self.bias), self.weight.device):
             yield torch.addmm(self.bias, x, self.weight.T).cpu().numpy()
 
 
 class LogisticProblem:
-    """Data prepared once, to be fitted for many lambdas.
+    """Data that is prepared once and fitted for many lambdas.
 
-    features (N, D), finite; labels: (N,) class indices below num_classes for softmax, of at least two classes, or
-    (N, num_classes) of 0 and 1 for one-vs-rest, at least one column not constant.
+    features: (N, D), finite. labels: for softmax (N,) class indices below num_classes, of at least two classes; for
+    one-vs-rest (N, num_classes) of 0 and 1, with at least one column that is not constant.
     """
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int, device: str = "cpu") -> None:
@@ -87,12 +88,13 @@ class LogisticProblem:
         max_iterations: int = 1000,
         worth: Callable[[Fit], bool] | None = None,
     ) -> Fit:
-        """Minimise from `start` (weight, bias), or from the class frequencies. worth: asked once, at a gap of GLANCE,
-        whether to go on.
+        """Minimise from `start` (weight, bias), or from the class frequencies. worth: called once, at a gap of GLANCE;
+        decides whether to continue.
 
-        Stops when the objective's excess over its minimum is at most `tolerance` of the objective, and of what it is
-        below that of the class frequencies (for a large lambda, all that W does). The excess is taken to be ten times
-        the Newton decrement of the approximate Hessian, or the bound by strong convexity (the duality gap) if less.
+        The fit stops when the objective's excess over its minimum is at most `tolerance` of the objective, and of its
+        distance below the objective of the class frequencies (which is all that W achieves for a large lambda). The
+        excess is estimated as ten times the Newton decrement of the approximate Hessian, or as the bound by strong
+        convexity (the duality gap) if that is smaller.
         """
         line = Line(self._data, self._parameters(start), lambda_)
         objective, _ = line.at(0.0)
@@ -125,17 +127,17 @@ class LogisticProblem:
                     return fitted()
                 worth = None
             direction = pairs.direction(gradient, newton_step)
-            if _dot(direction, gradient) >= 0:  # rounding has spoilt the pairs
+            if _dot(direction, gradient) >= 0:  # rounding has corrupted the pairs
                 pairs.clear()
                 direction = -newton_step
             line.aim(direction)
-            # where steps were cut, the next ones mostly are, too
+            # after a shortened step, the next one is mostly shortened too
             step, objective = search(line.at, objective, _dot(direction, gradient), min(1.0, 2 * step))
             before, gradient = gradient, line.move()
             pairs.append(direction.mul_(step), gradient - before)
 
     def _parameters(self, start: tuple[Tensor, Tensor] | None) -> Tensor:
-        """theta of a weight and bias; without them, the best for features that say nothing."""
+        """Return theta of a weight and bias, or without them the best one for uninformative features."""
         theta = torch.zeros(len(self._classes), len(self._variance) + 1, dtype=torch.float64, device=self.device)
         theta[:, -1] = self._prior
         if start is not None:
@@ -146,7 +148,7 @@ class LogisticProblem:
         return theta
 
     def _expand(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """weight and bias of theta: for features as given, and all classes."""
+        """Return the weight and bias of theta, for features as given and all classes."""
         weight = torch.zeros(len(self._absent), len(self._mean), dtype=torch.float64, device=self.device)
         bias = self._absent.clone()
         weight[self._classes] = theta[:, :-1] @ self._basis.T

@@ -1,0 +1,99 @@
+"""What an objective is: settings that know what they need and build it, and the thing built, one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
+from mlcd_train.assignment import Labels
+from mlcd_train.centres import ClassCentres
+from mlcd_train.data import Batch
+from mlcd_train.sections import OptimizerConfig, Section
+
+Backward = Callable[[Tensor], None]
+"""Called with each part's share of the loss, in turn."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an objective asks of the rest of the config.
+
+    clusters: the stages embed, cluster and assign, whose labels it learns. one_label: a single label per image.
+    captions: data with captions, and a text tower that it trains together with the image tower.
+    """
+
+    clusters: bool = False
+    one_label: bool = False
+    captions: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectiveInputs:
+    """What an objective is built of. model: the towers to train, on their device. seed: of the whole run.
+
+    read_labels, read_centres: the labels of the training images and the cluster centres (K, D), read only when called;
+    they are there for objectives that need clusters.
+    """
+
+    model: DualEncoder
+    seed: int
+    read_labels: Callable[[], Labels]
+    read_centres: Callable[[], Tensor]
+
+    @property
+    def device(self) -> torch.device:
+        """The model's device."""
+        return next(self.model.parameters()).device
+
+
+class ObjectiveSettings(Section):
+    """What `fit.objective` says of one objective. A subclass narrows `name` to a Literal with a default, and adds the
+    objective's own settings."""
+
+    needs: ClassVar[Needs]
+    name: str
+
+    def build(self, inputs: ObjectiveInputs) -> Objective:
+        """The objective with these settings; raises ConfigError where they do not fit the inputs."""
+        raise NotImplementedError
+
+
+class Objective:
+    """What a step of training minimises.
+
+    parameters: the named parameters that the optimizer moves. After `backward` has been called for a batch, `update`
+    moves whatever else the objective trains.
+    """
+
+    parameters: list[tuple[str, nn.Parameter]]
+
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+        """Call `backward` on the loss of a batch, in `parts` whose losses add up to the loss of the whole batch
+        (gradient accumulation). Returns the terms to log, `loss` first."""
+        raise NotImplementedError
+
+    def finite(self) -> bool:
+        """Whether all gradients outside `parameters` are finite on all ranks. Every rank calls it after backward."""
+        return True
+
+    def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
+        """After the optimizer's step: move what is outside `parameters`, or keep a parameter within its range.
+
+        grad_scale: the factor on the loss, hence on the gradients (fp16).
+        """
+
+    def centres(self) -> ClassCentres | None:
+        """The class centres, if any, which the training state must hold."""
+        return None
+
+
+def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:
+    """Pixels (B, 3, H, W) -> (B, D) in the space in which the objective works: projected if the model has a projection,
+    else pooled."""
+    pooled, _ = model.visual(pixels)
+    return pooled if model.projection is None else pooled @ model.projection

@@ -1,0 +1,140 @@
+"""Discrimination of clusters: images against class centres (mlcd, mlc, cluster)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
+from mlcd_eval.errors import ConfigError
+from mlcd_train.centres import ClassCentres, Drawn
+from mlcd_train.data import Batch, label_table
+from mlcd_train.distributed import add_up
+from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.objectives.base import Backward, Needs, Objective, ObjectiveInputs, ObjectiveSettings, image_features
+from mlcd_train.sections import Fraction, OptimizerConfig, Positive
+
+
+class ClusterSettings(ObjectiveSettings):
+    """Settings that all discrimination of clusters shares.
+
+    ratio: r. A step draws r of all classes at random, besides every positive of the whole batch, as in PartialFC. The
+    negatives of an image are all drawn classes but its own, a larger share than r (0.31 with r = 0.1, 1,000,000
+    classes, batch 32,768 and 8 labels per image). margin (radians) and scale: of the cosine. centres: start from the
+    clusters' centres (`clusters`, needs an embed_dim equal to theirs) or from N(0, 0.01) (`random`). centres_lr: factor
+    on the learning rate of the class centres.
+    """
+
+    needs: ClassVar[Needs] = Needs(clusters=True)
+    ratio: Fraction = 0.1
+    margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
+    scale: Positive = 64.0
+    centres: Literal["random", "clusters"] = "random"
+    centres_lr: Positive = 1.0
+
+    @staticmethod
+    def of_sums(positive: Tensor, negative: Tensor) -> Tensor:
+        """The loss (B,) of log sum_i exp(-s_i) and log sum_j exp(s_j), each (B,): a function of mlcd_train.losses."""
+        raise NotImplementedError
+
+    def build(self, inputs: ObjectiveInputs) -> ClusterDiscrimination:
+        """Class centres for the labels' classes; raises ConfigError if the clusters' dimension is not the model's."""
+        labels, shape = inputs.read_labels(), inputs.model.config
+        dim = shape.embed_dim or shape.vision.width
+        start = inputs.read_centres() if self.centres == "clusters" else None
+        if start is not None and start.shape[1] != dim:
+            raise ConfigError(
+                f"fit.objective.centres is clusters, of {start.shape[1]} dimensions: expected model.embed_dim equal to "
+                f"that, got {dim}"
+            )
+        centres = ClassCentres(
+            labels.num_classes,
+            dim,
+            self.of_sums,
+            ratio=self.ratio,
+            margin=self.margin,
+            scale=self.scale,
+            seed=inputs.seed,
+            centres=start,
+            device=str(inputs.device),
+        )
+        return ClusterDiscrimination(inputs.model, centres, label_table(labels), self.centres_lr)
+
+
+class Mlcd(ClusterSettings):
+    """Multi-label cluster discrimination (An et al. 2024, arXiv 2407.17331): several labels per image, positives and
+    negatives in separate terms of the loss."""
+
+    name: Literal["mlcd"] = "mlcd"
+    of_sums = staticmethod(mlcd_of_sums)
+
+
+class Mlc(ClusterSettings):
+    """Multi-label classification, which MLCD is compared with: every negative against every positive."""
+
+    name: Literal["mlc"] = "mlc"
+    of_sums = staticmethod(mlc_of_sums)
+
+
+class Cluster(ClusterSettings):
+    """Cluster discrimination with one label per image and a margin softmax (UNICOM, An et al. 2023, arXiv 2304.05884).
+    With one label, MLC's loss is that softmax."""
+
+    needs: ClassVar[Needs] = Needs(clusters=True, one_label=True)
+    name: Literal["cluster"] = "cluster"
+    of_sums = staticmethod(mlc_of_sums)
+
+
+class ClusterDiscrimination(Objective):
+    """Images against class centres.
+
+    labels_of: keys -> (B, l) classes. lr_factor: on the learning rate of the centres.
+    """
+
+    def __init__(
+        self, model: DualEncoder, centres: ClassCentres, labels_of: Callable[[Sequence[str]], Tensor], lr_factor: float
+    ) -> None:
+        self.model = model
+        self.parameters = list(model.named_parameters())
+        self._centres = centres
+        self._labels_of = labels_of
+        self._lr_factor = lr_factor
+        self._drawn: Drawn | None = None
+
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+        """Classes are drawn once for the whole batch; every part is compared with all of them."""
+        labels = self._labels_of(batch.keys).to(batch.images.device)
+        self._drawn = self._centres.draw(labels, step)
+        terms: dict[str, float] = {}
+        for pixels, classes in zip(batch.images.chunk(parts), labels.chunk(parts), strict=True):
+            outcome = self._centres.forward(image_features(self.model, pixels), classes, self._drawn)
+            backward(outcome.loss / parts)
+            part = {
+                "loss": float(outcome.loss.detach()),
+                "positive": outcome.positive,
+                "negative": outcome.negative,
+                "positive_cosine": outcome.positive_cosine,
+                "negative_cosine": outcome.negative_cosine,
+            }
+            terms = {name: terms.get(name, 0.0) + value / parts for name, value in part.items()}
+        return terms
+
+    def finite(self) -> bool:
+        """Whether the gradients of the drawn rows are."""
+        assert self._drawn is not None and self._drawn.rows.grad is not None
+        return not add_up((~self._drawn.rows.grad.isfinite()).sum())
+
+    def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
+        """AdamW on the drawn rows."""
+        assert self._drawn is not None
+        self._centres.update(
+            self._drawn, lr * self._lr_factor, config.betas, config.eps, config.weight_decay, grad_scale
+        )
+
+    def centres(self) -> ClassCentres:
+        """This rank's class centres."""
+        return self._centres

@@ -1,0 +1,177 @@
+"""The sections of a training config, but for the objective: each is a typed model that refuses unknown keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
+from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig
+from mlcd_eval.errors import nearest
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Settings of one thing: immutable, without unknown keys, every number finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Augmentation(Section):
+    """Random resized crop and flip. scale: of the crop's area; ratio: of its sides; flip: probability."""
+
+    scale: tuple[Fraction, Fraction] = (0.4, 1.0)
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Augmentation:
+        if self.scale[0] > self.scale[1] or self.ratio[0] > self.ratio[1]:
+            raise ValueError(f"expected scale and ratio as [low, high], got {self.scale} and {self.ratio}")
+        return self
+
+
+class DataConfig(Section):
+    """train: a data set as `mlcd-eval --dataset` takes it, with captions for clip, lit and text features.
+
+    streams: number of streams that shards are dealt to, each read by the ranks that need it, so that the order of
+    samples does not depend on the number of ranks; with many shards take a multiple of the ranks. shuffle: number of
+    samples that a stream holds to draw the next one from. workers: decoding processes per rank. allow_bad_images:
+    number of undecodable images that a run tolerates; in training each is replaced by the next good image of its batch.
+    """
+
+    train: str
+    split: str = "train"
+    streams: Count = 1
+    shuffle: Count = 10_000
+    workers: Annotated[int, Field(ge=0)] = 0
+    augmentation: Augmentation = Augmentation()
+    allow_bad_images: Annotated[int, Field(ge=0)] = 0
+
+
+class EmbedConfig(Section):
+    """Off-the-shelf features. model: an encoder spec of mlcd-eval. source: `mean` of the unit image and text features
+    is UNICOM's. layer: of the image feature; with text it must be `projected`."""
+
+    model: str
+    source: Literal["image", "text", "mean"] = "image"
+    layer: Literal["projected", "penultimate"] = "projected"
+    precision: Precision = "fp32"
+    batch_size: Count | None = None
+
+    @model_validator(mode="after")
+    def _joint(self) -> EmbedConfig:
+        if self.source != "image" and self.layer != "projected":
+            raise ValueError(
+                f"layer: projected, the joint space, since source is {self.source!r} (got layer {self.layer!r})"
+            )
+        return self
+
+
+class ClusterConfig(Section):
+    """Spherical k-means into k centres. batch: rows per step of the mini-batch mode; without it every iteration sees
+    all rows."""
+
+    k: Count
+    start: Literal["sample", "k-means++"] = "sample"
+    iterations: Count = 20
+    tolerance: NotNegative = 1e-4
+    batch: Count | None = None
+
+
+class AssignConfig(Section):
+    """labels: l, the number of nearest centres per image; threshold: only those at least as similar (table 5d)."""
+
+    labels: Count = 8
+    threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+
+class ModelConfig(Section):
+    """vision, text: a size by name, or one with changed fields, `{size: vit_tiny_16_64, positions: rope2d}`.
+
+    embed_dim: dimension of the space in which the objective works; None leaves the tower without a projection.
+    """
+
+    vision: VisionConfig
+    text: TextConfig | None = None
+    embed_dim: Count | None = None
+
+    @field_validator("vision", mode="before")
+    @classmethod
+    def _vision(cls, value: Any) -> Any:
+        return sized(value, VIT_SIZES)
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return sized(value, TEXT_SIZES)
+
+
+def sized(value: Any, sizes: dict[str, Any]) -> Any:
+    """The fields of a named size with the changes beside its name; what names no size is returned unchanged."""
+    name = value.get("size") if isinstance(value, dict) else value
+    if not isinstance(name, str):
+        return value
+    if name not in sizes:
+        raise ValueError(f"one of {', '.join(sizes)}{nearest(name, sizes)}")
+    changes = {key: change for key, change in value.items() if key != "size"} if isinstance(value, dict) else {}
+    return {**sizes[name].model_dump(), **changes}
+
+
+class OptimizerConfig(Section):
+    """AdamW with linear warm-up and a cosine down to min_lr. grad_clip: largest norm of the model's gradient (not of
+    the class centres'), None for no limit. Gains, biases and embeddings of single vectors do not decay."""
+
+    lr: Positive = 5e-4
+    weight_decay: NotNegative = 0.2
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
+    eps: Positive = 1e-6
+    warmup: Annotated[int, Field(ge=0)] = 2000
+    min_lr: NotNegative = 0.0
+    grad_clip: Positive | None = 1.0
+
+
+class EvaluateConfig(Section):
+    """Tasks of mlcd-eval, run on the current model after every `every` steps."""
+
+    every: Count
+    tasks: tuple[str, ...]
+    data_root: Path | None = None
+
+
+class LoopConfig(Section):
+    """What fit and lit share. batch_size: over all ranks and accumulated parts; steps or epochs, not both.
+
+    keep: number of training states that stay on disk. ema: decay of a running mean of the weights, which is then the
+    result.
+    """
+
+    batch_size: Count = 256
+    epochs: Positive | None = None
+    steps: Count | None = None
+    accumulation: Count = 1
+    optimizer: OptimizerConfig = OptimizerConfig()
+    precision: Precision = "fp32"
+    activation_checkpointing: bool = False
+    compile: bool = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    save_every: Count = 1000
+    keep: Count = 2
+    log_every: Count = 10
+    evaluate: EvaluateConfig | None = None
+
+    @model_validator(mode="after")
+    def _length(self) -> LoopConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"either epochs or steps, got epochs {self.epochs} and steps {self.steps}")
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"accumulation that divides batch_size, got {self.accumulation} and {self.batch_size}")
+        return self
