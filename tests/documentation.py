@@ -58,7 +58,13 @@ def install(page: Path, folder: Path) -> Path:
 def run(command: str, cwd: Path, site: Path) -> str:
     """What a command line prints, with the package installed and this checkout's programs."""
     path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": path, "MLCD_EVAL_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "MLCD_EVAL_CACHE": str(cwd / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "CHECKOUT": str(ROOT),
+    }
     for program in ("mlcd-eval", "mlcd-train"):
         command = re.sub(rf"^{program}\b", f"{sys.executable} -m {program.replace('-', '_')}", command, flags=re.M)
     done = subprocess.run(["bash", "-euc", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)

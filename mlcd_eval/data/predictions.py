@@ -86,10 +86,10 @@ def _items(path: Path) -> list[dict[str, Any]]:
         )
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected predictions as JSONL or a JSON list") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSONL or a JSON list: {error}") from error
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise DataError(f"{path} holds something else than objects, expected one object per prediction")
+        raise DataError(f"{path} holds something other than objects, expected one object per prediction")
     return items
 
 

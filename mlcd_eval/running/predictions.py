@@ -1,4 +1,4 @@
-"""Scoring saved predictions on a task, without a model, by the protocol's own scoring."""
+"""Saved predictions scored on a task, without a model and without images, as the protocol scores a model's own."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def facts(result: Result) -> dict[str, str]:
         "data set": data.name,
         "kind": data.kind,
         "number of samples": data.num_samples,
-        FINGERPRINT: data.fingerprint,
+        FINGERPRINT: data.identity,
     }
     return {name: _canonical(value) for name, value in values.items()}
 

@@ -1,4 +1,4 @@
-"""What an objective is: settings that know what they need and build it, and the thing built, one step at a time."""
+"""What every objective implements: its settings, which say what they need and build it, and its steps of training."""
 
 from __future__ import annotations
 

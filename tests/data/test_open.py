@@ -76,6 +76,10 @@ def test_download_offline():
         ("hf:org/name?config=x/y", "name"),
         ("torchvision:CIFAR10?root=/data/c", "CIFAR10"),
         ("refer:/data/refcoco/unc/testA", "refcoco_testA"),
+        ("refer:/data/refcoco/google/val", "refcoco_google_val"),
+        ("refer:/data/refcocog/umd/val", "refcocog_val"),
+        ("refer:/data/refcocog/google/val", "refcocog_google_val"),
+        ("refer:/data/grefcoco/unc/val", "grefcoco_val"),
         ("docvqa:/data/spdocvqa_qas/val_v1.0_withQT.json?images=/x", "spdocvqa_qas_val"),
     ],
 )
@@ -168,6 +172,8 @@ def test_find_a_refer_data_set_by_the_author_of_its_splits(tmp_path):
     assert find_dataset(tmp_path, facts("refcocog", "refer", split_by="umd")) == f"refer:{tmp_path}/refer/refcocog/umd"
     assert find_dataset(tmp_path, facts("refcocog", "refer", split_by="google")) is None
     assert find_dataset(tmp_path, facts("refcocog", "refer")) is None
+    touch(tmp_path / "grefcoco" / "grefs(unc).json")
+    assert find_dataset(tmp_path, facts("grefcoco", "refer", split_by="unc")) == f"refer:{tmp_path}/grefcoco/unc"
 
 
 def test_find_the_annotations_of_a_split(tmp_path):

@@ -41,6 +41,23 @@ def test_answers_that_are_too_many_or_unknown_are_told(tmp_path):
         read_masks(masks_file(tmp_path, ("gal", 2)), TWICE)
 
 
+def test_a_list_of_codes_is_united_and_an_empty_one_is_nothing(tmp_path):
+    path = tmp_path / "masks.json"
+    segmentations = [[MASKS[1], MASKS[2]], [], MASKS[3]]
+    rows = [{"sent_id": number, "segmentation": mask} for number, mask in enumerate(segmentations, start=1)]
+    path.write_text(json.dumps(rows))
+    masks = read_masks(path, TWICE)
+    assert masks[1] == encode(np.isin(np.arange(16).reshape(4, 4), (1, 2)))
+    assert masks[2] == encode(np.zeros((4, 4))) and masks[3] == MASKS[3]
+
+
+def test_a_file_that_is_nested_too_deeply_is_no_bug(tmp_path):
+    path = tmp_path / "masks.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="cannot be read as JSONL or a JSON list"):
+        read_masks(path, TWICE)
+
+
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
 def test_only_a_newline_ends_a_line(tmp_path, mark):
     path = tmp_path / "answers.jsonl"

@@ -16,7 +16,7 @@ from mlcd_eval.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", KINDS.own)
+@pytest.mark.parametrize("name", KINDS.built_in)
 def test_a_row_names_what_exists(name):
     kind = KINDS[name]
     assert importlib.util.find_spec(kind.module) is not None
@@ -31,7 +31,7 @@ def test_a_row_names_what_exists(name):
 def test_the_readme_shows_every_form():
     table = {cell for line in (ROOT / "README.md").read_text().splitlines() for cell in line.split("|")[1:2]}
     shown = set(re.findall(r"`([^`]+)`", " ".join(table)))
-    assert {form for name in KINDS.own for form in KINDS[name].forms} <= shown
+    assert {form for name in KINDS.built_in for form in KINDS[name].forms} <= shown
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_another_package_adds_a_kind(tmp_path, monkeypatch):
 def test_what_is_remembered_needs_no_probe():
     """A remembered info must hold on every machine that shares the cache; a probe's last bits may not."""
     defaults = EncoderKind(module="", forms={})
-    for name in KINDS.own:
+    for name in KINDS.built_in:
         assert not KINDS[name].probed or KINDS[name].files is defaults.files
 
 
 def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
     before = load_encoder("timm:test_vit?init=random").info.fingerprint
-    changed = {**KINDS.own, "timm": dataclasses.replace(KINDS["timm"], version=2)}
+    changed = {**KINDS.built_in, "timm": dataclasses.replace(KINDS["timm"], version=2)}
     monkeypatch.setattr(KINDS, "own", changed)
     assert load_encoder("timm:test_vit?init=random").info.fingerprint != before
 
 
 def test_options_without_a_label_add_nothing_to_a_name():
     assert Option("a", "N", "help").label({"a": "1"}) == ""
-    assert CHECKPOINT in KINDS.own
+    assert CHECKPOINT in KINDS.built_in

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from mlcd_eval.metrics.segmentation import Overlaps, encode, overall_iou, overlaps, precision_at, sample_iou
+from mlcd_eval.metrics.segmentation import Overlaps, encode, is_empty, overall_iou, overlaps, precision_at, sample_iou
 
 
 def masks(seed, count=300, shape=(30, 23)):  # more than 255: pycocotools' areas overflow there
@@ -31,6 +31,17 @@ def test_numbers_worked_by_hand():
     assert sample_iou(found, "lavt").tolist() == [0.8, 0.0, 0.0, 1.0]
     assert precision_at(sample_iou(found), 0.8).tolist() == [1, 0, 1, 1]
     assert precision_at(sample_iou(found), 0.9).tolist() == [0, 0, 1, 1]
+
+
+def test_a_sentence_without_a_target_counts_1_for_an_empty_mask_alone():
+    """Right and wrong without a target; a target without a pixel that no mask finds; a target."""
+    pixels, has_target = Overlaps(np.array([0, 0, 0, 3]), np.array([0, 7, 0, 4])), np.array([False, False, True, True])
+    assert sample_iou(pixels, "lavt", has_target).tolist() == [1.0, 0.0, 0.0, 0.75]
+    assert sample_iou(pixels, "lisa", has_target).tolist() == [1.0, 0.0, 1.0, 0.75]
+
+
+def test_empty_masks():
+    assert is_empty([encode(np.zeros((2, 3))), encode(np.eye(3))]).tolist() == [True, False]
 
 
 def test_overall_iou_weighs_samples_by_their_size_and_mean_iou_does_not():

@@ -12,7 +12,7 @@ from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
-NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.own]
+NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,7 @@ def columns_for(name, seed=0):
         columns |= {"rank@20": columns["rank"], "image": rng(3).integers(25, size=60), "document": labels}
         columns |= {"intersection": r.integers(50, size=60), "union": r.integers(50, 90, size=60)}
         columns |= {"iou": columns["intersection"] / columns["union"]}
+        columns |= {"has_target": rng(7).random(60) < 0.6, "predicts_target": r.random(60) < 0.5}
         columns |= {"edits": r.integers(5, size=60), "answer_length": rng(4).integers(5, 30, size=60)}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
     return json.loads(

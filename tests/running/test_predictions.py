@@ -8,6 +8,7 @@ from tiny_encoder import RedFinder
 
 from mlcd_eval.cli import main
 from mlcd_eval.data import open_dataset
+from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.records import read
 from mlcd_eval.support.bundled import demo_data_dir
 
@@ -65,7 +66,7 @@ def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
         ),
         (lambda items: [{"segmentation": {}}], "expected sent_id, or ref_id and sentence"),
         (lambda items: [{"sent_id": 1}], "has no segmentation"),
-        (lambda items: [3], "something else than objects"),
+        (lambda items: [3], "something other than objects"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(tmp_path, masks, capsys, change, message):
@@ -90,6 +91,62 @@ def test_data_of_another_size_than_the_protocols_is_noted(tmp_path, masks, capsy
     assert read(tmp_path / "out" / "preds" / "refcoco__refcoco_val.json").dataset.expected_num_samples == 10_834
     assert score(tmp_path, "--dataset", f"refer:{folder}/google/val", masks()) == 0
     assert "note" not in capsys.readouterr().err
+    authors = {path.stem: read(path).dataset.split_by for path in (tmp_path / "out" / "preds").glob("*.json")}
+    assert authors == {"refcoco__refcoco_val": "unc", "refcoco__refcoco_google_val": "google"}
+
+
+@pytest.fixture
+def without_images(tmp_path):
+    """refdemo val by its annotations alone."""
+    folder = tmp_path / "annotations" / "refdemo"
+    shutil.copytree(demo_data_dir() / "refer" / "refdemo", folder)
+    return f"refer:{folder}/unc/val"
+
+
+def test_saved_masks_need_no_images(tmp_path, masks, without_images, capsys):
+    assert score(tmp_path, "--dataset", without_images, masks(), "--log-samples") == 0
+    captured = capsys.readouterr()
+    assert "100.00" in captured.out and "note: no pictures of samples: the images of refdemo_val" in captured.err
+    [path] = (tmp_path / "out").rglob("refcoco__refdemo_val.json")
+    alone = read(path).dataset
+    assert score(tmp_path, "--dataset", REFER, masks()) == 0
+    assert read(path).dataset == alone  # images make no difference
+
+
+def test_saved_masks_and_a_models_own_are_scored_on_the_same(tmp_path, masks, without_images, capsys):
+    assert run(tmp_path, "--dataset", REFER, tasks="refcoco") == 0
+    assert score(tmp_path, "--dataset", REFER, masks()) == 0
+    own, saved = (read(path).dataset for path in sorted((tmp_path / "out").rglob("refcoco__refdemo_val.json")))
+    assert own.identity == saved.identity and own.fingerprint != saved.fingerprint
+    RedFinder.asked = 0
+    assert run(tmp_path, "--dataset", without_images, "--no-resume", tasks="refcoco") == 2  # a run needs the images
+    assert "the images of refdemo_val are missing" in capsys.readouterr().err and RedFinder.asked == 0
+
+
+def test_grefcoco_is_scored_by_its_own_metrics(tmp_path):
+    source = demo_data_dir() / "refer" / "refdemo"
+    folder = tmp_path / "root" / "grefcoco"
+    folder.mkdir(parents=True)
+    shutil.copy(source / "instances.json", folder)
+    refs = [{**ref, "ann_id": [ref["ann_id"]], "no_target": False} for ref in read_pickle(source / "refs(unc).p")]
+    val = [ref for ref in refs if ref["split"] == "val"]
+    val[0] |= {"ann_id": [-1], "no_target": True}
+    (folder / "grefs(unc).json").write_text(json.dumps(refs))
+    items = [
+        {"sent_id": sentence.sent_id, "segmentation": [sentence.truth] if sentence.has_target else []}
+        for sentence in open_dataset(f"refer:{folder}/unc/val").annotations("val")
+    ]
+    (tmp_path / "preds.json").write_text(json.dumps(items))
+    assert score(tmp_path, "refcoco/grefcoco_val", str(tmp_path / "preds.json"), "--data-root", str(folder.parent)) == 0
+    record = read(tmp_path / "out" / "preds" / "refcoco__grefcoco_val.json")
+    assert {metric.name: metric.value for metric in record.metrics} == dict.fromkeys(
+        (
+            *("overall_iou", "mean_iou", "target_accuracy", "no_target_accuracy"),
+            *("target_precision@0.7", "target_precision@0.8", "target_precision@0.9"),
+        ),
+        1.0,
+    )
+    assert next(m for m in record.metrics if m.name == "no_target_accuracy").num_scored == len(val[0]["sentences"])
 
 
 def answers(tmp_path, items, name="answers.json"):

@@ -93,6 +93,18 @@ def test_the_model_is_no_part_of_it():
     assert identity(other) == identity(record())
 
 
+def test_saved_masks_and_a_models_own_on_the_same_annotations_share_it():
+    """Only the fingerprint of the latter is over images; where features are encoded, images count."""
+
+    def on(fingerprint, annotations):
+        data = RECORD.dataset.model_copy(update={"fingerprint": fingerprint, "annotations": annotations})
+        return identity(RECORD.model_copy(update={"dataset": data}))
+
+    assert on("a", "a") == on("images and a", "a")
+    assert on("a", "a") != on("b", "b")
+    assert on("images and a", None) != on("other images and a", None)
+
+
 def test_one_model_with_a_full_and_a_few_shot_probe_is_written_in_every_format():
     full, few = record(value=0.75), record(value=0.5, changed={"shots": 4})
     text = render([few, full], "markdown")

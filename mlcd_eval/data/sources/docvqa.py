@@ -78,7 +78,8 @@ class _File(BaseModel):
 
 
 class DocVQADataset:
-    """One annotation file, which is one split; the split train is rendered (see rendered.py) for what has to learn.
+    """One annotation file, which is one split; the split train is rendered (see rendered.py) for protocols that learn.
+    Images are looked for only when a split is asked for, since saved answers are scored without them.
 
     images: a folder to look for images in first, None for the file's own folder only. Raises DataError for files that
     are missing or damaged and for repeated ids.
@@ -152,5 +153,5 @@ def _read(path: Path) -> _File:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not DocVQA's annotations: {where or 'the whole file'}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error

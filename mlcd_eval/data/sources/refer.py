@@ -128,7 +128,8 @@ class _Annotation(BaseModel):
 
 class ReferDataset:
     """The expressions and instances.json of ROOT/NAME. Where the address names a split, the data set has that split and
-    train, for what has to learn. Images are looked for only when a split is asked for: saved masks are scored without.
+    train, for protocols that learn. Images are looked for only when a split is asked for, since saved masks are scored
+    without them.
 
     split_by: the author of the splits. Raises DataError for files that are missing, damaged or do not fit together.
     """

@@ -1,4 +1,4 @@
-"""RefCOCO's layout: sentences, masks in every form against a slow decoder, and everything that may be wrong with it."""
+"""RefCOCO's and gRefCOCO's layout: sentences, truths, names, and everything that may be wrong with the files."""
 
 import json
 import pickle
@@ -11,11 +11,10 @@ from pycocotools import mask as coco
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint, num_scored
-from mlcd_eval.data.open import discover, find_dataset
-from mlcd_eval.data.storage.rle import as_rle
+from mlcd_eval.data.open import default_name, discover, find_dataset
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import DataError
-from mlcd_eval.spec import DatasetSpec
+from mlcd_eval.spec import DatasetSpec, TaskIndex
 from mlcd_eval.support.bundled import demo_data_dir
 
 SQUARE = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
@@ -64,6 +63,84 @@ def test_the_fingerprint_is_also_of_sentences_and_masks(tmp_path):
     assert fingerprint(before, "val") == fingerprint(open_dataset(write(tmp_path / "c")), "val")
 
 
+def test_a_list_of_codes_is_a_truth(tmp_path):
+    """RefCLEF's form, and MLCD-Seg's."""
+    images = [{"id": 3, "file_name": "a.png", "width": 8, "height": 6}]
+    codes = [{"size": [6, 8], "counts": [0, 6, 42]}, {"size": [6, 8], "counts": [3, 6, 39]}]
+    instances = {"images": images, "annotations": [{"id": 5, "image_id": 3, "segmentation": codes}]}
+    first, _ = open_dataset(write(tmp_path, instances=instances)).annotations("val")
+    assert coco.decode(first.truth).flatten(order="F").tolist() == [1] * 9 + [0] * 39
+
+
+GENERALIZED = (
+    {"ref_id": 1, "ann_id": [5, 6], "no_target": False},
+    {"ref_id": 2, "ann_id": [-1], "no_target": True},
+    {"ref_id": 3, "ann_id": [6], "no_target": False},
+    {"ref_id": 4, "ann_id": [5, 7], "no_target": False},
+)
+PARTS = ([0, 6, 42], [3, 6, 39], [40, 8])
+"""Runs of annotations 5, 6 and 7, of which the last is a crowd."""
+
+
+def write_generalized(root, refs=GENERALIZED, split_by="unc", suffix="json"):
+    """gRefCOCO's layout; every ref has one sentence."""
+    folder = root / "grefcoco"
+    folder.mkdir(parents=True)
+    common = {"image_id": 3, "split": "val", "category_id": [1], "file_name": "a.png"}
+    refs = [
+        {**common, "sentences": [{"sent_id": 10 + ref["ref_id"], "sent": "it", "raw": "It", "tokens": ["it"]}], **ref}
+        for ref in refs
+    ]
+    contents = json.dumps(refs).encode() if suffix == "json" else pickle.dumps(refs, protocol=2)
+    (folder / f"grefs({split_by}).{suffix}").write_bytes(contents)
+    annotations = [
+        {"id": 5 + place, "image_id": 3, "segmentation": {"size": [6, 8], "counts": runs}, "iscrowd": int(place == 2)}
+        for place, runs in enumerate(PARTS)
+    ]
+    images = [{"id": 3, "file_name": "a.png", "width": 8, "height": 6}]
+    (folder / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return f"refer:{root}/grefcoco/{split_by}"
+
+
+@pytest.mark.parametrize("suffix", ["json", "p"])
+def test_a_sentence_of_grefcoco_refers_to_any_number_of_annotations(tmp_path, suffix):
+    dataset = open_dataset(write_generalized(tmp_path, suffix=suffix))
+    assert (dataset.name, dataset.splits, dataset.split_by) == ("grefcoco", ("val",), "unc")
+    pixels = [
+        coco.decode(sentence.truth).flatten(order="F").nonzero()[0].tolist() for sentence in dataset.annotations("val")
+    ]
+    assert pixels == [list(range(9)), [], list(range(3, 9)), list(range(6))]  # crowds are left out
+    assert [sentence.has_target for sentence in dataset.annotations("val")] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        (
+            {"ann_id": [-1], "no_target": False},
+            r"ref 9 has no_target False and ann_id \[-1\], expected no_target where",
+        ),
+        ({"ann_id": [5], "no_target": True}, r"ref 9 has no_target True and ann_id \[5\]"),
+        ({"ann_id": [5, -1]}, "ref 9 names annotation -1 of image 3, which"),
+        ({"ann_id": [5, 55]}, "ref 9 names annotation 55 of image 3, which"),
+        ({"ann_id": [-1], "image_id": 4}, "refers to image 4, which"),
+        ({"ann_id": "five"}, r"grefs\(unc\)\.json: 4\.ann_id"),
+        ({"ann_id": [5], "sentences": [{"sent_id": 11, "sent": "it"}]}, "the sent_id 11 occurs twice in val"),
+    ],
+)
+def test_refs_of_grefcoco_that_contradict_themselves(tmp_path, ref, message):
+    ref = write_generalized(tmp_path, (*GENERALIZED, {"ref_id": 9, **ref}))
+    with pytest.raises(DataError, match=message):
+        open_dataset(ref).annotations("val")
+
+
+def test_a_data_set_of_another_author_is_another_data_set(tmp_path):
+    assert open_dataset(write_generalized(tmp_path / "a", split_by="me") + "/val").name == "grefcoco_me_val"
+    for name, facts in TaskIndex.load().datasets.items():
+        if facts.kind == "refer":
+            assert default_name(f"refer:/data/{name}/{facts.split_by}/val") == f"{name}_val"
+
+
 def test_bundled_scenes():
     dataset = open_dataset(f"refer:{demo_data_dir()}/refer/refdemo/unc")
     counts = Counter({split: num_scored(dataset, split) for split in dataset.splits})
@@ -74,49 +151,6 @@ def test_bundled_scenes():
     assert {"refdemo", "docdemo_val"} <= set(names)
     facts = DatasetSpec(name="refdemo", kind="refer", split_by="unc")
     assert find_dataset(demo_data_dir(), facts) == f"refer:{demo_data_dir()}/refer/refdemo/unc"
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_masks_in_every_form_are_the_same(seed):
-    chance = np.random.default_rng(seed)
-    mask = (chance.random((13, 17)) < (0.3, 0.0, 1.0, 0.05, 0.9)[seed]).astype(np.uint8)
-    rle = coco.encode(np.asfortranarray(mask))
-    flat = mask.flatten(order="F").tolist()
-    runs, value = [], 0
-    while flat:
-        length = next((place for place, pixel in enumerate(flat) if pixel != value), len(flat))
-        runs.append(length)
-        flat, value = flat[length:], 1 - value
-    for counts in (rle["counts"], rle["counts"].decode(), runs):
-        assert np.array_equal(coco.decode(as_rle({"size": [13, 17], "counts": counts}, (13, 17), "x")), mask)
-
-
-def test_parts_of_polygons_unite_without_counting_twice():
-    overlapping = [SQUARE[0], [4.0, 1.0, 8.0, 1.0, 8.0, 5.0, 4.0, 5.0]]
-    assert coco.area(as_rle(overlapping, (6, 8), "x")) == 4 * 6
-    assert coco.area(as_rle([[1.0, 1.0, 2.0, 2.0]], (6, 8), "x")) == 0  # a line has no inside
-    assert coco.area(as_rle([], (6, 8), "x")) == 0
-
-
-@pytest.mark.parametrize(
-    ("segmentation", "message"),
-    [
-        ({"size": [8, 6], "counts": [48]}, r"size is \[8, 6\], expected the image's \[height, width\] = \[6, 8\]"),
-        ({"size": [6, 8], "counts": [40]}, "runs that do not add up to 48 pixels"),
-        ({"size": [6, 8], "counts": [-1, 49]}, "runs that do not add up"),
-        ({"size": [6, 8], "counts": "P"}, "ends? within a number|do not add up"),
-        ({"size": [6, 8], "counts": "\x01"}, "the character"),
-        ({"size": [6, 8], "counts": "o" * 50}, "the character|within a number"),
-        ({"size": [6, 8], "counts": {"a": 1}}, "expected text or integers"),
-        ({"size": [6, 8]}, "'counts'"),
-        ([["a", 1, 2, 3, 4, 5]], "neither polygons nor COCO RLE"),
-        ([[1e9, 1, 2, 3, 4, 5]], "not x, y"),
-        (7, "neither polygons nor COCO RLE"),
-    ],
-)
-def test_masks_that_are_invalid(segmentation, message):
-    with pytest.raises(DataError, match=message):
-        as_rle(segmentation, (6, 8), "here")
 
 
 class Harmful:
@@ -160,6 +194,10 @@ def test_mistakes_are_one_sentence(tmp_path):
     (tmp_path / "images" / "tiny" / "a.png").unlink()
     with pytest.raises(DataError, match=r"images of tiny are missing: expected a.png in one of"):
         open_dataset(ref).split("val")
+    assert num_scored(open_dataset(ref), "val") == 2  # truths and sizes need no image
+    (tmp_path / "tiny" / "instances.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"instances\.json cannot be read as JSON: "):
+        open_dataset(ref).annotations("val")
     (tmp_path / "tiny" / "refs(unc).p").write_bytes(b"\x80\x04garbage")
     with pytest.raises(DataError, match="is not a pickle, or damaged"):
         open_dataset(ref)
@@ -177,6 +215,8 @@ def test_mistakes_are_one_sentence(tmp_path):
             r"names the image '\.\./images/tiny/a\.png', expected a file below",
         ),
         ({"images": [{"id": 3}], "annotations": []}, r"0\.file_name: Field required"),
+        ({"images": [{"id": 3, "file_name": "a.png", "width": 10**6, "height": 6}]}, r"0\.width: .* 32768"),
+        ({"images": [{"id": 3, "file_name": "a.png", "width": 8, "height": 0}]}, r"0\.height: .* greater than 0"),
         ([1], "holds a list"),
     ],
 )

@@ -6,7 +6,7 @@ from protocol_inputs import text_encoder, values
 from pycocotools import mask as coco
 from tiny_encoder import TinyEncoder, red_finder
 
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.base import Expression, GeneralizedExpression
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
@@ -82,6 +82,88 @@ def test_empty_masks_on_both_sides_count_by_the_rule():
         scores = PROTOCOL.score(settings, inputs({0: empty}, annotations={"test": nothing}))
         assert value(scores, "mean_iou") == value(scores, "precision@0.9") == expected
         assert value(scores) is None
+
+
+def gres(masks, truths, has_target):
+    """gRefCOCO's numbers, sample by sample on decoded masks, from the definitions of GRES (Liu et al. 2023)."""
+    ious, intersections, unions, target_ious = [], 0, 0, []
+    no_target, no_target_right, target, target_kept = 0, 0, 0, 0
+    for mask, truth, is_there in zip(masks, truths, has_target, strict=True):
+        predicted, intersection, union = mask.sum(), (mask & truth).sum(), (mask | truth).sum()
+        if is_there:
+            target += 1
+            target_kept += predicted > 0
+            ious.append(intersection / union if union else 0.0)
+            target_ious.append(ious[-1])
+            intersections, unions = intersections + intersection, unions + union
+        elif predicted:
+            no_target += 1
+            ious.append(0.0)
+            unions += predicted
+        else:
+            no_target, no_target_right = no_target + 1, no_target_right + 1
+            ious.append(1.0)
+    return {
+        "overall_iou": intersections / unions,
+        "mean_iou": sum(ious) / len(ious),
+        "target_accuracy": target_kept / target,
+        "no_target_accuracy": no_target_right / no_target,
+        **{f"target_precision@{at}": sum(iou >= at for iou in target_ious) / target for at in (0.7, 0.8, 0.9)},
+    }
+
+
+def generalized(seed, count=60):
+    """Masks, truths and sentences of which a third refers to nothing; among them a target without a pixel."""
+    chance = np.random.default_rng(seed)
+    has_target = chance.random(count) < 0.66
+    has_target[:2] = True, False
+    truths = [(chance.random((6, 5)) < 0.4) & there for there in has_target]
+    masks = [truth ^ (chance.random((6, 5)) < chance.choice([0.0, 0.05, 0.4])) for truth in truths]
+    masks = [mask & (chance.random() < 0.8) for mask in masks]
+    truths[0], masks[0] = np.zeros((2, 6, 5), bool)
+    sentences = [
+        GeneralizedExpression(number, number, str(number // 2), "it", (6, 5), encode(truth), has_target=bool(there))
+        for number, (truth, there) in enumerate(zip(truths, has_target, strict=True))
+    ]
+    return masks, truths, sentences
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sentences_that_may_refer_to_nothing_are_scored_as_gres_defines(seed):
+    masks, truths, sentences = generalized(seed)
+    settings = RefcocoSettings(mode="native", empty_union="lavt")
+    scores = PROTOCOL.score(settings, inputs(dict(enumerate(map(encode, masks))), annotations={"test": sentences}))
+    expected = gres(masks, truths, [sentence.has_target for sentence in sentences])
+    assert {metric.name: metric.value for metric in scores.metrics} == pytest.approx(expected)
+    assert scores.primary == "mean_iou"
+    count = {metric.name: metric.num_scored for metric in scores.metrics}
+    assert count["no_target_accuracy"] + count["target_accuracy"] == count["mean_iou"] == 60
+
+
+def test_the_shares_of_a_limit_without_a_sentence_of_a_kind_are_unknown():
+    _, _, sentences = generalized(0)
+    with_target = [sentence for sentence in sentences if sentence.has_target]
+    right = {sentence.sent_id: sentence.truth for sentence in with_target}
+    scores = PROTOCOL.score(RefcocoSettings(mode="native"), inputs(right, annotations={"test": with_target}))
+    assert value(scores, "no_target_accuracy") is None and value(scores, "mean_iou") == 1.0
+
+
+def test_a_probe_learns_from_sentences_that_refer_to_nothing():
+    """Their truths do not drag the box of the baseline into the corner."""
+    fields = inputs().annotations
+    empty = encode(np.zeros((24, 32)))
+    said = {
+        role: [
+            GeneralizedExpression(s.sent_id, s.ref_id, s.image, s.text, s.size, truth, has_target=truth is not empty)
+            for s in sentences
+            for truth in [empty if s.text == "blue" and role == "train" else s.truth]
+        ]
+        for role, sentences in fields.items()
+    }
+    settings = RefcocoSettings(mode="probe", steps=1)
+    with_nothing = PROTOCOL.score(settings, inputs(annotations=said)).details["baselines"]
+    kept = {"train": [s for s in fields["train"] if s.text != "blue"], "test": fields["test"]}
+    assert with_nothing == PROTOCOL.score(settings, inputs(annotations=kept)).details["baselines"]
 
 
 def test_a_probe_learns_where_the_named_colour_is_and_beats_both_baselines():
