@@ -57,10 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shown(result: Result) -> Iterator[list[str]]:
+    from mlcd_eval.tables.lookup import protocol_named
     from mlcd_eval.tables.text import cell, count, shown_metric
 
+    names = [metric.name for metric in result.metrics]
+    shown = protocol_named(result.task.protocol).shown_metrics(names, result.primary_metric)
     for metric in result.metrics:
-        if metric.name == result.primary_metric or result.task.protocol == "retrieval":
+        if metric.name in shown:
             unit = "%" if metric.unit == "fraction" else metric.unit
             named = [cell(result.model.name), result.task.name, metric.name]
             yield [*named, shown_metric(metric), unit, count(metric.num_scored)]

@@ -34,7 +34,9 @@ METRICS: Mapping[str, Mapping[str, str]] = {
     FOREIGN: {name: name for name in ("acc", "image_acc", "text_acc")},
 }
 DIRECTIONS = {"image_retrieval": "text_to_image", "text_retrieval": "image_to_text"}
-PROBE_SETTINGS = ("weight_decay", "epochs", "seed", "fewshot_k", "normalized")
+SHOTS = "fewshot_k"
+"""Its name of our setting `shots`; negative for all images of train."""
+PROBE_SETTINGS = ("weight_decay", "epochs", "seed", "normalized")
 GRID = ("lr", "epochs", "batch_size")
 """What distinguishes the rows of a table of probes, besides the number of images per class."""
 PROBE_TABLE = {"model", "pretrained", "dataset", "shots", "lp_acc1", *GRID}
@@ -61,7 +63,7 @@ def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[ImportedTask]:
 
 def _as_probe(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of a table of probes as `clip_benchmark eval` writes a run."""
-    return {"task": "linear_probe", "fewshot_k": row["shots"], **{k: v for k, v in row.items() if k != "shots"}}
+    return {"task": "linear_probe", SHOTS: row["shots"], **{k: v for k, v in row.items() if k != "shots"}}
 
 
 def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> ImportedTask:
@@ -70,7 +72,9 @@ def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Impor
     settings = {"language": run.get("language") or "en"}
     if protocol == "linear_probe":
         settings |= {key: _parsed(values[key]) for key in dict.fromkeys((*PROBE_SETTINGS, *GRID)) if key in values}
-    names = {key: _metric_name(protocol, key) for key in values if key not in settings}
+        shots = _parsed(values.get(SHOTS, -1))
+        settings["shots"] = None if str(shots).startswith("-") else shots
+    names = {key: _metric_name(protocol, key) for key in values if key not in (*settings, SHOTS)}
     metrics = [
         Metric(name=name, value=_value(source, key, name, values[key]), num_scored=None)
         for key, name in names.items()
@@ -137,9 +141,9 @@ def _kind(protocol: str, names: Collection[str | None]) -> str:
 def _variant(settings: Mapping[str, Any]) -> str:
     """What sets a run apart from the task: class names in another language, few images per class, a point of a grid."""
     language = "" if settings["language"] == "en" else f"-{safe_name(settings['language'])}"
-    shots = str(settings.get("fewshot_k", -1))
+    shots = settings.get("shots")
     grid = "".join(f"-{key}{safe_name(str(settings[key]))}" for key in GRID) if "lr" in settings else ""
-    return language + (f"-{safe_name(shots)}shot" if not shots.startswith("-") else "") + grid
+    return language + (f"-{safe_name(shots)}shot" if shots is not None else "") + grid
 
 
 def _parsed(value: Any) -> Any:

@@ -153,6 +153,7 @@ def _named_apart(
 def _usual(result: Result) -> dict[str, str | None]:
     """The facts of the number that the task's name alone stands for, as far as they are known."""
     task = shipped_tasks().get(result.task.name)
+    version = getattr(protocol_named(result.task.protocol), "version", None)  # None where it is not installed
     settings = {"shots": None, **usual_settings(result.task.protocol, result.task.name)}
     split, expected = settings.pop("split", None), result.dataset.expected_num_samples
     values = {
@@ -163,6 +164,7 @@ def _usual(result: Result) -> dict[str, str | None]:
         **({"split": split} if split is not None else {}),
         **({"task": task.name, "task version": task.version, "data set": task.dataset.name} if task else {}),
         **({"number of samples": expected} if expected is not None else {}),
+        **({"protocol version": version} if version is not None else {}),
     }
     return {HARNESS: None} | {name: _canonical(value) for name, value in values.items()}
 

@@ -134,9 +134,9 @@ def test_each_run_of_a_grid_of_probes_is_a_task(run_import, golden):
     _, records = run_import("clip-benchmark", golden / "clip_benchmark_probes.csv")
     assert len(records) == 8
     few = records["linear_probe/vtab-dtd-10shot-lr0.01-epochs20-batch_size256"]
-    assert (few.primary_metric, few.primary.value, few.task.settings["fewshot_k"]) == ("acc1", 0.669681, 10)
+    assert (few.primary_metric, few.primary.value, few.task.settings["shots"]) == ("acc1", 0.669681, 10)
     full = records["linear_probe/vtab-dtd-lr0.1-epochs10-batch_size256"]
-    assert full.primary.value == 0.775 and full.task.settings["fewshot_k"] == -1 and full.task.settings["lr"] == 0.1
+    assert full.primary.value == 0.775 and full.task.settings["shots"] is None and full.task.settings["lr"] == 0.1
     assert full.primary.num_scored is None and full.dataset.name == "vtab/dtd"
 
 

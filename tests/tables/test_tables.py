@@ -56,6 +56,18 @@ def test_markdown_ranks_and_averages_what_all_have(results):
     assert "85.00" in both and "82.50" in both
 
 
+def test_an_average_is_over_one_metric_or_over_a_suite_as_papers_print_it():
+    def averages(protocol, *columns):
+        results = [make_result("m", f"{protocol}/{task}", [metric(name, 0.5)]) for task, name in columns]
+        return [line.split("|")[1:3] for line in render(results, "markdown").splitlines() if "average" in line]
+
+    assert len(averages("docvqa", ("docvqa_val", "anls"), ("infovqa_val", "anls"))) == 1
+    assert not averages("docvqa", ("docvqa_val", "anls"), ("chartqa", "relaxed_accuracy"))
+    assert not averages("zeroshot", ("food101", "acc1"), ("x", "map"))  # x is in no suite
+    assert not averages("zeroshot", ("food101", "acc1"), ("voc2007", "map"))  # papers print the 11-point form
+    assert len(averages("zeroshot", ("food101", "acc1"), ("voc2007", "map_11point"))) == 1
+
+
 def test_markdown_word_for_word():
     text = render(
         [make_result("tiny", "zeroshot/demo"), make_result("big", "zeroshot/demo", [metric("acc1", 0.5)])], "markdown"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records import Result
 from mlcd_eval.tables.identity import with_label
-from mlcd_eval.tables.lookup import protocol_named
+from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.published import PublishedNumber
 
 PUBLISHED = ", published"
@@ -135,15 +135,15 @@ class Leaderboard:
         """Over the columns in which every row has a value: of the usual numbers of each task, or, where no column is
         usual, of all. Without any such column a mean has no value either.
 
-        None where a mean says nothing: of one task, or over several columns of a task, protocols, units, directions or,
-        unless papers average them, metrics.
+        None where a mean says nothing: of one task, or over several columns of a task, protocols, units, directions or
+        metrics. Papers do print a mean over metrics: over the tasks of a suite, each by its own.
         """
         columns = [column for column in self.columns if not column.variant] or self.columns
         alike = {(column.protocol, column.unit, column.higher_is_better) for column in columns}
         tasks = {column.task for column in columns}
         if len(alike) != 1 or not 1 < len(tasks) == len(columns):
             return None
-        if len({column.metric for column in columns}) > 1 and not protocol_named(columns[0].protocol).averages_metrics:
+        if len({column.metric for column in columns}) > 1 and not all(map(_is_averaged_by_papers, columns)):
             return None
         over = [column for column in columns if all(row[column].value is not None for row in self.rows)]
         if not over:
@@ -162,6 +162,13 @@ class Leaderboard:
     def original(self, row: Row) -> Row | None:
         """The published row that a row reproduces."""
         return next((other for other in self.rows if other.published and other.model == row.original), None)
+
+
+def _is_averaged_by_papers(column: Column) -> bool:
+    """Whether the column is a shipped task by its own metric, of a protocol whose tasks papers average."""
+    task = shipped_tasks().get(column.task)
+    averaged = protocol_named(column.protocol).averages_metrics
+    return averaged and task is not None and task.settings.get("metric") in (None, column.metric)
 
 
 def _mean(cells: Sequence[Cell]) -> Cell:

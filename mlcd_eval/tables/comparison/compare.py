@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Every task that both have with samples, asked the same of the same data.
+    """Every task that both have with samples, measured in the same way on the same data.
 
     The tests of the primary metrics, one per task, are one family: their p values are adjusted by Holm's method, and
     they alone make wins and losses. Raises DataError where there is nothing to compare, or samples are not those of

@@ -262,6 +262,7 @@ def test_samples_that_do_not_give_another_metrics_value_are_refused(several_metr
         ({"task": {"version": 2}}, "task version 1 and 2"),
         ({"task": {"settings": {"layer": "projected"}}}, "settings.layer 'penultimate' and 'projected'"),
         ({"task": {"settings": {"shots": 4}}}, "settings.shots None and 4"),
+        ({"task": {"protocol_version": 2}}, "protocol version None and 2"),
         ({"limit": 10}, "limit None and 10"),
         ({"seed": 1}, "seed 0 and 1"),
         ({"details": {"prompts": "its own"}}, "prompts None and 'its own'"),

@@ -111,6 +111,7 @@ def test_every_number_opens_its_whole_record(results):
         "name": "linear_probe/food101",
         "version": "1",
         "protocol": "linear_probe",
+        "protocol_version": "none",
         "seed": "0",
         "limit": "7",
     }
