@@ -110,15 +110,16 @@ def _tables() -> dict[str, dict[str, Any]]:
 
 def _numbers(group: str, table: dict[str, Any]) -> Iterator[PublishedNumber]:
     for row in table["rows"]:
+        paper = row.get("paper", table["paper"])
         for column, value in row["values"].items():
             if value is None:  # the table has a dash
                 continue
             meaning = table["columns"][column]
             yield PublishedNumber(
                 group=group,
-                paper=table["paper"]["title"],
-                paper_url=table["paper"]["url"],
-                paper_date=table["paper"]["date"],
+                paper=paper["title"],
+                paper_url=paper["url"],
+                paper_date=paper["date"],
                 printed_in=table["printed_in"],
                 table=table["table"],
                 setting="; ".join(filter(None, (table["setting"], row.get("setting")))),

@@ -37,7 +37,7 @@ def test_no_number_is_lost():
         "ablation_vit_b32": 4 * 6,
         "mlc_vs_mlcd_vit_b32": 2 * 3,
         "linear_probe_vit_b32": 4 * 27,
-        "refcoco": 5 * 8,
+        "refcoco": 5 * 8 + 3 * 8,  # and the rows of RICE
         "docvqa": 4,
         "vision_towers": 6 * 5,
         "imagenet_linear_probe_released": 3,
@@ -139,3 +139,19 @@ def test_the_models_that_people_compare_with_are_there():
 def test_an_unknown_table_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'zeroshot_vit_l14'"):
         published_numbers("zeroshot_vitl14")
+
+
+def test_the_pages_row_of_mlcd_seg_is_near_rices_and_not_mlcds():
+    """The note of results/published/refcoco.json, computed from its rows."""
+    rows = {
+        label: {
+            number.column: number.value for number in published_numbers("refcoco") if number.label.startswith(label)
+        }
+        for label in ("MLCD-Seg-7B", "RICE (LLaVA-NeXT", "MLCD (LLaVA-NeXT")
+    }
+    page, rice, mlcd = rows.values()
+    assert len(page) == 8
+    assert max(abs(page[column] - rice[column]) for column in page) == pytest.approx(0.2)
+    assert max(page[column] - mlcd[column] for column in page) == pytest.approx(2.5)
+    (paper,) = {number.paper_url for number in published_numbers("refcoco") if number.model == "RICE"}
+    assert paper == "https://arxiv.org/abs/2507.20025"
