@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from mlcd_eval.errors import IncompatibleError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 NO_TEXT = "has no text tower"
 Preprocess = Callable[[Image.Image], "torch.Tensor"]
@@ -74,7 +74,7 @@ class Encoder:
         """
         raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
 
-    def segment(self, image: Image.Image, expression: str) -> np.ndarray:
+    def segment(self, image: Image.Image, expression: str) -> NDArray[Any]:
         """The mask that an expression asks for: (h, w), bool or logits whose sign decides; it is scaled to the image.
 
         Raises IncompatibleError without the ability `segment`.

@@ -7,11 +7,15 @@ constant scorer is right about class 0 only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def classification_samples(scores: np.ndarray | Iterable[np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
+def classification_samples(
+    scores: NDArray[Any] | Iterable[NDArray[Any]], labels: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
     """What the metrics need to know of scores (N, C), an array or chunks of its rows in order, which need not be held.
 
     labels: (N,) ints below C. Columns (N,): `label`; `prediction`, the best class; `correct`, 1.0 or 0.0; `rank`, the
@@ -33,14 +37,14 @@ def classification_samples(scores: np.ndarray | Iterable[np.ndarray], labels: np
     return columns | ({"contrast": np.concatenate(contrasts)} if contrasts else {})
 
 
-def over_trials(trials: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def over_trials(trials: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The columns of several trials on the same samples: (N, T) each, but for `label` and `correct`, which is the share
     of trials (N,)."""
     columns = {name: np.stack([trial[name] for trial in trials], axis=1) for name in trials[0]}
     return columns | {"label": trials[0]["label"], "correct": columns["correct"].mean(axis=1)}
 
 
-def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def label_ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     """(N,) places, from 1, of the true classes among scores (N, C): after strictly greater scores, and after equal
     ones of a lower class index. A true class of score -inf has place C + 1. Raises ValueError where a score is NaN."""
     if np.isnan(scores).any():
@@ -51,7 +55,7 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(true[:, 0] == -np.inf, scores.shape[1] + 1, ranks)
 
 
-def mean_over_classes(outcomes: np.ndarray, labels: np.ndarray) -> float | None:
+def mean_over_classes(outcomes: NDArray[Any], labels: NDArray[Any]) -> float | None:
     """Mean over the classes that occur in labels (N,) of the mean of their outcomes (N,).
 
     Of right-or-wrong outcomes it is mean per-class recall (scikit-learn's balanced_accuracy_score). A class without a
@@ -65,17 +69,17 @@ def mean_over_classes(outcomes: np.ndarray, labels: np.ndarray) -> float | None:
     return float((totals[present] / sizes[present]).mean())
 
 
-def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float | None:
     """Chance that a positive of labels (N,) 0/1 scores above a negative, ties counting half (scikit-learn's
     roc_auc_score); None without a positive or without a negative. Of scores (N, T) the mean over T trials."""
     return prepare_roc_auc(scores, labels)(None)
 
 
-def prepare_roc_auc(scores: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray | None], float | None]:
+def prepare_roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> Callable[[NDArray[Any] | None], float | None]:
     """ROC AUC as a function of sample indices, drawn with replacement (None: each sample once): sorts only once."""
     blocks = [np.unique(trial, return_inverse=True)[1] for trial in np.atleast_2d(scores.T)]
 
-    def value(rows: np.ndarray | None) -> float | None:
+    def value(rows: NDArray[Any] | None) -> float | None:
         return mean_of_defined(
             [_auc(block, labels) if rows is None else _auc(block[rows], labels[rows]) for block in blocks]
         )
@@ -83,7 +87,7 @@ def prepare_roc_auc(scores: np.ndarray, labels: np.ndarray) -> Callable[[np.ndar
     return value
 
 
-def _auc(block: np.ndarray, labels: np.ndarray) -> float | None:
+def _auc(block: NDArray[Any], labels: NDArray[Any]) -> float | None:
     """block: (N,) ints in the order of the scores, equal where these are equal."""
     positives = np.bincount(block, weights=labels)
     negatives = np.bincount(block) - positives

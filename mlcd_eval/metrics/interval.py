@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 1000
 Interval = tuple[float, float]
 """Low and high end, of 95%."""
-OfSums = Callable[[np.ndarray], np.ndarray]
+OfSums = Callable[[NDArray[Any]], NDArray[Any]]
 """Sums of terms (..., K) -> a metric (...), NaN where it is undefined."""
 
 _PERCENTILES = (2.5, 97.5)
@@ -29,7 +30,7 @@ def generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, *words.tolist()])
 
 
-def ratio(sums: np.ndarray) -> np.ndarray:
+def ratio(sums: NDArray[Any]) -> NDArray[Any]:
     """The first of two sums (..., 2) over the second, NaN over 0; with a second term of 1 per sample it is the mean."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(sums[..., 1] != 0, sums[..., 0] / sums[..., 1], np.nan)
@@ -79,7 +80,7 @@ def bootstrap_class_means(
 
 
 def bootstrap(
-    metric: Callable[[np.ndarray], float | None], n: int, rng: np.random.Generator, resamples: int = RESAMPLES
+    metric: Callable[[NDArray[Any]], float | None], n: int, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> Interval | None:
     """Interval of any metric, called on `resamples` arrays of sample indices drawn with replacement out of n.
 
@@ -91,7 +92,7 @@ def bootstrap(
     return _percentiles(np.array(values, dtype=np.float64))  # None becomes NaN
 
 
-def group_sums(terms: np.ndarray, groups: ArrayLike) -> np.ndarray:
+def group_sums(terms: NDArray[Any], groups: ArrayLike) -> NDArray[Any]:
     """Rows of terms (N, K) summed by group: (G, K)."""
     distinct, group = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.zeros((len(distinct), terms.shape[1]))
@@ -99,7 +100,7 @@ def group_sums(terms: np.ndarray, groups: ArrayLike) -> np.ndarray:
     return sums
 
 
-def _resampled_counts(frequency: np.ndarray, rng: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
+def _resampled_counts(frequency: NDArray[Any], rng: np.random.Generator, resamples: int) -> Iterator[NDArray[Any]]:
     """How often each distinct outcome is drawn: (chunk, K) counts, `resamples` rows in all."""
     n = int(frequency.sum())
     chunk = max(1, _CHUNK // len(frequency))
@@ -107,7 +108,7 @@ def _resampled_counts(frequency: np.ndarray, rng: np.random.Generator, resamples
         yield rng.multinomial(n, frequency / n, size=min(chunk, resamples - start))
 
 
-def _percentiles(values: np.ndarray) -> Interval | None:
+def _percentiles(values: NDArray[Any]) -> Interval | None:
     defined = values[~np.isnan(values)]
     if len(defined) == 0:
         return None

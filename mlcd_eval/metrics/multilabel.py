@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Rankings:
@@ -20,7 +21,7 @@ class Rankings:
     that a class has, P. Raises ValueError where a score is NaN.
     """
 
-    def __init__(self, scores: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, scores: NDArray[Any], labels: NDArray[Any]) -> None:
         if np.isnan(scores).any():
             raise ValueError("scores hold NaN, which has no rank")
         num_classes = scores.shape[1]
@@ -40,7 +41,7 @@ class Rankings:
             self._last_tied[c, :p] = np.searchsorted(ordered[places], ordered[places], side="right") - 1
             self._real[c, :p] = 1
 
-    def mean_average_precision(self, weights: np.ndarray | None = None, points: int | None = None) -> float | None:
+    def mean_average_precision(self, weights: NDArray[Any] | None = None, points: int | None = None) -> float | None:
         """Mean over classes, with sample weights (N,) if given.
 
         points None: sum over the ranking of precision times the gain in recall (scikit-learn's
@@ -67,7 +68,7 @@ class Rankings:
         return float(np.take_along_axis(best, first, axis=1).mean())
 
 
-def multilabel_samples(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def multilabel_samples(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
     """What the metrics need to know of scores (N, C) and labels (N, C) of 0 and 1, as columns of N entries.
 
     `label`: lists of the true classes; `places`: (N, C), in which order a class's scores rank the samples, from 0 for
@@ -81,7 +82,7 @@ def multilabel_samples(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     return {"label": [np.flatnonzero(row).tolist() for row in labels], "places": places}
 
 
-def one_hot(classes: Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
+def one_hot(classes: Sequence[Sequence[int]], num_classes: int) -> NDArray[Any]:
     """Lists of classes -> labels (N, C) of 0 and 1."""
     labels = np.zeros((len(classes), num_classes), dtype=np.int64)
     for row, present in enumerate(classes):
@@ -89,18 +90,18 @@ def one_hot(classes: Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
     return labels
 
 
-def mean_average_precision(scores: np.ndarray, labels: np.ndarray, points: int | None = None) -> float | None:
+def mean_average_precision(scores: NDArray[Any], labels: NDArray[Any], points: int | None = None) -> float | None:
     """Of scores (N, C) and labels (N, C) of 0 and 1; points as in `Rankings.mean_average_precision`."""
     return Rankings(scores, labels).mean_average_precision(points=points)
 
 
 def prepare_mean_average_precision(
-    scores: np.ndarray, labels: np.ndarray, points: int | None = None
-) -> Callable[[np.ndarray | None], float | None]:
+    scores: NDArray[Any], labels: NDArray[Any], points: int | None = None
+) -> Callable[[NDArray[Any] | None], float | None]:
     """The same as a function of sample indices, drawn with replacement (None: each sample once): sorts only once."""
     rankings = Rankings(scores, labels)
 
-    def value(rows: np.ndarray | None) -> float | None:
+    def value(rows: NDArray[Any] | None) -> float | None:
         weights = None if rows is None else np.bincount(rows, minlength=len(labels)).astype(float)
         return rankings.mean_average_precision(weights, points)
 

@@ -6,10 +6,10 @@ All p values are two-sided. Units (images, documents) were drawn at random, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mlcd_eval.metrics.interval import (
     Interval,
@@ -87,9 +87,9 @@ def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.ra
 
 
 def paired_rankings(
-    a: np.ndarray,
-    b: np.ndarray,
-    prepare: Callable[[np.ndarray], Callable[[np.ndarray | None], float | None]],
+    a: NDArray[Any],
+    b: NDArray[Any],
+    prepare: Callable[[NDArray[Any]], Callable[[NDArray[Any] | None], float | None]],
     rng: np.random.Generator,
 ) -> Paired:
     """A metric of how samples are ordered by their scores a, b (N, M), M classes or trials, as ROC AUC.
@@ -100,7 +100,7 @@ def paired_rankings(
     """
     value_a, value_b = prepare(a), prepare(b)
 
-    def difference(rows: np.ndarray) -> float | None:
+    def difference(rows: NDArray[Any]) -> float | None:
         of_a, of_b = value_a(rows), value_b(rows)
         return None if of_a is None or of_b is None else of_b - of_a
 
@@ -118,7 +118,7 @@ def paired_rankings(
     return Paired(whole_a, whole_b, interval, (as_large + 1) / (SLOW_DRAWS + 1), PERMUTATION)
 
 
-def _twice_midranks(scores: np.ndarray) -> np.ndarray:
+def _twice_midranks(scores: NDArray[Any]) -> NDArray[Any]:
     """Each column's ranks, equal scores sharing the mean of theirs, times two: ints, which sort fast."""
     ranks = np.empty(scores.shape, dtype=np.int16 if 2 * len(scores) <= np.iinfo(np.int16).max else np.int64)
     for column, values in enumerate(scores.T):
@@ -128,7 +128,7 @@ def _twice_midranks(scores: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+def mcnemar(a: NDArray[Any], b: NDArray[Any]) -> float:
     """McNemar's exact test of outcomes a, b (N,) of 0 and 1: each sample on which they differ is a fair coin."""
     fewer, more = sorted((np.count_nonzero(a > b), np.count_nonzero(a < b)))
     discordant = fewer + more
@@ -136,10 +136,12 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
     for k in range(fewer):
         term = term * (discordant - k) // (k + 1)
         tail += term
-    return min(1.0, 2 * tail / 2**discordant)
+    return min(1.0, float(2 * tail / 2**discordant))
 
 
-def permutation(a: np.ndarray, b: np.ndarray, of_sums: OfSums, rng: np.random.Generator, draws: int = DRAWS) -> float:
+def permutation(
+    a: NDArray[Any], b: NDArray[Any], of_sums: OfSums, rng: np.random.Generator, draws: int = DRAWS
+) -> float:
     """Chance of so large a difference if each unit's outcomes were A's or B's by the toss of a coin (sign flips).
 
     a, b: (G, K) terms of each unit. Seeded draws, the observed one counted: p = (as large + 1) / (draws + 1) (Phipson &

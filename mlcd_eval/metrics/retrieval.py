@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
 # to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and, for unit vectors, each
@@ -24,10 +25,10 @@ class Ranks(NamedTuple):
     many of the items ahead are only equal; less these, it is the rank if ties went the query's way, as topk may decide.
     """
 
-    text_to_image: np.ndarray  # (T,)
-    image_to_text: np.ndarray  # (N,)
-    text_to_image_ties: np.ndarray
-    image_to_text_ties: np.ndarray
+    text_to_image: NDArray[Any]  # (T,)
+    image_to_text: NDArray[Any]  # (N,)
+    text_to_image_ties: NDArray[Any]
+    image_to_text_ties: NDArray[Any]
 
 
 @torch.inference_mode()
@@ -50,7 +51,7 @@ def retrieval_ranks(
     true_score = torch.cat(
         [
             (_fixed_point(image[of]) * _fixed_point(rows)).sum(1)
-            for rows, of in zip(text.split(tile), image_of_text.split(tile), strict=True)
+            for rows, of in zip(torch.split(text, tile), torch.split(image_of_text, tile), strict=True)
         ]
     )
     best_score = torch.full((num_images,), -torch.inf, dtype=torch.float64, device=device)
@@ -72,7 +73,7 @@ def retrieval_ranks(
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
 
-def recall_at(ranks: np.ndarray, k: int) -> np.ndarray:
+def recall_at(ranks: NDArray[Any], k: int) -> NDArray[Any]:
     """1.0 for each query whose true item is among the K best, else 0.0. With fewer than K items every query counts."""
     return (ranks <= k).astype(np.float64)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 EmptyUnion = Literal["lisa", "lavt"]
@@ -16,8 +17,8 @@ Rle = Mapping[str, Any]
 class Overlaps(NamedTuple):
     """Pixels of each sample, int64: (N,) in both masks, (N,) in either."""
 
-    intersection: np.ndarray
-    union: np.ndarray
+    intersection: NDArray[Any]
+    union: NDArray[Any]
 
 
 def overlaps(predictions: Sequence[Rle], truths: Sequence[Rle]) -> Overlaps:
@@ -38,8 +39,8 @@ def overall_iou(overlaps: Overlaps) -> float | None:
 
 
 def sample_iou(
-    overlaps: Overlaps, empty_union: EmptyUnion = "lisa", has_target: np.ndarray | bool = True
-) -> np.ndarray:
+    overlaps: Overlaps, empty_union: EmptyUnion = "lisa", has_target: NDArray[Any] | bool = True
+) -> NDArray[Any]:
     """(N,) intersection over union of each sample; where both masks are empty 1 (LISA's rule) or 0 (LAVT's).
 
     has_target (N,): whether a sentence refers to anything; where it does not, an empty mask counts 1 and any other 0
@@ -50,17 +51,17 @@ def sample_iou(
     return np.where(empty, np.where(has_target, 1.0 if empty_union == "lisa" else 0.0, 1.0), ratio)
 
 
-def precision_at(iou: np.ndarray, threshold: float) -> np.ndarray:
+def precision_at(iou: NDArray[Any], threshold: float) -> NDArray[Any]:
     """1.0 for each sample whose IoU is at least the threshold (LAVT), else 0.0."""
     return (iou >= threshold).astype(np.float64)
 
 
-def is_empty(masks: Sequence[Rle]) -> np.ndarray:
+def is_empty(masks: Sequence[Rle]) -> NDArray[Any]:
     """(N,) whether a mask has no pixel."""
     return np.array([coco.area(dict(mask)) == 0 for mask in masks], dtype=bool)
 
 
-def encode(mask: np.ndarray) -> dict[str, Any]:
+def encode(mask: NDArray[Any]) -> dict[str, Any]:
     """A mask (H, W), anything but 0 being inside, as RLE with its counts as text."""
     rle = coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

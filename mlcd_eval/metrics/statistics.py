@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlcd_eval.metrics.classification import mean_of_defined, mean_over_classes
 from mlcd_eval.metrics.interval import (
@@ -24,17 +25,17 @@ from mlcd_eval.metrics.interval import (
 )
 from mlcd_eval.metrics.paired import Paired, paired_class_means, paired_means, paired_rankings, paired_sums
 
-Columns = Mapping[str, Sequence[Any] | np.ndarray]
-Prepare = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray | None], float | None]]
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+Prepare = Callable[[NDArray[Any], NDArray[Any]], Callable[[NDArray[Any] | None], float | None]]
 """Scores (N, M) and labels -> a function of sample indices, drawn with replacement (None: each once), to a metric."""
 
 
-def column(name: str) -> Callable[[Columns], np.ndarray]:
+def column(name: str) -> Callable[[Columns], NDArray[Any]]:
     """A column as it is."""
     return lambda columns: np.asarray(columns[name])
 
 
-def per_sample(outcomes: np.ndarray) -> np.ndarray:
+def per_sample(outcomes: NDArray[Any]) -> NDArray[Any]:
     """Outcomes (N,), or (N, T) over T trials, as means over trials (N,)."""
     return outcomes if outcomes.ndim == 1 else outcomes.mean(axis=1)
 
@@ -47,11 +48,11 @@ class Statistic(ABC):
         """None where it is undefined, as it is of no samples."""
 
     @abstractmethod
-    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
         """95%, by bootstrap; None where no resample has a value."""
 
     @abstractmethod
-    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """B against A on the same samples, on which both have a value."""
 
 
@@ -59,19 +60,19 @@ class Statistic(ABC):
 class Mean(Statistic):
     """Mean of an outcome of each sample: columns -> (N,), or (N, T) over T trials."""
 
-    outcome: Callable[[Columns], np.ndarray]
+    outcome: Callable[[Columns], NDArray[Any]]
 
     def value(self, columns: Columns) -> float | None:
         """Over samples and trials."""
         outcomes = self.outcome(columns)
         return float(outcomes.mean()) if len(outcomes) else None
 
-    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
         """Over samples or groups, trials being averaged."""
         outcomes = per_sample(self.outcome(columns))
         return bootstrap_sums(np.column_stack([outcomes, np.ones(len(outcomes))]), ratio, rng, groups)
 
-    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """McNemar's test of right-or-wrong outcomes, else a permutation test."""
         return paired_means(per_sample(self.outcome(a)), per_sample(self.outcome(b)), rng, groups)
 
@@ -83,7 +84,7 @@ class Sums(Statistic):
     exact: the value where the sum of the terms rounds otherwise than the metric's definition; None: of the sums.
     """
 
-    terms: Callable[[Columns], np.ndarray]
+    terms: Callable[[Columns], NDArray[Any]]
     of_sums: OfSums = ratio
     exact: Callable[[Columns], float] | None = None
 
@@ -94,11 +95,11 @@ class Sums(Statistic):
             return None
         return self.exact(columns) if self.exact else value
 
-    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
         """Over samples or groups."""
         return bootstrap_sums(self.terms(columns), self.of_sums, rng, groups)
 
-    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """A permutation test."""
         return paired_sums(self.terms(a), self.terms(b), self.of_sums, rng, groups)
 
@@ -107,19 +108,19 @@ class Sums(Statistic):
 class ClassMeans(Statistic):
     """Mean over classes, which the column `label` holds, of the mean of an outcome: columns -> (N,) or (N, T)."""
 
-    outcome: Callable[[Columns], np.ndarray]
+    outcome: Callable[[Columns], NDArray[Any]]
 
     def value(self, columns: Columns) -> float | None:
         """Mean over trials."""
         labels, outcomes = np.asarray(columns["label"]), self.outcome(columns)
         return mean_of_defined([mean_over_classes(trial, labels) for trial in np.atleast_2d(outcomes.T)])
 
-    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
         """Over samples, trials being averaged."""
         assert groups is None, "samples of several classes have no common unit"
         return bootstrap_class_means(per_sample(self.outcome(columns)), np.asarray(columns["label"]), rng)
 
-    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """A permutation test."""
         assert groups is None, "samples of several classes have no common unit"
         outcomes = per_sample(self.outcome(a)), per_sample(self.outcome(b))
@@ -133,26 +134,26 @@ class Ranking(Statistic):
     scores: columns -> (N,) or (N, M), M classes or trials; labels: columns -> (N,) or (N, C).
     """
 
-    scores: Callable[[Columns], np.ndarray]
-    labels: Callable[[Columns], np.ndarray]
+    scores: Callable[[Columns], NDArray[Any]]
+    labels: Callable[[Columns], NDArray[Any]]
     prepare: Prepare
 
     def value(self, columns: Columns) -> float | None:
         """Of each sample once."""
         return self.prepare(self._scores(columns), self.labels(columns))(None)
 
-    def interval(self, columns: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Interval | None:
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
         """Over samples."""
         assert groups is None, "no metric of this form has units of several samples"
         scores = self._scores(columns)
         return bootstrap(self.prepare(scores, self.labels(columns)), len(scores), rng)
 
-    def paired(self, a: Columns, b: Columns, groups: np.ndarray | None, rng: np.random.Generator) -> Paired:
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """A permutation test that exchanges ranks."""
         assert groups is None, "no metric of this form has units of several samples"
         labels = self.labels(a)
         return paired_rankings(self._scores(a), self._scores(b), lambda scores: self.prepare(scores, labels), rng)
 
-    def _scores(self, columns: Columns) -> np.ndarray:
+    def _scores(self, columns: Columns) -> NDArray[Any]:
         scores = self.scores(columns)
         return scores if scores.ndim == 2 else scores[:, None]

@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
@@ -45,7 +47,7 @@ class MetricKind:
         fewest, most = self.classes
         return fewest <= num_classes <= most
 
-    def selected(self, columns: Columns) -> tuple[Columns, np.ndarray | None]:
+    def selected(self, columns: Columns) -> tuple[Columns, NDArray[Any] | None]:
         """The columns of the samples that it is over, and the unit of each (None: its own)."""
         if self.among is not None:
             name, entry = self.among
@@ -54,28 +56,28 @@ class MetricKind:
         return columns, None if self.over is None else np.asarray(columns[self.over])
 
 
-def _within(k: int, rank: str = "rank") -> Callable[[Columns], np.ndarray]:
+def _within(k: int, rank: str = "rank") -> Callable[[Columns], NDArray[Any]]:
     """1.0 where the rank is at most k, else 0.0."""
     return lambda columns: (np.asarray(columns[rank]) <= k) * 1.0
 
 
-def _at_least(iou: str) -> Callable[[Columns], np.ndarray]:
+def _at_least(iou: str) -> Callable[[Columns], NDArray[Any]]:
     """1.0 where the IoU is at least this, else 0.0."""
     return lambda columns: (np.asarray(columns["iou"]) >= float(iou)) * 1.0
 
 
-def _predicts(target: bool) -> Callable[[Columns], np.ndarray]:
+def _predicts(target: bool) -> Callable[[Columns], NDArray[Any]]:
     """1.0 where the mask says that there is a target, or that there is none."""
     return lambda columns: (np.asarray(columns["predicts_target"]) == target) * 1.0
 
 
-def _top1_and_top5(columns: Columns) -> np.ndarray:
+def _top1_and_top5(columns: Columns) -> NDArray[Any]:
     """(N, 3): in how many trials the true class is the best, in how many among the five best, and the trials."""
     trials = np.atleast_2d(np.asarray(columns["rank"]).T)  # (T, N)
     return np.stack([(trials <= 1).sum(axis=0), (trials <= 5).sum(axis=0), np.ones_like(trials).sum(axis=0)], axis=1)
 
 
-def _both_directions(columns: Columns) -> np.ndarray:
+def _both_directions(columns: Columns) -> NDArray[Any]:
     """(N, 4): mean recall and a 1 in the columns of the query's direction, else 0."""
     recalls, text = np.asarray(columns["mean_recall"]), np.asarray(columns["direction"]) == "text_to_image"
     return np.column_stack([recalls * text, text, recalls * ~text, ~text])
@@ -86,7 +88,7 @@ def _mean_of_directions(columns: Columns) -> float:
     return float((recalls[text].mean() + recalls[~text].mean()) / 2)
 
 
-def _labels(columns: Columns) -> np.ndarray:
+def _labels(columns: Columns) -> NDArray[Any]:
     return one_hot(list(columns["label"]), np.shape(columns["places"])[1])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from mlcd_eval.data.base import Annotation, Kind
@@ -34,9 +34,9 @@ class Features:
     images that could not be decoded (only with --allow-bad-images), which have no row.
     """
 
-    array: np.ndarray
+    array: NDArray[Any]
     keys: Sequence[str]
-    labels: np.ndarray | None = None
+    labels: NDArray[Any] | None = None
     texts: Sequence[tuple[str, ...]] = ()
     bad: Sequence[str] = ()
 
@@ -52,7 +52,7 @@ class Inputs:
     """
 
     images: Mapping[str, Features]
-    encode_texts: Callable[[Sequence[str]], np.ndarray] | None = None
+    encode_texts: Callable[[Sequence[str]], NDArray[Any]] | None = None
     class_names: Sequence[str] | None = None
     templates: Sequence[str] | None = None
     prompts_source: str | None = None
