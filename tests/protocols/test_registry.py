@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.protocols import registry
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 
 
@@ -25,3 +27,10 @@ def test_protocols_and_their_settings_come_without_torch():
         "[get_protocol(name).Settings() for name in PROTOCOLS]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_each_protocol_is_found_in_its_own_file():
+    """A new protocol is one file: none of them is listed anywhere."""
+    assert set(PROTOCOLS.built_in) == {"docvqa", "knn", "linear_probe", "refcoco", "retrieval", "zeroshot"}
+    listing = Path(registry.__file__).read_text()
+    assert not [name for name in PROTOCOLS.built_in if name in listing]
