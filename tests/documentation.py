@@ -60,6 +60,7 @@ def run(command: str, cwd: Path, site: Path) -> str:
     path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
     env = {
         **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": path,
         "MLCD_EVAL_CACHE": str(cwd / "cache"),
         "OMP_NUM_THREADS": "1",

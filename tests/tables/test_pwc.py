@@ -143,7 +143,11 @@ def test_published_numbers_bring_their_paper():
     tasks = [PwcTask.model_validate(task) for task in json.loads(render([], "pwc", groups=["refcoco"]))]
     assert [task.task for task in tasks] == ["Instance Segmentation", "Referring Expression Segmentation"]
     board = next(data for data in tasks[1].datasets if data.dataset == "RefCOCO testA")
-    assert [row.model_name for row in board.sota.rows] == ["MLCD-Seg-7B", "EVF-SAM", "GLaMM", "VisionLLM v2", "LISA"]
+    own = [row for row in board.sota.rows if "RICE" not in row.model_name]
+    assert [row.model_name for row in own] == ["MLCD-Seg-7B", "EVF-SAM", "GLaMM", "VisionLLM v2", "LISA"]
+    assert {row.paper_url for row in own} == {"https://arxiv.org/abs/2407.17331"}
+    others = [row for row in board.sota.rows if row not in own]
+    assert {row.paper_url for row in others} == {"https://arxiv.org/abs/2507.20025"} and len(others) == 3
     first = board.sota.rows[0]
     assert (first.metrics, first.paper_date) == ({"Overall IoU": "85.3"}, "2024-07-24")
     assert first.paper_url == "https://arxiv.org/abs/2407.17331"
