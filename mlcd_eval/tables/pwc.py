@@ -187,7 +187,10 @@ def _rows(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
 
 
 def sota(entries: Sequence[Entry]) -> Sota:
-    """The board of one data set; the first metric is the first record's primary metric. Raises DataError as `pwc_json`."""
+    """The board of one data set; the first metric is the first record's primary metric.
+
+    Raises DataError as `pwc_json`.
+    """
     rows = _rows(entries)
     ranks_by = entries[0]
     metrics = list(dict.fromkeys(entry.metric for entry in entries))

@@ -134,7 +134,7 @@ def _epoch(result: Result) -> str:
 
 
 def _uuid(whole: Mapping[str, Any]) -> uuid.UUID:
-    """Made from the contents, so that the same submission is the same file; in the form of version 4, which they ask."""
+    """In the form of version 4, as they ask, but of the contents: the same submission is the same file."""
     digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
     return uuid.UUID(bytes=digest[:16], version=4)
 

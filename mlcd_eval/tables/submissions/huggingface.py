@@ -28,10 +28,10 @@ REGISTERED = (
     "llamaindex/ParseBench",
     "openai/gsm8k",
 )
-"""Benchmarks that were seen on the hub's list (34 in all, of which the rest could not be read). Our tasks are of none."""
+"""Benchmarks that were seen on the hub's list, of which only a part of 34 could be read; our tasks are of none."""
 
 
-class _Accepted(NamedTuple):
+class _Benchmark(NamedTuple):
     """A registered benchmark: its repository, the revision of the data, and the ids of its tasks."""
 
     dataset: str
@@ -40,49 +40,42 @@ class _Accepted(NamedTuple):
 
 
 def submission(request: Request) -> Submission:
-    """A file per benchmark, primary metrics as records hold them; only for tasks that the benchmark declares."""
+    """A file for the benchmark of the request: primary metrics as records hold them, of the tasks that it declares."""
     from huggingface_hub import eval_result_entries_to_yaml
 
     leaderboards(request.results)  # refuses two records that would share a cell
     labels, result = variants(request.results), Submission()
-    given = _given(request.options.benchmark)
-    entries: dict[str, list[EvalResultEntry]] = {}
+    benchmark = _benchmark(request.options.benchmark)
+    entries: list[EvalResultEntry] = []
     for record in request.results:
-        benchmark, reason = _benchmark(record, labels.label(record), given)
         if benchmark is None:
-            result.refused.append(f"{record.task.name} of {record.model.name}: {reason}")
+            known = ", ".join(REGISTERED)
+            reason = f"{hub_dataset(record)} is none of the known benchmarks ({known}); --benchmark names another"
+        elif record.task.name not in benchmark.tasks:
+            reason = f"{benchmark.dataset} declares no task of this name"
+        elif variant := labels.label(record):
+            reason = f"it was measured with {variant}, and {benchmark.dataset} declares the task without"
         else:
-            entries.setdefault(benchmark.dataset, []).append(_entry(record, benchmark, request.options))
-    for dataset, members in entries.items():
-        plain = eval_result_entries_to_yaml(members)
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-        result.files[f".eval_results/mlcd-eval-{unique_slug(dataset)}.yaml"] = text
+            entries.append(_entry(record, benchmark, request.options))
+            continue
+        result.refused.append(f"{record.task.name} of {record.model.name}: {reason}")
+    if benchmark and entries:
+        text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+        result.files[f".eval_results/mlcd-eval-{unique_slug(benchmark.dataset)}.yaml"] = text
     return result
 
 
-def _given(option: str | None) -> _Accepted | None:
+def _benchmark(option: str | None) -> _Benchmark | None:
     """`ORG/NAME[@REVISION]=FILE` of --benchmark."""
     if option is None:
         return None
     repository, _, path = option.partition("=")
     dataset, _, revision = repository.partition("@")
     tasks = frozenset(task.id for task in read_benchmark(Path(path)).tasks)
-    return _Accepted(dataset, revision or None, tasks)
+    return _Benchmark(dataset, revision or None, tasks)
 
 
-def _benchmark(record: Result, variant: str, given: _Accepted | None) -> tuple[_Accepted | None, str]:
-    """The benchmark that declares the task of a record, else why there is none."""
-    if given is None:
-        known = ", ".join(REGISTERED)
-        return None, f"{hub_dataset(record)} is none of the known benchmarks ({known}); --benchmark names another"
-    if record.task.name not in given.tasks:
-        return None, f"{given.dataset} declares no task {record.task.name}"
-    if variant:
-        return None, f"it was measured with {variant}, {given.dataset} declares the task without"
-    return given, ""
-
-
-def _entry(record: Result, benchmark: _Accepted, options: Options) -> EvalResultEntry:
+def _entry(record: Result, benchmark: _Benchmark, options: Options) -> EvalResultEntry:
     from huggingface_hub import EvalResultEntry
 
     assert record.primary is not None
