@@ -95,8 +95,9 @@ def _write(submission: Submission, output: Path) -> None:
     """Write what has changed, and print the changed lines."""
     import difflib
 
-    from mlcd_eval.support.fileio import write_text
+    from mlcd_eval.support.fileio import check_writable, write_text
 
+    check_writable(output)
     for name, text in submission.files.items():
         path = output / name
         before = path.read_bytes().decode() if path.exists() else None

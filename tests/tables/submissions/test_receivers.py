@@ -421,6 +421,13 @@ def test_a_file_that_is_none_of_the_receivers(tmp_path, capsys):
     assert "evaluation-tables.json: got no evaluation tables" in capsys.readouterr().err
 
 
+def test_an_output_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert run(tmp_path, "--to", "paper-with-me") == 2
+    assert "cannot be created" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_records_of_two_models(tmp_path, capsys):
     assert run(tmp_path, "--to", "model-index", results=[food(), food("other")]) == 2
     assert "--to model-index takes records of one model: got records of " in capsys.readouterr().err
