@@ -45,11 +45,11 @@ def eval_results(table: TableInput) -> str:
     labels = variants(table.results)
     entries = [
         EvalResultEntry(
-            dataset_id=_dataset_id(result),
+            dataset_id=hub_dataset(result),
             task_id=with_label(result.task.name, labels.label(result)),
             value=metric.value,
             date=result.timing.started,
-            notes=f"{metric.name}, {shown_metric(metric)} with its 95% interval, n = {count(metric.num_scored)}",
+            notes=metric_note(metric),
         )
         for result in table.results
         for metric in [result.primary]
@@ -122,7 +122,7 @@ def _eval_results(results: Sequence[Result]) -> list[EvalResult]:
         EvalResult(
             task_type=protocol_named(result.task.protocol).hub_task_type or result.task.protocol,
             task_name=with_label(result.task.name, labels.label(result)),
-            dataset_type=_dataset_id(result),
+            dataset_type=hub_dataset(result),
             dataset_name=result.dataset.name,
             dataset_config=f"mlcd-eval {digest(result)}",
             dataset_split=result.dataset.split,
@@ -138,12 +138,17 @@ def _eval_results(results: Sequence[Result]) -> list[EvalResult]:
     ]
 
 
+def metric_note(metric: Metric) -> str:
+    """`acc1, 45.24 [41.4, 48.9] with its 95% interval, n = 200`, for a field of notes."""
+    return f"{metric.name}, {shown_metric(metric)} with its 95% interval, n = {count(metric.num_scored)}"
+
+
 def _defence(metric: Metric) -> dict[str, Any]:
     interval = {"ci95": list(metric.ci95)} if metric.ci95 else {}
     return {**interval, "num_scored": metric.num_scored}
 
 
-def _dataset_id(result: Result) -> str:
+def hub_dataset(result: Result) -> str:
     """The hub's repository of the data, where the shipped task names one, else the name of the data set."""
     task = shipped_tasks().get(result.task.name)
     same = task is not None and task.dataset.name == result.dataset.name

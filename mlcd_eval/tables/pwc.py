@@ -105,8 +105,8 @@ class EvaluationTableSync(_Schema):
 def pwc_json(table: TableInput) -> str:
     """The evaluation-tables file: sorted, indent 2. Raises DataError where two numbers would fill one cell."""
     tasks: dict[str, list[PwcDataset]] = {}
-    for (task, dataset), board in sorted(_by_board(_entries(table)).items()):
-        about = PwcDataset(dataset=dataset, description=_description(board), sota=_sota(board))
+    for (task, dataset), board in sorted(by_board(_entries(table)).items()):
+        about = PwcDataset(dataset=dataset, description=_description(board), sota=sota(board))
         tasks.setdefault(task, []).append(about)
     return _json([PwcTask(task=task, datasets=datasets) for task, datasets in tasks.items()])
 
@@ -114,7 +114,7 @@ def pwc_json(table: TableInput) -> str:
 def pwc_submission(table: TableInput) -> str:
     """A list of EvaluationTableSyncRequest, one per leaderboard. Raises DataError as `pwc_json`."""
     requests = []
-    for (task, dataset), board in sorted(_by_board(_entries(table)).items()):
+    for (task, dataset), board in sorted(by_board(_entries(table)).items()):
         metrics = {entry.metric: MetricSync(name=entry.metric, is_loss=not entry.higher_is_better) for entry in board}
         rows = [
             ResultSync(
@@ -163,7 +163,8 @@ def _description(board: Sequence[Entry]) -> str:
     return f"n = {' to '.join(f'{size:,}' for size in dict.fromkeys([sizes[0], sizes[-1]]))}" if sizes else ""
 
 
-def _by_board(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+def by_board(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """Task and data set of a board -> its entries."""
     boards: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         for task in entry.tasks:
@@ -185,8 +186,11 @@ def _rows(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
     return rows
 
 
-def _sota(entries: Sequence[Entry]) -> Sota:
-    """The board of one data set; the first metric is the first record's primary metric."""
+def sota(entries: Sequence[Entry]) -> Sota:
+    """The board of one data set; the first metric is the first record's primary metric.
+
+    Raises DataError as `pwc_json`.
+    """
     rows = _rows(entries)
     ranks_by = entries[0]
     metrics = list(dict.fromkeys(entry.metric for entry in entries))

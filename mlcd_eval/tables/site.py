@@ -103,8 +103,9 @@ class Entry:
     """One number in the site's words.
 
     tasks: those that list it. dataset: the name of its board, which no number of another identity shares. value, short:
-    as text, with all decimals and with those of a paper's page. primary: it ranks its record. shown: it is listed on a
-    paper's page. date: YYYY-MM-DD. key: of its record, or of its table and row. num_scored: None where not known.
+    as text, with all decimals and with those of a paper's page. unit: of the text, percent, fraction or the metric's
+    own. primary: it ranks its record. shown: it is listed on a paper's page. date: YYYY-MM-DD. key: of its record, or
+    of its table and row. num_scored: None where not known.
     """
 
     tasks: tuple[str, ...]
@@ -112,6 +113,7 @@ class Entry:
     metric: str
     value: str
     short: str
+    unit: str
     model: str
     primary: bool
     shown: bool
@@ -185,6 +187,7 @@ def _of_result(result: Result, labels: Variants) -> Iterable[Entry]:
             metric=metric_name(result.task.protocol, metric.name),
             value=_text(metric),
             short=_text(metric, PAPER_DECIMALS),
+            unit="percent" if metric.unit == "fraction" and metric.name not in FRACTIONS else metric.unit,
             model=result.model.name,
             primary=primary,
             shown=primary or (metric.name in shown and _special_name(result.task.protocol, metric.name) is not None),
@@ -197,15 +200,16 @@ def _of_result(result: Result, labels: Variants) -> Iterable[Entry]:
 
 
 def _of_number(number: PublishedNumber) -> Entry:
-    text = f"{number.value:.{number.decimals}f}"
+    text, unit = f"{number.value:.{number.decimals}f}", number.unit
     if number.metric in FRACTIONS and number.unit == "percent":
-        text = f"{number.fraction:.{number.decimals + 2}f}"
+        text, unit = f"{number.fraction:.{number.decimals + 2}f}", "fraction"
     return Entry(
         tasks=_tasks(number.protocol),
         dataset=_named(number.protocol, DATASETS.get(number.dataset.lower(), number.dataset)),
         metric=metric_name(number.protocol, number.metric),
         value=text,
         short=text,
+        unit=unit,
         model=number.label,
         primary=True,
         shown=True,

@@ -1,0 +1,1 @@
+"""What other leaderboards and registries accept, written from records."""
