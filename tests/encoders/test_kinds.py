@@ -102,7 +102,7 @@ def test_what_is_remembered_needs_no_probe():
 def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
     before = load_encoder("timm:test_vit?init=random").info.fingerprint
     changed = {**KINDS.built_in, "timm": dataclasses.replace(KINDS["timm"], version=2)}
-    monkeypatch.setattr(KINDS, "own", changed)
+    monkeypatch.setattr(KINDS, "built_in", changed)
     assert load_encoder("timm:test_vit?init=random").info.fingerprint != before
 
 
