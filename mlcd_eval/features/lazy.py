@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
 from mlcd_eval.encoders.kinds import KINDS
-from mlcd_eval.encoders.registry import load_encoder, parse
+from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.disk_memo import file_identity, memoised
 
@@ -49,6 +49,7 @@ def open_encoder(
             raise ConfigError(f"--model {spec!r}: `to` returned {type(placed).__name__}, expected the encoder")
         return placed
 
+    check_spec(spec)
     parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
     files = KINDS[parsed.kind].files(parsed)
     if not files:
