@@ -174,5 +174,5 @@ def _plain(value: Any) -> Any:
 
 
 def _name(thing: Any) -> str:
-    """Of a class or function."""
+    """The full name of a class or function."""
     return f"{thing.__module__}.{thing.__qualname__}"

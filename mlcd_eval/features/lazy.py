@@ -98,26 +98,26 @@ class LazyEncoder(Encoder):
 
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
-        """The loaded model's."""
+        """The preprocessing of the loaded model."""
         return self._loaded.preprocess
 
     @cached_property
     def reentrant(self) -> bool:  # type: ignore[override]
-        """The loaded model's."""
+        """Whether threads may call the loaded model at once."""
         return self._loaded.reentrant
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """As the loaded model does."""
+        """Encode images by the loaded model."""
         return self._loaded.encode_images(pixels, layers)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """As the loaded model does."""
+        """Encode texts by the loaded model."""
         return self._loaded.encode_texts(texts)
 
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
-        """As the loaded model does."""
+        """Return the mask that the loaded model makes."""
         return self._loaded.segment(image, expression)
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """As the loaded model does."""
+        """Return the answers that the loaded model gives."""
         return self._loaded.answer(images, questions, max_new_tokens)

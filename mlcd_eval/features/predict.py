@@ -67,25 +67,25 @@ def predict(
         advance(sum(_id(annotation) in stored for annotation in annotations))
 
         def make() -> int:
-            made, slices = 0, Slices(batch_size)
+            count, slices = 0, Slices(batch_size)
             with rank_file.open("a", encoding="utf-8") as file:
                 for batch in _batches(split, _share(annotations, stored), batch_size):
                     outputs = slices(batch, lambda part: _call(encoder, ability, part, prompt, max_new_tokens))
                     for (annotation, _), prediction in zip(batch, chain.from_iterable(outputs), strict=True):
                         file.write(_line(_id(annotation), prediction))
                     file.flush()
-                    made += len(batch)
+                    count += len(batch)
                     advance(len(batch))
-            return made
+            return count
 
-        made = sum(on_every_rank(make))
+        num_made = sum(on_every_rank(make))
         by_id = _stored(folder, name)
     if any(_id(annotation) not in by_id for annotation in annotations):
         raise DataError(
             f"{rank_file} disappeared: expected the cache to stay while a run uses it (run the same command again to "
             f"resume)"
         )
-    return Predictions(by_id, made)
+    return Predictions(by_id, num_made)
 
 
 def _share(annotations: Sequence[Annotation], stored: Mapping[Hashable, Any]) -> list[Annotation]:

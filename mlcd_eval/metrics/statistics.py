@@ -139,7 +139,7 @@ class Ranking(Statistic):
     prepare: Prepare
 
     def value(self, columns: Columns) -> float | None:
-        """Of each sample once."""
+        """The statistic with each sample counted once."""
         return self.prepare(self._scores(columns), self.labels(columns))(None)
 
     def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:

@@ -72,7 +72,7 @@ def digest(result: Result) -> str:
 
 @functools.cache
 def usual_settings(protocol: str, task: str) -> Mapping[str, Any]:
-    """The settings that a task's name alone stands for, as a record holds them: those of the shipped task of this name,
+    """The settings that a task's name alone means, as a record holds them: those of the shipped task of this name,
     else the protocol's defaults, with what depends on the model decided."""
     known, shipped = protocol_named(protocol), shipped_tasks().get(task)
     settings = getattr(known, "Settings", None)  # a protocol that is not installed has none
@@ -151,7 +151,7 @@ def _named_apart(
 
 
 def _usual(result: Result) -> dict[str, str | None]:
-    """The facts of the number that the task's name alone stands for, as far as they are known."""
+    """The facts of the number that the task's name alone means, as far as they are known."""
     task = shipped_tasks().get(result.task.name)
     version = getattr(protocol_named(result.task.protocol), "version", None)  # None where it is not installed
     settings = {"shots": None, **usual_settings(result.task.protocol, result.task.name)}

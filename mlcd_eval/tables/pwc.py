@@ -152,7 +152,7 @@ def pwc_table(table: TableInput) -> str:
 
 
 def _entries(table: TableInput) -> list[Entry]:
-    """Of what a leaderboard would hold; raises as `choose`."""
+    """The entries of what a leaderboard would hold; raises what `choose` raises."""
     _, numbers = choose(table.results, table.published, table.groups)
     return entries(table.results, numbers)
 

@@ -192,7 +192,7 @@ class CheckpointEncoder(TorchEncoder):
         return self.model.encode_image(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """By open_clip's SimpleTokenizer and the text tower."""
+        """Texts -> (B, D) by open_clip's SimpleTokenizer and the text tower."""
         if self.model.text is None or self._tokenizer is None:
             return super().encode_texts(texts)
         return self.model.text(self._tokenizer(list(texts)).to(self.device))

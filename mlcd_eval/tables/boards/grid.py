@@ -20,7 +20,7 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.text import shown, shown_difference
 
 FEW = 3
-"""Up to this number, models stand side by side, however few tasks there are."""
+"""Up to this number, models are columns side by side, however few tasks there are."""
 
 
 class Style(NamedTuple):

@@ -111,7 +111,7 @@ def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequenc
     """One polygon per model over three or more axes, each from 0 at the centre to its best value at the rim."""
     assert len(axes) >= 3, "a polygon needs three corners"
     best = [max(values[place] for _, values in models) for place in range(len(axes))]
-    crowded = len(axes) > 12  # labels then stand along their spokes
+    crowded = len(axes) > 12  # labels are then drawn along their spokes
     centre, radius = ((320, 320), 120) if crowded else ((174, 140), 76)
 
     def point(place: int, distance: float) -> tuple[float, float]:

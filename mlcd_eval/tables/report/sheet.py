@@ -58,7 +58,7 @@ def _side(result: Result) -> int | None:
 
 
 def _images(dataset: Dataset, split: str, keys: set[str], side: int) -> dict[str, Image.Image]:
-    """By key, with the longest side reduced to `side` pixels."""
+    """The images of these keys, the longest side reduced to `side` pixels."""
     images: dict[str, Image.Image] = {}
     for sample in chain.from_iterable(shard.samples() for shard in dataset.split(split).shards):
         if sample.key in keys:

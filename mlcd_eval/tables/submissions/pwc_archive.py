@@ -35,14 +35,14 @@ def submission(request: Request) -> Submission:
 def _with_row(text: str, board: Board, row: SotaRow) -> tuple[str, str | None]:
     """The text with the row, and why it is not accepted."""
     tasks = _read(text)
-    own = PwcDataset(dataset=board.dataset, sota=Sota(metrics=list(board.metrics), rows=[row]))
+    new_board = PwcDataset(dataset=board.dataset, sota=Sota(metrics=list(board.metrics), rows=[row]))
     place = next((path for path, task in _tasks(tasks, ()) if task.get("task") == board.task), None)
     if place is None:
-        return insert(text, (), len(tasks), _plain(PwcTask(task=board.task, datasets=[own]))), None
+        return insert(text, (), len(tasks), _plain(PwcTask(task=board.task, datasets=[new_board]))), None
     datasets = _at(tasks, place)["datasets"]
     position = next((at for at, known in enumerate(datasets) if known.get("dataset") == board.dataset), None)
     if position is None:
-        return insert(text, (*place, "datasets"), len(datasets), _plain(own)), None
+        return insert(text, (*place, "datasets"), len(datasets), _plain(new_board)), None
     table = datasets[position]["sota"]
     same = next((known for known in table["rows"] if _is_of(known, row)), None)
     if same is not None:
