@@ -15,8 +15,8 @@ class Harness:
 
     module: has `read(sources, index)`, which yields an `ImportedTask` per task of a model, and
     `recognises(first, stem)`, whether it may have written a file of that name whose first row or object is `first`.
-    files: what is taken. version: of the harness' format, as far as it is known. folders: whether a folder means the JSON
-    files below it.
+    files: what is taken. version: of the harness' format, as far as it is known. folders: whether a folder means the
+    JSON files below it.
     """
 
     module: str
