@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.imports.clip_data import other_task_name, our_task
+from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task
 from mlcd_eval.imports.imported_task import FOREIGN, ImportedTask, LeftOut, foreign_task
 from mlcd_eval.imports.source import Source, as_dict
-from mlcd_eval.imports.values import UNKNOWN, fraction, safe_name
+from mlcd_eval.imports.values import fraction, safe_name
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.spec import TaskIndex
 
@@ -70,7 +70,7 @@ def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Impor
     values = as_dict(run["metrics"]) if "metrics" in run else {k: v for k, v in run.items() if k not in ABOUT}
     protocol = PROTOCOLS.get(str(run["task"]), "")
     settings = {"language": run.get("language") or "en"}
-    if protocol == "linear_probe":
+    if any(key in values for key in (SHOTS, *PROBE_SETTINGS)):
         settings |= {key: _parsed(values[key]) for key in dict.fromkeys((*PROBE_SETTINGS, *GRID)) if key in values}
         shots = _parsed(values.get(SHOTS, -1))
         settings["shots"] = None if str(shots).startswith("-") else shots
@@ -108,7 +108,7 @@ def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Impor
 def _metric_name(protocol: str, key: str) -> str | None:
     """Our name of a metric, None for one that is none of ours."""
     direction, _, k = key.partition("_recall@")
-    if protocol == "retrieval" and direction in DIRECTIONS and k.isdecimal():
+    if direction in DIRECTIONS and k.isdecimal():
         return f"{DIRECTIONS[direction]}_recall@{k}"
     return METRICS.get(protocol, {}).get(key)
 
@@ -133,9 +133,9 @@ def _primary(protocol: str, names: Sequence[str], wanted: str | None) -> str | N
 
 
 def _kind(protocol: str, names: Collection[str | None]) -> str:
-    if protocol in ("retrieval", FOREIGN):
-        return "retrieval" if protocol == "retrieval" else UNKNOWN
-    return "multilabel" if "map" in names else "classification"
+    """The kind of data: the protocol's, of which the metrics tell several labels per image from one."""
+    kinds = data_kinds(protocol)
+    return "multilabel" if "map" in names and "multilabel" in kinds else kinds[0]
 
 
 def _variant(settings: Mapping[str, Any]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mlcd_eval.imports.values import safe_name
+from collections.abc import Sequence
+
+from mlcd_eval.imports.values import UNKNOWN, safe_name
+from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.spec import TaskIndex, TaskSpec
 
 SAME_AS_VTAB = ("cifar10", "cifar100", "dtd", "flowers", "pcam", "pets")
@@ -31,3 +34,8 @@ def _flat(dataset: str) -> str:
 
 def _their_name(task: TaskSpec) -> str:
     return task.dataset.hub.rpartition("/")[2].removeprefix("wds_") if task.dataset.hub else task.dataset.name
+
+
+def data_kinds(protocol: str) -> Sequence[str]:
+    """The kinds of data that a protocol of ours takes, `unknown` for a task that is not ours."""
+    return PROTOCOLS[protocol].kinds if protocol in PROTOCOLS else (UNKNOWN,)

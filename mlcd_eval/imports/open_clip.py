@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlcd_eval.imports.clip_data import other_task_name, our_task
+from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task
 from mlcd_eval.imports.imported_task import ImportedTask, LeftOut, foreign_task
 from mlcd_eval.imports.source import Source
 from mlcd_eval.imports.values import UNKNOWN, fraction, safe_name
@@ -141,8 +141,8 @@ def _of_row(source: Source, row: Mapping[str, str], index: TaskIndex) -> Iterato
             dataset=dataset,
             metrics=tuple(metrics),
             primary=next((name for name in names if name.startswith("image_to_text")), names[0]),
-            kind="retrieval" if protocol == "retrieval" else "classification" if protocol else UNKNOWN,
-            split=SPLITS.get(dataset, UNKNOWN) if protocol == "retrieval" else UNKNOWN,
+            kind=data_kinds(protocol)[0],
+            split=SPLITS.get(dataset, UNKNOWN),
             settings={"language": language},
             theirs=about,
         )
