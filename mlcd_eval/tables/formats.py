@@ -66,7 +66,6 @@ ROWS = {
     "csv": TableFormat(f"{TABLES}.frame:as_csv", "one row per metric"),
     "json": TableFormat(f"{TABLES}.frame:as_json", "one object per metric"),
     "model-index": TableFormat(f"{TABLES}.hub:model_index", "metadata of a Hugging Face model card", one_model=True),
-    "eval-results": TableFormat(f"{TABLES}.hub:eval_results", "a file of the hub's .eval_results", one_model=True),
 }
 FORMATS: Registry[TableFormat] = Registry("table format", "mlcd_eval.formats", ROWS)
 

@@ -7,8 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mlcd_eval.errors import UserError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
@@ -35,27 +33,6 @@ def model_index(table: TableInput) -> str:
     results = table.results
     leaderboards(results)  # refuses two records that would share a cell
     return ModelCardData(model_name=results[0].model.name, eval_results=_eval_results(results)).to_yaml() + "\n"
-
-
-def eval_results(table: TableInput) -> str:
-    """A file of `.eval_results/`: primary metrics as fractions; raises DataError as `model_index`."""
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    leaderboards(table.results)
-    labels = variants(table.results)
-    entries = [
-        EvalResultEntry(
-            dataset_id=hub_dataset(result),
-            task_id=with_label(result.task.name, labels.label(result)),
-            value=metric.value,
-            date=result.timing.started,
-            notes=metric_note(metric),
-        )
-        for result in table.results
-        for metric in [result.primary]
-        if metric is not None and metric.value is not None
-    ]
-    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
 
 
 def push_to_hub(results: Sequence[Result], repo: str, dry_run: bool = False) -> str:

@@ -95,4 +95,3 @@ def test_no_two_numbers_share_a_key(results):
         (entry,) = yaml.safe_load(render(mine, "model-index"))["model-index"]
         blocks = [(block["dataset"]["config"], block["dataset"].get("split")) for block in entry["results"]]
         assert len(blocks) == len(set(blocks)) == len(mine)
-        assert len(yaml.safe_load(render(mine, "eval-results"))) == len(mine)

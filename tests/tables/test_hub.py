@@ -5,7 +5,7 @@ import socket
 import pytest
 import yaml
 from conftest import make_result, metric
-from huggingface_hub import ModelCard, parse_eval_result_entries
+from huggingface_hub import ModelCard
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from huggingface_hub.repocard_data import ModelCardData, model_index_to_eval_results
 
@@ -47,24 +47,11 @@ def test_the_model_index_is_read_back():
     assert found[1].dataset_type == TaskIndex.load().tasks["linear_probe/food101"].dataset.hub
 
 
-def test_the_eval_results_are_read_back():
-    entries = parse_eval_result_entries(yaml.safe_load(render(results(), "eval-results")))
-    assert [(entry.task_id, entry.value) for entry in entries] == [
-        ("zeroshot/demo", 0.4525),
-        ("linear_probe/food101", 0.9),
-        ("knn/food101", 0.8),
-    ]
-    assert entries[0].date == "2026-01-01T00:00:00+00:00"
-    assert entries[0].notes == "acc1, 45.25 [40.0, 50.1] with its 95% interval, n = 200"
-    assert entries[1].dataset_id == TaskIndex.load().tasks["linear_probe/food101"].dataset.hub
-
-
-@pytest.mark.parametrize("form", ["model-index", "eval-results"])
-def test_a_card_is_of_one_model(form, failed_result):
+def test_a_card_is_of_one_model(failed_result):
     with pytest.raises(DataError, match=r"^a model card is of one model: got records of tiny, other$"):
-        render([make_result(), make_result("other")], form)
+        render([make_result(), make_result("other")], "model-index")
     with pytest.raises(DataError, match=r"got records of none that succeeded$"):
-        render([failed_result], form)
+        render([failed_result], "model-index")
 
 
 def test_a_dry_run_prints_the_card_and_leaves_the_network_alone(tmp_path, capsys, offline):
