@@ -188,7 +188,7 @@ def test_answers_that_do_not_fit_are_refused(tmp_path, items, message, capsys):
 def test_score_refuses_wrong_arguments(tmp_path, capsys):
     path = answers(tmp_path, right())
     assert score(tmp_path, "knn/demo_clipart", path) == 2
-    assert "is scored from features, expected a task of refcoco or docvqa" in capsys.readouterr().err
+    assert "is scored from features, expected a task of docvqa or refcoco" in capsys.readouterr().err
     assert score(tmp_path, path) == 2
     assert "takes a TASK or --dataset" in capsys.readouterr().err
     assert score(tmp_path, "docvqa/demo", str(tmp_path / "none.json")) == 2
