@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench leaderboards clean
+.PHONY: demo test test-slow check bench leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -14,7 +14,10 @@ demo: $(INSTALLED)
 	$(BIN)/mlcd-eval table results/runs/demo --baseline demo_clip
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(INSTALLED)  # what takes over a minute each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -198,7 +198,6 @@ def test_a_missing_package_and_torchrun_are_one_sentence(tmp_path, capsys, monke
 
 
 @needs_ray
-@pytest.mark.slow
 def test_ray_gives_a_killed_workers_group_to_another(tmp_path, capsys, mortal, ray_of_two):
     assert_same_as_local(tmp_path, capsys, (MODEL, mortal), "--executor", "ray")
     assert len(list((tmp_path / "model").glob("worker*"))) == 1 + 2 + 1  # killed, two groups, the local run
@@ -214,7 +213,6 @@ def test_ray_gives_a_killed_workers_group_to_another(tmp_path, capsys, mortal, r
 
 
 @needs_submitit
-@pytest.mark.slow
 def test_slurm_submits_a_killed_group_again(tmp_path, capsys, mortal, monkeypatch):
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)
     local = ["--executor", "slurm", "--slurm-cluster", "local"]

@@ -60,6 +60,7 @@ def test_modes():
         DocVQASettings(prompt="What?")
 
 
+@pytest.mark.slow
 def test_the_probe_reads_what_patches_hold():
     """A page's one patch is one of four digits' codes; the answer is that digit, spelled."""
     chance = np.random.default_rng(0)
