@@ -41,6 +41,8 @@ GRID = ("lr", "epochs", "batch_size")
 """What distinguishes the rows of a table of probes, besides the number of images per class."""
 PROBE_TABLE = {"model", "pretrained", "dataset", "shots", "lp_acc1", *GRID}
 """The columns by which such a table is known."""
+SCALING = {"k": None, "bs": "batch_size", SHOTS: "shots", "lr": "lr", "epochs": "epochs", "lp_acc1": "lp_acc1"}
+"""The keys by which probe_benchmark/scaling_experiment_data*.json are known -> the columns of such a table."""
 ABOUT = ("dataset", "model", "pretrained", "task", "language", "model_fullname", "classnames", "templates")
 NOT_KNOWN = "a metric that is not known here"
 
@@ -48,7 +50,7 @@ NOT_KNOWN = "a metric that is not known here"
 def recognises(first: Mapping[str, Any], stem: str) -> bool:
     """Whether clip-benchmark may have written this."""
     evaluated = {"dataset", "model", "task"} <= first.keys() and ("metrics" in first or "model_fullname" in first)
-    return evaluated or first.keys() >= PROBE_TABLE
+    return evaluated or first.keys() >= PROBE_TABLE or first.keys() >= SCALING.keys()
 
 
 def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[ImportedTask]:
@@ -58,7 +60,14 @@ def read(sources: Sequence[Source], index: TaskIndex) -> Iterator[ImportedTask]:
         source.check(content)
         for run in content if isinstance(content, list) else [content]:
             source.check(run)
-            yield _imported(source, _as_probe(run) if run.keys() >= PROBE_TABLE else run, index)
+            row = _as_row(run) if run.keys() >= SCALING.keys() else run
+            yield _imported(source, _as_probe(row) if row.keys() >= PROBE_TABLE else row, index)
+
+
+def _as_row(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run of the scaling experiments as a row of a table of probes; what it says of the model's training is left."""
+    kept = {name: value for name, value in run.items() if name in PROBE_TABLE | {"seed"} or name.startswith("lp_")}
+    return kept | {ours: run[theirs] for theirs, ours in SCALING.items() if ours is not None}
 
 
 def _as_probe(row: Mapping[str, Any]) -> dict[str, Any]:

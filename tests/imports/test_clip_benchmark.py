@@ -146,3 +146,35 @@ def test_captions_of_winoground_are_no_retrieval(run_import, golden, tmp_path):
     result = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", **changes))[1]
     assert metrics(result["imported/clip-benchmark-winoground"]) == values
     assert result["imported/clip-benchmark-winoground"].primary_metric == "acc"
+
+
+def test_the_scaling_experiments_are_read_as_they_are(run_import, tmp_path):
+    """Two runs of LAION-AI/CLIP_benchmark, probe_benchmark/scaling_experiment_data2.json at 9a7a17af (MIT)."""
+    run = {
+        "k": 10,
+        "lr": 0.1,
+        "bs": 256,
+        "epochs": 10,
+        "model": "ViT-B-32",
+        "pretrained": "laion400m_e32",
+        "pretrained_clean": "LAION",
+        "dataset": "imagenet1k-unverified",
+        "macts": 5.01,
+        "samples_seen_pretty": "13B",
+        "lp_acc1": 0.58496,
+        "lp_acc5": 0.83928,
+        "lp_mean_per_class_recall": 0.58486,
+        "seed": 0,
+        "fewshot_k": 10,
+    }
+    full = {**run, "k": -1, "lr": 0.01, "lp_acc1": 0.74902, "lp_acc5": 0.93498, "fewshot_k": -1}
+    path = tmp_path / "scaling_experiment_data2.json"
+    path.write_text(json.dumps([run, full]))
+    code, records = run_import("clip-benchmark", path)
+    assert code == 0 and len(records) == 2
+    by_shots = {result.task.settings["shots"]: result for result in records.values()}
+    values = {metric.name: metric.value for metric in by_shots[10].metrics}
+    assert values == {"acc1": 0.58496, "acc5": 0.83928, "mean_per_class_recall": 0.58486}
+    assert by_shots[None].primary.value == 0.74902
+    assert (by_shots[10].task.settings["batch_size"], by_shots[10].task.settings["lr"]) == (256, 0.1)
+    assert not by_shots[10].details["not_imported"]
