@@ -35,8 +35,8 @@ HARNESSES: Registry[Harness] = Registry(
     {
         "clip-benchmark": Harness(
             "mlcd_eval.imports.clip_benchmark",
-            "JSON of `clip_benchmark eval`, CSV of `clip_benchmark build`; probe_benchmark's JSON, or a CSV with a row per "
-            "linear probe",
+            "JSON of `clip_benchmark eval`, CSV of `clip_benchmark build`; probe_benchmark's JSON, or a CSV with a row "
+            "per linear probe",
             "1.6",
         ),
         "open_clip": Harness(
