@@ -113,5 +113,4 @@ def record(task: ImportedTask, index: TaskIndex, name: str | None = None) -> Res
         limit=task.limit,
         environment={"imported_with": f"mlcd_eval {__version__}"},
     )
-    scores = {"metrics": task.metrics, "primary_metric": task.primary, "details": details}
-    return Result.model_validate({**result.model_dump(), **scores})
+    return result.completed(metrics=task.metrics, primary_metric=task.primary, details=details)

@@ -103,6 +103,10 @@ class Result(_Frozen):
         """The metric by which models are ranked, None for a failed task."""
         return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
 
+    def completed(self, **fields: Any) -> Result:
+        """Return the record with these fields filled in, checked as a record that is read is."""
+        return Result.model_validate({**self.model_dump(), **fields})
+
     def request_key(self) -> str:
         """Return the identity of the request: equal keys mean equal numbers. It excludes times and environment."""
         model = {"fingerprint": self.model.fingerprint, "precision": self.model.precision}

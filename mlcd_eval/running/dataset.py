@@ -143,12 +143,11 @@ class DatasetRun:
         except Exception as error:
             _raise_if_fatal(error)
             bug = not isinstance(error, UserError)
-            failure = {
-                "status": "error",
-                "error": f"{type(error).__name__}: {error}" if bug else str(error),
-                "traceback": "".join(traceback.format_exception(error)) if bug else None,
-            }
-            result = Result.model_validate({**pending.model_dump(), **failure})
+            result = pending.completed(
+                status="error",
+                error=f"{type(error).__name__}: {error}" if bug else str(error),
+                traceback="".join(traceback.format_exception(error)) if bug else None,
+            )
         if samples is not None and self.request.log_samples:
             self.store.write_samples(result, samples)
         self.store.write(result)
@@ -160,7 +159,7 @@ class DatasetRun:
             raise IncompatibleError(f"--submit writes a model's own answers: {job.name} has none")
         items = job.protocol.submission(predictions.by_id)
         details = {"submission": str(self.store.write_submission(pending, items)), "num_answers": len(items)}
-        return Result.model_validate({**pending.model_dump(), "details": details})
+        return pending.completed(details=details)
 
     def _score(
         self, job: Job, pending: Result, encoded: dict[Pass, Encoded | Exception], predictions: Predictions | None
@@ -198,14 +197,14 @@ class DatasetRun:
             images_encoded=sum(encoding.images_encoded for encoding in passes.values()),
         )
         num_scored = len(inputs.annotations["test"]) if inputs.annotations else _num_images(images)
-        values = {
-            "metrics": [metric.model_dump() for metric in scores.metrics],
-            "primary_metric": scores.primary,
-            "details": dict(scores.details),
-            "timing": timing,
-            "dataset": pending.dataset.model_copy(update={"num_samples": num_scored}),
-        }
-        return Result.model_validate({**pending.model_dump(), **values}), scores.samples
+        result = pending.completed(
+            metrics=tuple(scores.metrics),
+            primary_metric=scores.primary,
+            details=dict(scores.details),
+            timing=timing,
+            dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
+        )
+        return result, scores.samples
 
     def _annotations(
         self, job: Job, images: Mapping[str, Features], predictions: Predictions | None

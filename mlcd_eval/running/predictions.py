@@ -40,15 +40,12 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
         preprocessing="of whoever made the predictions",
         precision="of whoever made the predictions",
     )
-    result = job.pending_record(predictor, request, reads_images=False).model_copy(
-        update={
-            "metrics": tuple(scores.metrics),
-            "primary_metric": scores.primary,
-            "details": dict(scores.details) | {"source": "saved predictions"},
-            "environment": environment("cpu"),
-        }
+    result = job.pending_record(predictor, request, reads_images=False).completed(
+        metrics=tuple(scores.metrics),
+        primary_metric=scores.primary,
+        details=dict(scores.details) | {"source": "saved predictions"},
+        environment=environment("cpu"),
     )
-    result = Result.model_validate(result.model_dump())
     store = ResultStore(request.output)
     if request.log_samples:
         store.write_samples(result, scores.samples)
