@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlcd_eval.data import open_dataset
+from mlcd_eval.data.open import parse_reference
 from mlcd_eval.errors import ConfigError, IncompatibleError
 from mlcd_eval.planning.job import Job, resolved
 from mlcd_eval.planning.select import Selection
@@ -70,11 +70,13 @@ def prediction_job(request: RunRequest) -> Job:
 
 def protocol_of_predictions(ref: str) -> str:
     """Return the name of the protocol that scores predictions on a data set. Raises UserError if none does."""
-    kind = open_dataset(ref).kind
+    kinds = parse_reference(ref).scheme.kinds  # of what the scheme can hold; nothing is opened
     for name, protocol in _scorable().items():
-        if kind in protocol.kinds:
+        if set(kinds) & set(protocol.kinds):
             return name
-    raise IncompatibleError(f"score: got {ref!r}, a {kind} data set, expected data of {' or '.join(_scorable())}")
+    raise IncompatibleError(
+        f"score: got {ref!r}, which holds {' or '.join(kinds)} data, expected data of {' or '.join(_scorable())}"
+    )
 
 
 def _scorable() -> dict[str, type[Protocol[Any]]]:
