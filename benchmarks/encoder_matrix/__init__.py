@@ -1,0 +1,1 @@
+"""The matrix of docs/encoders.md: small models with random weights, each against its own library."""
