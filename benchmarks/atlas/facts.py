@@ -1,4 +1,4 @@
-"""What the sources' files do not say themselves: whose data set is which task of this package, and how each measures."""
+"""What the sources' files do not say: which data set is which task of this package, and how each source measures."""
 
 from __future__ import annotations
 
@@ -109,6 +109,13 @@ CLIP_BENCHMARK_TASKS = {
 }
 """clip-benchmark's data set, without `vtab/` -> the end of the name of our task. voc2007 (crops of one object), fer2013
 zero-shot and the others have none."""
+
+
+def dataset_of(task: str) -> str:
+    """Our name of the data set of one of our tasks, which is clip-benchmark's where that has it."""
+    end = task.partition("/")[2]
+    return next((name for name, known in CLIP_BENCHMARK_TASKS.items() if known == end), end)
+
 
 NUM_PROMPTS = {
     "cifar10": 18,

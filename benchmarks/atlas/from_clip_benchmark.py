@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facts import CLIP_BENCHMARK_TASKS, NUM_PROMPTS
+from facts import CLIP_BENCHMARK_TASKS, NUM_PROMPTS, dataset_of
 from tables import Column, Dialect, Row, Table, number, read_csv
 
 METRICS = {
@@ -76,11 +76,11 @@ def _column(dataset: str, task: str, metric: str, sizes: dict[str, int]) -> Colu
     ours, heading, name = CLIP_BENCHMARK_TASKS.get(key), f"{dataset} {metric}", METRICS.get(metric, metric)
     if task == "zeroshot_retrieval":
         dialect = Dialect(split="test", resize="the model's own")
-        return Column(heading, "retrieval", dataset, f"retrieval/{ours}" if ours else None, name, dialect)
+        return Column(heading, "retrieval", key, f"retrieval/{ours}" if ours else None, name, dialect)
     if dataset in ("imagenet_robustness", "vtab", "vtab+"):
         return Column(heading, "zeroshot", f"mean over {dataset}", None, name)
     dialect = zero_shot_dialect(key, sizes.get(key))
-    return Column(heading, "zeroshot", dataset, f"zeroshot/{ours}" if ours else None, name, dialect)
+    return Column(heading, "zeroshot", key, f"zeroshot/{ours}" if ours else None, name, dialect)
 
 
 def _probe(atlas: Path) -> Table:
@@ -106,7 +106,8 @@ def _probe(atlas: Path) -> Table:
         for metric in PROBE:
             name = metric.removeprefix("lp_")
             task = f"linear_probe/{ours}" if ours else None
-            columns.append(Column(f"{dataset} {name}", "linear_probe", dataset, task, name, dialect))
+            known = dataset_of(task) if task else key
+            columns.append(Column(f"{dataset} {name}", "linear_probe", known, task, name, dialect))
     place = {key: 3 * number for number, key in enumerate(sorted(keys))}
     rows: dict[str, Row] = {}
     for line in lines:
@@ -124,5 +125,4 @@ def _probe(atlas: Path) -> Table:
         columns,
         [rows[name] for name in sorted(rows)],
         decimals=5,
-        named_by_dataset=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facts import MTEB_NAMES_WITH_LINE_BREAKS, MTEB_PROMPTS, MTEB_TASKS
+from facts import MTEB_NAMES_WITH_LINE_BREAKS, MTEB_PROMPTS, MTEB_TASKS, dataset_of
 from tables import Column, Dialect, Row, Table, Value, number, read_csv
 
 PROBE = "logistic regression, lambda 1, at most 100 iterations, features not normalised"
@@ -61,7 +61,6 @@ def tables(atlas: Path) -> list[Table]:
             columns[group],
             [rows[group][key] for key in sorted(rows[group])],
             decimals=5,
-            named_by_dataset=True,
         )
         for group in columns
     ]
@@ -104,7 +103,9 @@ def _column(place: Place, score: str, is_main: bool, experiments: int) -> Column
     elif protocol == "linear_probe":
         dialect = Dialect(split=split, layer="projected", probe=PROBE, shots=16, seeds=experiments or None)
     extra = (("main", True),) if is_main or score == "main_score" else ()
-    return Column(score, protocol, task, ours, _metric(task, score, protocol), dialect, extra)
+    heading = f"{task} {score}" if language is None else f"{task} {language} {score}"
+    dataset = dataset_of(ours) if ours else task
+    return Column(heading, protocol, dataset, ours, _metric(task, score, protocol), dialect, extra)
 
 
 def _metric(task: str, score: str, protocol: str) -> str:

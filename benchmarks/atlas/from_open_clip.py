@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from from_clip_benchmark import zero_shot_dialect
 from facts import CLIP_BENCHMARK_TASKS
+from from_clip_benchmark import zero_shot_dialect
 from tables import Column, Dialect, Row, Table, number, read_csv
 
 FACTS = ("name", "pretrained", "params (M)", "FLOPs (B)")
@@ -46,7 +46,7 @@ def _column(heading: str, facts: dict[str, str]) -> Column:
     chance = (("chance", float(facts["random_score"])),) if facts["random_score"] else ()
     if task.startswith("retrieval/"):
         name = f"retrieval/{SETS[heading]}"  # the list's 31,014 images of Flickr are all of its splits: not kept
-        return Column(heading, "retrieval", heading, name, "mean_recall@1", Dialect(split="test", resize=OWN))
+        return Column(heading, "retrieval", SETS[heading], name, "mean_recall@1", Dialect(split="test", resize=OWN))
     size = int(facts["size"])
     if task.startswith(("misc/", "wilds/", "fairness/")):
         return Column(heading, "zeroshot", heading, None, metric, Dialect(samples=size, resize=OWN), chance)
@@ -63,7 +63,7 @@ def _retrieval(atlas: Path) -> Table:
         if match := re.fullmatch(r"(Flickr|MSCOCO) (image|text) retr\. R@(\d+)", heading):
             name, side, k = match.groups()
             task, metric = f"retrieval/{SETS[name]}", OURS[side] + k
-            columns.append(Column(heading, "retrieval", name, task, metric, Dialect(split="test", resize=OWN)))
+            columns.append(Column(heading, "retrieval", SETS[name], task, metric, Dialect(split="test", resize=OWN)))
         elif heading.startswith("WinoGAViL"):
             metric = heading.removeprefix("WinoGAViL ").replace(" ", "_")
             columns.append(Column(heading, "association", "WinoGAViL", None, metric, Dialect(resize=OWN)))

@@ -89,12 +89,14 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, "retrieval", dataset, f"retrieval/{dataset}", metric, dialect)
     if heading in DOCUMENTS and protocol == "vlm":
         task, metric = DOCUMENTS[heading]
-        return Column(heading, "docvqa", heading, task, metric, Dialect(split="val" if "val" in heading else None))
+        dataset = "DocVQA val" if heading == "DocVQA" else heading
+        return Column(heading, "docvqa", dataset, task, metric, Dialect(as_task=task))
     if heading == "ImageNet kNN":
         return Column(heading, "knn", "imagenet1k", "knn/imagenet", "knn_acc1", TEST)
     if protocol == "refcoco":
         name, split = heading.split()
-        return Column(heading, protocol, name, f"refcoco/{name.lower()}_{split}", "overall_iou", Dialect(split=split))
+        task = f"refcoco/{name.lower()}_{split}"
+        return Column(heading, protocol, heading, task, "overall_iou", Dialect(as_task=task))
     if heading in POINTS:
         unit, decimals = POINTS[heading]
         return Column(heading, protocol, heading, None, "score", extra=(("unit", unit), ("decimals", decimals)))

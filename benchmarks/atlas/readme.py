@@ -52,37 +52,40 @@ def _joined(models: list[dict]) -> dict[str, object]:
 TEXT = """\
 # The atlas: public results of vision encoders
 
-{numbers} numbers that others published, as facts, each with its source, commit, licence and dialect (how it was measured).
-`mlcd-eval ls published` and docs/published.md say how to ask for them. The files are made by
+{numbers} numbers that others published, as facts, each with its source, commit, licence and dialect (how it was
+measured). `mlcd-eval ls published` and docs/published.md say how to ask for them. The files are made by
 
     python benchmarks/atlas/make.py ../shared/atlas
 
-and by nothing else; the same input gives the same bytes. `index.json` holds the checksum of every other file.
+and by nothing else; the same input gives the same bytes. `index.json` holds the checksum of every table and of
+`models.json`.
 
 ## Sources and licences
 
 {sources}
 
 Values are copied as printed and not rounded; a value that a source gives as `nan` is left out.
-open_clip, CLIP_benchmark and DataComp: Copyright of their authors, MIT licence (permission is granted to use, copy, modify,
-merge, publish and distribute, provided that this notice stays; no warranty). MTEB's results: public domain (CC0 1.0).
+open_clip, CLIP_benchmark and DataComp: copyright of their authors, MIT licence (permission is granted to use, copy,
+modify, merge, publish and distribute, provided that this notice stays; no warranty). MTEB's results: public domain
+(CC0 1.0).
 
 ## Tables
 
 {files}
 
-A table's file lists its dialects, its columns (heading, protocol, data set, task of this package or null, metric, place of
-the dialect, and what differs from the table's unit and decimals) and its rows (name as printed, key in `models.json`, what
-tells the row from others of its model, and runs of values: the place of the first column, then the values). A value with
-experiments is a list: their mean, then each of them.
+A table's file lists its dialects, its columns and its rows. A column: heading, protocol, data set, task of this package
+or null, metric, place of the dialect, and what differs from the table's unit and decimals. A row: name as printed, key
+in `models.json`, what tells the row from others of its model, and runs of values (the place of the first column, then
+the values). A value with experiments is a list: their mean, then each of them.
 
 ## Models
 
-`models.json` joins the sources by the weights: {models} models, of which {open_clip} are weights of open_clip by name and tag,
-{several} have numbers of more than one source and {sized} have parameters and GFLOPs. Of MTEB's {mteb} models {mteb_joined} are
-joined to another source's; of CLIP_benchmark's {benchmark}, {benchmark_joined} (the others are checkpoints of the scaling study that open_clip's
-table lacks: their architecture is known, so they have sizes). {rest} models have no weights in open_clip:
-scaling-study checkpoints, captioning models, document retrievers, DINOv2, and rows of papers that do not say which weights
-they used. Nothing was joined by resemblance of names: benchmarks/atlas/aliases.py lists every pair.
+`models.json` joins the sources by the weights: {models} models, of which {open_clip} are weights of open_clip by name
+and tag, {several} have numbers of more than one source and {sized} have parameters and GFLOPs. Of MTEB's {mteb} models,
+{mteb_joined} are joined to another source's; of CLIP_benchmark's {benchmark}, {benchmark_joined} (the others are
+checkpoints of the scaling study that open_clip's table lacks: their architecture is known, so they have sizes).
+{rest} models have no weights in open_clip: scaling-study checkpoints, captioning models, document retrievers, DINOv2,
+and rows of papers that do not say which weights they used. Nothing was joined by resemblance of names:
+benchmarks/atlas/aliases.py lists every pair.
 GFLOPs are open_clip's (docs/model_profile.csv: one image and one text).
 """

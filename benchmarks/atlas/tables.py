@@ -1,10 +1,10 @@
-"""What every table of the atlas is written as: columns and rows, one per line, so that a change is a small difference."""
+"""The form of every table of the atlas: columns and rows, one per line, so that changes are easy to read."""
 
 from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 Value = float | None | list[float]
@@ -15,6 +15,7 @@ Value = float | None | list[float]
 class Dialect:
     """How a number was measured; None where the source does not say. The fields are those of `published.Dialect`."""
 
+    as_task: str | None = None
     prompts: str | None = None
     num_prompts: int | None = None
     class_names: str | None = None
@@ -35,7 +36,8 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Column:
-    """heading: as in the source. extra: unit, decimals, chance and higher_is_better where they are not the table's."""
+    """heading: as in the source, with the data set where it names none. dataset: this package's name of it where there
+    is a task. extra: unit, decimals, chance and higher_is_better where they are not the table's."""
 
     heading: str
     protocol: str
@@ -52,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """name: as in the source. identity: the key of the model in models.json. note: what sets it apart from other rows."""
+    """name: as in the source. identity: key of the model in models.json. note: what sets it apart from other rows."""
 
     name: str
     identity: str
@@ -62,8 +64,7 @@ class Row:
 
 @dataclass
 class Table:
-    """group: its name in `mlcd-eval ls published`. file: the source's own file. named_by_dataset: whether a heading
-    alone does not say which data set it is of."""
+    """group: its name in `mlcd-eval ls published`. file: the source's own file."""
 
     group: str
     source: str
@@ -75,8 +76,6 @@ class Table:
     unit: str = "fraction"
     decimals: int = 4
     notes: str | None = None
-    named_by_dataset: bool = False
-    dialects: list[Dialect] = field(default_factory=list)
 
     @property
     def stem(self) -> str:
@@ -103,7 +102,6 @@ class Table:
                 name: getattr(self, name)
                 for name in ("group", "source", "title", "file", "setting", "unit", "decimals", "notes")
             },
-            "named_by_dataset": self.named_by_dataset,
         }
         lists = {"dialects": [dialect.known() for dialect in dialects], "columns": columns, "rows": rows}
         return as_lines(head, lists)

@@ -116,7 +116,7 @@ def as_json(number: PublishedNumber) -> str:
     return f"{_dump(values)[:-1]},{_shared(number.dialect, number.identity)}}}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _shared(dialect: Dialect, model: Model | None) -> str:
     """The members that many numbers share."""
     sizes = {name: getattr(model, name, None) for name in ("key", "hub", "params_m", "gflops")}

@@ -74,12 +74,6 @@ def test_models_are_listed_by_every_form_and_option_of_their_kinds(capsys, monke
     assert models["theirs:"]["description"] == "added by the package no_such_package"  # and not imported
 
 
-def test_published_tables(capsys):
-    tables = rows(capsys, "published", "*_vit_l14")
-    assert tables["linear_probe_vit_l14"]["size"] == "135 numbers"
-    assert "MLCD ViT-L/14, LAION-400M" in tables["zeroshot_vit_l14"]["models"]
-
-
 def test_a_pattern_without_a_match_names_the_nearest():
     with pytest.raises(ConfigError, match=r"no name matches 'zeroshot/food10' \(did you mean 'zeroshot/food101'\?\)"):
         run("tasks", "zeroshot/food10")

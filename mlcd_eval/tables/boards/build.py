@@ -9,6 +9,7 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderboard, Row
+from mlcd_eval.tables.boards.printed import beside_records, printed_column, without_records
 from mlcd_eval.tables.identity import Variants, identity, variants
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
@@ -30,10 +31,8 @@ def leaderboards(
     for protocol in protocols:
         members = [result for result in results if result.task.protocol == protocol]
         columns = _Columns(members)
-        for number in () if results else published:
-            if number.protocol == protocol and number.metric != PRINTED_MEAN:
-                columns.add(_printed_column(number), number.label)
-        boards.append(_board(Leaderboard(protocol, columns.all, []), columns, members, published, originals or {}))
+        numbers = [number for number in published if results or number.protocol == protocol]
+        boards.append(_board(Leaderboard(protocol, [], []), columns, members, numbers, originals or {}))
     return boards
 
 
@@ -41,19 +40,19 @@ def paper_board(
     table: PublishedTable, results: Sequence[Result], numbers: Iterable[PublishedNumber], originals: Mapping[str, str]
 ) -> Leaderboard:
     """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
+    first = {number.column: number for number in reversed(table.numbers) if number.metric != PRINTED_MEAN}
+    heads = [first[name] for name in table.columns if name in first]
     printed: dict[tuple[str, str], Column] = {}
-    for name in table.columns:
-        number = next(number for number in table.numbers if number.column == name)
-        if number.metric != PRINTED_MEAN:
-            column = _printed_column(number)
-            printed.setdefault((column.task, column.metric), column)
+    for number in heads:
+        column = printed_column(number)
+        printed.setdefault((column.task, column.metric), column)
     members = [result for result in results if result.task.name in {task for task, _ in printed}]
     columns = _Columns(members, printed)
     notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
     if results and not members:
         notes.append("No record is of this table's tasks.")
     about = f"{table.table}, {table.printed_in}: {table.setting}."
-    return _board(Leaderboard(table.title, columns.all, [], about, notes), columns, members, numbers, originals)
+    return _board(Leaderboard(table.title, [], [], about, notes), columns, members, numbers, originals)
 
 
 class _Columns:
@@ -130,12 +129,6 @@ def _kind(column: Column) -> str:
     return f"{column.unit} ({'higher' if column.higher_is_better else 'lower'} is better)"
 
 
-def _printed_column(number: PublishedNumber) -> Column:
-    unit = number.unit if number.fraction is None else "fraction"
-    task = number.task or number.column
-    return Column(task, number.metric, unit=unit, protocol=number.protocol, heading=number.column)
-
-
 def _board(
     board: Leaderboard,
     columns: _Columns,
@@ -154,22 +147,40 @@ def _board(
     for result in results:
         if result.status == "error":
             _fail(rows[result.model.name], result, good, columns)
-    published: dict[str, Row] = {}
-    for number in numbers:
-        if (printed := columns.get(_printed_column(number), number.label)) is None:
-            continue
-        label = number.label + PUBLISHED
-        cells = published.setdefault(label, Row(label, published=True)).cells
-        assert printed not in cells, f"two published values of {label} for {printed.task}"
-        scaled = number.unit == "fraction"  # shown in per cent
-        value = number.value if number.fraction is None else number.fraction
-        cells[printed] = Cell(value, decimals=number.decimals - (2 if scaled else 0), source=number)
+    published = _published_rows(columns, list(rows.values()), numbers)
     ordered: dict[str, Row] = {}
     for row in rows.values():
         ordered[row.model] = row
         if row.original is not None and row.original in published:
             ordered[row.original] = published[row.original]
-    return replace(board, rows=list((ordered | published).values()), notes=[*board.notes, *_notes(good)])
+    every = list((ordered | published).values())
+    return replace(board, columns=columns.all, rows=every, notes=[*board.notes, *_notes(good)])
+
+
+def _published_rows(columns: _Columns, rows: Iterable[Row], numbers: Iterable[PublishedNumber]) -> dict[str, Row]:
+    """The rows of published numbers of the columns' tasks, by their names; adds the columns that they need."""
+    records = {column: cell.source for row in rows for column, cell in row.cells.items()}
+    good = {column: source for column, source in records.items() if isinstance(source, Result)}
+    numbers = [number for number in numbers if number.metric != PRINTED_MEAN]
+    if not records and not columns.all:
+        places: Mapping[PublishedNumber, Column] = without_records(numbers)
+    else:
+        known = columns.all
+        ours = {(column.task, column.metric) for column in known}
+        named = [(number, printed_column(number)) for number in numbers]
+        wanted = [number for number, column in named if (column.task, column.metric) in ours]
+        places = {number: beside_records(number, known, good) for number in wanted}
+    published: dict[str, Row] = {}
+    for number, place in places.items():
+        label = number.label + PUBLISHED
+        cells = published.setdefault(label, Row(label, published=True)).cells
+        columns.add(place, number.label)
+        printed = columns.get(place, number.label)
+        assert printed is not None and printed not in cells, f"two published values of {label} for {place.task}"
+        scaled = number.unit == "fraction"  # shown in per cent
+        value = number.value if number.fraction is None else number.fraction
+        cells[printed] = Cell(value, decimals=number.decimals - (2 if scaled else 0), source=number)
+    return published
 
 
 def clash(result: Result) -> DataError:

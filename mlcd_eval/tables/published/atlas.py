@@ -56,7 +56,7 @@ class AtlasTable(Table):
     @property
     def columns(self) -> list[str]:
         """The headings in the table's order."""
-        return [self._heading(column) for column in self._content["columns"]]
+        return [heading for heading, *_ in self._content["columns"]]
 
     @cached_property
     def rows(self) -> list[PublishedRow]:
@@ -93,7 +93,7 @@ class AtlasTable(Table):
 
     def _about(self, column: Sequence[Any]) -> dict[str, Any]:
         """What the numbers of a column share."""
-        _, protocol, dataset, task, metric, dialect, *rest = column
+        heading, protocol, dataset, task, metric, dialect, *rest = column
         extra = {name: value for name, value in rest[0].items() if name != "main"} if rest else {}
         return {
             "group": self.group,
@@ -105,7 +105,7 @@ class AtlasTable(Table):
             "printed_in": self.printed_in,
             "table": self.table,
             "setting": self.setting,
-            "column": self._heading(column),
+            "column": heading,
             "protocol": protocol,
             "dataset": dataset,
             "task": task,
@@ -119,13 +119,6 @@ class AtlasTable(Table):
     @cached_property
     def _dialects(self) -> list[Dialect]:
         return [Dialect(**dialect) for dialect in self._content["dialects"]]
-
-    def _heading(self, column: Sequence[Any]) -> str:
-        """The heading, with the data set and the language where it does not name them itself."""
-        heading, _, dataset, *_ = column
-        if not self._content["named_by_dataset"]:
-            return heading
-        return " ".join(filter(None, (dataset, self._dialects[column[5]].language, heading)))
 
     def _who(self, name: str, model: Model, note: str) -> dict[str, Any]:
         """What the numbers of a row share. A row of open_clip's is NAME/TAG, as the tables of papers have them."""

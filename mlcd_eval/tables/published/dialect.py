@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ class Dialect:
         return _text(self)
 
 
+NOT_STATED = Dialect()
 FIELDS = tuple(field.name for field in fields(Dialect))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _text(dialect: Dialect) -> str:
     return ", ".join(f"{name}={value}" for name, value in dialect.known().items())

@@ -35,7 +35,9 @@ class Model:
 @functools.cache
 def models() -> Mapping[str, Model]:
     """Every model by its key."""
-    rows: list[dict[str, Any]] = json.loads((published_dir() / "atlas/models.json").read_text(encoding="utf-8"))["models"]
+    rows: list[dict[str, Any]] = json.loads((published_dir() / "atlas/models.json").read_text(encoding="utf-8"))[
+        "models"
+    ]
     known = {}
     for row in rows:
         names = {source: tuple(several) for source, several in row.pop("names").items()}

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mlcd_eval.tables.published.dialect import Dialect
+from mlcd_eval.tables.published.dialect import NOT_STATED, Dialect
 from mlcd_eval.tables.published.models import Model
 
 PRINTED_MEAN = "mean"
@@ -44,7 +44,7 @@ class PublishedNumber:
     value: float
     unit: str
     decimals: int
-    dialect: Dialect = Dialect()
+    dialect: Dialect = NOT_STATED
     identity: Model | None = None
     commit: str | None = None
     licence: str | None = None
