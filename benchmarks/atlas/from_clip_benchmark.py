@@ -67,7 +67,7 @@ def _zero_shot(lines: list[dict[str, str]], file: str, group: str, title: str, s
         "clip-benchmark's prompts and class names",
         columns,
         [rows[name] for name in sorted(rows)],
-        decimals=6,
+        decimals=5,
     )
 
 

@@ -6,18 +6,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
+from mlcd_eval.tables.formats import By
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published.comparable import Difference, differences
 from mlcd_eval.tables.published.models import Model, of_spec
 from mlcd_eval.tables.published.number import PRINTED_MEAN, PublishedNumber
 from mlcd_eval.tables.published.query import tables
 
-By = Literal["value", "parameters", "gflops"]
 SAME_QUESTION = {"acc1", "mean_per_class_recall"}
 """Metrics of classification that sources choose between for one table."""
 
@@ -134,8 +133,18 @@ def _standing(result: Result, metric: Metric, numbers: Sequence[PublishedNumber]
         else:
             others.setdefault(number.identity or number.label, number)
     ordered = sorted(others.values(), key=lambda number: sign * fraction(number))
-    apart.sort(key=lambda pair: (len(pair[1]), abs(fraction(pair[0]) - (metric.value or 0.0))))
+    apart.sort(key=lambda pair: _farness(pair[0], pair[1], own, metric))
     return Standing(result, metric, tuple(ordered), tuple(apart), tuple(same))
+
+
+def _farness(
+    number: PublishedNumber, differing: Sequence[Difference], own: Model | None, metric: Metric
+) -> tuple[bool, bool, int, float]:
+    """Orders what was measured otherwise: numbers of the record's own model come first, then those with the same
+    metric and few differences."""
+    other_model = own is None or number.identity != own
+    distance = abs(fraction(number) - (metric.value or 0.0))
+    return other_model, number.metric != metric.name, len(differing), distance
 
 
 def fraction(number: PublishedNumber) -> float:

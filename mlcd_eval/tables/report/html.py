@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards.choose import choose
+from mlcd_eval.tables.boards.choose import choose, of_records
 from mlcd_eval.tables.boards.leaderboard import (
     PUBLISHED,
     Column,
@@ -17,12 +17,13 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
-from mlcd_eval.tables.formats import TableInput
+from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
+from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
 
@@ -34,7 +35,16 @@ def as_html(table: TableInput) -> str:
     """The page of a request, with the samples beside its records; raises UserError as `report` and its readers do."""
     trainings = [stage for folder in table.trainings for stage in read_trainings(folder)]
     examples = read_examples(table.paths)
-    return report(table.results, table.baseline, table.published, table.groups, examples, trainings)
+    return report(
+        table.results,
+        table.baseline,
+        table.published,
+        table.groups,
+        examples,
+        trainings,
+        nearest=table.nearest,
+        by=table.by,
+    )
 
 
 def report(
@@ -44,9 +54,12 @@ def report(
     groups: Sequence[str] = (),
     examples: Sequence[Examples] = (),
     trainings: Sequence[Training] = (),
+    *,
+    nearest: int | None = None,
+    by: By = "value",
 ) -> str:
     """The page; raises ConfigError for an unknown baseline or published model, DataError as `choose`."""
-    boards, _ = choose(results, published, groups)
+    boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
     provenance = Provenance()
@@ -62,6 +75,7 @@ def report(
         radar=_radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
+        standing=among_published(results, numbers, nearest, by),
         provenance={"entries": provenance.entries, "groups": provenance.groups},
     )
 

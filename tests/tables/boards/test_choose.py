@@ -131,7 +131,7 @@ def test_a_published_baseline_marks_too():
 
 
 def test_the_row_that_is_reproduced_must_be_one():
-    with pytest.raises(ConfigError, match=r"^--published clip=CLIP: got \d+ rows, expected one: CLIP ViT-L/14, WIT"):
+    with pytest.raises(ConfigError, match=r"^--published clip=CLIP: got 3 rows, expected one: CLIP ViT-L-14-336 \(rep"):
         render([probe("clip", "food101", 0.9)], "markdown", published=["clip=CLIP"])
 
 
