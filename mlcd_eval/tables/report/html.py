@@ -89,14 +89,20 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
         for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
             parts = {column.full_name: shown(row[column].value) for column in average.over}
-            opens = provenance.add(f"{row.model}: average", {"value": mean.value}, {"mean of, in per cent": parts})
+            about = {"value": mean.value}, {"mean of, in per cent": parts}
+            opens = None if row.published else provenance.add(f"{row.model}: average", *about)
             text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
             line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
     pairs = list(zip(board.rows, lines, strict=True))
     pairs.sort(key=lambda pair: (pair[1][0]["value"] is None, sign * (pair[1][0]["value"] or 0.0)))
-    rows = [{"row": row, "name": _name(row), "cells": line} for row, line in pairs]
+    rows = [{"row": row, "name": _name(row), "cells": line, "opens": _opens(row, provenance)} for row, line in pairs]
     return {"title": board.title, "about": board.about, "columns": columns, "rows": rows, "notes": board.notes}
+
+
+def _opens(row: Row, provenance: Provenance) -> int | None:
+    """The place of a published row's provenance, which its name opens; None for a record's, whose cells open theirs."""
+    return provenance.row(row) if row.published else None
 
 
 def _name(row: Row) -> str:
@@ -123,7 +129,7 @@ def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) 
         "text": "failed" if cell.failed is not None else shown(cell.value, column.unit, cell.decimals),
         "small": small,
         "rank": rank(cell.value, board.ranked(column)),
-        "opens": provenance.cell(row, column),
+        "opens": None if row.published else provenance.cell(row, column),
     }
 
 

@@ -18,7 +18,7 @@ from mlcd_eval.tables.text import shown
 AXES: tuple[tuple[By, str], ...] = (("gflops", "GFLOPs"), ("parameters", "parameters (M)"))
 FEWEST = 3
 """Published models of known size below which there is nothing to see."""
-MOST_TICKS = 7
+MOST_TICKS = 5
 HEIGHT, LEFT, BOTTOM = 220, 44, 182
 
 _PARETO = jinja2.Environment(
