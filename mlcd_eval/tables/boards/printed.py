@@ -4,6 +4,7 @@ was measured otherwise."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import Column
@@ -40,7 +41,8 @@ def beside_records(number: PublishedNumber, columns: Iterable[Column], records: 
     first = next((records[other] for other in alike if other in records), None)
     if first is None:
         return column
-    return printed_column(number, ", ".join(each.short for each in differences(number, first, number.metric)))
+    variant = ", ".join(each.short for each in differences(number, first, number.metric))
+    return replace(alike[0], variant=variant)
 
 
 def without_records(numbers: Iterable[PublishedNumber]) -> dict[PublishedNumber, Column]:

@@ -40,8 +40,8 @@ class Provenance:
         return self._cells[row.model, column]
 
     def row(self, row: Row) -> int:
-        """The place in `entries` of what is known of all cells of a published row: their values, where they were printed
-        and how they were measured."""
+        """The place in `entries` of what is known of a published row's cells: their values, where they were printed and
+        how they were measured."""
         sources = {column: cell.source for column, cell in row.cells.items()}
         printed = {column: source for column, source in sources.items() if isinstance(source, PublishedNumber)}
         values = {column.full_name: _printed(number) for column, number in printed.items()}
