@@ -27,6 +27,9 @@ from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
 
+MANY = 150
+"""Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all, since a browser
+lays out every shown row again when it sorts."""
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, with the names in its log that each of them draws."""
 
@@ -67,6 +70,7 @@ def report(
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
         boards=[_board(board, provenance) for board in boards],
+        many=MANY,
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),

@@ -113,3 +113,11 @@ def test_fewer_than_one_neighbour_is_no_number(capsys):
     with pytest.raises(SystemExit):
         main(["table", "x", "--nearest", "0"])
     assert "got 0, expected a number of at least 1" in capsys.readouterr().err
+
+
+def test_a_page_with_many_rows_shows_the_first_until_asked(result):
+    page = report([result], published=["open_clip:*", "clip_benchmark:*"])
+    assert page.count('<table class="short">') == 1
+    rows = page.count('<tr class="published">')
+    assert rows > 150 and f"Show all {rows + 1} rows</button>" in page
+    assert "Show all" not in report([result], published=["open_clip:ViT-B-32/*"])
