@@ -9,7 +9,7 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderboard, Row
-from mlcd_eval.tables.boards.printed import beside_records, printed_column, without_records
+from mlcd_eval.tables.boards.printed import places, without_records
 from mlcd_eval.tables.identity import Variants, identity, variants
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
@@ -40,14 +40,10 @@ def paper_board(
     table: PublishedTable, results: Sequence[Result], numbers: Iterable[PublishedNumber], originals: Mapping[str, str]
 ) -> Leaderboard:
     """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
-    first = {number.column: number for number in reversed(table.numbers) if number.metric != PRINTED_MEAN}
-    heads = [first[name] for name in table.columns if name in first]
-    printed: dict[tuple[str, str], Column] = {}
-    for number in heads:
-        column = printed_column(number)
-        printed.setdefault((column.task, column.metric), column)
-    members = [result for result in results if result.task.name in {task for task, _ in printed}]
-    columns = _Columns(members, printed)
+    first = {number.column: number for number in table.numbers if number.metric != PRINTED_MEAN}
+    place = without_records(first[name] for name in table.columns if name in first)
+    members = [result for result in results if result.task.name in {column.task for column in place.values()}]
+    columns = _Columns(members, list(place.values()))
     notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
     if results and not members:
         notes.append("No record is of this table's tasks.")
@@ -58,15 +54,16 @@ def paper_board(
 class _Columns:
     """The columns of records by task, metric and variant; one column holds one unit.
 
-    printed: of a paper's table, by task and metric. Records then add only variants of these.
+    printed: of a paper's table, None for columns of the records' own. Records then add only variants of these.
     """
 
-    def __init__(self, results: Sequence[Result], printed: Mapping[tuple[str, str], Column] | None = None) -> None:
+    def __init__(self, results: Sequence[Result], printed: Sequence[Column] | None = None) -> None:
         self._variants: Variants = variants(result for result in results if result.status == "ok")
-        self._printed = printed
         self._first: dict[tuple[str, str, str], tuple[Column, str]] = {}
-        for column in (printed or {}).values():
+        for column in printed or ():
             self.add(column, "the paper")
+        named = {(column.task, column.metric): column for column in reversed(printed or ())}
+        self._printed = None if printed is None else named
         for result in sorted(results, key=lambda result: result.status == "error"):
             self._add_of(result)
 
@@ -154,24 +151,20 @@ def _board(
         if row.original is not None and row.original in published:
             ordered[row.original] = published[row.original]
     every = list((ordered | published).values())
-    return replace(board, columns=columns.all, rows=every, notes=[*board.notes, *_notes(good)])
+    filled = {column for row in every for column in row.cells}
+    shown = [column for column in columns.all if column in filled]
+    return replace(board, columns=shown, rows=every, notes=[*board.notes, *_notes(good)])
 
 
 def _published_rows(columns: _Columns, rows: Iterable[Row], numbers: Iterable[PublishedNumber]) -> dict[str, Row]:
     """The rows of published numbers of the columns' tasks, by their names; adds the columns that they need."""
-    records = {column: cell.source for row in rows for column, cell in row.cells.items()}
-    good = {column: source for column, source in records.items() if isinstance(source, Result)}
-    numbers = [number for number in numbers if number.metric != PRINTED_MEAN]
-    if not records and not columns.all:
-        places: Mapping[PublishedNumber, Column] = without_records(numbers)
-    else:
-        known = columns.all
-        ours = {(column.task, column.metric) for column in known}
-        named = [(number, printed_column(number)) for number in numbers]
-        wanted = [number for number, column in named if (column.task, column.metric) in ours]
-        places = {number: beside_records(number, known, good) for number in wanted}
+    sources = {column: cell.source for row in rows for column, cell in row.cells.items()}
+    records = {
+        column: source for column, source in sources.items() if isinstance(source, Result) and source.status == "ok"
+    }
+    known = places([number for number in numbers if number.metric != PRINTED_MEAN], columns.all, records)
     published: dict[str, Row] = {}
-    for number, place in places.items():
+    for number, place in known.items():
         label = number.label + PUBLISHED
         cells = published.setdefault(label, Row(label, published=True)).cells
         columns.add(place, number.label)

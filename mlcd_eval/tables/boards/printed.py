@@ -3,7 +3,7 @@ was measured otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mlcd_eval.records import Result
@@ -26,23 +26,46 @@ def printed_column(number: PublishedNumber, variant: str = "") -> Column:
     )
 
 
-def beside_records(number: PublishedNumber, columns: Iterable[Column], records: Mapping[Column, Result]) -> Column:
-    """The column of a number next to records; records: one of each column, since those of a column are alike.
+def places(
+    numbers: Iterable[PublishedNumber], columns: Sequence[Column], records: Mapping[Column, Result]
+) -> dict[PublishedNumber, Column]:
+    """The column of each number of these columns' tasks and metrics, of every number where there are no columns.
+
+    records: one of each column that has any, since those of a column were measured alike.
+    """
+    ours = {(column.task, column.metric) for column in columns}
+    wanted = [number for number in numbers if not ours or _key(number) in ours]
+    alone = without_records(wanted)
+    taken: set[tuple[str, object]] = set()
+    known = {}
+    for number in wanted:
+        alike = [column for column in columns if (column.task, column.metric) == _key(number)]
+        column = _beside(number, alike, records) or alone[number]
+        if (number.label, column.key) in taken:  # the same row, measured otherwise in what no record states
+            column = replace(column, variant=number.dialect.text)
+        taken.add((number.label, column.key))
+        known[number] = column
+    return known
+
+
+def _key(number: PublishedNumber) -> tuple[str, str]:
+    column = printed_column(number)
+    return column.task, column.metric
+
+
+def _beside(number: PublishedNumber, alike: Sequence[Column], records: Mapping[Column, Result]) -> Column | None:
+    """The column of a number next to records, None where no record is of its task and metric.
 
     A number whose source is a paper that the task reproduces is in the usual column of its task.
     """
-    column = printed_column(number)
-    if number.dialect.as_task is not None:
-        return column
-    alike = [other for other in columns if (other.task, other.metric) == (column.task, column.metric)]
-    for other in alike:
-        if other in records and not differences(number, records[other], number.metric):
-            return other
-    first = next((records[other] for other in alike if other in records), None)
-    if first is None:
-        return column
-    variant = ", ".join(each.short for each in differences(number, first, number.metric))
-    return replace(alike[0], variant=variant)
+    of_records = [column for column in alike if column in records]
+    if not of_records or number.dialect.as_task is not None:
+        return None
+    same = [column for column in of_records if not differences(number, records[column], number.metric)]
+    if same:
+        return same[0]
+    differing = differences(number, records[of_records[0]], number.metric)
+    return replace(alike[0], variant=", ".join(each.short for each in differing))
 
 
 def without_records(numbers: Iterable[PublishedNumber]) -> dict[PublishedNumber, Column]:

@@ -28,7 +28,7 @@ from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
 
 MANY = 150
-"""Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all, since a browser
+"""Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all: a browser
 lays out every shown row again when it sorts."""
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, with the names in its log that each of them draws."""

@@ -7,7 +7,9 @@ from conftest import make_result, metric
 
 from mlcd_eval.cli import main
 from mlcd_eval.records import ResultStore
+from mlcd_eval.tables.boards.choose import choose, of_records
 from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.published import tables
 from mlcd_eval.tables.report.html import report
 
 PROMPTS = "class names: clip-benchmark:imagenet1k; templates: clip-benchmark:imagenet1k"
@@ -67,6 +69,22 @@ def test_a_whole_table_of_the_atlas_keeps_its_columns_apart():
     assert "| ImageNet zero-shot " in text
     probe = render([], "markdown", published=["clip_benchmark:ViT-B-16/openai"])
     assert "linear_probe" in probe and "shots=25" in probe
+
+
+@pytest.mark.parametrize("group", ["clip_benchmark/probe", "mteb/zeroshot"])
+def test_every_number_of_a_table_has_a_cell(group):
+    (board,), numbers = choose([], groups=[group])
+    cells = [cell.source for row in board.rows for cell in row.cells.values()]
+    assert len(cells) == len(numbers) == tables()[group].size
+    assert set(cells) == set(numbers)
+
+
+def test_numbers_that_differ_only_in_what_no_record_states_are_apart_too():
+    record = make_result("m", "linear_probe/cifar100", [metric("acc1", 0.8)])
+    (board,), _ = choose([record], ["clip_benchmark:ViT-B-16/openai"], places=of_records([record]))
+    shown = [column.variant for column in board.columns if column.variant]
+    assert len(shown) == len(set(shown)) == 2 * 27  # two copies of the data, shots, learning rates and epochs
+    assert sum("data=vtab/cifar100" in variant or "data=cifar100" in variant for variant in shown) == 27
 
 
 def test_the_page_draws_accuracy_against_size_with_the_record_on_it(result):
