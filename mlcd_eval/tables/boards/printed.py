@@ -33,14 +33,15 @@ def places(
 
     records: one of each column that has any, since those of a column were measured alike.
     """
-    ours = {(column.task, column.metric) for column in columns}
+    ours: dict[tuple[str, str], list[Column]] = {}
+    for column in columns:
+        ours.setdefault((column.task, column.metric), []).append(column)
     wanted = [number for number in numbers if not ours or _key(number) in ours]
     alone = without_records(wanted)
     taken: set[tuple[str, object]] = set()
     known = {}
     for number in wanted:
-        alike = [column for column in columns if (column.task, column.metric) == _key(number)]
-        column = _beside(number, alike, records) or alone[number]
+        column = _beside(number, ours.get(_key(number), ()), records) or alone[number]
         if (number.label, column.key) in taken:  # the same row, measured otherwise in what no record states
             column = replace(column, variant=number.dialect.text)
         taken.add((number.label, column.key))

@@ -81,10 +81,10 @@ def test_every_number_of_a_table_has_a_cell(group):
 
 def test_numbers_that_differ_only_in_what_no_record_states_are_apart_too():
     record = make_result("m", "linear_probe/cifar100", [metric("acc1", 0.8)])
-    (board,), _ = choose([record], ["clip_benchmark:ViT-B-16/openai"], places=of_records([record]))
+    (board,), numbers = choose([record], ["clip_benchmark:ViT-B-16/openai"], places=of_records([record]))
     shown = [column.variant for column in board.columns if column.variant]
-    assert len(shown) == len(set(shown)) == 2 * 27  # two copies of the data, shots, learning rates and epochs
-    assert sum("data=vtab/cifar100" in variant or "data=cifar100" in variant for variant in shown) == 27
+    assert len(shown) == len(set(shown)) == sum(number.metric == "acc1" for number in numbers) > 27
+    assert any(variant.startswith("data=vtab/cifar100") for variant in shown)
 
 
 def test_the_page_draws_accuracy_against_size_with_the_record_on_it(result):
