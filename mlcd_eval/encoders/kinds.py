@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
+from mlcd_eval.encoders.families import local
 from mlcd_eval.encoders.places import Place
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.support.registry import Registry
@@ -104,6 +105,36 @@ IMAGE_SIZE = Option(
     r"[1-9]\d*",
     lambda options: f"_{options['img_size']}px",
 )
+POOL = Option(
+    "pool",
+    "pooler|cls|mean",
+    "the pooled feature: the model's own, the class token, or the mean of the patches",
+    "pooler|cls|mean",
+    lambda options: f"_{options['pool']}",
+)
+TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
+_NUMBERS = r"[0-9.]+,[0-9.]+,[0-9.]+"
+PIXELS = (
+    Option(
+        "image_size",
+        "N",
+        "side of the images in pixels",
+        r"[1-9]\d*",
+        lambda options: f"_{options['image_size']}px",
+    ),
+    Option("mean", "R,G,B", "what is taken from pixels in [0, 1]", _NUMBERS),
+    Option("std", "R,G,B", "what they are divided by then", _NUMBERS),
+)
+TEXT = Option(
+    "text",
+    "lower|canonical|none",
+    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "lower|canonical|none",
+    lambda options: f"_{options['text']}",
+)
+ADAPTOR = Option(
+    "adaptor", "NAME", "one of RADIO's heads instead of its backbone", r"[\w.-]+", lambda o: f"_{o['adaptor']}"
+)
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")
 
 
@@ -160,17 +191,20 @@ KINDS: Registry[EncoderKind] = Registry(
             probed=False,
         ),
         "hf": EncoderKind(
-            module=f"{ADAPTERS}.hf",
+            module=f"{ADAPTERS}.hf.load",
             forms={
-                "hf:ORG/NAME": "a transformers model: CLIP, SigLIP, DINOv2, MLCD",
+                "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
+            options=(POOL, TOWER, *PIXELS, TEXT, ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_encoder,
+            has_text=local.has_text,
             files=_transformers_files,
             probed=False,
+            version=2,
         ),
         "timm": EncoderKind(
             module=f"{ADAPTERS}.timm",
@@ -197,7 +231,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "vlmevalkit": EncoderKind(
             module=f"{ADAPTERS}.vlmevalkit",
@@ -213,7 +247,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "python": EncoderKind(
             module=f"{ADAPTERS}.python",
