@@ -117,7 +117,7 @@ FAMILIES = {
     "ViTMAEModel": Family("vit_mae", pool=("cls",), call="mae", config={"mask_ratio": 0.0}),
     "DeiTModel": Family("deit", pool=("cls",)),
     "BeitModel": Family("beit", pool=("pooler", "mean")),
-    "Data2VecVisionModel": Family("data2vec-vision", pool=("pooler", "mean")),
+    "Data2VecVisionModel": Family("data2vec-vision", pool=("pooler", "mean"), config={"add_pooling_layer": True}),
     "IJepaModel": Family("ijepa", pool=("mean",)),
     "VJEPA2Model": Family("vjepa2", pool=("mean",), call="video"),
     "RadioModel": Family("radio", call="radio", unit_pixels=True),
@@ -129,7 +129,12 @@ FAMILIES = {
     "Swinv2Model": Family("swinv2", prefix=0),
     "HieraModel": Family("hiera", prefix=0),
     "SamVisionModel": Family("sam_vision_model", pool=("mean",), also=("sam", "SamModel")),
-    "Sam2VisionModel": Family("sam2_vision_model", pool=("mean",), channels_last=True, also=("sam2", "Sam2Model")),
+    "Sam2VisionModel": Family(
+        "sam2_vision_model",
+        pool=("mean",),
+        channels_last=True,
+        also=("sam2", "sam2_video", "Sam2Model", "Sam2VideoModel"),
+    ),
 }
 
 REMOTE = {
