@@ -12,7 +12,7 @@ from typing import Any
 
 from mlcd_eval.encoders.families.rows import FAMILIES, GENERIC, REMOTE, TOWERS, Family
 from mlcd_eval.encoders.spec import Spec
-from mlcd_eval.errors import ConfigError, IncompatibleError
+from mlcd_eval.errors import ConfigError, IncompatibleError, nearest
 
 POOLINGS = ("pooler", "cls", "mean")
 _AUTO_CLASSES = ("AutoModel", "AutoModelForCausalLM")
@@ -45,10 +45,9 @@ def choose(config: Mapping[str, Any], spec: Spec) -> Choice:
     if "tower" in spec.options:
         return _tower(config, spec)
     shipped = _shipped(config)
+    _check_adaptor(config, spec)
     if shipped in REMOTE:
         return Choice(shipped, REMOTE[shipped], remote=True)
-    if "adaptor" in spec.options:
-        raise ConfigError(f"--model {spec.text!r}: got adaptor={spec.options['adaptor']}, expected it for RADIO only")
     architecture, model_type = _architecture(config), str(config.get("model_type"))
     name = _library_class(architecture, model_type)
     if name is not None:
@@ -57,6 +56,16 @@ def choose(config: Mapping[str, Any], spec: Spec) -> Choice:
         f"--model {spec.text!r}: got architecture {shipped or architecture or f'none and model type {model_type}'}, "
         f"expected one of {', '.join([*FAMILIES, *REMOTE])}, or another image model of transformers{_hint(config)}"
     )
+
+
+def _check_adaptor(config: Mapping[str, Any], spec: Spec) -> None:
+    """RADIO's config lists its adaptors."""
+    wanted, known = spec.options.get("adaptor"), config.get("adaptor_configs") or {}
+    if wanted is not None and wanted not in known:
+        raise ConfigError(
+            f"--model {spec.text!r}: got adaptor={wanted}, expected one of RADIO's: "
+            f"{', '.join(sorted(known)) or 'this model has none'}{nearest(wanted, known)}"
+        )
 
 
 def _tower(config: Mapping[str, Any], spec: Spec) -> Choice:

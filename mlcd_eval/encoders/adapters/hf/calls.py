@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 
 import torch
 
-Tower = Callable[..., Any]
 _EXTRA_ROWS = 1  # of packed pixels, below the patches
 
 
@@ -21,6 +21,9 @@ class Output:
     hidden: torch.Tensor
     pooled: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+
+
+Call = Callable[[Any, torch.Tensor], Output]
 
 
 def images(tower: Any, pixels: torch.Tensor) -> Output:
@@ -46,11 +49,10 @@ def video(tower: Any, pixels: torch.Tensor) -> Output:
     return _output(tower(pixel_values_videos=clip, skip_predictor=True))
 
 
-def radio(tower: Any, pixels: torch.Tensor) -> Output:
-    """(summary, spatial features) by name, of the chosen adaptor where the model has one."""
+def radio(tower: Any, pixels: torch.Tensor, head: str = "backbone") -> Output:
+    """Summary and spatial features; of a model with adaptors, those of one head (RADIO/radio/radio_model.py)."""
     output = tower(pixels)
-    if not hasattr(output, "summary"):  # one pair per head, the backbone's and the adaptors'
-        output = output[tower.config.adaptor_names[0]]
+    output = output if hasattr(output, "summary") else output[head]
     return Output(output.features, output.summary)
 
 
@@ -77,7 +79,12 @@ def _output(output: Any) -> Output:
     return Output(output.last_hidden_state, getattr(output, "pooler_output", None))
 
 
-CALLS: dict[str, Callable[[Any, torch.Tensor], Output]] = {
+def call_of(name: str, head: str | None) -> Call:
+    """The call that a row names; head: the adaptor of RADIO that is read instead of its backbone."""
+    return CALLS[name] if head is None else functools.partial(radio, head=head)
+
+
+CALLS: dict[str, Call] = {
     "images": images,
     "mae": mae,
     "video": video,

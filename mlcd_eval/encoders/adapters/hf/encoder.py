@@ -13,7 +13,7 @@ from mlcd_eval.encoders.adapters.hf.texts import Texts, text_features
 from mlcd_eval.encoders.adapters.hf.transform import ImageTransform
 from mlcd_eval.encoders.base import NO_TEXT, EncoderInfo
 from mlcd_eval.encoders.families.choice import Choice
-from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
@@ -40,7 +40,7 @@ class HFEncoder(TorchEncoder):
         self.preprocess = preprocess
         self._recipe = choice.family.text
         self._texts = texts if isinstance(texts, Texts) else None
-        self._reader = Reader(model, choice.family, has_pooler=has_pooler)
+        self._reader = Reader(model, choice.family, has_pooler=has_pooler, head=spec.options.get("adaptor"))
         pixels = preprocess(Image.new("RGB", (64, 64)))
         with torch.inference_mode():
             self._reader.choose(pixels[None], spec.options.get("pool"), spec.text)
@@ -55,6 +55,7 @@ class HFEncoder(TorchEncoder):
                 self._texts and tokenizer_settings(self._texts.tokenizer),
                 pooling,
                 treatment,
+                code_beside(type(model)) if choice.remote else [],
             ),
             preprocessing=str(preprocess),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},

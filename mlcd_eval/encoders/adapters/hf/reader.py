@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mlcd_eval.encoders.adapters.hf.calls import CALLS, Output
+from mlcd_eval.encoders.adapters.hf.calls import Output, call_of
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES
 from mlcd_eval.encoders.families.choice import POOLINGS
 from mlcd_eval.encoders.families.rows import Family
@@ -49,12 +49,13 @@ class Reader:
     """One image tower with its family's way to read it.
 
     pooling: what `penultimate` is, one of POOLINGS, None for a tower that has patches only; it is chosen with the first
-    pixels. has_pooler: whether the checkpoint held the weights of the class's own pooling.
+    pixels. has_pooler: whether the checkpoint held the weights of the class's own pooling. head: RADIO's adaptor.
     """
 
-    def __init__(self, model: Any, family: Family, *, has_pooler: bool = True) -> None:
+    def __init__(self, model: Any, family: Family, *, has_pooler: bool = True, head: str | None = None) -> None:
         self.family = family
         self.has_pooler = has_pooler
+        self.call = call_of(family.call, head)
         self.pooling: str | None = None
         self.tower = _part(model, "vision_model", "vision_encoder")
         self.norm = getattr(self.tower, family.norm) if family.norm else None
@@ -91,7 +92,7 @@ class Reader:
         return {name: output for name, output in outputs.items() if output is not None}
 
     def _tokens(self, pixels: torch.Tensor) -> Tokens:
-        output = CALLS[self.family.call](self.tower, pixels)
+        output = self.call(self.tower, pixels)
         hidden, pooled = output.hidden, output.pooled if self.has_pooler else None
         pooled = None if pooled is None else pooled.flatten(1)  # convolutional networks pool to (B, D, 1, 1)
         grid: tuple[int, int] | None
