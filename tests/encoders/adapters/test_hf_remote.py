@@ -1,5 +1,5 @@
-"""Models whose class a repository ships as code: stand-ins with the interfaces of RADIO, OneVision-Encoder, InternViT and
-EVA-CLIP, as their own repositories define them."""
+"""Models whose class a repository ships as code: stand-ins with the interfaces of RADIO, OneVision-Encoder, InternViT
+and EVA-CLIP."""
 
 import json
 
@@ -7,8 +7,12 @@ import pytest
 import torch
 import transformers as T
 from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from mlcd_eval.encoders.registry import check_spec, load_encoder
+from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
 HEAD = """
@@ -91,15 +95,11 @@ def save(folder, code, name, config_name, **config):
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(3, 8, 8, 8)
     weights = {f"tokens.conv.{key}": value.detach() for key, value in conv.state_dict().items()}
-    T.CLIPImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    ).save_pretrained(folder)
+    T.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     return conv, weights, trace
 
 
 def write(folder, weights):
-    from mlcd_eval.encoders.weights import write_tensors
-
     write_tensors(folder / "model.safetensors", weights)
 
 
@@ -170,3 +170,56 @@ def test_internvit_and_onevision_encoder(tmp_path, name, prefix, pooler, count):
     torch.testing.assert_close(ours["penultimate"], tokens.amax(1) if count else tokens.amin(1))
     torch.testing.assert_close(ours["patches"], tokens.unflatten(1, (4, 4)))
     assert encoder.info.extra["class"] == name
+
+
+EVA = """
+class EvaCLIPConfig(PretrainedConfig):
+    model_type = "stand_in_eva"
+    def __init__(self, patch_size=8, text_config=None, **kwargs):
+        self.patch_size, self.text_config = patch_size, PretrainedConfig(**(text_config or {}))
+        super().__init__(**kwargs)
+
+class Tower(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.tokens, self.post_layernorm = config, Tokens(), nn.LayerNorm(8)
+
+    def forward(self, pixel_values):
+        tokens = self.tokens(pixel_values)
+        tokens = torch.cat([tokens.amax(1, keepdim=True), tokens], 1)
+        return BaseModelOutputWithPooling(tokens, self.post_layernorm(tokens[:, 0]))
+
+class EvaCLIPModel(PreTrainedModel):
+    config_class = EvaCLIPConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.vision_model, self.visual_projection = Tower(config), nn.Linear(8, 4, bias=False)
+        self.words = nn.Embedding(8, 4)
+        self.post_init()
+
+    def encode_text(self, input_ids):
+        return self.words(input_ids)[:, 1]
+"""
+
+
+def test_eva_clip_has_both_towers(tmp_path):
+    text = {"max_position_embeddings": 77}
+    conv, weights, _ = save(tmp_path, EVA, "EvaCLIPModel", "EvaCLIPConfig", text_config=text)
+    projection, words, norm = torch.randn(4, 8), torch.randn(8, 4), torch.nn.LayerNorm(8)
+    towers = {f"vision_model.{name}": tensor for name, tensor in weights.items()}
+    norms = {f"vision_model.post_layernorm.{name}": tensor for name, tensor in norm.state_dict().items()}
+    write(tmp_path, {**towers, **norms, "visual_projection.weight": projection, "words.weight": words})
+    tokenizer = Tokenizer(WordLevel({"<pad>": 0, "<unk>": 1, "a": 2, "cat": 3}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    T.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>").save_pretrained(
+        tmp_path
+    )
+    encoder = load_encoder(f"hf:{tmp_path}", trust_remote_code=True)
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        ours, tokens = encoder.encode_images(pixels, ["projected", "patches"]), tokens_of(conv, pixels)
+        torch.testing.assert_close(ours["projected"], norm(tokens.amax(1)) @ projection.T)
+        torch.testing.assert_close(ours["patches"], norm(tokens).unflatten(1, (4, 4)))
+        torch.testing.assert_close(encoder.encode_texts(["A Cat"]), words[3:4])
+    assert encoder.info.extra["text"] == "lower-cased, padded to 77, no mask"

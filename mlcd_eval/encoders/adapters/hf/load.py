@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,5 +82,7 @@ def _texts(spec: Spec, model: Any, where: str, choice: Choice, options: dict[str
     tokenizer = tokenizer_of(where, options)
     if isinstance(tokenizer, str):
         return tokenizer
-    length = model.config.text_config.max_position_embeddings
-    return Texts(tokenizer, recipe, length, spec.options.get("text"))
+    try:
+        return Texts(tokenizer, recipe, model.config.text_config.max_position_embeddings, spec.options.get("text"))
+    except ValueError as error:  # no token to pad with
+        return f"has a tokenizer that cannot be used ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
