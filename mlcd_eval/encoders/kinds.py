@@ -86,6 +86,10 @@ class EncoderKind:
     version: int = 1
 
 
+def _value_label(name: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda options: f"_{name}_{options[name]}"
+
+
 def _random_label(options: Mapping[str, str]) -> str:
     return f"_random_seed{options.get('seed', 0)}"
 
@@ -110,31 +114,21 @@ POOL = Option(
     "pooler|cls|mean",
     "the pooled feature: the model's own, the class token, or the mean of the patches",
     "pooler|cls|mean",
-    lambda options: f"_{options['pool']}",
+    _value_label("pool"),
 )
 TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
-_NUMBERS = r"[0-9.]+,[0-9.]+,[0-9.]+"
-PIXELS = (
-    Option(
-        "image_size",
-        "N",
-        "side of the images in pixels",
-        r"[1-9]\d*",
-        lambda options: f"_{options['image_size']}px",
-    ),
-    Option("mean", "R,G,B", "what is taken from pixels in [0, 1]", _NUMBERS),
-    Option("std", "R,G,B", "what they are divided by then", _NUMBERS),
-)
-TEXT = Option(
-    "text",
+SIDE = Option("image_size", "N", "side of the images in pixels", r"[1-9]\d*", lambda o: f"_{o['image_size']}px")
+_NUMBERS = r"-?\d+(\.\d+)?(,-?\d+(\.\d+)?){2}"
+MEAN = Option("mean", "R,G,B", "mean of the images' channels in [0, 1]", _NUMBERS, _value_label("mean"))
+STD = Option("std", "R,G,B", "standard deviation of the images' channels", _NUMBERS, _value_label("std"))
+CLEAN = Option(
+    "clean",
     "lower|canonical|none",
     "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
     "lower|canonical|none",
-    lambda options: f"_{options['text']}",
+    _value_label("clean"),
 )
-ADAPTOR = Option(
-    "adaptor", "NAME", "one of RADIO's heads instead of its backbone", r"[\w.-]+", lambda o: f"_{o['adaptor']}"
-)
+ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _value_label("adaptor"))
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")
 
 
@@ -196,7 +190,7 @@ KINDS: Registry[EncoderKind] = Registry(
                 "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
-            options=(POOL, TOWER, *PIXELS, TEXT, ADAPTOR),
+            options=(POOL, TOWER, SIDE, MEAN, STD, CLEAN, ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,

@@ -148,7 +148,7 @@ def test_an_adaptor_of_radio_is_read_by_its_name(tmp_path):
         ours, tokens = encoder.encode_images(pixels, ["penultimate", "patches"]), tokens_of(conv, pixels)
         torch.testing.assert_close(ours["penultimate"], head(tokens.amax(1)))
         torch.testing.assert_close(ours["patches"], head(tokens).unflatten(1, (4, 4)))
-    assert encoder.info.name == f"{tmp_path.name}_clip"
+    assert encoder.info.name == f"{tmp_path.name}_adaptor_clip"
     with pytest.raises(ConfigError, match=r"got adaptor=clp, expected one of RADIO's: clip, sam \(did you mean 'clip'"):
         check_spec(f"hf:{tmp_path}?adaptor=clp")
 

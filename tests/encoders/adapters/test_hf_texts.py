@@ -71,12 +71,12 @@ def test_siglip_texts_are_lower_cased_padded_and_unmasked(tmp_path, lower):
 
 def test_cleaning_is_part_of_identity_and_can_be_chosen(tmp_path):
     spec = siglip(tmp_path, characters())
-    trained, as_written = load_encoder(spec).info, load_encoder(f"{spec}?text=none").info
-    canonical = load_encoder(f"{spec}?text=canonical").info
+    trained, as_written = load_encoder(spec).info, load_encoder(f"{spec}?clean=none").info
+    canonical = load_encoder(f"{spec}?clean=canonical").info
     assert len({info.fingerprint for info in (trained, as_written, canonical)}) == 3
     assert as_written.extra["text"] == "case kept, padded to 16, no mask"
     assert canonical.extra["text"] == "lower-cased, punctuation removed, padded to 16, no mask"
-    assert canonical.name == f"{tmp_path.name}_canonical"
+    assert canonical.name == f"{tmp_path.name}_clean_canonical"
 
 
 @pytest.mark.parametrize(("cleaning", "theirs"), [(None, "lower"), ("canonical", "canonicalize")])

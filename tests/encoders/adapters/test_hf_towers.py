@@ -11,7 +11,8 @@ import transformers as T
 from PIL import Image
 
 from mlcd_eval.encoders.adapters.hf.calls import naflex, pack
-from mlcd_eval.encoders.registry import check_spec, load_encoder
+from mlcd_eval.encoders.adapters.hf.load import encoder_of
+from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -119,7 +120,7 @@ def test_the_pooling_can_be_chosen_and_is_part_of_name_and_identity(tmp_path):
         torch.testing.assert_close(ours["penultimate"], feature)
         infos.append(encoder.info)
     assert len({info.fingerprint for info in infos}) == 3
-    assert [info.name for info in infos] == [f"{tmp_path.name}_{pooling}" for pooling in expected]
+    assert [info.name for info in infos] == [f"{tmp_path.name}_pool_{pooling}" for pooling in expected]
 
 
 def test_a_pooler_that_the_checkpoint_lacks_is_not_made_up(tmp_path):
@@ -218,6 +219,31 @@ def test_another_image_size_interpolates_positions(tmp_path):
         theirs = model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state
     torch.testing.assert_close(ours["penultimate"], theirs[:, 0])
     assert ours["patches"].shape == (2, 6, 6, 32)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: T.ViTForImageClassification(T.ViTConfig(**VIT)), "ViTModel"),
+        (lambda: T.ViTMAEModel(T.ViTMAEConfig(**VIT)), "ViTMAEModel"),
+    ],
+)
+def test_a_model_object_is_read_as_its_folder_is(tmp_path, build, name):
+    processor = T.ViTImageProcessorPil(size={"height": 32, "width": 32})
+    model = save(tmp_path, build(), processor)
+    pixels = torch.randn(2, 3, 32, 32)
+    of_object = encoder_of(parse(f"hf:{tmp_path}"), model, processor)
+    _, of_folder = encode(f"hf:{tmp_path}", pixels)
+    ours = of_object.encode_images(pixels, ["penultimate", "patches"])
+    assert of_object.info.extra["class"] == name
+    for layer, features in of_folder.items():
+        torch.testing.assert_close(ours[layer], features)
+
+
+def test_a_side_that_cannot_be_set_is_an_error(tmp_path):
+    save(tmp_path, T.ViTModel(T.ViTConfig(**VIT)), T.SamImageProcessorPil(size={"longest_edge": 32}))
+    with pytest.raises(ConfigError, match=r"got image_size=48, expected none, since SamImageProcessor\w* has no side"):
+        load_encoder(f"hf:{tmp_path}?image_size=48")
 
 
 def test_a_config_without_architectures_is_read_by_its_model_type(tmp_path):

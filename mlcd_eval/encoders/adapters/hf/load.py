@@ -11,7 +11,7 @@ import transformers
 
 from mlcd_eval.encoders.adapters.hf.encoder import HFEncoder
 from mlcd_eval.encoders.adapters.hf.texts import Texts, tokenizer_of
-from mlcd_eval.encoders.adapters.hf.transform import transform_of
+from mlcd_eval.encoders.adapters.hf.transform import ImageTransform, transform_of
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.encoders.families.choice import Choice, choose
 from mlcd_eval.encoders.places import pretrained_name
@@ -40,8 +40,24 @@ def load(spec: Spec) -> Encoder:
     pooler = [key for key in missing if "pooler." in key]
     _expect_none(spec, choice, [key for key in missing if key not in pooler])
     transform = transform_of(spec, where, choice.family, options)
-    texts = _texts(spec, model, where, choice, options)
+    tokenizer = tokenizer_of(where, options) if choice.family.text is not None else None
+    texts = _texts(spec, model, choice, tokenizer)
     return HFEncoder(spec, model, choice, transform, texts, has_pooler=not pooler)
+
+
+def encoder_of(spec: Spec, model: Any, processor: Any, tokenizer: Any = None) -> HFEncoder:
+    """A model object of transformers with its image processor, and its tokenizer for texts. Settings of its config that
+    a frozen model needs, such as MAE's mask_ratio of 0, are set.
+
+    Raises IncompatibleError for a class that cannot be read.
+    """
+    choice = choose({**model.config.to_dict(), "architectures": [type(model).__name__]}, spec)
+    tower = model if type(model).__name__ == choice.name else model.base_model
+    for name, value in choice.family.config.items():
+        if hasattr(tower.config, name):
+            setattr(tower.config, name, value)
+    texts = _texts(spec, tower, choice, "was given without a tokenizer" if tokenizer is None else tokenizer)
+    return HFEncoder(spec, tower, choice, ImageTransform(processor), texts)
 
 
 def _model(
@@ -74,15 +90,12 @@ def _expect_none(spec: Spec, choice: Choice, missing: list[str]) -> None:
         )
 
 
-def _texts(spec: Spec, model: Any, where: str, choice: Choice, options: dict[str, Any]) -> Texts | str | None:
+def _texts(spec: Spec, model: Any, choice: Choice, tokenizer: Any) -> Texts | str | None:
     """None without a text tower, a text that says why texts cannot be encoded for other reasons."""
     recipe = choice.family.text
-    if recipe is None:
-        return None
-    tokenizer = tokenizer_of(where, options)
-    if isinstance(tokenizer, str):
-        return tokenizer
+    if recipe is None or isinstance(tokenizer, str):
+        return None if recipe is None else tokenizer
     try:
-        return Texts(tokenizer, recipe, model.config.text_config.max_position_embeddings, spec.options.get("text"))
+        return Texts(tokenizer, recipe, model.config.text_config.max_position_embeddings, spec.options.get("clean"))
     except ValueError as error:  # no token to pad with
         return f"has a tokenizer that cannot be used ({textwrap.shorten(str(error), 300, placeholder=' ...')})"

@@ -14,6 +14,7 @@ from mlcd_eval.encoders.adapters.hf.calls import pack
 from mlcd_eval.encoders.families.local import expect_pixels, has_processor
 from mlcd_eval.encoders.families.rows import Family
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.errors import ConfigError
 
 
 class ImageTransform:
@@ -42,11 +43,10 @@ class ImageTransform:
 
 def transform_of(spec: Spec, where: str, family: Family, options: dict[str, Any]) -> ImageTransform:
     """The processor in the model's files, or one made from the options. Raises ConfigError if neither is given."""
-    folder = Path(where)
-    if folder.is_dir() and not has_processor(folder):
+    processor = _own(where, family, options)
+    if processor is None:
         processor = _made(spec)
     else:
-        processor = _own(where, family, options)
         _resize(processor, spec)
     for option, attribute in (("mean", "image_mean"), ("std", "image_std")):
         if option in spec.options:
@@ -57,6 +57,20 @@ def transform_of(spec: Spec, where: str, family: Family, options: dict[str, Any]
 
 
 def _own(where: str, family: Family, options: dict[str, Any]) -> Any:
+    """The processor in the model's files, None where they have none; a repository cannot be listed offline, so there
+    every failure counts as none."""
+    folder = Path(where)
+    if folder.is_dir() and not has_processor(folder):
+        return None
+    try:
+        return _processor(where, family, options)
+    except OSError:
+        if folder.is_dir():
+            raise
+        return None
+
+
+def _processor(where: str, family: Family, options: dict[str, Any]) -> Any:
     if family.call == "video":
         return transformers.AutoVideoProcessor.from_pretrained(where, **options)
     return transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
@@ -76,12 +90,16 @@ def _resize(processor: Any, spec: Spec) -> None:
     if "image_size" not in spec.options:
         return
     side = int(spec.options["image_size"])
-    size: dict[str, int] = dict(processor.size)
+    size: dict[str, int] = dict(getattr(processor, "size", None) or {})
     crop = getattr(processor, "crop_size", None)
     cropped: dict[str, int] = dict(crop) if crop and getattr(processor, "do_center_crop", False) else {}
-    shown = cropped or size
-    factor = side / shown.get("height", shown.get("shortest_edge", side))
-    processor.size = {name: round(length * factor) for name, length in size.items() if length is not None}
+    shown = (cropped or size).get("height", (cropped or size).get("shortest_edge"))
+    if shown is None:
+        raise ConfigError(
+            f"--model {spec.text!r}: got image_size={side}, expected none, since {type(processor).__name__} "
+            "has no side that can be set"
+        )
+    processor.size = {name: round(length * side / shown) for name, length in size.items() if length is not None}
     if cropped:
         processor.crop_size = {"height": side, "width": side}
 
