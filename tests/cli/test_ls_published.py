@@ -85,4 +85,4 @@ def test_a_query_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.rsplit("IMPORTED", 1)[1].split())
-    assert not loaded & {"torch", "numpy", "pandas", "pydantic", "yaml", "mlcd_eval.encoders", "importlib.metadata"}
+    assert not loaded & {"torch", "numpy", "pandas", "pydantic", "mlcd_eval.encoders", "importlib.metadata"}

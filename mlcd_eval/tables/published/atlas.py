@@ -6,12 +6,12 @@ benchmarks/atlas/make.py writes these files and says what is in them.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from mlcd_eval.support.bundled import published_dir
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.tables.published.dialect import Dialect
 from mlcd_eval.tables.published.models import Model, models
 from mlcd_eval.tables.published.number import PublishedNumber, PublishedRow, Table, row_label
@@ -26,7 +26,7 @@ def atlas_tables() -> dict[str, Table]:
 @functools.cache
 def index() -> Mapping[str, Any]:
     """sources: their address, commit, date and licence; tables: what is known of each without reading it."""
-    return json.loads((published_dir() / "atlas/index.json").read_text(encoding="utf-8"))
+    return read_json(published_dir() / "atlas/index.json")
 
 
 class AtlasTable(Table):
@@ -65,7 +65,7 @@ class AtlasTable(Table):
 
     @cached_property
     def _content(self) -> Mapping[str, Any]:
-        return json.loads((published_dir() / "atlas" / self._entry["file"]).read_text(encoding="utf-8"))
+        return read_json(published_dir() / "atlas" / self._entry["file"])
 
     def numbers(
         self, row: Callable[[PublishedRow], bool] | None = None, place: Callable[[str], bool] | None = None

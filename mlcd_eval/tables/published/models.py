@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlcd_eval.support.bundled import published_dir
+from mlcd_eval.support.documents import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,7 @@ class Model:
 @functools.cache
 def models() -> Mapping[str, Model]:
     """Every model by its key."""
-    rows: list[dict[str, Any]] = json.loads((published_dir() / "atlas/models.json").read_text(encoding="utf-8"))[
-        "models"
-    ]
+    rows: list[dict[str, Any]] = read_json(published_dir() / "atlas/models.json")["models"]
     known = {}
     for row in rows:
         names = {source: tuple(several) for source, several in row.pop("names").items()}

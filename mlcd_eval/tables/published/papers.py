@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from mlcd_eval.support.bundled import published_dir
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.tables.published.dialect import Dialect
 from mlcd_eval.tables.published.models import of_paper_row
 from mlcd_eval.tables.published.number import PublishedNumber, PublishedRow, Table, row_label
@@ -17,7 +17,7 @@ SOURCE = "papers"
 
 def paper_tables() -> dict[str, Table]:
     """The tables by the name of their file."""
-    files = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(published_dir().glob("*.json"))}
+    files = {file.stem: read_json(file) for file in sorted(published_dir().glob("*.json"))}
     return {name: PaperTable(name, content) for name, content in files.items() if content["kind"] == "numbers"}
 
 
