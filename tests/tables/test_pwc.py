@@ -129,6 +129,16 @@ def test_a_reproduced_number_stands_on_the_board_of_the_published_one():
         )
 
 
+def test_a_number_that_was_measured_otherwise_is_on_a_board_that_says_how():
+    (zeroshot, *_) = [
+        number for number in published_numbers("open_clip/zeroshot") if number.task == "zeroshot/imagenet"
+    ]
+    (entry,) = entries([], [zeroshot])
+    assert entry.dataset.startswith("ImageNet (prompts=clip-benchmark:imagenet1k, num_prompts=80, ")
+    (papers,) = entries([], [number for number in published_numbers("docvqa") if number.model == "MLCD-Embodied-7B"])
+    assert papers.dataset == "DocVQA test"
+
+
 def test_a_board_holds_one_unit():
     values = {(one.model, one.dataset): one.value for one in entries([], published_numbers()) if one.metric == "ANLS"}
     assert values["MLCD-Embodied-7B", "DocVQA test"] == "0.916"

@@ -53,17 +53,18 @@ def differences(number: PublishedNumber, result: Result, metric: str) -> tuple[D
     if result.limit is not None:
         differing.append(Difference("limit", "none", str(result.limit)))
     as_task = number.dialect.as_task is not None
-    return (*differing, *(_from_usual(result) if as_task else _from_stated(number.dialect, result)))
+    differing += _from_usual(result) if as_task else _from_stated(number.dialect, result)
+    data = result.dataset
+    if number.dialect.samples is None and data.expected_num_samples not in (None, data.num_samples):
+        differing.append(Difference("samples", str(data.expected_num_samples), str(data.num_samples)))
+    return tuple(differing)
 
 
 def _from_usual(result: Result) -> Iterator[Difference]:
     """How a record differs from what its task's name alone means."""
-    data = result.dataset
     for each in variants([result])[result]:
         if each.fact != "limit":
             yield Difference(each.fact.removeprefix(SETTING), "the task's own", each.text.rpartition("=")[2])
-    if result.limit is None and data.expected_num_samples not in (None, data.num_samples):
-        yield Difference("samples", str(data.expected_num_samples), str(data.num_samples))
 
 
 def _from_stated(theirs: Dialect, result: Result) -> Iterator[Difference]:

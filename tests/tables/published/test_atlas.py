@@ -56,7 +56,10 @@ def test_the_index_counts_what_the_files_hold():
         )
     assert sum(entry["numbers"] for entry in index()["tables"]) == index()["numbers"] > 45_000
     of_papers = sum(tables()[group].size for group in groups("papers"))
-    assert sum(table.size for table in tables().values()) == index()["numbers"] + of_papers
+    every = sum(table.size for table in tables().values())
+    assert every == index()["numbers"] + of_papers
+    for page in ("README.md", "docs/published.md"):
+        assert f"{every:,}" in (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_every_number_says_where_it_is_from():

@@ -83,6 +83,17 @@ def test_a_papers_number_compares_with_the_settings_of_its_task_alone():
     assert difference.text == "images: 50000 (yours: 200)"
 
 
+def test_data_of_another_size_than_the_tasks_does_not_compare_where_the_source_states_none():
+    number = next(n for n in select("ViT-B-32/openai", "retrieval/flickr30k", ["open_clip/retrieval"]))
+    assert number.dialect.samples is None
+    result = make_result("m", "retrieval/flickr30k")
+    data = result.dataset.model_copy(update={"expected_num_samples": 1_000, "num_samples": 1_000})
+    assert differences(number, result.model_copy(update={"dataset": data}), number.metric) == ()
+    data = data.model_copy(update={"num_samples": 100})
+    (difference,) = differences(number, result.model_copy(update={"dataset": data}), number.metric)
+    assert difference.text == "images: 1000 (yours: 100)"
+
+
 def test_a_probe_is_compared_by_classifier_shots_and_layer():
     number = next(select("ViT-B-32/openai", "linear_probe/dtd", ["mteb/linear_probe"]))
     factors = {each.factor for each in differences(number, make_result("m", "linear_probe/dtd"), number.metric)}
