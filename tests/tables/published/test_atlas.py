@@ -27,10 +27,10 @@ needs_sources = pytest.mark.skipif(not SHARED.is_dir(), reason="the sources of t
 
 def rows(group: str) -> dict[str, dict[str, PublishedNumber]]:
     """Label -> column -> number."""
-    found: dict[str, dict[str, PublishedNumber]] = {}
+    by_label: dict[str, dict[str, PublishedNumber]] = {}
     for number in published_numbers(group):
-        found.setdefault(number.label, {})[number.column] = number
-    return found
+        by_label.setdefault(number.label, {})[number.column] = number
+    return by_label
 
 
 def sha256(path: Path) -> str:
