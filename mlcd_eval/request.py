@@ -1,4 +1,4 @@
-"""A user's request. It imports no other part, so that reading a request needs no planner."""
+"""A user's request. This module imports no other part, so that reading a request needs no planner."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def default_cache() -> Path:
 class RunRequest(BaseModel):
     """The flags of `mlcd-eval run`.
 
-    models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references, with
-    which tasks must be groups. data_root: a folder of data sets. batch_size, workers: None means auto. settings: values
-    that override those of every task whose protocol has the key. submit: write answers for a benchmark's own server
-    instead of scoring them.
+    models: encoder specs, or `NAME=SPEC`. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH`
+    references, with which tasks must be groups. data_root: a folder of data sets. batch_size, workers: None means auto.
+    skip_incompatible: leave out each pair of a model and a task that do not go together, instead of refusing the
+    request. settings: values that override those of every task whose protocol has the key. submit: write answers for a
+    benchmark's own server instead of scoring them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,5 +45,6 @@ class RunRequest(BaseModel):
     offline: bool = False
     trust_remote_code: bool = False
     allow_bad_images: int = Field(default=0, ge=0)
+    skip_incompatible: bool = False
     settings: Mapping[str, Any] = Field(default_factory=dict)
     submit: bool = False

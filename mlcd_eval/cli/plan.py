@@ -34,11 +34,14 @@ def run(args: argparse.Namespace) -> int:
         }
         for model, task, path in plan.records()
     ]
+    left_out = list(plan.refused.values()) if plan.request.skip_incompatible else []
     if args.json:
-        print(json.dumps({"jobs": rows, "problems": plan.problems}, indent=2))
+        print(json.dumps({"jobs": rows, "left_out": left_out, "problems": plan.problems}, indent=2))
         return 2 if plan.problems else 0
     for row in rows:
         print(f"{row['model']}  {row['task']}  {row['data']}{'  (has a record)' if row['done'] else ''}")
+    for sentence in left_out:
+        print(f"left out: {sentence}")
     for problem in plan.problems:
         print(f"problem: {problem}")
     print(f"{len(rows)} jobs, {len(plan.problems)} problems; records go to {plan.request.output}")

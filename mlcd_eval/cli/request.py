@@ -45,9 +45,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         required=True,
-        metavar="SPEC",
+        metavar="[NAME=]SPEC",
         help=f"checkpoint folder, or KIND:NAME with KIND one of {', '.join(written_kinds())} (`mlcd-eval ls models` "
-        "shows how); repeat it for several models",
+        "shows how), under a name of your own or one that is made; repeat it for several models",
     )
     add(
         "--tasks",
@@ -79,6 +79,11 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     add("--trust-remote-code", action="store_true", help="run code that a model repository ships")
     add(
         "--allow-bad-images", type=natural, default=0, metavar="N", help="tolerate up to N undecodable images per split"
+    )
+    add(
+        "--skip-incompatible",
+        action="store_true",
+        help="leave out pairs of a model and a task that do not go together, such as zero-shot without a text tower",
     )
     add("--json", action="store_true", help="print JSON on stdout")
     add("--submit", action="store_true", help="write answers for a benchmark's server instead of scoring them")

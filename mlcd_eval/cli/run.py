@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
     progress = ConsoleProgress() if leads else Progress()
     warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
+    for sentence in plan.refused.values():
+        progress.say(f"left out: {sentence}")
     results = executor.execute(plan, progress)
     if not leads:
         return 0

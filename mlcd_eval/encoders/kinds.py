@@ -12,11 +12,11 @@ from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
 from mlcd_eval.encoders.places import Place
-from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spec import OBJECT, Spec
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
-"""The kind that a path without a kind has; it cannot be written."""
+"""The kind of a path without a kind; a spec cannot start with it."""
 
 
 def _adds_nothing(_: object) -> str:
@@ -63,6 +63,7 @@ class EncoderKind:
     check: raises UserError for what is wrong with a spec, without importing a model library.
     has_text: whether the model of a spec that passed `check` has a text tower, as far as its local config tells without
     importing a model library; None where only loading tells.
+    takes_any_option: whether a spec may have options that no row lists, because the model's author defines them.
     architectures: further targets for `ls models`.
     files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
     then remembered until one of them or a library changes. An empty list if it depends on more.
@@ -79,6 +80,7 @@ class EncoderKind:
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
     has_text: Callable[[Spec], bool | None] = _unknown_before_loading
+    takes_any_option: bool = False
     architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
@@ -219,14 +221,16 @@ KINDS: Registry[EncoderKind] = Registry(
             module=f"{ADAPTERS}.python",
             forms={
                 "python:MODULE:FACTORY": "a function that returns your own Encoder",
-                "python:FILE.py:FACTORY": "the same in a file",
+                "python:FILE.py:FACTORY": "the same in a file; ?NAME=VALUE are arguments of the function",
             },
             check=checks.check_python,
+            takes_any_option=True,
         ),
+        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=checks.check_object),
     },
 )
 
 
 def written_kinds() -> list[str]:
-    """The kinds that a spec can start with, other packages' included."""
-    return [name for name in KINDS if name != CHECKPOINT]
+    """Return the kinds that a spec can start with, those of other packages included."""
+    return [name for name in KINDS if name not in (CHECKPOINT, OBJECT)]

@@ -41,6 +41,14 @@ class LocatedTask:
         return self.protocol.needs(self.settings)
 
 
+def needs_text_tower(task: str, spec: str, reason: str) -> str:
+    """Return the sentence for a task that needs texts and a model without a text tower. reason: completes `which`."""
+    return (
+        f"{task} needs a text tower: got model {spec!r}, which {reason}, expected an image-text model, or tasks such "
+        f"as linear_probe and knn"
+    )
+
+
 def located_task(task: TaskSpec, ref: str, changes: Mapping[str, Any]) -> LocatedTask:
     """Return the task with its settings, overridden by those `changes` whose keys the protocol has.
 
@@ -90,10 +98,7 @@ class Job(LocatedTask):
         """
         job = self.with_settings(self.protocol.for_model(self.settings, info))
         if job.needs.texts and not info.has_text:
-            raise IncompatibleError(
-                f"{job.name} needs a text tower: got model {info.spec!r}, which {info.no_text}, "
-                f"expected an image-text model, or tasks such as linear_probe and knn"
-            )
+            raise IncompatibleError(needs_text_tower(job.name, info.spec, info.no_text))
         for request in job.requests.values():
             if request.layer not in info.layers:
                 raise IncompatibleError(

@@ -11,6 +11,7 @@ from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
+from mlcd_eval.planning.models import PlannedModel, left_out
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records.pending import model_record
 from mlcd_eval.request import RunRequest
@@ -19,19 +20,37 @@ from mlcd_eval.support.progress import Progress
 
 
 class ModelRun:
-    """The jobs of one model. Raises IncompatibleError for a job that it cannot do, before any image is encoded."""
+    """The jobs of one model.
+
+    Raises IncompatibleError before any image is encoded if the model cannot do all of them, or leaves such jobs out if
+    the request says so.
+    """
 
     def __init__(
-        self, request: RunRequest, name: str, spec: str, encoder: Encoder, jobs: Sequence[Job], progress: Progress
+        self, request: RunRequest, model: PlannedModel, encoder: Encoder, jobs: Sequence[Job], progress: Progress
     ) -> None:
         self.request = request
         self.encoder = encoder
-        self.jobs = [job.for_model(encoder.info) for job in jobs]
         self.progress = progress
+        self.jobs = self._compatible(jobs)
         self.store = ResultStore(request.output)
-        self._model = model_record(name, spec, encoder.info, request.precision)
+        self._model = model_record(model.name, model.spec, encoder.info, request.precision)
         specs = dict.fromkeys(job.needs.text_encoder for job in self.jobs)
         self._text_encoders = {spec: self._open_text_encoder(spec) for spec in specs if spec}
+
+    def _compatible(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs as the model does them, without those that it cannot do."""
+        possible, refused = [], []
+        for job in jobs:
+            try:
+                possible.append(job.for_model(self.encoder.info))
+            except IncompatibleError as error:
+                refused.append(str(error))
+        if refused and not self.request.skip_incompatible:
+            raise IncompatibleError("\n".join(map(left_out, refused)))
+        for sentence in refused:
+            self.progress.say(f"left out: {sentence}")
+        return possible
 
     def _open_text_encoder(self, spec: str) -> Encoder:
         """Open another model whose text tower is used."""
