@@ -95,7 +95,7 @@ def evaluate(
     words = tasks.split(",") if isinstance(tasks, str) else _listed(tasks)
     fields = {
         "models": texts,
-        "tasks": [str(word) for word in words],
+        "tasks": [str(word).strip() for word in words],
         "datasets": [str(ref) for ref in _listed(datasets)],
         "data_root": data_root,
         "output": output,

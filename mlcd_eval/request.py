@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,12 @@ def default_cache() -> Path:
     """Return $MLCD_EVAL_CACHE, or mlcd_eval in the user's cache folder if it is not set."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("MLCD_EVAL_CACHE") or Path(base) / "mlcd_eval")
+
+
+FLAGS = {"models": "model", "datasets": "dataset", "settings": "set"}
+"""Field of RunRequest -> its flag, where that is not the field's own name."""
+HERE = frozenset({"output", "cache", "batch_size", "workers", "resume", "log_samples", "skip_incompatible", "offline"})
+"""Fields that change no number: where things are kept, and how the work is shared out."""
 
 
 class RunRequest(BaseModel):
@@ -48,3 +55,29 @@ class RunRequest(BaseModel):
     skip_incompatible: bool = False
     settings: Mapping[str, Any] = Field(default_factory=dict)
     submit: bool = False
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, in JSON's types."""
+        fields = type(self).model_fields
+        values = self.model_dump(mode="json")
+        return {
+            name: values[name]
+            for name, field in fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
+
+
+def flags_of(changed: Mapping[str, Any]) -> list[str]:
+    """Return the flags of `mlcd-eval run` for the fields of a request that differ from their defaults."""
+    words: list[str] = []
+    for name, value in changed.items():
+        flag = f"--{FLAGS.get(name, name).replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, Mapping):
+            words += [word for key, item in value.items() for word in (flag, f"{key}={json.dumps(item)}")]
+        elif name == "tasks":
+            words += [flag, ",".join(value)]
+        else:
+            words += [word for item in (value if isinstance(value, list) else [value]) for word in (flag, str(item))]
+    return words

@@ -63,7 +63,7 @@ class EncoderKind:
     check: raises UserError for what is wrong with a spec, without importing a model library.
     has_text: whether the model of a spec that passed `check` has a text tower, as far as its local config tells without
     importing a model library; None where only loading tells.
-    takes_any_option: whether a spec may have options that no row lists, because the model's author defines them.
+    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     architectures: further targets for `ls models`.
     files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
     then remembered until one of them or a library changes. An empty list if it depends on more.
@@ -80,7 +80,7 @@ class EncoderKind:
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
     has_text: Callable[[Spec], bool | None] = _unknown_before_loading
-    takes_any_option: bool = False
+    is_function: bool = False
     architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
@@ -224,7 +224,7 @@ KINDS: Registry[EncoderKind] = Registry(
                 "python:FILE.py:FACTORY": "the same in a file; ?NAME=VALUE are arguments of the function",
             },
             check=checks.check_python,
-            takes_any_option=True,
+            is_function=True,
         ),
         OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=checks.check_object),
     },

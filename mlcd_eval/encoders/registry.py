@@ -44,7 +44,7 @@ def parse(text: str, *, trust_remote_code: bool = False, offline: bool = False) 
 
 
 def _check_options(spec: Spec) -> None:
-    if KINDS[spec.kind].takes_any_option:
+    if KINDS[spec.kind].is_function:
         return
     known = {option.name: option for option in KINDS[spec.kind].options}
     expected = ", ".join(f"{option.name}={option.metavar}" for option in known.values())
@@ -111,7 +111,7 @@ def model_name(text: str) -> str:
 
 def _label(kind: EncoderKind, spec: Spec) -> str:
     """Return what the options of a spec add to the model's name."""
-    if kind.takes_any_option:
+    if kind.is_function:
         return "".join(f"_{name}_{Path(value).name}" for name, value in spec.options.items())
     return "".join(option.label(spec.options) for option in kind.options if option.name in spec.options)
 

@@ -17,6 +17,7 @@ from mlcd_eval.records.pending import model_record
 from mlcd_eval.request import RunRequest
 from mlcd_eval.support.distributed import barrier, broadcast_object, rank
 from mlcd_eval.support.progress import Progress
+from mlcd_eval.support.secrets import without_secrets
 
 
 class ModelRun:
@@ -34,7 +35,8 @@ class ModelRun:
         self.progress = progress
         self.jobs = self._compatible(jobs)
         self.store = ResultStore(request.output)
-        self._model = model_record(model.name, model.spec, encoder.info, request.precision)
+        self._text = model.text
+        self._model = model_record(model.name, without_secrets(model.spec), encoder.info, request.precision)
         specs = dict.fromkeys(job.needs.text_encoder for job in self.jobs)
         self._text_encoders = {spec: self._open_text_encoder(spec) for spec in specs if spec}
 
@@ -71,7 +73,7 @@ class ModelRun:
         for job in self.jobs:
             by_data.setdefault((job.ref, job.dataset.name), []).append(job)
         for jobs in by_data.values():
-            pending = [(job, job.pending_record(self._model, self.request)) for job in jobs]
+            pending = [(job, job.pending_record(self._model, self._text)) for job in jobs]
             kept = broadcast_object([self._kept(record) for _, record in pending])
             for (job, record), done in zip(pending, kept, strict=True):
                 if done is not None and rank() == 0:
