@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS, EncoderKind, written_kinds
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spelling import likely_kind, several_specs
 from mlcd_eval.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -29,13 +30,18 @@ def parse(text: str, *, trust_remote_code: bool = False, offline: bool = False) 
     Raises ConfigError for an unknown kind or option.
     """
     kind, colon, target = text.partition(":")
+    several = several_specs(text, written_kinds()) if "," in text and not Path(text).exists() else []
+    if several:
+        raise ConfigError(
+            f"--model: got several models in {text!r}, expected {' '.join(f'--model {part}' for part in several)}"
+        )
     if not colon or Path(text).exists():
         return Spec(text, CHECKPOINT, text, {}, trust_remote_code, offline)
     if kind not in KINDS or kind == CHECKPOINT or not target:
         kinds = written_kinds()
         raise ConfigError(
             f"--model: got {text!r}, expected a checkpoint folder or KIND:NAME with KIND one of "
-            f"{', '.join(kinds)}{nearest(kind, kinds)}"
+            f"{', '.join(kinds)}{likely_kind(text) or nearest(kind, kinds)}"
         )
     target, _, query = target.partition("?")
     spec = Spec(text, kind, target, dict(parse_qsl(query, keep_blank_values=True)), trust_remote_code, offline)
