@@ -31,6 +31,7 @@ COMMANDS = (
     "bench",
     "compare",
     "doctor",
+    "completion",
 )
 USER_ERRNO = {
     errno.ENOSPC: "no space left on the device",
@@ -65,6 +66,10 @@ def _terminate(*_: object) -> NoReturn:
     raise Terminated(128 + signal.SIGTERM)
 
 
+def _ending(*_: object) -> None:
+    """Ignore Ctrl-C while the process ends, so that an interruption is reported once."""
+
+
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """Ignore a full disk in a thread: TensorBoard's writer raises it in the main thread too, where it is reported."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in USER_ERRNO):
@@ -77,6 +82,8 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
     A user's mistake is reported in one sentence on stderr; a bug keeps its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is _ending:  # of an earlier call in this process
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.excepthook = _thread_failed
     try:
         args = build().parse_args(argv)
@@ -93,7 +100,7 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
         print(f"{prog}: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is said once, whatever is pressed while the process ends
+        signal.signal(signal.SIGINT, _ending)
         terminated = isinstance(stop, Terminated)
         how = "terminated" if terminated else "interrupted"
         print(f"{prog}: {how}; run the same command again to resume", file=sys.stderr)
