@@ -63,13 +63,13 @@ class EncoderKind:
     check: raises UserError for what is wrong with a spec, without importing a model library.
     has_text: whether the model of a spec that passed `check` has a text tower, as far as its local config tells without
     importing a model library; None where only loading tells.
-    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     architectures: further targets for `ls models`.
     files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
     then remembered until one of them or a library changes. An empty list if it depends on more.
     probed: whether the outputs for a fixed image and fixed texts belong to the fingerprint. False for an adapter whose
     modules and settings show all that features depend on; it must be where `files` are given (probe.py says why).
     version: to be raised when a change to the adapter changes features; part of the fingerprint.
+    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     """
 
     module: str
@@ -80,11 +80,11 @@ class EncoderKind:
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
     has_text: Callable[[Spec], bool | None] = _unknown_before_loading
-    is_function: bool = False
     architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
     version: int = 1
+    is_function: bool = False
 
 
 def _random_label(options: Mapping[str, str]) -> str:
