@@ -66,13 +66,6 @@ def check_python(spec: Spec) -> None:
         raise ConfigError(f"--model {spec.text!r}: no file {where}, expected a Python file")
 
 
-def check_object(spec: Spec) -> None:
-    """A model in memory cannot be had by its spec."""
-    raise ConfigError(
-        f"--model {spec.text!r} was a model in memory: expected mlcd_eval.evaluate with the model itself, or its spec"
-    )
-
-
 def open_clip_architectures() -> list[str]:
     """The names of open_clip's configs, read without importing it; empty where it is not installed."""
     package = importlib.util.find_spec("open_clip")

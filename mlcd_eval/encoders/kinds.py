@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
 from mlcd_eval.encoders.places import Place
-from mlcd_eval.encoders.spec import OBJECT, Spec
+from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
@@ -226,7 +226,7 @@ KINDS: Registry[EncoderKind] = Registry(
             check=checks.check_python,
             is_function=True,
         ),
-        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=checks.check_object),
+        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=refuse_object),
     },
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlcd_eval.errors import ConfigError
+
 OBJECT = "object"
 """The kind of a model that `evaluate` got in memory; records name it, and a user cannot write it."""
 
@@ -33,3 +35,10 @@ class Spec:
 def object_spec(model: object) -> str:
     """Return what a record says of a model in memory instead of a spec: `object:MODULE.CLASS`."""
     return f"{OBJECT}:{type(model).__module__}.{type(model).__qualname__}"
+
+
+def refuse_object(spec: Spec) -> None:
+    """Raise ConfigError, since a spec of a model in memory does not lead to it."""
+    raise ConfigError(
+        f"--model {spec.text!r} was a model in memory: expected mlcd_eval.evaluate with the model itself, or its spec"
+    )
