@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -84,6 +85,8 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is _ending:  # of an earlier call in this process
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are no valid text are shown escaped, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _thread_failed
     try:
         args = build().parse_args(argv)

@@ -39,7 +39,7 @@ def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 
 
 def _read(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    from mlcd_eval.spec.safe_yaml import read_yaml
+    from mlcd_eval.support.documents import read_yaml
 
     actions = _actions(parser)
     words: list[str] = []

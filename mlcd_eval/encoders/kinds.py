@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
+from mlcd_eval.encoders.families import local
 from mlcd_eval.encoders.places import Place
 from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
@@ -87,6 +88,10 @@ class EncoderKind:
     is_function: bool = False
 
 
+def _value_label(name: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda options: f"_{name}_{options[name]}"
+
+
 def _random_label(options: Mapping[str, str]) -> str:
     return f"_random_seed{options.get('seed', 0)}"
 
@@ -106,6 +111,26 @@ IMAGE_SIZE = Option(
     r"[1-9]\d*",
     lambda options: f"_{options['img_size']}px",
 )
+POOL = Option(
+    "pool",
+    "pooler|cls|mean",
+    "the pooled feature: the model's own, the class token, or the mean of the patches",
+    "pooler|cls|mean",
+    _value_label("pool"),
+)
+TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
+SIDE = Option("image_size", "N", "side of the images in pixels", r"[1-9]\d*", lambda o: f"_{o['image_size']}px")
+_NUMBERS = r"-?\d+(\.\d+)?(,-?\d+(\.\d+)?){2}"
+MEAN = Option("mean", "R,G,B", "mean of the images' channels in [0, 1]", _NUMBERS, _value_label("mean"))
+STD = Option("std", "R,G,B", "standard deviation of the images' channels", _NUMBERS, _value_label("std"))
+CLEAN = Option(
+    "clean",
+    "lower|canonical|none",
+    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "lower|canonical|none",
+    _value_label("clean"),
+)
+ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _value_label("adaptor"))
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")
 
 
@@ -162,17 +187,20 @@ KINDS: Registry[EncoderKind] = Registry(
             probed=False,
         ),
         "hf": EncoderKind(
-            module=f"{ADAPTERS}.hf",
+            module=f"{ADAPTERS}.hf.load",
             forms={
-                "hf:ORG/NAME": "a transformers model: CLIP, SigLIP, DINOv2, MLCD",
+                "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
+            options=(POOL, TOWER, SIDE, MEAN, STD, CLEAN, ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_encoder,
+            has_text=local.has_text,
             files=_transformers_files,
             probed=False,
+            version=2,
         ),
         "timm": EncoderKind(
             module=f"{ADAPTERS}.timm",
@@ -199,7 +227,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "vlmevalkit": EncoderKind(
             module=f"{ADAPTERS}.vlmevalkit",
@@ -215,7 +243,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "python": EncoderKind(
             module=f"{ADAPTERS}.python",

@@ -32,7 +32,7 @@ from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.encoders.spec import OBJECT, Spec, object_spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import num_params
-from mlcd_eval.errors import ConfigError, IncompatibleError, nearest
+from mlcd_eval.errors import ConfigError, nearest
 
 LAYERS = (PENULTIMATE, PROJECTED, PATCHES, PROJECTED_PATCHES)
 NO_TEXT = "was given without tokenizer= or encode_text="
@@ -212,9 +212,13 @@ def _open_clip(spec: Spec, model: nn.Module, preprocess: Any, tokenizer: Any) ->
 
     known = tokenizer if tokenizer is not None else open_clip.SimpleTokenizer()  # never called without has_text
     encoder = OpenClipEncoder(spec, model, preprocess, known, {})
-    if tokenizer is None:
-        encoder.info = replace(encoder.info, has_text=False, no_text=NO_TEXT)
     encoder.info = replace(encoder.info, preprocessing=_in_words(preprocess))
+    return encoder if tokenizer is not None else _without_texts(encoder)
+
+
+def _without_texts(encoder: Encoder) -> Encoder:
+    """Say of an encoder whose model came without a tokenizer why it encodes no texts."""
+    encoder.info = replace(encoder.info, has_text=False, no_text=NO_TEXT)
     return encoder
 
 
@@ -223,16 +227,26 @@ def _transformers(spec: Spec, model: nn.Module, preprocess: Any, tokenizer: Any)
 
     preprocess: an image processor, a processor that holds one beside its tokenizer, or a function.
     """
-    from mlcd_eval.encoders.adapters.hf import FAMILIES, HFEncoder, ImageTransform
+    from mlcd_eval.encoders.adapters.hf.load import encoder_of
 
-    family = FAMILIES.get(_class_name(model))
-    if family is None:
-        raise IncompatibleError(f"evaluate: got a {_class_name(model)}, expected one of {', '.join(FAMILIES)}")
     tokenizer = tokenizer if tokenizer is not None else getattr(preprocess, "tokenizer", None)
     processor = getattr(preprocess, "image_processor", preprocess)
-    transform = ImageTransform(processor) if hasattr(processor, "to_dict") else processor
-    no_tokenizer = NO_TEXT if family.has_text else None
-    return HFEncoder(spec, model, family, transform, tokenizer if tokenizer is not None else no_tokenizer)
+    encoder = encoder_of(spec, model, processor if hasattr(processor, "to_dict") else _Processor(processor), tokenizer)
+    return encoder if tokenizer is not None else _without_texts(encoder)
+
+
+class _Processor:
+    """A function from an image to its pixels, called as an image processor of transformers is."""
+
+    def __init__(self, function: Preprocess) -> None:
+        self.function = function
+
+    def __call__(self, images: Image.Image, return_tensors: str) -> dict[str, torch.Tensor]:
+        return {"pixel_values": self.function(images)[None]}
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what identifies the function."""
+        return {"function": _in_words(self.function)}
 
 
 def _is_of(module: nn.Module, names: Sequence[str]) -> bool:

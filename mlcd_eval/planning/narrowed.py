@@ -8,7 +8,7 @@ from pathlib import Path
 from mlcd_eval.data.kinds import ROWS
 from mlcd_eval.records import RequestRecord
 from mlcd_eval.request import HERE, RunRequest, flags_of
-from mlcd_eval.support.secrets import without_secrets
+from mlcd_eval.support.addresses import redacted
 
 _HARMLESS = frozenset(option.name for row in ROWS for option in row.options)
 
@@ -21,7 +21,7 @@ def request_record(
     request: narrowed to the record's task. model: as a request names it. ref: that the data was opened by.
     """
     changed = {**request.changed(), "models": [model]}
-    options = without_secrets({name: value for name, value in changed.items() if name not in HERE}, _HARMLESS)
+    options = redacted({name: value for name, value in changed.items() if name not in HERE}, _HARMLESS)
     if predictions is None:
         words = ["run", *flags_of(options)]
     else:  # the model is the name of whoever made the predictions
@@ -30,7 +30,7 @@ def request_record(
         words = ["score", *task, str(predictions), "--name", model, *flags_of(data)]
     return RequestRecord(
         command=shlex.join(["mlcd-eval", *words]),
-        dataset=without_secrets(ref, _HARMLESS),
+        dataset=redacted(ref, _HARMLESS),
         revision=revision,
         options=options,
         predictions=None if predictions is None else str(predictions),

@@ -15,9 +15,9 @@ from mlcd_eval.planning.models import PlannedModel, left_out
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records.pending import model_record
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.addresses import redacted
 from mlcd_eval.support.distributed import barrier, broadcast_object, rank
 from mlcd_eval.support.progress import Progress
-from mlcd_eval.support.secrets import without_secrets
 
 
 class ModelRun:
@@ -36,7 +36,7 @@ class ModelRun:
         self.jobs = self._compatible(jobs)
         self.store = ResultStore(request.output)
         self._text = model.text
-        self._model = model_record(model.name, without_secrets(model.spec), encoder.info, request.precision)
+        self._model = model_record(model.name, redacted(model.spec), encoder.info, request.precision)
         specs = dict.fromkeys(job.needs.text_encoder for job in self.jobs)
         self._text_encoders = {spec: self._open_text_encoder(spec) for spec in specs if spec}
 

@@ -17,8 +17,8 @@ from mlcd_eval.request import RunRequest
 from mlcd_eval.running.predictions import score
 from mlcd_eval.running.run import run
 from mlcd_eval.spec import validated
+from mlcd_eval.support.addresses import REDACTED, has_redacted
 from mlcd_eval.support.progress import Progress
-from mlcd_eval.support.secrets import REDACTED, has_redacted
 
 COMPARED = ("value", "ci95", "num_scored", "num_unscored")
 """The numbers of a metric."""

@@ -79,7 +79,7 @@ def test_a_run_by_a_file_writes_what_the_flags_write(tmp_path, capsys):
         ("offline: 'yes'", r"run.yaml: 'offline' is 'yes', expected true or false"),
         ("precision: fp23", r"run.yaml: argument --precision: invalid choice: 'fp23' .*did you mean 'fp32'"),
         ("- a", r"run.yaml holds a list, expected a mapping"),
-        ("limit: 1\nlimit: 2", r"run.yaml line 2 .*'limit' is given twice"),
+        ("limit: 1\nlimit: 2", r"run.yaml .*line 2.*'limit' is given twice"),
         ("limit: 1", r"the following arguments are required: --model, --tasks \(here or by --config\)"),
     ],
 )

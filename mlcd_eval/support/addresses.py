@@ -1,18 +1,33 @@
-"""Text without what must not be written down: user names and passwords in URLs, tokens and signatures in queries."""
+"""Web addresses as messages and records may show them: without users, passwords and what signs a request."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+_ADDRESS = re.compile(r"\w+://[^\s'\"<>]+")
 REDACTED = "REDACTED"
 _USER = re.compile(r"(?<=://)[^/\s?#]*@")
 _QUERY = re.compile(r"(?<=[?&;])([^=&;\s?#]+)=([^&;\s#]*)")
-_SECRET = re.compile("token|secret|passw|pwd|key|signature|credential|auth|session", re.IGNORECASE)
+_SECRET = re.compile(
+    r"token(?!iz)|secret|passw|pwd|(api|access)_?key|signature|credential|auth(?!or)|session", re.IGNORECASE
+)
 
 
-def without_secrets(value: Any, harmless: Collection[str] = ()) -> Any:
+def without_secrets(text: str) -> str:
+    """The text, in each of whose web addresses user, password, query and fragment are left out: they may sign or
+    authorise a request."""
+    return _ADDRESS.sub(lambda match: _plain(match[0]), text)
+
+
+def _plain(address: str) -> str:
+    scheme, netloc, path, _, _ = urlsplit(address)
+    return urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))
+
+
+def redacted(value: Any, harmless: Collection[str] = ()) -> Any:
     """Return text, or the texts in lists and mappings, with secrets replaced by `REDACTED`.
 
     In a URL that is the user, and the value of every query parameter whose name is not `harmless`, since signed URLs
@@ -20,9 +35,9 @@ def without_secrets(value: Any, harmless: Collection[str] = ()) -> Any:
     name.
     """
     if isinstance(value, dict):
-        return {key: without_secrets(item, harmless) for key, item in value.items()}
+        return {key: redacted(item, harmless) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secrets(item, harmless) for item in value]
+        return [redacted(item, harmless) for item in value]
     if not isinstance(value, str):
         return value
     is_url = "://" in value

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlcd_eval.support.secrets import has_redacted, without_secrets
+from mlcd_eval.support.addresses import has_redacted, redacted
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,17 @@ from mlcd_eval.support.secrets import has_redacted, without_secrets
         ("python:a.py:make?api_key=sk-1&width=8", "python:a.py:make?api_key=REDACTED&width=8"),
         ("open_clip:ViT-B-32?init=random&seed=1", "open_clip:ViT-B-32?init=random&seed=1"),
         ("runs/what?/a=b", "runs/what?/a=b"),
+        ("onnx:a.onnx?tokenizer=b&key=teacher", "onnx:a.onnx?tokenizer=b&key=teacher"),
     ],
 )
 def test_users_and_query_values_of_urls_are_replaced(text, expected):
-    assert without_secrets(text, {"image", "revision"}) == expected
+    assert redacted(text, {"image", "revision"}) == expected
     assert has_redacted({"a": [expected]}) == (text != expected)
 
 
 def test_lists_and_mappings_are_searched():
     value = {"models": ("a", "x=hf://u:p@h/m"), "limit": 3, "settings": {"url": "s3://k:s@b"}}
-    assert without_secrets(value) == {
+    assert redacted(value) == {
         "models": ["a", "x=hf://REDACTED@h/m"],
         "limit": 3,
         "settings": {"url": "s3://REDACTED@b"},
