@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from mlcd_eval.encoders.families.choice import choose
 from mlcd_eval.encoders.places import folder_or_repository
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.support.documents import read_json
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
@@ -85,7 +85,7 @@ def _config(spec: Spec, path: Path) -> dict[str, Any]:
 
 def _json(spec: Spec, path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except ValueError as error:
         raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {path} is no JSON ({error})") from error
     if not isinstance(document, dict):
