@@ -100,6 +100,11 @@ def test_unknown_tokens_in_both_cases_are_not_taken_for_lower_casing():
     assert Texts(few, Text(), 8, None)(["CAT"], torch.device("cpu"))["input_ids"].tolist() == [[2]]
 
 
+def test_a_tokenizer_that_lower_cases_what_was_trained_with_case_is_reported():
+    with pytest.warns(UserWarning, match="lower-cases texts, but the model was trained on texts as they are written"):
+        Texts(characters(lower=True), Text(lower=False), 8, None)
+
+
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.text is not None])
 def test_every_family_with_texts_declares_how_it_takes_them(name):
     recipe = FAMILIES[name].text
@@ -127,7 +132,10 @@ def test_a_package_that_the_tokenizer_needs_is_needed_for_texts_only(tmp_path, m
     monkeypatch.setattr(texts.transformers.AutoTokenizer, "from_pretrained", missing)
     encoder = load_encoder(spec, offline=True)
     assert encoder.encode_images(torch.zeros(1, 3, 32, 32), ["penultimate"])["penultimate"].shape == (1, 32)
-    with pytest.raises(IncompatibleError, match="SentencePiece library but it was not found"):
+    with pytest.raises(
+        IncompatibleError,
+        match=r"needs more packages: pip install 'mlcd-eval\[hf\]' \(SiglipTokenizer requires the Sent",
+    ):
         encoder.encode_texts(["a"])
 
 

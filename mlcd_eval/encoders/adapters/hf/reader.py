@@ -74,7 +74,7 @@ class Reader:
     def in_words(self) -> str:
         """The pooling as records store it."""
         if self.pooling is None:
-            return "none: the model has no pooled feature (?pool=mean takes the mean of its patches)"
+            return "none: it has no pooled feature, ?pool=mean takes the mean of its patches"
         return f"{self.pooling}: {IN_WORDS[self.pooling]}"
 
     def __call__(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,12 @@ def tokenizer_of(where: str, options: dict[str, Any]) -> Any:
     try:
         return transformers.AutoTokenizer.from_pretrained(where, **options)
     except (OSError, ValueError, ImportError) as error:
-        if folder.is_dir() and not _lacks_a_package(error):
+        reason = textwrap.shorten(str(error), 300, placeholder=" ...")
+        if _lacks_a_package(error):
+            return f"has a tokenizer that needs more packages: pip install 'mlcd-eval[hf]' ({reason})"
+        if folder.is_dir():
             raise
-        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
+        return f"has no tokenizer that can be loaded ({reason})"
 
 
 def _lacks_a_package(error: Exception) -> bool:
@@ -59,6 +63,12 @@ class Texts:
         upper, lower = (self._tokens([text])["input_ids"][0].tolist() for text in SENTINELS)
         self.folds = upper == lower and getattr(tokenizer, "unk_token_id", None) not in lower
         self.cleaning = cleaning or ("lower" if recipe.lower and not self.folds else "none")
+        if self.folds and not recipe.lower:
+            warnings.warn(
+                f"the tokenizer ({type(tokenizer).__name__}) lower-cases texts, but the model was trained on texts as "
+                "they are written: its files may be those of another model",
+                stacklevel=2,
+            )
 
     def __call__(self, texts: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
         """Texts -> input_ids (T, L), and attention_mask (T, L) where the family takes one."""
