@@ -123,7 +123,7 @@ class Reader:
 
 
 def _grid_of(count: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The grid of so many patches in the aspect of an image of this size, None where there is none."""
+    """(h, w) of a number of patches in the aspect of an image of this size, None where they form no grid."""
     height = round(math.sqrt(count * size[0] / size[1]))
     return (height, count // height) if height and count % height == 0 else None
 
