@@ -118,7 +118,7 @@ class Job(LocatedTask):
             raise IncompatibleError(needs_text_tower(job.name, info.spec, info.no_text))
         for request in job.requests.values():
             if request.layer not in info.layers:
-                pooling = f" (pooling: {info.extra['pooling']})" if "pooling" in info.extra else ""
+                pooling = f"; pooling {info.extra['pooling']}" if "pooling" in info.extra else ""
                 raise IncompatibleError(
                     f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with "
                     f"{', '.join(info.layers)}{pooling}"
