@@ -13,7 +13,7 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("table", help="records and published numbers as tables of many formats")
     add = parser.add_argument
-    add("paths", nargs="*", type=Path, metavar="PATH", help="records, or folders of them")
+    add("paths", nargs="*", default=[], type=Path, metavar="PATH", help="records, or folders of them")
     add(
         "--format",
         choices=tuple(FORMATS),
