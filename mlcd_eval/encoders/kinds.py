@@ -126,7 +126,7 @@ STD = Option("std", "R,G,B", "standard deviation of the images' channels", _NUMB
 CLEAN = Option(
     "clean",
     "lower|canonical|none",
-    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "cleaning of texts: lower-cased, the same without punctuation, or none; the default is that of training",
     "lower|canonical|none",
     _value_label("clean"),
 )
