@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
 from mlcd_eval.encoders.base import Encoder, Preprocess
+from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.errors import IncompatibleError
 
 GROUND = (124, 116, 104)  # ImageNet's mean colour, close to zero after normalisation
@@ -30,13 +32,24 @@ class Letterbox:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return an RGB image as (3, H, W), filled by its longer side. An image over LARGEST is scaled down first."""
+        return self.preprocess(self._square(image))
+
+    def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
+        """Return the preprocess's two stages, of which the first one takes the square, if it has them."""
+        halves = halves_of(self.preprocess)
+        if halves is None:
+            return None
+        resized, normalise = halves
+        return lambda image: resized(self._square(image)), normalise
+
+    def _square(self, image: Image.Image) -> Image.Image:
         if max(image.size) > LARGEST:
             image = ImageOps.contain(image, (LARGEST, LARGEST))
         side = round(max(image.size) / self.shown)
         margin = (side - max(image.size)) // 2
         square = Image.new("RGB", (side, side), GROUND)
         square.paste(image, (margin, margin))
-        return self.preprocess(square)
+        return square
 
 
 class LetterboxedEncoder(Encoder):
