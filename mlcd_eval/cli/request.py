@@ -70,6 +70,12 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="autocast precision of the encoder")
     add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
     add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
+    add(
+        "--decoder",
+        choices=("pil", "torch"),
+        default="pil",
+        help="pil (default): the model's own preprocessing; torch: a faster resize, whose pixels differ slightly",
+    )
     add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")
     add("--limit", type=positive, metavar="N", help="at most N images per split, for trying things")
     add("--seed", type=natural, default=0, metavar="N")

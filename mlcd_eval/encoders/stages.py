@@ -62,7 +62,7 @@ def stages(encoder: Encoder) -> Stages:
 def split_preprocess(preprocess: Preprocess) -> Stages | None:
     """Return a transform's two stages: of this project's, torchvision's Compose (open_clip, timm), or a transformers
     image processor. None for another transform, or if the stages do not reproduce it on a test image bit for bit."""
-    halves = _halves(preprocess)
+    halves = halves_of(preprocess)
     if halves is None:
         return None
     resized, normalise = halves
@@ -86,9 +86,10 @@ class _Prepare:
         return torch.from_numpy(np.array(self.resized(image)))
 
 
-def _halves(preprocess: Any) -> Halves | None:
+def halves_of(preprocess: Any) -> Halves | None:
+    """Return a transform's two halves, None if it is of no known type."""
     if hasattr(preprocess, "halves"):
-        halves: Halves | None = preprocess.halves(_halves)
+        halves: Halves | None = preprocess.halves(halves_of)
         return halves
     if hasattr(preprocess, "processor"):
         return _of_processor(preprocess.processor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.features.wrapped import WrappedEncoder
 
 GROUND = (124, 116, 104)  # ImageNet's mean colour, close to zero after normalisation
 LARGEST = 8192  # pixels on a side of the square: 200 MB, and larger than any encoder's input
@@ -52,38 +53,24 @@ class Letterbox:
         return square
 
 
-class LetterboxedEncoder(Encoder):
+class LetterboxedEncoder(WrappedEncoder):
     """An encoder whose images are letterboxed first, which is part of its features' identity.
 
     Raises IncompatibleError for a preprocess that shows neither a whole square nor the middle of it.
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
         self._shown = shown_of_a_square(encoder.preprocess)
         margin = "" if self._shown == 1 else f" with a margin around the middle {self._shown:.4f}"
         self.info = replace(
             encoder.info, preprocessing=f"letterboxed on {GROUND}{margin}; {encoder.info.preprocessing}"
         )
-        self._encoder = encoder
 
     @property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The letterbox with the encoder's preprocess."""
         return Letterbox(self._encoder.preprocess, self._shown)
-
-    @property
-    def reentrant(self) -> bool:  # type: ignore[override]
-        """Whether the encoder may be called from several threads at once."""
-        return self._encoder.reentrant
-
-    @property
-    def device(self) -> torch.device:
-        """The encoder's device."""
-        return self._encoder.device
-
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return the encoder's features of letterboxed pixels."""
-        return self._encoder.encode_images(pixels, layers)
 
 
 def shown_of_a_square(preprocess: Preprocess) -> float:

@@ -7,6 +7,7 @@ from functools import partial
 
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.errors import DataError, UserError
+from mlcd_eval.features.decoders import with_decoder
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.plan import Plan
@@ -33,7 +34,8 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     _scan(jobs, request.allow_bad_images, progress)
     for name, spec in plan.models.items():
         options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
-        encoder = open_encoder(spec, pick, request.precision, request.cache, progress.say, **options)
+        opened = open_encoder(spec, pick, request.precision, request.cache, progress.say, **options)
+        encoder = with_decoder(opened, request.decoder)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")
