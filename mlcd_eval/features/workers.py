@@ -170,9 +170,10 @@ class Pipeline:
         ready = [key.fileobj for key, _ in self._selector.select()]
         if self._messages in ready:
             return self._messages.recv()
-        codes = [process.exitcode for process in self._processes if process.exitcode is not None]
+        ended = next(process for process in self._processes if process.sentinel in ready)
+        ended.join()
         raise RuntimeError(
-            f"a process that loads images ended: got exit code {codes}, expected it to run until the last image (-9: "
+            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last image (-9: "
             f"killed, perhaps for lack of memory, of which fewer workers take less)"
         )
 
