@@ -173,8 +173,8 @@ class Pipeline:
         ended = next(process for process in self._processes if process.sentinel in ready)
         ended.join()
         raise RuntimeError(
-            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last image (-9: "
-            f"killed, perhaps for lack of memory, of which fewer workers take less)"
+            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last "
+            "image (-9: killed, perhaps for lack of memory, of which fewer workers take less)"
         )
 
     def _loaded(self, batch: _Assembly) -> Loaded[Any]:
