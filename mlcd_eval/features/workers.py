@@ -36,13 +36,12 @@ PART = 32  # images that a worker loads at a time: several workers share a batch
 
 
 def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Return the default number of decoding processes. cores: None means this rank's share of the usable cores.
+    """Return the default number of decoding processes. cores: None means all of the machine's.
 
     With a GPU all cores but one, at most 16. With a CPU two, or none below four cores, since the threads of the forward
     pass would wait for them.
     """
-    if cores is None:
-        cores = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    cores = cores or os.cpu_count() or 1
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
     return 2 if cores >= 4 else 0
