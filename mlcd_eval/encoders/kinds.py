@@ -31,6 +31,10 @@ def _no_files(_: Spec) -> list[Path]:
     return []
 
 
+def _unknown_before_loading(_: Spec) -> bool | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Option:
     """`?name=value` after a target.
@@ -57,6 +61,8 @@ class EncoderKind:
     place: from a target to where that is; the model's name is the last part of a local path or of a repository, else
     the target.
     check: raises UserError for what is wrong with a spec, without importing a model library.
+    has_text: whether the model of a spec that passed `check` has a text tower, as far as its local config tells without
+    importing a model library; None where only loading tells.
     architectures: further targets for `ls models`.
     files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
     then remembered until one of them or a library changes. An empty list if it depends on more.
@@ -72,6 +78,7 @@ class EncoderKind:
     extra: str | None = None
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
+    has_text: Callable[[Spec], bool | None] = _unknown_before_loading
     architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
