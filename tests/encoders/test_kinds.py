@@ -39,7 +39,10 @@ def test_the_readme_shows_every_form():
     [
         ("hf:x/y?init=random", r"got option init=random, expected none, since hf: takes no options$"),
         ("vlm:x?device=cpu", r"got option device=cpu, expected device_map=auto \(did you mean 'device_map'\?\)$"),
-        ("timm:a?img_size=x", r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, img_size=N"),
+        (
+            "timm:a?img_size=x",
+            r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, key=NAME, img_size=N",
+        ),
         ("timm:a?seed=1", r"got seed=1 without init=random, expected both$"),
         ("timm:a?init=random&checkpoint=README.md", r"got init=random and checkpoint=, expected one of them$"),
     ],
