@@ -126,6 +126,7 @@ KINDS: Registry[EncoderKind] = Registry(
             architectures=listings.open_clip_architectures,
             files=_open_clip_files,
             probed=False,
+            version=2,
         ),
         "hf": EncoderKind(
             module=f"{ADAPTERS}.hf",
@@ -155,6 +156,7 @@ KINDS: Registry[EncoderKind] = Registry(
             has_text=checks.image_tower_only,
             files=_timm_files,
             probed=False,
+            version=2,
         ),
         "torchvision": EncoderKind(
             module=f"{ADAPTERS}.torchvision",
