@@ -128,9 +128,14 @@ def check_torchvision(spec: Spec) -> None:
 
 
 def check_onnx(spec: Spec) -> None:
-    """Files that exist: the image tower, and a text tower with its tokenizer."""
+    """Files that exist: the image tower, and a text tower with its tokenizer; and how images are normalised."""
     if not Path(spec.target).is_file():
         raise CheckpointError(f"--model {spec.text!r}: no file {spec.target}, expected an ONNX model")
+    if "mean" not in spec.options or "std" not in spec.options:
+        raise ConfigError(
+            f"--model {spec.text!r}: an ONNX file does not say how its images are normalised, expected mean=R,G,B and "
+            "std=R,G,B"
+        )
     _check_weights_file(spec, "text")
     if ("text" in spec.options) != ("tokenizer" in spec.options):
         raise ConfigError(f"--model {spec.text!r}: expected text=FILE and tokenizer=FOLDER together")

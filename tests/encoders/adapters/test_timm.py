@@ -149,7 +149,7 @@ def test_the_size_at_which_timm_validates():
     config = timm.data.resolve_data_config({}, model=tested.model, use_test_size=True)
     image = Image.effect_mandelbrot((50, 40), (-2, -1.5, 1, 1.5), 20).convert("RGB")
     assert torch.equal(tested.preprocess(image), timm.data.create_transform(**config, is_training=False)(image))
-    with pytest.raises(ConfigError, match=r"at their own size, expected no test_size"):
+    with pytest.raises(ConfigError, match=r"as they were trained, expected no test_size"):
         load_encoder("timm:test_vit?init=random&test_size=true")
 
 
