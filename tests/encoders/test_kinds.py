@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import re
 from importlib.metadata import EntryPoint, metadata
 from pathlib import Path
@@ -112,3 +113,19 @@ def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
 def test_options_without_a_label_add_nothing_to_a_name():
     assert Option("a", "N", "help").label({"a": "1"}) == ""
     assert CHECKPOINT in KINDS.built_in
+
+
+def test_whether_a_model_has_texts_is_known_before_it_is_loaded(tmp_path):
+    """open_clip's do; timm's and torchvision's do not; ONNX and this project's checkpoints say it themselves."""
+    for spec, has_text in (
+        ("open_clip:ViT-B-32/openai", True),
+        ("timm:test_vit", False),
+        ("torchvision:resnet18?init=random", False),
+        ("onnx:a.onnx", False),
+        ("onnx:a.onnx?text=b.onnx&tokenizer=c", True),
+        ("python:a:b", None),
+    ):
+        assert KINDS[parse(spec).kind].has_text(parse(spec)) is has_text
+    for text in (None, {"width": 8}):
+        (tmp_path / "config.json").write_text(json.dumps({"vision": {}, "text": text}))
+        assert KINDS[CHECKPOINT].has_text(parse(str(tmp_path))) is (text is not None)

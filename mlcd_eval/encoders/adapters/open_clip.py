@@ -60,7 +60,7 @@ def load(spec: Spec) -> Encoder:
         )
     notes = {**spec.provenance, **training.notes}
     if source.file is not None:
-        notes["weights"] = _load_file(model, source.file, state)
+        notes["read_from"] = _load_file(model, source.file, state)
     config = _model_config(source.name)
     return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, config, spec), config, notes)
 

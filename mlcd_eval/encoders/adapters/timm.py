@@ -70,7 +70,7 @@ def _create(spec: Spec, size: dict[str, int]) -> tuple[Any, dict[str, str]]:
             if not file:
                 return timm.create_model(name, pretrained=spec.random_seed is None, **size), notes
             model, source = create_with_file(spec, name, Path(file), **size)
-            return model, {**notes, "weights": source}
+            return model, {**notes, "read_from": source}
         except TypeError as error:
             if not size or "'img_size'" not in str(error):
                 raise

@@ -41,10 +41,10 @@ def load(spec: Spec) -> Encoder:
     classifier = _without_classifier(model)
     if wanted:
         if wanted in published:
-            state, notes["weights"] = _published_state(spec, published[wanted]), wanted
+            state, notes["read_from"] = _published_state(spec, published[wanted]), wanted
         else:
             read = read_state_dict(Path(wanted), spec.options.get("key")).fitted(model.state_dict())
-            state, notes["weights"] = dict(read.tensors), read.source
+            state, notes["read_from"] = dict(read.tensors), read.source
         dropped = (f"{classifier}.", "aux", "AuxLogits")
         state = {name: value for name, value in state.items() if not name.startswith(dropped)}
         own = model.state_dict()  # carries the layers' versions, which the file's may lack

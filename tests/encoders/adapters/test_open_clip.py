@@ -268,7 +268,7 @@ def test_weights_are_found_inside_a_training_checkpoint(tmp_path, tiny):
     state = tiny(a={}).state_dict()
     torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "w.pt")
     encoder = load_encoder(f"open_clip:tiny/{tmp_path}/w.pt")
-    assert encoder.info.extra["weights"] == "w.pt, state_dict"
+    assert encoder.info.extra["read_from"] == "w.pt, state_dict"
     assert torch.equal(encoder.model.visual.conv1.weight, state["visual.conv1.weight"])
 
 

@@ -32,7 +32,7 @@ def test_layers_agree_with_torchvision(name, tmp_path):
     if hasattr(theirs, "fc"):
         torch.testing.assert_close(theirs.fc(ours["penultimate"]), logits, rtol=1e-4, atol=1e-4)
     assert encoder.info.num_params == sum(parameter.numel() for parameter in theirs.parameters())
-    assert encoder.info.extra["weights"] == "w.pth" and not encoder.info.has_text
+    assert encoder.info.extra["read_from"] == "w.pth" and not encoder.info.has_text
 
 
 def test_a_vits_patches_are_its_tokens():
@@ -51,7 +51,7 @@ def test_a_checkpoint_may_have_any_classifier_and_two_loads_are_one_model(tmp_pa
     torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "w.pth")
     spec = f"torchvision:resnet18?weights={tmp_path / 'w.pth'}"
     first, second = (load_encoder(spec).info for _ in range(2))
-    assert first.fingerprint == second.fingerprint and first.extra["weights"] == "w.pth, model"
+    assert first.fingerprint == second.fingerprint and first.extra["read_from"] == "w.pth, model"
     torch.save(library("resnet34").state_dict(), tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"another architecture, \d+ tensors differ: first layer1.2.bn1.bias"):
         load_encoder(spec)
