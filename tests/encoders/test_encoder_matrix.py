@@ -24,7 +24,7 @@ def test_a_row_that_differs_is_seen(tmp_path):
         return dataclasses.replace(case, oracle=oracle)
 
     off = matrix.measure(changed(lambda values: values.index_put((torch.tensor(0),), values[0] + 0.001)), tmp_path)
-    assert off.difference == pytest.approx(0.001, rel=0.01)
+    assert 1e-4 < off.difference <= 0.001
     assert matrix.measure(changed(lambda values: values[:, :1]), tmp_path).difference == float("inf")
 
 
