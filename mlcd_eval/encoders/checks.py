@@ -3,14 +3,15 @@ to check; each raises UserError with one sentence."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mlcd_eval.encoders.listings import open_clip_architectures, open_clip_tags, timm_models, torchvision_models
-from mlcd_eval.encoders.places import folder_or_repository, prefixed
+from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spelling import likely_specs
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
+from mlcd_eval.support.documents import read_json
 
 
 def check_checkpoint(spec: Spec) -> None:
@@ -18,8 +19,8 @@ def check_checkpoint(spec: Spec) -> None:
     path = Path(spec.target)
     if not path.exists():
         raise CheckpointError(
-            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as hf:{spec.text} "
-            "(`mlcd-eval ls models` lists all forms)"
+            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as "
+            f"{' or '.join(likely_specs(spec.text, open_clip_architectures()))} (`mlcd-eval ls models` lists all forms)"
         )
     folder = path if path.is_dir() else path.parent
     config = read_config(folder / "config.json")
@@ -155,13 +156,6 @@ def checkpoint_has_text(spec: Spec) -> bool | None:
     return read_config((path if path.is_dir() else path.parent) / "config.json").get("text") is not None
 
 
-def check_transformers(spec: Spec) -> None:
-    """A folder, where the target can be nothing else."""
-    path = folder_or_repository(spec.target).path
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"--model {spec.text!r}: no folder {path}, expected one with config.json")
-
-
 def check_python(spec: Spec) -> None:
     """A factory is named, and a file exists."""
     where, colon, factory = spec.target.rpartition(":")
@@ -174,7 +168,7 @@ def check_python(spec: Spec) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none, since loading says what is wrong with it."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from mlcd_eval.encoders import checks, listings, places
 from mlcd_eval.encoders import options as opt
+from mlcd_eval.encoders.families import local
 from mlcd_eval.encoders.options import Option
 from mlcd_eval.encoders.places import Place
-from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
-"""The kind that a path without a kind has; it cannot be written."""
+"""The kind of a path without a kind; a spec cannot start with it."""
 
 
 def _all_is_well(_: Spec) -> None:
@@ -52,6 +53,7 @@ class EncoderKind:
     probed: whether the outputs for a fixed image and fixed texts belong to the fingerprint. False for an adapter whose
     modules and settings show all that features depend on; it must be where `files` are given (probe.py says why).
     version: to be raised when a change to the adapter changes features; part of the fingerprint.
+    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     """
 
     module: str
@@ -66,6 +68,7 @@ class EncoderKind:
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
     version: int = 1
+    is_function: bool = False
 
 
 def _folder_files(spec: Spec) -> list[Path]:
@@ -129,17 +132,20 @@ KINDS: Registry[EncoderKind] = Registry(
             version=2,
         ),
         "hf": EncoderKind(
-            module=f"{ADAPTERS}.hf",
+            module=f"{ADAPTERS}.hf.load",
             forms={
-                "hf:ORG/NAME": "a transformers model: CLIP, SigLIP, DINOv2, MLCD",
+                "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
+            options=(opt.POOL, opt.TOWER, opt.SIDE, opt.MEAN, opt.STD, opt.CLEAN, opt.ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_encoder,
+            has_text=local.has_text,
             files=_transformers_files,
             probed=False,
+            version=2,
         ),
         "timm": EncoderKind(
             module=f"{ADAPTERS}.timm",
@@ -173,7 +179,7 @@ KINDS: Registry[EncoderKind] = Registry(
             options=(
                 opt.ONNX_TEXT,
                 opt.ONNX_TOKENIZER,
-                opt.ONNX_SIZE,
+                opt.SIDE,
                 opt.MEAN,
                 opt.STD,
                 opt.INTERPOLATION,
@@ -196,7 +202,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "vlmevalkit": EncoderKind(
             module=f"{ADAPTERS}.vlmevalkit",
@@ -212,20 +218,22 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "python": EncoderKind(
             module=f"{ADAPTERS}.python",
             forms={
                 "python:MODULE:FACTORY": "a function that returns your own Encoder",
-                "python:FILE.py:FACTORY": "the same in a file",
+                "python:FILE.py:FACTORY": "the same in a file; ?NAME=VALUE are arguments of the function",
             },
             check=checks.check_python,
+            is_function=True,
         ),
+        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=refuse_object),
     },
 )
 
 
 def written_kinds() -> list[str]:
-    """The kinds that a spec can start with, other packages' included."""
-    return [name for name in KINDS if name != CHECKPOINT]
+    """Return the kinds that a spec can start with, those of other packages included."""
+    return [name for name in KINDS if name not in (CHECKPOINT, OBJECT)]

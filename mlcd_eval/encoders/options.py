@@ -88,5 +88,21 @@ WEIGHTS = Option(
 )
 ONNX_TEXT = Option("text", "FILE", "the text tower, an ONNX model")
 ONNX_TOKENIZER = Option("tokenizer", "FOLDER", "the text tower's tokenizer, as transformers saves it")
-ONNX_SIZE = Option("image_size", "N", "side of the images in pixels, where the file leaves it open", r"[1-9]\d*")
+SIDE = Option("image_size", "N", "side of the images in pixels", r"[1-9]\d*", lambda o: f"_{o['image_size']}px")
+POOL = Option(
+    "pool",
+    "pooler|cls|mean",
+    "the pooled feature: the model's own, the class token, or the mean of the patches",
+    "pooler|cls|mean",
+    _added("pool"),
+)
+TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
+CLEAN = Option(
+    "clean",
+    "lower|canonical|none",
+    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "lower|canonical|none",
+    _added("clean"),
+)
+ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _added("adaptor"))
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")

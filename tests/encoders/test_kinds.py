@@ -25,7 +25,8 @@ def test_a_row_names_what_exists(name):
     for form in kind.forms:
         assert parse(form).kind == name
     for option in kind.options:
-        value = next(text for text in (option.metavar, "1", "1,1,1") if re.fullmatch(option.pattern, text))
+        values = (*option.metavar.split("|"), "1", "1,1,1")
+        value = next(value for value in values if re.fullmatch(option.pattern, value))
         assert parse(f"{name}:x?{option.name}={value}").options == {option.name: value}
 
 
@@ -38,7 +39,8 @@ def test_the_readme_shows_every_form():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("hf:x/y?init=random", r"got option init=random, expected none, since hf: takes no options$"),
+        ("hf-seg:x/y?init=random", r"got option init=random, expected none, since hf-seg: takes no options$"),
+        ("hf:x/y?pool=max", r"got option pool=max, expected pool=pooler\|cls\|mean, tower=vision, image_size=N, "),
         ("vlm:x?device=cpu", r"got option device=cpu, expected device_map=auto \(did you mean 'device_map'\?\)$"),
         (
             "timm:a?img_size=x",

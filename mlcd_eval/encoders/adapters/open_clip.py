@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import open_clip
@@ -34,6 +34,7 @@ from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substitut
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import FOREIGN_ERRORS, as_checkpoint_error, num_params
 from mlcd_eval.errors import CheckpointError, IncompatibleError
+from mlcd_eval.support.documents import read_json
 
 
 @as_checkpoint_error
@@ -119,7 +120,7 @@ def _model_config(name: str) -> dict[str, Any]:
     config: dict[str, Any]
     if name.startswith("local-dir:"):
         path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        config = read_json(path)["model_cfg"]
     elif name.startswith("hf-hub:"):
         config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
     else:
@@ -168,7 +169,7 @@ class OpenClipEncoder(TorchEncoder):
         preprocess: Any,
         tokenizer: Any,
         config: Mapping[str, Any],
-        notes: Mapping[str, str],
+        notes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
