@@ -15,12 +15,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.clustering import CELLS
 
 FORMAT_VERSION = "1"
-TENSORS = {"keys", "classes", "similarities"}
-METADATA = {"num_classes", "dataset", "centres"}
 TENSORS = {"keys", "classes", "similarities"}
 METADATA = {"num_classes", "dataset", "centres"}
 ROWS = 1 << 13  # compared with all centres at a time
@@ -43,6 +42,7 @@ class Labels:
     centres: str
 
 
+@exact_fp32()
 def nearest_centres(
     features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:

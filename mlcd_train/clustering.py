@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import parallel, rank
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.distributed import gather
@@ -39,6 +40,7 @@ class Clusters:
     inertia: tuple[float, ...]
 
 
+@exact_fp32()
 def spherical_kmeans(
     features: np.ndarray | Tensor,
     k: int,
