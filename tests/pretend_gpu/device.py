@@ -220,7 +220,9 @@ class PretendCuda:
         written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         written = [given[name] for name in written if given.get(name) is not None]
         if written and schema.returns and schema.returns[0].alias_info is not None:
-            assert all(getattr(tensor, "host", tensor).shape == tensor.shape for tensor in written), f"{operation} resized"
+            assert all(getattr(tensor, "host", tensor).shape == tensor.shape for tensor in written), (
+                f"{operation} resized"
+            )
             return written[0] if len(schema.returns) == 1 else tuple(written)
         views = any(value.alias_info is not None for value in schema.returns)
         base = next((argument for argument in args if isinstance(argument, DeviceTensor)), None)

@@ -74,4 +74,3 @@ def product_line() -> str:
 
 def _bytes(tensor) -> int:
     return tensor.numel() * tensor.element_size()
-

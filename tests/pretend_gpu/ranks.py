@@ -18,7 +18,14 @@ def pretend_nccl() -> Iterator[None]:
     chosen: list[object] = []
     real = {
         name: getattr(dist, name)
-        for name in ("init_process_group", "all_reduce", "all_gather", "broadcast_object_list", "all_gather_object", "barrier")
+        for name in (
+            "init_process_group",
+            "all_reduce",
+            "all_gather",
+            "broadcast_object_list",
+            "all_gather_object",
+            "barrier",
+        )
     }
 
     def host(tensor: torch.Tensor, what: str) -> torch.Tensor:
