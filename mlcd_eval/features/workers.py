@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 import torch.multiprocessing  # registers shared memory for tensors that workers return
 
+from mlcd_eval.support.device import usable_cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -22,12 +24,12 @@ _function: Callable[..., Any] | None = None  # set in a worker process
 
 
 def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Return the default number of decoding processes. cores: None means all of the machine's.
+    """Return the default number of decoding processes. cores: None means this process's share of the machine's.
 
     With a GPU all cores but one, at most 16. With a CPU two, or none below four cores, since the threads of the forward
     pass would wait for them.
     """
-    cores = cores or os.cpu_count() or 1
+    cores = cores or usable_cores()
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
     return 2 if cores >= 4 else 0

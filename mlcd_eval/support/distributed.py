@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlcd_eval.errors import UserError
+from mlcd_eval.support.device import rank_device
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         return
     cuda = device.type == "cuda"
     if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = rank_device()
         torch.cuda.set_device(device)
     # the other ranks wait while one works alone, which may take days
     dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))

@@ -51,8 +51,13 @@ class Rows:
     def __getitem__(self, index: slice | np.ndarray | Tensor) -> Tensor:
         """Return rows of a slice, or of an index (K,) of the host, on the device. Do not write into them."""
         if self._index is not None:
-            index = self._index[index]
+            index = self._index_here[index] if self._store.is_kept else self._index[index]
         return self._store.rows(index)
+
+    @cached_property
+    def _index_here(self) -> Tensor:
+        """The index on the device."""
+        return torch.as_tensor(self._index, device=self.device)
 
     def chunks(self, size: int) -> Iterator[Tensor]:
         """Yield all rows in order, `size` at a time."""
@@ -82,6 +87,10 @@ class _Store:
             kept[done : done + len(rows)] = self._prepare(rows)
             done += len(rows)
         return kept
+
+    @property
+    def is_kept(self) -> bool:
+        return self._kept is not None
 
     def rows(self, index: slice | np.ndarray | Tensor) -> Tensor:
         kept = self._kept

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from pretend_gpu.device import PretendCuda
 from pretend_gpu.ranks import pretend_nccl
@@ -24,12 +25,10 @@ def main() -> int:
         from mlcd_eval.cli import main as command
     else:
         from mlcd_train.cli import main as command
-    with PretendCuda(options.memory, options.tf32)() as ledger:
-        with pretend_nccl():
-            code = command(options.arguments)
+    with PretendCuda(options.memory, options.tf32)() as ledger, pretend_nccl():
+        code = command(options.arguments)
     if options.ledger:
-        with open(f"{options.ledger}.{os.environ.get('RANK', '0')}", "w") as file:
-            json.dump(ledger.summary(), file, indent=1)
+        Path(f"{options.ledger}.{os.environ.get('RANK', '0')}").write_text(json.dumps(ledger.summary(), indent=1))
     return code
 
 

@@ -75,8 +75,8 @@ class DeviceTensor(torch.Tensor):
 
 
 class PretendCuda:
-    """The device, while it is entered. memory: bytes that it has. tf32: round the factors of fp32 products to TF32 where
-    PyTorch's settings allow a GPU to do so."""
+    """The device, within the block of a call. memory: bytes that it has. tf32: round the factors of fp32 products to
+    TF32 where PyTorch's settings allow a GPU to do so."""
 
     current: PretendCuda | None = None
 

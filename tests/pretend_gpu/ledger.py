@@ -14,7 +14,7 @@ LARGE = 1 << 14  # bytes: only uploads of this size are compared with earlier on
 
 
 class Ledger:
-    """waits: places where the host waits for the device, `operation line` -> times. uploaded, downloaded: line -> bytes.
+    """waits: `operation line` -> times that the host waits for the device. uploaded, downloaded: line -> bytes.
     repeated: line -> bytes uploaded although the same bytes had been uploaded before. unordered: floating-point sums
     whose order a GPU leaves open. flops: type of number -> multiplications and additions of matrix products. traffic:
     bytes that operations read and write. peak: the most bytes held at a time, reached at peak_line."""

@@ -119,11 +119,14 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
 
 
 def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
-    """Return the products (B, W) of queries (B, D) and tile (W, D). Both are padded with rows of zeros, since a product
-    of few rows rounds equal rows differently."""
+    """Return the products (B, W) of queries (B, D) and tile (W, D). Few rows are padded with rows of zeros, since a
+    product of few rows rounds equal rows differently."""
     import torch
 
-    full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
+    full = [
+        rows if len(rows) >= _LEAST_ROWS else torch.nn.functional.pad(rows, (0, 0, 0, _LEAST_ROWS - len(rows)))
+        for rows in (queries, tile)
+    ]
     return (full[0] @ full[1].T)[: len(queries), : len(tile)]
 
 
