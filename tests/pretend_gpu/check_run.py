@@ -76,7 +76,7 @@ def test_demo_tasks_with_texts(model, tmp_path):
     assert ledger.total("downloaded", "zeroshot.py") == 0  # ranked on the device
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", [pytest.param("bf16", marks=pytest.mark.slow), "fp16"])
 def test_reduced_precision(model, data, tmp_path, precision):
     with PretendCuda()() as ledger:
         records = run(model, data, tmp_path, "cuda", "--precision", precision, "--set", "lambda_=1.0")
