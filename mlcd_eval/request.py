@@ -20,7 +20,8 @@ class RunRequest(BaseModel):
     """The flags of `mlcd-eval run`.
 
     models: encoder specs. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH` references, with
-    which tasks must be groups. data_root: a folder of data sets. batch_size, workers: None means auto. settings: values
+    which tasks must be groups. data_root: a folder of data sets. deterministic: sums in
+    a fixed order on a GPU (docs/gpu.md). batch_size, workers: None means auto. settings: values
     that override those of every task whose protocol has the key. submit: write answers for a benchmark's own server
     instead of scoring them.
     """
@@ -34,6 +35,7 @@ class RunRequest(BaseModel):
     output: Path = Path("results/runs")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    deterministic: bool = False
     batch_size: int | None = Field(default=None, ge=1)
     workers: int | None = Field(default=None, ge=0)
     cache: Path = Field(default_factory=default_cache)

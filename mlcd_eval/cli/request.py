@@ -67,7 +67,13 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("results/runs"), metavar="DIR", help="records go to DIR/<model>/<task>.json"
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="autocast precision of the encoder")
+    add(
+        "--precision",
+        choices=("fp32", "bf16", "fp16"),
+        default="fp32",
+        help="autocast precision of the encoder (default fp32); on a GPU use fp16, which moves numbers less than bf16",
+    )
+    add("--deterministic", action="store_true", help="on a GPU, sum in a fixed order where PyTorch can (docs/gpu.md)")
     add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
     add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
     add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")

@@ -46,8 +46,9 @@ def usable_cores() -> int:
     """Return this process's share of the cores: those that it may run on, divided by the ranks on this machine."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // _local_processes())
+    return max(1, cores // local_ranks())
 
 
-def _local_processes() -> int:
+def local_ranks() -> int:
+    """Return the number of ranks on this machine."""
     return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

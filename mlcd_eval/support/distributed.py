@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlcd_eval.errors import UserError
-from mlcd_eval.support.device import rank_device
+from mlcd_eval.support.device import local_ranks, rank_device
+from mlcd_eval.support.shared_memory import check_for_nccl
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
     cuda = device.type == "cuda"
     if cuda:
         device = rank_device()
+        check_for_nccl(local_ranks())
         torch.cuda.set_device(device)
     # the other ranks wait while one works alone, which may take days
     dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))

@@ -14,6 +14,7 @@ from mlcd_eval.protocols.classification.probe_training import TrainingSet, train
 from mlcd_eval.protocols.shared.unit import unit_rows
 from mlcd_eval.support import resident
 from mlcd_eval.support.arithmetic import exact_fp32
+from mlcd_eval.support.determinism import deterministic
 from mlcd_train.assignment import nearest_centres
 from mlcd_train.clustering import spherical_kmeans
 from pretend_gpu.device import PretendCuda
@@ -164,6 +165,19 @@ def test_kmeans(options, room):
         assert ledger.total("uploaded", "resident") < plan.uploaded + 8 * 500 * 8  # and indices of batches
         assert ledger.total("repeated", "resident") == 0
         assert ledger.peak < plan.peak + 8 * 500 * 24  # of the upload
+
+
+def test_kmeans_sums_in_a_fixed_order_if_asked():
+    x, _ = features(400, 16, 6)
+    centres, unordered = [], []
+    for wanted in (False, True):
+        with PretendCuda()() as ledger, deterministic(wanted):
+            clusters = spherical_kmeans(x, 6, torch.Generator().manual_seed(0), device="cuda")
+            centres.append(clusters.centres.cpu())
+            unordered.append(ledger.total("unordered"))
+            del clusters
+    assert torch.equal(*centres)
+    assert unordered[0] > 0 == unordered[1]
 
 
 class Seen:

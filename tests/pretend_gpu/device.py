@@ -27,6 +27,11 @@ UNORDERED = {
     "max_pool2d_with_indices_backward", "_scaled_dot_product_efficient_attention_backward", "nll_loss2d_forward",
 }  # fmt: skip
 """Sums of floating-point numbers by atomics (torch.use_deterministic_algorithms lists them)."""
+ALWAYS_UNORDERED = {
+    "cumsum", "histc", "bincount", "upsample_bicubic2d_backward", "adaptive_avg_pool2d_backward", "nll_loss2d_forward",
+    "max_pool2d_with_indices_backward",
+}  # fmt: skip
+"""Those of them without a variant for torch.use_deterministic_algorithms."""
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 NO_SCALARS = {"mm", "bmm", "addmm", "cat", "stack", "index_add_", "gather", "scatter_"}
 """Operations that refuse even a 0-dimensional tensor of the host beside tensors of the device."""
@@ -141,7 +146,7 @@ class PretendCuda:
         if to_device and not from_device:
             self.ledger.upload(tensor)
         if from_device and not to_device:
-            self.ledger.download(tensor)
+            self.ledger.download(tensor, waits=not kwargs.get("non_blocking"))
             return result
         return self._wrapped(result)
 
@@ -151,7 +156,7 @@ class PretendCuda:
         if to_device and not from_device and source.dim():
             self.ledger.upload(source)
         if from_device and not to_device:
-            self.ledger.download(source)
+            self.ledger.download(source, waits=not kwargs.get("non_blocking", len(args) > 2 and args[2]))
         operation(_on_host(target), _on_host(source), *args[2:], **kwargs)
         return target
 
@@ -175,6 +180,8 @@ class PretendCuda:
         if name in WAITS or by_mask or (name == "repeat_interleave" and operation._overloadname == "Tensor"):
             self.ledger.waits[f"{name} {product_line()}"] += 1
         adds = name in UNORDERED or (indexed and name != "index" and len(args) > 3 and args[3])
+        if torch.are_deterministic_algorithms_enabled():
+            adds = name in ALWAYS_UNORDERED
         if adds and here and any(tensor.dtype.is_floating_point for tensor in here):
             self.ledger.unordered[f"{name} {product_line()}"] += 1
 

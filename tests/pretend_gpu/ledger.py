@@ -39,10 +39,11 @@ class Ledger:
                 self.repeated[line] += size
             self._seen.add(content)
 
-    def download(self, tensor) -> None:
+    def download(self, tensor, waits: bool) -> None:
         line = product_line()
         self.downloaded[line] += _bytes(tensor)
-        self.waits[f"copy to host {line}"] += 1
+        if waits:
+            self.waits[f"copy to host {line}"] += 1
 
     def hold(self, size: int) -> None:
         self.live += size

@@ -50,9 +50,20 @@ def _cuda_functions(device):
     functions["memory_allocated"] = lambda *args: ledger.live
     functions["memory_reserved"] = lambda *args: ledger.live
     functions["max_memory_allocated"] = lambda *args: ledger.peak
+    functions["cudart"] = lambda: _Runtime
     functions["Stream"] = functions["Event"] = functions["current_stream"] = functions["default_stream"] = _Queue
     functions["stream"] = lambda stream: contextlib.nullcontext()
     return functions
+
+
+class _Runtime:
+    """Calls of CUDA's runtime that succeed."""
+
+    @staticmethod
+    def cudaHostRegister(address, size, flags):
+        return 0
+
+    cudaHostUnregister = cudaHostRegister
 
 
 class _Queue:
