@@ -188,7 +188,7 @@ def _plus_plus(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
             distance[part] = torch.minimum(distance[part], (1 - x @ centres[-1]).clamp_min(0))
         distances = torch.zeros(rows.total, dtype=torch.float64, device=rows.device)
         distances[rows.offset : rows.offset + rows.count] = distance.double()
-        cumulative = rows.summed(distances).cumsum(0).cpu()
+        cumulative = rows.summed(distances).cpu().cumsum(0)  # on a GPU the order of its sums would be open
         point = torch.rand(1, generator=generator, dtype=torch.float64) * cumulative[-1]
         chosen = torch.searchsorted(cumulative, point, right=True).clamp_max(rows.total - 1)
         centres = torch.cat([centres, rows.everywhere(chosen)])

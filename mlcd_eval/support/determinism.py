@@ -11,8 +11,11 @@ WORKSPACE = ":4096:8"
 
 @contextlib.contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """Within the block, let PyTorch choose operations that add in a fixed order, and warn where it has none: sums of
-    sorted segments, for example, instead of atomics. Without `wanted` nothing changes.
+    """Within the block, let PyTorch choose operations that add in a fixed order: sums of sorted segments, for example,
+    instead of atomics. Without `wanted` nothing changes.
+
+    Where PyTorch has none it raises RuntimeError, which names the operation; with warnings instead of errors it would
+    leave the backward pass of attention in no fixed order.
 
     cuBLAS reads CUBLAS_WORKSPACE_CONFIG when it starts, so that the block should begin before the first product.
     """
@@ -24,7 +27,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.deterministic = True
     try:
         yield

@@ -1,4 +1,4 @@
-"""Every protocol on the pretend device gives the numbers that tests/protocols/golden holds."""
+"""Every protocol on the pretend device, with sums in a fixed order, gives the numbers of tests/protocols/golden."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ import pytest
 from protocols.test_versions import CASES, GOLDEN, same
 
 from mlcd_eval.protocols.registry import get_protocol
+from mlcd_eval.support.determinism import deterministic
 from pretend_gpu.device import PretendCuda
 
 LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "few_shot", "two_classes"))]
@@ -24,7 +25,7 @@ def cases():
 def test_numbers_are_the_golden_ones(name, case):
     settings, make_inputs = CASES[name][case]
     protocol, inputs = get_protocol(name), dataclasses.replace(make_inputs(), device="cuda")
-    with PretendCuda()() as ledger:
+    with PretendCuda()() as ledger, deterministic(True):
         scores = protocol.score(protocol.Settings.model_validate(settings), inputs)
     measured = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
     assert same(case, measured, json.loads((GOLDEN / f"{name}.json").read_text())["numbers"][case])

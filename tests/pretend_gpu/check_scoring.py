@@ -32,6 +32,11 @@ def within(counted, planned, least=0.5):
     assert least * planned <= counted <= planned, f"counted {counted:,}, planned {planned:,.0f}"
 
 
+def test_the_sweep_of_imagenet_is_planned_within_bounds():
+    assert max(cost.peak for cost in gpu_plan.IMAGENET.values()) < 25e9
+    assert sum(cost.seconds for cost in gpu_plan.IMAGENET.values()) < 120
+
+
 @pytest.fixture(params=["fits", "does not fit"])
 def room(request, monkeypatch):
     """Whether features may stay on the device."""
@@ -92,6 +97,7 @@ def test_the_products_of_a_fit_are_those_of_the_plan():
         fit = problem.fit(1.0)
         flops, traffic = ledger.flops["float32"] - before, ledger.traffic - traffic
         assert fit.converged
+        within(ledger.peak, gpu_plan.linear_probe(3000, 32, 40).peak, 0.3)
     assert 4 * 3000 * 32 * 40 * fit.iterations * 0.9 < flops
     one = gpu_plan.linear_probe(3000, 32, 40, 0, fit.iterations)
     hard_samples = 2 * 40 * 96 * 96 * 33 * 4 * 3  # by class, of the preconditioner: nothing at ImageNet's size

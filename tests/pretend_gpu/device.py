@@ -180,9 +180,12 @@ class PretendCuda:
         if name in WAITS or by_mask or (name == "repeat_interleave" and operation._overloadname == "Tensor"):
             self.ledger.waits[f"{name} {product_line()}"] += 1
         adds = name in UNORDERED or (indexed and name != "index" and len(args) > 3 and args[3])
+        if not any(tensor.dtype.is_floating_point for tensor in here):
+            return
         if torch.are_deterministic_algorithms_enabled():
-            adds = name in ALWAYS_UNORDERED
-        if adds and here and any(tensor.dtype.is_floating_point for tensor in here):
+            if name in ALWAYS_UNORDERED:
+                raise RuntimeError(f"{name} does not have a deterministic implementation (pretend device)")
+        elif adds:
             self.ledger.unordered[f"{name} {product_line()}"] += 1
 
     def _count(self, name, args, result):

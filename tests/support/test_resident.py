@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlcd_eval.support import resident
 from mlcd_eval.support.resident import Rows
 
 
@@ -18,3 +19,17 @@ def test_rows_chunks_and_selections(dtype):
         assert np.array_equal(rows[part], 2 * array[np.asarray(part) if isinstance(part, torch.Tensor) else part])
     assert np.array_equal(torch.cat(list(rows.select(index).chunks(3))), 2 * array[index])
     assert np.array_equal(rows.select(index).select(np.array([3, 0]))[0:2], 2 * array[[11, 20]])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_rows_on_a_gpu_whether_they_fit_or_not(share, monkeypatch):
+    """Parts are small and many, so that a buffer that is filled too early would show."""
+    monkeypatch.setattr(resident, "SHARE", share)
+    array = np.random.default_rng(0).normal(size=(20_000, 256)).astype(np.float32)
+    rows = Rows(array, "cuda", lambda part: 2 * part)
+    for _ in range(3):
+        assert np.array_equal(torch.cat(list(rows.chunks(997))).cpu(), 2 * array)
+    index = np.random.default_rng(1).permutation(20_000)
+    assert np.array_equal(torch.cat(list(rows.select(index).chunks(997))).cpu(), 2 * array[index])
