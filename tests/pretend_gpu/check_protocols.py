@@ -15,13 +15,14 @@ LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "f
 
 
 def cases():
+    """Each protocol with each of its cases."""
     for name, of_protocol in CASES.items():
         for case in of_protocol:
             marks = [pytest.mark.slow] if (name, case) in LONG else []
             yield pytest.param(name, case, id=f"{name}-{case}", marks=marks)
 
 
-@pytest.mark.parametrize(("name", "case"), cases())
+@pytest.mark.parametrize(("name", "case"), list(cases()))
 def test_numbers_are_the_golden_ones(name, case):
     settings, make_inputs = CASES[name][case]
     protocol, inputs = get_protocol(name), dataclasses.replace(make_inputs(), device="cuda")
