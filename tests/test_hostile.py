@@ -21,8 +21,8 @@ from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkp
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, UserError
-from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_eval.support.bundled import demo_data_dir
+from mlcd_eval.support.documents import read_yaml
 from mlcd_train.assignment import load_labels
 from mlcd_train.clustering import load_centres
 from mlcd_train.fit import new_model

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import re
 import signal
@@ -83,6 +84,8 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
     A user's mistake is reported in one sentence on stderr; a bug keeps its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are no valid text are shown escaped, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _thread_failed
     try:
         args, unknown = build().parse_known_args(argv)

@@ -108,9 +108,8 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
 
 def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that `--set` and its shorthands ask for, values read as YAML."""
-    import yaml
-
     from mlcd_eval.errors import ConfigError
+    from mlcd_eval.support.documents import parse_yaml
 
     settings: dict[str, Any] = {}
     for change in args.changes:
@@ -118,9 +117,9 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
         if not equals or not key:
             raise ConfigError(f"--set got {change!r}, expected KEY=VALUE such as mode=zeroshot")
         try:
-            settings[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {change!r}: the value is not plain YAML") from error
+            settings[key] = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(f"--set {change[:80]!r}: the value is not plain YAML: {error}") from error
     return settings | ({"empty_union": args.empty_union} if args.empty_union else {})
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from mlcd_eval.encoders.places import folder_or_repository, prefixed
+from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
@@ -47,13 +47,6 @@ def check_timm(spec: Spec) -> None:
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {spec.target}")
     _check_weights_options(spec)
-
-
-def check_transformers(spec: Spec) -> None:
-    """A folder, where the target can be nothing else."""
-    path = folder_or_repository(spec.target).path
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"--model {spec.text!r}: no folder {path}, expected one with config.json")
 
 
 def check_python(spec: Spec) -> None:

@@ -8,9 +8,11 @@ it computes, so that an author who gives a constant never gets the features of o
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mlcd_eval.encoders.base import Encoder
@@ -52,6 +54,11 @@ def _plain(value: Any) -> Any:
         return value
     kept = (key for key in value if not str(key).startswith("_") and key not in _CHANGES_NOTHING)
     return {str(key): _plain(value[key]) for key in kept}
+
+
+def code_beside(model_class: type) -> list[str]:
+    """The texts of the Python files that a repository ships: transformers keeps them in one folder."""
+    return [path.read_text(encoding="utf-8") for path in sorted(Path(inspect.getfile(model_class)).parent.glob("*.py"))]
 
 
 def tokenizer_settings(tokenizer: Any) -> object:

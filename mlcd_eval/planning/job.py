@@ -96,8 +96,10 @@ class Job(LocatedTask):
             )
         for request in job.requests.values():
             if request.layer not in info.layers:
+                pooling = f" (pooling: {info.extra['pooling']})" if "pooling" in info.extra else ""
                 raise IncompatibleError(
-                    f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with {', '.join(info.layers)}"
+                    f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with "
+                    f"{', '.join(info.layers)}{pooling}"
                 )
         return job
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import ConfigError, nearest
-from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec
 from mlcd_eval.spec.validated import validated
 from mlcd_eval.support.bundled import tasks_dir
+from mlcd_eval.support.documents import read_yaml
 
 GLOB_MARKS = frozenset("*?[")
 SUFFIXES = (".yaml", ".yml")

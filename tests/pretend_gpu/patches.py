@@ -63,7 +63,9 @@ class _Runtime:
     def cudaHostRegister(address, size, flags):
         return 0
 
-    cudaHostUnregister = cudaHostRegister
+    @staticmethod
+    def cudaHostUnregister(address):
+        return 0
 
 
 class _Queue:
