@@ -115,14 +115,14 @@ class _Rows:
         return self._rows[index]
 
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        """All rows in order."""
+        """Yield all rows in order, with their positions among this rank's."""
         begin = 0
         for rows in self._rows.chunks(ROWS):
             yield slice(begin, begin + len(rows)), rows
             begin += len(rows)
 
     def everywhere(self, index: Tensor) -> Tensor:
-        """The rows at these positions among all ranks' rows, on every rank."""
+        """Return the rows at these positions among all ranks' rows, on every rank."""
         mine = (index >= self.offset) & (index < self.offset + self.count)
         rows = torch.zeros(len(index), self._dim, device=self.device)
         if mine.any():
@@ -174,7 +174,7 @@ def _inertia(rows: _Rows, similarity: Tensor) -> float:
 
 
 def _sample(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
-    """k different rows out of all."""
+    """Return k different rows out of all."""
     return rows.everywhere(torch.randperm(rows.total, generator=generator)[:k])
 
 

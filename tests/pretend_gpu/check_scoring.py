@@ -37,7 +37,7 @@ def test_the_sweep_of_imagenet_is_planned_within_bounds():
     assert sum(cost.seconds for cost in gpu_plan.IMAGENET.values()) < 120
 
 
-@pytest.fixture(params=["fits", "does not fit"])
+@pytest.fixture(params=["fits", pytest.param("does not fit", marks=pytest.mark.slow)])
 def room(request, monkeypatch):
     """Whether features may stay on the device."""
     if request.param != "fits":
