@@ -47,9 +47,9 @@ class Labels:
 def nearest_centres(
     features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return classes (N, count) and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D). Of
-    equal similarities the lowest class comes first.
+    """Return classes (N, count) and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D).
 
+    Of equal similarities the lowest class comes first.
     threshold: only centres at least as similar, at most `count` of them, but always the most similar one (table 5d).
     Raises ConfigError unless 1 <= count <= K.
     """
@@ -74,7 +74,7 @@ def nearest_centres(
 
 
 def _top(cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the `count` largest values of each row, descending, and their columns, of equal values the lowest ones: topk
+    """Return the `count` largest values of each row, descending, and their columns, the lowest of equal values: topk
     alone does not promise which of them it takes."""
     top, index = cosine.topk(count, dim=1)
     least = top[:, -1:]
