@@ -47,7 +47,7 @@ class Labels:
 def nearest_centres(
     features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return classes (N, count) and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D).
+    """Return classes and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D).
 
     Of equal similarities the lowest class comes first.
     threshold: only centres at least as similar, at most `count` of them, but always the most similar one (table 5d).
