@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spelling import likely_specs
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 
@@ -16,8 +17,8 @@ def check_checkpoint(spec: Spec) -> None:
     path = Path(spec.target)
     if not path.exists():
         raise CheckpointError(
-            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as hf:{spec.text} "
-            "(`mlcd-eval ls models` lists all forms)"
+            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as "
+            f"{' or '.join(likely_specs(spec.text, open_clip_architectures()))} (`mlcd-eval ls models` lists all forms)"
         )
     if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
         raise CheckpointError(f"--model: {spec.text!r} is a folder of open_clip, expected open_clip:local-dir:{path}")

@@ -25,17 +25,21 @@ _PATHS = ("_file", "_path", "name_or_path")
 
 
 def identified(encoder: Encoder, kind: EncoderKind) -> Encoder:
-    """The encoder, with the whole fingerprint in its info: sha256 over its adapter's part and version, its contents,
-    and its probe where the kind is probed."""
+    """Return the encoder, with the whole fingerprint in its info."""
+    encoder.info = replace(encoder.info, fingerprint=fingerprint(encoder, kind))
+    return encoder
+
+
+def fingerprint(encoder: Encoder, kind: EncoderKind) -> str:
+    """Return sha256 over the adapter's part of the fingerprint, the kind's version, the encoder's contents, and its
+    probe if the kind is probed."""
     parts = [
         encoder.info.fingerprint,
         f"version {kind.version}",
         contents(encoder),
         probe(encoder) if kind.probed else "not probed",
     ]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    encoder.info = replace(encoder.info, fingerprint=digest)
-    return encoder
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def settings_digest(*settings: object) -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 from mlcd_eval.encoders import checks, places
 from mlcd_eval.encoders.families import local
 from mlcd_eval.encoders.places import Place
-from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
-"""The kind that a path without a kind has; it cannot be written."""
+"""The kind of a path without a kind; a spec cannot start with it."""
 
 
 def _adds_nothing(_: object) -> str:
@@ -70,6 +70,7 @@ class EncoderKind:
     probed: whether the outputs for a fixed image and fixed texts belong to the fingerprint. False for an adapter whose
     modules and settings show all that features depend on; it must be where `files` are given (probe.py says why).
     version: to be raised when a change to the adapter changes features; part of the fingerprint.
+    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     """
 
     module: str
@@ -84,6 +85,7 @@ class EncoderKind:
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
     version: int = 1
+    is_function: bool = False
 
 
 def _value_label(name: str) -> Callable[[Mapping[str, str]], str]:
@@ -247,14 +249,16 @@ KINDS: Registry[EncoderKind] = Registry(
             module=f"{ADAPTERS}.python",
             forms={
                 "python:MODULE:FACTORY": "a function that returns your own Encoder",
-                "python:FILE.py:FACTORY": "the same in a file",
+                "python:FILE.py:FACTORY": "the same in a file; ?NAME=VALUE are arguments of the function",
             },
             check=checks.check_python,
+            is_function=True,
         ),
+        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=refuse_object),
     },
 )
 
 
 def written_kinds() -> list[str]:
-    """The kinds that a spec can start with, other packages' included."""
-    return [name for name in KINDS if name != CHECKPOINT]
+    """Return the kinds that a spec can start with, those of other packages included."""
+    return [name for name in KINDS if name not in (CHECKPOINT, OBJECT)]

@@ -114,7 +114,9 @@ def _stem(name: str) -> str:
 
 
 def _hint(config: Mapping[str, Any]) -> str:
-    return "; its image tower alone is read with ?tower=vision" if isinstance(config.get("vision_config"), dict) else ""
+    if isinstance(config.get("vision_config"), dict):
+        return "; its image tower alone is read with ?tower=vision"
+    return "; it is a model of timm, expected timm:" if "architecture" in config else ""
 
 
 @lru_cache(maxsize=1)

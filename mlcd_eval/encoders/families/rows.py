@@ -127,7 +127,7 @@ FAMILIES = {
     "RegNetModel": Family("regnet"),
     "SwinModel": Family("swin", prefix=0),
     "Swinv2Model": Family("swinv2", prefix=0),
-    "HieraModel": Family("hiera", prefix=0),
+    "HieraModel": Family("hiera", pool=("pooler", "mean"), prefix=0),
     "SamVisionModel": Family("sam_vision_model", pool=("mean",), also=("sam", "SamModel")),
     "Sam2VisionModel": Family(
         "sam2_vision_model",

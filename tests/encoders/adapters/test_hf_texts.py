@@ -96,8 +96,28 @@ def test_padding_is_behind_the_text_whatever_the_tokenizer_says(tmp_path):
 def test_unknown_tokens_in_both_cases_are_not_taken_for_lower_casing():
     tokenizer = Tokenizer(WordLevel({"<pad>": 0, "<unk>": 1, "cat": 2}, unk_token="<unk>"))
     few = T.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
-    assert not Texts(few, Text(), 8, None).folds
+    assert not Texts(few, Text(), 8, None).lower_cases
     assert Texts(few, Text(), 8, None)(["CAT"], torch.device("cpu"))["input_ids"].tolist() == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"max_length": 20}, "gives 20 tokens, expected 8"), ({"padding_side": "left"}, "puts padding before texts")],
+)
+def test_a_tokenizer_that_ignores_what_it_is_asked_for(arguments, message):
+    class Stubborn:
+        unk_token_id, pad_token_id, tokenizer = 1, 0, characters()
+
+        def __call__(self, texts, **asked):
+            return self.tokenizer(texts, **{**asked, **arguments})
+
+    with pytest.raises(ValueError, match=message):
+        Texts(Stubborn(), Text(), 8, None)
+
+
+def test_a_tokenizer_that_lower_cases_what_was_trained_with_case_is_reported():
+    with pytest.warns(UserWarning, match="lower-cases texts, but the model was trained on texts as they are written"):
+        Texts(characters(lower=True), Text(lower=False), 8, None)
 
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.text is not None])
@@ -127,7 +147,10 @@ def test_a_package_that_the_tokenizer_needs_is_needed_for_texts_only(tmp_path, m
     monkeypatch.setattr(texts.transformers.AutoTokenizer, "from_pretrained", missing)
     encoder = load_encoder(spec, offline=True)
     assert encoder.encode_images(torch.zeros(1, 3, 32, 32), ["penultimate"])["penultimate"].shape == (1, 32)
-    with pytest.raises(IncompatibleError, match="SentencePiece library but it was not found"):
+    with pytest.raises(
+        IncompatibleError,
+        match=r"needs more packages: pip install 'mlcd-eval\[hf\]' \(SiglipTokenizer requires the Sent",
+    ):
         encoder.encode_texts(["a"])
 
 

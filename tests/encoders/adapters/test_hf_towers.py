@@ -140,7 +140,7 @@ def test_a_tower_without_a_head_has_patches_only(tmp_path):
     model = save(tmp_path, T.SiglipVisionModel(config))
     pixels = torch.randn(2, 3, 32, 32)
     encoder, ours = encode(f"hf:{tmp_path}", pixels)
-    assert list(ours) == ["patches"] and encoder.info.extra["pooling"].startswith("none: the model has no pooled")
+    assert list(ours) == ["patches"] and encoder.info.extra["pooling"].startswith("none: it has no pooled feature")
     _, pooled = encode(f"hf:{tmp_path}?pool=mean", pixels)
     with torch.inference_mode():
         torch.testing.assert_close(pooled["penultimate"], mean(model(pixel_values=pixels)))

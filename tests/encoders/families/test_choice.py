@@ -47,6 +47,7 @@ def test_a_class_is_chosen_by_name(config, options, name, remote):
         ({"model_type": "detr", "architectures": ["DetrModel"]}, "got architecture DetrModel"),
         ({"model_type": "vit", "architectures": ["BertModel"]}, "got architecture BertModel"),
         ({"auto_map": {"AutoModel": "modeling.Mine"}}, "got architecture Mine"),
+        ({"architecture": "resnet18"}, "; it is a model of timm, expected timm:$"),
         ({}, "got architecture none and model type None"),
         (LARGER, r"of transformers; its image tower alone is read with \?tower=vision$"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +26,16 @@ class Output:
 Call = Callable[[Any, torch.Tensor], Output]
 
 
-def images(tower: Any, pixels: torch.Tensor) -> Output:
-    """As most towers are called. Position embeddings are interpolated where the tower can and the size is another."""
-    size = getattr(tower.config, "image_size", None)
-    sides = (size, size) if isinstance(size, int) else tuple(size or pixels.shape[-2:])
-    takes = inspect.signature(tower.forward).parameters
-    resized = sides != tuple(pixels.shape[-2:]) and "interpolate_pos_encoding" in takes
-    return _output(tower(pixel_values=pixels, **({"interpolate_pos_encoding": True} if resized else {})))
+def images(tower: Any, pixels: torch.Tensor, resized: bool = False) -> Output:
+    """As most towers are called. resized: whether position embeddings are interpolated, where the tower can do that."""
+    interpolated = resized and "interpolate_pos_encoding" in inspect.signature(tower.forward).parameters
+    return _output(tower(pixel_values=pixels, **({"interpolate_pos_encoding": True} if interpolated else {})))
 
 
-def mae(tower: Any, pixels: torch.Tensor) -> Output:
+def mae(tower: Any, pixels: torch.Tensor, resized: bool = False) -> Output:
     """Without masking (the row sets mask_ratio 0), and with noise that keeps the patches in their order."""
     patch, size = tower.config.patch_size, pixels.shape[-2:]
     noise = torch.arange((size[0] // patch) * (size[1] // patch), device=pixels.device).float()
-    resized = tuple(size) != (tower.config.image_size,) * 2
     return _output(tower(pixel_values=pixels, noise=noise.expand(len(pixels), -1), interpolate_pos_encoding=resized))
 
 
@@ -79,11 +75,6 @@ def _output(output: Any) -> Output:
     return Output(output.last_hidden_state, getattr(output, "pooler_output", None))
 
 
-def call_of(name: str, head: str | None) -> Call:
-    """The call that a row names; head: the adaptor of RADIO that is read instead of its backbone."""
-    return CALLS[name] if head is None else functools.partial(radio, head=head)
-
-
 CALLS: dict[str, Call] = {
     "images": images,
     "mae": mae,
@@ -91,3 +82,14 @@ CALLS: dict[str, Call] = {
     "radio": radio,
     "naflex": naflex,
 }
+RESIZED: dict[str, Call] = {
+    "images": functools.partial(images, resized=True),
+    "mae": functools.partial(mae, resized=True),
+}
+
+
+def call_of(name: str, options: Mapping[str, str]) -> Call:
+    """The call that a row names, with the options of a spec that change it."""
+    if "adaptor" in options:
+        return functools.partial(radio, head=options["adaptor"])
+    return RESIZED.get(name, CALLS[name]) if "image_size" in options else CALLS[name]

@@ -40,7 +40,7 @@ class HFEncoder(TorchEncoder):
         self.preprocess = preprocess
         self._recipe = choice.family.text
         self._texts = texts if isinstance(texts, Texts) else None
-        self._reader = Reader(model, choice.family, has_pooler=has_pooler, head=spec.options.get("adaptor"))
+        self._reader = Reader(model, choice.family, spec.options, has_pooler)
         pixels = preprocess(Image.new("RGB", (64, 64)))
         with torch.inference_mode():
             self._reader.choose(pixels[None], spec.options.get("pool"), spec.text)

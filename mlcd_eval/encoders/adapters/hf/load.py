@@ -96,6 +96,7 @@ def _texts(spec: Spec, model: Any, choice: Choice, tokenizer: Any) -> Texts | st
     if recipe is None or isinstance(tokenizer, str):
         return None if recipe is None else tokenizer
     try:
-        return Texts(tokenizer, recipe, model.config.text_config.max_position_embeddings, spec.options.get("clean"))
-    except ValueError as error:  # no token to pad with
+        length = recipe.length or model.config.text_config.max_position_embeddings
+        return Texts(tokenizer, recipe, length, spec.options.get("clean"))
+    except ValueError as error:
         return f"has a tokenizer that cannot be used ({textwrap.shorten(str(error), 300, placeholder=' ...')})"

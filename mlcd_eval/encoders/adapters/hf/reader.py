@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +50,13 @@ class Reader:
     """One image tower with its family's way to read it.
 
     pooling: what `penultimate` is, one of POOLINGS, None for a tower that has patches only; it is chosen with the first
-    pixels. has_pooler: whether the checkpoint held the weights of the class's own pooling. head: RADIO's adaptor.
+    pixels. has_pooler: whether the checkpoint held the weights of the class's own pooling.
     """
 
-    def __init__(self, model: Any, family: Family, *, has_pooler: bool = True, head: str | None = None) -> None:
+    def __init__(self, model: Any, family: Family, options: Mapping[str, str], has_pooler: bool) -> None:
         self.family = family
         self.has_pooler = has_pooler
-        self.call = call_of(family.call, head)
+        self.call = call_of(family.call, options)
         self.pooling: str | None = None
         self.tower = _part(model, "vision_model", "vision_encoder")
         self.norm = getattr(self.tower, family.norm) if family.norm else None
@@ -73,7 +74,7 @@ class Reader:
     def in_words(self) -> str:
         """The pooling as records store it."""
         if self.pooling is None:
-            return "none: the model has no pooled feature (?pool=mean takes the mean of its patches)"
+            return "none: it has no pooled feature, ?pool=mean takes the mean of its patches"
         return f"{self.pooling}: {IN_WORDS[self.pooling]}"
 
     def __call__(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -122,7 +123,7 @@ class Reader:
 
 
 def _grid_of(count: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The grid of so many patches in the aspect of an image of this size, None where there is none."""
+    """(h, w) of a number of patches in the aspect of an image of this size, None where they form no grid."""
     height = round(math.sqrt(count * size[0] / size[1]))
     return (height, count // height) if height and count % height == 0 else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,12 @@ def tokenizer_of(where: str, options: dict[str, Any]) -> Any:
     try:
         return transformers.AutoTokenizer.from_pretrained(where, **options)
     except (OSError, ValueError, ImportError) as error:
-        if folder.is_dir() and not _lacks_a_package(error):
+        reason = textwrap.shorten(str(error), 300, placeholder=" ...")
+        if _lacks_a_package(error):
+            return f"has a tokenizer that needs more packages: pip install 'mlcd-eval[hf]' ({reason})"
+        if folder.is_dir():
             raise
-        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
+        return f"has no tokenizer that can be loaded ({reason})"
 
 
 def _lacks_a_package(error: Exception) -> bool:
@@ -49,16 +53,32 @@ class Texts:
     """A tokenizer, and what is done to texts before and after it.
 
     A sentinel is tokenized when this is made, in both cases of its letters: it decides whether the tokenizer
-    lower-cases by itself. Raises what the tokenizer raises if it cannot pad or cut.
+    lower-cases by itself. Raises ValueError if the tokenizer cannot pad or cut to the length.
     """
 
     def __init__(self, tokenizer: Any, recipe: Text, length: int, cleaning: str | None) -> None:
         self.tokenizer = tokenizer
         self.recipe = recipe
-        self.length = recipe.length or length
+        self.length = length
         upper, lower = (self._tokens([text])["input_ids"][0].tolist() for text in SENTINELS)
-        self.folds = upper == lower and getattr(tokenizer, "unk_token_id", None) not in lower
-        self.cleaning = cleaning or ("lower" if recipe.lower and not self.folds else "none")
+        self.lower_cases = upper == lower and getattr(tokenizer, "unk_token_id", None) not in lower
+        self.cleaning = cleaning or ("lower" if recipe.lower and not self.lower_cases else "none")
+        if self.lower_cases and not recipe.lower:
+            warnings.warn(
+                f"the tokenizer ({type(tokenizer).__name__}) lower-cases texts, but the model was trained on texts as "
+                "they are written: its files may be those of another model",
+                stacklevel=2,
+            )
+        self._check_length()
+
+    def _check_length(self) -> None:
+        """Raises ValueError unless a short and a long text fill at most the length, padding behind the short one."""
+        tokens = self._tokens(["a", "a photo " * self.length])["input_ids"]
+        width = tokens.shape[1]
+        if width > self.length or (self.recipe.full and width < self.length):
+            raise ValueError(f"it gives {width} tokens, expected {self.length}")
+        if tokens[0, 0] == self.tokenizer.pad_token_id:
+            raise ValueError("it puts padding before texts, expected it behind them")
 
     def __call__(self, texts: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
         """Texts -> input_ids (T, L), and attention_mask (T, L) where the family takes one."""
@@ -82,7 +102,7 @@ class Texts:
         cleaned = {
             "lower": "lower-cased",
             "canonical": "lower-cased, punctuation removed",
-            "none": "lower-cased by its tokenizer" if self.folds else "case kept",
+            "none": "lower-cased by its tokenizer" if self.lower_cases else "case kept",
         }[self.cleaning]
         return f"{cleaned}, {self.recipe.padding(self.length)}"
 

@@ -43,9 +43,9 @@ class ImageTransform:
 
 def transform_of(spec: Spec, where: str, family: Family, options: dict[str, Any]) -> ImageTransform:
     """The processor in the model's files, or one made from the options. Raises ConfigError if neither is given."""
-    processor = _own(where, family, options)
+    processor = _of_files(where, family, options)
     if processor is None:
-        processor = _made(spec)
+        processor = _of_options(spec)
     else:
         _resize(processor, spec)
     for option, attribute in (("mean", "image_mean"), ("std", "image_std")):
@@ -56,7 +56,7 @@ def transform_of(spec: Spec, where: str, family: Family, options: dict[str, Any]
     return ImageTransform(processor)
 
 
-def _own(where: str, family: Family, options: dict[str, Any]) -> Any:
+def _of_files(where: str, family: Family, options: dict[str, Any]) -> Any:
     """The processor in the model's files, None where they have none; a repository cannot be listed offline, so there
     every failure counts as none."""
     folder = Path(where)
@@ -76,7 +76,7 @@ def _processor(where: str, family: Family, options: dict[str, Any]) -> Any:
     return transformers.AutoImageProcessor.from_pretrained(where, backend="pil", **options)
 
 
-def _made(spec: Spec) -> Any:
+def _of_options(spec: Spec) -> Any:
     """The shorter side is resized to image_size, bicubic, and the middle is cropped."""
     expect_pixels(spec)
     side = int(spec.options["image_size"])
