@@ -67,12 +67,13 @@ def _train(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.changes)
 
+    from mlcd_eval.support.determinism import deterministic
     from mlcd_eval.support.device import pick_device
     from mlcd_eval.support.distributed import rank, ranks
     from mlcd_eval.support.progress import ConsoleProgress, Progress
     from mlcd_train.stages import TrainingRun
 
-    with ranks(pick_device(config.device)) as device:
+    with deterministic(config.deterministic), ranks(pick_device(config.device)) as device:
         run = TrainingRun(config, device, ConsoleProgress() if rank() == 0 else Progress())
         run.run(None if args.command == "run" else [args.command])
     return 0

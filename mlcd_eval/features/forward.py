@@ -12,6 +12,7 @@ import torch
 from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.encoders.stages import Stages
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.support.arithmetic import exact_fp32
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
@@ -150,13 +151,9 @@ class Forward:
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """Set the precision of the block. fp32 switches off TF32, which PyTorch's convolutions use by default."""
-        device = self.encoder.device.type
-        with contextlib.ExitStack() as stack:
-            if self.precision in AUTOCAST:
-                stack.enter_context(torch.autocast(device, dtype=AUTOCAST[self.precision]))
-            elif device == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        """Set the precision of the block."""
+        reduced = AUTOCAST.get(self.precision)
+        with torch.autocast(self.encoder.device.type, dtype=reduced) if reduced else exact_fp32():
             yield
 
 

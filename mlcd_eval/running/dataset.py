@@ -22,6 +22,7 @@ from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Progress
 
@@ -189,7 +190,8 @@ class DatasetRun:
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
         )
-        scores: Scores = job.protocol.score(job.settings, inputs)
+        with exact_fp32():
+            scores: Scores = job.protocol.score(job.settings, inputs)
         timing = Timing(
             started=pending.timing.started,
             encode_s=sum(encoding.seconds for encoding in passes.values()),

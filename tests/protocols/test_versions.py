@@ -5,12 +5,14 @@ change of numbers, raise `version` in the protocol and run `UPDATE_GOLDEN=1 pyte
 which writes no numbers under a version that has others.
 """
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mlcd_eval.data.base import Expression, Question
 from mlcd_eval.metrics.segmentation import encode
@@ -118,12 +120,13 @@ CASES = {
 """Protocol -> case -> settings and inputs."""
 
 
-def numbers(name):
+def numbers(name, device="cpu"):
     """case -> metric -> value and both ends of its interval."""
     protocol = get_protocol(name)
     scored = {}
     for case, (settings, inputs) in CASES[name].items():
-        scores = protocol.score(protocol.Settings.model_validate(settings), inputs())
+        inputs_there = dataclasses.replace(inputs(), device=device)
+        scores = protocol.score(protocol.Settings.model_validate(settings), inputs_there)
         scored[case] = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
     return scored
 
@@ -155,6 +158,15 @@ def test_numbers_change_only_with_the_version(name):
         path.write_text(json.dumps({"version": version, "numbers": measured}, indent=1) + "\n")
     else:
         assert golden["version"] == version, f"golden numbers of {name} are of version {golden['version']}: update them"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", CASES)
+def test_a_gpu_gives_the_golden_numbers(name):
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())["numbers"]
+    for case, measured in numbers(name, "cuda").items():
+        assert same(case, measured, golden[case]), case
 
 
 def test_a_change_of_a_number_is_noticed():

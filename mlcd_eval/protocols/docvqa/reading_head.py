@@ -91,15 +91,17 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
     train = [item for item in inputs.annotations["train"] if isinstance(item, Question) and item.answers]
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
-    head = _train(patches_of(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
-    rows = patches_of(inputs.images["test"], questions, "test")
+    head = _train(
+        patches_of(inputs.images["train"], train, "train", inputs.device), train, steps, inputs.seed, inputs.device
+    )
+    rows = patches_of(inputs.images["test"], questions, "test", inputs.device)
     answers: list[str] = []
     with torch.inference_mode():
         for begin in range(0, len(questions), BATCH):
             part = questions[begin : begin + BATCH]
             index = np.arange(begin, begin + len(part))
             codes = spell([question.text for question in part], LONGEST_QUESTION).to(inputs.device)
-            memory = head.memory(rows(index).to(inputs.device), codes)
+            memory = head.memory(rows(index), codes)
             answers += [unspell(answer) for answer in _greedy(head, memory, len(index))]
     return answers, {"recipe": RECIPE, "num_train": len(train)}
 
@@ -129,7 +131,7 @@ def _train(
         chosen = [answers[rng.integers(len(answers))] for answers in accepted]
         target = spell(chosen, LONGEST_ANSWER + 1, ends=True).to(device)
         shifted = torch.cat([torch.full_like(target[:, :1], START), target[:, :-1]], dim=1)
-        memory = head.memory(rows(index).to(device), questions[index].to(device))
+        memory = head.memory(rows(index), questions[index].to(device))
         logits = head(memory, shifted)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
         optimizer.zero_grad()
