@@ -76,3 +76,25 @@ def test_the_python_entry_point_accepts_the_same_as_the_command_line(tmp_path):
     assert result.status == "ok"
     with pytest.raises(CheckpointError, match=r"config\.json"):  # a folder's path is a spec
         evaluate(tmp_path, "knn", datasets=f"wds:{data}", **common)
+
+
+def test_a_class_without_a_name_refuses_zeroshot_only(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)}, names=("x",))
+    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="knn")) == 0
+    note = "note: split 'test' of mine has labels up to 1 and 1 class names, expected 2; only zero-shot needs them"
+    assert note in capsys.readouterr().err
+    TinyEncoder.images_seen = 0
+    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="zeroshot")) == 2
+    message = "zeroshot/mine needs a name for each class: split 'test' of mine has labels up to 1 and 1 class names"
+    assert message in capsys.readouterr().err
+    assert TinyEncoder.images_seen == 0
+
+
+def test_wordnet_ids_that_imagenet_does_not_have_are_warned_of(tmp_path):
+    for number, (image, label) in enumerate(items(6)):
+        path = tmp_path / "mine" / "test" / ("n01440764", "n09999999")[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    (tmp_path / "mine" / "zeroshot_classification_templates.txt").write_text("a {c}")
+    with pytest.warns(UserWarning, match=r"got 1 numbers or WordNet ids, first 'n09999999'; expected words"):
+        evaluate(MODEL, "zeroshot", datasets=f"imagefolder:{tmp_path / 'mine'}", output=tmp_path, cache=tmp_path)

@@ -27,9 +27,13 @@ ROWS = (
     DataScheme(
         name="imagefolder",
         source="mlcd_eval.data.sources.imagefolder:ImageFolders",
-        form="imagefolder:DIR",
+        form="imagefolder:DIR[?OPTIONS]",
         help="one folder of images per class, below a folder per split or not",
         kinds=("classification",),
+        options=(
+            SchemeOption("split", ".+", "the folder that is scored, such as validation"),
+            SchemeOption("val", r"0?\.\d*[1-9]\d*", "the share of train that is held out as val, such as 0.1"),
+        ),
     ),
     DataScheme(
         name="hf",

@@ -49,12 +49,13 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
 
 
-def read_samples(stream: HashingReader, shard: str, kind: Kind, labels: LabelRange) -> Iterator[Sample]:
+def read_samples(stream: HashingReader, shard: str, kind: Kind) -> Iterator[Sample]:
     """The samples of a clip-benchmark shard, grouped as webdataset does: neighbours with one key.
 
     shard: its name in messages. Raises DataError on a truncated or damaged tar and on a sample without an image, a
-    label or captions, or with a label that `labels` does not allow.
+    label or captions, or with a label that is no class index or multi-hot vector.
     """
+    labels = LabelRange(None)  # whether there is a name for each class matters to zero-shot only
     for key, files in _groups(stream, shard):
         where = f"sample {key!r} of {shard}"
         suffix = {"classification": "cls", "multilabel": "npy", "retrieval": "txt"}[kind]
@@ -67,7 +68,7 @@ def read_samples(stream: HashingReader, shard: str, kind: Kind, labels: LabelRan
             yield Sample(key, image, label=labels.parse_index(files[suffix], where))
         elif kind == "multilabel":
             label = labels.parse_multi_hot(files[suffix], where)
-            labels = LabelRange(len(label))  # without class names, the first sample shows the number of classes
+            labels = LabelRange(len(label))  # the first sample shows the number of classes
             yield Sample(key, image, label=label)
         else:
             yield Sample(key, image, texts=_captions(files[suffix], where))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -77,6 +78,13 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         multilabel, num_classes = labels.ndim == 2, len(inputs.class_names)
         _check_class_names(num_classes, labels)
         primary = primary_metric(settings.metric, num_classes, multilabel)
+        unnamed = identifiers(inputs.class_names)
+        if unnamed:
+            warnings.warn(
+                f"class names that no caption would use: got {len(unnamed)} numbers or WordNet ids, first "
+                f"{unnamed[0]!r}; expected words, in classnames.txt of the data set or by --classnames FILE",
+                stacklevel=2,
+            )
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
