@@ -60,7 +60,8 @@ def test_a_task_with_the_wrong_number_of_class_names_is_refused(tmp_path):
     data = write_wds(tmp_path / "wds_mnist", {"test": items(4)}, names=("x", "y", "z"))
     plan = make_plan(request(tmp_path, tasks=("zeroshot/mnist",), data_root=data.parent))
     assert plan.problems == [
-        "zeroshot/mnist needs one class name per class: got 3 names (class names: folder; templates: folder), expected 10"
+        "zeroshot/mnist needs one class name per class: got 3 names (class names: folder; templates: folder), "
+        "expected 10"
     ]
 
 

@@ -10,6 +10,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from mlcd_eval.data.base import Dataset, Sample, Split
+from mlcd_eval.data.class_names import in_words
 from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
@@ -40,7 +41,7 @@ class HuggingFaceDataset:
 
     `validation` is called val here. `datasets` downloads or converts what it has not prepared yet, once, into its own
     cache. A split is fingerprinted by its contents, since the `_fingerprint` of `datasets` hashes paths, times and
-    transforms: it differs for the same rows. Class names have spaces for underscores.
+    transforms: it differs for the same rows. Class names are in words (see `in_words`).
     """
 
     templates: tuple[str, ...] | None = None
@@ -55,7 +56,7 @@ class HuggingFaceDataset:
         self._columns = choose_columns(ref, features, options)
         self.kind = self._columns.kind
         names = self._columns.class_names
-        self.class_names = tuple(name.replace("_", " ") for name in names) if names else None
+        self.class_names = in_words(names) if names else None
 
     def split(self, name: str) -> Split:
         """One shard is 1,024 rows."""

@@ -12,7 +12,7 @@ from mlcd_eval.data.scans import kept_scan
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.storage.location import LocalFolder, Location, is_web_address
 from mlcd_eval.data.storage.rows import needed_classes
-from mlcd_eval.data.storage.tar import HashingReader, read_samples
+from mlcd_eval.data.storage.tar import Captions, HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "val", "test")
 TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
 
 
-def _folder(root: str, *, offline: bool) -> Location:
+def location_of(root: str, *, offline: bool) -> Location:
     """A local folder, or an http(s) address; raises DataError for an address where offline."""
     if not is_web_address(root):
         return LocalFolder(Path(root).expanduser())
@@ -36,7 +36,7 @@ class WebDatasets(Source):
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> WebDataset:
         """The data set in a folder or at a web address."""
-        return WebDataset(_folder(address, offline=offline), name, cache)
+        return WebDataset(location_of(address, offline=offline), name, cache)
 
     def is_on_network(self, address: str) -> bool:
         """Whether it is a web address."""
@@ -122,16 +122,19 @@ class WebDataset:
 
 
 class TarShard:
-    """One tar file.
+    """One tar file. captions: the file of a sample that holds them.
 
     A local file is read once to be hashed and checked. A remote file is identified by what its server says of it and
     checked while it is streamed. Where the sha256 is known, `samples` compares the bytes that it reads with it.
     """
 
-    def __init__(self, location: Location, file: str, kind: Kind, cache: Path | None) -> None:
+    def __init__(
+        self, location: Location, file: str, kind: Kind, cache: Path | None, captions: Captions = "txt"
+    ) -> None:
         self.name = file
         self._location = location
         self._kind = kind
+        self._captions = captions
         self._cache = cache
         self._scan: ShardScan | None = None
         self._sha256: str | None = None
@@ -148,7 +151,7 @@ class TarShard:
         path = Path(self._location.path(self.name))
         if not path.is_file():
             raise DataError(f"{path} is missing: expected it because nshards.txt beside it counts it")
-        return kept_scan(self._cache, f"{file_identity(path)} {self._kind}", self._read_through)
+        return kept_scan(self._cache, f"{file_identity(path)} {self._kind} {self._captions}", self._read_through)
 
     def _read_through(self) -> ShardScan:
         with self._location.open(self.name) as file:
@@ -170,4 +173,4 @@ class TarShard:
             raise DataError(f"{path} changed since it was scanned: got sha256 {sha256}, expected {self._sha256}")
 
     def _read(self, stream: HashingReader) -> Iterator[Sample]:
-        return read_samples(stream, self._location.path(self.name), self._kind)
+        return read_samples(stream, self._location.path(self.name), self._kind, self._captions)

@@ -108,9 +108,8 @@ def test_wordnet_ids_have_imagenets_names(tmp_path):
 
 def test_the_wordnet_ids_are_in_the_order_of_imagenets_classes():
     timm_data = pytest.importorskip("timm.data")
-    assert class_names.WORDNET_IDS.read_text().split() == [
-        timm_data.ImageNetInfo().index_to_label_name(index) for index in range(1000)
-    ]
+    info = timm_data.ImageNetInfo()
+    assert class_names.WORDNET_IDS.read_text().split() == [info.index_to_label_name(index) for index in range(1000)]
 
 
 def test_the_scored_folder_may_have_any_name(folder, make):

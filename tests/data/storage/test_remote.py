@@ -164,7 +164,7 @@ def test_cut_transfer_is_an_error(server):
 
 
 def test_labels_are_checked_while_streaming(server, pets, make):
-    files = make.classification(2, 3) + [("s002.png", make.image()), ("s002.cls", b"-1")]
+    files = [*make.classification(2, 3), ("s002.png", make.image()), ("s002.cls", b"-1")]
     (pets / "test" / "0.tar").write_bytes(make.tar(files))
     shard = open_dataset(f"wds:{server.url}/plain").split("test").shards[0]
     with pytest.raises(
