@@ -8,6 +8,7 @@ from mlcd_eval import evaluate
 from mlcd_eval.cli import main
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.records import read
+from mlcd_eval.tables.formats import render
 
 
 def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
@@ -98,3 +99,25 @@ def test_wordnet_ids_that_imagenet_does_not_have_are_warned_of(tmp_path):
     (tmp_path / "mine" / "zeroshot_classification_templates.txt").write_text("a {c}")
     with pytest.warns(UserWarning, match=r"got 1 numbers or WordNet ids, first 'n09999999'; expected words"):
         evaluate(MODEL, "zeroshot", datasets=f"imagefolder:{tmp_path / 'mine'}", output=tmp_path, cache=tmp_path)
+
+
+def test_other_templates_and_class_names_by_flags_stay_apart_in_every_output(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"test": items(10)})
+    (tmp_path / "names.txt").write_text("left\nright\n")
+    runs = {"own": [], "text": ["--templates", "no {c}"], "names": ["--classnames", str(tmp_path / "names.txt")]}
+    results = []
+    for name, more in runs.items():
+        run = flags(tmp_path / name, "--dataset", f"wds:{data}", *more, tasks="zeroshot")
+        assert main(run) == 0
+        results.append(read(tmp_path / name / "out" / "tiny_encoder_make" / "zeroshot__mine.json"))
+    assert [result.task.settings["templates"] for result in results] == [None, ["no {c}"], None]
+    assert [result.task.settings["class_names"] for result in results] == [None, None, ["left", "right"]]
+    for form in ("markdown", "latex", "html", "pwc", "pwc-table", "csv", "model-index"):
+        text = render(results, form)
+        assert "templates=" in text and "class_names=" in text.replace("\\_", "_"), form
+    (tmp_path / "names.txt").write_text("left\n")
+    capsys.readouterr()
+    assert main([*run[:-2], "--classnames", str(tmp_path / "names.txt")]) == 2
+    assert (
+        "zeroshot/mine needs a name for each class: split 'test' of mine has labels up to 1" in capsys.readouterr().err
+    )

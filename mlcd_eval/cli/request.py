@@ -96,6 +96,16 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         help="a setting over the tasks' own, such as mode=zeroshot; repeat it for several",
     )
     parser.add_argument(
+        "--templates",
+        metavar="FILE|TEXT|NAME",
+        help="zeroshot: a file of prompts, one such as 'a photo of a {c}.', or a list such as clip-benchmark:food101",
+    )
+    parser.add_argument(
+        "--classnames",
+        metavar="FILE|NAME",
+        help="zeroshot: a file of class names in the order of the classes, or a list",
+    )
+    parser.add_argument(
         "--empty-union", choices=("lisa", "lavt"), help="refcoco: two empty masks count 1 (lisa, default) or 0 (lavt)"
     )
 
@@ -104,6 +114,7 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that `--set` and its shorthands ask for, values read as YAML."""
     import yaml
 
+    from mlcd_eval.data.prompts import class_names_of_flag, templates_of_flag
     from mlcd_eval.errors import ConfigError
 
     settings: dict[str, Any] = {}
@@ -115,6 +126,10 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
             settings[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {change!r}: the value is not plain YAML") from error
+    if args.templates is not None:
+        settings["templates"] = templates_of_flag(args.templates)
+    if args.classnames is not None:
+        settings["class_names"] = class_names_of_flag(args.classnames)
     return settings | ({"empty_union": args.empty_union} if args.empty_union else {})
 
 

@@ -143,9 +143,11 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
             raise IncompatibleError(f"{task.name}: {error}") from error
     data = task.dataset
     prompts = None
-    if located.needs.class_prompts:
-        names, templates = dataset.class_names, dataset.templates
-        prompts = resolve(names, templates, data.class_names, data.templates, dataset.name)
+    needs = located.needs
+    if needs.class_prompts:
+        names = data.class_names if needs.class_names is None else needs.class_names
+        templates = data.templates if needs.templates is None else needs.templates
+        prompts = resolve(dataset.class_names, dataset.templates, names, templates, dataset.name)
     _check_num_classes(task, dataset, prompts)
     return Job(task, protocol, located.settings, located.ref, dataset, requests, splits, prompts)
 

@@ -190,7 +190,7 @@ class _IndexedTable:
             image = self._cells.image(row, key)
             if self._cells.columns.kind == "classification":
                 label = self._cells.label(row, where)
-                number = LabelRange(None).index(label, where) if isinstance(label, int) else index[label]
+                number = LabelRange(None).index(label, str(where)) if isinstance(label, int) else index[label]
                 yield Sample(key, image, label=number)
             else:
                 texts = tuple(text for row, where in entries for text in self._cells.captions(row, where))

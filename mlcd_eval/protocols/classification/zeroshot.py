@@ -31,13 +31,17 @@ _ROWS = 1 << 13  # images whose logits are held at once
 
 
 class ZeroShotSettings(BaseModel):
-    """metric: the primary one; None means acc1, or map_11point where an image has several labels."""
+    """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
+    templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
+    the data set's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"
     metric: PrimaryMetric | None = None
+    class_names: str | tuple[str, ...] | None = None
+    templates: str | tuple[str, ...] | None = None
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -54,7 +58,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """Return the need for a text tower and for class names with templates."""
-        return Needs(texts=True, class_prompts=True)
+        return Needs(texts=True, class_prompts=True, class_names=settings.class_names, templates=settings.templates)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
