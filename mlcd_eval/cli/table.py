@@ -45,6 +45,11 @@ def add_parser(commands: Any) -> None:
     )
     add("--output", type=Path, metavar="FILE", help="write to this file instead of stdout")
     add("--push-to-hub", metavar="ORG/NAME", help="write the records of one model to this repository's model card")
+    add(
+        "--allow-partial",
+        action="store_true",
+        help="take records of --limit in formats for others, marked",
+    )
     add("--dry-run", action="store_true", help="with --push-to-hub: only print what would be written")
     parser.set_defaults(run=run)
 
@@ -61,11 +66,18 @@ def run(args: argparse.Namespace) -> int:
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
-        text = push_to_hub(results, args.push_to_hub, args.dry_run)
+        text = push_to_hub(results, args.push_to_hub, args.dry_run, args.allow_partial)
     else:
         groups, trainings = args.published_group, args.training
         text = render(
-            results, args.format, args.baseline, args.published, groups, paths=args.paths, trainings=trainings
+            results,
+            args.format,
+            args.baseline,
+            args.published,
+            groups,
+            paths=args.paths,
+            trainings=trainings,
+            allow_partial=args.allow_partial,
         )
     if args.output:
         write_text(args.output, text)

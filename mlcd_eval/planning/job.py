@@ -133,7 +133,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     task, protocol = located.task, located.protocol
     if dataset.kind not in protocol.kinds:
         raise IncompatibleError(
-            f"{task.name} cannot use a {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
+            f"{task.name} cannot use the {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
     requests, splits = _roles(protocol, located.settings, dataset)
     if isinstance(dataset, AnnotatedDataset) and not submit:
