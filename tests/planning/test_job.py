@@ -51,8 +51,8 @@ def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):
 def test_a_protocol_refuses_data_of_another_kind(tmp_path):
     pages = demo_data_dir() / "docdemo" / "val_v1.0_withQT.json"
     plan = make_plan(request(tmp_path, tasks=("knn",), datasets=(f"docvqa:{pages}",)))
-    assert plan.problems == ["knn/docdemo_val cannot use a docvqa dataset: expected classification"]
-    with pytest.raises(DataError, match="cannot use a docvqa dataset"):
+    assert plan.problems == ["knn/docdemo_val cannot use the docvqa dataset: expected classification"]
+    with pytest.raises(DataError, match="cannot use the docvqa dataset"):
         plan.open()
 
 
