@@ -121,3 +121,32 @@ def test_other_templates_and_class_names_by_flags_stay_apart_in_every_output(tmp
     assert (
         "zeroshot/mine needs a name for each class: split 'test' of mine has labels up to 1" in capsys.readouterr().err
     )
+
+
+def write_csv(tmp_path, target="label"):
+    rows = [f"path,{target},split"]
+    for number, (image, label) in enumerate(items(30)):
+        (tmp_path / f"{number:02d}.png").write_bytes(image)
+        rows.append(f"{number:02d}.png,{'night' if label else 'day'},{'test' if number < 10 else 'train'}")
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    return tmp_path / "mine.csv"
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "more"),
+    [("knn", "label", {}), ("retrieval", "caption", {}), ("zeroshot", "label", {"settings": {"templates": ["a {c}"]}})],
+)
+def test_a_csv_file_is_scored(tmp_path, task, target, more):
+    file = write_csv(tmp_path, target)
+    (result,) = evaluate(MODEL, task, datasets=f"csv:{file}", output=tmp_path / "out", cache=tmp_path / "cache", **more)
+    assert (result.status, result.dataset.num_samples) == ("ok", 10)
+    assert result.dataset.num_classes == (2 if target == "label" else None)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path, capsys):
+    file = write_csv(tmp_path)
+    (tmp_path / "03.png").write_text("no image")
+    assert main(flags(tmp_path, "--dataset", f"csv:{file}", tasks="knn")) == 2
+    assert "image '03.png'" in (err := capsys.readouterr().err) and "cannot be decoded: got a file of no known" in err
+    assert main(flags(tmp_path, "--dataset", f"csv:{file}", "--allow-bad-images", "1", tasks="knn")) == 0
+    assert "knn/mine [not scored 1]" in capsys.readouterr().out
