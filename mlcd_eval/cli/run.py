@@ -8,12 +8,17 @@ import warnings
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
-from mlcd_eval.cli.request import add_request_flags, request_of
+from mlcd_eval.cli.request import add_request_flags, flags_and_request
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("run", help="evaluate models on tasks")
+    parser = commands.add_parser(
+        "run",
+        help="evaluate models on tasks",
+        usage="mlcd-eval run --model [NAME=]SPEC --tasks A,B [FLAGS]",
+        argument_default=argparse.SUPPRESS,
+    )
     add_request_flags(parser)
     add_executor_flags(parser)
     parser.set_defaults(run=run)
@@ -27,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.planning.plan import make_plan
     from mlcd_eval.support.progress import ConsoleProgress, Progress
 
-    executor = executor_of(args)
-    request = request_of(args)
+    flags, request = flags_and_request(args)
+    executor = executor_of(flags)
     plan = make_plan(request)
     plan.raise_problems()
 
@@ -37,10 +42,12 @@ def run(args: argparse.Namespace) -> int:
     leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
     progress = ConsoleProgress() if leads else Progress()
     warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
+    for sentence in plan.refused.values():
+        progress.say(f"left out: {sentence}")
     results = executor.execute(plan, progress)
     if not leads:
         return 0
-    if args.json:
+    if getattr(flags, "json", False):
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
     else:
         print(summary(results))

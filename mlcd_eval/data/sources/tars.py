@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlcd_eval.data.sources.wds import TarShard, location_of
 from mlcd_eval.data.storage.location import Location, is_web_address
 from mlcd_eval.data.storage.tar import Captions, HashingReader, grouped_files
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
 
 PATTERN_MARKS = frozenset("*?[]{}")
 
@@ -129,7 +129,7 @@ def _kind(first: tuple[Location, str], captions: str | None, address: str) -> tu
 
 def _has_caption(contents: bytes) -> bool:
     try:
-        values = json.loads(contents)
+        values = parse_json(contents)
     except ValueError:
         return False
     return isinstance(values, dict) and isinstance(values.get("caption"), str)

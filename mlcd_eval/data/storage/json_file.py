@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.support import documents
 
 
 def read_json(path: Path) -> Any:
     """The contents of a UTF-8 file; raises DataError where it cannot be read as JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return documents.read_json(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import IO, Literal
 from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
 
 IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
@@ -95,7 +95,7 @@ def _captions(contents: bytes, where: str) -> tuple[str, ...]:
 
 def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
     try:
-        values = json.loads(contents)
+        values = parse_json(contents)
     except ValueError as error:
         raise DataError(f"the .json of {where} cannot be read: {error}") from error
     caption = values.get("caption") if isinstance(values, dict) else None
@@ -137,5 +137,7 @@ def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
                     assert contents is not None
                     yield member.name, contents.read()
                 archive.members = []  # else every header stays in memory
-    except tarfile.TarError as error:
+    except (DataError, OSError):  # ours, and the disk's
+        raise
+    except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
         raise DataError(f"{shard} is truncated or not a tar file: {error}") from error
