@@ -6,12 +6,15 @@ import argparse
 import fnmatch
 import json
 import textwrap
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlcd_eval.cli import published
 from mlcd_eval.cli.columns import print_columns
 from mlcd_eval.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from mlcd_eval.data.scheme import SchemeOption
 
 Rows = list[dict[str, Any]]
 
@@ -86,7 +89,7 @@ def _datasets() -> Rows:
         {
             "name": scheme.form,
             "kind": "|".join(scheme.kinds),
-            "source": scheme.help,
+            "source": "; ".join([scheme.help, *([f"options {_names(scheme.options)}"] if scheme.options else [])]),
             "options": {option.name: option.help for option in scheme.options},
             "extra": scheme.extra,
         }
@@ -100,6 +103,10 @@ def _datasets() -> Rows:
         facts = {"source": source, "revision": data.revision, "sizes": dict(data.sizes), "notes": data.notes}
         row["tasks"][task.name] = facts
     return schemes + [rows[name] for name in sorted(rows)]
+
+
+def _names(options: Iterable[SchemeOption]) -> str:
+    return ", ".join(option.name for option in options)
 
 
 def _models() -> Rows:

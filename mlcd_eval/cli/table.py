@@ -54,6 +54,11 @@ def add_parser(commands: Any) -> None:
     )
     add("--output", type=Path, metavar="FILE", help="write to this file instead of stdout")
     add("--push-to-hub", metavar="ORG/NAME", help="write the records of one model to this repository's model card")
+    add(
+        "--allow-partial",
+        action="store_true",
+        help="take records of --limit in formats for others, marked",
+    )
     add("--dry-run", action="store_true", help="with --push-to-hub: only print what would be written")
     parser.set_defaults(run=run)
 
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
-        text = push_to_hub(results, args.push_to_hub, args.dry_run)
+        text = push_to_hub(results, args.push_to_hub, args.dry_run, args.allow_partial)
     else:
         text = render(
             results,
@@ -82,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             trainings=args.training,
             nearest=args.nearest,
             by=args.by,
+            allow_partial=args.allow_partial,
         )
     if args.output:
         write_text(args.output, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -30,13 +31,17 @@ _ROWS = 1 << 13  # images whose logits are held at once
 
 
 class ZeroShotSettings(BaseModel):
-    """metric: the primary one; None means acc1, or map_11point where an image has several labels."""
+    """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
+    templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
+    the data set's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"
     metric: PrimaryMetric | None = None
+    class_names: str | tuple[str, ...] | None = None
+    templates: str | tuple[str, ...] | None = None
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -53,7 +58,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """Return the need for a text tower and for class names with templates."""
-        return Needs(texts=True, class_prompts=True)
+        return Needs(texts=True, class_prompts=True, class_names=settings.class_names, templates=settings.templates)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
@@ -77,6 +82,13 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         multilabel, num_classes = labels.ndim == 2, len(inputs.class_names)
         _check_class_names(num_classes, labels)
         primary = primary_metric(settings.metric, num_classes, multilabel)
+        unnamed = identifiers(inputs.class_names)
+        if unnamed:
+            warnings.warn(
+                f"class names that no caption would use: got {len(unnamed)} numbers or WordNet ids, first "
+                f"{unnamed[0]!r}; expected words, in classnames.txt of the data set or by --classnames FILE",
+                stacklevel=2,
+            )
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
