@@ -12,16 +12,20 @@ from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.run import run
 from mlcd_eval.spec import validated
+from mlcd_eval.support.progress import make_progress
 
 Name = str | Path
 _AUTO = (("batch_size", "auto"), ("workers", "auto"))  # RunRequest writes these as None
 
 
-def evaluate(model: Name | Sequence[Name], tasks: Name | Sequence[Name], **options: Any) -> list[Result]:
+def evaluate(
+    model: Name | Sequence[Name], tasks: Name | Sequence[Name], *, progress: bool = False, **options: Any
+) -> list[Result]:
     """Run tasks on one or more models and return the records.
 
-    `options` are the other fields of `RunRequest`; `datasets` may be a single string, and `batch_size` and `workers`
-    may be "auto". A task that fails gives a Result of status "error", and the other tasks still run.
+    progress: show on stderr how far it is, as the command line does. `options` are the other fields of `RunRequest`;
+    `datasets` may be a single string, and `batch_size` and `workers` may be "auto". A task that fails gives a Result of
+    status "error", and the other tasks still run.
     Raises UserError if the request is wrong, before any image is encoded.
     """
     models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else model
@@ -36,4 +40,5 @@ def evaluate(model: Name | Sequence[Name], tasks: Name | Sequence[Name], **optio
     if isinstance(options.get("datasets"), str):
         options["datasets"] = [options["datasets"]]
     fields = {"models": [str(spec) for spec in models], "tasks": [str(word) for word in words], **options}
-    return list(run(make_plan(validated(RunRequest, fields, "evaluate"))))
+    shown = make_progress("normal" if progress else "quiet")
+    return list(run(make_plan(validated(RunRequest, fields, "evaluate")), shown))

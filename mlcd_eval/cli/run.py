@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import warnings
+import sys
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
+from mlcd_eval.cli.output import add_output_flags, progress_of
 from mlcd_eval.cli.request import add_request_flags, request_of
 
 
@@ -16,6 +17,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("run", help="evaluate models on tasks")
     add_request_flags(parser)
     add_executor_flags(parser)
+    add_output_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -25,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     The records of the other tasks are written even if one fails.
     """
     from mlcd_eval.planning.plan import make_plan
-    from mlcd_eval.support.progress import ConsoleProgress, Progress
+    from mlcd_eval.support.progress import Progress
+    from mlcd_eval.support.warned import collected_warnings
 
     executor = executor_of(args)
     request = request_of(args)
@@ -35,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.tables.summary import summary
 
     leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
-    progress = ConsoleProgress() if leads else Progress()
-    warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
-    results = executor.execute(plan, progress)
+    progress = progress_of(args) if leads else Progress()
+    with collected_warnings(progress):
+        results = executor.execute(plan, progress)
     if not leads:
         return 0
     if args.json:
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"Records: {request.output}")
     failed = [result for result in results if result.status == "error"]
     for result in failed:
-        progress.say(f"failed: {result.model.name} {result.task.name}: {result.error}")
+        print(f"failed: {result.model.name} {result.task.name}: {result.error}", file=sys.stderr)
     if request.log_samples:
         from mlcd_eval.tables.report.sheet import write_sheets
 

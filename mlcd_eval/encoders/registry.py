@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -14,6 +12,7 @@ from urllib.parse import parse_qsl
 from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS, written_kinds
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import ConfigError, nearest
+from mlcd_eval.support.hub import hub_access
 
 if TYPE_CHECKING:
     from mlcd_eval.encoders.base import Encoder
@@ -66,24 +65,11 @@ def load_encoder(spec: str, *, trust_remote_code: bool = False, offline: bool = 
     check_spec(spec)
     parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
     kind = KINDS[parsed.kind]
-    with _hub(offline):
+    with hub_access(offline):
         encoder: Encoder = importlib.import_module(kind.module).load(parsed)
     from mlcd_eval.encoders.identity import identified  # imports torch
 
     return identified(encoder, kind)
-
-
-@contextlib.contextmanager
-def _hub(offline: bool) -> Iterator[None]:
-    """Offline, the hub's files come from its local cache or not at all, whichever library asks for them."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or offline
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def model_name(text: str) -> str:

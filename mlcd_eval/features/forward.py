@@ -12,6 +12,7 @@ import torch
 from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.features.workers import threaded_map
+from mlcd_eval.support.progress import Advance
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
@@ -71,11 +72,13 @@ class Forward:
 
         return self._chunked(pixels, call)
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts -> (T, D) float32 in the joint space."""
+    def texts(self, texts: Sequence[str], advance: Advance = lambda _: None) -> np.ndarray:
+        """Encode texts -> (T, D) float32 in the joint space. advance: called with the texts done."""
 
         def call(chunk: Sequence[str]) -> dict[str, torch.Tensor]:
-            return self._checked({PROJECTED: self.encoder.encode_texts(chunk)}, [PROJECTED], len(chunk))
+            outputs = self._checked({PROJECTED: self.encoder.encode_texts(chunk)}, [PROJECTED], len(chunk))
+            advance(len(chunk))
+            return outputs
 
         return self._chunked(texts, call)[PROJECTED]
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from mlcd_eval.protocols.refcoco.mask_head import Rows
+from mlcd_eval.support.progress import Advance
 
 RECIPE = 1
 BATCH = 256
@@ -47,12 +48,15 @@ class Similarity:
 
 
 def learn_similarity(
-    rows: Rows, targets: Callable[[np.ndarray, int], Tensor], sizes: Sequence[tuple[int, int]]
+    rows: Rows,
+    targets: Callable[[np.ndarray, int], Tensor],
+    sizes: Sequence[tuple[int, int]],
+    advance: Advance = lambda _: None,
 ) -> Similarity:
     """Return the means and threshold of the train sentences.
 
     targets: sentence numbers and a side -> (B, side, side) in [0, 1]. sizes: (height, width) of each sentence's image,
-    which is at the top left of the square.
+    which is at the top left of the square. advance: called with the sentences whose cosines were counted.
     """
     count = len(sizes)
     centred = Similarity(*_means(rows, count))
@@ -63,6 +67,7 @@ def learn_similarity(
         bin_index = ((fine[shown] + 1) / 2 * BINS).long().clamp(0, BINS - 1)
         inside += torch.bincount(bin_index, targets(index, SIDE)[shown].double(), BINS)
         cells += torch.bincount(bin_index, minlength=BINS)
+        advance(len(index))
     _, sign, threshold = max(_best_threshold(inside, cells, 1), _best_threshold(inside, cells, -1))
     return Similarity(centred.patch, centred.text, threshold, sign)
 

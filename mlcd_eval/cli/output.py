@@ -1,0 +1,27 @@
+"""The flags that say how much a command shows while it works, and the Progress that they make."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlcd_eval.support.progress import Progress
+
+
+def add_output_flags(parser: Any) -> None:
+    """Add --quiet and --verbose."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--quiet", action="store_true", help="show results and errors only, no progress, no warnings")
+    either.add_argument(
+        "--verbose",
+        action="store_true",
+        help="leave a line per stage, and show each warning at once, with its place",
+    )
+
+
+def progress_of(args: argparse.Namespace) -> Progress:
+    """Return the progress that the flags ask for."""
+    from mlcd_eval.support.progress import make_progress
+
+    return make_progress("quiet" if args.quiet else "verbose" if args.verbose else "normal")
