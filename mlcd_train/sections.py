@@ -151,7 +151,8 @@ class LoopConfig(Section):
     """What fit and lit share. batch_size: over all ranks and accumulated parts; steps or epochs, not both.
 
     keep: number of training states that stay on disk. ema: decay of a running mean of the weights, which is then the
-    result.
+    result. log_to: experiment trackers that get what log.jsonl gets, such as [wandb] (those of `mlcd-eval run
+    --log-to`).
     """
 
     batch_size: Count = 256
@@ -166,6 +167,7 @@ class LoopConfig(Section):
     save_every: Count = 1000
     keep: Count = 2
     log_every: Count = 10
+    log_to: tuple[str, ...] = ()
     evaluate: EvaluateConfig | None = None
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"support"},
-    {"request", "metrics"},
+    {"request", "metrics", "loggers"},
     {"spec", "data", "encoders"},
     {"features", "protocols", "records", "extras"},
     {"planning"},

@@ -1,4 +1,4 @@
-"""The flags that say how much a command shows while it works, and the Progress that they make."""
+"""The flags that say what a command shows while it works, and where else its results go."""
 
 from __future__ import annotations
 
@@ -24,4 +24,17 @@ def progress_of(args: argparse.Namespace) -> Progress:
     """Return the progress that the flags ask for."""
     from mlcd_eval.support.progress import make_progress
 
-    return make_progress("quiet" if args.quiet else "verbose" if args.verbose else "normal")
+    quiet, verbose = getattr(args, "quiet", False), getattr(args, "verbose", False)
+    return make_progress("quiet" if quiet else "verbose" if verbose else "normal")
+
+
+def add_log_flag(parser: Any) -> None:
+    """Add --log-to."""
+    from mlcd_eval.loggers.registry import LOGGERS
+
+    parser.add_argument(
+        "--log-to",
+        action="append",
+        choices=tuple(LOGGERS),
+        help="write each result with its interval to an experiment tracker at once; repeat it for several",
+    )

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
-from mlcd_eval.cli.output import add_output_flags, progress_of
+from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
 from mlcd_eval.cli.request import add_request_flags, request_of
 
 
@@ -18,6 +18,7 @@ def add_parser(commands: Any) -> None:
     add_request_flags(parser)
     add_executor_flags(parser)
     add_output_flags(parser)
+    add_log_flag(parser)
     parser.set_defaults(run=run)
 
 
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     The records of the other tasks are written even if one fails.
     """
     from mlcd_eval.planning.plan import make_plan
+    from mlcd_eval.running.result_log import ResultLog
     from mlcd_eval.support.progress import Progress
     from mlcd_eval.support.warned import collected_warnings
 
@@ -34,13 +36,14 @@ def run(args: argparse.Namespace) -> int:
     request = request_of(args)
     plan = make_plan(request)
     plan.raise_problems()
+    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print and log nothing
+    log = ResultLog((getattr(args, "log_to", None) or ()) if leads else (), request.output)
 
     from mlcd_eval.tables.summary import summary
 
-    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
     progress = progress_of(args) if leads else Progress()
-    with collected_warnings(progress):
-        results = executor.execute(plan, progress)
+    with collected_warnings(progress), log:
+        results = executor.execute(plan, progress, log.write)
     if not leads:
         return 0
     if args.json:

@@ -238,7 +238,9 @@ def test_only_the_last_states_stay(make_config):
 
 def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch):
     config = make_config(
-        "fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "model.vision={size: vit_tiny_16_64, depth: 1}"
+        "fit.evaluate={every: 2, tasks: [knn/demo_clipart]}",
+        "model.vision={size: vit_tiny_16_64, depth: 1}",
+        "fit.log_to=[tensorboard]",
     )
     run(config)
     lines = read_log(config.output / "fit" / "log.jsonl")

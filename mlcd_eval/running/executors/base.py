@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,13 @@ Outcome = list[Result] | Exception
 """A group's records, or the error that prevented them."""
 
 
+Received = Callable[[Result], None]
+
+
+def ignored(_: Result) -> None:
+    """Do nothing with a record that has been received."""
+
+
 class WorkerError(UserError):
     """A group that kills every worker, for example because memory runs out."""
 
@@ -27,8 +34,11 @@ class WorkerError(UserError):
 class Executor(Protocol):
     """Something that carries out a plan."""
 
-    def execute(self, plan: Plan, progress: Progress) -> list[Result]:
-        """Return the records in the plan's order, each of them on disk. Raises what `run.run` raises."""
+    def execute(self, plan: Plan, progress: Progress, received: Received = ignored) -> list[Result]:
+        """Return the records in the plan's order, each of them on disk. Raises what `run.run` raises.
+
+        received: called with each record as soon as this process has it.
+        """
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class GroupExecutor(ABC):
     def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
         """Yield each group's position and outcome when it is done. A group whose worker dies is given to another."""
 
-    def execute(self, plan: Plan, progress: Progress) -> list[Result]:
+    def execute(self, plan: Plan, progress: Progress, received: Received = ignored) -> list[Result]:
         """Return the records in the plan's order. Every group is tried before an error is raised."""
         groups = groups_of(plan, self.group_cpus, progress.verbosity)
         results: dict[int, list[Result]] = {}
@@ -108,6 +118,8 @@ class GroupExecutor(ABC):
                     progress.say(f"{groups[position].title}: failed")
                 else:
                     results[position] = outcome
+                    for result in outcome:
+                        received(result)
                     progress.say(f"{groups[position].title}: {', '.join(groups[position].tasks)}")
                 advance(1)
         if errors:
