@@ -18,7 +18,20 @@ from typing import NoReturn
 
 from mlcd_eval.errors import UserError, nearest
 
-COMMANDS = ("run", "plan", "score", "import", "ls", "validate", "table", "submit", "bench", "compare", "doctor")
+COMMANDS = (
+    "run",
+    "plan",
+    "encode",
+    "score",
+    "import",
+    "ls",
+    "validate",
+    "table",
+    "submit",
+    "bench",
+    "compare",
+    "doctor",
+)
 USER_ERRNO = {
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
