@@ -109,7 +109,7 @@ def train(
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()
-                if log is not None:
+                if log is not None and metrics:
                     log.write(state.step, metrics)
             if state.step % config.save_every == 0 or state.step == steps:
                 state.save(folder / "state", identity, config.keep)

@@ -140,11 +140,19 @@ class OptimizerConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Tasks of mlcd-eval, run on the current model after every `every` steps."""
+    """Tasks of mlcd-eval, run on the current model after every `every` steps. keep: keep the checkpoints that are
+    evaluated, in `checkpoints`; with keep there may be no tasks, for `mlcd-eval watch` to run some."""
 
     every: Count
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    keep: bool = False
     data_root: Path | None = None
+
+    @model_validator(mode="after")
+    def _not_for_nothing(self) -> EvaluateConfig:
+        if not self.tasks and not self.keep:
+            raise ValueError("tasks, or keep: true, got neither")
+        return self
 
 
 class LoopConfig(Section):

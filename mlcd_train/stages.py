@@ -269,7 +269,7 @@ class TrainingRun:
 
 def _check_evaluation(config: EvaluateConfig | None) -> None:
     """Raise ConfigError for tasks that no model could be evaluated on later."""
-    if config is not None:
+    if config is not None and config.tasks:
         request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
         make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "run",
     "plan",
     "encode",
+    "watch",
     "score",
     "import",
     "ls",
