@@ -69,13 +69,17 @@ def run(args: argparse.Namespace) -> int:
     with ResultLog(args.log_to or (), output, training=name) as log:
         watch = Watch(args.folder, request, log, progress)
         try:
+            waiting = False
             while True:
                 with collected_warnings(progress):
                     for results in watch.evaluate_new():
                         codes.add(_show(results, output))
+                        waiting = False
                 if args.once:
                     return 1 if 1 in codes else max(codes)
-                progress.say(f"waiting for checkpoints in {args.folder}")
+                if not waiting:
+                    progress.say(f"waiting for checkpoints in {args.folder}")
+                waiting = True
                 time.sleep(args.every)
         finally:
             watch.close()
