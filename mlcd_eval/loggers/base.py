@@ -31,6 +31,10 @@ class LogWriter(ABC):
     package: ClassVar[str]
     extra: ClassVar[str]
 
+    @classmethod
+    def check(cls) -> None:
+        """Raise ConfigError for what can be seen to be missing before a run is opened, such as a login."""
+
     @abstractmethod
     def __init__(self, run: LogRun) -> None:
         """Open the run. Raises ConfigError if the tracker refuses, for example without a login."""

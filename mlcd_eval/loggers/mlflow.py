@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.loggers.base import LogRun, LogWriter
 
 ID = "mlcd_eval.id"  # the tag by which a run is found again
@@ -43,9 +43,15 @@ class MlflowWriter(LogWriter):
         return run_id
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write metrics."""
-        for name, value in values.items():
-            self._client.log_metric(self._id, re.sub(r"[^\w\-. /]", "_", name.replace("@", "_at_")), value, step=step)
+        """Write metrics. Raises DataError if the server refuses."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            for name, value in values.items():
+                key = re.sub(r"[^\w\-. /]", "_", name.replace("@", "_at_"))
+                self._client.log_metric(self._id, key, value, step=step)
+        except MlflowException as error:
+            raise DataError(f"--log-to mlflow: {str(error).partition(chr(10))[0]}") from error
 
     def close(self) -> None:
         """Mark the run as finished."""

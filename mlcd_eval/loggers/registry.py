@@ -23,11 +23,12 @@ LOGGERS: Registry[type[LogWriter]] = Registry(
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Raise ConfigError for an unknown name, or for a package that is not installed."""
+    """Raise ConfigError for an unknown name, a package that is not installed, or a login that is missing."""
     for name in names:
         writer = LOGGERS[name]
         if importlib.util.find_spec(writer.package) is None:
             raise ConfigError(f"--log-to {name} needs {writer.package}: pip install 'mlcd-eval[{writer.extra}]'")
+        writer.check()
 
 
 class Writers(LogWriter):

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.loggers.base import LogRun, LogWriter
 
+OTHERWISE = "(or set WANDB_MODE=offline, and sync later)"
+
 
 class WandbWriter(LogWriter):
     """A run of wandb, which prints nothing. Its resumed runs ignore steps that it already has."""
 
     package = "wandb"
     extra = "wandb"
+
+    @classmethod
+    def check(cls) -> None:
+        """Raise ConfigError without a login, unless the mode needs none."""
+        import wandb
+
+        if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+            raise ConfigError(f"--log-to wandb: there is no login, expected one by `wandb login` {OTHERWISE}")
 
     def __init__(self, run: LogRun) -> None:
         import wandb
@@ -30,9 +40,7 @@ class WandbWriter(LogWriter):
                 settings=wandb.Settings(silent=True, console="off"),
             )
         except wandb.Error as error:
-            raise ConfigError(
-                f"--log-to wandb: {str(error).partition(chr(10))[0]} (or set WANDB_MODE=offline, and sync later)"
-            ) from error
+            raise ConfigError(f"--log-to wandb: {str(error).partition(chr(10))[0]} {OTHERWISE}") from error
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row of the run's history."""

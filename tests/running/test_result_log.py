@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import make_result, metric
@@ -92,6 +93,7 @@ def written(monkeypatch):
 
     class Memory:
         package, extra = "json", "none"
+        check = staticmethod(lambda: None)
 
         def __init__(self, run):
             self.run = run
@@ -137,6 +139,14 @@ def test_a_tracker_that_fails_to_open_closes_the_others(tmp_path, written, monke
     with pytest.raises(ConfigError, match="no login"):
         Writers(["memory", "fails"], LogRun("p", "r", tmp_path))
     assert [step for _, step, _ in written] == ["closed"]
+
+
+def test_wandb_without_a_login_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setattr(wandb, "login", lambda prompt: False)
+    monkeypatch.setattr(wandb, "setup", lambda: SimpleNamespace(settings=SimpleNamespace(mode="online")))
+    with pytest.raises(ConfigError, match=r"no login, expected one by `wandb login` \(or set WANDB_MODE=offline"):
+        ResultLog(["wandb"], tmp_path)
 
 
 def test_a_missing_package_and_an_unknown_name_are_reported_before_anything_is_done(tmp_path, monkeypatch):
