@@ -15,8 +15,8 @@ from mlcd_eval.cli import main as mlcd_eval_main
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.spec import validated
-from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_eval.support.device import pick_device
+from mlcd_eval.support.documents import read_yaml
 from mlcd_eval.support.progress import ConsoleProgress
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import new_model

@@ -61,6 +61,10 @@ _HOMES = {
 """Public name -> the module that defines it."""
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mlcd_eval' has no attribute {name!r}")

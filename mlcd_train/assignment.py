@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.clustering import CELLS
 
@@ -129,7 +130,7 @@ def load_labels(path: Path, dataset: str | None = None) -> Labels:
             f"{path} labels another dataset: got fingerprint {metadata['dataset'][:12]}, expected {dataset[:12]} "
             f"(run `mlcd-train assign` again)"
         )
-    keys = json.loads(tensors["keys"].numpy().tobytes())
+    keys = parse_json(tensors["keys"].numpy().tobytes())
     classes, num_classes = tensors["classes"], int(metadata["num_classes"])
     if len(keys) != len(classes) or classes.shape != tensors["similarities"].shape:
         raise DataError(f"{path} is damaged: {len(keys)} keys, {tuple(classes.shape)} classes")

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.spec import validated
-from mlcd_eval.spec.safe_yaml import read_yaml
+from mlcd_eval.support.documents import parse_yaml, read_yaml
 from mlcd_train.objectives import OBJECTIVES, FitObjective, Mlcd
 from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import (
@@ -150,7 +150,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set got {change!r}, expected SECTION.KEY=VALUE such as fit.optimizer.lr=1e-3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {change!r}: the value is not plain YAML") from error
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {change[:80]!r}: the value is not plain YAML: {error}") from error
     values[key] = value

@@ -16,6 +16,7 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import rank
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.progress import Progress
 from mlcd_train.sections import EmbedConfig
@@ -104,7 +105,7 @@ def read_embedding(folder: Path) -> Embedding:
     """Read what `embed` wrote; raises DataError if it is missing or damaged."""
     try:
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
-        rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+        rows = read_json(folder / "rows.json")
         embedding = Embedding(features, rows["keys"], rows["dataset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no features: {error} (run `mlcd-train embed`)") from error

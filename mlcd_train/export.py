@@ -18,6 +18,7 @@ from mlcd_eval.encoders.towers.text_transformer import TextConfig
 from mlcd_eval.encoders.towers.vit import VisionConfig
 from mlcd_eval.encoders.weights import os_errors
 from mlcd_eval.errors import ConfigError, IncompatibleError
+from mlcd_eval.support.documents import read_json
 
 _OURS = ("ln_1", "qkv", "out", "ln_2", "mlp_in", "mlp_out")
 _OPEN_CLIP = ("ln_1", "attn.in_proj_", "attn.out_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
@@ -82,7 +83,7 @@ def _write_hf(model: DualEncoder, folder: Path) -> None:
         image_std=list(preprocess.std),
     ).save_pretrained(folder)
     processor = folder / "preprocessor_config.json"
-    settings = json.loads(processor.read_text(encoding="utf-8")) | {"image_processor_type": "CLIPImageProcessor"}
+    settings = read_json(processor) | {"image_processor_type": "CLIPImageProcessor"}
     processor.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 

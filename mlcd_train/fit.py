@@ -133,7 +133,7 @@ def make_evaluator(
                 output=folder / "evaluations",
                 cache=place / "cache",
                 data_root=evaluation.data_root,
-                device=device.type,
+                device="cuda" if device.type == "cuda" else "cpu",
             )
         finally:
             barrier()

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.encoders.registry import parse
 from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.config import TrainConfig
 
@@ -98,7 +99,7 @@ def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     try:
-        was = json.loads(path.read_text(encoding="utf-8"))
+        was = read_json(path)
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     if not isinstance(was, dict):

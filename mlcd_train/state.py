@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.centres import ClassCentres
 from mlcd_train.data import Positions
@@ -138,7 +139,7 @@ class TrainingState:
 def read_document(place: Path) -> dict[str, Any]:
     """The contents of a state's state.json; raises CheckpointError if it is none."""
     try:
-        document = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        document = read_json(place / "state.json")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{place}/state.json cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION or KEYS - set(document):

@@ -1,6 +1,8 @@
 """Helpers and fixtures that several test modules need."""
 
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +58,16 @@ def unused_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """write(text, name) makes a file below tmp_path."""
+
+    def _write(text: str | bytes, name: str = "x.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return _write

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import make_result, metric
 
 import mlcd_eval
 
@@ -21,3 +22,20 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, mlcd_eval; sys.exit(bool({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_dir_and_help_show_the_public_face():
+    assert set(mlcd_eval.__all__) <= set(dir(mlcd_eval))
+    code = "import mlcd_eval; help(mlcd_eval)"
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in mlcd_eval.__all__:
+        assert name in text
+    assert "evaluate(model:" in text and "skip_incompatible" in text
+
+
+def test_the_repr_of_a_result_is_one_line():
+    assert repr(make_result()) == "<Result tiny zeroshot/demo: acc1 0.4525 [0.4000, 0.5012], n = 200>"
+    failed = make_result(status="error", error="a bug\nin two lines", metrics=[metric("x", None)], primary_metric=None)
+    assert str(failed) == "<Result tiny zeroshot/demo: error: a bug in two lines>"
+    undefined = make_result(metrics=[metric("acc1", None)])
+    assert f"{[undefined]}" == "[<Result tiny zeroshot/demo: acc1 undefined, n = 200>]"

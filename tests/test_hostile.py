@@ -12,6 +12,7 @@ import open_clip
 import pytest
 import torch
 import transformers as T
+from conftest import make_result
 from pairs import picture, write_shard
 from safetensors.torch import save_file
 
@@ -21,8 +22,9 @@ from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkp
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, UserError
-from mlcd_eval.spec.safe_yaml import read_yaml
+from mlcd_eval.records import RequestRecord, ResultStore
 from mlcd_eval.support.bundled import demo_data_dir
+from mlcd_eval.support.documents import read_yaml
 from mlcd_train.assignment import load_labels
 from mlcd_train.clustering import load_centres
 from mlcd_train.fit import new_model
@@ -221,6 +223,19 @@ def test_labels_and_training_states(tmp_path, payload_file):
     state = TrainingState([("p", parameter)], torch.optim.AdamW([parameter]), None, None, scaler)
     with pytest.raises(UserError, match="is damaged"):
         state.load(tmp_path / "state", "x")
+
+
+@pytest.mark.parametrize("place", ["models", "text_encoder"])
+def test_a_record_that_names_code(tmp_path, payload_file, place, capsys):
+    spec = f"python:os:system?command=touch {payload_file}"
+    options = {"models": [spec], "tasks": ["knn/demo_clipart"]}
+    if place == "text_encoder":
+        options = {"models": ["open_clip:ViT-B-32/openai"], "tasks": ["refcoco/demo"], "settings": {place: spec}}
+    request = RequestRecord(command="", dataset="", options=options)
+    record = make_result(task=options["tasks"][0], request=request)
+    ResultStore(tmp_path).write(record)
+    assert main(["rerun", str(ResultStore(tmp_path).path(record))]) == 2
+    assert f"runs code of its model, '{spec}': expected --trust-remote-code" in capsys.readouterr().err
 
 
 def test_numpy_labels_with_objects(tmp_path, payload_file):

@@ -108,6 +108,39 @@ def test_light_commands_import_nothing_heavy(arguments, forbidden):
     assert not loaded & forbidden
 
 
+PARSERS = {"yaml": {"load", "load_all", "safe_load", "safe_load_all", "unsafe_load", "full_load"}, "json": {"load"}}
+
+
+def parses_a_file(call):
+    """Whether a call parses YAML, or JSON that it reads in the same expression."""
+    function = call.func
+    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+        return False
+    if (function.value.id, function.attr) == ("json", "loads"):
+        names = {node.attr for node in ast.walk(call) if isinstance(node, ast.Attribute)}
+        return bool(names & {"read", "read_text", "read_bytes", "readline"})
+    return function.attr in PARSERS.get(function.value.id, ())
+
+
+@pytest.mark.parametrize("text", ["yaml.safe_load(x)", "json.load(f)", "json.loads(p.read_text())"])
+def test_a_call_that_parses_a_file_is_seen(text):
+    assert parses_a_file(ast.parse(text).body[0].value)
+
+
+@pytest.mark.parametrize("package", ["mlcd_eval", "mlcd_train"])
+def test_files_are_parsed_in_one_place(package):
+    """support/documents.py has the bounds; `features` reads what it wrote itself, with a checksum; `published` and
+    `prompts` read what the package ships."""
+    allowed = {"mlcd_eval/support/documents.py", "mlcd_eval/features/store.py", "mlcd_eval/features/predict.py"}
+    callers = {
+        str(path.relative_to(ROOT))
+        for path in modules(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and parses_a_file(node)
+    }
+    assert callers <= allowed
+
+
 def test_files_stay_short():
     long = {str(path): len(path.read_text().splitlines()) for path in modules("mlcd_eval") + modules("mlcd_train")}
     assert {path: lines for path, lines in long.items() if lines > 350} == {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
-import re
 import signal
 import sys
 import threading
@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from mlcd_eval.errors import UserError, nearest
+from mlcd_eval.cli.parser import Parser
+from mlcd_eval.errors import UserError
 
 COMMANDS = (
     "run",
     "plan",
     "encode",
     "watch",
+    "rerun",
     "score",
     "import",
     "ls",
@@ -32,6 +34,7 @@ COMMANDS = (
     "bench",
     "compare",
     "doctor",
+    "completion",
 )
 USER_ERRNO = {
     errno.ENOSPC: "no space left on the device",
@@ -39,25 +42,6 @@ USER_ERRNO = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with one-sentence errors that name the nearest valid word."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
-        self.set_defaults(parser=self)  # the innermost parser, which knows the flags that may have been meant
-
-    def error(self, message: str) -> NoReturn:
-        """Print one sentence and exit with 2."""
-        words = re.findall(r"invalid choice: '([^']*)'", message) or re.findall(r"arguments: (--[\w-]+)", message)
-        if words:
-            action_names = [
-                name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))
-            ]
-            message += nearest(words[0], map(str, action_names))
-        print(f"{self.prog}: error: {message}; see {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,6 +69,10 @@ def _terminate(*_: object) -> NoReturn:
     raise Terminated(128 + signal.SIGTERM)
 
 
+def _ending(*_: object) -> None:
+    """Ignore Ctrl-C while the process ends, so that an interruption is reported once."""
+
+
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """Ignore a full disk in a thread: TensorBoard's writer raises it in the main thread too, where it is reported."""
     if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in USER_ERRNO):
@@ -97,11 +85,13 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
     A user's mistake is reported in one sentence on stderr; a bug keeps its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is _ending:  # of an earlier call in this process
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are no valid text are shown escaped, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _thread_failed
     try:
-        args, unknown = build().parse_known_args(argv)
-        if unknown:
-            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args = build().parse_args(argv)
         return args.run(args)
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
@@ -115,6 +105,7 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
         print(f"{prog}: error: {USER_ERRNO[error.errno]}: {error.filename or error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
+        signal.signal(signal.SIGINT, _ending)
         terminated = isinstance(stop, Terminated)
         how = "terminated" if terminated else "interrupted"
         print(f"{prog}: {how}; run the same command again to resume", file=sys.stderr)

@@ -9,12 +9,13 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 DISTRIBUTION = "mlcd-eval"
+PATIENCE = 1.0
+"""Seconds to wait for nvidia-smi, which is slow where no driver stays loaded."""
 BUNDLES = {"all", "dev"}
 """Extras that only join others, or serve development."""
 
@@ -114,7 +115,10 @@ def _torch() -> bool:
     print("[--] torch is looked up, not imported; if runs fail in it, try python -c 'import torch'")
     built_for = _cuda_version(Path(package.origin).with_name("version.py"))
     print(f"[ok] torch is built for {f'CUDA {built_for}' if built_for else 'CPUs'}")
-    devices = list(_devices())
+    devices = _devices()
+    if devices is None:
+        print(f"[--] CUDA devices are unknown: nvidia-smi gave no answer within {PATIENCE:.0f} s")
+        return True
     for number, device in enumerate(devices):
         print(
             f"[{'ok' if built_for else '--'}] cuda:{number} {device}{'' if built_for else ', which torch cannot use'}"
@@ -133,19 +137,23 @@ def _cuda_version(path: Path) -> str | None:
     return match[1] if match else None
 
 
-def _devices() -> Iterator[str]:
-    """Name, memory and compute capability of each device that nvidia-smi lists."""
+def _devices() -> list[str] | None:
+    """Return name, memory and compute capability of each device of nvidia-smi; None without an answer in time."""
     command = shutil.which("nvidia-smi")
     if command is None:
-        return
+        return []
     query = [command, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return None
     except (OSError, subprocess.SubprocessError):
-        return
+        return []
+    devices = []
     for line in listed.splitlines():
         name, memory, capability = (part.strip() for part in line.rsplit(",", 2))
-        yield f"{name}, {memory}, compute capability {capability} (bf16 from 8.0)"
+        devices.append(f"{name}, {memory}, compute capability {capability} (bf16 from 8.0)")
+    return devices
 
 
 def _cache() -> bool:

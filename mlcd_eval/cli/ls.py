@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,14 +14,17 @@ from mlcd_eval.errors import ConfigError, nearest
 Rows = list[dict[str, Any]]
 
 WIDEST = 48  # characters of a column; a longer cell pushes the rest of its line to the right
+SCREEN, FORM = 100, 31  # characters of a line of an overview, and of its first column
 
 
 class _List(NamedTuple):
-    """columns: those of the plain form."""
+    """columns: those of the plain form. overview: lines that fit a screen, printed instead of all rows if no pattern is
+    given."""
 
     rows: Callable[[], Rows]
     columns: tuple[str, ...]
     help: str
+    overview: Callable[[], list[str]] | None = None
 
 
 def add_parser(commands: Any) -> None:
@@ -30,17 +34,21 @@ def add_parser(commands: Any) -> None:
     for kind, listing in LISTS.items():
         parser_of_kind = kinds.add_parser(kind, help=listing.help)
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
-        parser_of_kind.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="glob on the names")
+        parser_of_kind.add_argument("pattern", nargs="?", metavar="PATTERN", help="glob on the names; '*' for all")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line an entry, or JSON. Raises ConfigError where no name matches."""
-    all_rows = LISTS[args.what].rows()
-    rows = [row for row in all_rows if fnmatch.fnmatchcase(row["name"], args.pattern)]
+    """Print one line per entry, or JSON. Raises ConfigError if no name matches."""
+    listing, pattern = LISTS[args.what], args.pattern or "*"
+    if listing.overview is not None and args.pattern is None and not args.json:
+        print("\n".join(listing.overview()))
+        return 0
+    all_rows = listing.rows()
+    rows = [row for row in all_rows if fnmatch.fnmatchcase(row["name"], pattern)]
     if not rows:
         names = [row["name"] for row in all_rows]
-        raise ConfigError(f"ls {args.what}: no name matches {args.pattern!r}{nearest(args.pattern, names)}")
+        raise ConfigError(f"ls {args.what}: no name matches {pattern!r}{nearest(pattern, names)}")
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
@@ -70,8 +78,8 @@ def _suites() -> Rows:
 
 
 def _datasets() -> Rows:
-    """One row per form of --dataset, then one per known data set with what its tasks say of it; the source is where
-    its files come from by default."""
+    """Return one row per form of --dataset, then one per known data set with what its tasks say of it; the source is
+    where its files come from by default."""
     from mlcd_eval.data.kinds import SCHEMES
     from mlcd_eval.spec import TaskIndex
 
@@ -96,7 +104,7 @@ def _datasets() -> Rows:
 
 
 def _models() -> Rows:
-    """Forms and options of every kind, kinds of other packages by name alone, and then the architectures."""
+    """Return forms and options of every kind, kinds of other packages by name alone, and then the architectures."""
     from mlcd_eval.encoders.kinds import KINDS
 
     forms, architectures = [], []
@@ -112,6 +120,30 @@ def _models() -> Rows:
         description = f"architecture of {kind.package}"
         architectures += [{"name": f"{name}:{target}", "description": description} for target in kind.architectures()]
     return forms + architectures
+
+
+def _models_overview() -> list[str]:
+    """Return one line per form, the options of its kind, and how many architectures are listed by name."""
+    from mlcd_eval.encoders.kinds import KINDS
+
+    lines, counts = [], []
+    for name in KINDS:
+        package = KINDS.package(name)
+        if package is not None:
+            lines.append(_line(f"{name}:...", f"added by the package {package}"))
+            continue
+        kind = KINDS[name]
+        lines += [_line(form, text) for form, text in kind.forms.items()]
+        options = ", ".join(f"{option.name}={option.metavar}" for option in kind.options)
+        if options:
+            lines.append(_line("", f"options: {options}"))
+        if architectures := kind.architectures():
+            counts.append(f"{len(architectures)} architectures: mlcd-eval ls models '{name}:*'")
+    return [*lines, "", "what an option means: mlcd-eval ls models 'KIND:...*'", *counts]
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:{FORM}}  {textwrap.shorten(text, SCREEN - FORM - 2, placeholder=' ...')}"
 
 
 def _published() -> Rows:
@@ -131,6 +163,6 @@ LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
     "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
-    "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name"),
+    "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name", _models_overview),
     "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

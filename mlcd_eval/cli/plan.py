@@ -7,12 +7,17 @@ import json
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
-from mlcd_eval.cli.request import add_request_flags, request_of
+from mlcd_eval.cli.request import add_request_flags, flags_and_request
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("plan", help="show what `run` with the same flags would do, and what is missing")
+    parser = commands.add_parser(
+        "plan",
+        help="show what `run` with the same flags would do, and what is missing",
+        usage="mlcd-eval plan --model [NAME=]SPEC --tasks A,B [FLAGS]",
+        argument_default=argparse.SUPPRESS,
+    )
     add_request_flags(parser)
     add_executor_flags(parser)
     parser.set_defaults(run=run)
@@ -22,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
     """Print one line per job, then every problem. Return 2 if there are problems, else 0."""
     from mlcd_eval.planning.plan import make_plan
 
-    executor_of(args)
-    plan = make_plan(request_of(args))
+    flags, request = flags_and_request(args)
+    executor_of(flags)
+    plan = make_plan(request)
     rows = [
         {
             "model": model,
@@ -34,11 +40,14 @@ def run(args: argparse.Namespace) -> int:
         }
         for model, task, path in plan.records()
     ]
-    if args.json:
-        print(json.dumps({"jobs": rows, "problems": plan.problems}, indent=2))
+    left_out = list(plan.refused.values()) if plan.request.skip_incompatible else []
+    if getattr(flags, "json", False):
+        print(json.dumps({"jobs": rows, "left_out": left_out, "problems": plan.problems}, indent=2))
         return 2 if plan.problems else 0
     for row in rows:
         print(f"{row['model']}  {row['task']}  {row['data']}{'  (has a record)' if row['done'] else ''}")
+    for sentence in left_out:
+        print(f"left out: {sentence}")
     for problem in plan.problems:
         print(f"problem: {problem}")
     print(f"{len(rows)} jobs, {len(plan.problems)} problems; records go to {plan.request.output}")

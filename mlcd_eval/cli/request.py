@@ -1,4 +1,4 @@
-"""The flags that `run` and `plan` share, and the RunRequest that they make."""
+"""The flags that `run` and `plan` share, and the RunRequest that they make. Their defaults are RunRequest's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.cli.config import merged
 from mlcd_eval.encoders.kinds import written_kinds
 
 if TYPE_CHECKING:
@@ -13,116 +14,137 @@ if TYPE_CHECKING:
 
 
 def positive(text: str) -> int:
-    """An integer of at least 1."""
+    """Return an integer of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 1")
     return int(text)
 
 
 def natural(text: str) -> int:
-    """An integer of at least 0."""
+    """Return an integer of at least 0."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 0")
     return int(text)
 
 
 def auto_or_positive(text: str) -> int | None:
-    """`auto` as None, else an integer of at least 1."""
+    """Return None for `auto`, else an integer of at least 1."""
     return None if text == "auto" else positive(text)
 
 
 def auto_or_natural(text: str) -> int | None:
-    """`auto` as None, else an integer of at least 0."""
+    """Return None for `auto`, else an integer of at least 0."""
     return None if text == "auto" else natural(text)
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a request."""
-    from mlcd_eval.data.kinds import scheme_forms
+    """Add the flags of a request, and those that read and write it as a file."""
+    from mlcd_eval.data.kinds import SCHEMES
 
-    add = parser.add_argument
-    add(
+    parser.epilog = f"KIND of --model: {', '.join(written_kinds())}; of --dataset: {', '.join(SCHEMES)}"
+    what = parser.add_argument_group("what is run (--model, --dataset and --set may be repeated)").add_argument
+    what(
         "--model",
         action="append",
-        required=True,
-        metavar="SPEC",
-        help=f"checkpoint folder, or KIND:NAME with KIND one of {', '.join(written_kinds())} (`mlcd-eval ls models` "
-        "shows how); repeat it for several models",
+        dest="models",
+        metavar="[NAME=]SPEC",
+        help="checkpoint folder or KIND:NAME, see ls models",
     )
-    add(
-        "--tasks",
-        required=True,
-        metavar="A,B",
-        help="groups, suites, names, globs or YAML files (`mlcd-eval ls tasks`)",
-    )
-    add(
+    what("--tasks", metavar="A,B", help="groups, suites, names, globs, YAML; see ls tasks")
+    what(
         "--dataset",
         action="append",
-        default=[],
+        dest="datasets",
         metavar="KIND:PATH",
-        help=f"your own data, then --tasks names protocols: {scheme_forms()} (see `mlcd-eval ls datasets`)",
+        help="your own data; --tasks then names protocols",
     )
-    add("--data-root", type=Path, metavar="DIR", help="folder of datasets; searched before the hub")
-    add(
-        "--output", type=Path, default=Path("results/runs"), metavar="DIR", help="records go to DIR/<model>/<task>.json"
+    what("--data-root", type=Path, metavar="DIR", help="folder of data sets, searched before the hub")
+    what("--limit", type=positive, metavar="N", help="at most N images per split, to try things")
+    what("--seed", type=natural, metavar="N", help="(0)")
+    switch(what, "--skip-incompatible", "leave out tasks that a model cannot do")
+    switch(what, "--submit", "write answers for a server, do not score them")
+    add_setting_flags(what)
+    switch(what, "--trust-remote-code", "run code of a model's repository")
+    what("--allow-bad-images", type=natural, metavar="N", help="tolerate N undecodable images per split")
+
+    how = parser.add_argument_group("how it is run (defaults in brackets)").add_argument
+    how("--device", choices=("auto", "cpu", "cuda"), metavar="auto|cpu|cuda", help="(auto)")
+    how(
+        "--precision", choices=("fp32", "bf16", "fp16"), metavar="fp32|bf16|fp16", help="autocast of the encoder (fp32)"
     )
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="autocast precision of the encoder")
-    add("--batch-size", type=auto_or_positive, metavar="auto|N", help="default auto; halved while memory runs out")
-    add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (default auto)")
-    add("--cache", type=Path, metavar="DIR", help="feature store (default $MLCD_EVAL_CACHE or the user's cache folder)")
-    add("--limit", type=positive, metavar="N", help="at most N images per split, for trying things")
-    add("--seed", type=natural, default=0, metavar="N")
-    add("--log-samples", action="store_true", help="write per-sample outcomes to DIR/<model>/samples/")
-    add("--no-resume", dest="resume", action="store_false", help="score again what the output folder already holds")
-    add("--offline", action="store_true", help="never touch the network")
-    add("--trust-remote-code", action="store_true", help="run code that a model repository ships")
-    add(
-        "--allow-bad-images", type=natural, default=0, metavar="N", help="tolerate up to N undecodable images per split"
-    )
-    add("--json", action="store_true", help="print JSON on stdout")
-    add("--submit", action="store_true", help="write answers for a benchmark's server instead of scoring them")
-    add_setting_flags(parser)
+    how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
+    how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
+    switch(how, "--offline", "never touch the network")
+
+    where = parser.add_argument_group("what is kept").add_argument
+    where("--output", type=Path, metavar="DIR", help="for DIR/MODEL/TASK.json (results/runs)")
+    where("--cache", type=Path, metavar="DIR", help="feature store ($MLCD_EVAL_CACHE or ~/.cache)")
+    where("--no-resume", dest="resume", action="store_false", help="score again what has a record")
+    where("--resume", action="store_true", help=argparse.SUPPRESS)
+    switch(where, "--log-samples", "write the outcome of every sample")
+    switch(where, "--json", "print JSON on stdout")
+    where("--config", type=Path, metavar="FILE", help="YAML file of flags; flags given here win")
+    where("--save-config", type=Path, metavar="FILE", help="write the flags to a file for --config")
 
 
-def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+def switch(add: Any, flag: str, text: str) -> None:
+    """Add a flag that is off by default, with a hidden one that switches off what a --config has on."""
+    add(flag, action="store_true", help=text)
+    add(flag.replace("--", "--no-", 1), action="store_false", dest=flag[2:].replace("-", "_"), help=argparse.SUPPRESS)
+
+
+def add_setting_flags(add: Any) -> None:
     """Add the flags that change settings of tasks."""
-    parser.add_argument(
+    add(
         "--set",
         action="append",
-        default=[],
         dest="changes",
         metavar="KEY=VALUE",
-        help="a setting over the tasks' own, such as mode=zeroshot; repeat it for several",
+        help="change a setting, such as mode=zeroshot",
     )
-    parser.add_argument(
-        "--empty-union", choices=("lisa", "lavt"), help="refcoco: two empty masks count 1 (lisa, default) or 0 (lavt)"
+    add(
+        "--empty-union",
+        choices=("lisa", "lavt"),
+        metavar="lisa|lavt",
+        help="refcoco: two empty masks count 1 or 0 (lisa)",
     )
 
 
 def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that `--set` and its shorthands ask for, values read as YAML."""
-    import yaml
-
+    """Return the settings that `--set` and its shorthands ask for; values are read as YAML."""
     from mlcd_eval.errors import ConfigError
+    from mlcd_eval.support.documents import parse_yaml
 
     settings: dict[str, Any] = {}
-    for change in args.changes:
+    for change in getattr(args, "changes", None) or ():
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set got {change!r}, expected KEY=VALUE such as mode=zeroshot")
         try:
-            settings[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {change!r}: the value is not plain YAML") from error
-    return settings | ({"empty_union": args.empty_union} if args.empty_union else {})
+            settings[key] = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(f"--set {change[:80]!r}: the value is not plain YAML: {error}") from error
+    empty_union = getattr(args, "empty_union", None)
+    return settings | ({"empty_union": empty_union} if empty_union else {})
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
-    """The request that the flags make."""
+    """Return the request that the flags make, as `merged` returns them."""
     from mlcd_eval.request import RunRequest
+    from mlcd_eval.spec import validated
 
-    fields = {name: getattr(args, name) for name in RunRequest.model_fields if getattr(args, name, None) is not None}
-    tasks = tuple(word for word in args.tasks.split(",") if word)
-    words = {"models": tuple(args.model), "tasks": tasks, "datasets": tuple(args.dataset)}
-    return RunRequest(**{**fields, **words, "settings": settings_of_flags(args)})
+    given = {name: value for name, value in vars(args).items() if name in RunRequest.model_fields and value is not None}
+    given["tasks"] = [word for word in map(str.strip, args.tasks.split(",")) if word]
+    return validated(RunRequest, {**given, "settings": settings_of_flags(args)}, "mlcd-eval")
+
+
+def flags_and_request(args: argparse.Namespace) -> tuple[argparse.Namespace, RunRequest]:
+    """Return all flags, with those of --config, and the request that they make.
+
+    Exits with 2, as for any wrong flag, if neither names a model or neither names tasks.
+    """
+    flags = merged(args)
+    missing = [flag for flag, name in (("--model", "models"), ("--tasks", "tasks")) if not getattr(flags, name, None)]
+    if missing:
+        args.parser.error(f"the following arguments are required: {', '.join(missing)} (here or by --config)")
+    return flags, request_of(flags)

@@ -9,12 +9,17 @@ from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
 from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
-from mlcd_eval.cli.request import add_request_flags, request_of
+from mlcd_eval.cli.request import add_request_flags, flags_and_request
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("run", help="evaluate models on tasks")
+    parser = commands.add_parser(
+        "run",
+        help="evaluate models on tasks",
+        usage="mlcd-eval run --model [NAME=]SPEC --tasks A,B [FLAGS]",
+        argument_default=argparse.SUPPRESS,
+    )
     add_request_flags(parser)
     add_executor_flags(parser)
     add_output_flags(parser)
@@ -32,21 +37,23 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.support.progress import Progress
     from mlcd_eval.support.warned import collected_warnings
 
-    executor = executor_of(args)
-    request = request_of(args)
+    flags, request = flags_and_request(args)
+    executor = executor_of(flags)
     plan = make_plan(request)
     plan.raise_problems()
     leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print and log nothing
-    log = ResultLog((getattr(args, "log_to", None) or ()) if leads else (), request.output)
+    log = ResultLog((getattr(flags, "log_to", None) or ()) if leads else (), request.output)
 
     from mlcd_eval.tables.summary import summary
 
-    progress = progress_of(args) if leads else Progress()
+    progress = progress_of(flags) if leads else Progress()
+    for sentence in plan.refused.values():
+        progress.say(f"left out: {sentence}")
     with collected_warnings(progress), log:
         results = executor.execute(plan, progress, log.write)
     if not leads:
         return 0
-    if args.json:
+    if getattr(flags, "json", False):
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
     else:
         print(summary(results))

@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="write per-sample outcomes, and pictures of some",
     )
-    add_setting_flags(parser)
+    add_setting_flags(parser.add_argument)
     add_output_flags(parser)
     parser.set_defaults(run=run)
 

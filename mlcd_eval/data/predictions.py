@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mlcd_eval.data.base import Annotation, Expression, Question
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
 
 Prediction = tuple[Hashable, Any]
 """The id of a sentence or question as its file has it, and the mask or answer."""
@@ -80,13 +80,13 @@ def _items(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         items = (
-            json.loads(text)
+            parse_json(text)
             if text.lstrip().startswith("[")
-            else [json.loads(line) for line in text.split("\n") if line.strip()]
+            else [parse_json(line) for line in text.split("\n") if line.strip()]
         )
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected predictions as JSONL or a JSON list") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSONL or a JSON list: {error}") from error
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise DataError(f"{path} holds something other than objects, expected one object per prediction")

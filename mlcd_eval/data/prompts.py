@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from mlcd_eval.data.storage.location import Location
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
+from mlcd_eval.support.documents import read_json
 
 IMAGENET7 = (  # the subset that did as well as all 80 for CLIP's authors (Prompt_Engineering_for_ImageNet.ipynb)
     "itap of a {c}.",
@@ -156,4 +156,5 @@ def _packaged_list(kind: _List, key: str) -> tuple[str, ...]:
 def _packaged(file: str) -> dict[str, list[str]]:
     spec = importlib.util.find_spec("clip_benchmark")  # where it is; to import it would import torch
     assert spec is not None and spec.origin is not None, "clip-benchmark is a dependency"
-    return json.loads((Path(spec.origin).parent / "datasets" / file).read_text(encoding="utf-8"))
+    lists: dict[str, list[str]] = read_json(Path(spec.origin).parent / "datasets" / file)
+    return lists

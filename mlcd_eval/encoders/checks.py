@@ -6,8 +6,9 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from mlcd_eval.encoders.places import folder_or_repository, prefixed
+from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spelling import likely_specs
 from mlcd_eval.errors import CheckpointError, ConfigError, nearest
 
 
@@ -16,8 +17,8 @@ def check_checkpoint(spec: Spec) -> None:
     path = Path(spec.target)
     if not path.exists():
         raise CheckpointError(
-            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as hf:{spec.text} "
-            "(`mlcd-eval ls models` lists all forms)"
+            f"--model: no file or folder {spec.text!r}, expected a checkpoint, or a spec such as "
+            f"{' or '.join(likely_specs(spec.text, open_clip_architectures()))} (`mlcd-eval ls models` lists all forms)"
         )
     if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
         raise CheckpointError(f"--model: {spec.text!r} is a folder of open_clip, expected open_clip:local-dir:{path}")
@@ -47,13 +48,6 @@ def check_timm(spec: Spec) -> None:
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise CheckpointError(f"--model {spec.text!r}: no file {checkpoint}, expected weights for {spec.target}")
     _check_weights_options(spec)
-
-
-def check_transformers(spec: Spec) -> None:
-    """A folder, where the target can be nothing else."""
-    path = folder_or_repository(spec.target).path
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"--model {spec.text!r}: no folder {path}, expected one with config.json")
 
 
 def check_python(spec: Spec) -> None:

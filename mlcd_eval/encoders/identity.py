@@ -8,9 +8,11 @@ it computes, so that an author who gives a constant never gets the features of o
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mlcd_eval.encoders.base import Encoder
@@ -23,17 +25,21 @@ _PATHS = ("_file", "_path", "name_or_path")
 
 
 def identified(encoder: Encoder, kind: EncoderKind) -> Encoder:
-    """The encoder, with the whole fingerprint in its info: sha256 over its adapter's part and version, its contents,
-    and its probe where the kind is probed."""
+    """Return the encoder, with the whole fingerprint in its info."""
+    encoder.info = replace(encoder.info, fingerprint=fingerprint(encoder, kind))
+    return encoder
+
+
+def fingerprint(encoder: Encoder, kind: EncoderKind) -> str:
+    """Return sha256 over the adapter's part of the fingerprint, the kind's version, the encoder's contents, and its
+    probe if the kind is probed."""
     parts = [
         encoder.info.fingerprint,
         f"version {kind.version}",
         contents(encoder),
         probe(encoder) if kind.probed else "not probed",
     ]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    encoder.info = replace(encoder.info, fingerprint=digest)
-    return encoder
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def settings_digest(*settings: object) -> str:
@@ -52,6 +58,11 @@ def _plain(value: Any) -> Any:
         return value
     kept = (key for key in value if not str(key).startswith("_") and key not in _CHANGES_NOTHING)
     return {str(key): _plain(value[key]) for key in kept}
+
+
+def code_beside(model_class: type) -> list[str]:
+    """The texts of the Python files that a repository ships: transformers keeps them in one folder."""
+    return [path.read_text(encoding="utf-8") for path in sorted(Path(inspect.getfile(model_class)).parent.glob("*.py"))]
 
 
 def tokenizer_settings(tokenizer: Any) -> object:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.encoders import checks, places
+from mlcd_eval.encoders.families import local
 from mlcd_eval.encoders.places import Place
-from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
-"""The kind that a path without a kind has; it cannot be written."""
+"""The kind of a path without a kind; a spec cannot start with it."""
 
 
 def _adds_nothing(_: object) -> str:
@@ -29,6 +30,10 @@ def _all_is_well(_: Spec) -> None:
 
 def _no_files(_: Spec) -> list[Path]:
     return []
+
+
+def _unknown_before_loading(_: Spec) -> bool | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,15 @@ class EncoderKind:
     place: from a target to where that is; the model's name is the last part of a local path or of a repository, else
     the target.
     check: raises UserError for what is wrong with a spec, without importing a model library.
+    has_text: whether the model of a spec that passed `check` has a text tower, as far as its local config tells without
+    importing a model library; None where only loading tells.
     architectures: further targets for `ls models`.
     files: the local files from which the model of a spec is made, if it depends on nothing else; its EncoderInfo is
     then remembered until one of them or a library changes. An empty list if it depends on more.
     probed: whether the outputs for a fixed image and fixed texts belong to the fingerprint. False for an adapter whose
     modules and settings show all that features depend on; it must be where `files` are given (probe.py says why).
     version: to be raised when a change to the adapter changes features; part of the fingerprint.
+    is_function: whether the target is a user's function, which any `?NAME=VALUE` is an argument of.
     """
 
     module: str
@@ -72,10 +80,16 @@ class EncoderKind:
     extra: str | None = None
     place: Callable[[str], Place] = places.listed
     check: Callable[[Spec], None] = _all_is_well
+    has_text: Callable[[Spec], bool | None] = _unknown_before_loading
     architectures: Callable[[], Sequence[str]] = list
     files: Callable[[Spec], list[Path]] = _no_files
     probed: bool = True
     version: int = 1
+    is_function: bool = False
+
+
+def _value_label(name: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda options: f"_{name}_{options[name]}"
 
 
 def _random_label(options: Mapping[str, str]) -> str:
@@ -97,6 +111,26 @@ IMAGE_SIZE = Option(
     r"[1-9]\d*",
     lambda options: f"_{options['img_size']}px",
 )
+POOL = Option(
+    "pool",
+    "pooler|cls|mean",
+    "the pooled feature: the model's own, the class token, or the mean of the patches",
+    "pooler|cls|mean",
+    _value_label("pool"),
+)
+TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
+SIDE = Option("image_size", "N", "side of the images in pixels", r"[1-9]\d*", lambda o: f"_{o['image_size']}px")
+_NUMBERS = r"-?\d+(\.\d+)?(,-?\d+(\.\d+)?){2}"
+MEAN = Option("mean", "R,G,B", "mean of the images' channels in [0, 1]", _NUMBERS, _value_label("mean"))
+STD = Option("std", "R,G,B", "standard deviation of the images' channels", _NUMBERS, _value_label("std"))
+CLEAN = Option(
+    "clean",
+    "lower|canonical|none",
+    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "lower|canonical|none",
+    _value_label("clean"),
+)
+ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _value_label("adaptor"))
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")
 
 
@@ -153,17 +187,20 @@ KINDS: Registry[EncoderKind] = Registry(
             probed=False,
         ),
         "hf": EncoderKind(
-            module=f"{ADAPTERS}.hf",
+            module=f"{ADAPTERS}.hf.load",
             forms={
-                "hf:ORG/NAME": "a transformers model: CLIP, SigLIP, DINOv2, MLCD",
+                "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
+            options=(POOL, TOWER, SIDE, MEAN, STD, CLEAN, ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_encoder,
+            has_text=local.has_text,
             files=_transformers_files,
             probed=False,
+            version=2,
         ),
         "timm": EncoderKind(
             module=f"{ADAPTERS}.timm",
@@ -190,7 +227,7 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "vlmevalkit": EncoderKind(
             module=f"{ADAPTERS}.vlmevalkit",
@@ -206,20 +243,22 @@ KINDS: Registry[EncoderKind] = Registry(
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
-            check=checks.check_transformers,
+            check=local.check_folder,
         ),
         "python": EncoderKind(
             module=f"{ADAPTERS}.python",
             forms={
                 "python:MODULE:FACTORY": "a function that returns your own Encoder",
-                "python:FILE.py:FACTORY": "the same in a file",
+                "python:FILE.py:FACTORY": "the same in a file; ?NAME=VALUE are arguments of the function",
             },
             check=checks.check_python,
+            is_function=True,
         ),
+        OBJECT: EncoderKind(module="mlcd_eval.encoders.objects", forms={}, check=refuse_object),
     },
 )
 
 
 def written_kinds() -> list[str]:
-    """The kinds that a spec can start with, other packages' included."""
-    return [name for name in KINDS if name != CHECKPOINT]
+    """Return the kinds that a spec can start with, those of other packages included."""
+    return [name for name in KINDS if name not in (CHECKPOINT, OBJECT)]

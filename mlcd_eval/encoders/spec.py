@@ -1,8 +1,13 @@
-"""A model's spec, parsed: what every adapter gets."""
+"""A model's spec, parsed, as every adapter gets it; and the text that takes its place for a model in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from mlcd_eval.errors import ConfigError
+
+OBJECT = "object"
+"""The kind of a model that `evaluate` got in memory; records name it, and a user cannot write it."""
 
 
 @dataclass(frozen=True)
@@ -25,3 +30,15 @@ class Spec:
     def provenance(self) -> dict[str, str]:
         """What a record says about the weights beside their fingerprint."""
         return {} if self.random_seed is None else {"weights": f"random, seed {self.random_seed}"}
+
+
+def object_spec(model: object) -> str:
+    """Return what a record says of a model in memory instead of a spec: `object:MODULE.CLASS`."""
+    return f"{OBJECT}:{type(model).__module__}.{type(model).__qualname__}"
+
+
+def refuse_object(spec: Spec) -> None:
+    """Raise ConfigError, since a spec of a model in memory does not lead to it."""
+    raise ConfigError(
+        f"--model {spec.text!r} was a model in memory: expected mlcd_eval.evaluate with the model itself, or its spec"
+    )

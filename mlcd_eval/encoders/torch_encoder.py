@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,8 +12,28 @@ from mlcd_eval.encoders.base import Encoder
 
 
 class TorchEncoder(Encoder):
-    """model: holds the weights. Subclasses implement `_layers`: pixels (B, 3, H, W) -> every layer, in one forward
-    pass."""
+    """An encoder around one PyTorch module, `model`, which holds the weights.
+
+    A subclass sets `model`, `preprocess` and `info`, and implements `_layers`: pixels (B, 3, H, W) -> every layer, from
+    one forward pass. `encode_texts` is implemented by those with a text tower, whose info says `has_text=True`.
+
+    Example:
+        >>> import torch
+        >>> from mlcd_eval import EncoderInfo, TorchEncoder
+        >>> class Mine(TorchEncoder):
+        ...     def __init__(self, model, preprocess):
+        ...         self.model, self.preprocess = model.eval(), preprocess
+        ...         self.info = EncoderInfo(
+        ...             spec="", name="mine", fingerprint="", preprocessing="resize to 8 x 8, [0, 1]", num_params=1536,
+        ...             layers={"penultimate": 8}, image_size=(8, 8), has_text=False,
+        ...         )
+        ...     def _layers(self, pixels):
+        ...         return {"penultimate": self.model(pixels)}
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 8, bias=False))
+        >>> encoder = Mine(model, preprocess=lambda image: torch.zeros(3, 8, 8))
+        >>> encoder.encode_images(torch.zeros(2, 3, 8, 8), ["penultimate"])["penultimate"].shape
+        torch.Size([2, 8])
+    """
 
     model: Any
 
@@ -20,7 +41,7 @@ class TorchEncoder(Encoder):
         raise NotImplementedError
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """One forward pass of the image tower."""
+        """Return the layers asked for, from one forward pass of the image tower."""
         outputs = self._layers(pixels)
         return {layer: outputs[layer] for layer in layers}
 
@@ -33,5 +54,6 @@ class TorchEncoder(Encoder):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
+        """Where the weights are; the CPU for a module without any."""
+        tensors = chain(self.model.parameters(), self.model.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))

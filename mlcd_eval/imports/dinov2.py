@@ -7,7 +7,6 @@ neither the model (expected: --name) nor the data.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from mlcd_eval.imports.source import Source, as_dict
 from mlcd_eval.imports.values import UNKNOWN, fraction
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.spec import TaskIndex
+from mlcd_eval.support.documents import parse_json
 
 BEST = "best_classifier"
 
@@ -71,6 +71,6 @@ def _results(source: Source) -> list[tuple[int, dict[str, Any]]]:
 def _best(line: str) -> dict[str, Any]:
     """The best classifier of a line, empty for any other line."""
     try:
-        return as_dict(as_dict(json.loads(line)).get(BEST))
-    except (ValueError, RecursionError):
+        return as_dict(as_dict(parse_json(line)).get(BEST))
+    except ValueError:
         return {}

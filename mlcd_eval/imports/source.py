@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.imports.registry import HARNESSES
+from mlcd_eval.support.documents import parse_json
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Source:
     def json(self) -> Any:
         """Raises DataError for what is not JSON; NaN is read, and refused where it would be a value."""
         try:
-            return json.loads(self.text())
-        except (ValueError, RecursionError) as error:
+            return parse_json(self.text())
+        except ValueError as error:
             raise DataError(f"{self.path} is not JSON: {error}, expected a result file of {self.harness}") from error
 
     def json_lines(self) -> list[dict[str, Any]]:
@@ -58,8 +58,8 @@ class Source:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
+                row = parse_json(line)
+            except ValueError:
                 row = None
             if not isinstance(row, dict):
                 raise DataError(f"{self.path}, line {number}: got {line[:40]!r}, expected a JSON object")

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset
+from mlcd_eval.data.open import parse_reference
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.planning.narrowed import request_record
 from mlcd_eval.protocols.base import ImageRequest, Needs, Protocol
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.records import ModelRecord, Result
@@ -23,12 +26,16 @@ from mlcd_eval.spec import TaskSpec, validated
 
 @dataclass(frozen=True)
 class LocatedTask:
-    """A task with its protocol, the protocol's settings, and the reference of its data."""
+    """A task with its protocol, the protocol's settings, and the reference of its data.
+
+    request: the request that named the task, narrowed to it.
+    """
 
     task: TaskSpec
     protocol: Protocol[Any]
     settings: BaseModel
     ref: str
+    request: RunRequest
 
     @property
     def name(self) -> str:
@@ -41,13 +48,23 @@ class LocatedTask:
         return self.protocol.needs(self.settings)
 
 
-def located_task(task: TaskSpec, ref: str, changes: Mapping[str, Any]) -> LocatedTask:
-    """Return the task with its settings, overridden by those `changes` whose keys the protocol has.
+def needs_text_tower(task: str, spec: str, reason: str) -> str:
+    """Return the sentence for a task that needs texts and a model without a text tower. reason: completes `which`."""
+    return (
+        f"{task} needs a text tower: got model {spec!r}, which {reason}, expected an image-text model, or tasks such "
+        f"as linear_probe and knn"
+    )
+
+
+def located_task(task: TaskSpec, ref: str, request: RunRequest) -> LocatedTask:
+    """Return the task with its settings, overridden by those of the request whose keys the protocol has.
 
     Raises ConfigError naming the task and the key.
     """
     protocol = get_protocol(task.protocol)
-    return LocatedTask(task, protocol, settings_of(task, protocol, changes), ref)
+    settings = settings_of(task, protocol, request.settings)
+    changes = {key: value for key, value in request.settings.items() if key in type(settings).model_fields}
+    return LocatedTask(task, protocol, settings, ref, request.model_copy(update={"settings": changes}))
 
 
 def settings_of(task: TaskSpec, protocol: Protocol[Any], changes: Mapping[str, Any]) -> BaseModel:
@@ -78,6 +95,14 @@ class Job(LocatedTask):
         """The split whose items are scored."""
         return self.splits["test"]
 
+    @property
+    def _revision(self) -> str | None:
+        """The commit, branch or tag of the data, None if neither the reference nor the data set's file names one."""
+        data = self.task.dataset
+        return parse_reference(self.ref).options.get("revision") or (
+            data.revision if self.ref == data.reference() else None
+        )
+
     def with_settings(self, settings: BaseModel) -> Job:
         """Return the same task on the same data with other settings."""
         requests, splits = _roles(self.protocol, settings, self.dataset)
@@ -90,14 +115,13 @@ class Job(LocatedTask):
         """
         job = self.with_settings(self.protocol.for_model(self.settings, info))
         if job.needs.texts and not info.has_text:
-            raise IncompatibleError(
-                f"{job.name} needs a text tower: got model {info.spec!r}, which {info.no_text}, "
-                f"expected an image-text model, or tasks such as linear_probe and knn"
-            )
+            raise IncompatibleError(needs_text_tower(job.name, info.spec, info.no_text))
         for request in job.requests.values():
             if request.layer not in info.layers:
+                pooling = f"; pooling {info.extra['pooling']}" if "pooling" in info.extra else ""
                 raise IncompatibleError(
-                    f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with {', '.join(info.layers)}"
+                    f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with "
+                    f"{', '.join(info.layers)}{pooling}"
                 )
         return job
 
@@ -107,8 +131,11 @@ class Job(LocatedTask):
             return {}
         return {role: self.dataset.annotations(split) for role, split in self.splits.items()}
 
-    def pending_record(self, model: ModelRecord, request: RunRequest, reads_images: bool = True) -> Result:
-        """Return the job's record before it is scored. reads_images: False for saved predictions."""
+    def pending_record(self, model: ModelRecord, text: str, predictions: Path | None = None) -> Result:
+        """Return the job's record before it is scored.
+
+        text: the model as a request names it. predictions: the file of saved predictions that is scored, if one is.
+        """
         return pending_record(
             task_record(self.task, self.protocol, self.settings),
             dataset_record(
@@ -117,11 +144,12 @@ class Job(LocatedTask):
                 self.splits,
                 self.prompts,
                 encodes_images=bool(self.requests),
-                reads_images=reads_images,
+                reads_images=predictions is None,
             ),
             model,
-            seed=request.seed,
-            limit=request.limit,
+            seed=self.request.seed,
+            limit=self.request.limit,
+            request=request_record(self.request, text, self.ref, self._revision, predictions),
         )
 
 
@@ -151,7 +179,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
             f"classnames.txt of {dataset.name} has {len(dataset.class_names)} names: expected {data.num_classes}, as "
             f"in task {task.name}"
         )
-    return Job(task, protocol, located.settings, located.ref, dataset, requests, splits, prompts)
+    return Job(task, protocol, located.settings, located.ref, located.request, dataset, requests, splits, prompts)
 
 
 def _roles(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlcd_eval.data.open import is_slow_to_open
-from mlcd_eval.encoders.registry import check_spec, model_name
+from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.encoders.registry import check_spec
 from mlcd_eval.errors import ConfigError, DataError, UserError, nearest
 from mlcd_eval.planning.job import Job, LocatedTask
+from mlcd_eval.planning.models import PlannedModel, left_out, planned_model
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import record_path
 from mlcd_eval.request import RunRequest
@@ -20,22 +22,24 @@ from mlcd_eval.request import RunRequest
 class Plan:
     """Every task on every model, in this order.
 
-    models: name -> spec. tasks: by name. problems: one sentence for each thing that prevents the run.
+    models, tasks: by name. refused: (model, task) -> why they do not go together, as far as it is known before a model
+    is loaded; with --skip-incompatible they are left out. problems: one sentence for each thing that prevents the run.
     """
 
     request: RunRequest
     selection: Selection
-    models: dict[str, str] = field(default_factory=dict)
+    models: dict[str, PlannedModel] = field(default_factory=dict)
     tasks: dict[str, LocatedTask] = field(default_factory=dict)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def open(self) -> list[Job]:
-        """Return every task as a job; data on the network is opened only now.
+        """Return every task that some model does as a job; data on the network is opened only now.
 
         Raises DataError with every problem, one per line.
         """
         jobs, problems = [], []
-        for task in self.tasks.values():
+        for task in {task.name: task for _, task, _ in self.records()}.values():
             try:
                 jobs.append(self.selection.job(task))
             except UserError as error:
@@ -45,10 +49,11 @@ class Plan:
         return jobs
 
     def records(self) -> Iterator[tuple[str, LocatedTask, Path]]:
-        """Yield the model name, task and path of each record of the plan."""
+        """Yield the model name, task and path of each record of the plan, without the refused pairs."""
         for model in self.models:
             for task in self.tasks.values():
-                yield model, task, record_path(self.request.output, model, task.name)
+                if (model, task.name) not in self.refused:
+                    yield model, task, record_path(self.request.output, model, task.name)
 
     def raise_problems(self) -> None:
         """Raise ConfigError with every problem, one per line, if there are any."""
@@ -65,12 +70,18 @@ class Plan:
                 self.problems.append(f"{where}{error}")
 
 
-def make_plan(request: RunRequest) -> Plan:
-    """Check the whole request, without loading a model, reading an image or using the network."""
+def make_plan(request: RunRequest, encoders: Mapping[str, Encoder] | None = None) -> Plan:
+    """Check the whole request, without loading a model, reading an image or using the network.
+
+    encoders: models in memory, by the name that the request gives them.
+    """
     plan = Plan(request, Selection(request))
-    for spec in dict.fromkeys(request.models):
+    known: list[PlannedModel] = []
+    for text in dict.fromkeys(request.models):
         with plan.noting():
-            _add_model(plan, spec)
+            model = planned_model(text, encoders or {})
+            _add_model(plan, model)
+            known.append(model)
     for word in request.tasks:
         with plan.noting():
             for task in plan.selection.tasks(word):
@@ -84,18 +95,33 @@ def make_plan(request: RunRequest) -> Plan:
         if not is_slow_to_open(task.ref):
             with plan.noting():
                 plan.selection.job(task)
+    _refuse_pairs(plan, known)
     return plan
 
 
-def _add_model(plan: Plan, spec: str) -> None:
-    name = model_name(spec)
-    if name in plan.models:
+def _add_model(plan: Plan, model: PlannedModel) -> None:
+    first = plan.models.setdefault(model.name, model)
+    if first != model:
         raise ConfigError(
-            f"models {plan.models[name]!r} and {spec!r} would both write to {plan.request.output / name}: "
-            f"run them with different --output folders"
+            f"models {first.spec!r} and {model.spec!r} would both write to {plan.request.output / model.name}: "
+            f"expected another name for one of them, as in --model {model.name}_2={model.spec}"
         )
-    plan.models[name] = spec
-    check_spec(spec)
+    model.check()
+
+
+def _refuse_pairs(plan: Plan, models: list[PlannedModel]) -> None:
+    """Note each pair of a model and a task that do not go together, as a problem unless such pairs are left out."""
+    for model in models:
+        for task in plan.tasks.values():
+            reason = model.refusal(task)
+            if reason is not None:
+                plan.refused[model.name, task.name] = reason
+    if not plan.request.skip_incompatible:
+        plan.problems += map(left_out, plan.refused.values())
+    elif plan.refused and plan.tasks and not any(True for _ in plan.records()) and not plan.problems:
+        plan.problems.append(
+            "--skip-incompatible leaves out every pair of a model and a task: expected one that is left"
+        )
 
 
 def _add_task(plan: Plan, task: LocatedTask) -> None:

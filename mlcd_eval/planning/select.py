@@ -27,7 +27,7 @@ from mlcd_eval.planning.job import Job, LocatedTask, located_task, resolved
 from mlcd_eval.planning.locate import find_under, locate
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.request import RunRequest
-from mlcd_eval.spec import GLOB_MARKS, TaskIndex, TaskSpec, validated
+from mlcd_eval.spec import GLOB_MARKS, SUFFIXES, TaskIndex, TaskSpec, validated
 from mlcd_eval.spec.task import Sizes
 
 
@@ -72,10 +72,11 @@ class Selection:
             yield from located
             return
         for task in self.index.select([word]):
-            yield self._located(task, locate(task, self.request))
+            yield self._located(task, locate(task, self.request), word if word.endswith(SUFFIXES) else task.name)
 
-    def _located(self, task: TaskSpec, ref: str) -> LocatedTask:
-        return located_task(task, ref, self.request.settings)
+    def _located(self, task: TaskSpec, ref: str, word: str, datasets: tuple[str, ...] = ()) -> LocatedTask:
+        """Return the task. word, datasets: what names it in a request of its own."""
+        return located_task(task, ref, self.request.model_copy(update={"tasks": (word,), "datasets": datasets}))
 
     def _on_datasets(self, protocol: str) -> Iterator[LocatedTask]:
         """Yield a task of the protocol for each data set of --dataset."""
@@ -89,7 +90,7 @@ class Selection:
             known = self.index.tasks.get(f"{protocol}/{default_name(ref)}")
             is_copy = known is not None and is_copy_of(ref, known.dataset)
             task = _task_on(protocol, default_name(ref), known.dataset.sizes if known and is_copy else None)
-            yield self._located(task, ref if root is None else with_root(ref, root))
+            yield self._located(task, ref if root is None else with_root(ref, root), protocol, (ref,))
 
     def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
         """Yield the tasks that match a group or glob and have data in the root: first the known ones, then those on
@@ -110,7 +111,7 @@ class Selection:
         for task, ref in [*known, *new]:
             if ref is not None and fnmatch.fnmatch(task.name, pattern):
                 with contextlib.suppress(IncompatibleError):  # a retrieval folder is not an error for linear_probe
-                    located = self._located(task, ref)
+                    located = self._located(task, ref, task.name)
                     self.job(located)
                     yield located
 

@@ -1,11 +1,12 @@
 """Records: results on disk."""
 
-from mlcd_eval.records.result import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
+from mlcd_eval.records.result import DatasetRecord, ModelRecord, RequestRecord, Result, TaskRecord, Timing
 from mlcd_eval.records.store import ResultStore, read, read_all, record_path
 
 __all__ = [
     "DatasetRecord",
     "ModelRecord",
+    "RequestRecord",
     "Result",
     "ResultStore",
     "TaskRecord",

@@ -22,7 +22,7 @@ from mlcd_eval.data.base import (
 from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.protocols.base import Protocol
-from mlcd_eval.records.result import DatasetRecord, ModelRecord, Result, TaskRecord, Timing
+from mlcd_eval.records.result import DatasetRecord, ModelRecord, RequestRecord, Result, TaskRecord, Timing
 from mlcd_eval.spec import DatasetSpec, TaskSpec
 
 
@@ -34,6 +34,7 @@ def pending_record(
     seed: int = 0,
     limit: int | None = None,
     environment: Mapping[str, Any] | None = None,
+    request: RequestRecord | None = None,
 ) -> Result:
     """Return a record without metrics, dated now."""
     return Result(
@@ -44,6 +45,7 @@ def pending_record(
         limit=limit,
         environment=dict(environment or {}),
         timing=started_now(),
+        request=request,
     )
 
 

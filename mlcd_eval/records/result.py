@@ -65,6 +65,22 @@ class ModelRecord(_Frozen):
     extra: dict[str, str] = Field(default_factory=dict)
 
 
+class RequestRecord(_Frozen):
+    """The request that made the record, narrowed to its model and task, without secrets.
+
+    command: the command line that repeats it. dataset: the reference by which the data was opened. revision: the
+    commit, branch or tag of a copy on the hub, None if it is not pinned. options: the fields of RunRequest that differ
+    from their defaults and may change a number. predictions: the file of saved predictions that was scored, None if a
+    model ran. The versions of packages are in the record's environment.
+    """
+
+    command: str
+    dataset: str
+    revision: str | None = None
+    options: dict[str, Any]
+    predictions: str | None = None
+
+
 class Timing(_Frozen):
     """started: ISO 8601, UTC. encode_s, score_s: seconds; all tasks of one encoding pass have the same encode_s.
     images_encoded: 0 if the store had the features."""
@@ -76,7 +92,10 @@ class Timing(_Frozen):
 
 
 class Result(_Frozen):
-    """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback."""
+    """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback.
+
+    request: None in records of other harnesses and in those written before records held it.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     status: Literal["ok", "error"] = "ok"
@@ -92,6 +111,7 @@ class Result(_Frozen):
     limit: int | None = None
     environment: dict[str, Any]
     timing: Timing
+    request: RequestRecord | None = None
 
     @field_validator("details", "environment")
     @classmethod
@@ -102,6 +122,18 @@ class Result(_Frozen):
     def primary(self) -> Metric | None:
         """The metric by which models are ranked, None for a failed task."""
         return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
+
+    def __repr__(self) -> str:
+        """Return one line: model, task and the primary metric, or the error."""
+        metric = self.primary
+        shown = f"error: {self.error}" if self.status == "error" else "no metric"
+        if metric is not None:
+            ends = f" [{metric.ci95[0]:.4f}, {metric.ci95[1]:.4f}]" if metric.ci95 else ""
+            value = "undefined" if metric.value is None else f"{metric.value:.4f}"
+            shown = f"{metric.name} {value}{ends}, n = {metric.num_scored}"
+        return " ".join(f"<Result {self.model.name} {self.task.name}: {shown}>".split())
+
+    __str__ = __repr__
 
     def completed(self, **fields: Any) -> Result:
         """Return the record with these fields filled in, checked as a record that is read is."""

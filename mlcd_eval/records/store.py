@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 
 
@@ -66,7 +67,7 @@ class ResultStore:
 def read(path: Path) -> Result:
     """Read one record. Raises DataError naming the file and what is wrong with it."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a record: got {error}, expected JSON") from error
     if not isinstance(raw, dict) or "schema_version" not in raw:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.encoders.checks import open_clip_architectures
-from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.support.disk_memo import file_identity
 
@@ -33,7 +32,7 @@ class Checkpoint:
     @property
     def model(self) -> str:
         """The model's name in records."""
-        return model_name(self.spec)
+        return self.path.name.removesuffix(".pt")
 
 
 _Found = tuple[Path, int, str, tuple[Path, ...]]

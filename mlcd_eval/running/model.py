@@ -11,27 +11,48 @@ from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
+from mlcd_eval.planning.models import PlannedModel, left_out
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records.pending import model_record
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.addresses import redacted
 from mlcd_eval.support.distributed import barrier, broadcast_object, rank
 from mlcd_eval.support.progress import Progress
 
 
 class ModelRun:
-    """The jobs of one model. Raises IncompatibleError for a job that it cannot do, before any image is encoded."""
+    """The jobs of one model.
+
+    Raises IncompatibleError before any image is encoded if the model cannot do all of them, or leaves such jobs out if
+    the request says so.
+    """
 
     def __init__(
-        self, request: RunRequest, name: str, spec: str, encoder: Encoder, jobs: Sequence[Job], progress: Progress
+        self, request: RunRequest, model: PlannedModel, encoder: Encoder, jobs: Sequence[Job], progress: Progress
     ) -> None:
         self.request = request
         self.encoder = encoder
-        self.jobs = [job.for_model(encoder.info) for job in jobs]
         self.progress = progress
+        self.jobs = self._compatible(jobs)
         self.store = ResultStore(request.output)
-        self._model = model_record(name, spec, encoder.info, request.precision)
+        self._text = model.text
+        self._model = model_record(model.name, redacted(model.spec), encoder.info, request.precision)
         specs = dict.fromkeys(job.needs.text_encoder for job in self.jobs)
         self._text_encoders = {spec: self._open_text_encoder(spec) for spec in specs if spec}
+
+    def _compatible(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs as the model does them, without those that it cannot do."""
+        possible, refused = [], []
+        for job in jobs:
+            try:
+                possible.append(job.for_model(self.encoder.info))
+            except IncompatibleError as error:
+                refused.append(str(error))
+        if refused and not self.request.skip_incompatible:
+            raise IncompatibleError("\n".join(map(left_out, refused)))
+        for sentence in refused:
+            self.progress.say(f"left out: {sentence}")
+        return possible
 
     def _open_text_encoder(self, spec: str) -> Encoder:
         """Open another model whose text tower is used."""
@@ -52,7 +73,7 @@ class ModelRun:
         for job in self.jobs:
             by_data.setdefault((job.ref, job.dataset.name), []).append(job)
         for jobs in by_data.values():
-            pending = [(job, job.pending_record(self._model, self.request)) for job in jobs]
+            pending = [(job, job.pending_record(self._model, self._text)) for job in jobs]
             kept = broadcast_object([self._kept(record) for _, record in pending])
             for (job, record), done in zip(pending, kept, strict=True):
                 if done is not None and rank() == 0:

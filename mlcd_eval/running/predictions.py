@@ -42,7 +42,7 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
         preprocessing="of whoever made the predictions",
         precision="of whoever made the predictions",
     )
-    result = job.pending_record(predictor, request, reads_images=False).completed(
+    result = job.pending_record(predictor, predictor.name, path).completed(
         metrics=tuple(scores.metrics),
         primary_metric=scores.primary,
         details=dict(scores.details) | {"source": "saved predictions"},

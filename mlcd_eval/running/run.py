@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
+from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, UserError
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
+from mlcd_eval.planning.models import PlannedModel
 from mlcd_eval.planning.plan import Plan
 from mlcd_eval.records import Result
+from mlcd_eval.request import RunRequest
 from mlcd_eval.running.model import ModelRun
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
 from mlcd_eval.support.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
 
 
 def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
@@ -31,13 +38,25 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     check_writable(request.output)
     jobs = plan.open()
     _scan(jobs, request.allow_bad_images, progress)
-    for name, spec in plan.models.items():
-        options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
-        encoder = open_encoder(spec, pick, request.precision, request.cache, progress.say, **options)
+    for model in plan.models.values():
+        own = [job for job in jobs if (model.name, job.name) not in plan.refused]
+        if not own:
+            continue
+        encoder = _open(model, request, pick, progress)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")
-        yield from ModelRun(request, name, spec, encoder, jobs, progress).results()
+        yield from ModelRun(request, model, encoder, own, progress).results()
+
+
+def _open(model: PlannedModel, request: RunRequest, pick: Callable[[], torch.device], progress: Progress) -> Encoder:
+    """Return the model's encoder on its device. A model in memory that is on another device than the CPU stays there
+    if the request leaves the choice."""
+    if model.encoder is None:
+        options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
+        return open_encoder(model.spec, pick, request.precision, request.cache, progress.say, **options)
+    stays = request.device == "auto" and model.encoder.device.type != "cpu"
+    return model.encoder.to(model.encoder.device if stays else pick(), request.precision)
 
 
 def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:

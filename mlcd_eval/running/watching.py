@@ -81,7 +81,7 @@ class Watch:
             yield results
 
     def _evaluate(self, checkpoint: Checkpoint) -> list[Result]:
-        plan = make_plan(self.request.model_copy(update={"models": (checkpoint.spec,)}))
+        plan = make_plan(self.request.model_copy(update={"models": (f"{checkpoint.model}={checkpoint.spec}",)}))
         results = []
         for result in run(plan, self.progress):
             self.log.write(result, checkpoint.step)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import ConfigError, nearest
-from mlcd_eval.spec.safe_yaml import read_yaml
 from mlcd_eval.spec.task import DatasetSpec, SuiteSpec, TaskSpec
 from mlcd_eval.spec.validated import validated
 from mlcd_eval.support.bundled import tasks_dir
+from mlcd_eval.support.documents import read_yaml
 
 GLOB_MARKS = frozenset("*?[")
 SUFFIXES = (".yaml", ".yml")
@@ -139,8 +139,10 @@ class TaskIndex:
         tasks = [task for name, task in self.tasks.items() if is_glob and fnmatch.fnmatchcase(name, word)]
         if not tasks:
             groups, suites = ", ".join(self.groups), ", ".join(self.suites)
+            on_data = [f"{name!r}" for name in self.tasks if name.partition("/")[2] == word.lower()]
+            hint = f" (did you mean {' or '.join(on_data)}?)" if on_data else ""
             raise ConfigError(
                 f"{where}: got {word!r}, expected a group ({groups}), a suite ({suites}), a glob, a YAML file "
-                f"or a name (`mlcd-eval ls tasks`){nearest(word, [*self.groups, *self.suites, *self.tasks])}"
+                f"or a name (`mlcd-eval ls tasks`){hint or nearest(word, [*self.groups, *self.suites, *self.tasks])}"
             )
         return tasks

@@ -34,9 +34,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Atomically write `text` to `path` in UTF-8."""
+    """Atomically write `text` to `path` in UTF-8.
+
+    What UTF-8 lacks, as in file names of old archives, is written as an escape such as \\udcff, which JSON reads back.
+    """
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def check_writable(folder: Path) -> None:

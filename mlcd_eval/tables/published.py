@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.support.bundled import published_dir
+from mlcd_eval.support.documents import read_json
 
 PRINTED_MEAN = "mean"
 """The metric of a paper's column of averages, which a leaderboard computes itself."""
@@ -104,7 +104,7 @@ def published_numbers(group: str | None = None) -> list[PublishedNumber]:
 
 def _tables() -> dict[str, dict[str, Any]]:
     """The contents of the files that hold numbers, by file name."""
-    files = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(published_dir().glob("*.json"))}
+    files = {file.stem: read_json(file) for file in sorted(published_dir().glob("*.json"))}
     return {name: table for name, table in files.items() if table["kind"] == "numbers"}
 
 

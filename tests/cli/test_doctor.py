@@ -77,6 +77,16 @@ def test_devices_are_those_of_nvidia_smi(here, cuda, mark, tmp_path, capsys, mon
     assert first.endswith("which torch cannot use") == (mark == "--")
 
 
+def test_a_slow_nvidia_smi_is_not_waited_for(here, capsys, monkeypatch):
+    def run(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: "/bin/nvidia-smi")
+    monkeypatch.setattr(doctor.subprocess, "run", run)
+    assert main(["doctor"]) == 0
+    assert "[--] CUDA devices are unknown: nvidia-smi gave no answer within 1 s" in lines(capsys)
+
+
 def test_nothing_heavy_is_imported(tmp_path):
     code = (
         "import sys; from mlcd_eval.cli import main; main(['doctor'])\n"

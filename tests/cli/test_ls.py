@@ -74,6 +74,19 @@ def test_models_are_listed_by_every_form_and_option_of_their_kinds(capsys, monke
     assert models["theirs:"]["description"] == "added by the package no_such_package"  # and not imported
 
 
+def test_models_fit_a_screen_unless_a_pattern_asks_for_more(capsys, monkeypatch):
+    point = EntryPoint("theirs", "no_such_package.rows:ROW", "mlcd_eval.encoders")
+    monkeypatch.setattr(KINDS, "added", {"theirs": point})
+    assert run("models") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+    names = {line.split()[0] for line in lines if line and line[0] != " "}
+    assert {form for name in KINDS.built_in for form in KINDS[name].forms} | {"theirs:..."} <= names
+    assert any(line.endswith("architectures: mlcd-eval ls models 'open_clip:*'") for line in lines)
+    assert run("models", "open_clip:ViT-B-32*") == 0
+    assert "open_clip:ViT-B-32-quickgelu" in capsys.readouterr().out
+
+
 def test_published_tables(capsys):
     tables = rows(capsys, "published", "*_vit_l14")
     assert tables["linear_probe_vit_l14"]["size"] == "135 numbers"

@@ -24,7 +24,8 @@ def test_a_row_names_what_exists(name):
     for form in kind.forms:
         assert parse(form).kind == name
     for option in kind.options:
-        value = option.metavar if re.fullmatch(option.pattern, option.metavar) else "1"
+        values = (*option.metavar.split("|"), "1", "1,1,1")
+        value = next(value for value in values if re.fullmatch(option.pattern, value))
         assert parse(f"{name}:x?{option.name}={value}").options == {option.name: value}
 
 
@@ -37,7 +38,8 @@ def test_the_readme_shows_every_form():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("hf:x/y?init=random", r"got option init=random, expected none, since hf: takes no options$"),
+        ("hf-seg:x/y?init=random", r"got option init=random, expected none, since hf-seg: takes no options$"),
+        ("hf:x/y?pool=max", r"got option pool=max, expected pool=pooler\|cls\|mean, tower=vision, image_size=N, "),
         ("vlm:x?device=cpu", r"got option device=cpu, expected device_map=auto \(did you mean 'device_map'\?\)$"),
         ("timm:a?img_size=x", r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, img_size=N"),
         ("timm:a?seed=1", r"got seed=1 without init=random, expected both$"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name, parse
+from mlcd_eval.encoders.registry import check_spec, load_encoder, model_name, named, parse
 from mlcd_eval.encoders.weights import as_checkpoint_error
 from mlcd_eval.errors import CheckpointError, ConfigError
 
@@ -28,10 +28,30 @@ def test_importing_the_registry_does_not_import_torch():
         ("timm:resnet10t?checkpoint=runs/a.pth&img_size=96", "resnet10t_a_96px"),
         ("runs/my model", "my_model"),
         ("python:a.b:make", "a.b_make"),
+        ("python:a.b:make?checkpoint=runs/last.pt&width=8", "a.b_make_checkpoint_last.pt_width_8"),
     ],
 )
 def test_names_are_short_and_safe_as_folders(spec, name):
     assert model_name(spec) == name
+    assert named(spec) == (name, spec)
+    assert named(f"mine-1.0={spec}") == ("mine-1.0", spec)
+
+
+def test_a_path_with_an_equals_sign_is_a_path_if_it_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert named("lr=0.1") == ("lr", "0.1")
+    (tmp_path / "lr=0.1").mkdir()
+    assert named("lr=0.1") == ("lr_0.1", "lr=0.1")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".hidden", "..", "a/b", "../a", "samples", "submissions", "a b", "é", "-x", "a\n"]
+)
+def test_a_name_that_cannot_be_a_folder_of_records_is_refused(name):
+    with pytest.raises(ConfigError, match=r"a model's name is .*, expected letters, digits and any of"):
+        named(f"{name}=hf:x/y")
+    with pytest.raises(ConfigError, match="expected a spec after the name, as in a=hf:PATH"):
+        named("a=")
 
 
 @pytest.mark.parametrize(
@@ -115,8 +135,11 @@ class Mine(Encoder):
 def make():
     return Mine()
 
-def needs(what):
-    return Mine()
+def needs(what, width="4"):
+    encoder = Mine()
+    encoder.weights = torch.full((1,), float(width))
+    encoder.what = what
+    return encoder
 
 def bare():
     return Encoder()
@@ -133,5 +156,11 @@ def test_a_file_may_have_dataclasses_and_imports_from_beside_it(tmp_path):
     assert load_encoder(spec).info.fingerprint != first.fingerprint
     with pytest.raises(ConfigError, match=r"needs cannot be called without arguments \(missing .* 'what'\)"):
         load_encoder(f"python:{tmp_path}/timm.py:needs")
+    with pytest.raises(ConfigError, match=r"needs cannot be called with waht .*did you mean 'what'"):
+        load_encoder(f"python:{tmp_path}/timm.py:needs?waht=x")
+    spec = f"python:{tmp_path}/timm.py:needs?what=runs/a.pt&width=2"
+    encoder = load_encoder(spec)
+    assert (encoder.what, encoder.weights.item(), encoder.info.spec) == ("runs/a.pt", 2.0, spec)
+    assert load_encoder(spec.replace("width=2", "width=3")).info.fingerprint != encoder.info.fingerprint
     with pytest.raises(ConfigError, match="bare returned an Encoder without `info`, expected an EncoderInfo in it"):
         load_encoder(f"python:{tmp_path}/timm.py:bare")

@@ -254,7 +254,12 @@ def test_two_models_of_the_same_name_are_refused(tmp_path):
     request = RunRequest(models=(f"{tmp_path}/a/ckpt", f"{tmp_path}/b/ckpt"), tasks=("demo",), output=tmp_path)
     problems = make_plan(request).problems
     assert len(problems) == 1
-    assert "would both write to" in problems[0]
+    assert "would both write to" in problems[0] and f"--model ckpt_2={tmp_path}/b/ckpt" in problems[0]
+    named = RunRequest(models=(f"{tmp_path}/a/ckpt", f"b={tmp_path}/b/ckpt"), tasks=("demo",), output=tmp_path)
+    plan = make_plan(named)
+    assert not plan.problems and list(plan.models) == ["ckpt", "b"]
+    again = RunRequest(models=(MODEL, f"tiny_encoder_make={MODEL}?a=b"), tasks=("demo",), output=tmp_path)
+    assert "would both write to" in make_plan(again).problems[0]
 
 
 def test_two_datasets_of_the_same_name_are_refused(tmp_path):

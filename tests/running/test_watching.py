@@ -240,6 +240,7 @@ def open_clip_run(folder, params="model: ViT-B-32\nprecision: amp\nforce_image_s
 def test_open_clip_s_epochs_with_the_architecture_of_params_txt(tmp_path):
     open_clip_run(tmp_path / "a")
     assert found(tmp_path / "a") == [("epoch_2.pt", 2), ("epoch_10.pt", 10)]
+    assert find_checkpoints(tmp_path / "a")[0].model == "epoch_2"
     assert find_checkpoints(tmp_path / "a")[0].spec == f"open_clip:ViT-B-32/{tmp_path}/a/checkpoints/epoch_2.pt"
     open_clip_run(tmp_path / "b", "model: ViT-B-32\nforce_quick_gelu: True\n")
     assert find_checkpoints(tmp_path / "b")[0].spec.startswith("open_clip:ViT-B-32-quickgelu/")

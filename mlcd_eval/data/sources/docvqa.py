@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlcd_eval.data.base import Kind, Question, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import read_json
 
 IMAGE_FOLDERS = ("", "spdocvqa_images", "infographicsvqa_images", "images", "documents")
 """The folders, in the annotation file's folder or beside it, in which the images may be: by their whole path in the
@@ -146,12 +146,12 @@ class DocVQADataset:
 
 def _read(path: Path) -> _File:
     try:
-        return _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return _File.model_validate(read_json(path))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected DocVQA's annotations such as val_v1.0_withQT.json") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not DocVQA's annotations: {where or 'the whole file'}: {first['msg']}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error

@@ -8,7 +8,6 @@ are several or none in gRefCOCO. References: the refer API (Kazemzadeh et al. 20
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -23,6 +22,7 @@ from mlcd_eval.data.storage.rle import as_rle, union
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import ConfigError, DataError, nearest
+from mlcd_eval.support.documents import read_json
 
 IMAGE_FOLDERS = ("images/mscoco/images/train2014", "images/train2014", "train2014", "images/{name}", "images", "{name}")
 """The folders below the root in which the images of a data set may be: the refer API's first."""
@@ -253,8 +253,8 @@ def _read_refs(address: Address) -> tuple[Path, list[_Ref]]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 

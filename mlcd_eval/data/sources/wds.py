@@ -17,6 +17,7 @@ from mlcd_eval.errors import DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
 
 SPLITS = ("train", "val", "test")
+MOST_SHARDS = 1_000_000
 TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
 
 
@@ -126,6 +127,10 @@ class WebDataset:
     def _parse_num_shards(self, text: str, split: str) -> int:
         if not re.fullmatch(r"\s*\d+\s*", text):
             raise DataError(f"{self._location}/{split}/nshards.txt holds {text.strip()[:40]!r}, expected one integer")
+        if len(text.strip()) > len(str(MOST_SHARDS)) or int(text) > MOST_SHARDS:
+            raise DataError(
+                f"{self._location}/{split}/nshards.txt holds {text.strip()[:40]}, expected at most {MOST_SHARDS:,}"
+            )
         return int(text)
 
 

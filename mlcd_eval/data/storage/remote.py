@@ -6,19 +6,20 @@ import hashlib
 import io
 import os
 import re
-import time
 from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from mlcd_eval.data.storage.location import HUB, Digest, decode_text
+from mlcd_eval.data.storage.transfer import Body, bounded_retry, validator_of
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.addresses import without_secrets
 
 if TYPE_CHECKING:
     import requests
 
-RETRIES = 4
-BACKOFF = 0.5  # seconds, doubled at each retry
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
 BUFFER = 1 << 20
+LARGEST_TEXT = 16 << 20  # bytes of a file of names or templates
 
 
 class RemoteFolder:
@@ -31,16 +32,21 @@ class RemoteFolder:
     def __init__(self, root: str) -> None:
         import requests
         from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
 
-        self.root = root.rstrip("/")
+        self.root = without_secrets(root.rstrip("/"))
+        address = urlsplit(root)
+        if address.query or address.fragment:
+            raise DataError(
+                f"{self.root}: got an address with a query (?...), as signed ones have, expected that of a folder, to "
+                "which names of files are added: download the data, or serve it without signatures"
+            )
         self._text_root, self._data_root, on_hub = _roots(self.root)
-        retry = Retry(
-            RETRIES, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
-        )
+        self._validators: dict[str, str] = {}  # url -> what the server said of the file when it was scanned
         self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=retry))
-        self._session.mount("https://", HTTPAdapter(max_retries=retry))
+        if address.username is not None:
+            self._session.auth = (unquote(address.username), unquote(address.password or ""))
+        self._session.mount("http://", HTTPAdapter(max_retries=bounded_retry()))
+        self._session.mount("https://", HTTPAdapter(max_retries=bounded_retry()))
         self._session.headers["Accept-Encoding"] = "identity"  # so that Content-Length counts the bytes we read
         if on_hub and os.environ.get("HF_TOKEN"):
             self._session.headers["Authorization"] = f"Bearer {os.environ['HF_TOKEN']}"
@@ -63,15 +69,28 @@ class RemoteFolder:
             if response.status_code == 404:
                 return None
             check_status(response, url)
-            with io.BufferedReader(_Body(self, url, response)) as stream:
-                return decode_text(stream.read(), url)
+            with io.BufferedReader(self._body(url, response)) as stream:
+                contents = stream.read(LARGEST_TEXT + 1)
+            if len(contents) > LARGEST_TEXT:
+                raise DataError(f"{url} is longer than {LARGEST_TEXT:,} bytes, expected a short text")
+            return decode_text(contents, url)
 
     def open(self, name: str) -> IO[bytes]:
         """The large file as a stream."""
         url = self.path(name)
         response = self.request("GET", url)
         check_status(response, url)
-        return io.BufferedReader(_Body(self, url, response), BUFFER)
+        expected, validator = self._validators.get(url), validator_of(response)
+        if expected not in (None, validator):
+            response.close()
+            raise DataError(
+                f"{url} changed since it was scanned: the server says {validator}, expected {expected}; run the same "
+                "command again"
+            )
+        return io.BufferedReader(self._body(url, response), BUFFER)
+
+    def _body(self, url: str, response: requests.Response) -> Body:
+        return Body(lambda url, headers: self.request("GET", url, headers), url, response)
 
     def digest(self, name: str) -> Digest:
         """What the server says of a large file's contents: their sha256 on the hub (LFS), else a hash of the address
@@ -83,10 +102,11 @@ class RemoteFolder:
                 if re.fullmatch(r"[0-9a-f]{64}", linked):
                     return Digest(linked, is_sha256=True)
             check_status(response, url)
-            validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
+            validator = validator_of(response)
             size = response.headers.get("Content-Length")
         if validator is None:
             raise DataError(f"{url} cannot be identified: its server gives neither ETag nor Last-Modified")
+        self._validators[url] = validator
         return Digest(hashlib.sha256(f"{url} {validator} {size}".encode()).hexdigest(), is_sha256=False)
 
     def request(self, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
@@ -99,7 +119,7 @@ class RemoteFolder:
             )
         except requests.RequestException as error:
             cause = getattr(error.args[0] if error.args else None, "reason", error)
-            raise DataError(f"cannot reach {url}: {cause}") from error
+            raise DataError(f"cannot reach {url}: {without_secrets(str(cause))}") from error
 
 
 def check_status(response: requests.Response, url: str) -> None:
@@ -124,45 +144,3 @@ def _roots(root: str) -> tuple[str, str, bool]:
         base, revision = f"{endpoint}/datasets/{match[1]}", match[2] or "main"
         return f"{base}/raw/{revision}", f"{base}/resolve/{revision}", True
     return root, root, False
-
-
-class _Body(io.RawIOBase):
-    """The body of an answer. A broken transfer resumes where it stopped, if the server can do so and the file is the
-    same."""
-
-    def __init__(self, folder: RemoteFolder, url: str, response: requests.Response) -> None:
-        self._folder, self._url, self._response = folder, url, response
-        self._validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
-        self._done = 0
-        self._retries = RETRIES
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        from urllib3.exceptions import HTTPError
-
-        while True:
-            try:
-                chunk = self._response.raw.read(len(buffer))  # checks Content-Length
-            except (HTTPError, OSError) as error:
-                self._resume(error)
-                continue
-            buffer[: len(chunk)] = chunk
-            self._done += len(chunk)
-            return len(chunk)
-
-    def _resume(self, error: Exception) -> None:
-        self._response.close()
-        if self._retries and self._validator:
-            time.sleep(BACKOFF * 2 ** (RETRIES - self._retries))
-            self._retries -= 1
-            rest = {"Range": f"bytes={self._done}-", "If-Range": self._validator}
-            self._response = self._folder.request("GET", self._url, headers=rest)
-            if self._response.status_code == 206:
-                return
-        raise DataError(f"{self._url} was cut short after {self._done} bytes: {error}") from error
-
-    def close(self) -> None:
-        self._response.close()
-        super().close()

@@ -115,5 +115,7 @@ def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
                     assert contents is not None
                     yield member.name, contents.read()
                 archive.members = []  # else every header stays in memory
-    except tarfile.TarError as error:
+    except (DataError, OSError):  # ours, and the disk's
+        raise
+    except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
         raise DataError(f"{shard} is truncated or not a tar file: {error}") from error

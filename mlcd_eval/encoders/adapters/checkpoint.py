@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from mlcd_eval.encoders.towers.text_transformer import TextConfig, TextTransform
 from mlcd_eval.encoders.towers.vit import VisionConfig, VisionTransformer
 from mlcd_eval.encoders.weights import num_params, write_tensors
 from mlcd_eval.errors import CheckpointError, nearest
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 
 FORMAT_VERSION: Literal[1] = 1
@@ -114,7 +114,7 @@ def load_checkpoint(folder: Path) -> DualEncoder:
 
 def _read_config(path: Path) -> CheckpointConfig:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"no {path}, expected a checkpoint folder with config.json and model.safetensors"

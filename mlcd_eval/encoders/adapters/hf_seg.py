@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
 from mlcd_eval.encoders.places import pretrained_name
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
@@ -39,11 +37,6 @@ def load(spec: Spec) -> Encoder:
     return SegmentingModel(spec, model, tokenizer)
 
 
-def _code_beside(model_class: type) -> list[str]:
-    """The texts of the repository's Python files: transformers keeps them in one folder."""
-    return [path.read_text(encoding="utf-8") for path in sorted(Path(inspect.getfile(model_class)).parent.glob("*.py"))]
-
-
 class SegmentingModel(Encoder):
     """With force_seg, as in the authors' evaluation: a mask even where the model would have answered in words."""
 
@@ -56,7 +49,7 @@ class SegmentingModel(Encoder):
             fingerprint=settings_digest(
                 settings_of(model.config),
                 tokenizer_settings(tokenizer),
-                _code_beside(type(model)),
+                code_beside(type(model)),
             ),
             preprocessing="the model's own",
             layers={},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
+from mlcd_eval.support.documents import read_json
 
 
 @as_checkpoint_error
@@ -73,7 +73,7 @@ def _model_config(name: str) -> dict[str, Any]:
     config: dict[str, Any]
     if name.startswith("local-dir:"):
         path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        config = read_json(path)["model_cfg"]
     elif name.startswith("hf-hub:"):
         config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
     else:

@@ -19,33 +19,41 @@ from mlcd_eval.errors import ConfigError, nearest
 
 
 def load(spec: Spec) -> Encoder:
-    """Import the module and call the factory, which takes nothing and returns an Encoder.
+    """Import the module and call the factory, which returns an Encoder; `?NAME=VALUE` are its arguments, as text.
 
-    The file's text becomes part of the fingerprint: another version of the code never gets the features of this one.
+    The file's text and the arguments become part of the fingerprint: another version of the code never gets the
+    features of this one. Raises ConfigError for a module, factory or argument that does not exist.
     """
     where, _, factory = spec.target.rpartition(":")
     module = _import(where, spec.text)
     if not hasattr(module, factory):
         raise ConfigError(f"--model {spec.text!r}: {where} has no {factory!r}{nearest(factory, dir(module))}")
-    encoder = _call(getattr(module, factory), f"--model {spec.text!r}: {factory}")
+    encoder = _call(getattr(module, factory), spec.options, f"--model {spec.text!r}: {factory}")
     code = Path(module.__file__).read_bytes() if module.__file__ else b""
     authors = vars(encoder).setdefault("_authors_info", encoder.info)  # a factory may return one object every time
-    digest = hashlib.sha256(f"{authors.fingerprint} {factory}\n".encode() + code).hexdigest()
+    request = " ".join(
+        [authors.fingerprint, factory, *(f"{name}={spec.options[name]}" for name in sorted(spec.options))]
+    )
+    digest = hashlib.sha256(f"{request}\n".encode() + code).hexdigest()
     encoder.info = replace(authors, spec=spec.text, name=model_name(spec.text), fingerprint=digest)
     return encoder
 
 
-def _call(factory: Any, what: str) -> Encoder:
-    """What the factory returns; raises ConfigError unless that is an Encoder with an `info`."""
+def _call(factory: Any, arguments: dict[str, str], what: str) -> Encoder:
+    """Return what the factory returns. Raises ConfigError unless that is an Encoder with an `info`."""
     if not callable(factory):
         raise ConfigError(f"{what} is a {type(factory).__name__}, expected a function that returns an Encoder")
+    signature = inspect.signature(factory)
     try:
-        inspect.signature(factory).bind()
+        signature.bind(**arguments)
     except TypeError as error:
+        how = f"with {', '.join(arguments)}" if arguments else "without arguments"
+        hint = "".join(nearest(name, signature.parameters) for name in arguments if name not in signature.parameters)
         raise ConfigError(
-            f"{what} cannot be called without arguments ({error}), expected a function that takes none"
+            f"{what} cannot be called {how} ({error}), expected FACTORY?NAME=VALUE&NAME=VALUE for its parameters "
+            f"{signature}{hint}"
         ) from error
-    encoder = factory()
+    encoder = factory(**arguments)
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"{what} returned {type(encoder).__name__}, expected a mlcd_eval Encoder")
     if not isinstance(getattr(encoder, "info", None), EncoderInfo):

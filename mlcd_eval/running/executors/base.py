@@ -80,7 +80,7 @@ def groups_of(plan: Plan, cores: int, verbosity: Verbosity = "normal") -> list[G
     tasks: dict[tuple[str, str], list[str]] = {}
     titles: dict[tuple[str, str], str] = {}
     for model, task, _ in plan.records():
-        key = (plan.models[model], task.ref)
+        key = (plan.models[model].text, task.ref)
         tasks.setdefault(key, []).append(task.name)
         titles[key] = f"{model} on {task.task.dataset.name}"
     folder = Path.cwd()
@@ -124,10 +124,13 @@ class GroupExecutor(ABC):
                 advance(1)
         if errors:
             raise _joined(errors)
-        for _, _, path in plan.records():
-            if not path.is_file():
+        records = [result for position in sorted(results) for result in results[position]]
+        done = {(result.model.name, result.task.name) for result in records}
+        for model, task, path in plan.records():
+            left_out = plan.request.skip_incompatible and (model, task.name) not in done
+            if not path.is_file() and not left_out:
                 raise DataError(f"no record at {path}: expected --output in a folder that all workers share")
-        return [result for position in sorted(results) for result in results[position]]
+        return records
 
 
 def _joined(errors: Sequence[Exception]) -> Exception:

@@ -15,6 +15,7 @@ from mlcd_eval.metrics.paired import PERMUTATION, Paired
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import metric_kind, metric_value
 from mlcd_eval.records import Result, read
+from mlcd_eval.support.documents import parse_json
 from mlcd_eval.tables.identity import facts
 
 SEED = 0
@@ -118,7 +119,7 @@ def _columns(path: Path) -> Columns:
     """The samples in a file, by column."""
     try:
         with path.open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file]
+            rows = [parse_json(line) for line in file]
     except (OSError, ValueError) as error:
         raise DataError(f"{path} does not hold samples: got {error}, expected one JSON object per line") from error
     if not rows or not all(isinstance(row, dict) for row in rows):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -17,6 +16,7 @@ from mlcd_eval.data.storage.images import decode
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
@@ -37,7 +37,7 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
     for result in drawn:
         samples = store.samples_path(result)
         with samples.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
+            rows = [parse_json(line) for line in lines]
         write_text(samples.with_suffix(".html"), sheet(result, rows, selection.open(tasks[result.task.name])))
 
 

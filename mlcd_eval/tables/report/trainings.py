@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 raise DataError(f"{file}, line {number}: got {error}, expected JSON") from error
             if not isinstance(row, dict):

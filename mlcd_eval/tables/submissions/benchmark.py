@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.spec import TaskSpec, validated
+from mlcd_eval.support.documents import parse_yaml
 from mlcd_eval.tables.identity import usual_settings
 from mlcd_eval.tables.lookup import shipped_tasks
 
@@ -43,10 +44,10 @@ class Benchmark(BaseModel):
 def read_benchmark(path: Path) -> Benchmark:
     """A benchmark's eval.yaml. Raises ConfigError for a file that is none."""
     try:
-        values: Any = yaml.safe_load(path.read_bytes())
+        values: Any = parse_yaml(path.read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(f"--benchmark: {path} does not exist, expected the benchmark's eval.yaml") from error
-    except (yaml.YAMLError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise ConfigError(f"--benchmark: {path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"--benchmark: {path}: expected a mapping with name, description and tasks")

@@ -1,13 +1,16 @@
+import base64
+import contextlib
 import hashlib
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.data.storage import remote
+from mlcd_eval.data.storage import remote, transfer
 from mlcd_eval.errors import DataError
 
 HUB_REPOSITORY = "/datasets/org/wds_pets"
@@ -18,16 +21,18 @@ def server(pets, monkeypatch):
     """Serves `pets` at /plain/ and, as the hub does, below HUB_REPOSITORY; misbehaves as its attributes say.
 
     failures: answers that are 503 first. cut: tar bodies end after so many bytes. ranges: whether Range is honoured.
-    headers: on tar files. status: of everything. log: (method, path, Authorization, Range) of each request.
+    headers: on tar files. status: of everything. shift: by how much an answer to Range is off; etag_of_rest: its ETag.
+    drip: seconds per byte of a tar file. log: (method, path, Authorization, Range) of each request.
     """
     state = SimpleNamespace(failures=0, cut=None, ranges=False, headers={}, status=200, log=[])
+    state.shift, state.etag_of_rest, state.drip, state.headers_of_failures = 0, None, 0, {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             state.log.append((self.command, self.path, self.headers["Authorization"], self.headers["Range"]))
             if state.failures:
                 state.failures -= 1
-                return self.answer(503)
+                return self.answer(503, **state.headers_of_failures)
             if state.status != 200:
                 return self.answer(state.status)
             for prefix in ("/plain/", f"{HUB_REPOSITORY}/raw/main/", "/storage/", f"{HUB_REPOSITORY}/raw/v2/"):
@@ -51,6 +56,11 @@ def server(pets, monkeypatch):
             headers = dict(state.headers) if path.suffix == ".tar" else {}
             if state.ranges and self.headers["Range"] and self.headers["If-Range"] == headers.get("ETag"):
                 start, status = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-")), 206
+            if status == 206:
+                first = start + state.shift
+                headers["Content-Range"] = f"bytes {first}-{len(contents) - 1}/{len(contents)}"
+                headers["ETag"] = state.etag_of_rest or headers["ETag"]
+                start = first
             return self.answer(status, contents[start:], **headers)
 
         def answer(self, status, body=b"", **headers):
@@ -59,13 +69,18 @@ def server(pets, monkeypatch):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            if self.command == "GET":
+            if self.command == "GET" and self.path.endswith(".tar") and state.drip:
+                with contextlib.suppress(OSError):
+                    for position in range(len(body)):
+                        time.sleep(state.drip)
+                        self.wfile.write(body[position : position + 1])
+            elif self.command == "GET":
                 self.wfile.write(body[: state.cut] if self.path.endswith(".tar") else body)
 
         def log_message(self, *args):
             pass
 
-    monkeypatch.setattr(remote, "BACKOFF", 0.001)
+    monkeypatch.setattr(transfer, "BACKOFF", 0.001)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
@@ -154,6 +169,84 @@ def test_broken_transfer_goes_on(server, pets):
     assert [byte_range for *_, byte_range in server.log if byte_range] == ["bytes=3000-", "bytes=6000-", "bytes=9000-"]
 
 
+def test_a_transfer_that_breaks_more_often_than_it_may_fail_goes_on_while_bytes_come(server):
+    server.headers["ETag"] = '"v1"'
+    server.cut, server.ranges = 1000, True
+    shard = open_dataset(f"wds:{server.url}/plain").split("train").shards[0]
+    assert len(list(shard.samples())) == 4
+    assert len([1 for *_, byte_range in server.log if byte_range]) > transfer.RETRIES
+
+
+@pytest.mark.parametrize("shift", [-512, 512])
+def test_a_part_from_another_place_is_refused(server, shift):
+    server.headers["ETag"] = '"v1"'
+    server.cut, server.ranges, server.shift = 3000, True, shift
+    shard = open_dataset(f"wds:{server.url}/plain").split("train").shards[0]
+    with pytest.raises(DataError, match=f"asked for the bytes from 3000 on, the server sent bytes {3000 + shift}-"):
+        list(shard.samples())
+
+
+def test_a_part_of_another_file_is_refused(server):
+    server.headers["ETag"] = '"v1"'
+    server.cut, server.ranges, server.etag_of_rest = 3000, True, '"v2"'
+    shard = open_dataset(f"wds:{server.url}/plain").split("train").shards[0]
+    with pytest.raises(DataError, match=r'was replaced while it was read: got "v2", expected "v1"'):
+        list(shard.samples())
+
+
+def test_a_file_replaced_after_its_scan_is_refused(server):
+    server.headers["ETag"] = '"v1"'
+    shard = open_dataset(f"wds:{server.url}/plain").split("train").shards[0]
+    shard.scan()
+    server.headers["ETag"] = 'W/"v1"'  # as proxies weaken it: the same file
+    assert len(list(shard.samples())) == 4
+    server.headers["ETag"] = '"v2"'
+    with pytest.raises(DataError, match=r'0\.tar changed since it was scanned: the server says "v2", expected "v1"'):
+        list(shard.samples())
+
+
+def test_a_server_that_asks_for_a_long_wait_is_not_obeyed(server):
+    server.failures, server.headers_of_failures = 99, {"Retry-After": "100000"}
+    with pytest.raises(DataError, match=r"HTTP status 503 and Retry-After: 100000, expected at most 60 seconds"):
+        open_dataset(f"wds:{server.url}/plain")
+
+
+def test_a_trickle_is_a_fault(server, monkeypatch):
+    monkeypatch.setattr(transfer, "PATIENCE", 0.2)
+    server.drip = 0.01
+    shard = open_dataset(f"wds:{server.url}/plain").split("train").shards[0]
+    with pytest.raises(DataError, match=r"0\.tar is sent at \d+ bytes per second over .*, expected at least 1,000"):
+        list(shard.samples())
+
+
+def test_texts_and_numbers_of_shards_are_bounded(server, pets, monkeypatch):
+    (pets / "train" / "nshards.txt").write_text("999999999999")
+    with pytest.raises(DataError, match=r"train/nshards\.txt holds 999999999999, expected at most 1,000,000"):
+        open_dataset(f"wds:{server.url}/plain")
+    monkeypatch.setattr(remote, "LARGEST_TEXT", 10)
+    (pets / "dataset_type.txt").write_text("classification")
+    with pytest.raises(DataError, match=r"dataset_type\.txt is longer than 10 bytes"):
+        open_dataset(f"wds:{server.url}/plain")
+
+
+def test_a_password_is_sent_and_never_shown(server):
+    address = server.url.replace("://", "://me:s%40cret@")
+    dataset = open_dataset(f"wds:{address}/plain")
+    assert {authorization for _, _, authorization, _ in server.log} == {
+        "Basic " + base64.b64encode(b"me:s@cret").decode()
+    }
+    server.status = 500
+    with pytest.raises(DataError) as caught:
+        list(dataset.split("train").shards[0].samples())
+    assert "cret" not in str(caught.value) and "127.0.0.1" in str(caught.value)
+
+
+def test_a_signed_address_is_refused_without_its_signature():
+    with pytest.raises(DataError, match=r"https://host/x: got an address with a query") as caught:
+        open_dataset("wds:https://host/x?X-Signature=abc123")
+    assert "abc123" not in str(caught.value)
+
+
 def test_cut_transfer_is_an_error(server):
     server.headers["ETag"] = '"v1"'
     for cut in (3000, 10239):  # the latter misses a byte of padding only
@@ -201,7 +294,7 @@ def test_nothing_there(server):
 
 
 def test_unreachable(monkeypatch):
-    monkeypatch.setattr(remote, "BACKOFF", 0)
+    monkeypatch.setattr(transfer, "BACKOFF", 0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

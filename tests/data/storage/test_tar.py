@@ -142,3 +142,21 @@ def test_archives_that_inflate_are_refused(make):
         read(stream.getvalue())
     with pytest.raises(DataError, match=r"0.tar is truncated or not a tar file"):
         read(gzip.compress(make.tar(make.classification(2, 2))))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 14, "GNU.sparse.name": "b.png"},
+        {"GNU.sparse.map": "0,x,1"},
+        {"size": "-512"},
+    ],
+)
+def test_a_damaged_extended_header_is_named(make, headers):
+    stream = io.BytesIO(make.tar(make.classification(1, 1)))
+    with tarfile.open(fileobj=stream, mode="a", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("b.png")
+        member.size, member.pax_headers = 3, headers
+        archive.addfile(member, io.BytesIO(b"abc"))
+    with pytest.raises(DataError, match=r"^0\.tar is (truncated or not a tar file|refused): "):
+        read(stream.getvalue())

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from mlcd_eval.encoders.adapters import hf
+from mlcd_eval.encoders.adapters.hf.texts import tokenizer_of
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.vit import VisionConfig, VisionTransformer
 from mlcd_eval.errors import CheckpointError, IncompatibleError
@@ -166,7 +166,7 @@ def test_a_repository_without_tokenizer(monkeypatch):
         raise OSError("Can't load\ntokenizer")
 
     monkeypatch.setattr(T.AutoTokenizer, "from_pretrained", missing)
-    assert hf._tokenizer("org/name", {}) == "has no tokenizer that can be loaded (Can't load tokenizer)"
+    assert tokenizer_of("org/name", {}) == "has no tokenizer that can be loaded (Can't load tokenizer)"
 
 
 def test_mistakes_are_one_sentence(tmp_path):
@@ -182,7 +182,7 @@ def test_mistakes_are_one_sentence(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_encoder(f"hf:{tmp_path}")
     (tmp_path / "config.json").unlink()
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"no config\.json in .*, expected that of a transformers model"):
         load_encoder(f"hf:{tmp_path}")
 
 

@@ -1,0 +1,76 @@
+"""A model of transformers as an Encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from mlcd_eval.encoders.adapters.hf.reader import Reader
+from mlcd_eval.encoders.adapters.hf.texts import Texts, text_features
+from mlcd_eval.encoders.adapters.hf.transform import ImageTransform
+from mlcd_eval.encoders.base import NO_TEXT, EncoderInfo
+from mlcd_eval.encoders.families.choice import Choice
+from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.torch_encoder import TorchEncoder
+from mlcd_eval.encoders.weights import num_params
+
+
+class HFEncoder(TorchEncoder):
+    """penultimate: the pooled feature that `info.extra["pooling"]` names.
+
+    texts: None without a text tower, a text that says why texts cannot be encoded for other reasons.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        model: Any,
+        choice: Choice,
+        preprocess: ImageTransform,
+        texts: Texts | str | None,
+        *,
+        has_pooler: bool = True,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.preprocess = preprocess
+        self._recipe = choice.family.text
+        self._texts = texts if isinstance(texts, Texts) else None
+        self._reader = Reader(model, choice.family, spec.options, has_pooler)
+        pixels = preprocess(Image.new("RGB", (64, 64)))
+        with torch.inference_mode():
+            self._reader.choose(pixels[None], spec.options.get("pool"), spec.text)
+            probe = self._layers(pixels[None])
+        pooling = self._reader.in_words()
+        treatment = {} if self._texts is None else {"text": self._texts.in_words()}
+        self.info = EncoderInfo(
+            spec=spec.text,
+            name=model_name(spec.text),
+            fingerprint=settings_digest(
+                settings_of(model.config),
+                self._texts and tokenizer_settings(self._texts.tokenizer),
+                pooling,
+                treatment,
+                code_beside(type(model)) if choice.remote else [],
+            ),
+            preprocessing=str(preprocess),
+            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            image_size=(pixels.shape[1], pixels.shape[2]),
+            num_params=num_params(model),
+            has_text=self._texts is not None,
+            no_text=texts if isinstance(texts, str) else NO_TEXT,
+            extra={"class": choice.name, "pooling": pooling, **treatment},
+        )
+
+    def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self._reader(pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """By the model's tokenizer, as its family was trained to take texts."""
+        if self._texts is None or self._recipe is None:
+            return super().encode_texts(texts)
+        return text_features(self.model, self._recipe, self._texts(texts, self.device))

@@ -1,0 +1,1 @@
+"""What is known of the models of transformers before one is loaded: light, so that plans can ask."""
