@@ -16,6 +16,7 @@ from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.run import run
 from mlcd_eval.spec import validated
+from mlcd_eval.support.progress import make_progress
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,7 @@ def evaluate(
     skip_incompatible: bool = False,
     settings: Mapping[str, Any] | None = None,
     submit: bool = False,
+    progress: bool = False,
 ) -> list[Result]:
     """Run tasks on one or more models and return their records.
 
@@ -91,6 +93,7 @@ def evaluate(
         skip_incompatible: leave out pairs of a model and a task that do not go together.
         settings: values that override those of every task whose protocol has the key.
         submit: write answers for a benchmark's own server instead of scoring them.
+        progress: show on stderr how far it is, as the command line does.
 
     Raises:
         UserError: the request is wrong; before any image is encoded.
@@ -124,7 +127,7 @@ def evaluate(
     request = validated(RunRequest, fields, "evaluate")
     parts = {"preprocess": preprocess, "tokenizer": tokenizer, "encode_text": encode_text}
     with _encoders(objects, {part: value for part, value in parts.items() if value is not None}) as encoders:
-        return list(run(make_plan(request, encoders)))
+        return list(run(make_plan(request, encoders), make_progress("normal" if progress else "quiet")))
 
 
 def _listed(value: Any) -> list[Any]:

@@ -5,6 +5,7 @@ change of numbers, raise `version` in the protocol and run `UPDATE_GOLDEN=1 pyte
 which writes no numbers under a version that has others.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -175,3 +176,36 @@ def test_a_change_of_a_number_is_noticed():
     assert not same("any", {**golden, "acc1": [0.5, 0.4, 0.61]}, golden)
     assert not same("any", {"acc1": [0.5, 0.4, 0.6]}, golden)
     assert not same("any", {**golden, "auc": [0.5, 0.4, 0.6]}, golden)
+
+
+# the same inputs show that what takes long says how far it is, and ends at its total
+
+STAGES = {
+    ("knn", "default"): {"nearest neighbours": 60},
+    ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
+    ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
+    ("retrieval", "default"): {"ranks": 40},
+    ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
+    ("refcoco", "probe"): {"training the probe": 2, "masks": 36},
+}
+
+
+@pytest.mark.parametrize(("name", "case"), STAGES)
+def test_stages_reach_their_totals(name, case):
+    totals, done = {}, {}
+
+    @contextlib.contextmanager
+    def stage(what, total, unit):
+        assert unit
+        totals[what], done[what] = total, 0
+
+        def advance(count):
+            done[what] += count
+
+        yield advance
+
+    settings, inputs = CASES[name][case]
+    protocol = get_protocol(name)
+    changed = settings | ({"steps": 2} if "steps" in settings else {})
+    protocol.score(protocol.Settings.model_validate(changed), dataclasses.replace(inputs(), stage=stage))
+    assert done == totals == STAGES[name, case]

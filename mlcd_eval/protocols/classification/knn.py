@@ -15,6 +15,7 @@ from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +63,11 @@ class KNN(Protocol[KNNSettings]):
         train_labels, labels = checked_labels(train, "train"), checked_labels(test, "test")
         num_classes = count_classes(inputs)
         possible = [k for k in settings.ks if k <= len(train_labels)]
-        with threads_for(train.array.size * len(labels)):
-            similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device)
+        with (
+            threads_for(train.array.size * len(labels)),
+            inputs.stage("nearest neighbours", len(labels), "images") as advance,
+        ):
+            similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device, advance)
         ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
         weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
         columns = {k: _samples(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
@@ -91,7 +95,9 @@ class KNN(Protocol[KNNSettings]):
         )
 
 
-def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu", advance: Advance = lambda _: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the k train rows nearest to each test row: cosine similarities (M, k), descending, and rows (M, k).
 
     train (N, D), test (M, D), k <= N. Equal similarities are in the order of train. train is read once, a tile at a
@@ -113,6 +119,7 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu") ->
             near, index = _largest(_products(queries[block], tile), columns.expand(len(best[number]), -1), k)
             values, rows = torch.cat([best[number], near], dim=1), torch.cat([where[number], index], dim=1)
             best[number], where[number] = _largest(values, rows, k)
+        advance(len(test) * (offset + len(tile)) // len(train) - len(test) * offset // len(train))
         offset += len(tile)
     similarity, order = torch.cat(best).sort(dim=1, descending=True, stable=True)
     return similarity.cpu().numpy(), torch.cat(where).gather(1, order).cpu().numpy()

@@ -12,7 +12,8 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.classification.sweep import search_lambda
+from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, search_lambda
+from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,10 +47,17 @@ class Probe:
 
 
 def train_probe(
-    data: TrainingSet, num_classes: int, metric: str, lambda_: float | None, max_iter: int, device: str
+    data: TrainingSet,
+    num_classes: int,
+    metric: str,
+    lambda_: float | None,
+    max_iter: int,
+    device: str,
+    advance: Advance = lambda _: None,
 ) -> Probe:
     """Search lambda by the metric on the two parts of the rows, unless it is given, then fit all rows.
 
+    advance: called with the fits done, `MOST_CANDIDATES` and one in all for a search.
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
@@ -67,8 +75,9 @@ def train_probe(
         _check_contrast(labels[data.fit_rows])
         problem = LogisticProblem(features.select(data.fit_rows), labels[data.fit_rows], num_classes)
         path = Path(problem, SEARCH_TOLERANCE, max_iter)
-        search = _Search(path, features.select(data.val_rows), labels[data.val_rows], metric)
+        search = _Search(path, features.select(data.val_rows), labels[data.val_rows], metric, advance)
         lambda_, scores = search_lambda(search.score)
+        advance(MOST_CANDIDATES - len(scores))
         fits = {fit.lambda_: fit for fit in search.path.fits}
         start = fits[lambda_].weight, fits[lambda_].bias
         details["lambda_from"] = f"search by {metric} on {len(data.val_rows)} samples"
@@ -80,6 +89,7 @@ def train_probe(
     problem = LogisticProblem(features, labels, num_classes)
     del features
     fit = problem.fit(lambda_, start, FINAL_TOLERANCE, max_iter)
+    advance(1)
     details |= {"lambda": lambda_, "objective": fit.objective, "gradient_norm": fit.gradient_norm, **_convergence(fit)}
     return Probe(fit, details)
 
@@ -92,6 +102,7 @@ class _Search:
     features: Rows
     labels: np.ndarray
     metric: str
+    advance: Advance
     best: float = 0.0
     out_of_reach: set[float] = field(default_factory=set)
 
@@ -99,6 +110,7 @@ class _Search:
         """Return the score of a candidate."""
         score = self._score(self.path.fit(lambda_, self._in_reach))
         self.best = max(self.best, score)
+        self.advance(1)
         return score
 
     def _in_reach(self, fit: Fit) -> bool:

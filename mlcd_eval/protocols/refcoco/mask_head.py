@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pixel_shuffle
 
+from mlcd_eval.support.progress import Advance
+
 RECIPE = 1
 WIDTH, HEADS, LAYERS = 128, 4, 2
 LEAST_SIDE = 64
@@ -59,9 +61,16 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def train_head(
-    rows: Rows, targets: Callable[[np.ndarray, int], Tensor], count: int, steps: int, seed: int, device: str
+    rows: Rows,
+    targets: Callable[[np.ndarray, int], Tensor],
+    count: int,
+    steps: int,
+    seed: int,
+    device: str,
+    advance: Advance = lambda _: None,
 ) -> MaskHead:
-    """Train a head on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1]."""
+    """Train a head on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1].
+    advance: called with the steps done."""
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -81,6 +90,7 @@ def train_head(
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
+        advance(1)
     return head.eval()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from mlcd_eval.protocols.refcoco.mask_head import Rows
+from mlcd_eval.support.progress import Advance
 
 RECIPE = 1
 BATCH = 256
@@ -47,12 +48,15 @@ class Similarity:
 
 
 def learn_similarity(
-    rows: Rows, targets: Callable[[np.ndarray, int], Tensor], sizes: Sequence[tuple[int, int]]
+    rows: Rows,
+    targets: Callable[[np.ndarray, int], Tensor],
+    sizes: Sequence[tuple[int, int]],
+    advance: Advance = lambda _: None,
 ) -> Similarity:
     """Return the means and threshold of the train sentences.
 
     targets: sentence numbers and a side -> (B, side, side) in [0, 1]. sizes: (height, width) of each sentence's image,
-    which is at the top left of the square.
+    which is at the top left of the square. advance: called with the sentences whose cosines were counted.
     """
     count = len(sizes)
     centred = Similarity(*_means(rows, count))
@@ -65,6 +69,7 @@ def learn_similarity(
         weight = torch.where(shown, targets(index, SIDE), 0).to(device, torch.float64).flatten()
         inside += torch.zeros_like(inside).index_add_(0, bin_index, weight)
         cells += torch.zeros_like(cells).index_add_(0, bin_index, shown.to(device, torch.float64).flatten())
+        advance(len(index))
     inside, cells = inside.cpu(), cells.cpu()
     _, sign, threshold = max(_best_threshold(inside, cells, 1), _best_threshold(inside, cells, -1))
     return Similarity(centred.patch, centred.text, threshold, sign)

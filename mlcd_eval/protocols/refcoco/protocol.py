@@ -136,7 +136,12 @@ class Refcoco(Protocol[RefcocoSettings]):
             masks: list[Mapping[str, Any]] = [inputs.predictions[truth.sent_id] for truth in truths]
         else:
             from_features, more = _from_features(settings, inputs)
-            masks, details = list(from_features), details | more
+            with inputs.stage("masks", len(truths), "masks") as advance:
+                masks = []
+                for mask in from_features:
+                    masks.append(mask)
+                    advance(1)
+            details |= more
         return _scores(settings, truths, masks, details, inputs)
 
 
@@ -165,7 +170,9 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
 
     targets = _Targets(train)
     if settings.mode == "zeroshot":
-        similarity = mask_similarity.learn_similarity(train_rows, targets, [sentence.size for sentence in train])
+        with inputs.stage("choosing the threshold", len(train), "sentences") as advance:
+            sizes = [sentence.size for sentence in train]
+            similarity = mask_similarity.learn_similarity(train_rows, targets, sizes, advance)
         scores = similarity.scores(test_rows, len(test))
         details: dict[str, Any] = {
             "recipe": mask_similarity.RECIPE,
@@ -173,7 +180,10 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
             "inside": "above" if similarity.sign > 0 else "below",
         }
     else:
-        head = mask_head.train_head(train_rows, targets, len(train), settings.steps, inputs.seed, inputs.device)
+        with inputs.stage("training the probe", settings.steps, "steps") as advance:
+            head = mask_head.train_head(
+                train_rows, targets, len(train), settings.steps, inputs.seed, inputs.device, advance
+            )
         scores = mask_head.predict(head, test_rows, len(test))
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
