@@ -100,7 +100,7 @@ TOWER = Option("tower", "vision", "the image tower out of a larger model", "visi
 CLEAN = Option(
     "clean",
     "lower|canonical|none",
-    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
+    "cleaning of texts: lower-cased, the same without punctuation, or none; the default is that of training",
     "lower|canonical|none",
     _added("clean"),
 )
