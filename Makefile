@@ -30,7 +30,7 @@ bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the o
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 leaderboards: $(INSTALLED)
-	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1); do \
+	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1 | grep -v /); do \
 		$(BIN)/mlcd-eval table --published-group $$group --output results/leaderboards/$$group.md || exit 1; \
 	done
 	$(BIN)/mlcd-eval table --published MLCD-Embodied-7B --published MLCD-Seg-7B --format pwc-table \

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlcd_eval.cli import published
+from mlcd_eval.cli.columns import print_columns
 from mlcd_eval.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 
-WIDEST = 48  # characters of a column; a longer cell pushes the rest of its line to the right
 SCREEN, FORM = 100, 31  # characters of a line of an overview, and of its first column
 
 
@@ -38,7 +39,8 @@ def add_parser(commands: Any) -> None:
         parser_of_kind = kinds.add_parser(kind, help=listing.help)
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
         parser_of_kind.add_argument("pattern", nargs="?", metavar="PATTERN", help="glob on the names; '*' for all")
-    parser.set_defaults(run=run)
+        parser_of_kind.set_defaults(run=run)
+    published.add_parser(kinds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
-    cells = [[str(row[column]) for column in LISTS[args.what].columns] for row in rows]
-    widths = [min(WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_columns([str(row[column]) for column in listing.columns] for row in rows)
     return 0
 
 
@@ -153,23 +152,9 @@ def _line(name: str, text: str) -> str:
     return f"{name:{FORM}}  {textwrap.shorten(text, SCREEN - FORM - 2, placeholder=' ...')}"
 
 
-def _published() -> Rows:
-    from mlcd_eval.tables.published import groups, published_numbers
-
-    rows = []
-    for group in groups():
-        numbers = published_numbers(group)
-        size = f"{len(numbers)} numbers"
-        models = list(dict.fromkeys(number.label for number in numbers))
-        printed = f"{numbers[0].table} ({numbers[0].printed_in})"
-        rows.append({"name": group, "size": size, "printed": printed, "setting": numbers[0].setting, "models": models})
-    return rows
-
-
 LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
     "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
     "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name", _models_overview),
-    "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

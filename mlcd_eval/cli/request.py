@@ -74,6 +74,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     )
     how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
     how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
+    how("--decoder", choices=("pil", "torch"), metavar="pil|torch", help="the resize: exact, or faster (pil)")
     switch(how, "--offline", "never touch the network")
 
     where = parser.add_argument_group("what is kept").add_argument

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, UserError
+from mlcd_eval.features.decoders import with_decoder
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.models import PlannedModel
@@ -42,7 +43,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
         own = [job for job in jobs if (model.name, job.name) not in plan.refused]
         if not own:
             continue
-        encoder = _open(model, request, pick, progress)
+        encoder = with_decoder(_open(model, request, pick, progress), request.decoder)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")

@@ -18,7 +18,9 @@ from mlcd_eval.support.registry import Registry
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
 
-Option = Literal["baseline", "published", "training"]
+Option = Literal["baseline", "published", "training", "nearest"]
+By = Literal["value", "parameters", "gflops"]
+"""What makes published models near to one's own."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class TableInput:
 
     results: the records. paths: their files or folders, which may also hold samples. baseline: a model to show
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
-    `mlcd-train` runs.
+    `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
+    section; by: what makes them near.
     """
 
     results: Sequence[Result]
@@ -53,14 +56,19 @@ class TableInput:
     published: Sequence[str] = ()
     groups: Sequence[str] = ()
     trainings: Sequence[Path] = ()
+    nearest: int | None = None
+    by: By = "value"
 
 
 TABLES = "mlcd_eval.tables"
 BOARD: tuple[Option, ...] = ("baseline", "published")
+PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
-    "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", BOARD),
-    "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", (*BOARD, "training")),
+    "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
+    "html": TableFormat(
+        f"{TABLES}.report.html:as_html", "a report with charts and samples", (*BOARD, "training", "nearest")
+    ),
     "latex": TableFormat(f"{TABLES}.boards.latex:as_latex", "leaderboards for booktabs", BOARD),
     "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE, for_others=True),
     "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE, for_others=True),
@@ -84,6 +92,8 @@ def render(
     paths: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
     allow_partial: bool = False,
+    nearest: int | None = None,
+    by: By = "value",
 ) -> str:
     """Records and published numbers in one format.
 
@@ -96,7 +106,7 @@ def render(
     if row.one_model:
         results = of_one_model(results)
     write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
-    return write(TableInput(results, paths, baseline, published, groups, trainings))
+    return write(TableInput(results, paths, baseline, published, groups, trainings, nearest, by))
 
 
 def check_whole(results: Sequence[Result], where: str) -> None:

@@ -92,12 +92,6 @@ def test_models_fit_a_screen_unless_a_pattern_asks_for_more(capsys, monkeypatch)
     assert "open_clip:ViT-B-32-quickgelu" in capsys.readouterr().out
 
 
-def test_published_tables(capsys):
-    tables = rows(capsys, "published", "*_vit_l14")
-    assert tables["linear_probe_vit_l14"]["size"] == "135 numbers"
-    assert "MLCD ViT-L/14, LAION-400M" in tables["zeroshot_vit_l14"]["models"]
-
-
 def test_a_pattern_without_a_match_names_the_nearest():
     with pytest.raises(ConfigError, match=r"no name matches 'zeroshot/food10' \(did you mean 'zeroshot/food101'\?\)"):
         run("tasks", "zeroshot/food10")
