@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow check bench leaderboards clean
+.PHONY: demo test test-slow pretend-gpu check bench leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -18,6 +18,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)  # what takes over a minute each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+pretend-gpu: $(INSTALLED)  # whole commands on a CUDA device that is not there (tests/pretend_gpu), also what takes long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pretend
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

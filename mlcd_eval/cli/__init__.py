@@ -22,6 +22,8 @@ from mlcd_eval.errors import UserError
 COMMANDS = (
     "run",
     "plan",
+    "encode",
+    "watch",
     "rerun",
     "score",
     "import",

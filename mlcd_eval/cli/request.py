@@ -70,8 +70,12 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how it is run (defaults in brackets)").add_argument
     how("--device", choices=("auto", "cpu", "cuda"), metavar="auto|cpu|cuda", help="(auto)")
     how(
-        "--precision", choices=("fp32", "bf16", "fp16"), metavar="fp32|bf16|fp16", help="autocast of the encoder (fp32)"
+        "--precision",
+        choices=("fp32", "bf16", "fp16"),
+        metavar="fp32|bf16|fp16",
+        help="autocast of the encoder (fp32); on a GPU use fp16",
     )
+    switch(how, "--deterministic", "sum in a fixed order on a GPU (docs/gpu.md)")
     how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
     how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
     how("--decoder", choices=("pil", "torch"), metavar="pil|torch", help="the resize: exact, or faster (pil)")

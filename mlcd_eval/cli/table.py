@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
             args.published_group,
             paths=args.paths,
             trainings=args.training,
-            allow_partial=args.allow_partial,
             nearest=args.nearest,
             by=args.by,
+            allow_partial=args.allow_partial,
         )
     if args.output:
         write_text(args.output, text)

@@ -14,6 +14,7 @@ from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.support.progress import Progress, Stage
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Inputs:
     class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
+    stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
+    seconds.
     """
 
     images: Mapping[str, Features]
@@ -60,6 +63,7 @@ class Inputs:
     device: str = "cpu"
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
     predictions: Mapping[Any, Any] | None = None
+    stage: Stage = Progress().stage
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mlcd_eval.planning.plan import Plan
 from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.model import ModelRun
+from mlcd_eval.support.determinism import deterministic
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
 from mlcd_eval.support.progress import Progress
@@ -31,8 +32,12 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     Raises UserError for a problem with the request, the data (whose labels and headers are read first) or a model.
     """
     plan.raise_problems()
+    with deterministic(plan.request.deterministic):
+        yield from _records(plan, progress or Progress())
+
+
+def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
     request = plan.request
-    progress = progress or Progress()
     pick = partial(pick_device, request.device)
     if request.device == "cuda":
         pick()  # reports a missing device before anything is read; other devices may never need torch

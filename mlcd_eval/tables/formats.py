@@ -66,9 +66,7 @@ PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
     "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
-    "html": TableFormat(
-        f"{TABLES}.report.html:as_html", "a report with charts and samples", (*BOARD, "training", "nearest")
-    ),
+    "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", PAGE),
     "latex": TableFormat(f"{TABLES}.boards.latex:as_latex", "leaderboards for booktabs", BOARD),
     "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE, for_others=True),
     "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE, for_others=True),
@@ -91,9 +89,9 @@ def render(
     *,
     paths: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
-    allow_partial: bool = False,
     nearest: int | None = None,
     by: By = "value",
+    allow_partial: bool = False,
 ) -> str:
     """Records and published numbers in one format.
 

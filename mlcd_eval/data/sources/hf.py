@@ -16,6 +16,7 @@ from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
+from mlcd_eval.support.hub import hub_access
 
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
 """What `datasets` raises for missing and damaged files, and for a folder with a script, which it refuses."""
@@ -92,8 +93,8 @@ def open_hf(
         offline = True  # `datasets` would look for its own modules there
     elif not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
         raise DataError(f"there is no dataset folder {address}: expected a folder, or ORG/NAME of the hub")
-    try:
-        with _offline() if offline else contextlib.nullcontext():
+    with _hub(offline):
+        try:
             if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
                 saved = datasets.load_from_disk(str(folder))
                 splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
@@ -105,11 +106,11 @@ def open_hf(
                 builder = datasets.load_dataset_builder(place, options.get("config"), revision=options.get("revision"))
             if builder.info.features is None or builder.info.splits is None:
                 builder.download_and_prepare()
-    except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
+        except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
 
     def read(split: str) -> Any:
-        with _offline() if offline else contextlib.nullcontext():
+        with _hub(offline):
             builder.download_and_prepare()  # returns at once where it is prepared
             return builder.as_dataset(split)
 
@@ -138,20 +139,17 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Switch both libraries to offline: they read these constants at each request, and offer no other way."""
+def _hub(offline: bool) -> Iterator[None]:
+    """Reach the hub or not: `datasets` has a switch of its own, which it reads at each request."""
     import datasets.config
-    import huggingface_hub.constants
 
-    switches = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
-    before = [getattr(module, name) for module, name in switches]
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or offline
     try:
-        for module, name in switches:
-            setattr(module, name, True)
-        yield
+        with hub_access(offline):
+            yield
     finally:
-        for (module, name), value in zip(switches, before, strict=True):
-            setattr(module, name, value)
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 def match_splits(ref: str, options: Options, theirs: Sequence[str]) -> dict[str, str]:

@@ -99,7 +99,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         classes = class_vectors(text, len(inputs.templates))
         logits = _logits(image, classes, [column[of_class] for of_class in prompts])
         if multilabel:
-            scores = np.concatenate(list(logits))
+            scores = np.concatenate([part.cpu().numpy() for part in logits])
             best = scores.argmax(axis=1)
             correct = (labels[np.arange(len(labels)), best] == 1) * 1.0
             columns = multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
@@ -125,11 +125,14 @@ def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
 
 
-def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[np.ndarray]:
+def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[torch.Tensor]:
     """Yield the logits of unit rows (N, D) and (C, D) in chunks (B, len(column)). Classes with equal prompts share a
     column, because columns that are computed twice could differ by rounding, and ties must stay ties."""
+    import torch
+
+    columns = torch.tensor(column, device=image.device)
     for rows in image.split(_ROWS):
-        yield (100.0 * rows @ classes.T).cpu().numpy().take(column, axis=1)
+        yield (100.0 * rows @ classes.T).index_select(1, columns)
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:

@@ -32,6 +32,8 @@ MANY = 150
 lays out every shown row again when it sorts."""
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, with the names in its log that each of them draws."""
+ENDS = ("_low", "_high")
+"""Added to the name of a metric: the ends of its interval."""
 
 
 def as_html(table: TableInput) -> str:
@@ -182,11 +184,16 @@ def _radar(results: Sequence[Result]) -> Figure | None:
 
 
 def _curves(training: Training) -> list[Figure]:
-    """One chart for each of CURVES that the log has a value for."""
+    """One chart for each of CURVES that the log has a value for, and one for each metric of a task, with the ends of
+    its interval where they were logged."""
     figures = []
     for caption, names in CURVES.items():
         known = [name for name in names if any(value is not None for value in training.values.get(name, ()))]
         series = [(name.removesuffix("_cosine"), training.values[name]) for name in known]
         if series:
             figures.append(curves(f"{training.name}: {caption}", training.steps, series))
+    for name, values in training.values.items():
+        if "/" in name and not name.endswith(ENDS) and any(value is not None for value in values):
+            ends = [(f"95% {end[1:]}", training.values[name + end]) for end in ENDS if name + end in training.values]
+            figures.append(curves(f"{training.name}: {name}", training.steps, [("value", values), *ends]))
     return figures
