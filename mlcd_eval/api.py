@@ -16,6 +16,7 @@ from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.run import run
 from mlcd_eval.spec import validated
+from mlcd_eval.support.progress import make_progress
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +39,10 @@ def evaluate(
     output: Name = Path("results/runs"),
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    deterministic: bool = False,
     batch_size: int | Literal["auto"] | None = None,
     workers: int | Literal["auto"] | None = None,
+    decoder: Literal["pil", "torch"] = "pil",
     cache: Name | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -51,6 +54,7 @@ def evaluate(
     skip_incompatible: bool = False,
     settings: Mapping[str, Any] | None = None,
     submit: bool = False,
+    progress: bool = False,
 ) -> list[Result]:
     """Run tasks on one or more models and return their records.
 
@@ -74,8 +78,10 @@ def evaluate(
         output: records go to output/NAME/TASK.json.
         device: "auto" is CUDA where there is one; a module that is already on another device than the CPU stays there.
         precision: autocast precision of the encoder.
+        deterministic: sums in a fixed order on a GPU (docs/gpu.md).
         batch_size: None or "auto" for the device's default, halved while memory runs out.
         workers: processes that decode images; None or "auto" for the machine's default.
+        decoder: "pil" is each model's own preprocessing, "torch" resizes faster and not quite the same.
         cache: the feature store, by default $MLCD_EVAL_CACHE or the user's cache folder.
         limit: at most this many images per split, for trying things.
         seed: of few-shot draws, validation splits and intervals.
@@ -87,6 +93,7 @@ def evaluate(
         skip_incompatible: leave out pairs of a model and a task that do not go together.
         settings: values that override those of every task whose protocol has the key.
         submit: write answers for a benchmark's own server instead of scoring them.
+        progress: show on stderr how far it is, as the command line does.
 
     Raises:
         UserError: the request is wrong; before any image is encoded.
@@ -101,8 +108,10 @@ def evaluate(
         "output": output,
         "device": device,
         "precision": precision,
+        "deterministic": deterministic,
         "batch_size": None if batch_size == "auto" else batch_size,
         "workers": None if workers == "auto" else workers,
+        "decoder": decoder,
         **({} if cache is None else {"cache": cache}),
         "limit": limit,
         "seed": seed,
@@ -118,7 +127,7 @@ def evaluate(
     request = validated(RunRequest, fields, "evaluate")
     parts = {"preprocess": preprocess, "tokenizer": tokenizer, "encode_text": encode_text}
     with _encoders(objects, {part: value for part, value in parts.items() if value is not None}) as encoders:
-        return list(run(make_plan(request, encoders)))
+        return list(run(make_plan(request, encoders), make_progress("normal" if progress else "quiet")))
 
 
 def _listed(value: Any) -> list[Any]:

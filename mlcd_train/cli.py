@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.cli import Parser, guarded
+from mlcd_eval.cli.output import add_output_flags, progress_of
 
 COMMANDS = {
     "run": "run all stages of a config, skipping those that are done",
@@ -54,6 +55,7 @@ def _add_config(parser: Any) -> Any:
         metavar="SECTION.KEY=VALUE",
         help="change a setting, such as fit.optimizer.lr=1e-3; may be repeated",
     )
+    add_output_flags(parser)
     return parser
 
 
@@ -67,14 +69,17 @@ def _train(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.changes)
 
+    from mlcd_eval.support.determinism import deterministic
     from mlcd_eval.support.device import pick_device
     from mlcd_eval.support.distributed import rank, ranks
-    from mlcd_eval.support.progress import ConsoleProgress, Progress
+    from mlcd_eval.support.progress import Progress
+    from mlcd_eval.support.warned import collected_warnings
     from mlcd_train.stages import TrainingRun
 
-    with ranks(pick_device(config.device)) as device:
-        run = TrainingRun(config, device, ConsoleProgress() if rank() == 0 else Progress())
-        run.run(None if args.command == "run" else [args.command])
+    with deterministic(config.deterministic), ranks(pick_device(config.device)) as device:
+        progress = progress_of(args) if rank() == 0 else Progress()
+        with collected_warnings(progress):
+            TrainingRun(config, device, progress).run(None if args.command == "run" else [args.command])
     return 0
 
 
@@ -86,11 +91,10 @@ def _export(args: argparse.Namespace) -> int:
     import torch
 
     from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
-    from mlcd_eval.support.progress import ConsoleProgress
     from mlcd_train.export import export
     from mlcd_train.stages import TrainingRun
 
-    run = TrainingRun(config, torch.device("cpu"), ConsoleProgress())
+    run = TrainingRun(config, torch.device("cpu"), progress_of(args))
     run.run(["export"])
     if args.format != "mlcd":
         folder = args.to or config.output / f"{config.name}-{args.format}"

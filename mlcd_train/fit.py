@@ -112,8 +112,8 @@ def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str,
 def make_evaluator(
     model: DualEncoder, name: str, settings: LoopConfig, folder: Path, device: torch.device
 ) -> Evaluate | None:
-    """A function that runs tasks of mlcd-eval on the current model, through a temporary checkpoint and feature store;
-    None if the settings ask for no evaluation."""
+    """A function that runs tasks of mlcd-eval on the current model, through a checkpoint, kept if the settings say so,
+    and a temporary feature store; None if they ask for no evaluation."""
     evaluation = settings.evaluate
     if evaluation is None:
         return None
@@ -121,10 +121,12 @@ def make_evaluator(
     def evaluate(step: int) -> dict[str, float]:
         place = folder / ".evaluate"  # overwrites what a run killed here has left
         try:
-            checkpoint = place / f"{name}_step{step}"
+            checkpoint = (folder / "checkpoints" if evaluation.keep else place) / f"{name}_step{step}"
             if rank() == 0:
                 save_checkpoint(checkpoint, model)
             barrier()
+            if not evaluation.tasks:
+                return {}
             results = mlcd_eval.evaluate(
                 str(checkpoint),
                 evaluation.tasks,

@@ -66,7 +66,7 @@ def train(
             f"{title}: warm-up takes {config.optimizer.warmup:,} steps and training {steps:,}, so that the learning "
             f"rate ends at {reached:.2g} of {config.optimizer.lr:g}"
         )
-    log = RunLog(folder, state.step) if rank() == 0 else None
+    log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
     meter = _Meter()
     stream = batches(state.positions) if state.step < steps else iter(())
@@ -109,7 +109,7 @@ def train(
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()
-                if log is not None:
+                if log is not None and metrics:
                     log.write(state.step, metrics)
             if state.step % config.save_every == 0 or state.step == steps:
                 state.save(folder / "state", identity, config.keep)

@@ -1,54 +1,51 @@
-"""The log of a run: a JSON line per logged step, and the same curves for TensorBoard if it is installed."""
+"""The log of a run: a JSON line per logged step, and the same curves for experiment trackers."""
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.loggers.base import LogRun
+from mlcd_eval.loggers.registry import Writers
 from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import write_text
 
 LOG_NAME = "log.jsonl"
+PROJECT = "mlcd-train"
 
 
 class RunLog:
-    """Appends to folder/log.jsonl, and to TensorBoard's event files in folder/tensorboard.
+    """Appends to folder/log.jsonl, and to one run of each tracker, which is continued when the training resumes.
 
-    start: the step at which the run starts or resumes; later lines, written before it was killed, are dropped.
+    start: the step at which the run starts or resumes; later lines, written before it was killed, are dropped. title:
+    of the run. trackers: their names; local files of theirs are in `folder`.
     """
 
-    def __init__(self, folder: Path, start: int) -> None:
+    def __init__(self, folder: Path, start: int, title: str = "", trackers: Sequence[str] = ()) -> None:
         self.path = folder / LOG_NAME
         if start:
             kept = [line for line in read_log(self.path) if line["step"] <= start]
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
         else:
             write_text(self.path, "")
-        self._board: Any = None
-        if importlib.util.find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1 if start else None)
+        identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        self._trackers = Writers(trackers, LogRun(PROJECT, title, folder, {"folder": str(folder)}, identity, start))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append a line for a step; values that are not finite become null."""
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **plain}) + "\n")
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
-            self._board.flush()
+        self._trackers.write(step, values)
 
     def close(self) -> None:
-        """Close TensorBoard's event file."""
-        if self._board is not None:
-            self._board.close()
+        """End the runs of the trackers."""
+        self._trackers.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -140,18 +140,27 @@ class OptimizerConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Tasks of mlcd-eval, run on the current model after every `every` steps."""
+    """Tasks of mlcd-eval, run on the current model after every `every` steps. keep: keep the checkpoints that are
+    evaluated, in `checkpoints`; with keep there may be no tasks, for `mlcd-eval watch` to run some."""
 
     every: Count
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    keep: bool = False
     data_root: Path | None = None
+
+    @model_validator(mode="after")
+    def _not_for_nothing(self) -> EvaluateConfig:
+        if not self.tasks and not self.keep:
+            raise ValueError("tasks, or keep: true, got neither")
+        return self
 
 
 class LoopConfig(Section):
     """What fit and lit share. batch_size: over all ranks and accumulated parts; steps or epochs, not both.
 
     keep: number of training states that stay on disk. ema: decay of a running mean of the weights, which is then the
-    result.
+    result. log_to: experiment trackers that get what log.jsonl gets, such as [wandb] (those of `mlcd-eval run
+    --log-to`).
     """
 
     batch_size: Count = 256
@@ -166,6 +175,7 @@ class LoopConfig(Section):
     save_every: Count = 1000
     keep: Count = 2
     log_every: Count = 10
+    log_to: tuple[str, ...] = ()
     evaluate: EvaluateConfig | None = None
 
     @model_validator(mode="after")

@@ -18,7 +18,16 @@ from mlcd_train.config import TrainConfig
 
 FILE = "done.json"
 
-LOOKS_ONLY = {"save_every", "keep", "log_every", "evaluate", "compile", "activation_checkpointing", "accumulation"}
+LOOKS_ONLY = {
+    "save_every",
+    "keep",
+    "log_every",
+    "log_to",
+    "evaluate",
+    "compile",
+    "activation_checkpointing",
+    "accumulation",
+}
 """Keys of fit and lit that change no weight, except through the order of sums."""
 
 

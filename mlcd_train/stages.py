@@ -25,6 +25,7 @@ from mlcd_eval.encoders.registry import check_spec, load_encoder
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
+from mlcd_eval.loggers.registry import check_loggers
 from mlcd_eval.planning.plan import make_plan
 from mlcd_eval.request import RunRequest, default_cache
 from mlcd_eval.spec import validated
@@ -114,6 +115,7 @@ class TrainingRun:
                 Share(section.batch_size, 0, world_size() * section.accumulation)
                 check_streams(self.split, config.data, section.batch_size)
                 _check_evaluation(section.evaluate)
+                check_loggers(section.log_to)
                 if section.compile and self.device.type == "cpu":
                     _check_compiler()
         if config.embed is not None:
@@ -267,7 +269,7 @@ class TrainingRun:
 
 def _check_evaluation(config: EvaluateConfig | None) -> None:
     """Raise ConfigError for tasks that no model could be evaluated on later."""
-    if config is not None:
+    if config is not None and config.tasks:
         request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
         make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
 

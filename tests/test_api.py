@@ -13,7 +13,7 @@ from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import read
 from mlcd_eval.request import RunRequest
 
-OWN = {"model", "tasks", "name", "preprocess", "tokenizer", "encode_text"}
+OWN = {"progress", "model", "tasks", "name", "preprocess", "tokenizer", "encode_text"}
 """Parameters that are no fields of a request; `model` makes `models`."""
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"support"},
-    {"request", "metrics"},
+    {"request", "metrics", "loggers"},
     {"spec", "data", "encoders"},
     {"features", "protocols", "records", "extras"},
     {"planning"},
@@ -91,7 +91,7 @@ def test_the_harness_knows_nothing_of_the_trainer():
 @pytest.mark.parametrize(
     ("arguments", "forbidden"),
     [
-        (["--help"], {"torch", "numpy", "pandas", "pydantic"}),
+        (["--help"], {"torch", "numpy", "pandas", "pydantic", "wandb", "trackio", "mlflow", "tensorboard"}),
         (["ls", "tasks"], {"torch", "pandas", "open_clip"}),
         (["ls", "models"], {"torch", "pandas", "open_clip"}),
         (["plan", "--model", "open_clip:ViT-B-32/openai", "--tasks", "demo"], {"torch", "pandas", "open_clip"}),

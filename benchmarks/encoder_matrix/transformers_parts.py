@@ -238,7 +238,8 @@ def padded(length: int, mask: bool, clean: Callable[[str], str] = str.lower) -> 
 
     def tokens(tokenizer: Any, texts: list[str]) -> Any:
         texts = [clean(text) for text in texts]
-        encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+        size = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": length}
+        encoded = tokenizer(texts, return_tensors="pt", **size)
         return encoded.data if mask else {"input_ids": encoded["input_ids"]}
 
     return tokens

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import warnings
+import sys
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
+from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
 from mlcd_eval.cli.request import add_request_flags, flags_and_request
 
 
@@ -21,6 +22,8 @@ def add_parser(commands: Any) -> None:
     )
     add_request_flags(parser)
     add_executor_flags(parser)
+    add_output_flags(parser)
+    add_log_flag(parser)
     parser.set_defaults(run=run)
 
 
@@ -30,21 +33,24 @@ def run(args: argparse.Namespace) -> int:
     The records of the other tasks are written even if one fails.
     """
     from mlcd_eval.planning.plan import make_plan
-    from mlcd_eval.support.progress import ConsoleProgress, Progress
+    from mlcd_eval.running.result_log import ResultLog
+    from mlcd_eval.support.progress import Progress
+    from mlcd_eval.support.warned import collected_warnings
 
     flags, request = flags_and_request(args)
     executor = executor_of(flags)
     plan = make_plan(request)
     plan.raise_problems()
+    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print and log nothing
+    log = ResultLog((getattr(flags, "log_to", None) or ()) if leads else (), request.output)
 
     from mlcd_eval.tables.summary import summary
 
-    leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print nothing
-    progress = ConsoleProgress() if leads else Progress()
-    warnings.showwarning = lambda message, *_, **__: progress.say(f"warning: {message}")
+    progress = progress_of(flags) if leads else Progress()
     for sentence in plan.refused.values():
         progress.say(f"left out: {sentence}")
-    results = executor.execute(plan, progress)
+    with collected_warnings(progress), log:
+        results = executor.execute(plan, progress, log.write)
     if not leads:
         return 0
     if getattr(flags, "json", False):
@@ -54,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"Records: {request.output}")
     failed = [result for result in results if result.status == "error"]
     for result in failed:
-        progress.say(f"failed: {result.model.name} {result.task.name}: {result.error}")
+        print(f"failed: {result.model.name} {result.task.name}: {result.error}", file=sys.stderr)
     if request.log_samples:
         from mlcd_eval.tables.report.sheet import write_sheets
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mlcd_eval.cli.output import add_output_flags, progress_of
 from mlcd_eval.cli.request import add_setting_flags, natural
 
 
@@ -31,6 +32,7 @@ def add_parser(commands: Any) -> None:
         help="write per-sample outcomes, and pictures of some",
     )
     add_setting_flags(parser.add_argument)
+    add_output_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.errors import ConfigError, DataError
     from mlcd_eval.request import RunRequest
     from mlcd_eval.running.predictions import protocol_of_predictions, score
-    from mlcd_eval.support.progress import ConsoleProgress
+    from mlcd_eval.support.warned import collected_warnings
     from mlcd_eval.tables.summary import summary
 
     if (args.task is None) == (args.dataset is None):
@@ -56,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
         log_samples=args.log_samples,
         settings=settings_of_flags(args),
     )
-    progress = ConsoleProgress()
-    result = score(args.predictions, request, args.name, progress)
+    progress = progress_of(args)
+    with collected_warnings(progress):
+        result = score(args.predictions, request, args.name, progress)
     print(summary([result]))
     print(f"Records: {args.output}")
     if args.log_samples:

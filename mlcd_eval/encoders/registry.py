@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -15,6 +13,7 @@ from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS, EncoderKind, written_kin
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.spelling import likely_kind, several_specs
 from mlcd_eval.errors import ConfigError, nearest
+from mlcd_eval.support.hub import hub_access
 
 if TYPE_CHECKING:
     from mlcd_eval.encoders.base import Encoder
@@ -81,24 +80,11 @@ def load_encoder(spec: str, *, trust_remote_code: bool = False, offline: bool = 
     check_spec(spec)
     parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
     kind = KINDS[parsed.kind]
-    with _hub(offline):
+    with hub_access(offline):
         encoder: Encoder = importlib.import_module(kind.module).load(parsed)
     from mlcd_eval.encoders.identity import identified  # imports torch
 
     return identified(encoder, kind)
-
-
-@contextlib.contextmanager
-def _hub(offline: bool) -> Iterator[None]:
-    """Take the hub's files from its local cache alone if offline, whichever library asks for them."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or offline
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def model_name(text: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,14 +23,12 @@ from mlcd_eval.features.overlap import Overlap
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
+from mlcd_eval.support.progress import Advance
 
 CHUNK = 1024  # samples of a shard that are stored together during a pass
 
 _Done = tuple[Samples, dict[str, str], dict[str, np.ndarray]]
 """A batch's samples, those of them that are bad, and its features by layer."""
-
-Advance = Callable[[int], None]
-"""Called with the number of images done since the last call."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,9 @@ def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> Non
         )
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions) -> np.ndarray:
+def encode_texts(
+    encoder: Encoder, texts: Sequence[str], options: EncodeOptions, advance: Advance = lambda _: None
+) -> np.ndarray:
     """Return texts as (T, D) float32 in the joint space, from the store or encoded now, each distinct text once."""
     unique = list(dict.fromkeys(texts))
     data = hashlib.sha256(json.dumps(unique).encode()).hexdigest()
@@ -219,5 +219,5 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], options: EncodeOptions)
             with entry_lock(options.cache, entry.key):
                 entry.tidy()
                 if not entry.complete:
-                    entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique))
+                    entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique, advance))
         return entry.array()[[row[text] for text in texts]]

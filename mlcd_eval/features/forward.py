@@ -12,6 +12,8 @@ import torch
 from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.encoders.stages import Stages
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.support.arithmetic import exact_fp32
+from mlcd_eval.support.progress import Advance
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
@@ -113,11 +115,13 @@ class Forward:
         torch.cuda.current_stream(self.encoder.device).wait_stream(self._copies)
         return copied, (pinned, copied)
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts -> (T, D) float32 in the joint space."""
+    def texts(self, texts: Sequence[str], advance: Advance = lambda _: None) -> np.ndarray:
+        """Encode texts -> (T, D) float32 in the joint space. advance: called with the texts done."""
 
         def call(part: Sequence[str]) -> tuple[Outputs, Sequence[torch.Tensor]]:
-            return self._checked({PROJECTED: self.encoder.encode_texts(part)}, [PROJECTED], len(part)), ()
+            outputs = self._checked({PROJECTED: self.encoder.encode_texts(part)}, [PROJECTED], len(part))
+            advance(len(part))
+            return outputs, ()
 
         return self._queued(texts, call).arrays()[PROJECTED]
 
@@ -150,13 +154,9 @@ class Forward:
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """Set the precision of the block. fp32 switches off TF32, which PyTorch's convolutions use by default."""
-        device = self.encoder.device.type
-        with contextlib.ExitStack() as stack:
-            if self.precision in AUTOCAST:
-                stack.enter_context(torch.autocast(device, dtype=AUTOCAST[self.precision]))
-            elif device == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        """Set the precision of the block."""
+        reduced = AUTOCAST.get(self.precision)
+        with torch.autocast(self.encoder.device.type, dtype=reduced) if reduced else exact_fp32():
             yield
 
 

@@ -28,6 +28,7 @@ import torch
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.ring import Ring
+from mlcd_eval.support.device import usable_cores
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -36,12 +37,12 @@ PART = 32  # images that a worker loads at a time: several workers share a batch
 
 
 def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Return the default number of decoding processes. cores: None means all of the machine's.
+    """Return the default number of decoding processes. cores: None means this process's share of the machine's.
 
     With a GPU all cores but one, at most 16. With a CPU two, or none below four cores, since the threads of the forward
     pass would wait for them.
     """
-    cores = cores or os.cpu_count() or 1
+    cores = cores or usable_cores()
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
     return 2 if cores >= 4 else 0
@@ -172,8 +173,8 @@ class Pipeline:
         ended = next(process for process in self._processes if process.sentinel in ready)
         ended.join()
         raise RuntimeError(
-            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last image (-9: "
-            f"killed, perhaps for lack of memory, of which fewer workers take less)"
+            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last "
+            "image (-9: killed, perhaps for lack of memory, of which fewer workers take less)"
         )
 
     def _loaded(self, batch: _Assembly) -> Loaded[Any]:

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlcd_eval.support.arithmetic import exact_fp32
+from mlcd_eval.support.progress import Advance
+
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
 # to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and, for unit vectors, each
 # partial sum is below 2, so nothing is ever rounded, and equal rows tie exactly. (The rounding moves a similarity less
@@ -32,8 +35,13 @@ class Ranks(NamedTuple):
 
 
 @torch.inference_mode()
+@exact_fp32()
 def retrieval_ranks(
-    image: torch.Tensor, text: torch.Tensor, image_of_text: torch.Tensor, tile: int | None = None
+    image: torch.Tensor,
+    text: torch.Tensor,
+    image_of_text: torch.Tensor,
+    tile: int | None = None,
+    advance: Advance = lambda _: None,
 ) -> Ranks:
     """Ranks of the true items in both directions, from one pass over the similarities.
 
@@ -41,6 +49,7 @@ def retrieval_ranks(
     A rank is 1 + the items that are strictly more similar + the equally similar ones with a lower index, so that a
     constant encoder does not score 100%.
     tile: similarities held at once, tile x tile; changes speed and memory, never a rank.
+    advance: called with the number of images that were compared with all captions.
     """
     assert len(image) > 0 and len(text) == len(image_of_text) > 0
     for rows in (image, text):
@@ -69,6 +78,7 @@ def retrieval_ranks(
             pair = Tile(image[lines], text[columns])
             ahead_of_text[:, columns] += pair.num_ahead(true_score[columns], image_of_text[columns] - i)
             ahead_of_image[:, lines] += pair.T.num_ahead(best_score[lines], best_text[lines] - t)
+        advance(len(image[lines]))
     of_text, of_image = ahead_of_text.cpu().numpy(), ahead_of_image.cpu().numpy()
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
@@ -110,7 +120,7 @@ class Tile:
         counts = torch.empty_like(self._about)  # comparisons into floats: many times as fast as into booleans
         above = torch.gt(self._about, high, out=counts).sum(0)
         unsure = torch.ge(self._about, low, out=counts).sum(0) - above
-        if unsure.sum() > MOST_UNSURE * self._about.numel() or torch.get_float32_matmul_precision() != "highest":
+        if unsure.sum() > MOST_UNSURE * self._about.numel():
             return _num_ahead(self._exact, true_score, true_index)
         some = unsure.nonzero().squeeze(1)
         about = self._about[:, some]

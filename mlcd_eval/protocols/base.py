@@ -14,6 +14,7 @@ from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.support.progress import Progress, Stage
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Inputs:
     class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
+    stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
+    seconds.
     """
 
     images: Mapping[str, Features]
@@ -60,6 +63,7 @@ class Inputs:
     device: str = "cpu"
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
     predictions: Mapping[Any, Any] | None = None
+    stage: Stage = Progress().stage
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,16 @@ class Scores:
 class Needs:
     """What a protocol needs from a model and its data besides image features.
 
-    texts: the model's text tower. class_prompts: class names and templates. text_encoder: spec of another model whose
-    text tower is used instead of the model's own. ability: what the model itself does with the scored split (`segment`
-    or `answer`), None for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
+    texts: the model's text tower. class_prompts: class names and templates; class_names, templates: those to use
+    instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
+    instead of the model's own. ability: what the model itself does with the scored split (`segment` or `answer`), None
+    for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
     """
 
     texts: bool = False
     class_prompts: bool = False
+    class_names: str | Sequence[str] | None = None
+    templates: str | Sequence[str] | None = None
     text_encoder: str | None = None
     ability: str | None = None
     prompt: str = "{question}"

@@ -73,7 +73,8 @@ class Retrieval(Protocol[RetrievalSettings]):
         if len(image_of_text) == 0:
             raise DataError(f"split {settings.split!r} cannot be searched: got 0 captions, expected at least 1")
         image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs)
-        ranks = retrieval_ranks(image, text, torch.tensor(image_of_text, device=inputs.device))
+        with inputs.stage("ranks", len(image), "images") as advance:
+            ranks = retrieval_ranks(image, text, torch.tensor(image_of_text, device=inputs.device), advance=advance)
         captioned = np.unique(image_of_text)
         text_ranks, image_ranks = ranks.text_to_image, ranks.image_to_text[captioned]
 

@@ -6,8 +6,11 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any
+
+from numpy.typing import NDArray
 
 from mlcd_eval.data.base import Annotation, fingerprint
 from mlcd_eval.encoders.base import Encoder
@@ -22,8 +25,9 @@ from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
-from mlcd_eval.support.progress import Progress
+from mlcd_eval.support.progress import Advance, Progress, Stage
 
 Pass = tuple[str, bool]
 """A split, and whether its images are letterboxed."""
@@ -175,12 +179,11 @@ class DatasetRun:
             images[role] = split.features[request.layer]
             passes[key] = split
         text_encoder = self._text_encoders.get(job.needs.text_encoder or "", self.encoder)
+        stage = self._stage_of(job)
         prompts = job.prompts
         inputs = Inputs(
             images=images,
-            encode_texts=partial(encode_texts, text_encoder, options=self.options)
-            if text_encoder.info.has_text
-            else None,
+            encode_texts=partial(self._encode_texts, text_encoder, stage) if text_encoder.info.has_text else None,
             class_names=prompts.class_names if prompts else self.dataset.class_names,
             templates=prompts.templates if prompts else self.dataset.templates,
             prompts_source=prompts.source if prompts else None,
@@ -188,8 +191,10 @@ class DatasetRun:
             device=str(self.encoder.device),
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
+            stage=stage,
         )
-        scores: Scores = job.protocol.score(job.settings, inputs)
+        with exact_fp32(), stage("scoring", None, ""):
+            scores: Scores = job.protocol.score(job.settings, inputs)
         timing = Timing(
             started=pending.timing.started,
             encode_s=sum(encoding.seconds for encoding in passes.values()),
@@ -205,6 +210,18 @@ class DatasetRun:
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )
         return result, scores.samples
+
+    def _stage_of(self, job: Job) -> Stage:
+        """Return a function that starts a stage of a job's scoring."""
+
+        def stage(what: str, total: int | None, unit: str) -> AbstractContextManager[Advance]:
+            return self.progress.stage(f"{self.encoder.info.name}: {job.name}: {what}", total, unit, lasting=False)
+
+        return stage
+
+    def _encode_texts(self, encoder: Encoder, stage: Stage, texts: Sequence[str]) -> NDArray[Any]:
+        with stage("encoding texts", len(set(texts)), "texts") as advance:
+            return encode_texts(encoder, texts, self.options, advance)
 
     def _annotations(
         self, job: Job, images: Mapping[str, Features], predictions: Predictions | None

@@ -27,11 +27,13 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
     job = prediction_job(request)
     annotations = job.annotations()["test"]
     note = job.task.dataset.size_note(job.scored_split, len(annotations))
-    if note is not None and progress is not None:
+    progress = progress or Progress()
+    if note is not None:
         progress.say(note)
     predictions = job.protocol.read_predictions(path, annotations)
     inputs = Inputs(images={}, annotations={"test": annotations}, predictions=predictions, seed=request.seed)
-    scores = job.protocol.score(job.settings, inputs)
+    with progress.stage(f"{job.name}: scoring", None, "", lasting=False):
+        scores = job.protocol.score(job.settings, inputs)
     predictor = ModelRecord(
         name=model or path.stem,
         spec=f"predictions:{path.name}",

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
-from mlcd_eval.errors import CheckpointError
+from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
 from mlcd_train.loop import NonFiniteLoss
@@ -238,7 +240,9 @@ def test_only_the_last_states_stay(make_config):
 
 def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch):
     config = make_config(
-        "fit.evaluate={every: 2, tasks: [knn/demo_clipart]}", "model.vision={size: vit_tiny_16_64, depth: 1}"
+        "fit.evaluate={every: 2, tasks: [knn/demo_clipart]}",
+        "model.vision={size: vit_tiny_16_64, depth: 1}",
+        "fit.log_to=[tensorboard]",
     )
     run(config)
     lines = read_log(config.output / "fit" / "log.jsonl")
@@ -248,6 +252,17 @@ def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch)
     assert len(scores) == 2 and all(0 < score < 1 for score in scores)
     assert list((config.output / "fit" / "tensorboard").glob("events*"))
     assert not list((config.output / "fit").glob(".evaluate*"))
+
+
+def test_checkpoints_may_be_kept_for_watch(make_config):
+    config = make_config("fit.evaluate={every: 2, keep: true}")
+    run(config)
+    kept = [(checkpoint.path.name, checkpoint.step) for checkpoint in find_checkpoints(config.output)]
+    assert kept == [(f"{config.name}_step2", 2), (f"{config.name}_step4", 4)]
+    last = load_encoder(str(config.output / "fit" / "checkpoints" / f"{config.name}_step4"))
+    assert last.info.fingerprint == load_encoder(str(config.output / config.name)).info.fingerprint
+    with pytest.raises(ConfigError, match="tasks, or keep: true"):
+        make_config("fit.evaluate={every: 2}")
 
 
 def test_a_half_written_last_line_is_no_line(tmp_path):

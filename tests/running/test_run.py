@@ -66,6 +66,21 @@ def test_no_image_is_decoded_twice_in_a_run_over_several_tasks(tmp_path, monkeyp
     assert decoded == Counter(image for image, _ in items(20) + items(10))
 
 
+def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
+    options = {"datasets": [f"wds:{data}"], "output": tmp_path / "out", "cache": tmp_path / "cache", "workers": 0}
+    evaluate(MODEL, ["zeroshot"], **options)
+    assert capsys.readouterr().err == ""
+    evaluate(MODEL, ["knn"], progress=True, **options)
+    assert "tiny_encoder_make: mine/train: 20 images in" in capsys.readouterr().err
+    words = ["--dataset", f"wds:{data}", "--verbose"]
+    assert main(flags(tmp_path, *words, tasks="zeroshot,linear_probe,knn")) == 0
+    shown = capsys.readouterr().err
+    assert "linear_probe/mine: fits of the probe: 16 fits in" in shown and "knn/mine: kept the record" in shown
+    assert main(flags(tmp_path, *words[:2], "--quiet", "--no-resume", tasks="zeroshot")) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (64, 2)])
 def test_numbers_do_not_depend_on_batch_size_or_workers(tmp_path, batch_size, workers):
     def scores(folder, **options):
@@ -166,7 +181,7 @@ def truncate(path: Path) -> None:
         (lambda root: (root / "test" / "nshards.txt").write_text("0"), "is empty"),
         (lambda root: (root / "test" / "nshards.txt").write_text("2"), "1.tar is missing"),
         (lambda root: shutil.rmtree(root / "test"), "expected test"),
-        (lambda root: (root / "dataset_type.txt").write_text("retrieval"), "cannot use a retrieval dataset"),
+        (lambda root: (root / "dataset_type.txt").write_text("retrieval"), "cannot use the retrieval dataset"),
     ],
 )
 def test_damaged_data_is_reported_before_any_image_is_encoded(tmp_path, capsys, damage, message):

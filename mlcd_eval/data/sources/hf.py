@@ -10,11 +10,13 @@ from pickle import UnpicklingError
 from typing import Any
 
 from mlcd_eval.data.base import Dataset, Sample, Split
+from mlcd_eval.data.class_names import in_words
 from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
+from mlcd_eval.support.hub import hub_access
 
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
 """What `datasets` raises for missing and damaged files, and for a folder with a script, which it refuses."""
@@ -30,17 +32,17 @@ class HuggingFaceDatasets(Source):
         return HuggingFaceDataset(address, options, name=name, cache=cache, offline=offline)
 
     def is_on_network(self, address: str) -> bool:
-        """Whether it is no folder on this machine."""
-        return not Path(address).expanduser().is_dir()
+        """Whether it is no folder on this machine, and does not look like a file."""
+        return not (Path(address).expanduser().is_dir() or _is_file_name(address))
 
 
 class HuggingFaceDataset:
-    """`hf:ORG/NAME` or `hf:FOLDER`, with the options config, revision, split_{train,val,test} (their name of our split)
-    and image, label, text (columns, see `choose_columns`).
+    """`hf:ORG/NAME`, `hf:FOLDER` or `hf:FILE.parquet`, which is the split test, with the options config, revision,
+    split_{train,val,test} (their name of our split) and image, label, text (columns, see `choose_columns`).
 
     `validation` is called val here. `datasets` downloads or converts what it has not prepared yet, once, into its own
     cache. A split is fingerprinted by its contents, since the `_fingerprint` of `datasets` hashes paths, times and
-    transforms: it differs for the same rows. Class names have spaces for underscores.
+    transforms: it differs for the same rows. Class names are in words (see `in_words`).
     """
 
     templates: tuple[str, ...] | None = None
@@ -55,7 +57,7 @@ class HuggingFaceDataset:
         self._columns = choose_columns(ref, features, options)
         self.kind = self._columns.kind
         names = self._columns.class_names
-        self.class_names = tuple(name.replace("_", " ") for name in names) if names else None
+        self.class_names = in_words(names) if names else None
 
     def split(self, name: str) -> Split:
         """One shard is 1,024 rows."""
@@ -85,28 +87,39 @@ def open_hf(
     import datasets
 
     folder = Path(address).expanduser()
-    if not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
+    if _is_file_name(address):
+        if folder.suffix != ".parquet" or not folder.is_file():
+            raise DataError(f"{ref} is no Parquet file on this machine: expected one, a folder, or ORG/NAME of the hub")
+        offline = True  # `datasets` would look for its own modules there
+    elif not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
         raise DataError(f"there is no dataset folder {address}: expected a folder, or ORG/NAME of the hub")
-    try:
-        with _offline() if offline else contextlib.nullcontext():
+    with _hub(offline):
+        try:
             if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
                 saved = datasets.load_from_disk(str(folder))
                 splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
                 return partial(_checked, ref, splits.__getitem__), next(iter(splits.values())).features, list(splits)
-            builder = datasets.load_dataset_builder(
-                str(folder) if folder.is_dir() else address, options.get("config"), revision=options.get("revision")
-            )
+            if _is_file_name(address):
+                builder = datasets.load_dataset_builder("parquet", data_files={"test": str(folder)})
+            else:
+                place = str(folder) if folder.is_dir() else address
+                builder = datasets.load_dataset_builder(place, options.get("config"), revision=options.get("revision"))
             if builder.info.features is None or builder.info.splits is None:
                 builder.download_and_prepare()
-    except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
+        except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
 
     def read(split: str) -> Any:
-        with _offline() if offline else contextlib.nullcontext():
+        with _hub(offline):
             builder.download_and_prepare()  # returns at once where it is prepared
             return builder.as_dataset(split)
 
     return partial(_checked, ref, read), builder.info.features, list(builder.info.splits)
+
+
+def _is_file_name(address: str) -> bool:
+    """Whether it has the suffix of a data file, which no repository of the hub is asked for."""
+    return Path(address).suffix in (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar", ".zip")
 
 
 def _checked(ref: str, read: Callable[[str], Any], split: str) -> Any:
@@ -126,20 +139,17 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Switch both libraries to offline: they read these constants at each request, and offer no other way."""
+def _hub(offline: bool) -> Iterator[None]:
+    """Reach the hub or not: `datasets` has a switch of its own, which it reads at each request."""
     import datasets.config
-    import huggingface_hub.constants
 
-    switches = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
-    before = [getattr(module, name) for module, name in switches]
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or offline
     try:
-        for module, name in switches:
-            setattr(module, name, True)
-        yield
+        with hub_access(offline):
+            yield
     finally:
-        for (module, name), value in zip(switches, before, strict=True):
-            setattr(module, name, value)
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 def match_splits(ref: str, options: Options, theirs: Sequence[str]) -> dict[str, str]:

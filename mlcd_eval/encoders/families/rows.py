@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 class Text:
     """How a family was trained to take texts.
 
-    clean: on lower-cased texts (`lower`), on texts without punctuation too (`canonical`), or as written (`none`). length: tokens at most, None for as many as the model has positions. full: padded to
-    that length, else to the longest text of a batch. mask: whether the tower is given the mask of the padding. call:
-    the method of the model from tokens to features in the joint space, or `itc` for BLIP's.
+    clean: on lower-cased texts (`lower`), on texts without punctuation too (`canonical`), or on texts as they are
+    written (`none`). length: tokens at most, None for as many as the model has positions. full: padded to that length,
+    else to the longest text of a batch. mask: whether the tower is given the mask of the padding. call: the method of
+    the model from tokens to features in the joint space, or `itc` for BLIP's.
     """
 
     clean: str = "lower"

@@ -32,6 +32,7 @@ from mlcd_eval.protocols.classification.labelled import (
     split_requests,
 )
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
+from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES
 from mlcd_eval.protocols.classification.threads import threads_for
 
 
@@ -90,9 +91,13 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             )
         primary = primary_metric(settings.metric, num_classes, multilabel)
         rng = np.random.default_rng(inputs.seed)
-        with threads_for(inputs.images["train"].array.size * num_classes):
+        fits = (settings.trials if settings.shots else 1) * (1 if settings.lambda_ else MOST_CANDIDATES + 1)
+        with (
+            threads_for(inputs.images["train"].array.size * num_classes),
+            inputs.stage("fits of the probe", fits, "fits") as advance,
+        ):
             probes = [
-                train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device)
+                train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device, advance)
                 for data in _training_sets(settings, inputs, labels, rng)
             ]
             report = _multilabel_report if multilabel else _report
@@ -127,7 +132,7 @@ def _multilabel_report(probes: Sequence[Probe], test: Features, labels: np.ndarr
     """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
     half, are exactly the true ones."""
     (probe,) = probes
-    scores = np.concatenate(list(probe.fit.scores(test.array)))
+    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test.array)])
     columns = multilabel_samples(scores, labels) | {
         "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
         "correct": ((scores > 0) == labels).all(axis=1) * 1.0,

@@ -9,10 +9,12 @@ LAMBDAS = tuple(10.0 ** (-6 + step / STEPS_PER_DECADE) for step in range(96 + 1)
 """1e-6 to 1e6 in 96 steps."""
 
 _COARSE = 2 * STEPS_PER_DECADE  # from 1e-6, 1e-4, ..., 1e6
+MOST_CANDIDATES = 15
+"""How many lambdas a search tries at most: 7, then twice 4 as the distance is halved from 16 steps to 1."""
 
 
 def search_lambda(evaluate: Callable[[float], float]) -> tuple[float, dict[float, float]]:
-    """Return the best lambda, and the scores of all that were tried (at most 15), by descending lambda.
+    """Return the best lambda, and the scores of all that were tried, by descending lambda.
 
     The search scores 1e-6, 1e-4, ..., 1e6, then the two grid points halfway to the neighbours of the best one so far,
     and halves the distance until it is one step. Of equal scores the larger lambda wins: it is the simpler model, and

@@ -21,6 +21,7 @@ from mlcd_eval.data.base import Question
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.shared.patches import patches_of
+from mlcd_eval.support.progress import Advance
 
 RECIPE = 1
 WIDTH, HEADS, LAYERS = 128, 4, 2
@@ -91,16 +92,19 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
     train = [item for item in inputs.annotations["train"] if isinstance(item, Question) and item.answers]
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
-    head = _train(patches_of(inputs.images["train"], train, "train"), train, steps, inputs.seed, inputs.device)
-    rows = patches_of(inputs.images["test"], questions, "test")
+    with inputs.stage("training the probe", steps, "steps") as advance:
+        rows = patches_of(inputs.images["train"], train, "train", inputs.device)
+        head = _train(rows, train, steps, inputs.seed, inputs.device, advance)
+    rows = patches_of(inputs.images["test"], questions, "test", inputs.device)
     answers: list[str] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), inputs.stage("answers", len(questions), "answers") as advance:
         for begin in range(0, len(questions), BATCH):
             part = questions[begin : begin + BATCH]
             index = np.arange(begin, begin + len(part))
             codes = spell([question.text for question in part], LONGEST_QUESTION).to(inputs.device)
-            memory = head.memory(rows(index).to(inputs.device), codes)
+            memory = head.memory(rows(index), codes)
             answers += [unspell(answer) for answer in _greedy(head, memory, len(index))]
+            advance(len(part))
     return answers, {"recipe": RECIPE, "num_train": len(train)}
 
 
@@ -112,7 +116,12 @@ def _greedy(head: ReadingHead, memory: tuple[Tensor, Tensor], count: int) -> Ten
 
 
 def _train(
-    rows: Callable[[np.ndarray], Tensor], train: Sequence[Question], steps: int, seed: int, device: str
+    rows: Callable[[np.ndarray], Tensor],
+    train: Sequence[Question],
+    steps: int,
+    seed: int,
+    device: str,
+    advance: Advance,
 ) -> ReadingHead:
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
@@ -129,11 +138,12 @@ def _train(
         chosen = [answers[rng.integers(len(answers))] for answers in accepted]
         target = spell(chosen, LONGEST_ANSWER + 1, ends=True).to(device)
         shifted = torch.cat([torch.full_like(target[:, :1], START), target[:, :-1]], dim=1)
-        memory = head.memory(rows(index).to(device), questions[index].to(device))
+        memory = head.memory(rows(index), questions[index].to(device))
         logits = head(memory, shifted)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
+        advance(1)
     return head.eval()

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pixel_shuffle
 
+from mlcd_eval.support.progress import Advance
+
 RECIPE = 1
 WIDTH, HEADS, LAYERS = 128, 4, 2
 LEAST_SIDE = 64
@@ -24,7 +26,7 @@ BATCH, LR, WARMUP, WEIGHT_DECAY = 64, 2e-3, 100, 0.05
 INSIDE = 4.0  # weight of cells inside in the cross-entropy: without it, small masks stay empty for hundreds of steps
 
 Rows = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Sentence numbers -> patches (B, h, w, D) and text (B, T)."""
+"""Sentence numbers -> patches (B, h, w, D) and text (B, T), on the device."""
 
 
 class MaskHead(nn.Module):
@@ -59,9 +61,16 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def train_head(
-    rows: Rows, targets: Callable[[np.ndarray, int], Tensor], count: int, steps: int, seed: int, device: str
+    rows: Rows,
+    targets: Callable[[np.ndarray, int], Tensor],
+    count: int,
+    steps: int,
+    seed: int,
+    device: str,
+    advance: Advance = lambda _: None,
 ) -> MaskHead:
-    """Train a head on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1]."""
+    """Train a head on `count` sentences. targets: sentence numbers and the masks' side -> (B, side, side) in [0, 1].
+    advance: called with the steps done."""
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -74,13 +83,14 @@ def train_head(
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
         patches, text = rows(index)
         target = targets(index, side).to(device)
-        logits = head(patches.to(device), text.to(device))
+        logits = head(patches, text)
         weight = torch.tensor(INSIDE, device=logits.device)
         loss = binary_cross_entropy_with_logits(logits, target, pos_weight=weight) + dice_loss(logits, target)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
+        advance(1)
     return head.eval()
 
 
@@ -95,8 +105,8 @@ def _batches(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def predict(head: MaskHead, rows: Rows, count: int, device: str) -> Iterator[Tensor]:
+def predict(head: MaskHead, rows: Rows, count: int) -> Iterator[Tensor]:
     """Yield the logits (h * u, w * u) of each of `count` sentences."""
     for begin in range(0, count, BATCH):
         patches, text = rows(np.arange(begin, min(begin + BATCH, count)))
-        yield from head(patches.to(device), text.to(device)).cpu()
+        yield from head(patches, text).cpu()

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from mlcd_eval.protocols.refcoco.mask_head import Rows
+from mlcd_eval.support.progress import Advance
 
 RECIPE = 1
 BATCH = 256
@@ -43,26 +44,33 @@ class Similarity:
     def scores(self, rows: Rows, count: int) -> Iterator[Tensor]:
         """Yield the scores (h, w) of each of `count` sentences, positive inside."""
         for index in _batches(count):
-            yield from self.sign * (self.cosines(*rows(index)) - self.threshold)
+            yield from (self.sign * (self.cosines(*rows(index)) - self.threshold)).cpu()
 
 
 def learn_similarity(
-    rows: Rows, targets: Callable[[np.ndarray, int], Tensor], sizes: Sequence[tuple[int, int]]
+    rows: Rows,
+    targets: Callable[[np.ndarray, int], Tensor],
+    sizes: Sequence[tuple[int, int]],
+    advance: Advance = lambda _: None,
 ) -> Similarity:
     """Return the means and threshold of the train sentences.
 
     targets: sentence numbers and a side -> (B, side, side) in [0, 1]. sizes: (height, width) of each sentence's image,
-    which is at the top left of the square.
+    which is at the top left of the square. advance: called with the sentences whose cosines were counted.
     """
     count = len(sizes)
     centred = Similarity(*_means(rows, count))
-    inside, cells = torch.zeros(BINS, dtype=torch.float64), torch.zeros(BINS, dtype=torch.float64)
+    device = centred.patch.device
+    inside, cells = torch.zeros(2, BINS, dtype=torch.float64, device=device)
     for index in _batches(count):
         fine = interpolate(centred.cosines(*rows(index))[:, None], size=(SIDE, SIDE), mode="bilinear")[:, 0]
+        bin_index = ((fine + 1) / 2 * BINS).long().clamp(0, BINS - 1).flatten()
         shown = _shown([sizes[number] for number in index])
-        bin_index = ((fine[shown] + 1) / 2 * BINS).long().clamp(0, BINS - 1)
-        inside += torch.bincount(bin_index, targets(index, SIDE)[shown].double(), BINS)
-        cells += torch.bincount(bin_index, minlength=BINS)
+        weight = torch.where(shown, targets(index, SIDE), 0).to(device, torch.float64).flatten()
+        inside += torch.zeros_like(inside).index_add_(0, bin_index, weight)
+        cells += torch.zeros_like(cells).index_add_(0, bin_index, shown.to(device, torch.float64).flatten())
+        advance(len(index))
+    inside, cells = inside.cpu(), cells.cpu()
     _, sign, threshold = max(_best_threshold(inside, cells, 1), _best_threshold(inside, cells, -1))
     return Similarity(centred.patch, centred.text, threshold, sign)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +14,17 @@ from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.planning.plan import Plan, make_plan
 from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
-from mlcd_eval.support.progress import ConsoleProgress, Progress
+from mlcd_eval.support.progress import Progress, Verbosity, make_progress
 
 Outcome = list[Result] | Exception
 """A group's records, or the error that prevented them."""
+
+
+Received = Callable[[Result], None]
+
+
+def ignored(_: Result) -> None:
+    """Do nothing with a record that has been received."""
 
 
 class WorkerError(UserError):
@@ -27,8 +34,11 @@ class WorkerError(UserError):
 class Executor(Protocol):
     """Something that carries out a plan."""
 
-    def execute(self, plan: Plan, progress: Progress) -> list[Result]:
-        """Return the records in the plan's order, each of them on disk. Raises what `run.run` raises."""
+    def execute(self, plan: Plan, progress: Progress, received: Received = ignored) -> list[Result]:
+        """Return the records in the plan's order, each of them on disk. Raises what `run.run` raises.
+
+        received: called with each record as soon as this process has it.
+        """
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Group:
     """The tasks of one model on one dataset: a worker loads the model once and encodes each image once.
 
     request: the plan's request with this model alone. folder: the start of its relative paths. cores: of the worker.
+    verbosity: of what it writes to its log.
     """
 
     title: str
@@ -43,6 +54,7 @@ class Group:
     tasks: tuple[str, ...]
     folder: Path
     cores: int
+    verbosity: Verbosity = "normal"
 
     def __call__(self) -> Outcome:
         """Do the group in this process by the code of a local run; existing records are kept."""
@@ -58,12 +70,12 @@ class Group:
                 request = request.model_copy(update={"workers": workers})
             plan = make_plan(request)
             plan.tasks = {name: plan.tasks[name] for name in self.tasks}
-            return list(run(plan, ConsoleProgress()))
+            return list(run(plan, make_progress(self.verbosity)))
         except (UserError, OSError) as error:  # reported in one sentence by the command line; a bug keeps its traceback
             return error
 
 
-def groups_of(plan: Plan, cores: int) -> list[Group]:
+def groups_of(plan: Plan, cores: int, verbosity: Verbosity = "normal") -> list[Group]:
     """Return the plan's tasks in groups by model and dataset, in the plan's order."""
     tasks: dict[tuple[str, str], list[str]] = {}
     titles: dict[tuple[str, str], str] = {}
@@ -71,8 +83,11 @@ def groups_of(plan: Plan, cores: int) -> list[Group]:
         key = (plan.models[model].text, task.ref)
         tasks.setdefault(key, []).append(task.name)
         titles[key] = f"{model} on {task.task.dataset.name}"
+    folder = Path.cwd()
     return [
-        Group(titles[key], plan.request.model_copy(update={"models": (key[0],)}), tuple(names), Path.cwd(), cores)
+        Group(
+            titles[key], plan.request.model_copy(update={"models": (key[0],)}), tuple(names), folder, cores, verbosity
+        )
         for key, names in tasks.items()
     ]
 
@@ -91,9 +106,9 @@ class GroupExecutor(ABC):
     def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
         """Yield each group's position and outcome when it is done. A group whose worker dies is given to another."""
 
-    def execute(self, plan: Plan, progress: Progress) -> list[Result]:
+    def execute(self, plan: Plan, progress: Progress, received: Received = ignored) -> list[Result]:
         """Return the records in the plan's order. Every group is tried before an error is raised."""
-        groups = groups_of(plan, self.group_cpus)
+        groups = groups_of(plan, self.group_cpus, progress.verbosity)
         results: dict[int, list[Result]] = {}
         errors: list[Exception] = []
         with progress.stage("models on datasets", len(groups), "groups") as advance:
@@ -103,6 +118,8 @@ class GroupExecutor(ABC):
                     progress.say(f"{groups[position].title}: failed")
                 else:
                     results[position] = outcome
+                    for result in outcome:
+                        received(result)
                     progress.say(f"{groups[position].title}: {', '.join(groups[position].tasks)}")
                 advance(1)
         if errors:
