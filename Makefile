@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow check bench leaderboards clean
+.PHONY: demo test test-slow pretend-gpu check bench leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -19,6 +19,9 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)  # what takes over a minute each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
+pretend-gpu: $(INSTALLED)  # whole commands on a CUDA device that is not there (tests/pretend_gpu), also what takes long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pretend
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,7 +33,7 @@ bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the o
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 leaderboards: $(INSTALLED)
-	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1); do \
+	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1 | grep -v /); do \
 		$(BIN)/mlcd-eval table --published-group $$group --output results/leaderboards/$$group.md || exit 1; \
 	done
 	$(BIN)/mlcd-eval table --published MLCD-Embodied-7B --published MLCD-Seg-7B --format pwc-table \

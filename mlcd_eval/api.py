@@ -39,8 +39,10 @@ def evaluate(
     output: Name = Path("results/runs"),
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    deterministic: bool = False,
     batch_size: int | Literal["auto"] | None = None,
     workers: int | Literal["auto"] | None = None,
+    decoder: Literal["pil", "torch"] = "pil",
     cache: Name | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -76,8 +78,10 @@ def evaluate(
         output: records go to output/NAME/TASK.json.
         device: "auto" is CUDA where there is one; a module that is already on another device than the CPU stays there.
         precision: autocast precision of the encoder.
+        deterministic: sums in a fixed order on a GPU (docs/gpu.md).
         batch_size: None or "auto" for the device's default, halved while memory runs out.
         workers: processes that decode images; None or "auto" for the machine's default.
+        decoder: "pil" is each model's own preprocessing, "torch" resizes faster and not quite the same.
         cache: the feature store, by default $MLCD_EVAL_CACHE or the user's cache folder.
         limit: at most this many images per split, for trying things.
         seed: of few-shot draws, validation splits and intervals.
@@ -104,8 +108,10 @@ def evaluate(
         "output": output,
         "device": device,
         "precision": precision,
+        "deterministic": deterministic,
         "batch_size": None if batch_size == "auto" else batch_size,
         "workers": None if workers == "auto" else workers,
+        "decoder": decoder,
         **({} if cache is None else {"cache": cache}),
         "limit": limit,
         "seed": seed,

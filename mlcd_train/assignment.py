@@ -15,13 +15,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_train.clustering import CELLS
 
 FORMAT_VERSION = "1"
-TENSORS = {"keys", "classes", "similarities"}
-METADATA = {"num_classes", "dataset", "centres"}
 TENSORS = {"keys", "classes", "similarities"}
 METADATA = {"num_classes", "dataset", "centres"}
 ROWS = 1 << 13  # compared with all centres at a time
@@ -44,12 +43,13 @@ class Labels:
     centres: str
 
 
+@exact_fp32()
 def nearest_centres(
     features: np.ndarray | Tensor, centres: Tensor, count: int, threshold: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Classes (N, count) and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D). Of
-    equal similarities the lowest class comes first.
+    """Return classes and cosine similarities (N, count) of the unit centres (K, D) nearest to features (N, D).
 
+    Of equal similarities the lowest class comes first.
     threshold: only centres at least as similar, at most `count` of them, but always the most similar one (table 5d).
     Raises ConfigError unless 1 <= count <= K.
     """
@@ -74,8 +74,8 @@ def nearest_centres(
 
 
 def _top(cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest values of each row, descending, and their columns, the lowest of equals: topk alone does not
-    promise which of equals it takes."""
+    """Return the `count` largest values of each row, descending, and their columns, the lowest of equal values: topk
+    alone does not promise which of them it takes."""
     top, index = cosine.topk(count, dim=1)
     least = top[:, -1:]
     tied = (cosine == least).sum(dim=1) > (top == least).sum(dim=1)  # topk left out equals of the last value
@@ -109,7 +109,7 @@ def save_labels(path: Path, labels: Labels) -> None:
 
 
 def load_labels(path: Path, dataset: str | None = None) -> Labels:
-    """Read a label file; raises DataError if it is none, is damaged, or labels another dataset.
+    """Read a label file. Raises DataError for another kind of file, a damaged one, or labels of another dataset.
 
     dataset: fingerprint of the dataset that it must label, None for any.
     """

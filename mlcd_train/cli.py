@@ -69,13 +69,14 @@ def _train(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.changes)
 
+    from mlcd_eval.support.determinism import deterministic
     from mlcd_eval.support.device import pick_device
     from mlcd_eval.support.distributed import rank, ranks
     from mlcd_eval.support.progress import Progress
     from mlcd_eval.support.warned import collected_warnings
     from mlcd_train.stages import TrainingRun
 
-    with ranks(pick_device(config.device)) as device:
+    with deterministic(config.deterministic), ranks(pick_device(config.device)) as device:
         progress = progress_of(args) if rank() == 0 else Progress()
         with collected_warnings(progress):
             TrainingRun(config, device, progress).run(None if args.command == "run" else [args.command])

@@ -19,8 +19,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import parallel, rank
 from mlcd_eval.support.fileio import atomic_write
+from mlcd_eval.support.resident import Rows
 from mlcd_train.distributed import gather
 
 ROWS = 1 << 14  # read at a time
@@ -39,6 +41,7 @@ class Clusters:
     inertia: tuple[float, ...]
 
 
+@exact_fp32()
 def spherical_kmeans(
     features: np.ndarray | Tensor,
     k: int,
@@ -100,7 +103,7 @@ class _Rows:
     """This rank's rows, normalised as they are read, and their position among all ranks' rows."""
 
     def __init__(self, features: np.ndarray | Tensor, device: torch.device) -> None:
-        self._features = features
+        self._rows, self._dim = Rows(features, device, _unit), features.shape[1]
         self.device = device
         self.count = len(features)
         sizes = gather(torch.tensor([self.count], device=device)).tolist()
@@ -108,27 +111,20 @@ class _Rows:
         self.offset = sum(sizes[: rank()])
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
-        """(n, D) float32 unit rows on the device."""
-        part = self._features[index if isinstance(index, slice) else index.cpu().numpy()]
-        rows = (part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(self.device).float()
-        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        wrong = (~norms.isfinite() | (norms == 0)).squeeze(1)
-        if wrong.any():
-            raise DataError(
-                f"k-means: {int(wrong.sum())} of {len(rows)} feature rows are zero or not finite, expected directions"
-            )
-        return rows / norms
+        """(n, D) float32 unit rows on the device; an index is of the host."""
+        return self._rows[index]
 
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        """All rows in order."""
-        for begin in range(0, self.count, ROWS):
-            part = slice(begin, min(begin + ROWS, self.count))
-            yield part, self[part]
+        """Yield all rows in order, with their positions among this rank's."""
+        begin = 0
+        for rows in self._rows.chunks(ROWS):
+            yield slice(begin, begin + len(rows)), rows
+            begin += len(rows)
 
     def everywhere(self, index: Tensor) -> Tensor:
-        """The rows at these positions among all ranks' rows, on every rank."""
+        """Return the rows at these positions among all ranks' rows, on every rank."""
         mine = (index >= self.offset) & (index < self.offset + self.count)
-        rows = torch.zeros(len(index), self._features.shape[1], device=self.device)
+        rows = torch.zeros(len(index), self._dim, device=self.device)
         if mine.any():
             rows[mine.to(self.device)] = self[index[mine] - self.offset]
         return self.summed(rows)
@@ -138,6 +134,18 @@ class _Rows:
         if parallel():
             dist.all_reduce(tensor)
         return tensor
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Return rows (n, D) as float32 of unit length; raises DataError for rows without a direction."""
+    rows = rows.float()
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    wrong = (~norms.isfinite() | (norms == 0)).squeeze(1)
+    if wrong.any():
+        raise DataError(
+            f"k-means: {int(wrong.sum())} of {len(rows)} feature rows are zero or not finite, expected directions"
+        )
+    return rows / norms
 
 
 def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -166,7 +174,7 @@ def _inertia(rows: _Rows, similarity: Tensor) -> float:
 
 
 def _sample(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
-    """k different rows out of all."""
+    """Return k different rows out of all."""
     return rows.everywhere(torch.randperm(rows.total, generator=generator)[:k])
 
 
@@ -180,7 +188,7 @@ def _plus_plus(rows: _Rows, k: int, generator: torch.Generator) -> Tensor:
             distance[part] = torch.minimum(distance[part], (1 - x @ centres[-1]).clamp_min(0))
         distances = torch.zeros(rows.total, dtype=torch.float64, device=rows.device)
         distances[rows.offset : rows.offset + rows.count] = distance.double()
-        cumulative = rows.summed(distances).cumsum(0).cpu()
+        cumulative = rows.summed(distances).cpu().cumsum(0)  # on a GPU the order of its sums would be open
         point = torch.rand(1, generator=generator, dtype=torch.float64) * cumulative[-1]
         chosen = torch.searchsorted(cumulative, point, right=True).clamp_max(rows.total - 1)
         centres = torch.cat([centres, rows.everywhere(chosen)])

@@ -58,12 +58,14 @@ class LitConfig(LoopConfig):
 
 class TrainConfig(Section):
     """A run. Everything that it writes is in `output`; the checkpoint in `output/name`, which is also the model's name
-    in tables. Paths are relative to the working directory. cache: the feature store, by default mlcd-eval's."""
+    in tables. Paths are relative to the working directory. cache: the feature store, by default mlcd-eval's.
+    deterministic: sums in a fixed order on a GPU (docs/gpu.md)."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     output: Path
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    deterministic: bool = False
     cache: Path | None = None
     data: DataConfig
     embed: EmbedConfig | None = None

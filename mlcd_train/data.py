@@ -20,7 +20,7 @@ from mlcd_eval.data.base import Dataset, EncodedImage, Sample, Split
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
-from mlcd_eval.features.workers import ordered_map
+from mlcd_eval.features.loading import Loading
 from mlcd_train.assignment import Labels
 from mlcd_train.augment import augmented
 from mlcd_train.sections import Augmentation, DataConfig
@@ -84,19 +84,20 @@ def pixel_batches(
     undecodable images than `allow_bad_images`.
     """
     check_streams(split, config, share.batch_size)
+    size = preprocess.image_size
     load = partial(_load, config.augmentation, preprocess)
+    loading = Loading(load, (3, size, size), torch.float32, len(share.window), config.workers)
     seen: set[str] = set()
-    for (draws, after), (pixels, chosen, bad) in ordered_map(
-        load, _work(split, config, share, seed, start), config.workers
-    ):
+    for loaded in loading(_work(split, config, share, seed, start)):
+        (keys, captions, after), bad = loaded.tag, list(loaded.bad.values())
         seen.update(bad)
         if len(seen) > config.allow_bad_images:
             raise DataError(
                 f"training data {split.dataset}: got {len(seen)} images that cannot be decoded, expected at most "
                 f"{config.allow_bad_images} (data.allow_bad_images): {'; '.join(bad[:5])}"
             )
-        rows = [draws[place] for place in chosen]
-        yield Batch([draw.sample.key for draw in rows], pixels, [draw.caption for draw in rows], after, bad)
+        pixels, chosen = _without_gaps(loaded.rows, len(keys), loaded.bad)
+        yield Batch([keys[place] for place in chosen], pixels, [captions[place] for place in chosen], after, bad)
 
 
 def check_streams(split: Split, config: DataConfig, batch_size: int) -> None:
@@ -109,11 +110,15 @@ def check_streams(split: Split, config: DataConfig, batch_size: int) -> None:
         raise ConfigError(f"data.streams: got {config.streams}, expected a divisor of batch_size {batch_size}")
 
 
-_Work = tuple[tuple[list[_Draw], dict[int, Position]], list[tuple[str, EncodedImage, str]]]
+_Drawn = tuple[list[str], list[str], dict[int, Position]]
+_Item = tuple[str, EncodedImage, str]
 
 
-def _work(split: Split, config: DataConfig, share: Share, seed: int, start: Positions | None) -> Iterator[_Work]:
-    """For each batch: this rank's draws, the streams' positions after it, and what a worker needs to decode it."""
+def _work(
+    split: Split, config: DataConfig, share: Share, seed: int, start: Positions | None
+) -> Iterator[tuple[_Drawn, list[_Item]]]:
+    """For each batch: the keys and captions that this rank draws, the streams' positions after it, and what a worker
+    needs to decode it."""
     part = share.batch_size // config.streams
     mine = {
         stream: [place - stream * part for place in share.window if place // part == stream]
@@ -129,27 +134,26 @@ def _work(split: Split, config: DataConfig, share: Share, seed: int, start: Posi
             next_draws = [next(source) for _ in range(part)]
             draws.extend(next_draws[place] for place in mine[stream])
             after[stream] = next_draws[-1].after
-        yield (draws, after), [(draw.sample.key, draw.sample.image, draw.seed) for draw in draws]
+        keys, captions = [draw.sample.key for draw in draws], [draw.caption for draw in draws]
+        yield (keys, captions, after), [(draw.sample.key, draw.sample.image, draw.seed) for draw in draws]
 
 
-def _load(
-    augmentation: Augmentation, preprocess: Preprocess, items: list[tuple[str, EncodedImage, str]]
-) -> tuple[Tensor, list[int], list[str]]:
-    """Pixels of a batch, the item that each row comes from, and what is wrong with undecodable images: each is replaced
-    by the next good image, or the first one at the end of the batch."""
-    pixels: list[Tensor | None] = []
-    bad: list[str] = []
-    for key, image, seed in items:
-        try:
-            pixels.append(augmented(decode(image, key), random.Random(seed), augmentation, preprocess))
-        except DataError as error:
-            pixels.append(None)
-            bad.append(str(error))
-    good = [place for place, value in enumerate(pixels) if value is not None]
+def _load(augmentation: Augmentation, preprocess: Preprocess, item: _Item) -> Tensor:
+    key, image, seed = item
+    return augmented(decode(image, key), random.Random(seed), augmentation, preprocess)
+
+
+def _without_gaps(pixels: Tensor, size: int, bad: Mapping[int, str]) -> tuple[Tensor, list[int]]:
+    """A batch of `size` rows and the place that each row comes from, given the pixels of the images that are not bad:
+    each bad one is replaced by the next good image, or the first one at the end of the batch."""
+    if not bad:
+        return pixels, list(range(size))
+    good = [place for place in range(size) if place not in bad]
     if not good:
-        raise DataError(f"no image of a batch can be decoded: {'; '.join(bad[:5])}")
-    chosen = [next((g for g in good if g >= place), good[0]) for place in range(len(pixels))]
-    return torch.stack([value for place in chosen if (value := pixels[place]) is not None]), chosen, bad
+        raise DataError(f"no image of a batch can be decoded: {'; '.join(list(bad.values())[:5])}")
+    chosen = [next((g for g in good if g >= place), good[0]) for place in range(size)]
+    row = {place: number for number, place in enumerate(good)}
+    return pixels[[row[place] for place in chosen]], chosen
 
 
 def _stream(split: Split, config: DataConfig, seed: int, stream: int, start: Position) -> Iterator[_Draw]:

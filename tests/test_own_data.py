@@ -8,6 +8,7 @@ from mlcd_eval import evaluate
 from mlcd_eval.cli import main
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.records import read
+from mlcd_eval.tables.formats import render
 
 
 def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
@@ -74,3 +75,76 @@ def test_the_python_entry_point_accepts_the_same_as_the_command_line(tmp_path):
     assert result.status == "ok"
     with pytest.raises(CheckpointError, match=r"config\.json"):  # a folder's path is a spec
         evaluate(tmp_path, "knn", datasets=f"wds:{data}", **common)
+
+
+def test_a_class_without_a_name_refuses_zeroshot_only(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)}, names=("x",))
+    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="knn")) == 0
+    note = "note: split 'test' of mine has labels up to 1 and 1 class names, expected 2; only zero-shot needs them"
+    assert note in capsys.readouterr().err
+    TinyEncoder.images_seen = 0
+    assert main(flags(tmp_path, "--dataset", f"wds:{data}", tasks="zeroshot")) == 2
+    message = "zeroshot/mine needs a name for each class: split 'test' of mine has labels up to 1 and 1 class names"
+    assert message in capsys.readouterr().err
+    assert TinyEncoder.images_seen == 0
+
+
+def test_wordnet_ids_that_imagenet_does_not_have_are_warned_of(tmp_path):
+    for number, (image, label) in enumerate(items(6)):
+        path = tmp_path / "mine" / "test" / ("n01440764", "n09999999")[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    (tmp_path / "mine" / "zeroshot_classification_templates.txt").write_text("a {c}")
+    with pytest.warns(UserWarning, match=r"got 1 numbers or WordNet ids, first 'n09999999'; expected words"):
+        evaluate(MODEL, "zeroshot", datasets=f"imagefolder:{tmp_path / 'mine'}", output=tmp_path, cache=tmp_path)
+
+
+def test_other_templates_and_class_names_by_flags_stay_apart_in_every_output(tmp_path, capsys):
+    data = write_wds(tmp_path / "wds_mine", {"test": items(10)})
+    (tmp_path / "names.txt").write_text("left\nright\n")
+    runs = {"own": [], "text": ["--templates", "no {c}"], "names": ["--classnames", str(tmp_path / "names.txt")]}
+    results = []
+    for name, more in runs.items():
+        run = flags(tmp_path / name, "--dataset", f"wds:{data}", *more, tasks="zeroshot")
+        assert main(run) == 0
+        results.append(read(tmp_path / name / "out" / "tiny_encoder_make" / "zeroshot__mine.json"))
+    assert [result.task.settings["templates"] for result in results] == [None, ["no {c}"], None]
+    assert [result.task.settings["class_names"] for result in results] == [None, None, ["left", "right"]]
+    for form in ("markdown", "latex", "html", "pwc", "pwc-table", "csv", "model-index"):
+        text = render(results, form)
+        assert "templates=" in text and "class_names=" in text.replace("\\_", "_"), form
+    (tmp_path / "names.txt").write_text("left\n")
+    capsys.readouterr()
+    assert main([*run[:-2], "--classnames", str(tmp_path / "names.txt")]) == 2
+    assert (
+        "zeroshot/mine needs a name for each class: split 'test' of mine has labels up to 1" in capsys.readouterr().err
+    )
+
+
+def write_csv(tmp_path, target="label"):
+    rows = [f"path,{target},split"]
+    for number, (image, label) in enumerate(items(30)):
+        (tmp_path / f"{number:02d}.png").write_bytes(image)
+        rows.append(f"{number:02d}.png,{'night' if label else 'day'},{'test' if number < 10 else 'train'}")
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    return tmp_path / "mine.csv"
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "more"),
+    [("knn", "label", {}), ("retrieval", "caption", {}), ("zeroshot", "label", {"settings": {"templates": ["a {c}"]}})],
+)
+def test_a_csv_file_is_scored(tmp_path, task, target, more):
+    file = write_csv(tmp_path, target)
+    (result,) = evaluate(MODEL, task, datasets=f"csv:{file}", output=tmp_path / "out", cache=tmp_path / "cache", **more)
+    assert (result.status, result.dataset.num_samples) == ("ok", 10)
+    assert result.dataset.num_classes == (2 if target == "label" else None)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path, capsys):
+    file = write_csv(tmp_path)
+    (tmp_path / "03.png").write_text("no image")
+    assert main(flags(tmp_path, "--dataset", f"csv:{file}", tasks="knn")) == 2
+    assert "image '03.png'" in (err := capsys.readouterr().err) and "cannot be decoded: got a file of no known" in err
+    assert main(flags(tmp_path, "--dataset", f"csv:{file}", "--allow-bad-images", "1", tasks="knn")) == 0
+    assert "knn/mine [not scored 1]" in capsys.readouterr().out

@@ -47,8 +47,10 @@ def test_the_wheel_holds_what_is_shipped_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"mlcd_eval", "mlcd_train"}
     shipped = {name.removeprefix("mlcd_eval/_bundled/") for name in names if name.startswith("mlcd_eval/_bundled/")}
-    here = [*(ROOT / "tasks").rglob("*.yaml"), *(ROOT / "results/published").glob("*.json")]
+    published = [file for file in (ROOT / "results/published").rglob("*") if file.is_file()]
+    here = [*(ROOT / "tasks").rglob("*.yaml"), *published]
     assert shipped == {str(file.relative_to(ROOT)) for file in here}
+    assert sum(file.stat().st_size for file in published) < 3e6
     assert "mlcd_eval/demo_data/LICENSES.md" in names
     assert "mlcd_eval/demo_data/wds_demo_clipart/test/0.tar" in names
 

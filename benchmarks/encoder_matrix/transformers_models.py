@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import transformers as T
+from open_clip.tokenizer import get_clean_fn
 
 from benchmarks.encoder_matrix.transformers_parts import (
     BERT,
@@ -139,14 +140,14 @@ CASES = (
         lambda: T.SiglipModel(siglip()),
         two_towers,
         square(T.SiglipImageProcessorPil),
-        tokens=padded(16, mask=False),
+        tokens=padded(16, mask=False, clean=get_clean_fn("canonicalize")),
     ),
     case(
         "SigLIP 2 NaFlex",
         lambda: T.Siglip2Model(siglip2()),
         two_towers,
         lambda: T.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=24),
-        tokens=padded(16, mask=False),
+        tokens=padded(16, mask=False, clean=get_clean_fn("canonicalize")),
     ),
     case(
         "SigLIP without a head",

@@ -233,12 +233,13 @@ def longest(lower: bool, length: int = 80) -> Callable[[Any, list[str]], Any]:
     return tokens
 
 
-def padded(length: int, mask: bool) -> Callable[[Any, list[str]], Any]:
-    """Lower-cased texts padded to one length."""
+def padded(length: int, mask: bool, clean: Callable[[str], str] = str.lower) -> Callable[[Any, list[str]], Any]:
+    """Cleaned texts padded to one length."""
 
     def tokens(tokenizer: Any, texts: list[str]) -> Any:
-        texts = [text.lower() for text in texts]
-        encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+        texts = [clean(text) for text in texts]
+        size = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": length}
+        encoded = tokenizer(texts, return_tensors="pt", **size)
         return encoded.data if mask else {"input_ids": encoded["input_ids"]}
 
     return tokens

@@ -44,21 +44,26 @@ USER_ERRNO = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line. Command modules import heavy packages only when they run."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; with a command's name, the others have no arguments, so that their
+    modules need not be imported. Command modules import heavy packages only when they run."""
     from mlcd_eval import __version__
 
     parser = Parser(prog="mlcd-eval", description="Evaluate pretrained vision encoders by the field's own protocols.")
     parser.add_argument("--version", action="version", version=f"mlcd-eval {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
+        if command in COMMANDS and command != name:
+            commands.add_parser(name)
+            continue
         import_module(f"mlcd_eval.cli.{'import_' if name == 'import' else name}").add_parser(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    return guarded("mlcd-eval", build_parser, argv)
+    words = sys.argv[1:] if argv is None else argv
+    return guarded("mlcd-eval", lambda: build_parser(next(iter(words), None)), argv)
 
 
 class Terminated(SystemExit):

@@ -6,14 +6,18 @@ import argparse
 import fnmatch
 import json
 import textwrap
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlcd_eval.cli import published
+from mlcd_eval.cli.columns import print_columns
 from mlcd_eval.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from mlcd_eval.data.scheme import SchemeOption
 
 Rows = list[dict[str, Any]]
 
-WIDEST = 48  # characters of a column; a longer cell pushes the rest of its line to the right
 SCREEN, FORM = 100, 31  # characters of a line of an overview, and of its first column
 
 
@@ -35,7 +39,8 @@ def add_parser(commands: Any) -> None:
         parser_of_kind = kinds.add_parser(kind, help=listing.help)
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
         parser_of_kind.add_argument("pattern", nargs="?", metavar="PATTERN", help="glob on the names; '*' for all")
-    parser.set_defaults(run=run)
+        parser_of_kind.set_defaults(run=run)
+    published.add_parser(kinds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
-    cells = [[str(row[column]) for column in LISTS[args.what].columns] for row in rows]
-    widths = [min(WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_columns([str(row[column]) for column in listing.columns] for row in rows)
     return 0
 
 
@@ -87,7 +89,7 @@ def _datasets() -> Rows:
         {
             "name": scheme.form,
             "kind": "|".join(scheme.kinds),
-            "source": scheme.help,
+            "source": "; ".join([scheme.help, *([f"options {_names(scheme.options)}"] if scheme.options else [])]),
             "options": {option.name: option.help for option in scheme.options},
             "extra": scheme.extra,
         }
@@ -101,6 +103,10 @@ def _datasets() -> Rows:
         facts = {"source": source, "revision": data.revision, "sizes": dict(data.sizes), "notes": data.notes}
         row["tasks"][task.name] = facts
     return schemes + [rows[name] for name in sorted(rows)]
+
+
+def _names(options: Iterable[SchemeOption]) -> str:
+    return ", ".join(option.name for option in options)
 
 
 def _models() -> Rows:
@@ -146,23 +152,9 @@ def _line(name: str, text: str) -> str:
     return f"{name:{FORM}}  {textwrap.shorten(text, SCREEN - FORM - 2, placeholder=' ...')}"
 
 
-def _published() -> Rows:
-    from mlcd_eval.tables.published import groups, published_numbers
-
-    rows = []
-    for group in groups():
-        numbers = published_numbers(group)
-        size = f"{len(numbers)} numbers"
-        models = list(dict.fromkeys(number.label for number in numbers))
-        printed = f"{numbers[0].table} ({numbers[0].printed_in})"
-        rows.append({"name": group, "size": size, "printed": printed, "setting": numbers[0].setting, "models": models})
-    return rows
-
-
 LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
     "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
     "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name", _models_overview),
-    "published": _List(_published, ("name", "size", "printed"), "tables of published numbers"),
 }

@@ -70,10 +70,15 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how it is run (defaults in brackets)").add_argument
     how("--device", choices=("auto", "cpu", "cuda"), metavar="auto|cpu|cuda", help="(auto)")
     how(
-        "--precision", choices=("fp32", "bf16", "fp16"), metavar="fp32|bf16|fp16", help="autocast of the encoder (fp32)"
+        "--precision",
+        choices=("fp32", "bf16", "fp16"),
+        metavar="fp32|bf16|fp16",
+        help="autocast of the encoder (fp32); on a GPU use fp16",
     )
+    switch(how, "--deterministic", "sum in a fixed order on a GPU (docs/gpu.md)")
     how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
     how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
+    how("--decoder", choices=("pil", "torch"), metavar="pil|torch", help="the resize: exact, or faster (pil)")
     switch(how, "--offline", "never touch the network")
 
     where = parser.add_argument_group("what is kept").add_argument
@@ -102,6 +107,8 @@ def add_setting_flags(add: Any) -> None:
         metavar="KEY=VALUE",
         help="change a setting, such as mode=zeroshot",
     )
+    add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
+    add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
     add(
         "--empty-union",
         choices=("lisa", "lavt"),
@@ -112,6 +119,7 @@ def add_setting_flags(add: Any) -> None:
 
 def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that `--set` and its shorthands ask for; values are read as YAML."""
+    from mlcd_eval.data.prompts import class_names_of_flag, templates_of_flag
     from mlcd_eval.errors import ConfigError
     from mlcd_eval.support.documents import parse_yaml
 
@@ -124,6 +132,10 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
             settings[key] = parse_yaml(text)
         except ValueError as error:
             raise ConfigError(f"--set {change[:80]!r}: the value is not plain YAML: {error}") from error
+    if (templates := getattr(args, "templates", None)) is not None:
+        settings["templates"] = templates_of_flag(templates)
+    if (class_names := getattr(args, "classnames", None)) is not None:
+        settings["class_names"] = class_names_of_flag(class_names)
     empty_union = getattr(args, "empty_union", None)
     return settings | ({"empty_union": empty_union} if empty_union else {})
 

@@ -54,6 +54,7 @@ def add_parser(commands: Any) -> None:
     add("paths", nargs="+", type=Path, metavar="PATH", help="records, or folders of them")
     add("--to", required=True, choices=tuple(RECEIVERS), metavar="NAME", help=", ".join(RECEIVERS))
     add("--output", type=Path, metavar="DIR", help="where the files go (submissions/NAME)")
+    add("--allow-partial", action="store_true", help="take records of --limit, where the receiver's form can mark them")
     sending = parser.add_mutually_exclusive_group()
     sending.add_argument("--dry-run", action="store_true", help="send nothing, which is the default")
     sending.add_argument("--send", action="store_true", help="also send it, where there is a client")
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     values = {name: value for name in fields if (value := getattr(args, name)) is not None}
     options = validated(Options, values, "mlcd-eval submit")
     output = args.output or Path("submissions") / args.to
-    request, submission = prepare(args.to, read_all(args.paths), options, output)
+    request, submission = prepare(args.to, read_all(args.paths), options, output, args.allow_partial)
     for line in submission.refused:
         print(f"not accepted: {line}", file=sys.stderr)
     if not submission.files:

@@ -1,19 +1,19 @@
-"""`mlcd-eval table`: records and published numbers as a leaderboard."""
+"""`mlcd-eval table`: records and published numbers as tables."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mlcd_eval.tables.formats import FORMATS, ROWS, Option
+from mlcd_eval.tables.formats import FORMATS, ROWS, By, Option
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("table", help="records and published numbers as tables of many formats")
     add = parser.add_argument
-    add("paths", nargs="*", type=Path, metavar="PATH", help="records, or folders of them")
+    add("paths", nargs="*", default=[], type=Path, metavar="PATH", help="records, or folders of them")
     add(
         "--format",
         choices=tuple(FORMATS),
@@ -26,15 +26,24 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="add a model's rows of papers; MODEL=NAME: beside the model of the records that reproduces it",
+        help="add a model's published rows; SOURCE:GLOB, such as 'open_clip:*': those of one source; MODEL=NAME: "
+        "beside the model of the records that reproduces it",
     )
     add(
         "--published-group",
         metavar="GROUP",
         action="append",
         default=[],
-        help="a paper's table of `mlcd-eval ls published`, with the records of its tasks",
+        help="a table of `mlcd-eval ls published`, with the records of its tasks",
     )
+    add(
+        "--nearest",
+        metavar="N",
+        type=count,
+        help="add the rank of each record among the published models that were measured in the same way, and the N "
+        f"nearest ({', '.join(_taking('nearest'))})",
+    )
+    add("--by", choices=get_args(By), default="value", help="with --nearest: what makes models near (default: value)")
     add(
         "--training",
         metavar="RUN",
@@ -45,6 +54,11 @@ def add_parser(commands: Any) -> None:
     )
     add("--output", type=Path, metavar="FILE", help="write to this file instead of stdout")
     add("--push-to-hub", metavar="ORG/NAME", help="write the records of one model to this repository's model card")
+    add(
+        "--allow-partial",
+        action="store_true",
+        help="take records of --limit in formats for others, marked",
+    )
     add("--dry-run", action="store_true", help="with --push-to-hub: only print what would be written")
     parser.set_defaults(run=run)
 
@@ -61,11 +75,19 @@ def run(args: argparse.Namespace) -> int:
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
-        text = push_to_hub(results, args.push_to_hub, args.dry_run)
+        text = push_to_hub(results, args.push_to_hub, args.dry_run, args.allow_partial)
     else:
-        groups, trainings = args.published_group, args.training
         text = render(
-            results, args.format, args.baseline, args.published, groups, paths=args.paths, trainings=trainings
+            results,
+            args.format,
+            args.baseline,
+            args.published,
+            args.published_group,
+            paths=args.paths,
+            trainings=args.training,
+            nearest=args.nearest,
+            by=args.by,
+            allow_partial=args.allow_partial,
         )
     if args.output:
         write_text(args.output, text)
@@ -83,20 +105,32 @@ def _check(args: argparse.Namespace) -> None:
         "baseline": ("--baseline goes", args.baseline),
         "published": ("--published and --published-group go", numbers),
         "training": ("--training goes", args.training),
+        "nearest": ("--nearest goes", args.nearest),
     }
     for option, (flag, value) in given.items():
         if value and option not in FORMATS[args.format].takes:
             raise ConfigError(f"{flag} with --format {_any(_taking(option))}: got --format {args.format}")
     if args.dry_run and not args.push_to_hub:
         raise ConfigError("--dry-run goes with --push-to-hub ORG/NAME")
-    if args.push_to_hub and (numbers or args.baseline or args.format != "markdown"):
+    if args.push_to_hub and (numbers or args.nearest or args.baseline or args.format != "markdown"):
         raise ConfigError("--push-to-hub writes a model card: it goes with no --format, --baseline or --published")
+    if args.by != "value" and not args.nearest:
+        raise ConfigError(f"--by {args.by} goes with --nearest N")
+    if args.nearest and not args.paths:
+        raise ConfigError("--nearest N goes with PATH of records")
     if not args.paths and not numbers:
         raise ConfigError("expected PATH of records, --published NAME or --published-group GROUP")
 
 
+def count(text: str) -> int:
+    """A number of at least 1; argparse turns the ValueError into its own message."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number of at least 1")
+    return int(text)
+
+
 def _help(name: str) -> str:
-    """A format's own words; the package of one that another package adds, which is not imported for this."""
+    """A format's own words; of a format that another package adds, which is not imported for this, its package."""
     return ROWS[name].help if name in ROWS else f"of the package {FORMATS.package(name)}"
 
 

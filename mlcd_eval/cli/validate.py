@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
     """Register the command."""
     parser = commands.add_parser("validate", help="check the files of data sets, tasks and suites")
     parser.add_argument(
-        "paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: the shipped ones)"
+        "paths", nargs="*", default=[], type=Path, metavar="PATH", help="files or folders (default: the shipped ones)"
     )
     parser.add_argument(
         "--data-root", type=Path, metavar="DIR", help="folder of datasets: also check the files against their data"

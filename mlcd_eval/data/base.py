@@ -15,7 +15,8 @@ from mlcd_eval.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa"]
+Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "images"]
+"""What a data set's images come with: labels, captions, sentences or questions, or nothing (images)."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -25,7 +26,7 @@ other."""
 class Sample:
     """One item. Picklable, so that worker processes can decode it.
 
-    label: a class index (classification), a multi-hot tuple (multilabel) or None (retrieval).
+    label: a class index (classification), a multi-hot tuple (multilabel), else None.
     texts: the captions (retrieval), else empty.
     """
 
@@ -41,12 +42,14 @@ class ShardScan:
 
     fingerprint: hex digest of the shard's contents (for a remote shard, of what its server says of them).
     num_samples: None where only reading the whole shard would show it (remote). missing: keys of samples
-    whose image is a link to a file that does not exist; they cannot be decoded.
+    whose image is a link to a file that does not exist; they cannot be decoded. num_classes: what its labels need, 1
+    more than the highest class index; None where they are not known or are no class indices.
     """
 
     fingerprint: str
     num_samples: int | None
     missing: tuple[str, ...] = ()
+    num_classes: int | None = None
 
 
 class Shard(Protocol):
@@ -81,7 +84,8 @@ class Split:
         if total == 0:
             raise DataError(f"split {self.name!r} of {self.dataset} is empty: got 0 samples, expected at least 1")
         digest = hashlib.sha256("\n".join(scan.fingerprint for scan in self.scans).encode()).hexdigest()
-        return ShardScan(fingerprint=digest, num_samples=total)
+        shown = [scan.num_classes for scan in self.scans if scan.num_classes is not None]
+        return ShardScan(fingerprint=digest, num_samples=total, num_classes=max(shown, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,22 @@ class AuthoredDataset(Dataset, Protocol):
     """A dataset that several authors split differently, under one name. split_by: the author of its splits."""
 
     split_by: str
+
+
+@runtime_checkable
+class LabelledDataset(Dataset, Protocol):
+    """A dataset that knows how many classes it has, whatever names they have.
+
+    num_classes: their number, None where the labels are plain class indices.
+    """
+
+    num_classes: int | None
+
+
+def num_classes(dataset: Dataset) -> int | None:
+    """The number of classes of a dataset: as it says itself, else of its class names; None where neither is known."""
+    own = dataset.num_classes if isinstance(dataset, LabelledDataset) else None
+    return own or (len(dataset.class_names) if dataset.class_names else None)
 
 
 def num_scored(dataset: Dataset, split: str) -> int | None:

@@ -15,6 +15,19 @@ _SPLITS = tuple(
 )
 _CONFIG = SchemeOption("config", ".+", "the configuration of a repository that has several")
 _REVISION = SchemeOption("revision", ".+", "a commit, branch or tag of the hub repository")
+_SPLIT = SchemeOption("split", "train|val|test", "the split that the images are, by default test")
+_TABLE = (
+    SchemeOption("image", ".+", "the column of image paths or bytes"),
+    SchemeOption("label", ".+", "the column of labels, which are class indices or words"),
+    SchemeOption("caption", ".+", "the column of captions, which are texts or lists of texts"),
+    SchemeOption("split", ".+", "the column of splits, which are train, val or test"),
+    SchemeOption("train", ".+", "another file, of the split train"),
+    SchemeOption("images", ".+", "the folder of the images, by default the file's own"),
+)
+_CSV = (
+    SchemeOption("delimiter", ".|tab|comma|semicolon|pipe|space", "the character between columns, or its name"),
+    SchemeOption("encoding", ".+", "the encoding of the text, by default UTF-8"),
+)
 
 ROWS = (
     DataScheme(
@@ -27,9 +40,62 @@ ROWS = (
     DataScheme(
         name="imagefolder",
         source="mlcd_eval.data.sources.imagefolder:ImageFolders",
-        form="imagefolder:DIR",
+        form="imagefolder:DIR[?OPTIONS]",
         help="one folder of images per class, below a folder per split or not",
         kinds=("classification",),
+        options=(
+            SchemeOption("split", ".+", "the folder that is scored, such as validation"),
+            SchemeOption("val", r"0?\.\d*[1-9]\d*", "the share of train that is held out as val, such as 0.1"),
+        ),
+    ),
+    DataScheme(
+        name="csv",
+        source="mlcd_eval.data.sources.csv_files:CsvFiles",
+        form="csv:FILE[?OPTIONS]",
+        help="a CSV file with a column of image paths and one of labels or captions",
+        kinds=("classification", "retrieval"),
+        options=(*_TABLE, *_CSV),
+    ),
+    DataScheme(
+        name="parquet",
+        source="mlcd_eval.data.sources.parquet_files:ParquetFiles",
+        form="parquet:FILE[?OPTIONS]",
+        help="a Parquet file with a column of images (bytes or paths) and one of labels or captions",
+        kinds=("classification", "retrieval"),
+        options=_TABLE,
+        package="pyarrow",
+        extra="datasets",
+    ),
+    DataScheme(
+        name="coco",
+        source="mlcd_eval.data.sources.coco:CocoFiles",
+        form="coco:FILE.json[?OPTIONS]",
+        help="captions in COCO's layout; with masks or boxes they are expressions that refer to them",
+        kinds=("retrieval", "refer"),
+        options=(
+            SchemeOption("images", ".+", "the folder of the images, by default one of COCO's places"),
+            SchemeOption("train", ".+", "another file, of the split train"),
+            SchemeOption("train_images", ".+", "the folder of its images, by default the same"),
+        ),
+    ),
+    DataScheme(
+        name="tars",
+        source="mlcd_eval.data.sources.tars:TarFiles",
+        form="tars:GLOB|BRACES|URL[?OPTIONS]",
+        help="tar files as img2dataset writes them, of images with .txt, .json or .cls, or alone",
+        kinds=("classification", "retrieval", "images"),
+        options=(
+            _SPLIT,
+            SchemeOption("captions", "txt|json|none", "where captions are, by default where the first sample has one"),
+        ),
+    ),
+    DataScheme(
+        name="files",
+        source="mlcd_eval.data.sources.files:ImageFiles",
+        form="files:DIR[?OPTIONS]",
+        help="images without labels, in one folder or in folders of folders",
+        kinds=("images",),
+        options=(_SPLIT,),
     ),
     DataScheme(
         name="hf",

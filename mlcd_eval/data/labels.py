@@ -11,18 +11,21 @@ import numpy as np
 
 from mlcd_eval.errors import DataError
 
+MAX_CLASSES = 1_000_000
+"""Scores are tables of samples by classes: a damaged label must not make them take terabytes."""
+
 
 @dataclass(frozen=True)
 class LabelRange:
-    """The labels that a dataset allows. num_classes: None where it names no classes."""
+    """The labels that a dataset allows. num_classes: None where the number of classes is not known."""
 
     num_classes: int | None
 
     def index(self, label: int, where: str) -> int:
-        """The class index unchanged; raises DataError outside [0, num_classes)."""
-        if label < 0 or (self.num_classes is not None and label >= self.num_classes):
-            expected = "0 or more" if self.num_classes is None else f"0 to {self.num_classes - 1}, one per class name"
-            raise DataError(f"the label of {where} is out of range: got {label}, expected {expected}")
+        """The class index unchanged; raises DataError outside [0, num_classes), or [0, MAX_CLASSES)."""
+        end, named = self.num_classes or MAX_CLASSES, ", one per class name" if self.num_classes else ""
+        if not 0 <= label < end:
+            raise DataError(f"the label of {where} is out of range: got {label}, expected 0 to {end - 1}{named}")
         return label
 
     def parse_index(self, text: bytes, where: str) -> int:

@@ -52,7 +52,8 @@ def _check_options(ref: str, scheme: DataScheme, options: Options) -> None:
                 f"{', '.join(known)}"
             )
         if not re.fullmatch(known[name].pattern, value):
-            expected = known[name].help if known[name].pattern == ".+" else known[name].pattern.replace("|", " or ")
+            words = re.fullmatch(r"\w+(\|\w+)*", known[name].pattern)
+            expected = known[name].pattern.replace("|", " or ") if words else known[name].help
             raise ConfigError(f"dataset {ref} has {name}={value}: expected {expected}")
     for option in scheme.options:
         if option.required and option.name not in options:

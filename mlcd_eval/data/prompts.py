@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mlcd_eval.data.storage.location import Location
+from mlcd_eval.data.storage.location import LocalFolder, Location
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.support.documents import read_json
 
@@ -38,18 +38,20 @@ class Prompts:
 
 
 class _List(NamedTuple):
-    """A kind of list. what: its name in messages; dataset_file: a data set's own; packaged_file: clip-benchmark's, by
-    data set; named: lists with a name of their own."""
+    """A kind of list. what: its name in messages; flag: of the command line; dataset_file: a data set's own;
+    packaged_file: clip-benchmark's, by data set; named: lists with a name of their own."""
 
     what: str
+    flag: str
     dataset_file: str
     packaged_file: str
     named: Mapping[str, tuple[str, ...]]
 
 
-_CLASS_NAMES = _List("class names", "classnames.txt", "en_classnames.json", {})
+_CLASS_NAMES = _List("class names", "--classnames", "classnames.txt", "en_classnames.json", {})
 _TEMPLATES = _List(
     "templates",
+    "--templates",
     "zeroshot_classification_templates.txt",
     "en_zeroshot_classification_templates.json",
     {"imagenet7": IMAGENET7, "none": ("{c}",)},
@@ -80,6 +82,40 @@ def read_templates(folder: Location) -> tuple[str, ...] | None:
 def _read_lines(folder: Location, name: str) -> tuple[str, ...] | None:
     text = folder.read_text(name)
     return None if text is None else tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+def class_names_of_flag(text: str) -> str | tuple[str, ...]:
+    """What `--classnames` means: the lines of a file, or a name of a list as it is.
+
+    Raises ConfigError where it is neither, DataError for a line without a name.
+    """
+    return _of_flag(_CLASS_NAMES, "--classnames", text)
+
+
+def templates_of_flag(text: str) -> str | tuple[str, ...]:
+    """What `--templates` means: a template itself, the lines of a file, or a name of a list as it is.
+
+    Raises ConfigError where it is none of these, and for a line without `{c}`.
+    """
+    return (text,) if "{c}" in text else _of_flag(_TEMPLATES, "--templates", text)
+
+
+def _of_flag(kind: _List, flag: str, text: str) -> str | tuple[str, ...]:
+    if text in ("folder", *kind.named) or text.startswith("clip-benchmark:"):
+        return text
+    path = Path(text).expanduser()
+    if not path.is_file():
+        words = ["clip-benchmark:NAME", *kind.named]
+        template = "a template with {c}, " if kind is _TEMPLATES else ""
+        raise ConfigError(f"{flag}: got {text!r}, expected a file, {template}{', '.join(words)}{nearest(text, words)}")
+    lines = _read_lines(LocalFolder(path.parent), path.name) or ()
+    for number, line in enumerate(lines, 1):
+        if not line or (kind is _TEMPLATES and "{c}" not in line):
+            expected = "{c} in it, where the class name goes" if kind is _TEMPLATES else "a class name"
+            raise DataError(f"{flag}: line {number} of {path} is {line!r}, expected {expected}")
+    if not lines:
+        raise DataError(f"{flag}: {path} is empty, expected one of the {kind.what} per line")
+    return lines
 
 
 def class_names(key: str) -> tuple[str, ...]:
@@ -119,12 +155,12 @@ def _choose(kind: _List, ref: Ref, from_dataset: Sequence[str] | None, dataset: 
         return tuple(ref), "task"
     if ref in (None, "folder") and from_dataset:
         return tuple(from_dataset), "folder"
-    if ref is None and (key := _key(dataset)) in _packaged(kind.packaged_file):
+    if ref is None and (key := _known_key(kind, dataset)) is not None:
         return _packaged_list(kind, key), f"clip-benchmark:{key}"
     if ref in (None, "folder"):
         raise IncompatibleError(
             f"zero-shot on {dataset} needs {kind.what}: got none, expected {kind.dataset_file} in its folder "
-            f"(wds:, imagefolder:), a list of clip-benchmark's under its name, or "
+            f"(wds:, imagefolder:), a list of clip-benchmark's under its name, the flag {kind.flag}, or "
             f"`{kind.what.replace(' ', '_')}` under `dataset:` in a task file"
         )
     if ref in kind.named:
@@ -137,13 +173,21 @@ def _choose(kind: _List, ref: Ref, from_dataset: Sequence[str] | None, dataset: 
     )
 
 
-def _key(dataset: str) -> str:
-    """clip-benchmark's key for a hub or folder name: `clip-benchmark/wds_vtab-pets` -> `pets`."""
-    return dataset.rsplit("/", 1)[-1].removeprefix("wds_").removeprefix("vtab-")
+def _known_key(kind: _List, dataset: str) -> str | None:
+    """clip-benchmark's key for a hub or folder name, whatever its case and hyphens: `clip-benchmark/wds_vtab-pets` ->
+    `pets`, `FGVC-Aircraft` -> `fgvc_aircraft`; None without such a list."""
+    name = dataset.rsplit("/", 1)[-1].lower().removeprefix("wds_").removeprefix("vtab-")
+    keys = {_letters(key): key for key in _packaged(kind.packaged_file)}
+    return keys.get(_letters(name))
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def _packaged_list(kind: _List, key: str) -> tuple[str, ...]:
     lists = _packaged(kind.packaged_file)
+    key = key if key in lists else _known_key(kind, key) or key
     if key not in lists:
         raise ConfigError(
             f"clip-benchmark has no {kind.what} for {key!r}, expected one of {', '.join(sorted(lists))}"

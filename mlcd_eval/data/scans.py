@@ -8,7 +8,7 @@ from pathlib import Path
 from mlcd_eval.data.base import ShardScan
 from mlcd_eval.support.disk_memo import memoised
 
-_VERSION = 2  # of what a scan checks and hashes
+_VERSION = 3  # of what a scan checks and hashes
 
 
 def kept_scan(cache: Path | None, identity: str, scan: Callable[[], ShardScan]) -> ShardScan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,22 @@ class Source:
     def is_copy_of(self, address: str, facts: DataFacts) -> bool:
         """Whether the address alone shows that it is this known data set, split as that is."""
         return False
+
+
+def names_of(facts: DataFacts) -> list[str]:
+    """What a known data set may be called below a data root: by its name or its hub repository's; a name such as
+    `vtab/cifar10` is that path, or `vtab-cifar10`, and each may have `wds_` before it."""
+    names = [facts.name, *([facts.hub.rpartition("/")[2]] if facts.hub else [])]
+    flat = {name: name.replace("/", "-") for name in names}
+    return [form for name in names for form in (name, f"wds_{name}", flat[name], f"wds_{flat[name]}")]
+
+
+def folder_of(root: Path, facts: DataFacts, has_layout: Callable[[Path], bool]) -> str | None:
+    """The first folder below a data root that is called like a known data set, whatever its case, and has a layout."""
+    names = names_of(facts)
+    written = {path.name.lower(): path for path in root.iterdir()} if root.is_dir() else {}
+    others = [written[name.lower()] for name in names if name.lower() in written]
+    return next((str(path) for path in [*(root / name for name in names), *others] if has_layout(path)), None)
 
 
 @dataclass(frozen=True)

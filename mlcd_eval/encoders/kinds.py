@@ -10,18 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlcd_eval.encoders import checks, places
+from mlcd_eval.encoders import checks, listings, places
+from mlcd_eval.encoders import options as opt
 from mlcd_eval.encoders.families import local
+from mlcd_eval.encoders.options import Option
 from mlcd_eval.encoders.places import Place
 from mlcd_eval.encoders.spec import OBJECT, Spec, refuse_object
 from mlcd_eval.support.registry import Registry
 
 CHECKPOINT = "checkpoint"
 """The kind of a path without a kind; a spec cannot start with it."""
-
-
-def _adds_nothing(_: object) -> str:
-    return ""
 
 
 def _all_is_well(_: Spec) -> None:
@@ -34,21 +32,6 @@ def _no_files(_: Spec) -> list[Path]:
 
 def _unknown_before_loading(_: Spec) -> bool | None:
     return None
-
-
-@dataclass(frozen=True)
-class Option:
-    """`?name=value` after a target.
-
-    metavar: how help and messages show a value; pattern: a regular expression for the whole value; label: from all
-    options of a spec to what this one adds to the model's name, for options that change numbers.
-    """
-
-    name: str
-    metavar: str
-    help: str
-    pattern: str = ".+"
-    label: Callable[[Mapping[str, str]], str] = _adds_nothing
 
 
 @dataclass(frozen=True)
@@ -88,66 +71,25 @@ class EncoderKind:
     is_function: bool = False
 
 
-def _value_label(name: str) -> Callable[[Mapping[str, str]], str]:
-    return lambda options: f"_{name}_{options[name]}"
-
-
-def _random_label(options: Mapping[str, str]) -> str:
-    return f"_random_seed{options.get('seed', 0)}"
-
-
-INIT = Option("init", "random", "weights drawn at random instead of pretrained ones", "random", _random_label)
-SEED = Option("seed", "N", "which random weights (default 0)", r"\d+")
-WEIGHTS_FILE = Option(
-    "checkpoint",
-    "FILE",
-    "local weights, with any classifier or none",
-    label=lambda options: f"_{Path(options['checkpoint']).stem}",
-)
-IMAGE_SIZE = Option(
-    "img_size",
-    "N",
-    "side of the images in pixels, where the architecture depends on it",
-    r"[1-9]\d*",
-    lambda options: f"_{options['img_size']}px",
-)
-POOL = Option(
-    "pool",
-    "pooler|cls|mean",
-    "the pooled feature: the model's own, the class token, or the mean of the patches",
-    "pooler|cls|mean",
-    _value_label("pool"),
-)
-TOWER = Option("tower", "vision", "the image tower out of a larger model", "vision")
-SIDE = Option("image_size", "N", "side of the images in pixels", r"[1-9]\d*", lambda o: f"_{o['image_size']}px")
-_NUMBERS = r"-?\d+(\.\d+)?(,-?\d+(\.\d+)?){2}"
-MEAN = Option("mean", "R,G,B", "mean of the images' channels in [0, 1]", _NUMBERS, _value_label("mean"))
-STD = Option("std", "R,G,B", "standard deviation of the images' channels", _NUMBERS, _value_label("std"))
-CLEAN = Option(
-    "clean",
-    "lower|canonical|none",
-    "cleaning of texts: lower-cased, the same without punctuation (as open_clip does for SigLIP 2), or none",
-    "lower|canonical|none",
-    _value_label("clean"),
-)
-ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _value_label("adaptor"))
-DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")
-
-
 def _folder_files(spec: Spec) -> list[Path]:
     return places.files_below(Path(spec.target))
 
 
+def _config_folder(spec: Spec) -> Path | None:
+    path = places.prefixed(spec.target).path
+    return path.parent if path is not None and path.is_file() else path
+
+
 def _open_clip_files(spec: Spec) -> list[Path]:
     """None where the text tower is another library's: its config comes from elsewhere."""
-    folder = places.prefixed(spec.target).path
+    folder = _config_folder(spec)
     if folder is None or b'"hf_model_name"' in (folder / "open_clip_config.json").read_bytes():
         return []
     return places.files_below(folder)
 
 
 def _timm_files(spec: Spec) -> list[Path]:
-    files = places.files_below(places.prefixed(spec.target).path)
+    files = places.files_below(_config_folder(spec))
     weights = [Path(spec.options["checkpoint"])] if "checkpoint" in spec.options else []
     return [*files, *weights] if files else []
 
@@ -167,6 +109,7 @@ KINDS: Registry[EncoderKind] = Registry(
             forms={"PATH": "a checkpoint folder of this project (config.json and model.safetensors)"},
             place=places.local,
             check=checks.check_checkpoint,
+            has_text=checks.checkpoint_has_text,
             files=_folder_files,
             probed=False,
         ),
@@ -175,16 +118,18 @@ KINDS: Registry[EncoderKind] = Registry(
             forms={
                 "open_clip:ARCHITECTURE/TAG": "an open_clip architecture with pretrained weights",
                 "open_clip:ARCHITECTURE/FILE": "the same with a state dict of your own",
-                "open_clip:local-dir:PATH": "a folder that open_clip saved",
+                "open_clip:local-dir:PATH": "a folder that open_clip saved, or one file of weights in it",
                 "open_clip:hf-hub:ORG/NAME": "what open_clip saved, on the hub",
             },
-            options=(INIT, SEED),
+            options=(opt.INIT, opt.SEED, opt.LIKE, *opt.IMAGES, opt.KEY),
             package="open_clip",
             place=places.prefixed,
             check=checks.check_open_clip,
-            architectures=checks.open_clip_architectures,
+            has_text=checks.open_clip_has_text,
+            architectures=listings.open_clip_architectures,
             files=_open_clip_files,
             probed=False,
+            version=2,
         ),
         "hf": EncoderKind(
             module=f"{ADAPTERS}.hf.load",
@@ -192,7 +137,7 @@ KINDS: Registry[EncoderKind] = Registry(
                 "hf:ORG/NAME": "an image model of transformers (CLIP, SigLIP 2, DINOv3, ViT, ConvNeXt ...)",
                 "hf:PATH": "the same from a local folder",
             },
-            options=(POOL, TOWER, SIDE, MEAN, STD, CLEAN, ADAPTOR),
+            options=(opt.POOL, opt.TOWER, opt.SIDE, opt.MEAN, opt.STD, opt.CLEAN, opt.ADAPTOR),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,
@@ -206,16 +151,46 @@ KINDS: Registry[EncoderKind] = Registry(
             module=f"{ADAPTERS}.timm",
             forms={
                 "timm:NAME": "a timm model",
-                "timm:local-dir:PATH": "a folder that timm saved",
+                "timm:local-dir:PATH": "a folder that timm saved, or one file of weights in it",
                 "timm:hf-hub:ORG/NAME": "a timm model on the hub",
             },
-            options=(INIT, SEED, WEIGHTS_FILE, IMAGE_SIZE),
+            options=(opt.INIT, opt.SEED, opt.WEIGHTS_FILE, opt.KEY, opt.IMAGE_SIZE, opt.TEST_SIZE, opt.GLOBAL_POOL),
             package="timm",
             extra="timm",
             place=places.prefixed,
             check=checks.check_timm,
+            has_text=checks.image_tower_only,
             files=_timm_files,
             probed=False,
+            version=2,
+        ),
+        "torchvision": EncoderKind(
+            module=f"{ADAPTERS}.torchvision",
+            forms={"torchvision:NAME": "a classification model of torchvision"},
+            options=(opt.INIT, opt.SEED, opt.WEIGHTS, opt.LIKE, opt.KEY),
+            package="torchvision",
+            check=checks.check_torchvision,
+            has_text=checks.image_tower_only,
+            probed=False,
+        ),
+        "onnx": EncoderKind(
+            module=f"{ADAPTERS}.onnx",
+            forms={"onnx:FILE": "an image tower exported to ONNX, by ONNX Runtime; a text tower by text="},
+            options=(
+                opt.ONNX_TEXT,
+                opt.ONNX_TOKENIZER,
+                opt.SIDE,
+                opt.MEAN,
+                opt.STD,
+                opt.INTERPOLATION,
+                opt.RESIZE,
+                opt.GLOBAL_POOL,
+            ),
+            package="onnxruntime",
+            extra="onnx",
+            place=places.local,
+            check=checks.check_onnx,
+            has_text=checks.onnx_has_text,
         ),
         "vlm": EncoderKind(
             module=f"{ADAPTERS}.vlm",
@@ -223,7 +198,7 @@ KINDS: Registry[EncoderKind] = Registry(
                 "vlm:ORG/NAME": "a vision-language model of transformers (LLaVA, LLaVA-OneVision, Qwen2-VL ...)",
                 "vlm:PATH": "the same from a local folder",
             },
-            options=(DEVICE_MAP,),
+            options=(opt.DEVICE_MAP,),
             package="transformers",
             extra="hf",
             place=places.folder_or_repository,

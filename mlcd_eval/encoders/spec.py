@@ -26,6 +26,10 @@ class Spec:
         """The seed of `?init=random&seed=N`, None for pretrained weights."""
         return int(self.options.get("seed", "0")) if self.options.get("init") == "random" else None
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """An option such as mean=0.5,0.5,0.5 as numbers."""
+        return tuple(map(float, self.options[name].split(",")))
+
     @property
     def provenance(self) -> dict[str, str]:
         """What a record says about the weights beside their fingerprint."""

@@ -7,40 +7,53 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import Any
 
 import torch
 
 from mlcd_eval.data.base import EncodedImage, Sample
 from mlcd_eval.data.storage.images import decode
-from mlcd_eval.encoders.base import Preprocess
-from mlcd_eval.errors import DataError
+from mlcd_eval.encoders.stages import Stages
+from mlcd_eval.features.loading import Loading
 from mlcd_eval.features.store import Chunk
-from mlcd_eval.features.workers import ordered_map
 
 
 @dataclass(frozen=True)
 class Batch:
     """Consecutive samples of one chunk.
 
-    last: whether the chunk ends with this batch. pixels: (B, 3, H, W), a row per sample that is not bad. bad: key ->
-    why the image cannot be decoded.
+    last: whether the chunk ends with this batch. samples: without their encoded images. pixels: what `Stages.prepare`
+    returns, a row per sample that is not bad. bad: key -> why the image cannot be decoded.
     """
 
     chunk: Chunk
     last: bool
-    samples: list[Sample]
+    samples: Samples
     pixels: torch.Tensor
     bad: dict[str, str]
 
 
-def _decode(preprocess: Preprocess, images: list[tuple[str, EncodedImage]]) -> tuple[torch.Tensor, dict[str, str]]:
-    pixels, bad = [], {}
-    for key, image in images:
-        try:
-            pixels.append(preprocess(decode(image, key)))
-        except DataError as error:
-            bad[key] = str(error)
-    return (torch.stack(pixels) if pixels else torch.empty(0)), bad
+@dataclass(frozen=True)
+class Samples:
+    """Keys, labels and captions of samples, in three lists, which are quick to send to another process."""
+
+    keys: list[str]
+    labels: list[Any]
+    texts: list[list[str]]
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Samples:
+        """Return the columns of samples."""
+        rows = [(sample.key, sample.label, list(sample.texts)) for sample in samples]
+        return cls([key for key, _, _ in rows], [label for _, label, _ in rows], [texts for _, _, texts in rows])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def _load(stages: Stages, item: tuple[str, EncodedImage]) -> torch.Tensor:
+    key, image = item
+    return stages.prepare(decode(image, key))
 
 
 def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, bool, list[Sample]]]:
@@ -63,12 +76,23 @@ def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple
 
 
 def batches(
-    samples: Iterable[tuple[Chunk, Sample]], preprocess: Preprocess, batch_size: int, workers: int
+    samples: Iterable[tuple[Chunk, Sample]],
+    stages: Stages,
+    batch_size: int,
+    workers: int,
+    held: int = 2,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """Decode and preprocess (chunk, sample) pairs. The order does not depend on the number of workers.
+    """Decode (chunk, sample) pairs and prepare their pixels. The order does not depend on the number of workers.
 
-    An image that cannot be decoded is reported in `bad`.
+    An image that cannot be decoded is reported in `bad`. held, pinned: as in Loading.
     """
-    work = ((group, [(sample.key, sample.image) for sample in group[-1]]) for group in _group(samples, batch_size))
-    for group, (pixels, bad) in ordered_map(partial(_decode, preprocess), work, workers):
-        yield Batch(*group, pixels, bad)
+    work = (
+        ((chunk, last, Samples.of(group)), [(sample.key, sample.image) for sample in group])
+        for chunk, last, group in _group(samples, batch_size)
+    )
+    loading = Loading(partial(_load, stages), stages.shape, stages.dtype, batch_size, workers, held, pinned)
+    for loaded in loading(work):
+        chunk, last, group = loaded.tag
+        bad = {group.keys[position]: why for position, why in loaded.bad.items()}
+        yield Batch(chunk, last, group, loaded.rows, bad)

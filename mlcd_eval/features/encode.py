@@ -15,9 +15,11 @@ import numpy as np
 
 from mlcd_eval.data.base import Sample, Split
 from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.encoders.stages import stages
 from mlcd_eval.errors import DataError
-from mlcd_eval.features.decode import Batch, batches
-from mlcd_eval.features.forward import Forward, overlapped
+from mlcd_eval.features.decode import Batch, Samples, batches
+from mlcd_eval.features.forward import Forward, Queued
+from mlcd_eval.features.overlap import Overlap
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
@@ -25,7 +27,8 @@ from mlcd_eval.support.progress import Advance
 
 CHUNK = 1024  # samples of a shard that are stored together during a pass
 
-_Done = tuple[Batch, dict[str, np.ndarray]]
+_Done = tuple[Samples, dict[str, str], dict[str, np.ndarray]]
+"""A batch's samples, those of them that are bad, and its features by layer."""
 
 
 @dataclass(frozen=True)
@@ -115,25 +118,27 @@ def _encode_chunks(
     advance: Advance,
 ) -> int:
     """Encode and store the layers that each chunk of `todo` lacks. Return the number of images encoded."""
-    forward = Forward(encoder, options.precision, options.batch_size)
+    prepared = stages(encoder)
+    forward, overlap = Forward(encoder, options.precision, options.batch_size, prepared), Overlap[Batch](encoder)
     samples = _selected(split, todo, options.limit)
-    stream = batches(samples, encoder.preprocess, forward.slices.batch_size, options.workers)
+    on_cuda = encoder.device.type == "cuda"
+    stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda)
     bad: dict[str, str] = {}
     encoded, not_selected = 0, set(todo)  # chunks of which `limit` selects no sample
 
-    def call(batch: Batch) -> dict[str, np.ndarray]:
-        return forward.images(batch.pixels, todo[batch.chunk]) if len(batch.pixels) else {}
+    def call(batch: Batch) -> Queued:
+        return forward.images(batch.pixels, todo[batch.chunk])
 
     done: list[_Done] = []  # the batches of the current chunk
-    for batch, arrays in overlapped(call, stream, encoder):
+    for batch, arrays in overlap(call, stream):
         bad |= batch.bad
         _check_bad(split, bad, options)
-        done.append((batch, arrays))
+        done.append((batch.samples, batch.bad, arrays))  # without the pixels, whose memory is used again
         advance(len(batch.samples))
         if batch.last:
             for layer in todo[batch.chunk]:
                 entries[layer].write_part(batch.chunk, _part(done, layer))
-            encoded += sum(len(part.samples) - len(part.bad) for part, _ in done)
+            encoded += sum(len(samples) - len(in_batch) for samples, in_batch, _ in done)
             not_selected.discard(batch.chunk)
             done = []
     for chunk in not_selected:
@@ -153,16 +158,21 @@ def _chunks(split: Split) -> list[Chunk]:
 
 
 def _part(done: list[_Done], layer: str) -> Part:
-    pieces = [arrays[layer] for _, arrays in done if arrays]
+    pieces = [arrays[layer] for _, _, arrays in done if arrays]
     array = np.concatenate(pieces) if pieces else np.empty((0, 0), dtype=np.float32)
-    rows = [sample for batch, _ in done for sample in batch.samples if sample.key not in batch.bad]
-    assert len(array) == len(rows), "one feature row per sample"
+    good = [
+        row
+        for samples, bad, _ in done
+        for row in zip(samples.keys, samples.labels, samples.texts, strict=True)
+        if row[0] not in bad
+    ]
+    assert len(array) == len(good), "one feature row per sample"
     return Part(
         array=array,
-        keys=[row.key for row in rows],
-        labels=[row.label for row in rows],
-        texts=[list(row.texts) for row in rows],
-        bad=[key for batch, _ in done for key in batch.bad],
+        keys=[key for key, _, _ in good],
+        labels=[label for _, label, _ in good],
+        texts=[texts for _, _, texts in good],
+        bad=[key for _, bad, _ in done for key in bad],
     )
 
 

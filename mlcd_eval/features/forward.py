@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.encoders.stages import Stages
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.features.workers import threaded_map
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.progress import Advance
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 32}
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")  # PyTorch's CPU allocator, CUDA, cuBLAS
 
-AT_ONCE = 8  # batches in flight on a CPU: with default sizes, as many images as a GPU gets
-
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Slices:
@@ -53,34 +51,79 @@ class Slices:
                 torch.cuda.empty_cache()
 
 
-class Forward:
-    """Calls an encoder on batches of at most `batch_size` items (None: the device's default)."""
+Outputs = dict[str, torch.Tensor]
 
-    def __init__(self, encoder: Encoder, precision: str, batch_size: int | None = None) -> None:
+
+class Queued:
+    """Outputs on their way to the host, in parts, each with the tensors that a CUDA device may still read."""
+
+    def __init__(self, parts: list[tuple[Outputs, Sequence[torch.Tensor]]], device: torch.device) -> None:
+        self._parts = parts
+        self._done = torch.cuda.Event() if device.type == "cuda" else None
+        if self._done is not None:
+            self._done.record(torch.cuda.current_stream(device))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Wait for the outputs and return them, copied; without items there are none."""
+        if self._done is not None:
+            self._done.synchronize()
+        outputs = [part for part, _ in self._parts]
+        return {name: np.concatenate([part[name].numpy() for part in outputs]) for name in (outputs or [{}])[0]}
+
+
+class Forward:
+    """Calls an encoder on batches of at most `batch_size` items (None: the device's default).
+
+    stages: makes the encoder's input from the pixels; without it they are the input.
+    """
+
+    def __init__(
+        self, encoder: Encoder, precision: str, batch_size: int | None = None, stages: Stages | None = None
+    ) -> None:
         self.encoder = encoder
         self.precision = precision
         self.slices = Slices(batch_size or DEFAULT_BATCH_SIZE.get(encoder.device.type, 32))
+        self._stages = stages.to(encoder.device) if stages else None
+        self._copies = torch.cuda.Stream(encoder.device) if encoder.device.type == "cuda" else None
 
-    def images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Encode pixels (B, 3, H, W) -> {layer: (B, ...) float32}."""
+    def images(self, pixels: torch.Tensor, layers: Sequence[str]) -> Queued:
+        """Encode pixels (B, ...), which Stages.prepare made, -> {layer: (B, ...) float32}.
 
-        def call(chunk: torch.Tensor) -> dict[str, torch.Tensor]:
-            device = self.encoder.device
-            if device.type == "cuda":
-                chunk = chunk.pin_memory().to(device, non_blocking=True, memory_format=torch.channels_last)
-            return self._checked(self.encoder.encode_images(chunk, layers), layers, len(chunk))
+        On CUDA this returns before the work is done; the pixels must stay as they are until `arrays` has returned.
+        """
 
-        return self._chunked(pixels, call)
+        def call(part: torch.Tensor) -> tuple[Outputs, Sequence[torch.Tensor]]:
+            pixels, read = self._on_device(part)
+            if self._stages:
+                pixels = self._stages.finish(pixels)
+            if read:
+                pixels = pixels.contiguous(memory_format=torch.channels_last)
+            return self._checked(self.encoder.encode_images(pixels, layers), layers, len(pixels)), read
+
+        return self._queued(pixels, call)
+
+    def _on_device(self, pixels: torch.Tensor) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """Return pixels on the encoder's device, and the tensors that must live until the device has read them.
+
+        A CUDA device copies them by a stream of its own, while it works on the batch before.
+        """
+        if self._copies is None:
+            return pixels, ()
+        pinned = pixels if pixels.is_pinned() else pixels.pin_memory()
+        with torch.cuda.stream(self._copies):
+            copied = pinned.to(self.encoder.device, non_blocking=True)
+        torch.cuda.current_stream(self.encoder.device).wait_stream(self._copies)
+        return copied, (pinned, copied)
 
     def texts(self, texts: Sequence[str], advance: Advance = lambda _: None) -> np.ndarray:
         """Encode texts -> (T, D) float32 in the joint space. advance: called with the texts done."""
 
-        def call(chunk: Sequence[str]) -> dict[str, torch.Tensor]:
-            outputs = self._checked({PROJECTED: self.encoder.encode_texts(chunk)}, [PROJECTED], len(chunk))
-            advance(len(chunk))
-            return outputs
+        def call(part: Sequence[str]) -> tuple[Outputs, Sequence[torch.Tensor]]:
+            outputs = self._checked({PROJECTED: self.encoder.encode_texts(part)}, [PROJECTED], len(part))
+            advance(len(part))
+            return outputs, ()
 
-        return self._chunked(texts, call)[PROJECTED]
+        return self._queued(texts, call).arrays()[PROJECTED]
 
     def _checked(self, outputs: Any, layers: Sequence[str], rows: int) -> dict[str, torch.Tensor]:
         """Return the encoder's outputs. Raises IncompatibleError if they are not what its info promises, as may happen
@@ -96,39 +139,25 @@ class Forward:
                 )
         return dict(outputs)
 
-    def _chunked(
-        self, items: torch.Tensor | Sequence[str], call: Callable[..., dict[str, torch.Tensor]]
-    ) -> dict[str, np.ndarray]:
-        def arrays(part: Any) -> dict[str, np.ndarray]:
+    def _queued(
+        self,
+        items: torch.Tensor | Sequence[str],
+        call: Callable[..., tuple[Outputs, Sequence[torch.Tensor]]],
+    ) -> Queued:
+        def to_host(part: Any) -> tuple[Outputs, Sequence[torch.Tensor]]:
             with torch.inference_mode(), self._arithmetic():
-                return {name: value.float().cpu().numpy() for name, value in call(part).items()}
+                outputs, read = call(part)
+                # from CUDA to pinned memory, without a wait
+                return {name: value.float().to("cpu", non_blocking=True) for name, value in outputs.items()}, read
 
-        outputs = list(self.slices(items, arrays))
-        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+        return Queued(list(self.slices(items, to_host)), self.encoder.device)
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """Set the precision of the block. fp32 switches off TF32, which PyTorch's convolutions use by default."""
-        device = self.encoder.device.type
-        with contextlib.ExitStack() as stack:
-            if self.precision in AUTOCAST:
-                stack.enter_context(torch.autocast(device, dtype=AUTOCAST[self.precision]))
-            elif device == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        """Set the precision of the block."""
+        reduced = AUTOCAST.get(self.precision)
+        with torch.autocast(self.encoder.device.type, dtype=reduced) if reduced else exact_fp32():
             yield
-
-
-def overlapped(call: Callable[[R], T], batches: Iterable[R], encoder: Encoder) -> Iterator[tuple[R, T]]:
-    """Yield (batch, call(batch)) in order.
-
-    On a CPU several batches are in flight at once, each on a few cores, while this thread reads the next: cores that
-    share one batch wait for each other after every layer.
-    """
-    cores = torch.get_num_threads()
-    if encoder.device.type != "cpu" or not encoder.reentrant:
-        return ((batch, call(batch)) for batch in batches)
-    at_once = min(cores, AT_ONCE)
-    return threaded_map(call, batches, at_once, cores // at_once)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

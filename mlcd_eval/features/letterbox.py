@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
 from mlcd_eval.encoders.base import Encoder, Preprocess
+from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.features.wrapped import WrappedEncoder
 
 GROUND = (124, 116, 104)  # ImageNet's mean colour, close to zero after normalisation
 LARGEST = 8192  # pixels on a side of the square: 200 MB, and larger than any encoder's input
@@ -30,47 +33,44 @@ class Letterbox:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return an RGB image as (3, H, W), filled by its longer side. An image over LARGEST is scaled down first."""
+        return self.preprocess(self._square(image))
+
+    def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
+        """Return the preprocess's two stages, of which the first one takes the square, if it has them."""
+        halves = halves_of(self.preprocess)
+        if halves is None:
+            return None
+        resized, normalise = halves
+        return lambda image: resized(self._square(image)), normalise
+
+    def _square(self, image: Image.Image) -> Image.Image:
         if max(image.size) > LARGEST:
             image = ImageOps.contain(image, (LARGEST, LARGEST))
         side = round(max(image.size) / self.shown)
         margin = (side - max(image.size)) // 2
         square = Image.new("RGB", (side, side), GROUND)
         square.paste(image, (margin, margin))
-        return self.preprocess(square)
+        return square
 
 
-class LetterboxedEncoder(Encoder):
+class LetterboxedEncoder(WrappedEncoder):
     """An encoder whose images are letterboxed first, which is part of its features' identity.
 
     Raises IncompatibleError for a preprocess that shows neither a whole square nor the middle of it.
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
         self._shown = shown_of_a_square(encoder.preprocess)
         margin = "" if self._shown == 1 else f" with a margin around the middle {self._shown:.4f}"
         self.info = replace(
             encoder.info, preprocessing=f"letterboxed on {GROUND}{margin}; {encoder.info.preprocessing}"
         )
-        self._encoder = encoder
 
     @property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The letterbox with the encoder's preprocess."""
         return Letterbox(self._encoder.preprocess, self._shown)
-
-    @property
-    def reentrant(self) -> bool:  # type: ignore[override]
-        """Whether the encoder may be called from several threads at once."""
-        return self._encoder.reentrant
-
-    @property
-    def device(self) -> torch.device:
-        """The encoder's device."""
-        return self._encoder.device
-
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return the encoder's features of letterboxed pixels."""
-        return self._encoder.encode_images(pixels, layers)
 
 
 def shown_of_a_square(preprocess: Preprocess) -> float:

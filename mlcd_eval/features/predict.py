@@ -24,6 +24,7 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.features.forward import Slices
 from mlcd_eval.features.store import in_use
 from mlcd_eval.metrics.segmentation import encode
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
 from mlcd_eval.support.fileio import atomic_write
 
@@ -164,6 +165,7 @@ def _batches(split: Split, annotations: Sequence[Annotation], size: int) -> Iter
         yield batch
 
 
+@exact_fp32()
 def _call(encoder: Encoder, ability: str, batch: Sequence[_Item], prompt: str, max_new_tokens: int) -> list[Any]:
     if ability == "answer":
         questions = [prompt.replace("{question}", annotation.text) for annotation, _ in batch]

@@ -1,45 +1,234 @@
-"""Mapping a function over a stream of items, in order, in worker processes or threads."""
+"""Images loaded by processes: one reads the stream of encoded images, the others decode, and results keep their order.
+
+The calling process sees neither encoded images nor copies of decoded ones: the reader sends images to the workers,
+which write rows into slots of a ring of shared memory (ring.py). For each batch the calling process receives a tag from
+the reader and a short message per part of the batch from the workers.
+"""
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import pickle
+import selectors
 import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from itertools import islice
-from typing import Any, TypeVar
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Lock
+from typing import Any, Generic, NoReturn, TypeVar
 
+import numpy as np
 import torch
-import torch.multiprocessing  # registers shared memory for tensors that workers return
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.features.ring import Ring
+from mlcd_eval.support.device import usable_cores
 
 T = TypeVar("T")
-R = TypeVar("R")
+Item = TypeVar("Item")
 
-_function: Callable[..., Any] | None = None  # set in a worker process
+PART = 32  # images that a worker loads at a time: several workers share a batch, which is then sooner complete
 
 
 def default_workers(device: torch.device, cores: int | None = None) -> int:
-    """Return the default number of decoding processes. cores: None means all of the machine's.
+    """Return the default number of decoding processes. cores: None means this process's share of the machine's.
 
     With a GPU all cores but one, at most 16. With a CPU two, or none below four cores, since the threads of the forward
     pass would wait for them.
     """
-    cores = cores or os.cpu_count() or 1
+    cores = cores or usable_cores()
     if device.type == "cuda":
         return min(16, max(1, cores - 1))
     return 2 if cores >= 4 else 0
 
 
-def _start_worker(function: Callable[..., Any]) -> None:
-    global _function
-    _function = function
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
+    """A loaded batch. rows: (number of good items, ...). bad: position of a bad item -> what is wrong with it."""
+
+    tag: T
+    rows: torch.Tensor
+    bad: dict[int, str]
+
+
+def stacked(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return rows as a batch, an empty tensor without rows."""
+    return torch.stack(list(rows)) if rows else torch.empty(0)
+
+
+@dataclass
+class _Assembly:
+    """A batch whose parts are arriving. slot: None for a batch whose rows come through the pipe."""
+
+    tag: Any
+    slot: int | None
+    size: int
+    missing: int
+    bad: dict[int, str] = field(default_factory=dict)
+    sent: dict[int, torch.Tensor] = field(default_factory=dict)  # rows that are not in the slot, by position
+
+    def add(self, part: _Part) -> None:
+        """Add what a worker says of a part."""
+        self.bad.update(part.bad)
+        self.sent.update((position, torch.from_numpy(row)) for position, row in part.sent.items())
+        self.missing -= 1
+
+
+@dataclass(frozen=True)
+class _Part:
+    """bad: position in the batch -> what is wrong. sent: rows that are not in the slot, by position."""
+
+    bad: dict[int, str]
+    sent: dict[int, np.ndarray]
+
+
+class _Failure:
+    """An exception of another process, to be raised in this one at its place in the order."""
+
+    def __init__(self, error: Exception) -> None:
+        self.traceback = "".join(traceback.format_exception(error))
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301  our own exception, to see whether it survives
+            self.error = error
+        except Exception:
+            self.error = RuntimeError(f"{type(error).__name__}: {error}")
+
+    def raise_again(self) -> NoReturn:
+        """Raise the exception; its cause holds the traceback of the other process."""
+        raise self.error from _InAnotherProcess(f"\n{self.traceback}")
+
+
+class _InAnotherProcess(Exception):
+    """A traceback as text."""
+
+
+class Pipeline:
+    """A reader and `workers` decoding processes.
+
+    A pipe takes free slots to the reader, a queue takes parts of batches from the reader to the workers, and another
+    pipe brings messages of all of them back.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Item], torch.Tensor],
+        batches: Iterable[tuple[Any, Sequence[Item]]],
+        ring: Ring,
+        workers: int,
+    ) -> None:
+        self._ring = ring
+        self._unused = ring.slots  # those that the consumer does not hold
+        self._lock = threading.RLock()  # a slot may be released in the middle of anything
+        context = multiprocessing.get_context("fork")
+        self._messages, messages = context.Pipe(duplex=False)
+        free, self._free = context.Pipe(duplex=False)
+        parts: SimpleQueue[Any] = context.SimpleQueue()
+        send = _Sender(messages, context.Lock())
+        for slot in range(ring.slots):
+            self._free.send(slot)
+        reader = context.Process(target=_read, args=(batches, free, parts, send), daemon=True)
+        decoders = [context.Process(target=_work, args=(load, ring, parts, send), daemon=True) for _ in range(workers)]
+        self._processes = [reader, *decoders]
+        for process in self._processes:
+            process.start()
+        messages.close()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._messages, selectors.EVENT_READ)
+        for process in self._processes:
+            self._selector.register(process.sentinel, selectors.EVENT_READ)
+
+    def results(self) -> Iterator[Loaded[Any]]:
+        """Yield each batch when it is complete, in order."""
+        arriving: dict[int, _Assembly | _Failure | None] = {}
+        for next_number in itertools.count():
+            while not _is_complete(arriving, next_number):
+                with self._lock:
+                    if self._unused == 0:  # the consumer holds every slot: the next batch goes without one
+                        self._unused += 1
+                        self._free.send(None)
+                number, message = self._receive()
+                batch = arriving.get(number)
+                if isinstance(message, _Part) and isinstance(batch, _Assembly):
+                    batch.add(message)
+                elif not isinstance(message, _Part):
+                    arriving[number] = message
+            match arriving.pop(next_number):
+                case None:
+                    return
+                case _Failure() as failure:
+                    failure.raise_again()
+                case batch:
+                    yield self._loaded(batch)
+
+    def _receive(self) -> Any:
+        ready = [key.fileobj for key, _ in self._selector.select()]
+        if self._messages in ready:
+            return self._messages.recv()
+        ended = next(process for process in self._processes if process.sentinel in ready)
+        ended.join()
+        raise RuntimeError(
+            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last "
+            "image (-9: killed, perhaps for lack of memory, of which fewer workers take less)"
+        )
+
+    def _loaded(self, batch: _Assembly) -> Loaded[Any]:
+        with self._lock:
+            self._unused -= 1
+        bad = dict(sorted(batch.bad.items()))
+        good = [position for position in range(batch.size) if position not in bad]
+        if batch.slot is None:
+            return Loaded(batch.tag, stacked([batch.sent[position] for position in good]), bad)
+        rows = self._ring.hand_out(batch.slot, self._release)[: batch.size]
+        if batch.sent:
+            rows = stacked([batch.sent.get(position, rows[position]) for position in good])
+        elif bad:
+            rows = rows[good] if good else torch.empty(0)
+        return Loaded(batch.tag, rows, bad)
+
+    def _release(self, slot: int) -> None:
+        with self._lock, suppress(OSError):  # the pipe is closed after the last batch
+            self._unused += 1
+            self._free.send(slot)
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        self._selector.close()
+        self._free.close()
+        self._messages.close()
+
+
+def _is_complete(arriving: Mapping[int, _Assembly | _Failure | None], number: int) -> bool:
+    batch = arriving.get(number)
+    return number in arriving and not (isinstance(batch, _Assembly) and batch.missing)
+
+
+class _Sender:
+    """Sends messages by a pipe that several processes share."""
+
+    def __init__(self, pipe: Connection, turn: Lock) -> None:
+        self._pipe = pipe
+        self._turn = turn
+
+    def __call__(self, number: int, message: _Assembly | _Part | _Failure | None) -> None:
+        with self._turn:
+            self._pipe.send((number, message))
+
+
+def _start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and items are processed in parallel anyway
+    torch.set_num_threads(1)  # a forked OpenMP pool would hang, and images are loaded in parallel anyway
 
 
 def _leave_with_parent() -> None:
@@ -50,54 +239,49 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _call(item: Any) -> Any:
-    assert _function is not None
-    return _function(item)
-
-
-def ordered_map(function: Callable[[R], Any], items: Iterable[tuple[T, R]], workers: int) -> Iterator[tuple[T, Any]]:
-    """Yield (tag, function(work)) for each (tag, work), in order. workers: 0 means this process.
-
-    function: picklable, sent to each worker once. At most two items per worker are in flight, so that a stream is read
-    only as fast as it is consumed.
-    """
-    if workers == 0:
-        yield from ((tag, function(work)) for tag, work in items)
-        return
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(function,)) as pool:
-        yield from _in_order(pool, _call, items, 2 * workers)
-
-
-def threaded_map(function: Callable[[R], T], items: Iterable[R], threads: int, cores: int) -> Iterator[tuple[R, T]]:
-    """Yield (item, function(item)) in order. cores: for the PyTorch operations of each thread.
-
-    The calling thread reads the items, at most two per thread ahead.
-    """
-    before = torch.get_num_threads()
+def _read(
+    batches: Iterable[tuple[Any, Sequence[Any]]], free: Connection, parts: SimpleQueue[Any], send: _Sender
+) -> None:
+    """Read the stream, as fast as slots become free."""
+    _start()
+    number = 0
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores,)) as pool:
-            yield from _in_order(pool, function, ((item, item) for item in items), 2 * threads)
-    finally:
-        torch.set_num_threads(before)  # MKL has a single setting for all threads
+        stream = iter(batches)
+        while True:
+            slot = free.recv()
+            batch = next(stream, None)
+            if batch is None:
+                break
+            tag, items = batch
+            starts = range(0, len(items), PART)
+            send(number, _Assembly(tag, slot, len(items), len(starts)))
+            for start in starts:
+                parts.put((number, slot, start, items[start : start + PART]))
+            number += 1
+        send(number, None)
+    except Exception as error:
+        send(number, _Failure(error))
+    threading.Event().wait()  # until this process is ended: one that ends by itself was killed
 
 
-def _in_order(
-    pool: Executor, function: Callable[[R], Any], items: Iterable[tuple[T, R]], ahead: int
-) -> Iterator[tuple[T, Any]]:
-    stream = iter(items)
-    pending: deque[tuple[T, Future[Any]]] = deque()
-
-    def submit(count: int) -> None:
-        pending.extend((tag, pool.submit(function, work)) for tag, work in islice(stream, count))
-
-    try:
-        submit(ahead)
-        while pending:
-            tag, future = pending.popleft()
-            result = future.result()
-            submit(1)
-            yield tag, result
-    finally:
-        for _, future in pending:
-            future.cancel()
+def _work(load: Callable[[Any], torch.Tensor], ring: Ring, parts: SimpleQueue[Any], send: _Sender) -> None:
+    """Load parts into their slots."""
+    _start()
+    while True:
+        number, slot, start, items = parts.get()
+        bad, sent = {}, {}
+        target = None if slot is None else ring.tensor(slot)
+        try:
+            for position, item in enumerate(items, start):
+                try:
+                    row = load(item)
+                except DataError as error:
+                    bad[position] = str(error)
+                    continue
+                if target is not None and ring.fits(row):
+                    target[position] = row
+                else:
+                    sent[position] = row.numpy()
+            send(number, _Part(bad, sent))
+        except Exception as error:
+            send(number, _Failure(error))

@@ -7,30 +7,41 @@ constant scorer is right about class 0 only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def classification_samples(
-    scores: NDArray[Any] | Iterable[NDArray[Any]], labels: NDArray[Any]
+    scores: NDArray[Any] | Iterable[NDArray[Any] | Tensor], labels: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
     """What the metrics need to know of scores (N, C), an array or chunks of its rows in order, which need not be held.
 
-    labels: (N,) ints below C. Columns (N,): `label`; `prediction`, the best class; `correct`, 1.0 or 0.0; `rank`, the
-    place of the true class, from 1; for two classes `contrast`, the score of class 1 minus that of class 0.
+    Chunks that are tensors are ranked on their device. labels: (N,) ints below C. Columns (N,): `label`; `prediction`,
+    the best class; `correct`, 1.0 or 0.0; `rank`, the place of the true class, from 1; for two classes `contrast`, the
+    score of class 1 minus that of class 0.
     Raises ValueError where a score is NaN.
     """
     chunks = [scores] if isinstance(scores, np.ndarray) else scores
     predictions, ranks, contrasts = [], [], []
     offset = 0
     for chunk in chunks:
-        predictions.append(chunk.argmax(axis=1))
-        ranks.append(label_ranks(chunk, labels[offset : offset + len(chunk)]))
+        of_chunk = labels[offset : offset + len(chunk)]
+        if isinstance(chunk, np.ndarray):
+            predictions.append(chunk.argmax(axis=1))
+            ranks.append(label_ranks(chunk, of_chunk))
+        else:
+            prediction, rank = tensor_ranks(chunk, of_chunk)
+            predictions.append(prediction)
+            ranks.append(rank)
         offset += len(chunk)
         if chunk.shape[1] == 2:
-            contrasts.append(chunk[:, 1] - chunk[:, 0])
+            contrast = chunk[:, 1] - chunk[:, 0]
+            contrasts.append(contrast if isinstance(contrast, np.ndarray) else contrast.cpu().numpy())
     assert offset == len(labels), f"{offset} rows of scores, {len(labels)} labels"
     rank = np.concatenate(ranks)
     columns = {"label": labels, "prediction": np.concatenate(predictions), "correct": (rank == 1) * 1.0, "rank": rank}
@@ -53,6 +64,23 @@ def label_ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     ties_before = (scores == true) & (np.arange(scores.shape[1]) < labels[:, None])
     ranks = 1 + (scores > true).sum(axis=1) + ties_before.sum(axis=1)
     return np.where(true[:, 0] == -np.inf, scores.shape[1] + 1, ranks)
+
+
+def tensor_ranks(scores: Tensor, labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the best classes (N,) and `label_ranks` (N,) of scores (N, C), computed where the scores are; only these
+    two columns are copied to the host."""
+    import torch
+
+    of_row = torch.as_tensor(labels, device=scores.device)[:, None]
+    true = scores.gather(1, of_row)
+    lower = torch.arange(scores.shape[1], device=scores.device) < of_row
+    rank = 1 + (scores > true).sum(dim=1) + ((scores == true) & lower).sum(dim=1)
+    rank = torch.where(true[:, 0] == -torch.inf, scores.shape[1] + 1, rank)
+    rank = rank.masked_fill(scores.isnan().any(dim=1), 0)
+    prediction, rank = torch.stack([scores.argmax(dim=1), rank]).cpu().numpy()
+    if (rank == 0).any():
+        raise ValueError("scores hold NaN, which has no rank")
+    return prediction, rank
 
 
 def mean_over_classes(outcomes: NDArray[Any], labels: NDArray[Any]) -> float | None:

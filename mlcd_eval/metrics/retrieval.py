@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.progress import Advance
 
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
@@ -34,6 +35,7 @@ class Ranks(NamedTuple):
 
 
 @torch.inference_mode()
+@exact_fp32()
 def retrieval_ranks(
     image: torch.Tensor,
     text: torch.Tensor,
@@ -118,7 +120,7 @@ class Tile:
         counts = torch.empty_like(self._about)  # comparisons into floats: many times as fast as into booleans
         above = torch.gt(self._about, high, out=counts).sum(0)
         unsure = torch.ge(self._about, low, out=counts).sum(0) - above
-        if unsure.sum() > MOST_UNSURE * self._about.numel() or torch.get_float32_matmul_precision() != "highest":
+        if unsure.sum() > MOST_UNSURE * self._about.numel():
             return _num_ahead(self._exact, true_score, true_index)
         some = unsure.nonzero().squeeze(1)
         about = self._about[:, some]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset
+from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset, LabelledDataset
 from mlcd_eval.data.open import parse_reference
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.encoders.base import EncoderInfo
@@ -161,7 +161,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     task, protocol = located.task, located.protocol
     if dataset.kind not in protocol.kinds:
         raise IncompatibleError(
-            f"{task.name} cannot use a {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
+            f"{task.name} cannot use the {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
     requests, splits = _roles(protocol, located.settings, dataset)
     if isinstance(dataset, AnnotatedDataset) and not submit:
@@ -171,15 +171,30 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
             raise IncompatibleError(f"{task.name}: {error}") from error
     data = task.dataset
     prompts = None
-    if located.needs.class_prompts:
-        names, templates = dataset.class_names, dataset.templates
-        prompts = resolve(names, templates, data.class_names, data.templates, dataset.name)
-    if data.num_classes is not None and dataset.class_names and len(dataset.class_names) != data.num_classes:
-        raise DataError(
-            f"classnames.txt of {dataset.name} has {len(dataset.class_names)} names: expected {data.num_classes}, as "
-            f"in task {task.name}"
-        )
+    needs = located.needs
+    if needs.class_prompts:
+        names = data.class_names if needs.class_names is None else needs.class_names
+        templates = data.templates if needs.templates is None else needs.templates
+        prompts = resolve(dataset.class_names, dataset.templates, names, templates, dataset.name)
+    _check_num_classes(task, dataset, prompts)
     return Job(task, protocol, located.settings, located.ref, located.request, dataset, requests, splits, prompts)
+
+
+def _check_num_classes(task: TaskSpec, dataset: Dataset, prompts: Prompts | None) -> None:
+    """Raise DataError if the data has another number of classes than its task says, or prompts another than the data.
+
+    A data set of which only the class names are counted may have too few of them, unless they make prompts.
+    """
+    counted = dataset.num_classes if isinstance(dataset, LabelledDataset) else None
+    names, expected = len(dataset.class_names or ()), task.dataset.num_classes
+    if expected is not None and ((counted or expected) != expected or names > expected):
+        raise DataError(f"{dataset.name} has {counted or names} classes: expected {expected}, as in task {task.name}")
+    expected = counted or expected
+    if prompts is not None and expected is not None and len(prompts.class_names) != expected:
+        raise DataError(
+            f"{task.name} needs one class name per class: got {len(prompts.class_names)} names ({prompts.source}), "
+            f"expected {expected}"
+        )
 
 
 def _roles(

@@ -65,8 +65,8 @@ class Selection:
         many = word in PROTOCOLS or bool(GLOB_MARKS & set(word))
         if many and not located and root is not None:
             raise DataError(
-                f"--data-root {root} holds no data for --tasks {word}: expected folders in clip-benchmark's layout, "
-                f"such as those that `mlcd-eval ls datasets` lists"
+                f"--data-root {root} holds no data for --tasks {word}: expected folders or files in one of the forms "
+                f"of `mlcd-eval ls datasets`, or folders called like its data sets"
             )
         if located:
             yield from located
@@ -99,7 +99,9 @@ class Selection:
         protocols = fnmatch.filter(PROTOCOLS, pattern.partition("/")[0])
         data = discover(root)
         data += [(default_name(part), part) for _, ref in data for part in self._scored_parts(ref, protocols)]
-        new = [(_task_on(protocol, name), ref) for name, ref in data for protocol in protocols]
+        new = [
+            (_task_on(protocol, name), ref) for name, ref in data for protocol in protocols if _may_use(protocol, ref)
+        ]
         new = [(task, ref) for task, ref in new if fnmatch.fnmatch(task.name, pattern)]
         known = [
             (task, find_under(root, task))
@@ -129,6 +131,11 @@ class Selection:
 def _part(ref: str, split: str | None) -> str:
     """Return the reference of the split that a task scores if each split is a separate task, else the reference."""
     return (split_reference(ref, split) if split else None) or ref
+
+
+def _may_use(protocol: str, ref: str) -> bool:
+    """Return whether the scheme of a reference can hold data for a protocol, which is known before it is opened."""
+    return bool(set(PROTOCOLS[protocol].kinds) & set(parse_reference(ref).scheme.kinds))
 
 
 def _kinds(protocols: Sequence[str]) -> set[str]:

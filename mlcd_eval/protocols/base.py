@@ -85,13 +85,16 @@ class Scores:
 class Needs:
     """What a protocol needs from a model and its data besides image features.
 
-    texts: the model's text tower. class_prompts: class names and templates. text_encoder: spec of another model whose
-    text tower is used instead of the model's own. ability: what the model itself does with the scored split (`segment`
-    or `answer`), None for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
+    texts: the model's text tower. class_prompts: class names and templates; class_names, templates: those to use
+    instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
+    instead of the model's own. ability: what the model itself does with the scored split (`segment` or `answer`), None
+    for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
     """
 
     texts: bool = False
     class_prompts: bool = False
+    class_names: str | Sequence[str] | None = None
+    templates: str | Sequence[str] | None = None
     text_encoder: str | None = None
     ability: str | None = None
     prompt: str = "{question}"

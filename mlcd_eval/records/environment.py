@@ -13,11 +13,12 @@ PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "
 
 
 def environment(device: str) -> dict[str, str | int | None]:
-    """Return versions, platform, device name and thread count of this process."""
+    """Return versions, platform, device name and thread count of this process; `deterministic` if that is on."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "CPU"
-    return {**_versions(), "device": device, "device_name": name, "threads": torch.get_num_threads()}
+    facts = {**_versions(), "device": device, "device_name": name, "threads": torch.get_num_threads()}
+    return facts | ({"deterministic": "true"} if torch.are_deterministic_algorithms_enabled() else {})
 
 
 @functools.cache

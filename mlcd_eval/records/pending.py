@@ -17,6 +17,7 @@ from mlcd_eval.data.base import (
     Dataset,
     annotations_fingerprint,
     fingerprint,
+    num_classes,
     num_scored,
 )
 from mlcd_eval.data.prompts import Prompts
@@ -90,7 +91,7 @@ def dataset_record(
         annotations=annotations,
         fingerprint=_contents(dataset, splits, prompts) if reads_images or annotations is None else annotations,
         num_samples=num_scored(dataset, scored),
-        num_classes=len(dataset.class_names) if dataset.class_names else None,
+        num_classes=num_classes(dataset),
         expected_num_samples=spec.expected_size(scored),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from mlcd_eval.encoders.checks import open_clip_architectures
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.support.disk_memo import file_identity
+from mlcd_eval.support.documents import parse_json, read_json
 
 OTHER_MODEL = ("force_image_size", "force_custom_text", "image_mean", "image_std", "image_interpolation")
 """Options of open_clip's training that change the model or its preprocessing and that no spec can say."""
@@ -121,7 +121,7 @@ def _is_whole(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length < path.stat().st_size else {}
+            header = parse_json(file.read(length)) if length < path.stat().st_size else {}
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         return bool(ends) and path.stat().st_size == 8 + length + max(ends)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -131,7 +131,7 @@ def _is_whole(path: Path) -> bool:
 def _json(path: Path) -> dict[str, Any]:
     """Return the object in a file; an empty one while it is absent or half written."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

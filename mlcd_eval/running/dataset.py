@@ -25,6 +25,7 @@ from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
 
@@ -192,7 +193,7 @@ class DatasetRun:
             predictions=predictions.by_id if predictions else None,
             stage=stage,
         )
-        with stage("scoring", None, ""):
+        with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)
         timing = Timing(
             started=pending.timing.started,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, UserError
+from mlcd_eval.features.decoders import with_decoder
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.models import PlannedModel
@@ -16,6 +17,7 @@ from mlcd_eval.planning.plan import Plan
 from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.model import ModelRun
+from mlcd_eval.support.determinism import deterministic
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
 from mlcd_eval.support.progress import Progress
@@ -30,8 +32,12 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
     Raises UserError for a problem with the request, the data (whose labels and headers are read first) or a model.
     """
     plan.raise_problems()
+    with deterministic(plan.request.deterministic):
+        yield from _records(plan, progress or Progress())
+
+
+def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
     request = plan.request
-    progress = progress or Progress()
     pick = partial(pick_device, request.device)
     if request.device == "cuda":
         pick()  # reports a missing device before anything is read; other devices may never need torch
@@ -42,7 +48,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Iterator[Result]:
         own = [job for job in jobs if (model.name, job.name) not in plan.refused]
         if not own:
             continue
-        encoder = _open(model, request, pick, progress)
+        encoder = with_decoder(_open(model, request, pick, progress), request.decoder)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")
@@ -61,7 +67,8 @@ def _open(model: PlannedModel, request: RunRequest, pick: Callable[[], torch.dev
 
 def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:
     """Read every split's headers and labels, so that damaged data is reported before any image is encoded."""
-    problems = []
+    problems: list[str] = []
+    notes: dict[str, None] = {}
     splits = {(job.ref, split): job for job in jobs for split in job.splits.values()}
     with progress.stage("checking data", len(splits), "splits") as advance:
         for (_, split), job in splits.items():
@@ -69,12 +76,32 @@ def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> Non
                 _check_missing(job.dataset, split, allow_bad_images)
                 note = job.task.dataset.size_note(split, num_scored(job.dataset, split))
                 if note is not None:
-                    progress.say(note)
+                    notes[note] = None
             except UserError as error:
                 problems.append(str(error))
             advance(1)
+    for job in jobs if not problems else ():
+        for sentence in _unnamed_classes(job):
+            if job.prompts is not None:
+                problems.append(f"{job.name} needs a name for each class: {sentence}")
+            else:
+                notes[f"note: {sentence}; only zero-shot needs them"] = None
+    for note in notes:
+        progress.say(note)
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
+
+
+def _unnamed_classes(job: Job) -> Iterator[str]:
+    """Yield a sentence for each split with a label beyond the class names, where there are any."""
+    names = job.prompts.class_names if job.prompts else job.dataset.class_names
+    for split in dict.fromkeys(job.splits.values() if names else ()):
+        needed = job.dataset.split(split).scan().num_classes or 0
+        if names and needed > len(names):
+            yield (
+                f"split {split!r} of {job.dataset.name} has labels up to {needed - 1} and {len(names)} class names, "
+                f"expected {needed}"
+            )
 
 
 def _check_missing(dataset: Dataset, split: str, allowed: int) -> None:

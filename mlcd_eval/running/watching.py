@@ -16,6 +16,7 @@ from mlcd_eval.request import RunRequest
 from mlcd_eval.running.checkpoints import Checkpoint, find_checkpoints
 from mlcd_eval.running.result_log import ResultLog, values_of
 from mlcd_eval.running.run import run
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
 
@@ -90,7 +91,7 @@ class Watch:
 
     def _journal(self) -> dict[str, dict[str, str | int]]:
         path = self.request.output / JOURNAL
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return read_json(path) if path.is_file() else {}
 
     def _note(self, checkpoint: Checkpoint) -> None:
         """Note that a checkpoint is done, and write the curve again: a line per step, as a training's log."""

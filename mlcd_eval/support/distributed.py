@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlcd_eval.errors import UserError
+from mlcd_eval.support.device import local_ranks, rank_device
+from mlcd_eval.support.shared_memory import check_for_nccl
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +35,8 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         return
     cuda = device.type == "cuda"
     if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = rank_device()
+        check_for_nccl(local_ranks())
         torch.cuda.set_device(device)
     # the other ranks wait while one works alone, which may take days
     dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))

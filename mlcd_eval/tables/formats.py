@@ -18,7 +18,9 @@ from mlcd_eval.support.registry import Registry
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
 
-Option = Literal["baseline", "published", "training"]
+Option = Literal["baseline", "published", "training", "nearest"]
+By = Literal["value", "parameters", "gflops"]
+"""What makes published models near to one's own."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class TableFormat:
 
     function: MODULE:NAME of a function from a TableInput to text; it is imported when the format is asked for.
     help: a few words for --help. takes: the options that mean something to it. one_model: whether its records must be
-    those of one model.
+    those of one model. for_others: whether it goes to a place where others read the numbers, which takes numbers over a
+    part of the data only where the user says so.
     """
 
     function: str
     help: str
     takes: tuple[Option, ...] = ()
     one_model: bool = False
+    for_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class TableInput:
 
     results: the records. paths: their files or folders, which may also hold samples. baseline: a model to show
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
-    `mlcd-train` runs.
+    `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
+    section; by: what makes them near.
     """
 
     results: Sequence[Result]
@@ -51,21 +56,26 @@ class TableInput:
     published: Sequence[str] = ()
     groups: Sequence[str] = ()
     trainings: Sequence[Path] = ()
+    nearest: int | None = None
+    by: By = "value"
 
 
 TABLES = "mlcd_eval.tables"
 BOARD: tuple[Option, ...] = ("baseline", "published")
+PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
-    "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", BOARD),
-    "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", (*BOARD, "training")),
+    "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
+    "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", PAGE),
     "latex": TableFormat(f"{TABLES}.boards.latex:as_latex", "leaderboards for booktabs", BOARD),
-    "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE),
-    "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE),
-    "pwc-submission": TableFormat(f"{TABLES}.pwc:pwc_submission", "requests of its client", SITE),
+    "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE, for_others=True),
+    "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE, for_others=True),
+    "pwc-submission": TableFormat(f"{TABLES}.pwc:pwc_submission", "requests of its client", SITE, for_others=True),
     "csv": TableFormat(f"{TABLES}.frame:as_csv", "one row per metric"),
     "json": TableFormat(f"{TABLES}.frame:as_json", "one object per metric"),
-    "model-index": TableFormat(f"{TABLES}.hub:model_index", "metadata of a Hugging Face model card", one_model=True),
+    "model-index": TableFormat(
+        f"{TABLES}.hub:model_index", "metadata of a Hugging Face model card", one_model=True, for_others=True
+    ),
 }
 FORMATS: Registry[TableFormat] = Registry("table format", "mlcd_eval.formats", ROWS)
 
@@ -79,17 +89,33 @@ def render(
     *,
     paths: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
+    nearest: int | None = None,
+    by: By = "value",
+    allow_partial: bool = False,
 ) -> str:
     """Records and published numbers in one format.
 
     Raises ConfigError for an unknown format, baseline, published row or paper's table, DataError for records that do
-    not go together.
+    not go together, and for records of --limit in a format for others unless allow_partial.
     """
     row = FORMATS[form]
+    if row.for_others and not allow_partial:
+        check_whole(results, f"--format {form}")
     if row.one_model:
         results = of_one_model(results)
     write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
-    return write(TableInput(results, paths, baseline, published, groups, trainings))
+    return write(TableInput(results, paths, baseline, published, groups, trainings, nearest, by))
+
+
+def check_whole(results: Sequence[Result], where: str) -> None:
+    """Raise DataError for records of --limit. where: what does not take them, for the message."""
+    limited = [result for result in results if result.limit is not None]
+    if limited:
+        first = limited[0]
+        raise DataError(
+            f"{where} shows numbers to others: got {len(limited)} records of --limit, first {first.task.name} of "
+            f"{first.model.name} over {first.limit:,} samples, expected whole data sets, or --allow-partial"
+        )
 
 
 def of_one_model(results: Sequence[Result]) -> list[Result]:

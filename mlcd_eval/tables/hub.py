@@ -12,7 +12,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.boards.markdown import markdown
-from mlcd_eval.tables.formats import TableInput, of_one_model
+from mlcd_eval.tables.formats import TableInput, check_whole, of_one_model
 from mlcd_eval.tables.identity import digest, facts, variants, with_label
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.text import count, shown_metric
@@ -35,16 +35,19 @@ def model_index(table: TableInput) -> str:
     return ModelCardData(model_name=results[0].model.name, eval_results=_eval_results(results)).to_yaml() + "\n"
 
 
-def push_to_hub(results: Sequence[Result], repo: str, dry_run: bool = False) -> str:
+def push_to_hub(results: Sequence[Result], repo: str, dry_run: bool = False, allow_partial: bool = False) -> str:
     """Write metadata and a section to the card of a model repository; returns the address of the commit.
 
     Everything else in the card stays. A dry run uses no network and returns a card with only what would be added.
-    Raises DataError as `model_index`, and UserError where the hub cannot be read or written.
+    Raises DataError as `model_index` and for records of --limit unless allow_partial, UserError where the hub cannot be
+    read or written.
     """
     from huggingface_hub import ModelCard
     from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
 
     records = of_one_model(results)
+    if not allow_partial:
+        check_whole(records, "--push-to-hub")
     leaderboards(records)
     if dry_run:
         return str(updated(None, records))

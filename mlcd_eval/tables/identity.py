@@ -18,6 +18,10 @@ from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 SETTING = "settings."
 FINGERPRINT = "data fingerprint"
 HARNESS, LANGUAGE, SHOTS = (f"{SETTING}{name}" for name in ("harness", "language", "shots"))
+LIMIT, UNSCORED, SIZE = "limit", "not scored", "number of samples"
+PARTIAL = (LIMIT, UNSCORED, SIZE)
+"""The facts that say that a number is over a part of its task's data: --limit, images that could not be decoded, a data
+set of another size."""
 FIRST = (HARNESS, LANGUAGE, SHOTS)
 """The facts that explain most, so that they are tried first to tell records apart."""
 UNKNOWN = json.dumps("unknown")
@@ -47,14 +51,15 @@ def facts(result: Result) -> dict[str, str]:
     values = {
         **{name: value for name, value in _flat(SETTING, {**missing, **task.settings}) if name != f"{SETTING}split"},
         "split": data.split,
-        "limit": result.limit,
+        LIMIT: result.limit,
+        **({UNSCORED: unscored} if (unscored := result.primary.num_unscored if result.primary else 0) else {}),
         **({"seed": result.seed} if protocol.seed_matters(task.settings) else {}),
         "task": task.name,
         **{"task version" if field == "version" else field.replace("_", " "): value for field, value in fields.items()},
         "prompts": result.details.get("prompts"),
         "data set": data.name,
         "kind": data.kind,
-        "number of samples": data.num_samples,
+        SIZE: data.num_samples,
         FINGERPRINT: data.identity,
     }
     return {name: _canonical(value) for name, value in values.items()}
@@ -87,8 +92,8 @@ def variants(
 ) -> Variants:
     """What sets each number apart from the others of its place, by default its task.
 
-    Settings, split and limit are named wherever they are not the task's own; anything else (harness, version, seed,
-    data) only where it tells two records of one place apart. covered: facts that the name of the place states.
+    Settings, split and what is partial are named wherever they are not the task's own; anything else (harness, version,
+    seed, data) only where it tells two records of one place apart. covered: facts that the name of the place states.
     """
     places: dict[Hashable, dict[str, Result]] = {}
     for result in results:
@@ -159,11 +164,12 @@ def _usual(result: Result) -> dict[str, str | None]:
     values = {
         LANGUAGE: "en",
         **dict(_flat(SETTING, settings)),
-        "limit": None,
+        LIMIT: None,
+        UNSCORED: None,
         "seed": 0,
         **({"split": split} if split is not None else {}),
         **({"task": task.name, "task version": task.version, "data set": task.dataset.name} if task else {}),
-        **({"number of samples": expected} if expected is not None else {}),
+        **({SIZE: expected} if expected is not None and result.limit is None else {}),
         **({"protocol version": version} if version is not None else {}),
     }
     return {HARNESS: None} | {name: _canonical(value) for name, value in values.items()}
@@ -175,7 +181,7 @@ def _always_named(known: Facts, usual: Mapping[str, str | None]) -> list[str]:
     def may_be(name: str) -> bool:
         if name == "split":
             return known[name] != UNKNOWN
-        return name == "limit" or (name.startswith(SETTING) and name != HARNESS)
+        return name in PARTIAL or (name.startswith(SETTING) and name != HARNESS)
 
     return [name for name, value in known.items() if name in usual and value != usual[name] and may_be(name)]
 

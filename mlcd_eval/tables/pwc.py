@@ -204,7 +204,7 @@ def sota(entries: Sequence[Entry]) -> Sota:
 def _sota_row(model: str, values: dict[str, str], entries: Sequence[Entry]) -> SotaRow:
     first = next(entry for entry in entries if entry.model == model)
     params = {PARAMS: _millions(first.num_params)} if first.num_params is not None else {}
-    date = first.date if first.paper_url else None
+    date = (first.date or None) if first.paper_url else None
     return SotaRow(
         model_name=model,
         paper_title=first.paper_title,

@@ -104,8 +104,8 @@ class Entry:
 
     tasks: those that list it. dataset: the name of its board, which no number of another identity shares. value, short:
     as text, with all decimals and with those of a paper's page. unit: of the text, percent, fraction or the metric's
-    own. primary: it ranks its record. shown: it is listed on a paper's page. date: YYYY-MM-DD. key: of its record, or
-    of its table and row. num_scored: None where not known.
+    own. primary: it ranks its record. shown: it is listed on a paper's page. date: YYYY-MM-DD, empty where unknown.
+    key: of its record, or of its table and row. num_scored: None where not known.
     """
 
     tasks: tuple[str, ...]
@@ -203,9 +203,11 @@ def _of_number(number: PublishedNumber) -> Entry:
     text, unit = f"{number.value:.{number.decimals}f}", number.unit
     if number.metric in FRACTIONS and number.unit == "percent":
         text, unit = f"{number.fraction:.{number.decimals + 2}f}", "fraction"
+    board = _named(number.protocol, DATASETS.get(number.dataset.lower(), number.dataset))
+    otherwise = number.dialect.text if number.dialect.as_task is None else ""
     return Entry(
         tasks=_tasks(number.protocol),
-        dataset=_named(number.protocol, DATASETS.get(number.dataset.lower(), number.dataset)),
+        dataset=f"{board} ({otherwise})" if otherwise else board,
         metric=metric_name(number.protocol, number.metric),
         value=text,
         short=text,
@@ -213,8 +215,8 @@ def _of_number(number: PublishedNumber) -> Entry:
         model=number.label,
         primary=True,
         shown=True,
-        higher_is_better=True,
-        date=number.paper_date,
+        higher_is_better=number.higher_is_better,
+        date=number.paper_date or "",
         key=f"{number.group}/{number.label}/{number.dataset}",
         paper_title=number.paper,
         paper_url=number.paper_url,

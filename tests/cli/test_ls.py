@@ -57,6 +57,11 @@ def test_datasets_list_the_forms_of_the_flag(capsys):
     assert "revision" in forms["hf:ORG/NAME|DIR[?OPTIONS]"]["options"]
 
 
+def test_forms_of_the_flag_name_their_options(capsys):
+    assert run("datasets", "csv:*") == 0
+    assert "options image, label, caption, split, train, images, delimiter, encoding" in capsys.readouterr().out
+
+
 def test_models_are_open_clips(capsys):
     import open_clip
 
@@ -85,12 +90,6 @@ def test_models_fit_a_screen_unless_a_pattern_asks_for_more(capsys, monkeypatch)
     assert any(line.endswith("architectures: mlcd-eval ls models 'open_clip:*'") for line in lines)
     assert run("models", "open_clip:ViT-B-32*") == 0
     assert "open_clip:ViT-B-32-quickgelu" in capsys.readouterr().out
-
-
-def test_published_tables(capsys):
-    tables = rows(capsys, "published", "*_vit_l14")
-    assert tables["linear_probe_vit_l14"]["size"] == "135 numbers"
-    assert "MLCD ViT-L/14, LAION-400M" in tables["zeroshot_vit_l14"]["models"]
 
 
 def test_a_pattern_without_a_match_names_the_nearest():

@@ -88,7 +88,7 @@ def test_worker_processes_end_with_the_run(tmp_path, number):
     )
     assert run.stdout.readline() == "AT WORK\n"
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    assert len(children) == 2
+    assert len(children) == 3  # one reads, two decode
     os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
     _, error = run.communicate(timeout=30)
     assert run.returncode == (-9 if number == signal.SIGKILL else 128 + number)

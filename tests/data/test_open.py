@@ -164,6 +164,8 @@ def test_find_a_folder_in_clip_benchmarks_layout(pets, make):
     assert find_dataset(root, facts("imagenet-a", hub="org/pets")) == f"wds:{root}/imagenet-a"
     assert find_dataset(root, facts("pets", kind=None)) == f"wds:{pets}"
     assert find_dataset(root, facts("dtd")) is None
+    make.wds(root / "Food101", {"test": [make.classification(1, 1)]})
+    assert find_dataset(root, facts("food101")) == f"wds:{root}/Food101"
     assert find_dataset(root, facts("pets", kind="docvqa")) is None  # that layout cannot hold questions
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlcd_eval.data import prompts
 from mlcd_eval.data.prompts import resolve
-from mlcd_eval.errors import ConfigError, IncompatibleError
+from mlcd_eval.errors import ConfigError, IncompatibleError, UserError
 
 
 def test_clip_benchmark_lists_word_for_word():
@@ -98,3 +98,42 @@ def test_lists_are_read_without_torch():
         "import sys; from mlcd_eval.data import prompts; prompts.templates('mnist'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("dataset", ["MNIST", "FGVC-Aircraft", "wds_VTAB-Pets"])
+def test_known_names_are_matched_whatever_their_case(dataset):
+    key = {"M": "mnist", "F": "fgvc_aircraft", "w": "pets"}[dataset[0]]
+    assert resolve(["a"], None, dataset=dataset).templates == prompts.templates(key)
+    assert resolve(["a"], None, None, "clip-benchmark:Food-101").templates == prompts.templates("food101")
+
+
+def test_what_the_flags_mean(tmp_path):
+    file = tmp_path / "lines.txt"
+    file.write_text("a {c}\nthe {c}\n")
+    assert prompts.templates_of_flag(str(file)) == ("a {c}", "the {c}")
+    assert prompts.templates_of_flag("a photo of a {c}.") == ("a photo of a {c}.",)
+    assert prompts.templates_of_flag("imagenet7") == "imagenet7"
+    assert prompts.class_names_of_flag("clip-benchmark:pets") == "clip-benchmark:pets"
+    file.write_text("cat\ndog\n", encoding="utf-8-sig")
+    assert prompts.class_names_of_flag(str(file)) == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "contents", "sentence"),
+    [
+        ("templates", "a photo", None, "--templates: got 'a photo', expected a file, a template with {c}, clip-bench"),
+        ("templates", "imagenet", None, r"imagenet7, none \(did you mean 'imagenet7'\?\)"),
+        ("templates", "x.txt", b"a {c}\na photo\n", "--templates: line 2 of x.txt is 'a photo', expected {c} in it"),
+        ("class_names", "names.txt", None, "--classnames: got 'names.txt', expected a file, clip-benchmark:NAME$"),
+        ("class_names", "x.txt", b"cat\n\ndog\n", "--classnames: line 2 of x.txt is '', expected a class name"),
+        ("class_names", "x.txt", b"", "--classnames: x.txt is empty, expected one of the class names per line"),
+        ("class_names", "x.txt", b"caf\xe9", "x.txt is not UTF-8 text"),
+    ],
+)
+def test_a_flag_that_means_nothing_is_one_sentence(flag, text, contents, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if contents is not None:
+        (tmp_path / text).write_bytes(contents)
+    with pytest.raises(UserError, match=sentence) as raised:
+        getattr(prompts, f"{flag}_of_flag")(text)
+    assert "\n" not in str(raised.value)

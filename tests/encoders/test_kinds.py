@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import re
 from importlib.metadata import EntryPoint, metadata
 from pathlib import Path
@@ -41,9 +42,12 @@ def test_the_readme_shows_every_form():
         ("hf-seg:x/y?init=random", r"got option init=random, expected none, since hf-seg: takes no options$"),
         ("hf:x/y?pool=max", r"got option pool=max, expected pool=pooler\|cls\|mean, tower=vision, image_size=N, "),
         ("vlm:x?device=cpu", r"got option device=cpu, expected device_map=auto \(did you mean 'device_map'\?\)$"),
-        ("timm:a?img_size=x", r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, img_size=N"),
-        ("timm:a?seed=1", r"got seed=1 without init=random, expected both$"),
-        ("timm:a?init=random&checkpoint=README.md", r"got init=random and checkpoint=, expected one of them$"),
+        (
+            "timm:a?img_size=x",
+            r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, key=NAME, img_size=N",
+        ),
+        ("timm:test_vit?seed=1", r"got seed=1 without init=random, expected both$"),
+        ("timm:test_vit?init=random&checkpoint=README.md", r"got init=random and checkpoint=, expected one of them$"),
     ],
 )
 def test_options_are_those_of_the_kind(spec, message):
@@ -103,7 +107,7 @@ def test_what_is_remembered_needs_no_probe():
 
 def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
     before = load_encoder("timm:test_vit?init=random").info.fingerprint
-    changed = {**KINDS.built_in, "timm": dataclasses.replace(KINDS["timm"], version=2)}
+    changed = {**KINDS.built_in, "timm": dataclasses.replace(KINDS["timm"], version=KINDS["timm"].version + 1)}
     monkeypatch.setattr(KINDS, "built_in", changed)
     assert load_encoder("timm:test_vit?init=random").info.fingerprint != before
 
@@ -111,3 +115,19 @@ def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
 def test_options_without_a_label_add_nothing_to_a_name():
     assert Option("a", "N", "help").label({"a": "1"}) == ""
     assert CHECKPOINT in KINDS.built_in
+
+
+def test_whether_a_model_has_texts_is_known_before_it_is_loaded(tmp_path):
+    """open_clip's do; timm's and torchvision's do not; ONNX and this project's checkpoints say it themselves."""
+    for spec, has_text in (
+        ("open_clip:ViT-B-32/openai", True),
+        ("timm:test_vit", False),
+        ("torchvision:resnet18?init=random", False),
+        ("onnx:a.onnx", False),
+        ("onnx:a.onnx?text=b.onnx&tokenizer=c", True),
+        ("python:a:b", None),
+    ):
+        assert KINDS[parse(spec).kind].has_text(parse(spec)) is has_text
+    for text in (None, {"width": 8}):
+        (tmp_path / "config.json").write_text(json.dumps({"vision": {}, "text": text}))
+        assert KINDS[CHECKPOINT].has_text(parse(str(tmp_path))) is (text is not None)

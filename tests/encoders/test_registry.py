@@ -75,7 +75,7 @@ def test_a_wrong_spec_is_one_sentence(spec, error, message):
 
 def test_a_folder_of_open_clip_gets_its_spec_in_the_message(tmp_path):
     (tmp_path / "open_clip_config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=f"is a folder of open_clip, expected open_clip:local-dir:{tmp_path}$"):
+    with pytest.raises(CheckpointError, match=f"is of open_clip, expected open_clip:local-dir:{tmp_path}$"):
         check_spec(str(tmp_path))
     check_spec(f"open_clip:local-dir:{tmp_path}")
 

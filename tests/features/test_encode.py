@@ -14,6 +14,7 @@ from PIL import Image
 
 from mlcd_eval.data.base import Sample, ShardScan, Split
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.encoders.stages import Stages
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import batches
 from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
@@ -29,6 +30,9 @@ def grey(level: int) -> bytes:
 
 def preprocess(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1)
+
+
+STAGES = Stages(preprocess, (3, 4, 4))
 
 
 class MeanEncoder(Encoder):
@@ -185,7 +189,7 @@ def test_every_message_for_out_of_memory_is_recognised(message):
 def test_batches_are_even_so_that_none_holds_a_single_image(count):
     """BLAS sums a single row in another order than many."""
     samples = [((0, 0), Sample(str(number), grey(0))) for number in range(count)]
-    sizes = [len(batch.samples) for batch in batches(samples, preprocess, 32, workers=0)]
+    sizes = [len(batch.samples) for batch in batches(samples, STAGES, 32, workers=0)]
     assert sum(sizes) == count and max(sizes) <= 32 and min(sizes) >= min(count, 16)
 
 
@@ -242,7 +246,7 @@ def test_the_key_is_written_beside_the_features(tmp_path):
 
 def test_batches_do_not_cross_shards_and_keep_order():
     samples = [((shard, 0), sample) for shard, part in enumerate(make_split((3, 2)).shards) for sample in part.items]
-    keys = [(batch.chunk[0], [s.key for s in batch.samples]) for batch in batches(samples, preprocess, 2, workers=2)]
+    keys = [(batch.chunk[0], batch.samples.keys) for batch in batches(samples, STAGES, 2, workers=2)]
     assert keys == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, top_k_accuracy_score
 
 from mlcd_eval.metrics.classification import (
@@ -113,3 +114,18 @@ def test_trials_are_averaged():
         assert metric.value == pytest.approx(np.mean([metric_value(name, trial) for trial in trials]))
         assert metric.ci95[0] <= metric.value <= metric.ci95[1]
         assert measure(name, over_trials([trials[0]] * 2), seed=0) == measure(name, trials[0], seed=0)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_scores_as_tensors_give_the_same_columns(classes):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(4, size=(60, classes)).astype(float), rng.integers(classes, size=60)
+    if classes > 2:
+        scores[:20] = np.where(scores[:20] < 2, -np.inf, scores[:20])
+    expected = classification_samples(scores, labels)
+    columns = classification_samples(iter(torch.tensor(scores).split(7)), labels)
+    assert columns.keys() == expected.keys()
+    assert all(np.array_equal(columns[name], expected[name], equal_nan=True) for name in expected)
+    scores[33, 1] = np.nan
+    with pytest.raises(ValueError, match="hold NaN"):
+        classification_samples([torch.tensor(scores)], labels)

@@ -1,5 +1,7 @@
 """Spherical k-means against a slow transcription, its laws, and two processes against one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch.multiprocessing as mp
 from torch.nn.functional import normalize
 
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.determinism import deterministic
 from mlcd_train import clustering
 from mlcd_train.clustering import spherical_kmeans
 
@@ -148,3 +151,16 @@ def test_two_processes_find_what_one_finds(options, unused_port):
         np.testing.assert_allclose(by_rank[rank][0], alone.centres.numpy(), rtol=1e-4, atol=1e-5)
         assert by_rank[rank][2] == pytest.approx(alone.inertia, abs=1e-6)
     assert np.array_equal(np.concatenate([by_rank[0][1], by_rank[1][1]]), alone.assignment.numpy())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_cpu_s_clusters_and_the_same_bits_twice():
+    features, _ = blobs(per=200, k=12, dim=32, noise=0.3)
+    cluster = partial(spherical_kmeans, features.numpy(), 12, iterations=10, tolerance=-1)
+    on_cpu = cluster(rng())
+    with deterministic(True):
+        first, second = cluster(rng(), device="cuda"), cluster(rng(), device="cuda")
+    assert torch.equal(first.centres, second.centres)
+    torch.testing.assert_close(first.centres.cpu(), on_cpu.centres, rtol=1e-4, atol=1e-5)
+    assert (first.assignment.cpu() == on_cpu.assignment).float().mean() > 0.999

@@ -51,15 +51,18 @@ def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):
 def test_a_protocol_refuses_data_of_another_kind(tmp_path):
     pages = demo_data_dir() / "docdemo" / "val_v1.0_withQT.json"
     plan = make_plan(request(tmp_path, tasks=("knn",), datasets=(f"docvqa:{pages}",)))
-    assert plan.problems == ["knn/docdemo_val cannot use a docvqa dataset: expected classification"]
-    with pytest.raises(DataError, match="cannot use a docvqa dataset"):
+    assert plan.problems == ["knn/docdemo_val cannot use the docvqa dataset: expected classification"]
+    with pytest.raises(DataError, match="cannot use the docvqa dataset"):
         plan.open()
 
 
 def test_a_task_with_the_wrong_number_of_class_names_is_refused(tmp_path):
     data = write_wds(tmp_path / "wds_mnist", {"test": items(4)}, names=("x", "y", "z"))
     plan = make_plan(request(tmp_path, tasks=("zeroshot/mnist",), data_root=data.parent))
-    assert plan.problems == ["classnames.txt of mnist has 3 names: expected 10, as in task zeroshot/mnist"]
+    assert plan.problems == [
+        "zeroshot/mnist needs one class name per class: got 3 names (class names: folder; templates: folder), "
+        "expected 10"
+    ]
 
 
 def test_changed_settings_leave_the_first_job_alone(tmp_path):

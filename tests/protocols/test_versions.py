@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mlcd_eval.data.base import Expression, Question
 from mlcd_eval.metrics.segmentation import encode
@@ -120,12 +121,13 @@ CASES = {
 """Protocol -> case -> settings and inputs."""
 
 
-def numbers(name):
+def numbers(name, device="cpu"):
     """case -> metric -> value and both ends of its interval."""
     protocol = get_protocol(name)
     scored = {}
     for case, (settings, inputs) in CASES[name].items():
-        scores = protocol.score(protocol.Settings.model_validate(settings), inputs())
+        inputs_there = dataclasses.replace(inputs(), device=device)
+        scores = protocol.score(protocol.Settings.model_validate(settings), inputs_there)
         scored[case] = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
     return scored
 
@@ -159,6 +161,15 @@ def test_numbers_change_only_with_the_version(name):
         assert golden["version"] == version, f"golden numbers of {name} are of version {golden['version']}: update them"
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", CASES)
+def test_a_gpu_gives_the_golden_numbers(name):
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())["numbers"]
+    for case, measured in numbers(name, "cuda").items():
+        assert same(case, measured, golden[case]), case
+
+
 def test_a_change_of_a_number_is_noticed():
     golden = {"acc1": [0.5, 0.4, 0.6], "auc": [None, None, None]}
     assert same("any", golden, golden)
@@ -170,7 +181,7 @@ def test_a_change_of_a_number_is_noticed():
 # the same inputs show that what takes long says how far it is, and ends at its total
 
 STAGES = {
-    ("knn", "default"): {"nearest neighbours": 60},
+    ("knn", "default"): {"nearest neighbours": 90},
     ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
     ("retrieval", "default"): {"ranks": 40},

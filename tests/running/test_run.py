@@ -181,7 +181,7 @@ def truncate(path: Path) -> None:
         (lambda root: (root / "test" / "nshards.txt").write_text("0"), "is empty"),
         (lambda root: (root / "test" / "nshards.txt").write_text("2"), "1.tar is missing"),
         (lambda root: shutil.rmtree(root / "test"), "expected test"),
-        (lambda root: (root / "dataset_type.txt").write_text("retrieval"), "cannot use a retrieval dataset"),
+        (lambda root: (root / "dataset_type.txt").write_text("retrieval"), "cannot use the retrieval dataset"),
     ],
 )
 def test_damaged_data_is_reported_before_any_image_is_encoded(tmp_path, capsys, damage, message):

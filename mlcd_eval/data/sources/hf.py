@@ -10,6 +10,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from mlcd_eval.data.base import Dataset, Sample, Split
+from mlcd_eval.data.class_names import in_words
 from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
@@ -31,17 +32,17 @@ class HuggingFaceDatasets(Source):
         return HuggingFaceDataset(address, options, name=name, cache=cache, offline=offline)
 
     def is_on_network(self, address: str) -> bool:
-        """Whether it is no folder on this machine."""
-        return not Path(address).expanduser().is_dir()
+        """Whether it is no folder on this machine, and does not look like a file."""
+        return not (Path(address).expanduser().is_dir() or _is_file_name(address))
 
 
 class HuggingFaceDataset:
-    """`hf:ORG/NAME` or `hf:FOLDER`, with the options config, revision, split_{train,val,test} (their name of our split)
-    and image, label, text (columns, see `choose_columns`).
+    """`hf:ORG/NAME`, `hf:FOLDER` or `hf:FILE.parquet`, which is the split test, with the options config, revision,
+    split_{train,val,test} (their name of our split) and image, label, text (columns, see `choose_columns`).
 
     `validation` is called val here. `datasets` downloads or converts what it has not prepared yet, once, into its own
     cache. A split is fingerprinted by its contents, since the `_fingerprint` of `datasets` hashes paths, times and
-    transforms: it differs for the same rows. Class names have spaces for underscores.
+    transforms: it differs for the same rows. Class names are in words (see `in_words`).
     """
 
     templates: tuple[str, ...] | None = None
@@ -56,7 +57,7 @@ class HuggingFaceDataset:
         self._columns = choose_columns(ref, features, options)
         self.kind = self._columns.kind
         names = self._columns.class_names
-        self.class_names = tuple(name.replace("_", " ") for name in names) if names else None
+        self.class_names = in_words(names) if names else None
 
     def split(self, name: str) -> Split:
         """One shard is 1,024 rows."""
@@ -86,7 +87,11 @@ def open_hf(
     import datasets
 
     folder = Path(address).expanduser()
-    if not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
+    if _is_file_name(address):
+        if folder.suffix != ".parquet" or not folder.is_file():
+            raise DataError(f"{ref} is no Parquet file on this machine: expected one, a folder, or ORG/NAME of the hub")
+        offline = True  # `datasets` would look for its own modules there
+    elif not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
         raise DataError(f"there is no dataset folder {address}: expected a folder, or ORG/NAME of the hub")
     with _hub(offline):
         try:
@@ -94,9 +99,11 @@ def open_hf(
                 saved = datasets.load_from_disk(str(folder))
                 splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
                 return partial(_checked, ref, splits.__getitem__), next(iter(splits.values())).features, list(splits)
-            builder = datasets.load_dataset_builder(
-                str(folder) if folder.is_dir() else address, options.get("config"), revision=options.get("revision")
-            )
+            if _is_file_name(address):
+                builder = datasets.load_dataset_builder("parquet", data_files={"test": str(folder)})
+            else:
+                place = str(folder) if folder.is_dir() else address
+                builder = datasets.load_dataset_builder(place, options.get("config"), revision=options.get("revision"))
             if builder.info.features is None or builder.info.splits is None:
                 builder.download_and_prepare()
         except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
@@ -108,6 +115,11 @@ def open_hf(
             return builder.as_dataset(split)
 
     return partial(_checked, ref, read), builder.info.features, list(builder.info.splits)
+
+
+def _is_file_name(address: str) -> bool:
+    """Whether it has the suffix of a data file, which no repository of the hub is asked for."""
+    return Path(address).suffix in (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar", ".zip")
 
 
 def _checked(ref: str, read: Callable[[str], Any], split: str) -> Any:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlcd_eval.data.base import Kind, Sample, Split
+from mlcd_eval.data.class_names import in_class_order, in_words
 from mlcd_eval.data.prompts import read_class_names, read_templates
-from mlcd_eval.data.scheme import Options, Source
+from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.rows import file_split
-from mlcd_eval.errors import DataError, nearest
+from mlcd_eval.data.storage.walk import IMAGE_SUFFIXES, files_below, images_of
+from mlcd_eval.errors import ConfigError, DataError, nearest
 
-_JPEG = (".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx")
-_PNM = (".pbm", ".pgm", ".pnm", ".ppm")
-SUFFIXES = frozenset((*_JPEG, *_PNM, ".apng", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"))
-"""The suffixes that Pillow knows for images.FORMATS, except PFM, whose floats are not pixels of 0 to 255."""
-NOTES = frozenset([".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"])
-"""Files that may lie beside the images without a warning."""
 SPLITS = ("train", "val", "test")
 
 
@@ -28,39 +22,53 @@ class ImageFolders(Source):
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> ImageFolder:
         """The data set in a folder."""
-        return ImageFolder(Path(address).expanduser(), name, cache)
+        held_out = float(options.get("val", 0))
+        return ImageFolder(Path(address).expanduser(), name, cache, options.get("split"), held_out)
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """The folder called by the data set's name, if it has folders of splits."""
+        return folder_of(root, facts, _has_layout)
+
+    def discover(self, root: Path) -> list[str]:
+        """The folders directly below the root that have folders of splits with folders of classes in them."""
+        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
+
+
+def _has_layout(folder: Path) -> bool:
+    """Whether a split's folder has a class folder with an image."""
+    return any(
+        path.suffix.lower() in IMAGE_SUFFIXES for split in SPLITS for path in (folder / split).glob("[!.]*/[!.]*")
+    )
 
 
 class ImageFolder:
     """root/{train,val,test}/CLASS/**/IMAGE, or root/CLASS/**/IMAGE, which is then the split `test`. Without test, val
     is the split `test`, as ImageNet is scored.
 
-    Labels number the sorted class folders of train, or without train of the first split. Class names are the lines of
-    root/classnames.txt in that order, else the folders' names with spaces for underscores; templates for zero-shot
-    are the lines of root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
+    scored: the folder that is the split `test`, whatever its name. held_out: the share of train (or of a root without
+    splits) that becomes val, drawn with seed 0, a share of each class. Labels number the class folders of train, or
+    without train of the first split, sorted; numbers are sorted by value. Class names are the lines of
+    root/classnames.txt in that order, else the folders' names in words; templates for zero-shot are the lines of
+    root/zeroshot_classification_templates.txt. A sample's key is the path from the split's folder.
     """
 
     kind: Kind = "classification"
 
-    def __init__(self, root: Path, name: str, cache: Path | None) -> None:
+    def __init__(
+        self, root: Path, name: str, cache: Path | None, scored: str | None = None, held_out: float = 0.0
+    ) -> None:
         folder = LocalFolder(root)  # raises DataError for a missing one
         self.name = name
         self._cache = cache
-        self._folders = {split: root / split for split in SPLITS if split in folder.folders()} or {"test": root}
-        if "test" not in self._folders and "val" in self._folders:
-            self._folders["test"] = self._folders.pop("val")
-        self.splits = tuple(self._folders)
+        self._held_out = held_out
+        self._folders = _split_folders(root, folder.folders(), scored, held_out)
+        self.splits = tuple(split for split in SPLITS if split in self._folders)
         first = self._folders[self.splits[0]]
         self._classes = _class_folders(first)
         if not self._classes:
             raise DataError(f"{first} has no class folders: expected one folder of images per class")
-        names = read_class_names(folder) or tuple(name.replace("_", " ") for name in self._classes)
-        if len(names) != len(self._classes):
-            raise DataError(
-                f"{root}/classnames.txt has {len(names)} names: expected {len(self._classes)}, one for each "
-                f"class folder of {first}, sorted"
-            )
-        self.class_names: tuple[str, ...] | None = names
+        self.num_classes: int | None = len(self._classes)
+        self.class_names: tuple[str, ...] | None = read_class_names(folder) or in_words(self._classes)
         self.templates = read_templates(folder)
         self._opened: dict[str, Split] = {}
         for split in self.splits[1:]:
@@ -75,33 +83,53 @@ class ImageFolder:
         if name not in self._folders:
             raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
         if name not in self._opened:
-            root = self._folders[name]
-            files = [(label, path) for label, folder in enumerate(self._classes) for path in _files(root / folder)]
-            _warn_of_left_out(root, [path for _, path in files if path.suffix.lower() not in SUFFIXES | NOTES])
-            samples = [
-                Sample(path.relative_to(root).as_posix(), path, label=label)
-                for label, path in files
-                if path.suffix.lower() in SUFFIXES
-            ]
-            self._opened[name] = file_split(self.name, name, samples, self._cache, dangling=True)
+            self._opened[name] = file_split(self.name, name, self._samples(name), self._cache, dangling=True)
         return self._opened[name]
+
+    def _samples(self, name: str) -> Sequence[Sample]:
+        root = self._folders[name]
+        files = {path: label for label, folder in enumerate(self._classes) for path in files_below(root / folder)}
+        images = images_of(root, list(files))
+        samples = [Sample(path.relative_to(root).as_posix(), path, label=files[path]) for path in images]
+        sharing = [split for split in self.splits if self._folders[split] == root]
+        if len(sharing) == 1:
+            return samples
+        return _parts(samples, self._held_out)[sharing.index(name)]
+
+
+def _split_folders(root: Path, folders: Sequence[str], scored: str | None, held_out: float) -> dict[str, Path]:
+    """Split -> its folder; two splits of one folder share its images."""
+    known = {split: root / split for split in SPLITS if split in folders}
+    if scored is not None:
+        if scored not in folders:
+            raise ConfigError(
+                f"{root} has no folder {scored!r} for ?split=: got {', '.join(folders)}{nearest(scored, folders)}"
+            )
+        known = {split: path for split, path in known.items() if split in ("train", "val") and split != scored}
+        known["test"] = root / scored
+    if held_out:
+        if "val" in known:
+            raise ConfigError(f"{root} has a folder val: expected no option val beside it")
+        train = known.setdefault("train", root) if not known else known.get("train")
+        if train is None:
+            raise ConfigError(f"{root} has no folder train to hold out a share of: got {', '.join(known)}")
+        known["val"] = train
+    known = known or {"test": root}
+    if "test" not in known and "val" in known:
+        known["test"] = known.pop("val")
+    return known
+
+
+def _parts(samples: Sequence[Sample], held_out: float) -> tuple[list[Sample], list[Sample]]:
+    """(kept, held out): the share of each class that is held out is drawn with seed 0."""
+    import numpy as np
+
+    from mlcd_eval.data.split import stratified_split
+
+    labels = np.array([sample.label for sample in samples], dtype=np.int64)
+    kept, val = stratified_split(labels, held_out, np.random.default_rng(0))
+    return [samples[row] for row in kept], [samples[row] for row in val]
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return [name for name in LocalFolder(folder).folders() if not name.startswith(".")]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in torchvision's order; linked folders are followed."""
-    for where, _, files in sorted(os.walk(folder, followlinks=True)):
-        yield from (Path(where, file) for file in sorted(files))
-
-
-def _warn_of_left_out(root: Path, files: Sequence[Path]) -> None:
-    visible = [path for path in files if not path.name.startswith(".")]
-    if visible:
-        warnings.warn(
-            f"{len(visible)} files of {root} are left out, first {visible[0].relative_to(root)}: got "
-            f"{visible[0].suffix or 'no suffix'}, expected one of {' '.join(sorted(SUFFIXES))}",
-            stacklevel=3,
-        )
+    return in_class_order(name for name in LocalFolder(folder).folders() if not name.startswith("."))

@@ -14,15 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from mlcd_eval.data.base import Expression, GeneralizedExpression, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
+from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rle import as_rle, union
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import ConfigError, DataError, nearest
-from mlcd_eval.support.documents import read_json
 
 IMAGE_FOLDERS = ("images/mscoco/images/train2014", "images/train2014", "train2014", "images/{name}", "images", "{name}")
 """The folders below the root in which the images of a data set may be: the refer API's first."""
@@ -156,11 +156,11 @@ class ReferDataset:
         path = self._root / self._folder / "instances.json"
         if not path.is_file():
             raise DataError(f"{path} is missing, expected COCO's images and annotations")
-        raw = _read_json(path)
+        raw = read_json(path)
         if not isinstance(raw, dict):
             raise DataError(f"{path} holds a {type(raw).__name__}, expected images and annotations")
-        images = _validated(list[_Image], raw.get("images", []), path)
-        annotations = _validated(list[_Annotation], raw.get("annotations", []), path)
+        images = validated_json(list[_Image], raw.get("images", []), path)
+        annotations = validated_json(list[_Annotation], raw.get("annotations", []), path)
         return {image.id: image for image in images}, {annotation.id: annotation for annotation in annotations}
 
     @cached_property
@@ -248,14 +248,7 @@ def _read_refs(address: Address) -> tuple[Path, list[_Ref]]:
         choice = f"SPLIT_BY one of {', '.join(known)}" if known else "such a file"
         missing = folder / REFS_FILES[0].format(address.split_by)
         raise DataError(f"{missing} is missing: expected {choice}{nearest(address.split_by, known)}")
-    return path, _validated(list[_Ref], _read_json(path) if path.suffix == ".json" else read_pickle(path), path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+    return path, validated_json(list[_Ref], read_json(path) if path.suffix == ".json" else read_pickle(path), path)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -263,15 +256,6 @@ def _inside(folder: Path, name: str) -> Path:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DataError(f"instances.json names the image {name!r}, expected a file below {folder}")
     return folder / name
-
-
-def _validated(kind: Any, values: Any, path: Path) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {where or 'the whole file'}: {first['msg']}") from error
 
 
 def split_bys(folder: Path) -> list[str]:

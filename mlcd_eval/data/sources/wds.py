@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
-from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.prompts import read_class_names, read_templates
 from mlcd_eval.data.scans import kept_scan
-from mlcd_eval.data.scheme import DataFacts, Options, Source
+from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.storage.location import LocalFolder, Location, is_web_address
-from mlcd_eval.data.storage.tar import HashingReader, read_samples
+from mlcd_eval.data.storage.rows import needed_classes
+from mlcd_eval.data.storage.tar import Captions, HashingReader, read_samples
 from mlcd_eval.errors import DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
 
@@ -21,7 +21,7 @@ MOST_SHARDS = 1_000_000
 TYPES: tuple[Kind, ...] = ("classification", "multilabel", "retrieval")
 
 
-def _folder(root: str, *, offline: bool) -> Location:
+def location_of(root: str, *, offline: bool) -> Location:
     """A local folder, or an http(s) address; raises DataError for an address where offline."""
     if not is_web_address(root):
         return LocalFolder(Path(root).expanduser())
@@ -37,22 +37,15 @@ class WebDatasets(Source):
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> WebDataset:
         """The data set in a folder or at a web address."""
-        return WebDataset(_folder(address, offline=offline), name, cache)
+        return WebDataset(location_of(address, offline=offline), name, cache)
 
     def is_on_network(self, address: str) -> bool:
         """Whether it is a web address."""
         return is_web_address(address)
 
     def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name or by its hub repository's; a name such as `vtab/cifar10` is that
-        path, or `vtab-cifar10`, and each may have `wds_` before it."""
-        names = [facts.name, *([facts.hub.rpartition("/")[2]] if facts.hub else [])]
-        for name in names:
-            flat_name = name.replace("/", "-")
-            for folder_name in (name, f"wds_{name}", flat_name, f"wds_{flat_name}"):
-                if _has_layout(root / folder_name):
-                    return str(root / folder_name)
-        return None
+        """The folder called by the data set's name, see `names_of`."""
+        return folder_of(root, facts, _has_layout)
 
     def discover(self, root: Path) -> list[str]:
         """The folders directly below the root that are in clip-benchmark's layout."""
@@ -88,9 +81,8 @@ class WebDataset:
                 f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)} in {self._location}"
             )
         if name not in self._opened:
-            labels = LabelRange(len(self.class_names) if self.class_names else None)
             shards = [
-                TarShard(self._location, f"{name}/{number}.tar", self.kind, labels, self._cache)
+                TarShard(self._location, f"{name}/{number}.tar", self.kind, self._cache)
                 for number in range(self._num_shards[name])
             ]
             self._opened[name] = Split(self.name, name, shards)
@@ -135,17 +127,19 @@ class WebDataset:
 
 
 class TarShard:
-    """One tar file.
+    """One tar file. captions: the file of a sample that holds them.
 
     A local file is read once to be hashed and checked. A remote file is identified by what its server says of it and
     checked while it is streamed. Where the sha256 is known, `samples` compares the bytes that it reads with it.
     """
 
-    def __init__(self, location: Location, file: str, kind: Kind, labels: LabelRange, cache: Path | None) -> None:
+    def __init__(
+        self, location: Location, file: str, kind: Kind, cache: Path | None, captions: Captions = "txt"
+    ) -> None:
         self.name = file
         self._location = location
         self._kind = kind
-        self._labels = labels
+        self._captions = captions
         self._cache = cache
         self._scan: ShardScan | None = None
         self._sha256: str | None = None
@@ -162,14 +156,16 @@ class TarShard:
         path = Path(self._location.path(self.name))
         if not path.is_file():
             raise DataError(f"{path} is missing: expected it because nshards.txt beside it counts it")
-        identity = f"{file_identity(path)} {self._kind} {self._labels.num_classes}"
-        return kept_scan(self._cache, identity, self._read_through)
+        return kept_scan(self._cache, f"{file_identity(path)} {self._kind} {self._captions}", self._read_through)
 
     def _read_through(self) -> ShardScan:
         with self._location.open(self.name) as file:
             stream = HashingReader(file)
-            count = sum(1 for _ in self._read(stream))
-            return ShardScan(stream.finish(), count)
+            count = num_classes = 0
+            for sample in self._read(stream):
+                count += 1
+                num_classes = max(num_classes, needed_classes(sample))
+            return ShardScan(stream.finish(), count, num_classes=num_classes or None)
 
     def samples(self) -> Iterator[Sample]:
         """The samples in the order of the file."""
@@ -182,4 +178,4 @@ class TarShard:
             raise DataError(f"{path} changed since it was scanned: got sha256 {sha256}, expected {self._sha256}")
 
     def _read(self, stream: HashingReader) -> Iterator[Sample]:
-        return read_samples(stream, self._location.path(self.name), self._kind, self._labels)
+        return read_samples(stream, self._location.path(self.name), self._kind, self._captions)

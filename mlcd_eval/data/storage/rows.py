@@ -55,18 +55,24 @@ class RowShard:
         return self._scan
 
     def _read_through(self) -> ShardScan:
-        digest, count, missing = hashlib.sha256(), 0, []
+        digest, count, missing, num_classes = hashlib.sha256(), 0, [], 0
         for row in self._rows():
             if absent := self._dangling and _is_dangling(row.image):
                 missing.append(row.key)
             line = [row.key, row.label, row.texts, None if absent else image_digest(row.image, row.key)]
             digest.update(json.dumps(line).encode() + b"\n")
             count += 1
-        return ShardScan(digest.hexdigest(), count, tuple(missing))
+            num_classes = max(num_classes, needed_classes(row))
+        return ShardScan(digest.hexdigest(), count, tuple(missing), num_classes or None)
 
     def samples(self) -> Iterator[Sample]:
         """The rows in order."""
         yield from self._rows()
+
+
+def needed_classes(sample: Sample) -> int:
+    """The number of classes without which its label cannot be; 0 where it has no class index."""
+    return sample.label + 1 if isinstance(sample.label, int) else 0
 
 
 def file_split(dataset: str, name: str, samples: Sequence[Sample], cache: Path | None, dangling: bool = False) -> Split:

@@ -6,11 +6,12 @@ import hashlib
 import re
 import tarfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Literal
 
 from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
 
 IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
@@ -49,28 +50,37 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error} at byte {archive.offset}") from error
 
 
-def read_samples(stream: HashingReader, shard: str, kind: Kind, labels: LabelRange) -> Iterator[Sample]:
+Captions = Literal["txt", "json"]
+"""The file of a sample that holds its captions: one per line, or the value of `caption`."""
+
+
+def read_samples(stream: HashingReader, shard: str, kind: Kind, captions: Captions = "txt") -> Iterator[Sample]:
     """The samples of a clip-benchmark shard, grouped as webdataset does: neighbours with one key.
 
     shard: its name in messages. Raises DataError on a truncated or damaged tar and on a sample without an image, a
-    label or captions, or with a label that `labels` does not allow.
+    label or captions, or with a label that is no class index or multi-hot vector.
     """
-    for key, files in _groups(stream, shard):
+    labels = LabelRange(None)  # whether there is a name for each class matters to zero-shot only
+    suffix = {"classification": "cls", "multilabel": "npy", "retrieval": captions}.get(kind)
+    for key, files in grouped_files(stream, shard):
         where = f"sample {key!r} of {shard}"
-        suffix = {"classification": "cls", "multilabel": "npy", "retrieval": "txt"}[kind]
         image = next((files[name] for name in IMAGE_SUFFIXES if name in files), None)
         if image is None:
             raise DataError(f"{where} has no image: got {sorted(files)}, expected one of {', '.join(IMAGE_SUFFIXES)}")
+        if suffix is None:
+            yield Sample(key, image)
+            continue
         if suffix not in files:
             raise DataError(f"{where} has no label: got {sorted(files)}, expected .{suffix} in a {kind} dataset")
         if kind == "classification":
             yield Sample(key, image, label=labels.parse_index(files[suffix], where))
         elif kind == "multilabel":
             label = labels.parse_multi_hot(files[suffix], where)
-            labels = LabelRange(len(label))  # without class names, the first sample shows the number of classes
+            labels = LabelRange(len(label))  # the first sample shows the number of classes
             yield Sample(key, image, label=label)
         else:
-            yield Sample(key, image, texts=_captions(files[suffix], where))
+            texts = _caption_of_json if captions == "json" else _captions
+            yield Sample(key, image, texts=texts(files[suffix], where))
 
 
 def _captions(contents: bytes, where: str) -> tuple[str, ...]:
@@ -83,7 +93,19 @@ def _captions(contents: bytes, where: str) -> tuple[str, ...]:
     return captions
 
 
-def _groups(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
+    try:
+        values = parse_json(contents)
+    except ValueError as error:
+        raise DataError(f"the .json of {where} cannot be read: {error}") from error
+    caption = values.get("caption") if isinstance(values, dict) else None
+    if not isinstance(caption, str) or not caption.strip():
+        raise DataError(f"{where} has no caption: got {caption!r} as `caption` of its .json, expected text")
+    return (caption,)
+
+
+def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(key, suffix -> contents) of each sample of a tar file; raises DataError on a truncated or damaged one."""
     key, files = None, dict[str, bytes]()
     for name, contents in _members(stream, shard):
         match = _NAME.fullmatch(name)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import open_clip
@@ -15,13 +18,22 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.adapters.open_clip_training import (
+    Training,
+    images_given,
+    training_of,
+    warn_of_another_activation,
+)
+from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
+from mlcd_eval.encoders.places import prefixed
+from mlcd_eval.encoders.pooling import pooling_of
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
+from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
-from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError, nearest
+from mlcd_eval.encoders.weights import FOREIGN_ERRORS, as_checkpoint_error, num_params
+from mlcd_eval.errors import CheckpointError, IncompatibleError
 from mlcd_eval.support.documents import read_json
 
 
@@ -29,35 +41,70 @@ from mlcd_eval.support.documents import read_json
 def load(spec: Spec) -> Encoder:
     """Build the model, its inference transform and its tokenizer by open_clip's factory."""
     _never_ask()
-    name, pretrained = _name_and_weights(spec)
-    _warn_quick_gelu(name, pretrained)
+    source = _source(spec)
+    if source.tag is not None:
+        warn_of_another_activation(source.name, source.tag)
+    state = _state_dict(spec, source)
+    training = Training(images_given(spec), False, {})
+    if source.tag is None and ":" not in source.name:
+        training = training_of(spec, source.name, state is not None and state.of_openai, source.file is not None)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # ours came before the download
         torch.manual_seed(spec.random_seed or 0)
-        model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=pretrained)
-    config = _model_config(name)
-    return OpenClipEncoder(spec, model, preprocess, _tokenizer(name, config, spec), config)
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            source.name,
+            pretrained=source.tag,
+            load_weights=source.file is None,
+            force_quick_gelu=training.quick_gelu,
+            pretrained_text=False,  # no text tower of transformers from the hub, which the weights would replace
+            **training.images,
+        )
+    notes = {**spec.provenance, **training.notes}
+    if source.file is not None:
+        notes["read_from"] = _load_file(model, source.file, state)
+    config = _model_config(source.name)
+    return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, config, spec), config, notes)
 
 
-def _name_and_weights(spec: Spec) -> tuple[str, str | None]:
-    if spec.target.startswith(("local-dir:", "hf-hub:")):
+@dataclass(frozen=True)
+class _Source:
+    """name: as open_clip's factory takes it; tag: of published weights; file: weights for the name's architecture."""
+
+    name: str
+    tag: str | None = None
+    file: Path | None = None
+
+
+def _source(spec: Spec) -> _Source:
+    place = prefixed(spec.target)
+    if place.path is not None and place.path.is_file():
+        return _Source(f"local-dir:{place.path.parent}", file=place.path)
+    if place.path is not None or place.repository is not None:
         _check_weights_file(spec)
-        return spec.target, None
+        return _Source(spec.target)
     name, _, weights = spec.target.partition("/")
     if spec.random_seed is not None:
-        return name, None
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    if not weights:
-        raise ConfigError(
-            f"--model {spec.text!r} names no weights: expected open_clip:{name}/TAG with TAG one of "
-            f"{', '.join(tags) or 'none known'}, a file, or ?init=random"
-        )
-    if weights not in tags and not Path(weights).is_file():
-        raise ConfigError(
-            f"--model {spec.text!r}: open_clip has no weights {weights!r} for {name}, expected a file or one of "
-            f"{', '.join(tags)}{nearest(weights, tags)}"
-        )
-    return name, weights
+        return _Source(name)
+    return _Source(name, file=Path(weights)) if Path(weights).is_file() else _Source(name, tag=weights)
+
+
+def _state_dict(spec: Spec, source: _Source) -> StateDict | None:
+    """What a file holds; None without one, and for big_vision's arrays, which open_clip reads itself."""
+    if source.file is None or source.file.suffix in (".npz", ".npy"):
+        return None
+    return read_state_dict(source.file, spec.options.get("key"))
+
+
+def _load_file(model: Any, file: Path, state: StateDict | None) -> str:
+    """Load weights by open_clip, with its conversions of other projects' names; return where they were, for the
+    record."""
+    if state is None:
+        open_clip.factory.load_checkpoint(model, str(file))
+        return file.name
+    state = state.fitted(model.state_dict())
+    with substituted(open_clip.factory, "load_state_dict", lambda *_, **__: dict(state.tensors)):
+        open_clip.factory.load_checkpoint(model, str(file))
+    return state.source
 
 
 def _never_ask() -> None:
@@ -82,41 +129,29 @@ def _model_config(name: str) -> dict[str, Any]:
 
 
 def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
-    """The tokenizer that open_clip chooses. `tokenizer_kwargs` of a folder's config cannot allow code to run: only the
-    flag does."""
+    """The tokenizer that open_clip chooses, or a text that says why there is none: images can be encoded all the same.
+
+    `tokenizer_kwargs` of a folder's config cannot allow code to run: only the flag does. Files of a tokenizer in a
+    folder must be right; a hub repository cannot be listed offline, so there every failure counts as none.
+    """
     of_transformers = bool(config["text_cfg"].get("hf_tokenizer_name"))
-    return open_clip.get_tokenizer(name, **({"trust_remote_code": spec.trust_remote_code} if of_transformers else {}))
-
-
-def _warn_quick_gelu(name: str, tag: str | None) -> None:
-    """Weights trained with one activation lose accuracy silently under the other (open_clip issue 771)."""
-    if tag is None or tag not in open_clip.list_pretrained_tags_by_model(name):
-        return  # how a file was trained is unknown
-    trained = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
-    built = open_clip.get_model_config(name).get("quick_gelu", False)
-    if trained != built:
-        acts = {True: "QuickGELU", False: "GELU"}
-        hint = f"open_clip:{name}-quickgelu/{tag}" if trained else f"open_clip:{name.removesuffix('-quickgelu')}/{tag}"
-        warnings.warn(
-            f"weights {tag!r} were trained with {acts[trained]} but the architecture {name} has {acts[built]}, which "
-            f"lowers every number: use {hint}",
-            QuickGELUWarning,
-            stacklevel=2,
-        )
-
-
-class QuickGELUWarning(UserWarning):
-    """The activation of the architecture is not the one that the weights were trained with."""
+    options = {"trust_remote_code": spec.trust_remote_code} if of_transformers else {}
+    folder = prefixed(name).path
+    if folder is not None and of_transformers and not any(folder.glob("tokenizer*.json")):
+        return "has no tokenizer files in its folder (tokenizer_config.json, tokenizer.json)"
+    try:
+        return open_clip.get_tokenizer(name, **options)
+    except FOREIGN_ERRORS as error:
+        if folder is not None:
+            raise
+        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
 
 
 def _check_weights_file(spec: Spec) -> None:
     """Refuse a local folder without weights, which open_clip would leave at its random initialisation."""
-    if spec.target.startswith("local-dir:"):
-        folder = Path(spec.target.removeprefix("local-dir:"))
-        if not any(folder.glob("open_clip_*.safetensors")) and not any(folder.glob("open_clip_*.bin")):
-            raise CheckpointError(
-                f"--model {spec.text!r}: no weights in {folder}, expected open_clip_model.safetensors"
-            )
+    folder = prefixed(spec.target).path
+    if folder is not None and not any([*folder.glob("open_clip_*.safetensors"), *folder.glob("open_clip_*.bin")]):
+        raise CheckpointError(f"--model {spec.text!r}: no weights in {folder}, expected open_clip_model.safetensors")
 
 
 class OpenClipEncoder(TorchEncoder):
@@ -127,10 +162,18 @@ class OpenClipEncoder(TorchEncoder):
 
     reentrant = True
 
-    def __init__(self, spec: Spec, model: Any, preprocess: Any, tokenizer: Any, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        model: Any,
+        preprocess: Any,
+        tokenizer: Any,
+        config: Mapping[str, Any],
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
-        self._tokenizer = tokenizer
+        self._tokenizer = None if isinstance(tokenizer, str) else tokenizer
         parameters = num_params(model)  # before the tower takes the projection out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
@@ -140,13 +183,14 @@ class OpenClipEncoder(TorchEncoder):
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
-            fingerprint=settings_digest(config, open_clip_tokenizer_settings(tokenizer)),
+            fingerprint=settings_digest(config, self._tokenizer and open_clip_tokenizer_settings(self._tokenizer)),
             preprocessing=" ".join(str(preprocess).split()),
             layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
             image_size=(height, width),
             num_params=parameters,
-            has_text=True,
-            extra=spec.provenance,
+            has_text=self._tokenizer is not None,
+            no_text=tokenizer if isinstance(tokenizer, str) else NO_TEXT,
+            extra={**notes, "pooling": pooling_of(getattr(model.visual, "trunk", model.visual))},
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -154,6 +198,8 @@ class OpenClipEncoder(TorchEncoder):
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
+        if self._tokenizer is None:
+            return super().encode_texts(texts)
         return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:

@@ -2,89 +2,118 @@
 
 from __future__ import annotations
 
+import math
+import re
+from pathlib import Path
 from typing import Any
 
 import timm
 import timm.data
 import torch
 
+from mlcd_eval.encoders.adapters.timm_naflex import NaflexTransform, unpacked
+from mlcd_eval.encoders.adapters.timm_weights import create_with_file
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
 from mlcd_eval.encoders.identity import settings_digest
+from mlcd_eval.encoders.places import prefixed
+from mlcd_eval.encoders.pooling import NONE, TOKEN, pooling_of
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
-from mlcd_eval.errors import CheckpointError, ConfigError, nearest
+from mlcd_eval.errors import ConfigError
+
+AUTHORS_POOLING = {r"_dinov3": TOKEN}
+"""Architectures that timm pools otherwise than their authors' evaluation does. DINOv3: kNN and linear probes are of the
+class token (dinov3/eval); timm keeps the mean for compatibility (pull request 2730)."""
 
 
 @as_checkpoint_error
 def load(spec: Spec) -> Encoder:
-    """A timm model with pretrained weights, those of a local `?checkpoint=FILE`, or seeded random ones; `img_size=N`
-    where the architecture depends on it."""
-    name, checkpoint = spec.target, spec.options.get("checkpoint", "")
-    if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
-        raise ConfigError(f"--model {spec.text!r}: timm has no model {name!r}{nearest(name, timm.list_models())}")
-    pretrained = not checkpoint and spec.random_seed is None
+    """A timm model with pretrained weights, those of a local file, or seeded random ones."""
+    size = {"img_size": int(spec.options["img_size"])} if "img_size" in spec.options else {}
+    model, notes = _create(spec, size)
+    tested = {key: model.pretrained_cfg.get(f"test_{key}") for key in ("input_size", "crop_pct")}
+    test_size = "test_size" in spec.options
+    if test_size and not any(tested.values()):
+        raise ConfigError(
+            f"--model {spec.text!r}: timm validates these weights as they were trained, expected no test_size"
+        )
+    if test_size and tested["input_size"] and model.pretrained_cfg.get("fixed_input_size"):
+        model, notes = _create(spec, {"img_size": tested["input_size"][-1]})
+    if any(tested.values()) and not size:
+        side = (tested["input_size"] or model.pretrained_cfg["input_size"])[-1]
+        crop = tested["crop_pct"] or model.pretrained_cfg["crop_pct"]
+        notes["validated_at"] = f"{side} pixels, crop {crop}" + ("" if test_size else "; not used: ?test_size=true")
+    _set_pooling(spec, model)
+    config = timm.data.resolve_data_config(size, model=model, use_test_size=test_size)
+    try:
+        return TimmEncoder(spec, model, config, notes)
+    except (RuntimeError, AssertionError) as error:
+        if not size:
+            raise
+        raise ConfigError(
+            f"--model {spec.text!r}: {spec.target} cannot take images of {size['img_size']} pixels ({error})"
+        ) from error
+
+
+def _create(spec: Spec, size: dict[str, int]) -> tuple[Any, dict[str, str]]:
+    """The model, for images of another size where its architecture depends on that, and notes for the record."""
+    name, file = spec.target, spec.options.get("checkpoint", "")
+    path = prefixed(spec.target).path
+    if path is not None and path.is_file():
+        name, file = f"local-dir:{path.parent}", file or str(path)
+    notes = spec.provenance
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.random_seed or 0)
-        model = _create(spec, pretrained)
-    if checkpoint:
-        _load_headless(spec, model, checkpoint)
-    return TimmEncoder(spec, model)
+        try:
+            if not file:
+                return timm.create_model(name, pretrained=spec.random_seed is None, **size), notes
+            model, source = create_with_file(spec, name, Path(file), **size)
+            return model, {**notes, "read_from": source}
+        except TypeError as error:
+            if not size or "'img_size'" not in str(error):
+                raise
+            return _create(spec, {})  # a convolutional network takes any size
 
 
-def _size(spec: Spec) -> dict[str, int]:
-    """The keyword argument `img_size` of timm's functions, where the spec has one."""
-    return {key: int(value) for key, value in spec.options.items() if key == "img_size"}
-
-
-def _create(spec: Spec, pretrained: bool) -> Any:
+def _set_pooling(spec: Spec, model: Any) -> None:
+    """What the spec or the folder's config says, else the authors'; by timm's own function, which drops the
+    classifier."""
+    name = str(model.pretrained_cfg.get("architecture", ""))
+    pooling = spec.options.get("global_pool")
+    if pooling is None and "global_pool" not in getattr(model, "pretrained_model_args", {}):
+        pooling = next((pool for pattern, pool in AUTHORS_POOLING.items() if re.search(pattern, name)), None)
+        pooling = pooling if getattr(model, "cls_token", None) is not None else None
+    if pooling is None or pooling == pooling_of(model):
+        return
     try:
-        return timm.create_model(spec.target, pretrained=pretrained, **_size(spec))
-    except TypeError as error:
-        if "'img_size'" not in str(error):
-            raise
-        raise ConfigError(f"--model {spec.text!r}: {spec.target} has no img_size, expected none") from error
-
-
-def _load_headless(spec: Spec, model: Any, checkpoint: str) -> None:
-    """Load all weights but the classifier's, which nothing here reads: the file's may be for any number of classes, or
-    missing."""
-    with_head = set(model.state_dict())
-    model.reset_classifier(0)
-    headless = model.state_dict()
-    head = with_head - set(headless)
-
-    def fitting(state: dict[str, Any], _: Any) -> dict[str, Any]:
-        state = {key: value for key, value in state.items() if key not in head}
-        expected, got = ({key: _shape(value) for key, value in side.items()} for side in (headless, state))
-        wrong = sorted(key for key in {*expected, *got} if expected.get(key) != got.get(key))
-        if wrong:
-            raise CheckpointError(
-                f"--model {spec.text!r}: {checkpoint} holds weights of another architecture, {len(wrong)} tensors "
-                f"differ: first {wrong[0]}, got {got.get(wrong[0], 'none')}, expected {expected.get(wrong[0], 'none')}"
-            )
-        return state
-
-    timm.models.load_checkpoint(model, checkpoint, filter_fn=fitting)
-
-
-def _shape(value: Any) -> str:
-    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
+        model.reset_classifier(0, "" if pooling == NONE else pooling)
+    except (AssertionError, TypeError, ValueError, NotImplementedError, AttributeError) as error:
+        raise ConfigError(f"--model {spec.text!r}: {name} cannot be pooled by {pooling!r} ({error})") from error
 
 
 class TimmEncoder(TorchEncoder):
-    """penultimate: the pooled feature that the classifier would take."""
+    """penultimate: the pooled feature that the classifier would take; patches: tokens without class and register
+    tokens, or the last feature map."""
 
     reentrant = True
 
-    def __init__(self, spec: Spec, model: Any) -> None:
+    def __init__(self, spec: Spec, model: Any, data_config: dict[str, Any], notes: dict[str, str]) -> None:
         self.model = model.eval().requires_grad_(False)
-        data_config = timm.data.resolve_data_config(_size(spec), model=model)
-        self.preprocess = timm.data.create_transform(**data_config, is_training=False)
+        self._naflex = isinstance(model, timm.models.NaFlexVit)
         _, height, width = data_config["input_size"]
+        if self._naflex:
+            patch = model.embeds.patch_size
+            self.preprocess = NaflexTransform(patch, (height // patch[0]) * (width // patch[1]), data_config)
+            probe_pixels = torch.zeros(1, 1, 1 + self.preprocess.max_patches, math.prod(patch) * 3)
+            probe_pixels[:, :, 0, :2] = torch.tensor([height // patch[0], width // patch[1]])
+        else:
+            self.preprocess = timm.data.create_transform(**data_config, is_training=False)
+            probe_pixels = torch.zeros(1, 3, height, width)
+        self._pooling = pooling_of(model)
         with torch.inference_mode():
-            probe = self._layers(torch.zeros(1, 3, height, width))
+            probe = self._layers(probe_pixels)
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
@@ -94,16 +123,30 @@ class TimmEncoder(TorchEncoder):
             image_size=(height, width),
             num_params=num_params(model),
             has_text=False,
-            extra=spec.provenance,
+            extra={**notes, "pooling": self._pooling},
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self._naflex:
+            features = self.model.forward_features(**unpacked(pixels))
+            return {PENULTIMATE: self.model.forward_head(**features, pre_logits=True)}
         features = self.model.forward_features(pixels)
-        outputs = {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
+        outputs = {} if self._pooling == NONE else {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
+        patches = self._patches(features, pixels)
+        return outputs if patches is None else {**outputs, PATCHES: patches}
+
+    def _patches(self, features: Any, pixels: torch.Tensor) -> torch.Tensor | None:
+        """(B, h, w, D), or None where a model's tokens are no grid (PiT and CoaT have several stages, Hiera's are in an
+        order of its own)."""
+        if not isinstance(features, torch.Tensor):
+            return None
+        if features.dim() == 4:
+            return features if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else features.permute(0, 2, 3, 1)
         grid = _grid(getattr(self.model, "patch_embed", None), pixels)
-        if features.dim() == 3 and grid is not None:
-            outputs[PATCHES] = features[:, self.model.num_prefix_tokens :].unflatten(1, grid)
-        return outputs
+        prefix = getattr(self.model, "num_prefix_tokens", 0)
+        if grid is None or features.shape[1] != prefix + math.prod(grid):
+            return None
+        return features[:, prefix:].unflatten(1, grid)
 
 
 def _grid(patch_embed: Any, pixels: torch.Tensor) -> tuple[int, int] | None:

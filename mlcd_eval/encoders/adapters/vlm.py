@@ -16,7 +16,7 @@ from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @as_checkpoint_error
@@ -57,7 +57,10 @@ class VisionLanguageModel(Encoder):
             num_params=num_params(model),
             has_text=False,
             abilities=("answer",),
-            extra={"chat_template": "the processor's" if self._template() else "none: <image> and the question"},
+            extra={
+                "chat_template": "the processor's" if self._template() else "none: <image> and the question",
+                "checkpoint_dtype": str(model.dtype).removeprefix("torch."),
+            },
         )
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
@@ -86,8 +89,12 @@ class VisionLanguageModel(Encoder):
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
-        """Convert the weights to a precision, and move them unless device_map placed them."""
-        self.model.to(dtype=PRECISIONS[precision])
+        """Convert the weights to bf16 or fp16 if asked, and move them unless device_map placed them.
+
+        With fp32 they keep the checkpoint's type, which is mostly bf16: fp32 would add memory but no information.
+        """
+        if precision in PRECISIONS:
+            self.model.to(dtype=PRECISIONS[precision])
         if not self._placed:
             self.model.to(device=device)
         return self

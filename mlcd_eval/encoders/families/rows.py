@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 class Text:
     """How a family was trained to take texts.
 
-    lower: on lower-cased texts. length: tokens at most, None for as many as the model has positions. full: padded to
-    that length, else to the longest text of a batch. mask: whether the tower is given the mask of the padding. call:
-    the method of the model from tokens to features in the joint space, or `itc` for BLIP's.
+    clean: on lower-cased texts (`lower`), on texts without punctuation too (`canonical`), or on texts as they are
+    written (`none`). length: tokens at most, None for as many as the model has positions. full: padded to that length,
+    else to the longest text of a batch. mask: whether the tower is given the mask of the padding. call: the method of
+    the model from tokens to features in the joint space, or `itc` for BLIP's.
     """
 
-    lower: bool = True
+    clean: str = "lower"
     length: int | None = None
     full: bool = False
     mask: bool = True
@@ -69,7 +70,8 @@ def _clip(model_type: str, text: Text | None, projection: str = "visual_projecti
     )
 
 
-_SIGLIP_TEXT = Text(full=True, mask=False)
+# as big_vision evaluates both SigLIPs and open_clip configures them; SigLIP's own tokenizer does it by itself
+_SIGLIP_TEXT = Text("canonical", full=True, mask=False)
 
 FAMILIES = {
     "CLIPModel": _clip("clip", Text()),
@@ -77,14 +79,14 @@ FAMILIES = {
         "clip_vision_model", norm="post_layernorm", also=("CLIPForImageClassification", "CLIPVisionTransformer")
     ),
     "CLIPVisionModelWithProjection": _clip("clip_vision_model", None),
-    "MetaClip2Model": _clip("metaclip_2", Text(lower=False, length=77)),
+    "MetaClip2Model": _clip("metaclip_2", Text(clean="none", length=77)),
     "MetaClip2VisionModel": Family(
         "metaclip_2_vision_model", norm="post_layernorm", also=("MetaClip2ForImageClassification",)
     ),
     "MetaClip2VisionModelWithProjection": _clip("metaclip_2_vision_model", None),
     "ChineseCLIPModel": _clip("chinese_clip", Text(length=52)),
     "ChineseCLIPVisionModel": Family("chinese_clip_vision_model", norm="post_layernorm"),
-    "AltCLIPModel": _clip("altclip", Text(lower=False, length=77)),
+    "AltCLIPModel": _clip("altclip", Text(clean="none", length=77)),
     "AltCLIPVisionModel": Family("altclip_vision_model", norm="post_layernorm"),
     "MLCDVisionModel": Family("mlcd_vision_model", norm="post_layernorm", also=("mlcd",)),
     "SiglipModel": Family("siglip", joint=True, text=_SIGLIP_TEXT),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
 import torch
 from PIL import Image
@@ -9,6 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Halves: TypeAlias = "tuple[Callable[[Image.Image], Any], Callable[[Image.Image], torch.Tensor]]"
+"""An image -> 8-bit pixels (H, W, 3), and an 8-bit image -> the encoder's input (3, H, W)."""
 
 
 class Preprocess(BaseModel):
@@ -22,11 +28,19 @@ class Preprocess(BaseModel):
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """RGB image -> (3, image_size, image_size) float32."""
+        return self.normalise(self.resized(image))
+
+    def halves(self, _: Callable[[Any], Halves | None]) -> Halves:
+        """Return the two steps."""
+        return self.resized, self.normalise
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """RGB image -> its centre square of image_size."""
         size, (width, height) = self.image_size, image.size
         resized = (size, size * height // width) if width <= height else (size * width // height, size)
         image = image.resize(resized, Image.Resampling.BICUBIC)
         left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-        return self.normalise(image.crop((left, top, left + size, top + size)))
+        return image.crop((left, top, left + size, top + size))
 
     def normalise(self, image: Image.Image) -> torch.Tensor:
         """RGB image (H, W) -> (3, H, W) float32."""

@@ -14,7 +14,7 @@ from mlcd_eval.metrics.table import measure, metric_kind
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.shared.unit import unit_rows
+from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class KNN(Protocol[KNNSettings]):
         possible = [k for k in settings.ks if k <= len(train_labels)]
         with (
             threads_for(train.array.size * len(labels)),
-            inputs.stage("nearest neighbours", len(labels), "images") as advance,
+            inputs.stage("nearest neighbours", len(train_labels), "images") as advance,
         ):
             similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device, advance)
         ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
@@ -100,34 +100,40 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k train rows nearest to each test row: cosine similarities (M, k), descending, and rows (M, k).
 
-    train (N, D), test (M, D), k <= N. Equal similarities are in the order of train. Memory is bounded by the tile.
+    train (N, D), test (M, D), k <= N. Equal similarities are in the order of train. train is read once, a tile at a
+    time; test is on the device throughout where it fits.
     """
     import torch
 
+    from mlcd_eval.support.resident import Rows
+
     step, width = _TILE[torch.device(device).type]
-    similarities, rows = [], []
-    for begin in range(0, len(test), step):
-        queries = unit_rows(test[begin : begin + step], device)
-        best = torch.empty(len(queries), 0, device=device)
-        where = torch.empty(len(queries), 0, dtype=torch.int64, device=device)
-        for offset in range(0, len(train), width):
-            tile = unit_rows(train[offset : offset + width], device)
-            index = torch.arange(offset, offset + len(tile), device=device).expand(len(queries), -1)
-            near, index = _largest(_products(queries, tile), index, k)
-            best, where = _largest(torch.cat([best, near], dim=1), torch.cat([where, index], dim=1), k)
-        best, order = best.sort(dim=1, descending=True, stable=True)
-        similarities.append(best.cpu().numpy())
-        rows.append(where.gather(1, order).cpu().numpy())
-        advance(len(queries))
-    return np.concatenate(similarities), np.concatenate(rows)
+    queries = Rows(test, device, unit)
+    blocks = [slice(begin, min(begin + step, len(test))) for begin in range(0, len(test), step)]
+    best = [torch.empty(block.stop - block.start, 0, device=device) for block in blocks]
+    where = [torch.empty(len(values), 0, dtype=torch.int64, device=device) for values in best]
+    offset = 0
+    for tile in Rows(train, device, unit, keep=False).chunks(width):
+        columns = torch.arange(offset, offset + len(tile), device=device)
+        for number, block in enumerate(blocks):
+            near, index = _largest(_products(queries[block], tile), columns.expand(len(best[number]), -1), k)
+            values, rows = torch.cat([best[number], near], dim=1), torch.cat([where[number], index], dim=1)
+            best[number], where[number] = _largest(values, rows, k)
+        offset += len(tile)
+        advance(len(tile))
+    similarity, order = torch.cat(best).sort(dim=1, descending=True, stable=True)
+    return similarity.cpu().numpy(), torch.cat(where).gather(1, order).cpu().numpy()
 
 
 def _products(queries: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
-    """Return the products (B, W) of queries (B, D) and tile (W, D). Both are padded with rows of zeros, since a product
-    of few rows rounds equal rows differently."""
+    """Return the products (B, W) of queries (B, D) and tile (W, D). Few rows are padded with rows of zeros, since a
+    product of few rows rounds equal rows differently."""
     import torch
 
-    full = [torch.nn.functional.pad(rows, (0, 0, 0, max(0, _LEAST_ROWS - len(rows)))) for rows in (queries, tile)]
+    full = [
+        rows if len(rows) >= _LEAST_ROWS else torch.nn.functional.pad(rows, (0, 0, 0, _LEAST_ROWS - len(rows)))
+        for rows in (queries, tile)
+    ]
     return (full[0] @ full[1].T)[: len(queries), : len(tile)]
 
 

@@ -132,7 +132,7 @@ def _multilabel_report(probes: Sequence[Probe], test: Features, labels: np.ndarr
     """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
     half, are exactly the true ones."""
     (probe,) = probes
-    scores = np.concatenate(list(probe.fit.scores(test.array)))
+    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test.array)])
     columns = multilabel_samples(scores, labels) | {
         "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
         "correct": ((scores > 0) == labels).all(axis=1) * 1.0,

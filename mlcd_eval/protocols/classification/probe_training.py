@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlcd_eval.protocols.classification.logistic import Fit, Path
+    from mlcd_eval.support.resident import Rows
 
 SEARCH_TOLERANCE = 1e-4  # chose the same lambda as 1e-6 on nine of nine splits of three data sets; 1e-3 on seven
 FINAL_TOLERANCE = 1e-6
@@ -60,8 +61,9 @@ def train_probe(
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
+    from mlcd_eval.support.resident import Rows
 
-    features, labels = data.features, data.labels
+    features, labels = Rows(data.features, device), data.labels
     _check_contrast(labels)
     start: tuple[Tensor, Tensor] | None = None
     details: dict[str, Any] = {"num_train": len(labels)}
@@ -71,10 +73,9 @@ def train_probe(
         lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
     else:
         _check_contrast(labels[data.fit_rows])
-        problem = LogisticProblem(features[data.fit_rows], labels[data.fit_rows], num_classes, device)
-        search = _Search(
-            Path(problem, SEARCH_TOLERANCE, max_iter), features[data.val_rows], labels[data.val_rows], metric, advance
-        )
+        problem = LogisticProblem(features.select(data.fit_rows), labels[data.fit_rows], num_classes)
+        path = Path(problem, SEARCH_TOLERANCE, max_iter)
+        search = _Search(path, features.select(data.val_rows), labels[data.val_rows], metric, advance)
         lambda_, scores = search_lambda(search.score)
         advance(MOST_CANDIDATES - len(scores))
         fits = {fit.lambda_: fit for fit in search.path.fits}
@@ -84,8 +85,10 @@ def train_probe(
             {"lambda": tried, "score": score, "out_of_reach": tried in search.out_of_reach, **_convergence(fits[tried])}
             for tried, score in scores.items()
         ]
-        del problem, search, fits  # they would take memory beside the last fit's
-    fit = LogisticProblem(features, labels, num_classes, device).fit(lambda_, start, FINAL_TOLERANCE, max_iter)
+        del problem, path, search, fits  # they would take memory beside the last fit's, as would the features
+    problem = LogisticProblem(features, labels, num_classes)
+    del features
+    fit = problem.fit(lambda_, start, FINAL_TOLERANCE, max_iter)
     advance(1)
     details |= {"lambda": lambda_, "objective": fit.objective, "gradient_norm": fit.gradient_norm, **_convergence(fit)}
     return Probe(fit, details)
@@ -96,7 +99,7 @@ class _Search:
     """Scores of candidates on held-out features (N, D) and labels; one that cannot be best is fitted only roughly."""
 
     path: Path
-    features: np.ndarray
+    features: Rows
     labels: np.ndarray
     metric: str
     advance: Advance
@@ -120,7 +123,7 @@ class _Search:
     def _score(self, fit: Fit) -> float:
         scores = fit.scores(self.features)
         if self.labels.ndim == 2:
-            columns = multilabel_samples(np.concatenate(list(scores)), self.labels)
+            columns = multilabel_samples(np.concatenate([part.cpu().numpy() for part in scores]), self.labels)
         else:
             columns = classification_samples(scores, self.labels)
         value = metric_value(self.metric, columns)

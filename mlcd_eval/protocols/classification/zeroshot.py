@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -30,13 +31,17 @@ _ROWS = 1 << 13  # images whose logits are held at once
 
 
 class ZeroShotSettings(BaseModel):
-    """metric: the primary one; None means acc1, or map_11point where an image has several labels."""
+    """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
+    templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
+    the data set's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"
     metric: PrimaryMetric | None = None
+    class_names: str | tuple[str, ...] | None = None
+    templates: str | tuple[str, ...] | None = None
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -53,7 +58,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """Return the need for a text tower and for class names with templates."""
-        return Needs(texts=True, class_prompts=True)
+        return Needs(texts=True, class_prompts=True, class_names=settings.class_names, templates=settings.templates)
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
@@ -77,6 +82,13 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         multilabel, num_classes = labels.ndim == 2, len(inputs.class_names)
         _check_class_names(num_classes, labels)
         primary = primary_metric(settings.metric, num_classes, multilabel)
+        unnamed = identifiers(inputs.class_names)
+        if unnamed:
+            warnings.warn(
+                f"class names that no caption would use: got {len(unnamed)} numbers or WordNet ids, first "
+                f"{unnamed[0]!r}; expected words, in classnames.txt of the data set or by --classnames FILE",
+                stacklevel=2,
+            )
         repeated = _repeated(inputs.class_names)
         if repeated:
             warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
@@ -87,7 +99,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         classes = class_vectors(text, len(inputs.templates))
         logits = _logits(image, classes, [column[of_class] for of_class in prompts])
         if multilabel:
-            scores = np.concatenate(list(logits))
+            scores = np.concatenate([part.cpu().numpy() for part in logits])
             best = scores.argmax(axis=1)
             correct = (labels[np.arange(len(labels)), best] == 1) * 1.0
             columns = multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
@@ -113,11 +125,14 @@ def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
 
 
-def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[np.ndarray]:
+def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[torch.Tensor]:
     """Yield the logits of unit rows (N, D) and (C, D) in chunks (B, len(column)). Classes with equal prompts share a
     column, because columns that are computed twice could differ by rounding, and ties must stay ties."""
+    import torch
+
+    columns = torch.tensor(column, device=image.device)
     for rows in image.split(_ROWS):
-        yield (100.0 * rows @ classes.T).cpu().numpy().take(column, axis=1)
+        yield (100.0 * rows @ classes.T).index_select(1, columns)
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:

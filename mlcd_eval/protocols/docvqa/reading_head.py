@@ -93,16 +93,16 @@ def read_answers(inputs: Inputs, questions: Sequence[Question], steps: int) -> t
     if not train:
         raise DataError("docvqa's probe has no question to learn from: got 0 in train, expected at least 1")
     with inputs.stage("training the probe", steps, "steps") as advance:
-        rows = patches_of(inputs.images["train"], train, "train")
+        rows = patches_of(inputs.images["train"], train, "train", inputs.device)
         head = _train(rows, train, steps, inputs.seed, inputs.device, advance)
-    rows = patches_of(inputs.images["test"], questions, "test")
+    rows = patches_of(inputs.images["test"], questions, "test", inputs.device)
     answers: list[str] = []
     with torch.inference_mode(), inputs.stage("answers", len(questions), "answers") as advance:
         for begin in range(0, len(questions), BATCH):
             part = questions[begin : begin + BATCH]
             index = np.arange(begin, begin + len(part))
             codes = spell([question.text for question in part], LONGEST_QUESTION).to(inputs.device)
-            memory = head.memory(rows(index).to(inputs.device), codes)
+            memory = head.memory(rows(index), codes)
             answers += [unspell(answer) for answer in _greedy(head, memory, len(index))]
             advance(len(part))
     return answers, {"recipe": RECIPE, "num_train": len(train)}
@@ -138,7 +138,7 @@ def _train(
         chosen = [answers[rng.integers(len(answers))] for answers in accepted]
         target = spell(chosen, LONGEST_ANSWER + 1, ends=True).to(device)
         shifted = torch.cat([torch.full_like(target[:, :1], START), target[:, :-1]], dim=1)
-        memory = head.memory(rows(index).to(device), questions[index].to(device))
+        memory = head.memory(rows(index), questions[index].to(device))
         logits = head(memory, shifted)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
         optimizer.zero_grad()

@@ -26,7 +26,7 @@ BATCH, LR, WARMUP, WEIGHT_DECAY = 64, 2e-3, 100, 0.05
 INSIDE = 4.0  # weight of cells inside in the cross-entropy: without it, small masks stay empty for hundreds of steps
 
 Rows = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Sentence numbers -> patches (B, h, w, D) and text (B, T)."""
+"""Sentence numbers -> patches (B, h, w, D) and text (B, T), on the device."""
 
 
 class MaskHead(nn.Module):
@@ -83,7 +83,7 @@ def train_head(
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
         patches, text = rows(index)
         target = targets(index, side).to(device)
-        logits = head(patches.to(device), text.to(device))
+        logits = head(patches, text)
         weight = torch.tensor(INSIDE, device=logits.device)
         loss = binary_cross_entropy_with_logits(logits, target, pos_weight=weight) + dice_loss(logits, target)
         optimizer.zero_grad()
@@ -105,8 +105,8 @@ def _batches(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def predict(head: MaskHead, rows: Rows, count: int, device: str) -> Iterator[Tensor]:
+def predict(head: MaskHead, rows: Rows, count: int) -> Iterator[Tensor]:
     """Yield the logits (h * u, w * u) of each of `count` sentences."""
     for begin in range(0, count, BATCH):
         patches, text = rows(np.arange(begin, min(begin + BATCH, count)))
-        yield from head(patches.to(device), text.to(device)).cpu()
+        yield from head(patches, text).cpu()

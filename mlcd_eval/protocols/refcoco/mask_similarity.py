@@ -44,7 +44,7 @@ class Similarity:
     def scores(self, rows: Rows, count: int) -> Iterator[Tensor]:
         """Yield the scores (h, w) of each of `count` sentences, positive inside."""
         for index in _batches(count):
-            yield from self.sign * (self.cosines(*rows(index)) - self.threshold)
+            yield from (self.sign * (self.cosines(*rows(index)) - self.threshold)).cpu()
 
 
 def learn_similarity(
@@ -60,14 +60,17 @@ def learn_similarity(
     """
     count = len(sizes)
     centred = Similarity(*_means(rows, count))
-    inside, cells = torch.zeros(BINS, dtype=torch.float64), torch.zeros(BINS, dtype=torch.float64)
+    device = centred.patch.device
+    inside, cells = torch.zeros(2, BINS, dtype=torch.float64, device=device)
     for index in _batches(count):
         fine = interpolate(centred.cosines(*rows(index))[:, None], size=(SIDE, SIDE), mode="bilinear")[:, 0]
+        bin_index = ((fine + 1) / 2 * BINS).long().clamp(0, BINS - 1).flatten()
         shown = _shown([sizes[number] for number in index])
-        bin_index = ((fine[shown] + 1) / 2 * BINS).long().clamp(0, BINS - 1)
-        inside += torch.bincount(bin_index, targets(index, SIDE)[shown].double(), BINS)
-        cells += torch.bincount(bin_index, minlength=BINS)
+        weight = torch.where(shown, targets(index, SIDE), 0).to(device, torch.float64).flatten()
+        inside += torch.zeros_like(inside).index_add_(0, bin_index, weight)
+        cells += torch.zeros_like(cells).index_add_(0, bin_index, shown.to(device, torch.float64).flatten())
         advance(len(index))
+    inside, cells = inside.cpu(), cells.cpu()
     _, sign, threshold = max(_best_threshold(inside, cells, 1), _best_threshold(inside, cells, -1))
     return Similarity(centred.patch, centred.text, threshold, sign)
 

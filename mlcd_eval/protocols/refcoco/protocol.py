@@ -184,7 +184,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
             head = mask_head.train_head(
                 train_rows, targets, len(train), settings.steps, inputs.seed, inputs.device, advance
             )
-        scores = mask_head.predict(head, test_rows, len(test), inputs.device)
+        scores = mask_head.predict(head, test_rows, len(test))
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
     details |= {"num_train": len(train), "baselines": _baselines(train, test)}
     masks = (encode(from_square(score, sentence.size)) for score, sentence in zip(scores, test, strict=True))
@@ -212,20 +212,17 @@ class _Targets:
 
 
 def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Callable[[np.ndarray], Any]:
-    """Return a function from sentence numbers to patches (B, h, w, D) and unit text features (B, T)."""
+    """Return a function from sentence numbers to patches (B, h, w, D) and unit text features (B, T), on the device."""
     import torch
 
-    patches = patches_of(inputs.images[role], expressions, role)
+    from mlcd_eval.support.resident import Rows
+
+    patches = patches_of(inputs.images[role], expressions, role, inputs.device)
     assert inputs.encode_texts is not None, "checked by for_model"
     texts = inputs.encode_texts([sentence.text for sentence in expressions])
     check_finite(texts, f"text features of {role}", [sentence.text for sentence in expressions])
-
-    def rows(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        return patches(index), torch.nn.functional.normalize(
-            torch.from_numpy(np.ascontiguousarray(texts[index])), dim=1
-        )
-
-    return rows
+    unit_texts = Rows(texts, inputs.device, lambda rows: torch.nn.functional.normalize(rows, dim=1))
+    return lambda index: (patches(index), unit_texts[index])
 
 
 def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     import torch
 
 
-def patches_of(images: Features, annotations: Sequence[Annotation], role: str) -> Callable[[np.ndarray], torch.Tensor]:
-    """Return a function from annotation numbers (B,) to the patches (B, h, w, D) of their images.
+def patches_of(
+    images: Features, annotations: Sequence[Annotation], role: str, device: str
+) -> Callable[[np.ndarray], torch.Tensor]:
+    """Return a function from annotation numbers (B,) to the patches (B, h, w, D) of their images, on the device.
 
     Raises DataError for features that are not finite and for annotations of images that could not be read.
     """
-    import torch
+    from mlcd_eval.support.resident import Rows
 
     check_finite(images.array, f"patch features of {role}", images.keys)
     row = {key: number for number, key in enumerate(images.keys)}
@@ -32,4 +34,5 @@ def patches_of(images: Features, annotations: Sequence[Annotation], role: str) -
             f"{unreadable[0]!r}"
         )
     image_row = np.array([row[annotation.image] for annotation in annotations])
-    return lambda index: torch.from_numpy(np.ascontiguousarray(images.array[image_row[index]]))
+    patches = Rows(images.array, device)
+    return lambda index: patches[image_row[index]]

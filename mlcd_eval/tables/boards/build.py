@@ -9,6 +9,7 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderboard, Row
+from mlcd_eval.tables.boards.printed import places, without_records
 from mlcd_eval.tables.identity import Variants, identity, variants
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
@@ -30,10 +31,8 @@ def leaderboards(
     for protocol in protocols:
         members = [result for result in results if result.task.protocol == protocol]
         columns = _Columns(members)
-        for number in () if results else published:
-            if number.protocol == protocol and number.metric != PRINTED_MEAN:
-                columns.add(_printed_column(number), number.label)
-        boards.append(_board(Leaderboard(protocol, columns.all, []), columns, members, published, originals or {}))
+        numbers = [number for number in published if results or number.protocol == protocol]
+        boards.append(_board(Leaderboard(protocol, [], []), columns, members, numbers, originals or {}))
     return boards
 
 
@@ -41,33 +40,30 @@ def paper_board(
     table: PublishedTable, results: Sequence[Result], numbers: Iterable[PublishedNumber], originals: Mapping[str, str]
 ) -> Leaderboard:
     """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
-    printed: dict[tuple[str, str], Column] = {}
-    for name in table.columns:
-        number = next(number for number in table.numbers if number.column == name)
-        if number.metric != PRINTED_MEAN:
-            column = _printed_column(number)
-            printed.setdefault((column.task, column.metric), column)
-    members = [result for result in results if result.task.name in {task for task, _ in printed}]
-    columns = _Columns(members, printed)
+    first = {number.column: number for number in table.numbers if number.metric != PRINTED_MEAN}
+    place = without_records(first[name] for name in table.columns if name in first)
+    members = [result for result in results if result.task.name in {column.task for column in place.values()}]
+    columns = _Columns(members, list(place.values()))
     notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
     if results and not members:
         notes.append("No record is of this table's tasks.")
     about = f"{table.table}, {table.printed_in}: {table.setting}."
-    return _board(Leaderboard(table.title, columns.all, [], about, notes), columns, members, numbers, originals)
+    return _board(Leaderboard(table.title, [], [], about, notes), columns, members, numbers, originals)
 
 
 class _Columns:
     """The columns of records by task, metric and variant; one column holds one unit.
 
-    printed: of a paper's table, by task and metric. Records then add only variants of these.
+    printed: of a paper's table, None for columns of the records' own. Records then add only variants of these.
     """
 
-    def __init__(self, results: Sequence[Result], printed: Mapping[tuple[str, str], Column] | None = None) -> None:
+    def __init__(self, results: Sequence[Result], printed: Sequence[Column] | None = None) -> None:
         self._variants: Variants = variants(result for result in results if result.status == "ok")
-        self._printed = printed
         self._first: dict[tuple[str, str, str], tuple[Column, str]] = {}
-        for column in (printed or {}).values():
+        for column in printed or ():
             self.add(column, "the paper")
+        named = {(column.task, column.metric): column for column in reversed(printed or ())}
+        self._printed = None if printed is None else named
         for result in sorted(results, key=lambda result: result.status == "error"):
             self._add_of(result)
 
@@ -130,12 +126,6 @@ def _kind(column: Column) -> str:
     return f"{column.unit} ({'higher' if column.higher_is_better else 'lower'} is better)"
 
 
-def _printed_column(number: PublishedNumber) -> Column:
-    unit = number.unit if number.fraction is None else "fraction"
-    task = number.task or number.column
-    return Column(task, number.metric, unit=unit, protocol=number.protocol, heading=number.column)
-
-
 def _board(
     board: Leaderboard,
     columns: _Columns,
@@ -154,22 +144,36 @@ def _board(
     for result in results:
         if result.status == "error":
             _fail(rows[result.model.name], result, good, columns)
-    published: dict[str, Row] = {}
-    for number in numbers:
-        if (printed := columns.get(_printed_column(number), number.label)) is None:
-            continue
-        label = number.label + PUBLISHED
-        cells = published.setdefault(label, Row(label, published=True)).cells
-        assert printed not in cells, f"two published values of {label} for {printed.task}"
-        scaled = number.unit == "fraction"  # shown in per cent
-        value = number.value if number.fraction is None else number.fraction
-        cells[printed] = Cell(value, decimals=number.decimals - (2 if scaled else 0), source=number)
+    published = _published_rows(columns, list(rows.values()), numbers)
     ordered: dict[str, Row] = {}
     for row in rows.values():
         ordered[row.model] = row
         if row.original is not None and row.original in published:
             ordered[row.original] = published[row.original]
-    return replace(board, rows=list((ordered | published).values()), notes=[*board.notes, *_notes(good)])
+    every = list((ordered | published).values())
+    filled = {column for row in every for column in row.cells}
+    shown = [column for column in columns.all if column in filled]
+    return replace(board, columns=shown, rows=every, notes=[*board.notes, *_notes(good)])
+
+
+def _published_rows(columns: _Columns, rows: Iterable[Row], numbers: Iterable[PublishedNumber]) -> dict[str, Row]:
+    """The rows of published numbers of the columns' tasks, by their names; adds the columns that they need."""
+    sources = {column: cell.source for row in rows for column, cell in row.cells.items()}
+    records = {
+        column: source for column, source in sources.items() if isinstance(source, Result) and source.status == "ok"
+    }
+    known = places([number for number in numbers if number.metric != PRINTED_MEAN], columns.all, records)
+    published: dict[str, Row] = {}
+    for number, place in known.items():
+        label = number.label + PUBLISHED
+        cells = published.setdefault(label, Row(label, published=True)).cells
+        columns.add(place, number.label)
+        printed = columns.get(place, number.label)
+        assert printed is not None and printed not in cells, f"two published values of {label} for {place.task}"
+        scaled = number.unit == "fraction"  # shown in per cent
+        value = number.value if number.fraction is None else number.fraction
+        cells[printed] = Cell(value, decimals=number.decimals - (2 if scaled else 0), source=number)
+    return published
 
 
 def clash(result: Result) -> DataError:

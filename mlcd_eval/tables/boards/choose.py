@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mlcd_eval.errors import ConfigError, nearest
+from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards, paper_board
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Leaderboard, check_baseline
 from mlcd_eval.tables.formats import TableInput
-from mlcd_eval.tables.published import PublishedNumber, published_numbers, published_table
+from mlcd_eval.tables.published import PublishedNumber, published_table, rows_named
 
 
 def boards_as(write: Callable[[Sequence[Leaderboard], str | None], str], table: TableInput) -> str:
     """The leaderboards of a request in the form of `write`, which takes them and the baseline; raises as `choose`."""
-    boards, _ = choose(table.results, table.published, table.groups)
+    boards, _ = choose(table.results, table.published, table.groups, of_records(table.results))
     check_baseline(boards, table.baseline)
     text = write(boards, table.baseline)
     if table.published and not any(row.published for board in boards for row in board.rows):
@@ -23,26 +23,29 @@ def boards_as(write: Callable[[Sequence[Leaderboard], str | None], str], table: 
 
 
 def choose(
-    results: Sequence[Result], published: Sequence[str] = (), groups: Sequence[str] = ()
+    results: Sequence[Result],
+    published: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    places: Callable[[str], bool] | None = None,
 ) -> tuple[list[Leaderboard], list[PublishedNumber]]:
     """The leaderboards of a request, and the published numbers that it names.
 
-    published: names of models, as in `published_of`; MODEL=NAME pairs a model of the records with the one row that it
+    published: names of models, as in `rows_named`; MODEL=NAME pairs a model of the records with the one row that it
     reproduces. groups: tables of papers, one leaderboard each, with the records of their tasks; without any there is
-    one leaderboard per protocol. Raises ConfigError for an unknown name or one that means several rows, DataError
-    where two records would share a cell or two units a column.
+    one leaderboard per protocol. places: the tasks of the named models to read, None for all. Raises ConfigError for
+    an unknown name or one that means several rows, DataError where two records would share a cell or two units a
+    column.
     """
     tables = [published_table(group) for group in groups]
-    every = published_numbers() if published else []
     numbers: list[PublishedNumber] = []
     originals: dict[str, str] = {}
     for text in published:
         model = next((r.model.name for r in results if text.startswith(f"{r.model.name}=")), None)
-        named = published_of(text.removeprefix(f"{model}=") if model else text, every)
+        named = rows_named(text.removeprefix(f"{model}=") if model else text, places)
         labels = list(dict.fromkeys(number.label for number in named))
         if model and len(labels) > 1:
             raise ConfigError(f"--published {text}: got {len(labels)} rows, expected one: {'; '.join(labels)}")
-        originals |= {model: labels[0] + PUBLISHED} if model else {}
+        originals |= {model: labels[0] + PUBLISHED} if model and labels else {}
         numbers += named
     if tables:
         boards = [paper_board(table, results, dict.fromkeys([*table.numbers, *numbers]), originals) for table in tables]
@@ -51,14 +54,7 @@ def choose(
     return boards, list(dict.fromkeys([*(number for table in tables for number in table.numbers), *numbers]))
 
 
-def published_of(name: str, numbers: Sequence[PublishedNumber]) -> list[PublishedNumber]:
-    """The numbers whose label or model is the name, else whose label holds it; raises ConfigError with the nearest."""
-    wanted = name.lower()
-    exact = [number for number in numbers if wanted in (number.label.lower(), number.model.lower())]
-    named = exact or [number for number in numbers if wanted in number.label.lower()]
-    if not named:
-        models = sorted({number.model for number in numbers})
-        raise ConfigError(
-            f"--published: got {name!r}, expected a model of `mlcd-eval ls published`{nearest(name, models)}"
-        )
-    return named
+def of_records(results: Sequence[Result]) -> Callable[[str], bool] | None:
+    """True for the tasks of the records; None, for all, where there are no records."""
+    tasks = {result.task.name for result in results}
+    return tasks.__contains__ if tasks else None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mlcd_eval.tables.boards.choose import boards_as
 from mlcd_eval.tables.boards.grid import Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
+from mlcd_eval.tables.boards.neighbours import neighbours
 from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.text import cell, markdown_table
 
@@ -22,8 +23,10 @@ STYLE = Style(
 
 
 def as_markdown(table: TableInput) -> str:
-    """The leaderboards of a request; raises ConfigError and DataError as `choose`."""
-    return boards_as(markdown, table)
+    """The leaderboards of a request, and its records among published models; raises ConfigError and DataError as
+    `choose` and `neighbours`."""
+    text = boards_as(markdown, table)
+    return text if table.nearest is None else text + neighbours(table.results, table.nearest, table.by)
 
 
 def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:

@@ -168,8 +168,8 @@ def curves(caption: str, steps: Sequence[int], series: Sequence[tuple[str, Seque
 
     svg = _LINES.render(
         summary=_summary(caption, [(name, _course(values)) for name, values in series]),
-        ys=[(y(tick), f"{tick:g}") for tick in _ticks(low, high)],
-        xs=[(x(step), f"{step:g}") for step in _ticks(first, last)],
+        ys=[(y(tick), f"{tick:g}") for tick in ticks(low, high)],
+        xs=[(x(step), f"{step:g}") for step in ticks(first, last)],
         paths=[{**_style(place), "d": _path(steps, values, x, y)} for place, (_, values) in enumerate(series)],
         width=width,
         height=height,
@@ -197,7 +197,7 @@ def _path(
     return "".join(parts)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Two to six round numbers (1, 2 or 5 times a power of ten apart) between low and high, or low where both agree."""
     if high <= low:
         return [low]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.boards.choose import choose
+from mlcd_eval.tables.boards.choose import choose, of_records
 from mlcd_eval.tables.boards.leaderboard import (
     PUBLISHED,
     Column,
@@ -17,15 +17,19 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
-from mlcd_eval.tables.formats import TableInput
+from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
+from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
 
+MANY = 150
+"""Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all: a browser
+lays out every shown row again when it sorts."""
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, with the names in its log that each of them draws."""
 ENDS = ("_low", "_high")
@@ -36,7 +40,16 @@ def as_html(table: TableInput) -> str:
     """The page of a request, with the samples beside its records; raises UserError as `report` and its readers do."""
     trainings = [stage for folder in table.trainings for stage in read_trainings(folder)]
     examples = read_examples(table.paths)
-    return report(table.results, table.baseline, table.published, table.groups, examples, trainings)
+    return report(
+        table.results,
+        table.baseline,
+        table.published,
+        table.groups,
+        examples,
+        trainings,
+        nearest=table.nearest,
+        by=table.by,
+    )
 
 
 def report(
@@ -46,9 +59,12 @@ def report(
     groups: Sequence[str] = (),
     examples: Sequence[Examples] = (),
     trainings: Sequence[Training] = (),
+    *,
+    nearest: int | None = None,
+    by: By = "value",
 ) -> str:
     """The page; raises ConfigError for an unknown baseline or published model, DataError as `choose`."""
-    boards, _ = choose(results, published, groups)
+    boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
     provenance = Provenance()
@@ -56,6 +72,7 @@ def report(
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
         boards=[_board(board, provenance) for board in boards],
+        many=MANY,
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
@@ -64,6 +81,7 @@ def report(
         radar=_radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
+        standing=among_published(results, numbers, nearest, by),
         provenance={"entries": provenance.entries, "groups": provenance.groups},
     )
 
@@ -77,14 +95,20 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
         for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
             parts = {column.full_name: shown(row[column].value) for column in average.over}
-            opens = provenance.add(f"{row.model}: average", {"value": mean.value}, {"mean of, in per cent": parts})
+            about = {"value": mean.value}, {"mean of, in per cent": parts}
+            opens = None if row.published else provenance.add(f"{row.model}: average", *about)
             text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
             line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
     pairs = list(zip(board.rows, lines, strict=True))
     pairs.sort(key=lambda pair: (pair[1][0]["value"] is None, sign * (pair[1][0]["value"] or 0.0)))
-    rows = [{"row": row, "name": _name(row), "cells": line} for row, line in pairs]
+    rows = [{"row": row, "name": _name(row), "cells": line, "opens": _opens(row, provenance)} for row, line in pairs]
     return {"title": board.title, "about": board.about, "columns": columns, "rows": rows, "notes": board.notes}
+
+
+def _opens(row: Row, provenance: Provenance) -> int | None:
+    """The place of a published row's provenance, which its name opens; None for a record's, whose cells open theirs."""
+    return provenance.row(row) if row.published else None
 
 
 def _name(row: Row) -> str:
@@ -111,7 +135,7 @@ def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) 
         "text": "failed" if cell.failed is not None else shown(cell.value, column.unit, cell.decimals),
         "small": small,
         "rank": rank(cell.value, board.ranked(column)),
-        "opens": provenance.cell(row, column),
+        "opens": None if row.published else provenance.cell(row, column),
     }
 
 

@@ -10,7 +10,7 @@ from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import Column, Row
 from mlcd_eval.tables.published import PublishedNumber
 
-PRINTED = ("paper", "paper_url", "paper_date", "printed_in", "table", "column", "setting", "source")
+PRINTED = ("paper", "paper_url", "paper_date", "commit", "licence", "printed_in", "table", "setting", "source")
 
 Lines = tuple[tuple[str, str], ...]
 """Names and values as text."""
@@ -39,6 +39,22 @@ class Provenance:
             self._cells[row.model, column] = self.add(title, *self._of(row, column))
         return self._cells[row.model, column]
 
+    def row(self, row: Row) -> int:
+        """The place in `entries` of what is known of a published row's cells: their values, where they were printed and
+        how they were measured."""
+        sources = {column: cell.source for column, cell in row.cells.items()}
+        printed = {column: source for column, source in sources.items() if isinstance(source, PublishedNumber)}
+        values = {column.full_name: _printed(number) for column, number in printed.items()}
+        places: dict[Lines, list[str]] = {}
+        for column, number in printed.items():
+            places.setdefault(_lines(_place(number)), []).append(column.name)
+        groups = {
+            "published in" if len(places) == 1 else f"published in ({', '.join(names)})": dict(lines)
+            for lines, names in places.items()
+        }
+        how = {column.name: _how(number) for column, number in printed.items()}
+        return self.add(row.model, values, {**groups, "measured with": how})
+
     def difference(self, row: Row, reference: Row, column: Column) -> int:
         """The place in `entries` of a difference: both values, and what is known of either."""
         title = f"{row.model} minus {reference.model}: {column.full_name}"
@@ -52,7 +68,7 @@ class Provenance:
         assert source is not None, "a filled cell has a source"
         if isinstance(source, PublishedNumber):
             value = {"value": f"{source.value:.{source.decimals}f}", "unit": source.unit}
-            return value, {"published in": {name: getattr(source, name) for name in PRINTED}}
+            return value, {"published in": {**_place(source), "measured with": _how(source)}}
         return _metric(source, column.metric), _record(source)
 
     def add(self, title: str, alone: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> int:
@@ -60,6 +76,21 @@ class Provenance:
         keys = [(name, _lines(group)) for name, group in groups.items() if group]
         self.entries.append((title, _lines(alone), [self._groups.setdefault(key, len(self._groups)) for key in keys]))
         return len(self.entries) - 1
+
+
+def _printed(number: PublishedNumber) -> str:
+    """The value as printed, with its unit."""
+    return f"{number.value:.{number.decimals}f} {number.unit}"
+
+
+def _place(number: PublishedNumber) -> dict[str, Any]:
+    """Where a number was printed."""
+    return {name: getattr(number, name) for name in PRINTED}
+
+
+def _how(number: PublishedNumber) -> str:
+    """How a number was measured."""
+    return "the settings of this task" if number.dialect.as_task else number.dialect.text or "not stated"
 
 
 def _metric(result: Result, name: str) -> dict[str, Any]:

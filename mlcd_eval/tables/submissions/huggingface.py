@@ -10,7 +10,7 @@ import yaml
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.hub import hub_dataset, metric_note
-from mlcd_eval.tables.identity import variants
+from mlcd_eval.tables.identity import PARTIAL, label, variants
 from mlcd_eval.tables.submissions.benchmark import read_benchmark
 from mlcd_eval.tables.submissions.submission import Options, Request, Submission, unique_slug
 
@@ -53,10 +53,12 @@ def submission(request: Request) -> Submission:
             reason = f"{hub_dataset(record)} is none of the known benchmarks ({known}); --benchmark names another"
         elif record.task.name not in benchmark.tasks:
             reason = f"{benchmark.dataset} declares no task of this name"
-        elif variant := labels.label(record):
+        elif variant := label(
+            difference for difference in labels[record] if not (request.allow_partial and difference.fact in PARTIAL)
+        ):
             reason = f"it was measured with {variant}, and {benchmark.dataset} declares the task without"
         else:
-            entries.append(_entry(record, benchmark, request.options))
+            entries.append(_entry(record, benchmark, request.options, labels.label(record)))
             continue
         result.refused.append(f"{record.task.name} of {record.model.name}: {reason}")
     if benchmark and entries:
@@ -75,7 +77,8 @@ def _benchmark(option: str | None) -> _Benchmark | None:
     return _Benchmark(dataset, revision or None, tasks)
 
 
-def _entry(record: Result, benchmark: _Benchmark, options: Options) -> EvalResultEntry:
+def _entry(record: Result, benchmark: _Benchmark, options: Options, partial: str) -> EvalResultEntry:
+    """The entry of a record. partial: what makes its number one over a part of the data, empty for a whole one."""
     from huggingface_hub import EvalResultEntry
 
     assert record.primary is not None
@@ -87,5 +90,5 @@ def _entry(record: Result, benchmark: _Benchmark, options: Options) -> EvalResul
         date=record.timing.started,
         source_url=options.paper,
         source_name=options.paper_title if options.paper else None,
-        notes=metric_note(record.primary),
+        notes=metric_note(record.primary) + (f", partial: {partial}" if partial else ""),
     )

@@ -26,4 +26,4 @@ def send(request: Request) -> str:
     """Write the numbers into the card of the model's repository; returns the address of the commit."""
     if request.options.model_id is None:
         raise ConfigError("--send: a model card goes to a repository: expected --model-id ORG/NAME")
-    return push_to_hub(request.results, request.options.model_id).strip()
+    return push_to_hub(request.results, request.options.model_id, allow_partial=request.allow_partial).strip()

@@ -27,7 +27,8 @@ class Receiver:
     function: MODULE:NAME of a function from a Request to a Submission. help: what it takes. rules: the version of its
     rules that the files follow, and what could not be verified. hand_in: what a person does with the files. takes,
     needs: names of Options that mean something to it, and those without which nothing can be written. one_model:
-    whether its records must be those of one model. send: MODULE:NAME of a function that sends a Request and returns an
+    whether its records must be those of one model. marks_partial: whether its form has a place that says that a number
+    is over a part of the data. send: MODULE:NAME of a function that sends a Request and returns an
     address; None where there is no client, so that nothing is ever sent.
     """
 
@@ -38,6 +39,7 @@ class Receiver:
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     one_model: bool = False
+    marks_partial: bool = False
     send: str | None = None
 
 
@@ -52,6 +54,7 @@ ROWS = {
         "open a pull request with the file on the model's repository",
         takes=("benchmark", "paper", "paper_title"),
         one_model=True,
+        marks_partial=True,
     ),
     "model-index": Receiver(
         f"{HERE}.model_card:submission",
@@ -60,6 +63,7 @@ ROWS = {
         "commit it to the model's repository, or give --send with --model-id ORG/NAME",
         takes=("model_id",),
         one_model=True,
+        marks_partial=True,
         send=f"{HERE}.model_card:send",
     ),
     "opencodepapers": Receiver(
@@ -106,21 +110,27 @@ ROWS = {
 RECEIVERS: Registry[Receiver] = Registry("receiver", "mlcd_eval.receivers", ROWS)
 
 
-def prepare(to: str, results: Sequence[Result], options: Options, output: Path) -> tuple[Request, Submission]:
+def prepare(
+    to: str, results: Sequence[Result], options: Options, output: Path, allow_partial: bool = False
+) -> tuple[Request, Submission]:
     """What would be given to a receiver; nothing is written or sent.
 
-    output: the folder whose files are extended where the receiver has files of several contributors. Raises ConfigError
+    output: the folder whose files are extended where the receiver has files of several contributors. allow_partial:
+    whether records of --limit are taken. Raises ConfigError
     for options that do not go with the receiver, DataError for records that it cannot take together.
     """
     from mlcd_eval.tables.submissions.submission import Request, submittable
 
     row = RECEIVERS[to]
     _check_options(to, row, options)
-    accepted, refused = submittable(results)
+    if allow_partial and not row.marks_partial:
+        takers = " or ".join(other for other, known in ROWS.items() if known.marks_partial)
+        raise ConfigError(f"--allow-partial goes with --to {takers}: got --to {to}, which cannot mark such numbers")
+    accepted, refused = submittable(results, allow_partial)
     models = list(dict.fromkeys(result.model.name for result in accepted))
     if row.one_model and len(models) > 1:
         raise DataError(f"--to {to} takes records of one model: got records of {', '.join(models)}")
-    request = Request(accepted, options, lambda path: _text(output / path))
+    request = Request(accepted, options, lambda path: _text(output / path), allow_partial)
     write = cast("Callable[[Request], Submission]", pkgutil.resolve_name(row.function))
     submission = write(request)
     submission.refused[:0] = refused

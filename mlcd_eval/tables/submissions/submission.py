@@ -41,12 +41,14 @@ class Options(BaseModel):
 class Request:
     """Records that may be submitted, what no record says, and how to read a file that is in the output folder already.
 
-    present: path relative to the output folder -> the file's text, None where there is none.
+    present: path relative to the output folder -> the file's text, None where there is none. allow_partial: whether
+    numbers over a part of the data are taken, and marked.
     """
 
     results: Sequence[Result]
     options: Options = field(default_factory=Options)
     present: Callable[[str], str | None] = lambda _: None
+    allow_partial: bool = False
 
 
 @dataclass
@@ -59,9 +61,9 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def submittable(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+def submittable(results: Sequence[Result], allow_partial: bool = False) -> tuple[list[Result], list[str]]:
     """The records whose numbers are results of their task, and a sentence about each of the others."""
-    reasons = {id(result): _reason(result) for result in results}
+    reasons = {id(result): _reason(result, allow_partial) for result in results}
     refused = [
         f"{result.task.name} of {result.model.name}: {reason}"
         for result in results
@@ -70,10 +72,10 @@ def submittable(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
     return [result for result in results if reasons[id(result)] is None], refused
 
 
-def _reason(result: Result) -> str | None:
+def _reason(result: Result, allow_partial: bool) -> str | None:
     if result.status != "ok":
         return "the task failed"
-    if result.limit is not None:
+    if result.limit is not None and not allow_partial:
         return f"it is over the first {result.limit:,} samples only (--limit)"
     if result.primary is None or result.primary.value is None:
         return "its primary metric is undefined"

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image as PILImage
 
 from mlcd_eval.data import open_dataset
+from mlcd_eval.data.open import is_on_network
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.errors import ConfigError, DataError
 
@@ -197,3 +198,17 @@ def test_without_the_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(ConfigError, match=r"hf:a/b needs the package datasets, `pip install 'mlcd-eval\[datasets\]'`"):
         open_dataset("hf:a/b")
+
+
+def test_a_local_file_never_asks_the_hub(tmp_path, monkeypatch):
+    saved = parquet(tmp_path / "pets", {"label": PETS}, {"test": {"label": [0, 1]}})
+    file = tmp_path / "pets" / "data" / "test-00000-of-00001.parquet"
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was asked"))
+    dataset = open_dataset(f"hf:{file}")
+    assert (dataset.splits, dataset.class_names) == (("test",), ("cat", "sea horse"))
+    assert [sample.label for sample in samples(dataset, "test")] == saved["test"]["label"]
+    monkeypatch.chdir(tmp_path)
+    for missing in ("data/pets.parquet", "data/pets.csv", "pets.parquet"):
+        with pytest.raises(DataError, match=f"^hf:{missing} is no Parquet file on this machine: expected one"):
+            open_dataset(f"hf:{missing}")
+        assert not is_on_network(f"hf:{missing}")

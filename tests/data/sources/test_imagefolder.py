@@ -2,9 +2,9 @@ import warnings
 
 import pytest
 
-from mlcd_eval.data import open_dataset
+from mlcd_eval.data import class_names, open_dataset
 from mlcd_eval.data.storage.images import decode
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -73,12 +73,92 @@ def test_class_names_and_templates_from_files(folder):
     dataset = open_dataset(f"imagefolder:{folder}")
     assert (dataset.class_names, dataset.templates) == (("Fraxinus", "Rosa"), ("a photo of a {c}.",))
     (folder / "classnames.txt").write_text("Rosa\n")
-    with pytest.raises(DataError, match=r"classnames.txt has 1 names: expected 2, one for each class folder of"):
-        open_dataset(f"imagefolder:{folder}")
+    dataset = open_dataset(f"imagefolder:{folder}")  # zero-shot alone needs a name for each class, and refuses
+    assert (dataset.class_names, dataset.num_classes) == (("Rosa",), 2)
     (folder / "zeroshot_classification_templates.txt").write_text("a photo\n")
     (folder / "classnames.txt").unlink()
     with pytest.raises(DataError, match=r"the template 'a photo', expected \{c\}"):
         open_dataset(f"imagefolder:{folder}")
+
+
+def write(root, *files):
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+def test_numeric_folders_are_in_numeric_order(tmp_path):
+    root = write(tmp_path / "digits", *(f"test/{number}/a.png" for number in range(12)))
+    (root / "classnames.txt").write_text(
+        "zero one two three four five six seven eight nine ten eleven".replace(" ", "\n")
+    )
+    dataset = open_dataset(f"imagefolder:{root}")
+    named = {sample.key: dataset.class_names[sample.label] for sample in samples(dataset, "test")}
+    assert (named["2/a.png"], named["10/a.png"]) == ("two", "ten")
+    write(root, "test/x/a.png")
+    (root / "classnames.txt").unlink()
+    assert open_dataset(f"imagefolder:{root}").class_names[:4] == ("0", "1", "10", "11")  # not all are numbers
+
+
+def test_wordnet_ids_have_imagenets_names(tmp_path):
+    root = write(tmp_path / "few", *(f"val/{name}/a.png" for name in ("n01443537", "n01440764", "n09999999")))
+    assert open_dataset(f"imagefolder:{root}").class_names == ("tench", "goldfish", "n09999999")
+
+
+def test_the_wordnet_ids_are_in_the_order_of_imagenets_classes():
+    timm_data = pytest.importorskip("timm.data")
+    info = timm_data.ImageNetInfo()
+    assert class_names.WORDNET_IDS.read_text().split() == [info.index_to_label_name(index) for index in range(1000)]
+
+
+def test_the_scored_folder_may_have_any_name(folder, make):
+    write(folder, "validation/rose/v.png")
+    assert open_dataset(f"imagefolder:{folder}").splits == ("train", "test")
+    dataset = open_dataset(f"imagefolder:{folder}?split=validation")
+    assert [sample.key for sample in samples(dataset, "test")] == ["rose/v.png"]
+    assert dataset.splits == ("train", "test")
+    with pytest.raises(
+        ConfigError, match=r"no folder 'valid' for \?split=: got test, train, validation .*'validation'"
+    ):
+        open_dataset(f"imagefolder:{folder}?split=valid")
+
+
+def test_a_share_of_train_is_held_out(tmp_path):
+    root = write(tmp_path / "all", *(f"{c}/{number:02d}.png" for c in "ab" for number in range(20)))
+    dataset = open_dataset(f"imagefolder:{root}?val=0.1")
+    assert dataset.splits == ("train", "test")
+    train, held_out = ([sample.key for sample in samples(dataset, split)] for split in ("train", "test"))
+    assert (len(train), len(held_out)) == (36, 4)
+    assert sorted([*train, *held_out]) == [f"{c}/{number:02d}.png" for c in "ab" for number in range(20)]
+    assert {key[0] for key in held_out} == {"a", "b"}
+    again = open_dataset(f"imagefolder:{root}?val=0.1")
+    assert [sample.key for sample in samples(again, "test")] == held_out
+    write(root, *(f"../split/train/{c}/{number}.png" for c in "ab" for number in range(10)), "../split/test/a/x.png")
+    dataset = open_dataset(f"imagefolder:{tmp_path}/split?val=0.2")
+    assert dataset.splits == ("train", "val", "test")
+    assert [len(samples(dataset, split)) for split in dataset.splits] == [16, 4, 1]
+    for wrong in ("0", "1", "1.5", "0.0", "much"):
+        with pytest.raises(ConfigError, match=f"has val={wrong}: expected"):
+            open_dataset(f"imagefolder:{root}?val={wrong}")
+    write(tmp_path / "split", "val/a/y.png")
+    with pytest.raises(ConfigError, match="has a folder val: expected no option val"):
+        open_dataset(f"imagefolder:{tmp_path}/split?val=0.2")
+
+
+def test_a_folder_that_links_to_itself(folder):
+    (folder / "train" / "rose" / "again").symlink_to(folder / "train" / "rose")
+    with pytest.raises(DataError, match=r"rose/again links to .*/train/rose, a folder above it"):
+        samples(open_dataset(f"imagefolder:{folder}"), "train")
+
+
+def test_linked_folders_that_lead_to_each_other(tmp_path):
+    root = write(tmp_path / "data", "x/a/1.png", "x/b/2.png")
+    (root / "x" / "a" / "to_b").symlink_to(root / "x" / "b")
+    assert len(samples(open_dataset(f"imagefolder:{root}"), "test")) == 3  # a link that ends is followed
+    (root / "x" / "b" / "to_a").symlink_to(root / "x" / "a")
+    with pytest.raises(DataError, match="a folder above it"):
+        samples(open_dataset(f"imagefolder:{root}"), "test")
 
 
 def test_other_files_are_reported(folder, make):

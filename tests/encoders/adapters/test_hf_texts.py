@@ -65,21 +65,25 @@ def test_siglip_texts_are_lower_cased_padded_and_unmasked(tmp_path, lower):
             .get_text_features(input_ids=torch.tensor([[*ids, 2, *[0] * 10]]))
         )
     torch.testing.assert_close(ours[:1], theirs.pooler_output, rtol=1e-5, atol=1e-5)
-    by_whom = "lower-cased by its tokenizer" if lower else "lower-cased"
-    assert encoder.info.extra["text"] == f"{by_whom}, padded to 16, no mask"
+    assert encoder.info.extra["text"] == "lower-cased, punctuation removed, padded to 16, no mask"
+
+
+def test_a_tokenizer_that_lower_cases_is_left_to_it():
+    assert Texts(characters(lower=True), Text(), 8, None).in_words().startswith("lower-cased by its tokenizer, ")
+    assert Texts(characters(), Text(), 8, None).in_words().startswith("lower-cased, ")
 
 
 def test_cleaning_is_part_of_identity_and_can_be_chosen(tmp_path):
     spec = siglip(tmp_path, characters())
     trained, as_written = load_encoder(spec).info, load_encoder(f"{spec}?clean=none").info
-    canonical = load_encoder(f"{spec}?clean=canonical").info
-    assert len({info.fingerprint for info in (trained, as_written, canonical)}) == 3
+    lower = load_encoder(f"{spec}?clean=lower").info
+    assert len({info.fingerprint for info in (trained, as_written, lower)}) == 3
     assert as_written.extra["text"] == "case kept, padded to 16, no mask"
-    assert canonical.extra["text"] == "lower-cased, punctuation removed, padded to 16, no mask"
-    assert canonical.name == f"{tmp_path.name}_clean_canonical"
+    assert lower.extra["text"] == "lower-cased, padded to 16, no mask"
+    assert lower.name == f"{tmp_path.name}_clean_lower"
 
 
-@pytest.mark.parametrize(("cleaning", "theirs"), [(None, "lower"), ("canonical", "canonicalize")])
+@pytest.mark.parametrize(("cleaning", "theirs"), [(None, "canonicalize"), ("lower", "lower")])
 def test_tokens_are_those_of_open_clip(tmp_path, cleaning, theirs):
     characters().save_pretrained(tmp_path)
     ours = Texts(T.AutoTokenizer.from_pretrained(tmp_path), FAMILIES["SiglipModel"].text, 64, cleaning)
@@ -117,7 +121,7 @@ def test_a_tokenizer_that_ignores_what_it_is_asked_for(arguments, message):
 
 def test_a_tokenizer_that_lower_cases_what_was_trained_with_case_is_reported():
     with pytest.warns(UserWarning, match="lower-cases texts, but the model was trained on texts as they are written"):
-        Texts(characters(lower=True), Text(lower=False), 8, None)
+        Texts(characters(lower=True), Text("none"), 8, None)
 
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.text is not None])

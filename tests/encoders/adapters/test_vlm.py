@@ -117,6 +117,16 @@ def test_precision_counts_with_a_device_map_too(tmp_path):
     assert len(encoder.answer(IMAGES, ["what ?"] * 3, 2)) == 3
 
 
+def test_a_bf16_checkpoint_stays_bf16(tmp_path):
+    model, _ = save_llava(tmp_path)
+    assert load_encoder(f"vlm:{tmp_path}", offline=True).info.extra["checkpoint_dtype"] == "float32"
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    encoder = load_encoder(f"vlm:{tmp_path}", offline=True)
+    assert encoder.to(torch.device("cpu"), "fp32").model.dtype == torch.bfloat16
+    assert encoder.info.extra["checkpoint_dtype"] == "bfloat16"
+    assert encoder.to(torch.device("cpu"), "fp16").model.dtype == torch.float16
+
+
 def test_docvqa_by_a_vision_language_model(tmp_path):
     save_llava(tmp_path / "llava")
     flags = ["run", "--model", f"vlm:{tmp_path}/llava", "--tasks", "docvqa/demo", "--output", str(tmp_path / "out")]

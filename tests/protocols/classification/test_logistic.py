@@ -9,6 +9,7 @@ from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path, c
 from mlcd_eval.protocols.classification.logistic.components import principal_components
 from mlcd_eval.protocols.classification.logistic.line_search import search
 from mlcd_eval.protocols.classification.logistic.losses import sigmoid_loss, softmax_loss
+from mlcd_eval.support.resident import Rows
 
 
 def rng(seed=0):
@@ -265,7 +266,7 @@ def test_start_of_another_problem_may_lack_a_class():
 def test_principal_components_are_a_rotation(shape):
     x = (rng(0).normal(size=shape) + 10).astype(np.float32)
     x[:, -1] = x[:, 0]  # so that one direction is empty
-    mean, basis, variance, rotated = principal_components(x, torch.device("cpu"))
+    mean, basis, variance, rotated = principal_components(Rows(x, "cpu"))
     rank = min(shape[0] - 1, shape[1] - 1)
     assert basis.shape == (shape[1], rank) and rotated.dtype == torch.float32
     assert (basis.T @ basis).numpy() == pytest.approx(np.eye(rank), abs=1e-12)
@@ -280,7 +281,7 @@ def test_rounding_is_no_component(shape, offset):
     x = (rng(1).normal(size=shape) + offset).astype(np.float32)
     x[:, -1], x[:, -2], x[:, -3] = x[:, 0], 7e5, 0
     rank = min(shape[0] - 1, shape[1] - 3)
-    assert principal_components(x, torch.device("cpu"))[1].shape == (shape[1], rank)
+    assert principal_components(Rows(x, "cpu"))[1].shape == (shape[1], rank)
 
 
 @pytest.mark.parametrize("scale", [3e6, 1e7])
@@ -296,7 +297,7 @@ def test_a_dimension_that_dominates_hides_nothing(shape, scale):
     one = np.where(np.arange(d) == d - 1, scale, 1.0)
     fit = LogisticProblem((x * one).astype(np.float32), labels, 3).fit(1.0)
     assert fit.converged and fit.weight.numpy()[:, :-1] == pytest.approx(theirs.coef_[:, :-1], abs=0.05)
-    right = next(fit.scores(test * one)).argmax(axis=1) == others
+    right = next(fit.scores(test * one)).argmax(dim=1).numpy() == others
     assert right.mean() == pytest.approx(theirs.score(test, others), abs=0.02)
 
 
@@ -338,4 +339,4 @@ def test_cuda_agrees_with_cpu():
     for lambda_ in (1e-4, 1.0, 1e4):
         cpu, cuda = (LogisticProblem(x, labels, 8, device).fit(lambda_) for device in ("cpu", "cuda"))
         assert cuda.objective == pytest.approx(cpu.objective, rel=1e-5)
-        assert np.concatenate(list(cuda.scores(x))).argmax(1).tolist() == next(cpu.scores(x)).argmax(1).tolist()
+        assert torch.cat(list(cuda.scores(x))).argmax(1).tolist() == next(cpu.scores(x)).argmax(1).tolist()

@@ -106,7 +106,7 @@ def test_a_number_opens_its_provenance_by_click_and_by_key(page):
     page.keyboard.press("Enter")  # the close button has the focus
     assert not dialog.is_visible()
     assert button.evaluate("it => it === document.activeElement")
-    page.locator("tr.published", has_text="MLCD ViT-L/14, LAION-400M").locator("td button").nth(1).click()
+    page.locator("tr.published", has_text="MLCD ViT-L/14, LAION-400M").locator("th button").click()
     assert "Table 1" in dialog.inner_text()
 
 

@@ -386,7 +386,7 @@ def test_sending(tmp_path, capsys, monkeypatch):
     pushed = []
     monkeypatch.setattr(
         "mlcd_eval.tables.submissions.model_card.push_to_hub",
-        lambda results, repo: pushed.append(repo) or "https://c/1\n",
+        lambda results, repo, allow_partial: pushed.append(repo) or "https://c/1\n",
     )
     assert run(tmp_path, "--to", "model-index", "--model-id", "org/name") == 0
     assert pushed == []

@@ -62,8 +62,8 @@ class Texts:
         self.length = length
         upper, lower = (self._tokens([text])["input_ids"][0].tolist() for text in SENTINELS)
         self.lower_cases = upper == lower and getattr(tokenizer, "unk_token_id", None) not in lower
-        self.cleaning = cleaning or ("lower" if recipe.lower and not self.lower_cases else "none")
-        if self.lower_cases and not recipe.lower:
+        self.cleaning = cleaning or ("none" if recipe.clean == "lower" and self.lower_cases else recipe.clean)
+        if self.lower_cases and recipe.clean == "none":
             warnings.warn(
                 f"the tokenizer ({type(tokenizer).__name__}) lower-cases texts, but the model was trained on texts as "
                 "they are written: its files may be those of another model",

@@ -16,6 +16,7 @@ from mlcd_eval.protocols.classification.logistic.line import Data, Line
 from mlcd_eval.protocols.classification.logistic.line_search import search
 from mlcd_eval.protocols.classification.logistic.losses import sigmoid_loss, softmax_loss
 from mlcd_eval.protocols.classification.logistic.preconditioner import preconditioner
+from mlcd_eval.support.resident import Rows
 
 PAIRS = 30  # L-BFGS pairs
 GLANCE = 3e-2  # the gap at which a fit asks whether it is worth continuing
@@ -42,21 +43,23 @@ class Fit:
     iterations: int
     converged: bool
 
-    def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the logits of features (N, D), in order, in chunks (B, C) float64."""
-        for x in chunks(features, len(self.bias), self.weight.device):
-            yield torch.addmm(self.bias, x, self.weight.T).cpu().numpy()
+    def scores(self, features: np.ndarray | Rows) -> Iterator[Tensor]:
+        """Yield the logits of features (N, D), in order, in chunks (B, C) float64 on the device of the fit."""
+        for x in chunks(_as_rows(features, self.weight.device), len(self.bias)):
+            yield torch.addmm(self.bias, x, self.weight.T)
 
 
 class LogisticProblem:
     """Data that is prepared once and fitted for many lambdas.
 
-    features: (N, D), finite. labels: for softmax (N,) class indices below num_classes, of at least two classes; for
-    one-vs-rest (N, num_classes) of 0 and 1, with at least one column that is not constant.
+    features: (N, D), finite; the device is that of Rows, and `device` for an array. labels: for softmax (N,) class
+    indices below num_classes, of at least two classes; for one-vs-rest (N, num_classes) of 0 and 1, with at least one
+    column that is not constant.
     """
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int, device: str = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, features: np.ndarray | Rows, labels: np.ndarray, num_classes: int, device: str = "cpu") -> None:
+        rows = _as_rows(features, torch.device(device))
+        self.device = rows.device
         absent = np.full(num_classes, -np.inf)
         self._softmax = labels.ndim == 1
         if self._softmax:
@@ -76,7 +79,7 @@ class LogisticProblem:
         self._classes, self._absent, self._prior = (
             torch.as_tensor(part, device=self.device) for part in (classes, absent, prior)
         )
-        self._mean, self._basis, self._variance, x = principal_components(features, self.device)
+        self._mean, self._basis, self._variance, x = principal_components(rows)
         loss = softmax_loss if self._softmax else sigmoid_loss
         self._data = Data(x, torch.as_tensor(targets, device=self.device), loss, len(classes))
 
@@ -154,6 +157,10 @@ class LogisticProblem:
         weight[self._classes] = theta[:, :-1] @ self._basis.T
         bias[self._classes] = theta[:, -1] - weight[self._classes] @ self._mean
         return weight, bias
+
+
+def _as_rows(features: np.ndarray | Rows, device: torch.device) -> Rows:
+    return features if isinstance(features, Rows) else Rows(features, device)
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

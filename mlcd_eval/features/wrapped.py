@@ -1,0 +1,47 @@
+"""An encoder whose images are prepared in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlcd_eval.encoders.base import Encoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+
+class WrappedEncoder(Encoder):
+    """Computes what the wrapped encoder does. Subclasses set `info`, whose preprocessing says what they change, and
+    `preprocess`."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    @property
+    def reentrant(self) -> bool:  # type: ignore[override]
+        """Whether the encoder may be called from several threads at once."""
+        return self._encoder.reentrant
+
+    @property
+    def device(self) -> torch.device:
+        """The encoder's device."""
+        return self._encoder.device
+
+    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return the encoder's features."""
+        return self._encoder.encode_images(pixels, layers)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the encoder's features of texts."""
+        return self._encoder.encode_texts(texts)
+
+    def segment(self, image: Image.Image, expression: str) -> np.ndarray:
+        """Return the encoder's mask."""
+        return self._encoder.segment(image, expression)
+
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
+        """Return the encoder's answers."""
+        return self._encoder.answer(images, questions, max_new_tokens)

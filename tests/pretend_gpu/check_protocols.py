@@ -1,0 +1,35 @@
+"""Every protocol on the pretend device, with sums in a fixed order, gives the numbers of tests/protocols/golden."""
+
+import dataclasses
+import json
+
+import pytest
+from protocols.test_versions import CASES, GOLDEN, same
+
+from mlcd_eval.protocols.registry import get_protocol
+from mlcd_eval.support.determinism import deterministic
+from pretend_gpu.device import PretendCuda
+
+LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "few_shot", "two_classes"))]
+"""Many small steps; check_scoring.py has a short probe."""
+
+
+def cases():
+    """Each protocol with each of its cases."""
+    for name, of_protocol in CASES.items():
+        for case in of_protocol:
+            marks = [pytest.mark.slow] if (name, case) in LONG else []
+            yield pytest.param(name, case, id=f"{name}-{case}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "case"), list(cases()))
+def test_numbers_are_the_golden_ones(name, case):
+    settings, make_inputs = CASES[name][case]
+    protocol, inputs = get_protocol(name), dataclasses.replace(make_inputs(), device="cuda")
+    with PretendCuda()() as ledger, deterministic(True):
+        scores = protocol.score(protocol.Settings.model_validate(settings), inputs)
+    measured = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
+    assert same(case, measured, json.loads((GOLDEN / f"{name}.json").read_text())["numbers"][case])
+    uses_features = "native" not in settings.get("mode", "")
+    assert (ledger.total("uploaded") > 0) == uses_features
+    assert not ledger.total("repeated", "resident", "unit.py")

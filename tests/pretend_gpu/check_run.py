@@ -1,0 +1,95 @@
+"""Evaluation on the pretend device: the CPU's records, and budgets of what a run may cost."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcd_eval.cli import main
+from pretend_gpu.device import PretendCuda
+
+BYTES_PER_VALUE = 4
+"""Of the pixels that are uploaded; 1 once batches are uint8."""
+IMAGES = {"train": 60, "test": 40}
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Coloured squares of four classes as image folders."""
+    from PIL import Image
+
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for split, count in IMAGES.items():
+        for number in range(count):
+            colour = np.eye(4, 3)[number % 4] * 160 + rng.integers(90, size=3)
+            folder = root / "colours" / split / f"class_{number % 4}"
+            folder.mkdir(parents=True, exist_ok=True)
+            noise = rng.integers(40, size=(40, 40, 3))
+            Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
+    return root / "colours"
+
+
+def run(model, data, folder, device, *flags):
+    """Return the records by task."""
+    tasks = "knn,linear_probe" if data else "zeroshot/demo_clipart,retrieval/demo_captions"
+    dataset = ["--dataset", f"imagefolder:{data}"] if data else ["--limit", "40"]
+    folders = ["--cache", str(folder / "cache"), "--output", str(folder / "out"), "--workers", "0"]
+    request = ["run", "--model", model, "--tasks", tasks, *dataset, *folders, "--device", device, *flags]
+    assert main(request) == 0
+    return {path.stem: json.loads(path.read_text()) for path in (folder / "out").rglob("*.json")}
+
+
+def values(records):
+    return {name: {metric["name"]: metric["value"] for metric in record["metrics"]} for name, record in records.items()}
+
+
+def test_own_data(model, data, tmp_path):
+    expected = run(model, data, tmp_path / "cpu", "cpu")
+    with PretendCuda()() as ledger:
+        records = run(model, data, tmp_path / "gpu", "cuda", "--batch-size", "32")
+        assert values(records) == values(expected) and len(records) == 2
+        assert all(record["environment"]["device"] == "cuda:0" for record in records.values())
+        assert list(Path(tmp_path / "gpu" / "cache").rglob("features.npy"))
+    images = sum(IMAGES.values())
+    uploaded = ledger.total("uploaded", "features/")
+    assert uploaded <= images * 3 * SIDE * SIDE * BYTES_PER_VALUE
+    batches = 4  # of at most 32 images: two per split
+    assert ledger.total("waits", "features/") <= 2 * batches  # today one per layer and batch
+    assert ledger.total("repeated") == 0
+    features = ledger.total("uploaded", "resident")
+    assert features <= 1.3 * 4 * 48 * images * 2  # once for each of two protocols, and indices
+
+    with PretendCuda()() as ledger:  # features are stored: nothing is encoded again
+        shutil.rmtree(tmp_path / "gpu" / "out")
+        assert values(run(model, data, tmp_path / "gpu", "cuda")) == values(expected)
+    assert ledger.total("uploaded", "features/", "encoders/") == 0
+
+
+def test_demo_tasks_with_texts(model, tmp_path):
+    expected = run(model, None, tmp_path / "cpu", "cpu")
+    with PretendCuda()() as ledger:
+        assert values(run(model, None, tmp_path / "gpu", "cuda")) == values(expected)
+    assert ledger.total("repeated") == 0
+    assert ledger.total("downloaded", "zeroshot.py") == 0  # ranked on the device
+
+
+@pytest.mark.parametrize("precision", [pytest.param("bf16", marks=pytest.mark.slow), "fp16"])
+def test_reduced_precision(model, data, tmp_path, precision):
+    with PretendCuda()() as ledger:
+        records = run(model, data, tmp_path, "cuda", "--precision", precision, "--set", "lambda_=1.0")
+    assert {record["model"]["precision"] for record in records.values()} == {precision}
+    assert ledger.flops[{"bf16": "bfloat16", "fp16": "float16"}[precision]] > ledger.flops["float32"]
+
+
+def test_a_batch_that_is_too_large_is_halved(model, data, tmp_path):
+    flags = ["--batch-size", "60", "--set", "lambda_=1.0"]
+    with PretendCuda()() as ledger:
+        expected = run(model, data, tmp_path / "enough", "cuda", *flags)
+    assert "encoders/" in ledger.peak_line
+    less = ledger.peak - (100 << 10)
+    with PretendCuda(memory=less)() as ledger:
+        assert values(run(model, data, tmp_path / "less", "cuda", *flags)) == values(expected)
+        assert ledger.peak <= less
