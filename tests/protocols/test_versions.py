@@ -181,7 +181,7 @@ def test_a_change_of_a_number_is_noticed():
 # the same inputs show that what takes long says how far it is, and ends at its total
 
 STAGES = {
-    ("knn", "default"): {"nearest neighbours": 90},
+    ("knn", "default"): {"nearest neighbours": 60},
     ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
     ("retrieval", "default"): {"ranks": 40},

@@ -65,7 +65,7 @@ class KNN(Protocol[KNNSettings]):
         possible = [k for k in settings.ks if k <= len(train_labels)]
         with (
             threads_for(train.array.size * len(labels)),
-            inputs.stage("nearest neighbours", len(train_labels), "images") as advance,
+            inputs.stage("nearest neighbours", len(labels), "images") as advance,
         ):
             similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device, advance)
         ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
@@ -119,8 +119,8 @@ def nearest(
             near, index = _largest(_products(queries[block], tile), columns.expand(len(best[number]), -1), k)
             values, rows = torch.cat([best[number], near], dim=1), torch.cat([where[number], index], dim=1)
             best[number], where[number] = _largest(values, rows, k)
+        advance(len(test) * (offset + len(tile)) // len(train) - len(test) * offset // len(train))
         offset += len(tile)
-        advance(len(tile))
     similarity, order = torch.cat(best).sort(dim=1, descending=True, stable=True)
     return similarity.cpu().numpy(), torch.cat(where).gather(1, order).cpu().numpy()
 
