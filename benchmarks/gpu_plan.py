@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SUSTAINED = {"fp32": 40e12, "fp64": 30e12, "memory": 3.4e12, "upload": 10e9}
-"""Of an H200 SXM, 60% to 70% of its data sheet's 67 TFLOPS (fp32 and fp64, the latter on tensor cores) and 4.8 TB/s; an
-upload reads features.npy through the page cache into pinned memory."""
+"""Assumed, not measured, of an H200 SXM's data sheet: 60% of its 67 TFLOPS in fp32, 45% of them in fp64 (on tensor
+cores), and 70% of its 4.8 TB/s; an upload reads features.npy through the page cache into pinned memory."""
 LAMBDAS, PASSES = 15, 25
 """Candidates that the search of lambda tries, and passes over the data per fit; docs/scaling.md counts 90 to 260 passes
 in all, this plan 400."""

@@ -54,7 +54,7 @@ class DatasetRecord(_Frozen):
 
 
 class ModelRecord(_Frozen):
-    """The model. extra: provenance that is stored in the checkpoint."""
+    """The model. extra: what its files and its kind say of it, such as provenance and pooling."""
 
     name: str
     spec: str

@@ -286,7 +286,8 @@ def test_provenance_travels_into_records(make_config, tmp_path):
         cache=tmp_path / "c",
         limit=20,
     )
-    assert result.model.name == "mlcd_tiny" and result.model.extra == extra and result.status == "ok"
+    assert result.model.name == "mlcd_tiny" and result.status == "ok"
+    assert result.model.extra == {**extra, "pooling": "token"}
 
 
 def test_schedule():

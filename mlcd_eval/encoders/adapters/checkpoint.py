@@ -185,7 +185,7 @@ class CheckpointEncoder(TorchEncoder):
             image_size=(size, size),
             num_params=num_params(model),
             has_text=config.text is not None,
-            extra=config.provenance,
+            extra={**config.provenance, "pooling": "token"},
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -116,7 +116,7 @@ def _record(result: Result) -> dict[str, Mapping[str, Any]]:
         "settings": result.task.settings,
         "data": result.dataset.model_dump(),
         "model": result.model.model_dump(exclude={"extra"}),
-        "stored in the checkpoint": result.model.extra,
+        "what its files and its kind say": result.model.extra,
         "timing": result.timing.model_dump(),
         "environment": result.environment,
         "details": result.details,

@@ -44,7 +44,7 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     encoder = load_encoder(str(tmp_path / "ckpt"))
     in_memory = identified(CheckpointEncoder(str(tmp_path / "ckpt"), model), KINDS[CHECKPOINT])
     assert encoder.info == in_memory.info
-    assert encoder.info.extra == {"git_commit": "abc"}
+    assert encoder.info.extra == {"git_commit": "abc", "pooling": "token"}
     pixels = torch.randn(2, 3, 16, 16)
     layers = ["penultimate", "projected", "patches"]
     for layer, value in encoder.encode_images(pixels, layers).items():
