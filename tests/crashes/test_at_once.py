@@ -45,7 +45,14 @@ for child in children:
 """
 
 
-@pytest.mark.parametrize(("count", "outputs"), [(2, "separate"), (8, "separate"), (2, "same"), (8, "same")])
+@pytest.mark.parametrize(
+    ("count", "outputs"),
+    [
+        (8, "separate"),
+        (2, "same"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, "separate"), (8, "same"))),
+    ],
+)
 def test_runs_at_once_on_one_cache(tmp_path, expected, count, outputs):
     """Each image is encoded by only one of the runs, and all records equal those of a single run."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -6,10 +6,14 @@ import pytest
 from documentation import ROOT, blocks, holds, install, run
 
 PAGES = sorted((ROOT / "docs" / "contributing").glob("*.md"))
+SLOW = ("objective", "data_scheme")  # half a minute each
 GROUPS = ("protocols", "encoders", "data", "formats")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else []) for page in PAGES],
+)
 def test_the_steps_of_a_page_work(page, tmp_path):
     site = install(page, tmp_path)
     output = ""

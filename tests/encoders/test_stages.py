@@ -9,7 +9,7 @@ import transformers
 from PIL import Image
 from torchvision import transforms
 
-from mlcd_eval.encoders.adapters.hf import ImageTransform
+from mlcd_eval.encoders.adapters.hf.transform import ImageTransform
 from mlcd_eval.encoders.stages import split_preprocess
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.features.letterbox import Letterbox

@@ -24,6 +24,7 @@ def test_the_same_weights_have_the_same_fingerprint():
     assert encoder().info.fingerprint == encoder().info.fingerprint
 
 
+@pytest.mark.slow
 def test_its_record_names_the_package(tmp_path):
     folders = ["--output", str(tmp_path / "records"), "--cache", str(tmp_path / "cache")]
     options = ["--workers", "0", "--limit", "64"]

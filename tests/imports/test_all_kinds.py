@@ -70,7 +70,7 @@ def test_every_harness_is_there(results):
 
 @pytest.mark.parametrize("form", [form for form, row in ROWS.items() if not row.one_model])
 def test_one_leaderboard_of_all_in_every_format(form, results, folder):
-    text = render(results, form, paths=[folder])
+    text = render(results, form, paths=[folder], allow_partial=True)
     named = {result.model.name for result in results}
     assert not [name for name in named if name not in text and name.replace("_", r"\_") not in text]
 
@@ -80,7 +80,7 @@ def test_no_two_numbers_share_a_key(results):
     rows = json.loads(render(results, "json"))
     tidy = Counter((row["model"], row["task"], row["variant"], row["metric"]) for row in rows)
     assert tidy.most_common(1)[0][1] == 1 and len(tidy) == len(rows)
-    boards = json.loads(render(results, "pwc-submission"))
+    boards = json.loads(render(results, "pwc-submission", allow_partial=True))
     assert len({(board["task"], board["dataset"]) for board in boards}) == len(boards)
     listed = {
         (board["task"], board["dataset"], row["methodology"], name)
@@ -92,6 +92,6 @@ def test_no_two_numbers_share_a_key(results):
     assert (len(places), len(listed)) == (numbers, sum(places))
     for name in {result.model.name for result in results}:
         mine = [result for result in results if result.model.name == name]
-        (entry,) = yaml.safe_load(render(mine, "model-index"))["model-index"]
+        (entry,) = yaml.safe_load(render(mine, "model-index", allow_partial=True))["model-index"]
         blocks = [(block["dataset"]["config"], block["dataset"].get("split")) for block in entry["results"]]
         assert len(blocks) == len(set(blocks)) == len(mine)

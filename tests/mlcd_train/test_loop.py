@@ -107,7 +107,10 @@ def test_lit_leaves_the_image_tower_as_it_was(make_config):
     same({name: both[name] for name in tower}, tower)
 
 
-@pytest.mark.parametrize(("objective", "streams"), [("mlcd", 2), ("clip", 1), ("mlc", 1)])
+@pytest.mark.parametrize(
+    ("objective", "streams"),
+    [("mlcd", 2), *(pytest.param(other, 1, marks=pytest.mark.slow) for other in ("clip", "mlc"))],
+)
 def test_two_processes_train_what_one_does(make_config, unused_port, objective, streams):
     changes = (f"data.streams={streams}", "fit.accumulation=2")
     alone = run(make_config(*changes, objective=objective, name="one"))

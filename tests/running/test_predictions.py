@@ -260,6 +260,7 @@ def test_another_models_text_encoder(tmp_path, capsys):
     assert record.details["text_encoder"] == "python:tiny_encoder:make" and record.details["recipe"] == 1
 
 
+@pytest.mark.slow
 def test_a_probe_runs_from_the_command_line(tmp_path):
     common = ["--model", "python:tiny_encoder:make", "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c")]
     tasks = "refcoco/demo,docvqa/demo"

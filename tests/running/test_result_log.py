@@ -60,7 +60,8 @@ def test_mlflow_in_files_continues_a_training_s_run(tmp_path, monkeypatch):
 def in_a_process(name, output, **environment):
     """Log by a program of its own: these libraries keep threads, and settings from when they are imported."""
     code = "import sys; from test_result_log import log, Path; log([sys.argv[1]], Path(sys.argv[2]))"
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ["PYTHONPATH"]])
+    given = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *given])
     command = [sys.executable, "-c", code, name, str(output)]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True

@@ -251,11 +251,15 @@ def test_plan_shows_what_would_run_and_what_is_missing(tmp_path, capsys):
 def test_two_models_of_the_same_name_are_refused(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "ckpt").mkdir(parents=True)
-    request = RunRequest(models=(f"{tmp_path}/a/ckpt", f"{tmp_path}/b/ckpt"), tasks=("demo",), output=tmp_path)
+    request = RunRequest(
+        models=(f"{tmp_path}/a/ckpt", f"{tmp_path}/b/ckpt"), tasks=("knn/demo_clipart",), output=tmp_path
+    )
     problems = make_plan(request).problems
     assert len(problems) == 1
     assert "would both write to" in problems[0] and f"--model ckpt_2={tmp_path}/b/ckpt" in problems[0]
-    named = RunRequest(models=(f"{tmp_path}/a/ckpt", f"b={tmp_path}/b/ckpt"), tasks=("demo",), output=tmp_path)
+    named = RunRequest(
+        models=(f"{tmp_path}/a/ckpt", f"b={tmp_path}/b/ckpt"), tasks=("knn/demo_clipart",), output=tmp_path
+    )
     plan = make_plan(named)
     assert not plan.problems and list(plan.models) == ["ckpt", "b"]
     again = RunRequest(models=(MODEL, f"tiny_encoder_make={MODEL}?a=b"), tasks=("demo",), output=tmp_path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import SETTING, variants
+from mlcd_eval.tables.identity import LIMIT, SETTING, SIZE, variants
 from mlcd_eval.tables.published.dialect import Dialect
 from mlcd_eval.tables.published.number import PublishedNumber
 
@@ -63,7 +63,7 @@ def differences(number: PublishedNumber, result: Result, metric: str) -> tuple[D
 def _from_usual(result: Result) -> Iterator[Difference]:
     """How a record differs from what its task's name alone means."""
     for each in variants([result])[result]:
-        if each.fact != "limit":
+        if each.fact not in (LIMIT, SIZE):  # `differences` itself compares these
             yield Difference(each.fact.removeprefix(SETTING), "the task's own", each.text.rpartition("=")[2])
 
 

@@ -90,6 +90,7 @@ def test_spelling():
     assert spell(["abcdef"], 3, ends=True)[0].tolist()[-1] == 2  # cut, and ended
 
 
+@pytest.mark.slow
 def test_the_bundled_pages_have_a_rendered_train_split():
     dataset = open_dataset(f"docvqa:{demo_data_dir()}/docdemo/val_v1.0_withQT.json")
     assert dataset.splits == ("train", "val") and num_scored(dataset, "val") == 72

@@ -166,6 +166,7 @@ def test_a_probe_learns_from_sentences_that_refer_to_nothing():
     assert with_nothing == PROTOCOL.score(settings, inputs(annotations=kept)).details["baselines"]
 
 
+@pytest.mark.slow
 def test_a_probe_learns_where_the_named_colour_is_and_beats_both_baselines():
     scores = PROTOCOL.score(RefcocoSettings(mode="probe", steps=250), inputs())
     assert value(scores) > 0.7
