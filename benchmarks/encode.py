@@ -2,7 +2,8 @@
 
 python benchmarks/encode.py
     The main process's CPU time per image with worker processes and a model that costs nothing, on JPEGs of 500 x 375.
-    CPU time hardly depends on what else the machine does. The target is at most 60 us per image.
+    CPU time hardly depends on what else the machine does. The target is at most 60 us per image in a pass over 50,000
+    images, ImageNet's validation set: what a pass costs whatever its length (processes, the ring) is shared by them.
 
 python benchmarks/encode.py --model SPEC --data wds:DIR [--split train] [--workers N] [--batch-size N]
     The speed of encoding in images per second, compared with its parts, decoding and the forward pass. On a CPU the
@@ -35,7 +36,7 @@ from mlcd_eval.features.workers import default_workers
 from mlcd_eval.support.device import pick_device
 
 REPEATS = 3
-TARGET = 60e-6
+TARGET, PASS = 60e-6, 50_000  # seconds per image, in a pass over ImageNet's validation images
 
 
 class FreeEncoder(Encoder):
@@ -62,12 +63,14 @@ def main_process(images, workers):
     for batch_size in (32, 256):
         few, many = (pass_of_main_process(count, batch_size, workers) for count in (images // 4, images))
         slope = (many - few) / (images - images // 4)
-        within &= many / images <= TARGET
+        once = few - slope * (images // 4)
+        within &= slope + once / PASS <= TARGET
         print(
             f"main process, batches of {batch_size}: {1e6 * many / images:.0f} us per image over {images:,} images; "
-            f"{1e6 * slope:.0f} us per image and {1e3 * (few - slope * images // 4):.0f} ms per pass"
+            f"{1e6 * slope:.0f} us per image and {1e3 * once:.0f} ms per pass, so {1e6 * (slope + once / PASS):.0f} us "
+            f"per image over {PASS:,}"
         )
-    print(f"target: at most {1e6 * TARGET:.0f} us per image: {'met' if within else 'not met'}")
+    print(f"target: at most {1e6 * TARGET:.0f} us per image over {PASS:,}: {'met' if within else 'not met'}")
     return 0 if within else 1
 
 
