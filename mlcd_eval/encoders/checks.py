@@ -99,8 +99,8 @@ def _check_timm_name(spec: Spec) -> None:
         )
 
 
-def image_tower_only(spec: Spec) -> bool | None:
-    """Models of classification have no text tower."""
+def no_joint_space(spec: Spec) -> bool | None:
+    """No texts: classifiers have no text tower, and models that answer or segment give no features of texts."""
     return False
 
 

@@ -159,7 +159,7 @@ KINDS: Registry[EncoderKind] = Registry(
             extra="timm",
             place=places.prefixed,
             check=checks.check_timm,
-            has_text=checks.image_tower_only,
+            has_text=checks.no_joint_space,
             files=_timm_files,
             probed=False,
             version=2,
@@ -170,7 +170,7 @@ KINDS: Registry[EncoderKind] = Registry(
             options=(opt.INIT, opt.SEED, opt.WEIGHTS, opt.LIKE, opt.KEY),
             package="torchvision",
             check=checks.check_torchvision,
-            has_text=checks.image_tower_only,
+            has_text=checks.no_joint_space,
             probed=False,
         ),
         "onnx": EncoderKind(
@@ -203,11 +203,13 @@ KINDS: Registry[EncoderKind] = Registry(
             extra="hf",
             place=places.folder_or_repository,
             check=local.check_folder,
+            has_text=checks.no_joint_space,
         ),
         "vlmevalkit": EncoderKind(
             module=f"{ADAPTERS}.vlmevalkit",
             forms={"vlmevalkit:NAME": "a model of VLMEvalKit's list, where that package is installed"},
             package="vlmeval",
+            has_text=checks.no_joint_space,
         ),
         "hf-seg": EncoderKind(
             module=f"{ADAPTERS}.hf_seg",
@@ -219,6 +221,7 @@ KINDS: Registry[EncoderKind] = Registry(
             extra="hf",
             place=places.folder_or_repository,
             check=local.check_folder,
+            has_text=checks.no_joint_space,
         ),
         "python": EncoderKind(
             module=f"{ADAPTERS}.python",
