@@ -53,6 +53,7 @@ class DatasetRun:
         self.encoder = encoder
         self.todo = todo
         self.dataset = todo[0][0].dataset
+        self.model = todo[0][1].model.name
         self.progress = progress
         self.store = ResultStore(request.output)
         self.options = EncodeOptions(
@@ -87,7 +88,7 @@ class DatasetRun:
         encoded: dict[Pass, Encoded | Exception] = {}
         for (name, letterbox), wanted in layers.items():
             split = self.dataset.split(name)
-            title = f"{self.encoder.info.name}: {split.dataset}/{name}"
+            title = f"{self.model}: {split.dataset}/{name}"
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
                     encoder = self._letterboxed if letterbox else self.encoder
@@ -110,7 +111,7 @@ class DatasetRun:
 
     def _predictions(self, job: Job, ability: str) -> Predictions:
         annotations = job.annotations()["test"][: self.request.limit]
-        title = f"{self.encoder.info.name}: {job.name}"
+        title = f"{self.model}: {job.name}"
         with self.progress.stage(title, len(annotations), f"{ability}s") as advance:
             return predict(
                 self.encoder,
@@ -215,7 +216,7 @@ class DatasetRun:
         """Return a function that starts a stage of a job's scoring."""
 
         def stage(what: str, total: int | None, unit: str) -> AbstractContextManager[Advance]:
-            return self.progress.stage(f"{self.encoder.info.name}: {job.name}: {what}", total, unit, lasting=False)
+            return self.progress.stage(f"{self.model}: {job.name}: {what}", total, unit, lasting=False)
 
         return stage
 

@@ -51,7 +51,7 @@ def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
         encoder = with_decoder(_open(model, request, pick, progress), request.decoder)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
-            progress.say(f"{encoder.info.name} has no trained weights ({untrained}): its numbers mean nothing")
+            progress.say(f"{model.name} has no trained weights ({untrained}): its numbers mean nothing")
         yield from ModelRun(request, model, encoder, own, progress).results()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -48,7 +49,7 @@ def load(spec: Spec) -> Encoder:
     training = Training(images_given(spec), False, {})
     if source.tag is None and ":" not in source.name:
         training = training_of(spec, source.name, state is not None and state.of_openai, source.file is not None)
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), _untrained_for_now():
         warnings.filterwarnings("ignore", message="QuickGELU mismatch")  # ours came before the download
         torch.manual_seed(spec.random_seed or 0)
         model, _, preprocess = open_clip.create_model_and_transforms(
@@ -64,6 +65,21 @@ def load(spec: Spec) -> Encoder:
         notes["read_from"] = _load_file(model, source.file, state)
     config = _model_config(source.name)
     return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, config, spec), config, notes)
+
+
+@contextlib.contextmanager
+def _untrained_for_now() -> Iterator[None]:
+    """Keep open_clip from warning that a model has no weights: they come from a file, or were asked to be random."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "No pretrained weights loaded" not in record.getMessage()
+
+    root = logging.getLogger()  # the one that open_clip's factory uses
+    root.addFilter(wanted)
+    try:
+        yield
+    finally:
+        root.removeFilter(wanted)
 
 
 @dataclass(frozen=True)
