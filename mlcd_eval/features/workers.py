@@ -197,9 +197,9 @@ class Pipeline:
             self._free.send(slot)
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes. SIGTERM would not do: one that has just started may still have this process's handler."""
         for process in self._processes:
-            process.terminate()
+            process.kill()
         for process in self._processes:
             process.join()
         self._selector.close()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.features import workers as processes
 from mlcd_eval.features.loading import Loading
 from mlcd_eval.features.workers import PART
 
@@ -92,3 +93,20 @@ def test_a_killed_worker_is_reported():
 
     with pytest.raises(RuntimeError, match=r"got exit code -9, expected it to run until the last image"):
         list(loaded([[1]], load=dies))
+
+
+def test_processes_end_even_if_they_still_have_the_callers_handler_of_sigterm(monkeypatch):
+    """As one that was ended right after its start has it: the caller waited for it for ever."""
+
+    def too_long(*_):
+        raise AssertionError("a process was not ended")
+
+    monkeypatch.setattr(processes, "_start", lambda: None)
+    before = signal.signal(signal.SIGTERM, lambda *_: None), signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(30)
+    try:
+        assert values(loaded(BATCHES[:2])) == values(loaded(BATCHES[:2], workers=0))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGALRM, before[1])
