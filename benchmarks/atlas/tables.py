@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from mlcd_eval.tables.published.dialect import Dialect
 
 Value = float | None | list[float]
 """A number, nothing, or a mean followed by the experiments that it is of."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a number was measured; None where the source does not say. The fields are those of `published.Dialect`."""
-
-    as_task: str | None = None
-    prompts: str | None = None
-    num_prompts: int | None = None
-    class_names: str | None = None
-    text_cleaning: str | None = None
-    data: str | None = None
-    split: str | None = None
-    samples: int | None = None
-    language: str | None = None
-    resize: str | None = None
-    layer: str | None = None
-    probe: str | None = None
-    shots: int | str | None = None
-    seeds: int | None = None
-
-    def known(self) -> dict[str, int | str]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -44,7 +23,7 @@ class Column:
     dataset: str
     task: str | None
     metric: str
-    dialect: Dialect = Dialect()
+    dialect: Dialect = field(default_factory=Dialect)
     extra: tuple[tuple[str, float | str | bool], ...] = ()
 
     @property

@@ -36,8 +36,9 @@ def open_clip_tags() -> dict[str, list[str]]:
         for name, value in _entries(assigned.get("_PRETRAINED")).items():
             entries = _entries(assigned.get(value.id) if isinstance(value, ast.Name) else value)
             tags[name] = {tag: "quick_gelu" in _entries(config) for tag, config in entries.items()}
-    quick = {f"{name}-quickgelu": [tag for tag in found if found[tag]] for name, found in tags.items()}
-    return {name: list(found) for name, found in tags.items()} | {name: found for name, found in quick.items() if found}
+    listed = {name: list(of_name) for name, of_name in tags.items()}
+    quick = {f"{name}-quickgelu": [tag for tag in of_name if of_name[tag]] for name, of_name in tags.items()}
+    return listed | {name: of_name for name, of_name in quick.items() if of_name}
 
 
 @functools.cache

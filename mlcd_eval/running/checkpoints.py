@@ -8,12 +8,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mlcd_eval.encoders.checks import open_clip_architectures
+from mlcd_eval.encoders.checks import open_clip_architectures, read_config
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.support.disk_memo import file_identity
-from mlcd_eval.support.documents import parse_json, read_json
+from mlcd_eval.support.documents import parse_json
 
 OTHER_MODEL = ("force_image_size", "force_custom_text", "image_mean", "image_std", "image_interpolation")
 """Options of open_clip's training that change the model or its preprocessing and that no spec can say."""
@@ -58,7 +57,7 @@ def _of_mlcd_train(folder: Path) -> Iterator[_Found]:
         for path in folder.glob(pattern):
             config, weights = path / "config.json", path / "model.safetensors"
             step = re.fullmatch(r"[^.].*step_?(\d+)", path.name)
-            if step and weights.is_file() and "format_version" in _json(config):
+            if step and weights.is_file() and "format_version" in read_config(config):
                 yield path, int(step[1]), str(path), (config, weights)
 
 
@@ -101,7 +100,8 @@ def _of_trainer(folder: Path) -> Iterator[_Found]:
     """checkpoint-N of transformers' Trainer, which writes trainer_state.json after the weights."""
     for path in folder.glob("checkpoint-*"):
         config, number = path / "config.json", path.name.removeprefix("checkpoint-")
-        if not number.isdigit() or "format_version" in _json(config) or not _json(path / "trainer_state.json"):
+        is_ours = "format_version" in read_config(config)
+        if not number.isdigit() or is_ours or not read_config(path / "trainer_state.json"):
             continue
         weights = _weights(path)
         if config.is_file() and weights and all(map(_is_whole, weights)):
@@ -112,7 +112,7 @@ def _weights(path: Path) -> list[Path]:
     """Return the files of weights that a folder of transformers says it has."""
     index = path / "model.safetensors.index.json"
     if index.exists():
-        return [path / name for name in sorted(set(_json(index).get("weight_map", {}).values()))]
+        return [path / name for name in sorted(set(read_config(index).get("weight_map", {}).values()))]
     return [path / "model.safetensors"]
 
 
@@ -126,15 +126,6 @@ def _is_whole(path: Path) -> bool:
         return bool(ends) and path.stat().st_size == 8 + length + max(ends)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one while it is absent or half written."""
-    try:
-        value = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 LAYOUTS: tuple[Callable[[Path], Iterator[_Found]], ...] = (_of_mlcd_train, _of_open_clip, _of_trainer)

@@ -1,4 +1,4 @@
-"""Too little shared memory is reported before NCCL fails for want of it."""
+"""Too little shared memory is reported before NCCL fails for lack of it."""
 
 import shutil
 from types import SimpleNamespace

@@ -98,8 +98,8 @@ class TableDataset:
             _IndexedTable(table, Cells(columns, _image_folder(table, options)), split, f"{options}", cache)
             for split, table in tables.items()
         ]
-        found = {split for source in self._sources for split in source.splits}
-        self.splits: tuple[str, ...] = tuple(split for split in ("train", "val", "test") if split in found)
+        names = {split for source in self._sources for split in source.splits}
+        self.splits: tuple[str, ...] = tuple(split for split in ("train", "val", "test") if split in names)
         if not self.splits:
             raise DataError(f"{ref} has no rows: got its columns only, expected at least one image")
         self._classes = _classes(ref, self._sources) if self.kind == "classification" else None

@@ -52,8 +52,8 @@ def training_of(spec: Spec, name: str, of_openai: bool, is_file: bool) -> Traini
         images = {**_images(PreprocessCfg().__dict__)._asdict(), **given}
     elif "like" in spec.options or len(given) < len(Images._fields):
         by_tag = {tag: _images(config) for tag, config in published.items()}
-        found = setting_of(spec, by_tag, "preprocessing", lambda images: " ".join(map(str, images)))
-        images = {**(found._asdict() if found else {}), **given}
+        common = setting_of(spec, by_tag, "preprocessing", lambda images: " ".join(map(str, images)))
+        images = {**(common._asdict() if common else {}), **given}
     quick, notes = _activation(spec, name, of_openai, is_file)
     return Training(images, quick, notes)
 

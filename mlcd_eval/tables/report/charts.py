@@ -16,14 +16,14 @@ DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4")  # for readers who see no col
 WIDTH = 320  # pixels; fits a phone
 LINE_HEIGHT = 14
 
-_ENVIRONMENT = jinja2.Environment(
+ENVIRONMENT = jinja2.Environment(
     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
 )
-_BAR = _ENVIRONMENT.from_string("""\
+_BAR = ENVIRONMENT.from_string("""\
 <svg aria-hidden="true" width="{{ width }}" height="12">\
 <rect x="{{ x }}" y="2" width="{{ length }}" height="8" class="{{ kind }}"/>\
 <line x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="12" class="axis"/></svg>""")
-_RADAR = _ENVIRONMENT.from_string("""\
+_RADAR = ENVIRONMENT.from_string("""\
 <svg role="img" aria-label="{{ summary }}" width="{{ 2 * centre.0 }}" height="{{ 2 * centre.1 }}">
 {% for ring in rings %}
  <polygon points="{{ ring }}" class="grid"/>
@@ -43,12 +43,17 @@ _RADAR = _ENVIRONMENT.from_string("""\
 {% endfor %}
 </svg>
 """)
-_LINES = _ENVIRONMENT.from_string("""\
+GRID = """\
 <svg role="img" aria-label="{{ summary }}" width="{{ width }}" height="{{ height }}">
 {% for y, label in ys %}
  <line x1="{{ left }}" x2="{{ width - 8 }}" y1="{{ y }}" y2="{{ y }}" class="grid"/>
  <text x="{{ left - 6 }}" y="{{ y + 4 }}" text-anchor="end">{{ label }}</text>
 {% endfor %}
+"""
+"""The start of a chart with a vertical axis: one line per tick of `ys`."""
+_LINES = ENVIRONMENT.from_string(
+    GRID
+    + """\
 {% for x, label in xs %}
  <text x="{{ x }}" y="{{ height - 18 }}" text-anchor="middle">{{ label }}</text>
 {% endfor %}
@@ -57,8 +62,9 @@ _LINES = _ENVIRONMENT.from_string("""\
  <path d="{{ path.d }}" class="line s{{ path.colour }}" stroke-dasharray="{{ path.dash }}"/>
 {% endfor %}
 </svg>
-""")
-_SWATCH = _ENVIRONMENT.from_string("""\
+"""
+)
+_SWATCH = ENVIRONMENT.from_string("""\
 <svg aria-hidden="true" width="34" height="10"><path d="M1,5h32" class="line s{{ colour }}" \
 stroke-dasharray="{{ dash }}"/></svg>""")
 

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jinja2
 from markupsafe import Markup
 
 from mlcd_eval.tables.formats import By
 from mlcd_eval.tables.published import PublishedNumber
 from mlcd_eval.tables.published.standing import Standing, fraction, frontier, size_of
-from mlcd_eval.tables.report.charts import WIDTH, Figure, ticks
+from mlcd_eval.tables.report.charts import ENVIRONMENT, GRID, WIDTH, Figure, ticks
 from mlcd_eval.tables.text import shown
 
 AXES: tuple[tuple[By, str], ...] = (("gflops", "GFLOPs"), ("parameters", "parameters (M)"))
@@ -21,14 +20,9 @@ FEWEST = 3
 MOST_TICKS = 5
 HEIGHT, LEFT, BOTTOM = 220, 44, 182
 
-_PARETO = jinja2.Environment(
-    autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-).from_string("""\
-<svg role="img" aria-label="{{ summary }}" width="{{ width }}" height="{{ height }}">
-{% for y, label in ys %}
- <line x1="{{ left }}" x2="{{ width - 8 }}" y1="{{ y }}" y2="{{ y }}" class="grid"/>
- <text x="{{ left - 6 }}" y="{{ y + 4 }}" text-anchor="end">{{ label }}</text>
-{% endfor %}
+_PARETO = ENVIRONMENT.from_string(
+    GRID
+    + """\
 {% for x, label in xs %}
  <text x="{{ x }}" y="{{ height - 20 }}" text-anchor="middle">{{ label }}</text>
 {% endfor %}
@@ -42,7 +36,8 @@ _PARETO = jinja2.Environment(
  <path d="M{{ x }},{{ y - 7 }}l7,7l-7,7l-7,-7z" class="line s1"><title>{{ name }}</title></path>
 {% endfor %}
 </svg>
-""")
+"""
+)
 
 
 @dataclass(frozen=True)
