@@ -166,7 +166,7 @@ def check_python(spec: Spec) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty where there is none or it is half written: loading says what is wrong with it."""
+    """The JSON object in a file; empty where there is none, or half of one: loading says what is wrong with it."""
     try:
         config = read_json(path)
     except (OSError, ValueError):
