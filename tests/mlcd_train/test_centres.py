@@ -146,6 +146,13 @@ def test_start_and_mistakes():
             ClassCentres(20, 4, mlcd_of_sums, ratio=ratio)
 
 
+def test_every_rank_needs_a_class(monkeypatch):
+    monkeypatch.setattr(module, "world_size", lambda: 3)
+    assert len(ClassCentres(3, 4, mlcd_of_sums).weight) == 1
+    with pytest.raises(ConfigError, match=r"^fit: got 2 classes on 3 ranks, expected at least one per rank$"):
+        ClassCentres(2, 4, mlcd_of_sums)
+
+
 def _rank(rank, port, results):
     module.BLOCK = 16
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)

@@ -67,6 +67,7 @@ def test_projected_is_the_pooled_feature_times_the_projection():
     outputs = model.encode_image(torch.randn(2, 3, 16, 16))
     torch.testing.assert_close(outputs["penultimate"] @ model.projection, outputs["projected"])
     assert outputs["patches"].shape == (2, 2, 2, 16)
+    torch.testing.assert_close(outputs["patches"] @ model.projection, outputs["projected_patches"])
 
 
 def test_an_image_tower_alone_has_no_joint_space_and_a_lit_model_no_image_head():
