@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -56,7 +57,7 @@ def main() -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     with copies(args.workers) as run_all:
         test_map = traced(run_all, args.cache, start + args.budget / 2 if args.trace is None else start + args.trace)
-        outcomes = run_all(lambda copy, pair: outcome(copy, pair[1], test_map, end), chosen)
+        outcomes = run_all(lambda copy, pair: outcome(copy, *pair, test_map, end), chosen)
     return report(list(zip(chosen, outcomes, strict=True)))
 
 
@@ -87,28 +88,32 @@ def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -
     tests = coverage.test_files(ROOT)
     for test, kept in zip(tests, run_all(trace, tests), strict=True):
         if kept is None:
-            test_map.untraced.add(test)
+            test_map.untraced[test] = (ROOT / test).read_text()
         else:
             test_map.add(kept)
     seconds, files = sum(test_map.seconds.values()), len(tests) - len(test_map.untraced)
-    print(
-        f"{len(test_map.seconds)} tests of {files} files traced, {seconds:.0f} seconds; {len(test_map.untraced)} files not",
-        flush=True,
-    )
+    left = f", {len(test_map.untraced)} files not traced" if test_map.untraced else ""
+    print(f"{len(test_map.seconds)} tests of {files} files traced, {seconds:.0f} seconds{left}", flush=True)
     return test_map
 
 
-def outcome(copy: Copy, mutant: Mutant, test_map: coverage.TestMap, end: float) -> str:
+def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, end: float) -> str:
     """`noticed`, `survived`, `not called` (no test calls the function) or `not run` (the budget has ended)."""
     batches = test_map.batches(mutant.path, mutant.function, LONGEST)
+    what = "survived" if batches else "not called"
     with copy.changed(mutant.path, mutant.source):
         for tests in batches:
             if time.monotonic() > end:
-                return "not run"
-            limit = 60 + 8 * sum(map(test_map.taken, tests))
-            if copy.pytest([*coverage.PYTEST, "-x", *tests], limit) != 0:
-                return "noticed"
-    return "survived" if batches else "not called"
+                what = "not run"
+                break
+            limit = 60 + 4 * sum(map(test_map.taken, tests))
+            code = copy.pytest([*coverage.PYTEST, "-x", *tests], limit)
+            if code != 0:
+                what = "noticed" if code > 0 and code != 124 else "noticed by the time it takes"
+                break
+    if what != "noticed":
+        print(f"{what}: {group} {mutant}\n", file=sys.stderr, flush=True)
+    return what.split(" by ")[0]
 
 
 def entries(text: str) -> dict[tuple[str, str, str], str]:

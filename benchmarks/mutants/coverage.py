@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,11 +21,11 @@ PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
 
 @dataclass
 class TestMap:
-    """seconds: of each test that passes; untraced: test files; calls: source file -> function -> tests."""
+    """seconds: of each test that passes; untraced: test file -> its text; calls: source file -> function -> tests."""
 
     __test__ = False
     seconds: dict[str, float] = field(default_factory=dict)
-    untraced: set[str] = field(default_factory=set)
+    untraced: dict[str, str] = field(default_factory=dict)
     calls: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def add(self, kept: dict) -> None:
@@ -39,18 +40,25 @@ class TestMap:
         return self.seconds.get(test, 20.0)
 
     def batches(self, path: str, function: str, longest: float) -> list[list[str]]:
-        """Tests of a change in a function (empty: in none): of the mirrored folder, then others that call it. A test
-        file that is not traced is taken whole, if it is the module's own.
+        """Tests of a change in a function (empty: in none): of the mirrored folder, then others that call it.
 
         longest: a batch ends where its tests take so many seconds.
         """
         functions = self.calls[path]
         tests = functions.get(function) or set().union(*functions.values())  # of the file, where only imports call it
-        tests |= {test for test in self.untraced if _nearness(path, test) == 0}
+        tests |= self._guessed(path)
         nearness = {test: _nearness(path, test.partition("::")[0]) for test in tests}
-        near = sorted((t for t in tests if nearness[t] < 2), key=lambda t: (nearness[t], self.taken(t)))
-        far = sorted((t for t in tests if nearness[t] == 2), key=self.taken)
+        near = sorted((t for t in tests if nearness[t] < 2), key=lambda t: (nearness[t], self.taken(t), t))
+        far = sorted((t for t in tests if nearness[t] == 2), key=lambda t: (self.taken(t), t))
         return [batch for batch in (self._first(near, longest), self._first(far, longest)) if batch]
+
+    def _guessed(self, path: str) -> set[str]:
+        """Files that are not traced: the module's own and those that name it, else all of its folder."""
+        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        package, _, name = module.rpartition(".")
+        naming = re.compile(rf"\b{re.escape(module)}\b(?!\.)|from {re.escape(package)} import [^\n]*\b{name}\b")
+        guessed = {test for test, text in self.untraced.items() if _nearness(path, test) == 0 or naming.search(text)}
+        return guessed or {test for test in self.untraced if _nearness(path, test) == 1}
 
     def _first(self, tests: list[str], longest: float) -> list[str]:
         chosen, files, total = [], set(), 0.0

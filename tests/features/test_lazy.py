@@ -93,8 +93,8 @@ def test_code_of_a_repository_runs_only_with_the_flag_whichever_command_loads_it
     monkeypatch.setattr("mlcd_eval.features.lazy.load_encoder", loaded)
     flags = ["--cache", str(tmp_path / "cache"), "--workers", "0", *(["--trust-remote-code"] if trusted else [])]
     blind, seeing = "python:tiny_encoder:vision_only", "python:tiny_encoder:make"
-    task = {"name": "refcoco/mine", "protocol": "refcoco", "dataset": {"name": "refdemo"}}
-    task["settings"] = {"mode": "probe", "split": "val", "steps": 1, "text_encoder": seeing}
+    task = {"name": "refcoco/mine", "version": 1, "protocol": "refcoco", "description": "x", "dataset": "refdemo"}
+    task["settings"] = {"mode": "probe", "split": "testA", "steps": 1, "text_encoder": seeing}
     (tmp_path / "mine.yaml").write_text(json.dumps(task))
     run = ["run", "--model", blind, "--tasks", str(tmp_path / "mine.yaml"), "--output", str(tmp_path / "out"), *flags]
     assert main([*run, "--limit", "4", "--offline"]) == 0
