@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.nn.functional import normalize
+from two_ranks import on_two_ranks
 
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.determinism import deterministic
@@ -141,11 +141,7 @@ def _rank(rank, port, features, options, results):
 @pytest.mark.parametrize("options", [{}, {"start": "k-means++"}, {"batch": 50}], ids=["lloyd", "plus", "batch"])
 def test_two_processes_find_what_one_finds(options, unused_port):
     features = torch.randn(300, 8, generator=rng())
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    processes = mp.spawn(_rank, (unused_port, features, options, results), nprocs=2, join=False)
-    by_rank = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
-    processes.join()
+    by_rank = {rank: rest for rank, *rest in on_two_ranks(_rank, unused_port, features, options)}
     alone = spherical_kmeans(features, 12, rng(1), iterations=6, tolerance=-1, **options)
     for rank in (0, 1):
         np.testing.assert_allclose(by_rank[rank][0], alone.centres.numpy(), rtol=1e-4, atol=1e-5)

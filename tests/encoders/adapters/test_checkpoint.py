@@ -55,6 +55,13 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     assert load_encoder(str(tmp_path / "ckpt" / "model.safetensors")).info.fingerprint == encoder.info.fingerprint
 
 
+def test_on_a_cpu_weights_keep_their_layout():
+    """Another one would round otherwise."""
+    encoder = CheckpointEncoder("a", model_of())
+    assert encoder.to(torch.device("cpu")) is encoder and encoder.device.type == "cpu"
+    assert encoder.model.visual.patch_embedding.weight.is_contiguous()
+
+
 def test_the_fingerprint_knows_heads_but_not_provenance():
     known = CheckpointEncoder("a", model_of()).info.fingerprint
     assert CheckpointEncoder("a", model_of(provenance={"git_commit": "abc"})).info.fingerprint == known
@@ -107,6 +114,8 @@ def test_named_sizes_are_the_papers():
     base, large = VIT_SIZES["vit_base_32_224"], VIT_SIZES["vit_large_14_224"]
     assert (base.depth, base.width, base.heads, base.grid) == (12, 768, 12, 7)
     assert (large.depth, large.width, large.heads, large.grid) == (24, 1024, 16, 16)
+    for name, size in VIT_SIZES.items():
+        assert (size.patch_size, size.image_size) == tuple(map(int, name.split("_")[-2:]))
     assert [(TEXT_SIZES[name].depth, TEXT_SIZES[name].width) for name in ("text_base", "text_large")] == [
         (12, 512),
         (12, 768),
