@@ -37,7 +37,7 @@ class TestMap:
 
     def taken(self, test: str) -> float:
         """Seconds of a test, or a guess of those of a whole file."""
-        return self.seconds.get(test, 20.0)
+        return self.seconds.get(test, 5.0)
 
     def batches(self, path: str, function: str, longest: float) -> list[list[str]]:
         """Tests of a change in a function (empty: in none): of the mirrored folder, then others that call it.
@@ -75,9 +75,11 @@ class TestMap:
 def _nearness(path: str, test: str) -> int:
     """0: the test file of this module; 1: one of its folder; 2: another."""
     source = Path(path.removeprefix("mlcd_eval/"))
-    names = {source.stem, source.parent.name} if source.stem == "__init__" else {source.stem}
+    names = {
+        name.removesuffix("s") for name in ((source.parent.name,) if source.stem == "__init__" else (source.stem,))
+    }
     folder = Path("tests") / source.parent
-    if Path(test).parent == folder and Path(test).stem.removeprefix("test_") in names:
+    if Path(test).parent == folder and Path(test).stem.removeprefix("test_").removesuffix("s") in names:
         return 0
     return 1 if Path(test).is_relative_to(folder) or Path(test).parent == folder.parent != Path("tests") else 2
 

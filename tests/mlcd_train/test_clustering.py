@@ -111,6 +111,13 @@ def test_rows_that_cancel_out_leave_their_centre(options):
     torch.testing.assert_close(clusters.centres.abs(), torch.tensor([[1.0, 0.0]]))
 
 
+def test_rows_cancel_out_by_their_number():
+    """A sum of a million unit rows is rounding below a length of one, that of a single row is not."""
+    sums, kept = torch.tensor([[0.5, 0.0], [0.5, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 1.0]] * 3)
+    directions = clustering._directions(sums, torch.tensor([1e6, 1.0, 1e6]), kept)
+    assert directions.tolist() == [[0.0, 1.0], [1.0, 0.0], [pytest.approx(0.6), pytest.approx(0.8)]]
+
+
 def test_a_mapped_array_is_read_in_parts(tmp_path):
     features, _ = blobs()
     np.save(tmp_path / "features.npy", features.numpy())

@@ -23,7 +23,7 @@ from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
-from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig
+from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig, VisionTransformer
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 TINY = VisionConfig(image_size=16, patch_size=8, width=16, depth=1, heads=2)
@@ -60,6 +60,24 @@ def test_on_a_cpu_weights_keep_their_layout():
     encoder = CheckpointEncoder("a", model_of())
     assert encoder.to(torch.device("cpu")) is encoder and encoder.device.type == "cpu"
     assert encoder.model.visual.patch_embedding.weight.is_contiguous()
+
+
+def test_an_encoder_is_frozen_and_in_eval_mode():
+    encoder = CheckpointEncoder("a", model_of().train())
+    assert not encoder.model.training and not any(weight.requires_grad for weight in encoder.model.parameters())
+
+
+def test_a_tower_starts_at_clips_scale():
+    """Class and position embeddings of about unit length, and what writes to the residual stream smaller with depth."""
+    torch.manual_seed(0)
+    tower = VisionTransformer(TINY.model_copy(update={"width": 1024, "depth": 2, "heads": 4, "mlp_ratio": 1.0}))
+    assert tower.class_embedding.std().item() == pytest.approx(1024**-0.5, rel=0.1)
+    assert tower.position_embedding.std().item() == pytest.approx(1024**-0.5, rel=0.1)
+    block = tower.blocks[0]
+    expected = {"qkv": 1024**-0.5, "out": (1024 * 4) ** -0.5, "mlp_in": 2048**-0.5, "mlp_out": (1024 * 4) ** -0.5}
+    for name, std in expected.items():
+        layer = getattr(block, name)
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.02) and not layer.bias.any()
 
 
 def test_the_fingerprint_knows_heads_but_not_provenance():
