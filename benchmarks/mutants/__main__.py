@@ -87,7 +87,7 @@ def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -
     test_map = coverage.TestMap()
     tests = coverage.test_files(ROOT)
     for test, kept in zip(tests, run_all(trace, tests), strict=True):
-        if kept is None:
+        if kept is None or not kept["seconds"]:
             test_map.untraced[test] = (ROOT / test).read_text()
         else:
             test_map.add(kept)

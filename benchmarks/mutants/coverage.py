@@ -16,6 +16,7 @@ from benchmarks.mutants.copies import Copy
 TRACE = Path(__file__).parent / "trace"
 LEFT_OUT = ("tests/crashes", "tests/pretend_gpu", "tests/docs", "tests/test_wheel.py", "tests/test_laws.py")
 """Tests of the whole that take long and are no one's first check, and tests of the text of the code."""
+LAST = ("tests/test_", *(f"tests/{name}" for name in ("cli", "running", "support", "spec", "planning", "extras")))
 PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
 
 
@@ -75,11 +76,9 @@ class TestMap:
 def _nearness(path: str, test: str) -> int:
     """0: the test file of this module; 1: one of its folder; 2: another."""
     source = Path(path.removeprefix("mlcd_eval/"))
-    names = {
-        name.removesuffix("s") for name in ((source.parent.name,) if source.stem == "__init__" else (source.stem,))
-    }
+    name = source.parent.name if source.stem == "__init__" else source.stem
     folder = Path("tests") / source.parent
-    if Path(test).parent == folder and Path(test).stem.removeprefix("test_").removesuffix("s") in names:
+    if Path(test).parent == folder and Path(test).stem.removeprefix("test_") in (name, f"{name}s"):
         return 0
     return 1 if Path(test).is_relative_to(folder) or Path(test).parent == folder.parent != Path("tests") else 2
 
@@ -88,16 +87,7 @@ def test_files(root: Path) -> list[str]:
     """The test files of a copy: those of the mirrored folders first, short ones before long ones."""
     files = sorted((root / "tests").rglob("test_*.py"), key=lambda path: path.stat().st_size)
     names = [str(path.relative_to(root)) for path in files]
-    last = (
-        "tests/test_",
-        "tests/cli",
-        "tests/running",
-        "tests/support",
-        "tests/spec",
-        "tests/planning",
-        "tests/extras",
-    )
-    return sorted((name for name in names if not name.startswith(LEFT_OUT)), key=lambda name: name.startswith(last))
+    return sorted((name for name in names if not name.startswith(LEFT_OUT)), key=lambda name: name.startswith(LAST))
 
 
 def kept_trace(folder: Path, root: Path, test: str) -> Path:
