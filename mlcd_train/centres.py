@@ -87,6 +87,11 @@ class ClassCentres:
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         self.steps = torch.zeros(len(self.weight), device=device)  # per row: each has an AdamW of its own
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """K and D, over all ranks."""
+        return self.num_classes, self.weight.shape[1]
+
     def _start_of_block(self, begin: int, dim: int, seed: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
         return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))

@@ -15,7 +15,15 @@ from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.data import Batch, label_table
 from mlcd_train.distributed import add_up
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
-from mlcd_train.objectives.base import Backward, Needs, Objective, ObjectiveInputs, ObjectiveSettings, image_features
+from mlcd_train.objectives.base import (
+    Backward,
+    Needs,
+    Objective,
+    ObjectiveInputs,
+    ObjectiveSettings,
+    image_features,
+    learning,
+)
 from mlcd_train.sections import Fraction, OptimizerConfig, Positive
 
 
@@ -99,7 +107,7 @@ class ClusterDiscrimination(Objective):
         self, model: DualEncoder, centres: ClassCentres, labels_of: Callable[[Sequence[str]], Tensor], lr_factor: float
     ) -> None:
         self.model = model
-        self.parameters = list(model.named_parameters())
+        self.parameters = learning(model)
         self._centres = centres
         self._labels_of = labels_of
         self._lr_factor = lr_factor
