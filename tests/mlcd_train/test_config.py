@@ -139,7 +139,7 @@ def test_defaults_stay_what_they_were():
     loop = LoopConfig(steps=1).model_dump()
     assert loop.pop("optimizer") == {
         "lr": 5e-4, "weight_decay": 0.2, "betas": (0.9, 0.98), "eps": 1e-6, "warmup": 2000, "min_lr": 0.0,
-        "grad_clip": 1.0,
+        "grad_clip": 1.0, "schedule": "cosine", "cooldown": 0.2, "layer_decay": 1.0,
     }  # fmt: skip
     assert {name: loop[name] for name in ("batch_size", "accumulation", "precision", "ema")} == {
         "batch_size": 256, "accumulation": 1, "precision": "fp32", "ema": None,
