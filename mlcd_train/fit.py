@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 import mlcd_eval
-from mlcd_eval.data.base import Split
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.records.environment import environment
@@ -20,7 +19,10 @@ from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels
 from mlcd_train.config import TrainConfig
-from mlcd_train.data import Batch, Positions, Share, pixel_batches
+from mlcd_train.data.batches import Batch, Positions, Share
+from mlcd_train.data.decoders import difference
+from mlcd_train.data.pixels import pixel_batches
+from mlcd_train.data.source import TrainSplit
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.objectives.base import ObjectiveInputs
 from mlcd_train.sections import LoopConfig
@@ -28,7 +30,7 @@ from mlcd_train.sections import LoopConfig
 
 def fit(
     config: TrainConfig,
-    split: Split,
+    split: TrainSplit,
     read_labels: Callable[[], Labels],
     read_centres: Callable[[], Tensor],
     folder: Path,
@@ -60,20 +62,19 @@ def fit(
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
-        return pixel_batches(split, config.data, preprocess, share, config.seed, start)
+        return pixel_batches(split, config.data, preprocess, share, config.seed, start, device)
 
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     train(objective, batches, steps, settings, folder, identity, device, progress, f"fit {config.name}", evaluator)
     return model
 
 
-def num_steps(settings: LoopConfig, split: Split) -> int:
+def num_steps(settings: LoopConfig, split: TrainSplit) -> int:
     """The number of steps of the whole training; an epoch has as many images as the split, in whole batches."""
     if settings.steps is not None:
         return settings.steps
-    size = split.scan().num_samples
-    assert size is not None and settings.epochs is not None
-    return max(1, math.floor(settings.epochs * size / settings.batch_size))
+    assert settings.epochs is not None
+    return max(1, math.floor(settings.epochs * split.size / settings.batch_size))
 
 
 def new_model(config: CheckpointConfig, seed: int, device: torch.device) -> DualEncoder:
@@ -93,7 +94,7 @@ def prepare(model: DualEncoder, settings: LoopConfig) -> None:
             model.text.compile()
 
 
-def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str, str]:
+def provenance(config: TrainConfig, split: TrainSplit, images_seen: int) -> dict[str, str]:
     """Where a checkpoint comes from: stored in it, and in every evaluation record of it."""
     facts = environment("cpu")
     versions = {name: str(facts[name]) for name in ("mlcd_eval", "git_commit", "torch", "open_clip_torch")}
@@ -104,6 +105,7 @@ def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str,
         "train_data": split.dataset,
         "train_fingerprint": split.scan().fingerprint,
         "images_seen": str(images_seen),
+        "decoder": difference(config.data.decoder, config.data.augmentation, config.model.vision.image_size),
         "config": json.dumps(config.model_dump(mode="json", exclude_none=True)),
         **versions,
     }

@@ -1,0 +1,64 @@
+"""Copies of remote tar files on this machine's disk, at most as many bytes of them as the settings allow."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.fileio import atomic_write
+from mlcd_train.data.storage import place_of
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ShardCache:
+    """folder: of the copies. limit: bytes, of files that are not open."""
+
+    folder: Path
+    limit: int
+
+    def copy_of(self, folder: str, name: str, digest: str) -> Path:
+        """The copy of a remote file, downloaded unless it is there. digest: what identified the file at the scan.
+
+        Raises DataError where the file has changed since, and for a transfer that stays broken.
+        """
+        path = self.folder / f"{hashlib.sha256(f'{folder} {name} {digest}'.encode()).hexdigest()[:32]}.tar"
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)  # the least recently used are deleted first
+            return path
+        place = place_of(folder)
+        identity = place.digest(name)
+        assert identity is not None, "remote files have a digest before they are read"
+        if identity.value != digest:
+            raise DataError(
+                f"{place.path(name)} changed since it was scanned: run the same command again, which scans it anew"
+            )
+        self._make_room()
+        with place.open(name) as source, atomic_write(path) as target:
+            try:
+                shutil.copyfileobj(source, target, BLOCK)
+            except DataError:
+                raise
+            except Exception as error:  # each storage has errors of its own
+                raise DataError(f"{place.path(name)} was cut short: {type(error).__name__}: {error}") from error
+        return path
+
+    def _make_room(self) -> None:
+        """Delete the copies that were used least recently, until the others take less than the limit."""
+        files = []
+        for path in self.folder.glob("*.tar"):
+            with contextlib.suppress(FileNotFoundError):  # another process deletes too
+                status = path.stat()
+                files.append((status.st_mtime_ns, status.st_size, path))
+        used = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if used < self.limit:
+                return
+            path.unlink(missing_ok=True)  # a process that has it open reads on
+            used -= size
