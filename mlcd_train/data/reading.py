@@ -7,7 +7,7 @@ window of encoded images. Only samples of the reader's own places are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from mlcd_eval.data.base import Sample
 from mlcd_train.data.batches import Bad, Position
 from mlcd_train.data.order import Order, Window
-from mlcd_train.data.shards import Gone
+from mlcd_train.data.shards import Gone, OpenShard
 from mlcd_train.data.source import TrainSplit
 
 
@@ -39,8 +39,8 @@ class StreamReader:
     part: int
     places: range
     start: Position
-    _reading: int | None = None  # the shard that is being read, which stays open
-    _spare: int | None = None  # the shard that a substitute came from
+    _open: dict[str, tuple[int, OpenShard]] = field(default_factory=dict)
+    """The shard that is being read, and the one that the last substitute came from, with their numbers."""
 
     def draws(self) -> Iterator[Draw]:
         """The samples of the places, part after part, without end. Raises DataError for a shard that changed."""
@@ -66,13 +66,11 @@ class StreamReader:
     def substitutes(self, draw: Draw) -> Iterator[Sample]:
         """The samples that may replace one that cannot be used, in order."""
         for number, row in self.order.substitutes(self.stream, draw.passes, draw.shard, draw.row):
-            if number != self._spare and self._spare not in (None, self._reading):
-                self.split.shards[self._spare].shard.close()
-            self._spare = number
             try:
-                sample = next(self.split.shards[number].rows([row]))
+                opened = self._opened("substitute", number)
             except Gone:
                 continue
+            sample = next(self.split.shards[number].rows(opened, [row]))
             if sample.texts or not self.split.captions:
                 yield sample
 
@@ -89,9 +87,11 @@ class StreamReader:
         shards = self.order.shards(self.stream, window.passes)
         for shard in np.unique(window.shards).tolist():
             rows = np.sort(window.rows[window.shards == shard]).tolist()
-            self._turn_to(shards[shard], shards[(shard + 1) % len(shards)])
+            number = shards[shard]
             try:
-                for row, sample in zip(rows, self.split.shards[shards[shard]].rows(rows), strict=False):
+                opened = self._opened("reading", number)
+                self.split.shards[shards[(shard + 1) % len(shards)]].shard.prefetch()
+                for row, sample in zip(rows, self.split.shards[number].rows(opened, rows), strict=True):
                     samples[shard, row] = self._usable(sample)
                     yield
             except Gone as error:
@@ -103,11 +103,13 @@ class StreamReader:
             return Bad("no caption", f"sample {sample.key!r} has no caption")
         return sample
 
-    def _turn_to(self, number: int, following: int) -> None:
-        if number == self._reading:
-            return
-        if self._reading not in (None, self._spare):
-            self.split.shards[self._reading].shard.close()
-        self._reading = number
-        if following != number:
-            self.split.shards[following].shard.prefetch()
+    def _opened(self, use: str, number: int) -> OpenShard:
+        """A shard, opened unless it is the last one of this use, which is closed otherwise."""
+        last, opened = self._open.get(use, (None, None))
+        if last != number or opened is None:
+            if opened is not None:
+                opened.close()
+                del self._open[use]
+            opened = self.split.shards[number].shard.opened()
+            self._open[use] = number, opened
+        return opened

@@ -38,23 +38,28 @@ class TrainShard(Protocol):
     def samples(self) -> Iterator[Sample]:
         """All samples in order; raises DataError."""
 
-    def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
-        """The samples of some rows. Raises DataError, Gone for a shard that is no longer there."""
+    def opened(self) -> OpenShard:
+        """The shard for reading by row. Raises DataError, Gone for a shard that is no longer there."""
 
     def prefetch(self) -> None:
-        """Prepare to be read soon."""
+        """Prepare to be opened soon."""
+
+
+class OpenShard(Protocol):
+    """A shard that one reader reads."""
+
+    def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
+        """The samples of some rows; raises DataError."""
 
     def close(self) -> None:
         """Free what reading holds."""
 
 
 class SequentialShard:
-    """A shard of mlcd-eval's, whose samples come in one order: rows after the last ones are read on, others anew."""
+    """A shard of mlcd-eval's, whose samples come in one order."""
 
     def __init__(self, shard: Shard) -> None:
         self.name, self._shard = shard.name, shard
-        self._stream: Iterator[Sample] | None = None
-        self._next = 0
 
     def scan(self) -> TrainScan:
         """The shard's own scan; raises DataError where only reading the whole shard would count it."""
@@ -70,10 +75,25 @@ class SequentialShard:
         """All samples in order."""
         return self._shard.samples()
 
+    def opened(self) -> OpenSequence:
+        """The shard for reading by row."""
+        return OpenSequence(self._shard)
+
+    def prefetch(self) -> None:
+        """Nothing to prepare."""
+
+
+class OpenSequence:
+    """Rows after those that were read last are read on from there, others from the beginning."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._stream, self._next = iter(shard.samples()), 0
+
     def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
         """The samples of some rows."""
         for row in wanted:
-            if self._stream is None or row < self._next:
+            if row < self._next:
                 self._stream, self._next = iter(self._shard.samples()), 0
             for sample in self._stream:
                 self._next += 1
@@ -81,14 +101,10 @@ class SequentialShard:
                     yield sample
                     break
             else:
-                raise DataError(f"{self.name} changed since it was scanned: it has no sample {row}")
-
-    def prefetch(self) -> None:
-        """Nothing to prepare."""
+                raise DataError(f"{self._shard.name} changed since it was scanned: it has no sample {row}")
 
     def close(self) -> None:
-        """Forget the place of reading."""
-        self._stream = None
+        """Nothing is held open."""
 
 
 @dataclass
@@ -112,9 +128,9 @@ class ScannedShard:
         """The samples in order."""
         return (self._named(sample) for sample in self.shard.samples() if sample.texts or not self.captioned)
 
-    def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
-        """The samples of some rows, those without a caption too."""
-        return map(self._named, self.shard.rows(wanted))
+    def rows(self, opened: OpenShard, wanted: Sequence[int]) -> Iterator[Sample]:
+        """The samples of some rows of the opened shard, those without a caption too."""
+        return map(self._named, opened.rows(wanted))
 
     def _named(self, sample: Sample) -> Sample:
         return replace(sample, key=self.prefix + sample.key) if self.prefix else sample

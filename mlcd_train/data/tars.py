@@ -44,7 +44,7 @@ class TrainTar:
     memo: Path | None
     cache: ShardCache
     _scan: TrainScan | None = None
-    _index: TarIndex | None = None
+    _version: tuple[int, int] | None = None
     _coming: Future[Path] | None = field(default=None, repr=False)
 
     @property
@@ -89,12 +89,12 @@ class TrainTar:
         if digest is None:
             with path.open("rb") as file:
                 digest = HashingReader(file).finish()
-        index = TarIndex(path)
+        opened = OpenTar(TarIndex(path), self.captions)
         try:
-            without = sum(not self._texts(index, row) for row in index.rows) if self.captions != "none" else None
+            without = sum(not opened.texts(row) for row in opened.index.rows) if self.captions != "none" else None
         finally:
-            index.close()
-        return TrainScan(digest, len(index.rows), without)
+            opened.close()
+        return TrainScan(digest, len(opened.index.rows), without)
 
     def scanned(self, scan: TrainScan) -> None:
         """Take the scan that one of the ranks has made. From now on a local file must stay as it is."""
@@ -103,28 +103,36 @@ class TrainTar:
 
     def samples(self) -> Iterator[Sample]:
         """All samples, in order."""
+        opened = self.opened()
         try:
-            index = self._opened()
-            yield from (self._sample(index, row) for row in index.rows)
+            yield from opened.rows(range(len(opened.index.rows)))
         finally:
-            self.close()
+            opened.close()
 
-    def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
-        """The samples of some rows; the file stays open until `close`."""
-        index = self._opened()
-        for number in wanted:
-            yield self._sample(index, index.rows[number])
+    def opened(self) -> OpenTar:
+        """The file for reading by row. Raises DataError where it is not what was scanned, Gone where it is missing."""
+        assert self._scan is not None, "shards are scanned before they are read"
+        if self._is_local:
+            if self._local_version() != self._version:
+                raise DataError(
+                    f"{self.path} changed since it was scanned: run the same command again, which scans it anew"
+                )
+            index = TarIndex(Path(self.path))
+        else:
+            coming, self._coming = self._coming, None
+            index = TarIndex(coming.result() if coming else self._copy())
+        if len(index.rows) != self._scan.num_samples:
+            index.close()
+            raise DataError(
+                f"{self.path} holds {len(index.rows)} images, but what is written beside it says "
+                f"{self._scan.num_samples}: delete its _stats.json or the folder's sizes.json to have them counted"
+            )
+        return OpenTar(index, self.captions)
 
     def prefetch(self) -> None:
         """Begin to download a remote file, which will be read soon."""
-        if self._index is None and self._coming is None and not self._is_local:
+        if self._coming is None and not self._is_local:
             self._coming = _downloads(os.getpid()).submit(self._copy)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
 
     @property
     def _is_local(self) -> bool:
@@ -143,37 +151,33 @@ class TrainTar:
         assert self._scan is not None, "shards are scanned before they are read"
         return self.cache.copy_of(self.folder, self.name, self._scan.fingerprint)
 
-    def _opened(self) -> TarIndex:
-        """The index; raises DataError for a file that is not what was scanned, Gone for one that is not there."""
-        if self._index is None:
-            assert self._scan is not None, "shards are scanned before they are read"
-            if self._is_local:
-                if self._local_version() != self._version:
-                    raise DataError(
-                        f"{self.path} changed since it was scanned: run the same command again, which scans it anew"
-                    )
-                self._index = TarIndex(Path(self.path))
-            else:
-                coming, self._coming = self._coming, None
-                self._index = TarIndex(coming.result() if coming else self._copy())
-            if len(self._index.rows) != self._scan.num_samples:
-                raise DataError(
-                    f"{self.path} holds {len(self._index.rows)} images, but what is written beside it says "
-                    f"{self._scan.num_samples}: delete its _stats.json or the folder's sizes.json to have them counted"
-                )
-        return self._index
 
-    def _sample(self, index: TarIndex, row: Row) -> Sample:
-        return Sample(row.key, index.read(row.image), texts=self._texts(index, row))
+@dataclass(frozen=True)
+class OpenTar:
+    """A local tar file that is read by row."""
 
-    def _texts(self, index: TarIndex, row: Row) -> tuple[str, ...]:
+    index: TarIndex
+    captions: Captions | None
+
+    def rows(self, wanted: Sequence[int]) -> Iterator[Sample]:
+        """The samples of some rows."""
+        for number in wanted:
+            row = self.index.rows[number]
+            yield Sample(row.key, self.index.read(row.image), texts=self.texts(row))
+
+    def texts(self, row: Row) -> tuple[str, ...]:
+        """The captions of a row, empty where it has none."""
         if self.captions in (None, "txt") and row.txt is not None:
-            text = index.read(row.txt)[: 4 * LONGEST_TEXT].decode("utf-8", "replace")[:LONGEST_TEXT]
+            text = self.index.read(row.txt)[: 4 * LONGEST_TEXT].decode("utf-8", "replace")[:LONGEST_TEXT]
             if lines := tuple(line for line in text.splitlines() if line.strip()):
                 return lines
         if self.captions in (None, "json") and row.json is not None:
-            return _caption(index.read(row.json))
+            return _caption(self.index.read(row.json))
         return ()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.index.close()
 
 
 def _caption(contents: bytes) -> tuple[str, ...]:
