@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.fileio import atomic_write
-from mlcd_train.data.storage import place_of
+from mlcd_train.data.shards import Gone
+from mlcd_train.data.storage import is_missing, place_of
 
 BLOCK = 1 << 20
 
@@ -26,13 +27,16 @@ class ShardCache:
     def copy_of(self, folder: str, name: str, digest: str) -> Path:
         """The copy of a remote file, downloaded unless it is there. digest: what identified the file at the scan.
 
-        Raises DataError where the file has changed since, and for a transfer that stays broken.
+        Raises Gone where the file is no longer there, DataError where it has changed since, and for a transfer that
+        stays broken.
         """
         path = self.folder / f"{hashlib.sha256(f'{folder} {name} {digest}'.encode()).hexdigest()[:32]}.tar"
         with contextlib.suppress(FileNotFoundError):
             os.utime(path)  # the least recently used are deleted first
             return path
         place = place_of(folder)
+        if is_missing(place, name):
+            raise Gone(f"{place.path(name)}, which is missing: it was there when it was scanned")
         identity = place.digest(name)
         assert identity is not None, "remote files have a digest before they are read"
         if identity.value != digest:

@@ -13,6 +13,7 @@ from braceexpand import braceexpand
 
 from mlcd_eval.data.sources.wds import location_of
 from mlcd_eval.data.storage.location import Digest, Location, decode_text, is_web_address
+from mlcd_eval.data.storage.remote import RemoteFolder
 from mlcd_eval.errors import ConfigError, DataError
 
 WHERE_KEYS_ARE = "credentials are looked for where the bucket's own tools do, such as AWS_ACCESS_KEY_ID or ~/.aws"
@@ -68,6 +69,16 @@ def _place(folder: str, process: int) -> Location:
     return Bucket(folder) if is_bucket(folder) else location_of(folder, offline=False)
 
 
+def is_missing(place: Location, name: str) -> bool:
+    """Whether the server or bucket says that there is no such file."""
+    if isinstance(place, Bucket):
+        return not place.has(name)
+    if isinstance(place, RemoteFolder):
+        with place.request("HEAD", place.path(name)) as response:
+            return response.status_code in (404, 410)
+    return not Path(place.path(name)).exists()
+
+
 class Bucket:
     """A folder of object storage, read by fsspec and the package of the storage's kind. See Location."""
 
@@ -102,6 +113,13 @@ class Bucket:
             return sorted(map(self._files.unstrip_protocol, self._files.glob(pattern)))
         except Exception as error:
             raise _unreadable(pattern, error) from error
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        try:
+            return bool(self._files.exists(self.path(name)))
+        except Exception as error:
+            raise _unreadable(self.path(name), error) from error
 
     def read_text(self, name: str) -> str | None:
         """A small UTF-8 file, None where there is none."""
