@@ -183,7 +183,14 @@ class TrainingRun:
     def _encode_options(self, precision: str, batch_size: int | None) -> EncodeOptions:
         workers = max(self.config.data.workers, default_workers(self.device))
         tolerated = int(self.config.data.allow_bad * self.split.size)
-        return EncodeOptions(self._cache, precision, batch_size, workers, allow_bad_images=tolerated)
+        return EncodeOptions(
+            self._cache,
+            precision,
+            batch_size,
+            workers,
+            allow_bad_images=tolerated,
+            tolerance_setting=f"data.allow_bad: {self.config.data.allow_bad:g}",
+        )
 
     def _cluster(self) -> None:
         config = self.config.cluster

@@ -22,6 +22,7 @@ NAMES = [
 
 
 def write(path, form, names=NAMES):
+    names = [name for name in names if form != tarfile.USTAR_FORMAT or len(name) < 120]
     with tarfile.open(path, "w", format=form) as archive:
         for number, name in enumerate(names):
             info = tarfile.TarInfo(name)
