@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.fileio import atomic_write
@@ -15,6 +16,7 @@ from mlcd_train.data.shards import Gone
 from mlcd_train.data.storage import is_missing, place_of
 
 BLOCK = 1 << 20
+TRIES = 3  # downloads of a copy that others delete
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,22 @@ class ShardCache:
     folder: Path
     limit: int
 
-    def copy_of(self, folder: str, name: str, digest: str) -> Path:
-        """The copy of a remote file, downloaded unless it is there. digest: what identified the file at the scan.
+    def copy_of(self, folder: str, name: str, digest: str) -> IO[bytes]:
+        """The copy of a remote file, opened, and downloaded unless it is there. digest: of the file at the scan.
 
         Raises Gone where the file is no longer there, DataError where it has changed since, and for a transfer that
         stays broken.
         """
         path = self.folder / f"{hashlib.sha256(f'{folder} {name} {digest}'.encode()).hexdigest()[:32]}.tar"
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # the least recently used are deleted first
-            return path
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):  # or another process deletes it now
+                file = path.open("rb")
+                os.utime(file.fileno())  # the least recently used are deleted first
+                return file
+            self._download(folder, name, digest, path)
+        raise DataError(f"{self.folder}: copies are deleted before they are read, expected a larger data.shard_cache")
+
+    def _download(self, folder: str, name: str, digest: str, path: Path) -> None:
         place = place_of(folder)
         if is_missing(place, name):
             raise Gone(f"{place.path(name)}, which is missing: it was there when it was scanned")
@@ -51,7 +59,6 @@ class ShardCache:
                 raise
             except Exception as error:  # each storage has errors of its own
                 raise DataError(f"{place.path(name)} was cut short: {type(error).__name__}: {error}") from error
-        return path
 
     def _make_room(self) -> None:
         """Delete the copies that were used least recently, until the others take less than the limit."""

@@ -6,7 +6,6 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, NamedTuple
 
 from mlcd_eval.data.storage.tar import IMAGE_SUFFIXES, Header, grouped
@@ -33,12 +32,15 @@ class Row(NamedTuple):
 
 
 class TarIndex:
-    """The samples of a local tar file that have an image, by row. Raises DataError for a damaged file."""
+    """The samples of an open tar file that have an image, by row. path: its name in messages.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+    Raises DataError for a damaged file.
+    """
+
+    def __init__(self, file: IO[bytes], path: str) -> None:
+        self._file = file
         try:
-            self.rows = [row for row in _rows(self._file, str(path)) if row is not None]
+            self.rows = [row for row in _rows(file, path) if row is not None]
         except DataError:
             raise
         except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
@@ -54,12 +56,12 @@ class TarIndex:
 
 
 def _rows(file: IO[bytes], shard: str) -> Iterator[Row | None]:
-    for key, files in grouped(_members(file), shard):
+    for key, files in grouped(_members(file, shard), shard):
         image = next((files[suffix] for suffix in IMAGE_SUFFIXES if suffix in files), None)
         yield None if image is None else Row(key, image, files.get("txt"), files.get("json"))
 
 
-def _members(file: IO[bytes]) -> Iterator[tuple[str, Place]]:
+def _members(file: IO[bytes], shard: str) -> Iterator[tuple[str, Place]]:
     """The names and places of files. A header that is not plain is left to tarfile, which is five times slower."""
     descriptor, end = file.fileno(), os.fstat(file.fileno()).st_size
     offset = 0
@@ -74,7 +76,7 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, Place]]:
                 if info is None:
                     raise tarfile.ReadError(f"no end of the archive at byte {offset}")
                 if info.issparse():
-                    raise DataError(f"{file.name} is refused: {info.name!r} is a sparse file, expected plain files")
+                    raise DataError(f"{shard} is refused: {info.name!r} is a sparse file, expected plain files")
                 member = (info.name, Place(info.offset_data, info.size)) if info.isreg() else None
                 offset = archive.offset
         else:

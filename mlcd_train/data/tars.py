@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from mlcd_eval.data.base import Sample
 from mlcd_eval.data.storage.location import LocalFolder
@@ -45,7 +45,7 @@ class TrainTar:
     cache: ShardCache
     _scan: TrainScan | None = None
     _version: tuple[int, int] | None = None
-    _coming: Future[Path] | None = field(default=None, repr=False)
+    _coming: Future[IO[bytes]] | None = field(default=None, repr=False)
 
     @property
     def path(self) -> str:
@@ -85,11 +85,12 @@ class TrainTar:
         return TrainScan(digest, count)
 
     def _read_through(self, digest: str | None) -> TrainScan:
-        path = Path(self.path) if digest is None else self.cache.copy_of(self.folder, self.name, digest)
         if digest is None:
-            with path.open("rb") as file:
-                digest = HashingReader(file).finish()
-        opened = OpenTar(TarIndex(path), self.captions)
+            file: IO[bytes] = Path(self.path).open("rb")  # noqa: SIM115 OpenTar closes it
+            digest = HashingReader(file).finish()
+        else:
+            file = self.cache.copy_of(self.folder, self.name, digest)
+        opened = OpenTar(TarIndex(file, self.path), self.captions)
         try:
             without = sum(not opened.texts(row) for row in opened.index.rows) if self.captions != "none" else None
         finally:
@@ -117,10 +118,11 @@ class TrainTar:
                 raise DataError(
                     f"{self.path} changed since it was scanned: run the same command again, which scans it anew"
                 )
-            index = TarIndex(Path(self.path))
+            file: IO[bytes] = Path(self.path).open("rb")  # noqa: SIM115 OpenTar closes it
         else:
             coming, self._coming = self._coming, None
-            index = TarIndex(coming.result() if coming else self._copy())
+            file = coming.result() if coming else self._copy()
+        index = TarIndex(file, self.path)
         if len(index.rows) != self._scan.num_samples:
             index.close()
             raise DataError(
@@ -147,7 +149,7 @@ class TrainTar:
             raise Gone(f"{self.path}, which is missing: it was there when it was scanned") from error
         return status.st_size, status.st_mtime_ns
 
-    def _copy(self) -> Path:
+    def _copy(self) -> IO[bytes]:
         assert self._scan is not None, "shards are scanned before they are read"
         return self.cache.copy_of(self.folder, self.name, self._scan.fingerprint)
 

@@ -53,7 +53,7 @@ def test_samples_without_a_caption_are_left_out_where_captions_are_read(crawl):
     split = opened(f"tars:{crawl}/*.tar", captions=True, allow_bad=0.5)
     assert len(samples(split)) == 8
     check_tolerance(split, DataConfig(train="x", allow_bad=0.34))
-    with pytest.raises(DataError, match="got 4 of 12 samples without a caption, expected at most a share of 0.33"):
+    with pytest.raises(DataError, match=r"got 4 of 12 samples without a caption, expected at most a share of 0.33"):
         check_tolerance(split, DataConfig(train="x", allow_bad=0.33))
 
 
@@ -67,7 +67,9 @@ def test_what_is_written_beside_the_tars_is_believed_until_it_is_wrong(crawl, tm
     (crawl / "00001_stats.json").write_text(json.dumps({"successes": 7}))
     changed = opened(f"tars:{crawl}", tmp_path / "cache")
     assert changed.scan().fingerprint != split.scan().fingerprint
-    with pytest.raises(DataError, match="holds 6 images, but what is written beside it says 7: delete its _stats.json"):
+    with pytest.raises(
+        DataError, match=r"holds 6 images, but what is written beside it says 7: delete its _stats.json"
+    ):
         samples(changed)
 
 
@@ -107,7 +109,7 @@ def test_folders_of_images(tmp_path):
         (tmp_path / name).write_bytes(picture("red", 1))
     split = opened(f"files:{tmp_path}")
     assert samples(split) == {"a/0.png": (), "b/1.png": ()}
-    with pytest.raises(IncompatibleError, match="lit needs captions: got .*, whose first samples have none"):
+    with pytest.raises(IncompatibleError, match=r"lit needs captions: got .*, whose first samples have none"):
         check_captions(split, "lit")
 
 

@@ -1,5 +1,6 @@
 """Tar files from a server that cuts connections, and from a bucket: read through a bounded cache."""
 
+import os
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,7 +47,8 @@ def server(pairs, monkeypatch):
             if not path.is_file() or path.name in state.missing:
                 self.send_response(404)
                 self.send_header("Content-Length", "0")
-                return self.end_headers()
+                self.end_headers()
+                return
             contents, start = path.read_bytes(), 0
             if self.headers["Range"]:
                 start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
@@ -119,8 +121,9 @@ def test_the_cache_is_bounded_and_what_is_open_is_read_on(pairs, tmp_path):
         size = max(size, len(contents))
     split = open_training_data(DataConfig(train="tars:memory://few/*.tar"), tmp_path / "scan", captions=False)
     cache = ShardCache(tmp_path / "copies", 2 * size)
-    paths = []
-    for shard in split.shards:
-        paths.append(cache.copy_of("memory://few", shard.name, shard.result.fingerprint))
-    kept = list((tmp_path / "copies").glob("*.tar"))
-    assert len(kept) < 4 and paths[-1] in kept and paths[0] not in kept
+    files = [cache.copy_of(shard.shard.folder, shard.name, shard.result.fingerprint) for shard in split.shards]
+    kept = {path.stat().st_ino for path in (tmp_path / "copies").glob("*.tar")}
+    inodes = [os.fstat(file.fileno()).st_ino for file in files]
+    assert len(kept) < 4 and inodes[-1] in kept and inodes[0] not in kept
+    for number, file in enumerate(files):
+        assert file.read() == (pairs / "train" / f"{number}.tar").read_bytes()

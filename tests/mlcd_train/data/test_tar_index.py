@@ -40,7 +40,7 @@ def test_it_finds_what_reading_finds(tmp_path, form):
     with path.open("rb") as file:
         whole = [(key, files) for key, files in grouped_files(HashingReader(file), "0.tar")]
     images = {key: next(files[s] for s in ("png", "jpg") if s in files) for key, files in whole if key != "only"}
-    index = TarIndex(path)
+    index = TarIndex(path.open("rb"), path.name)
     assert {row.key: index.read(row.image) for row in index.rows} == images
     texts = {row.key: row.txt and index.read(row.txt) for row in index.rows}
     assert texts == {key: files.get("txt") for key, files in whole if key != "only"}
@@ -54,9 +54,9 @@ def test_a_truncated_file_is_refused(tmp_path, cut):
     contents = path.read_bytes().rstrip(b"\0")
     path.write_bytes(contents[:-cut])
     with pytest.raises(DataError, match="truncated or not a tar file"):
-        TarIndex(path)
+        TarIndex(path.open("rb"), path.name)
 
 
 def test_a_name_twice_in_a_sample_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds 'a.jpg' twice in one sample"):
-        TarIndex(write(tmp_path / "0.tar", tarfile.USTAR_FORMAT, ["a.jpg", "a.jpg"]))
+        TarIndex(write(tmp_path / "0.tar", tarfile.USTAR_FORMAT, ["a.jpg", "a.jpg"]).open("rb"), "0.tar")
