@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -194,7 +193,7 @@ def _caption(contents: bytes) -> tuple[str, ...]:
 def _successes(stats: str) -> int | None:
     """The number of images that img2dataset says it has written."""
     try:
-        values = json.loads(stats)
+        values = parse_json(stats)
     except ValueError:
         return None
     count = values.get("successes") if isinstance(values, dict) else None
@@ -205,7 +204,7 @@ def _successes(stats: str) -> int | None:
 def _sizes(folder: str) -> dict[str, int]:
     """The numbers of samples by file that webdataset's sizes.json holds."""
     try:
-        values = json.loads(place_of(folder).read_text("sizes.json") or "{}")
+        values = parse_json(place_of(folder).read_text("sizes.json") or "{}")
     except ValueError:
         return {}
     return {name: count for name, count in values.items() if isinstance(count, int)} if isinstance(values, dict) else {}
