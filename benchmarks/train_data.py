@@ -37,6 +37,7 @@ from mlcd_train.data.workers import Workers
 from mlcd_train.sections import Augmentation, DataConfig
 
 SHARDS = 16
+FACTS = b'{"caption": "a photo", "url": "https://example.org/%s"}' % (b"x" * 300)
 AUGMENTATION = Augmentation()
 
 
@@ -45,7 +46,7 @@ def write_tars(folder, count):
     for shard in range(SHARDS):
         with tarfile.open(folder / f"{shard:05d}.tar", "w") as tar:
             for number in range(count // SHARDS):
-                for suffix, data in (("jpg", contents[number % DISTINCT]), ("txt", b"a photo"), ("json", b"{}" * 200)):
+                for suffix, data in (("jpg", contents[number % DISTINCT]), ("txt", b"a photo"), ("json", FACTS)):
                     header = tarfile.TarInfo(f"{shard:05d}{number:04d}.{suffix}")
                     header.size = len(data)
                     tar.addfile(header, io.BytesIO(data))
