@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 import mlcd_eval
-from mlcd_eval.data.base import Split
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, nearest
@@ -22,7 +21,10 @@ from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels
 from mlcd_train.config import TrainConfig
-from mlcd_train.data import Batch, Positions, Share, pixel_batches
+from mlcd_train.data.batches import Batch, Positions, Share
+from mlcd_train.data.decoders import difference
+from mlcd_train.data.pixels import pixel_batches
+from mlcd_train.data.source import TrainSplit
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.objectives.base import ObjectiveInputs
 from mlcd_train.sections import LoopConfig
@@ -32,7 +34,7 @@ from mlcd_train.state import TrainingState, newest_state
 
 def fit(
     config: TrainConfig,
-    split: Split,
+    split: TrainSplit,
     read_labels: Callable[[], Labels],
     read_centres: Callable[[], Tensor],
     folder: Path,
@@ -70,7 +72,7 @@ def fit(
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
-        return pixel_batches(split, config.data, preprocess, share, config.seed, start)
+        return pixel_batches(split, config.data, preprocess, share, config.seed, start, device)
 
     def begin(state: TrainingState) -> None:
         if settings.continue_from is not None:
@@ -118,13 +120,12 @@ def named(names: Sequence[str]) -> str:
     return f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}" or "nothing"
 
 
-def num_steps(settings: LoopConfig, split: Split) -> int:
+def num_steps(settings: LoopConfig, split: TrainSplit) -> int:
     """The number of steps of the whole training; an epoch has as many images as the split, in whole batches."""
     if settings.steps is not None:
         return settings.steps
-    size = split.scan().num_samples
-    assert size is not None and settings.epochs is not None
-    return max(1, math.floor(settings.epochs * size / settings.batch_size))
+    assert settings.epochs is not None
+    return max(1, math.floor(settings.epochs * split.size / settings.batch_size))
 
 
 def new_model(config: CheckpointConfig, seed: int, device: torch.device) -> DualEncoder:
@@ -144,7 +145,7 @@ def prepare(model: DualEncoder, settings: LoopConfig) -> None:
             model.text.compile()
 
 
-def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str, str]:
+def provenance(config: TrainConfig, split: TrainSplit, images_seen: int) -> dict[str, str]:
     """Where a checkpoint comes from: stored in it, and in every evaluation record of it."""
     facts = environment("cpu")
     versions = {name: str(facts[name]) for name in ("mlcd_eval", "git_commit", "torch", "open_clip_torch")}
@@ -155,6 +156,7 @@ def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str,
         "train_data": split.dataset,
         "train_fingerprint": split.scan().fingerprint,
         "images_seen": str(images_seen),
+        "decoder": difference(config.data.decoder, config.data.augmentation, config.model.vision.image_size),
         "config": json.dumps(config.model_dump(mode="json", exclude_none=True)),
         **versions,
     }

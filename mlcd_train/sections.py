@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,21 +41,38 @@ class Augmentation(Section):
 
 
 class DataConfig(Section):
-    """train: a data set as `mlcd-eval --dataset` takes it, with captions for clip, lit and text features.
+    """train: a data set as `mlcd-eval --dataset` takes it, or a list of them; tar files may also be in buckets (s3://,
+    gs://). An image is required; a caption only for clip, lit and text features.
 
-    streams: number of streams that shards are dealt to, each read by the ranks that need it, so that the order of
-    samples does not depend on the number of ranks; with many shards take a multiple of the ranks. shuffle: number of
-    samples that a stream holds to draw the next one from. workers: decoding processes per rank. allow_bad_images:
-    number of undecodable images that a run tolerates; in training each is replaced by the next good image of its batch.
+    split: by default train, or the only one. streams: number of streams that shards are dealt to, each read by the
+    ranks that need it, so that the order of samples does not depend on the number of ranks; by default at most 64 that
+    share the batch. shuffle: number of samples, over all streams, that are held to draw from. workers: reading and
+    decoding processes per rank. decoder: `pil` is exact, `torch` faster (docs/training.md). allow_bad: share of the
+    samples that may be bad (undecodable, too small, too long, or without a caption where one is read); in training each
+    is replaced by another of its stream. min_side: pixels of the shorter side, below which an image is too small.
+    shard_cache: GiB of this machine's disk for copies of remote tar files.
     """
 
-    train: str
-    split: str = "train"
-    streams: Count = 1
+    train: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    split: str | None = None
+    streams: Count | None = None
     shuffle: Count = 10_000
     workers: Annotated[int, Field(ge=0)] = 0
+    decoder: Literal["pil", "torch"] = "pil"
     augmentation: Augmentation = Augmentation()
-    allow_bad_images: Annotated[int, Field(ge=0)] = 0
+    allow_bad: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    min_side: Count = 8
+    shard_cache: Positive = 50.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_of_bad(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "allow_bad_images" in values:
+            raise ValueError(
+                f"no allow_bad_images (got {values['allow_bad_images']!r}), which has become allow_bad, a share of the "
+                "samples: write allow_bad: 0.01 for one in a hundred"
+            )
+        return values
 
 
 class EmbedConfig(Section):

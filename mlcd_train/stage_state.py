@@ -31,6 +31,10 @@ LOOKS_ONLY = {
 """Keys of fit and lit that change no weight, except through the order of sums."""
 
 
+NOT_THE_ORDER = {"train", "split", "workers", "allow_bad", "shard_cache"}
+"""Keys of data that change no step that was already done; what is read is known by its fingerprint."""
+
+
 def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[str, str]) -> dict[str, Any]:
     """What a stage's result depends on, the stages before it as a digest.
 
@@ -52,11 +56,10 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
         assert config.assign is not None
         return {"cluster": digest_of("cluster"), **config.assign.model_dump()}
     if stage == "fit":
-        reads = config.data.model_copy(update={"allow_bad_images": 0})  # tolerating more changes no step already done
         return {
             "before": digest_of("assign") if config.assign else data,
             "seed": config.seed,
-            "reading": reads.model_dump(mode="json", exclude={"train", "split", "workers"}),
+            "reading": config.data.model_dump(mode="json", exclude=NOT_THE_ORDER),
             "model": config.model.model_dump(mode="json") | {"init": weights.get("model.init", config.model.init)},
             **config.fit.model_dump(mode="json", exclude=LOOKS_ONLY),
             "continue_from": weights.get("fit.continue_from"),

@@ -25,7 +25,7 @@ from mlcd_eval.support.distributed import barrier, gather_objects, rank
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Positions
+from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
 from mlcd_train.start import POSITIONS, resized_positions
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_train.assignment import Labels
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.sections import OptimizerConfig, Section
 
 Backward = Callable[[Tensor], None]

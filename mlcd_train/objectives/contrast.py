@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
 from mlcd_eval.support.distributed import rank, world_size
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.losses import clip_loss
 from mlcd_train.objectives.base import (

@@ -12,7 +12,8 @@ from torch import Tensor
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
 from mlcd_train.centres import ClassCentres, Drawn
-from mlcd_train.data import Batch, label_table
+from mlcd_train.data.batches import Batch
+from mlcd_train.data.labels import label_table
 from mlcd_train.distributed import add_up
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.base import (

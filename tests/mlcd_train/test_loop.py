@@ -133,7 +133,7 @@ def test_two_processes_train_what_one_does(make_config, unused_port, objective, 
 def test_a_state_of_two_ranks_serves_one(make_config, unused_port, monkeypatch):
     undisturbed = run(make_config(name="whole"))
     config = make_config(name="two")
-    command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two"))]
+    command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two")), "--set", "data.workers=2"]
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}", "--no-python"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
     subprocess.run([sys.executable, *launch, *command], env=environment, capture_output=True, timeout=300)

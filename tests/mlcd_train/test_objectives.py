@@ -14,7 +14,7 @@ from mlcd_eval.spec import validated
 from mlcd_eval.support.progress import Progress
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import FitConfig, TrainConfig
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import average_gradients
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast, train

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterator
-from typing import IO, Literal
+from collections.abc import Iterable, Iterator
+from typing import IO, Literal, TypeVar
 
 from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
+
+T = TypeVar("T")
 
 IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
@@ -37,11 +39,12 @@ class HashingReader:
         return self._hash.hexdigest()
 
 
-class _Header(tarfile.TarInfo):
+class Header(tarfile.TarInfo):
     """A tar header that requires a proper end: tarfile takes a cut or damaged header for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Header:
+        """The next header; raises ReadError for one that is cut or damaged."""
         try:
             return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -106,8 +109,16 @@ def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
 
 def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, suffix -> contents) of each sample of a tar file; raises DataError on a truncated or damaged one."""
-    key, files = None, dict[str, bytes]()
-    for name, contents in _members(stream, shard):
+    return grouped(_members(stream, shard), shard)
+
+
+def grouped(members: Iterable[tuple[str, T]], shard: str) -> Iterator[tuple[str, dict[str, T]]]:
+    """(key, suffix -> member) of each sample, given (name, member) pairs: neighbours with one key are one sample.
+
+    Raises DataError for a name that a sample has twice.
+    """
+    key, files = None, dict[str, T]()
+    for name, contents in members:
         match = _NAME.fullmatch(name)
         if match is None:
             continue
@@ -125,7 +136,7 @@ def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict
 
 def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
     try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as archive:  # type: ignore[call-overload]
             for member in archive:
                 if member.issparse():
                     raise DataError(
