@@ -12,6 +12,7 @@ from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.foreign import reading
 
 IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
@@ -124,20 +125,18 @@ def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict
 
 
 def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                if member.issparse():
-                    raise DataError(
-                        f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
-                        f"{member.size:,} bytes, expected plain files"
-                    )
-                if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
-                    contents = archive.extractfile(member)
-                    assert contents is not None
-                    yield member.name, contents.read()
-                archive.members = []  # else every header stays in memory
-    except (DataError, OSError):  # ours, and the disk's
-        raise
-    except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
-        raise DataError(f"{shard} is truncated or not a tar file: {error}") from error
+    with (
+        reading(f"{shard} is truncated or not a tar file"),
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive,  # type: ignore[call-overload]
+    ):
+        for member in archive:
+            if member.issparse():
+                raise DataError(
+                    f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
+                    f"{member.size:,} bytes, expected plain files"
+                )
+            if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
+                contents = archive.extractfile(member)
+                assert contents is not None
+                yield member.name, contents.read()
+            archive.members = []  # else every header stays in memory

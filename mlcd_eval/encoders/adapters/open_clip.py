@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from mlcd_eval.encoders.adapters.open_clip_training import (
     warn_of_another_activation,
 )
 from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import pooling_of
@@ -33,9 +33,10 @@ from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import FOREIGN_ERRORS, as_checkpoint_error, num_params
-from mlcd_eval.errors import CheckpointError, IncompatibleError
+from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
+from mlcd_eval.errors import CheckpointError, DataError, IncompatibleError
 from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.foreign import reading
 
 
 @as_checkpoint_error
@@ -43,6 +44,8 @@ def load(spec: Spec) -> Encoder:
     """Build the model, its inference transform and its tokenizer by open_clip's factory."""
     _never_ask()
     source = _source(spec)
+    config = _config(source.name)
+    check_config(f"--model {spec.text!r}: its config", config)
     if source.tag is not None:
         warn_of_another_activation(source.name, source.tag)
     state = _state_dict(spec, source)
@@ -63,8 +66,8 @@ def load(spec: Spec) -> Encoder:
     notes = {**spec.provenance, **training.notes}
     if source.file is not None:
         notes["read_from"] = _load_file(model, source.file, state)
-    config = _model_config(source.name)
-    return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, config, spec), config, notes)
+    shape = config["model_cfg"]
+    return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, shape, spec), shape, notes)
 
 
 @contextlib.contextmanager
@@ -132,15 +135,18 @@ def _never_ask() -> None:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 
 
-def _model_config(name: str) -> dict[str, Any]:
-    config: dict[str, Any]
+def _config(name: str) -> dict[str, Any]:
+    """model_cfg, and for a folder or repository preprocess_cfg."""
     if name.startswith("local-dir:"):
-        path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
-        config = read_json(path)["model_cfg"]
+        config = read_json(Path(name.removeprefix("local-dir:")) / "open_clip_config.json")
     elif name.startswith("hf-hub:"):
-        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
+        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))
     else:
-        config = open_clip.get_model_config(name)
+        return {"model_cfg": open_clip.get_model_config(name)}
+    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
+        raise CheckpointError(
+            f"{name} has an open_clip_config.json without model_cfg, expected one that open_clip wrote"
+        )
     return config
 
 
@@ -156,11 +162,12 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
     if folder is not None and of_transformers and not any(folder.glob("tokenizer*.json")):
         return "has no tokenizer files in its folder (tokenizer_config.json, tokenizer.json)"
     try:
-        return open_clip.get_tokenizer(name, **options)
-    except FOREIGN_ERRORS as error:
+        with reading("it has no tokenizer that can be loaded"):
+            return open_clip.get_tokenizer(name, **options)
+    except DataError as error:
         if folder is not None:
-            raise
-        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
+            raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {error}") from error
+        return str(error).removeprefix("it ")
 
 
 def _check_weights_file(spec: Spec) -> None:
