@@ -39,6 +39,15 @@ def num_params(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def check_vocabulary(spec: str, largest: int, size: int | None) -> None:
+    """Raise CheckpointError for a token that a text tower with a vocabulary of this size lacks. size: None where it is
+    not known."""
+    if size is not None and largest >= size:
+        raise CheckpointError(
+            f"--model {spec!r}: its tokenizer gives token {largest:,}, expected less than its vocabulary of {size:,}"
+        )
+
+
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write one safetensors file, which is on the disk when this returns. It is written under its own name: callers
     rename the folder that it is in."""

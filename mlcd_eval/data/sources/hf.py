@@ -121,7 +121,7 @@ def _checked(ref: str, read: Callable[[str], Any], split: str) -> Any:
     with reading(f"cannot read split {split!r} of dataset {ref}"):
         rows = read(split)
         rows.data.validate(full=True)
-    return rows
+        return rows.with_format(None)  # a saved one may hide columns
 
 
 @contextlib.contextmanager

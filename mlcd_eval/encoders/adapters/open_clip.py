@@ -33,10 +33,10 @@ from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
-from mlcd_eval.errors import CheckpointError, DataError, IncompatibleError
+from mlcd_eval.encoders.weights import as_checkpoint_error, check_vocabulary, num_params
+from mlcd_eval.errors import CheckpointError, IncompatibleError
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.foreign import reading
+from mlcd_eval.support.foreign import reading, reason
 
 
 @as_checkpoint_error
@@ -138,7 +138,11 @@ def _never_ask() -> None:
 def _config(name: str) -> dict[str, Any]:
     """model_cfg, and for a folder or repository preprocess_cfg."""
     if name.startswith("local-dir:"):
-        config = read_json(Path(name.removeprefix("local-dir:")) / "open_clip_config.json")
+        path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
+        try:
+            config = read_json(path)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
     elif name.startswith("hf-hub:"):
         config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))
     else:
@@ -162,12 +166,12 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
     if folder is not None and of_transformers and not any(folder.glob("tokenizer*.json")):
         return "has no tokenizer files in its folder (tokenizer_config.json, tokenizer.json)"
     try:
-        with reading("it has no tokenizer that can be loaded"):
+        with reading(f"--model {spec.text!r} cannot be loaded", CheckpointError):
             return open_clip.get_tokenizer(name, **options)
-    except DataError as error:
+    except CheckpointError as error:
         if folder is not None:
-            raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {error}") from error
-        return str(error).removeprefix("it ")
+            raise
+        return f"has no tokenizer that can be loaded ({reason(error.__cause__ or error)})"
 
 
 def _check_weights_file(spec: Spec) -> None:
@@ -197,6 +201,7 @@ class OpenClipEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = None if isinstance(tokenizer, str) else tokenizer
+        self._vocabulary = config["text_cfg"].get("vocab_size") if "hf_model_name" not in config["text_cfg"] else None
         parameters = num_params(model)  # before the tower takes the projection out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
@@ -223,7 +228,9 @@ class OpenClipEncoder(TorchEncoder):
         """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
         if self._tokenizer is None:
             return super().encode_texts(texts)
-        return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
+        tokens = self._tokenizer(list(texts))
+        check_vocabulary(self.info.spec, int(tokens.max()), self._vocabulary)
+        return self.model.encode_text(tokens.to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights, with the projection that was taken out; they stay fp32."""
