@@ -111,6 +111,8 @@ def read_embedding(folder: Path) -> Embedding:
         embedding = Embedding(features, rows["keys"], rows["dataset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no features: {error} (run `mlcd-train embed`)") from error
+    if features.ndim != 2 or not isinstance(embedding.keys, list):
+        raise DataError(f"{folder} is damaged: features of shape {features.shape}, expected a row for each of its keys")
     if len(embedding.keys) != len(features):
         raise DataError(f"{folder} is damaged: {len(features)} feature rows, {len(embedding.keys)} keys")
     return embedding

@@ -1,6 +1,7 @@
 """Damaged files given to a reader in a child process with limits on time and memory; the child's death is a failure."""
 
 import collections
+import faulthandler
 import json
 import logging
 import os
@@ -102,6 +103,7 @@ def _child(reader: Reader, intact: bytes, numbers: range, seed: int, send: int) 
         warnings.simplefilter("ignore")
         logging.disable()
         signal.signal(signal.SIGALRM, _stop)
+        faulthandler.disable()
         expected = reader.read(reader.path)  # a file that is refused before it is damaged would test nothing
         for number in numbers:
             _limit_memory()

@@ -1,5 +1,6 @@
 """Readers of task files, configs, records, samples, and results of other harnesses."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -50,6 +51,12 @@ def import_into_a_new_folder(harness: str, path: Path) -> None:
         import_results(harness, [path], Path(output))
 
 
+def read_flags(path: Path) -> None:
+    """Read --config as `mlcd-eval run` does, whose parser prints its own sentence with the file's name."""
+    with contextlib.suppress(SystemExit):
+        merged(build_parser("run").parse_args(["run", "--config", str(path)]))
+
+
 def record_readers(folder: Path) -> Iterator[Reader]:
     """Readers of task files, records, samples, and results of other harnesses."""
     datasets = TaskIndex.load().datasets
@@ -61,7 +68,7 @@ def record_readers(folder: Path) -> Iterator[Reader]:
     path = folder / "run.yaml"
     flags = {"model": ["open_clip:ViT-B-32/openai"], "tasks": "demo", "limit": 5, "output": "out", "log_samples": True}
     path.write_text(yaml.safe_dump(flags))
-    yield Reader("--config", path, lambda path: merged(build_parser("run").parse_args(["run", "--config", str(path)])))
+    yield Reader("--config", path, read_flags)
 
     model = new_model(CheckpointConfig(vision=TOWER, preprocess=Preprocess(image_size=16)), 0, torch.device("cpu"))
     save_checkpoint(folder / "model", model)

@@ -208,3 +208,9 @@ def test_the_checksum_is_of_values_and_not_of_layout(tmp_path):
     raw = json.loads(path.read_text())
     path.write_text(json.dumps(dict(reversed(raw.items()))))
     assert read(path) == result
+
+
+def test_half_a_character_in_a_key_is_escaped(tmp_path):
+    store, result = ResultStore(tmp_path), make_result(details={"theirs": {"\ud800": 1}})
+    store.write(result)
+    assert read(store.path(result)).details == {"theirs": {"\\ud800": 1}}

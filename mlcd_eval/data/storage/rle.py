@@ -77,10 +77,10 @@ def _from_code(code: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]
 
 def _points(polygon: Any) -> NDArray[np.float64]:
     """(n, 2) x and y in pixels."""
-    numbers = [float(number) for number in polygon]
-    if len(numbers) % 2 or not all(abs(number) <= FARTHEST for number in numbers):  # no comparison holds for NaN
+    numbers = np.asarray(polygon, dtype=np.float64)
+    if numbers.ndim != 1 or numbers.size % 2 or not (np.abs(numbers) <= FARTHEST).all():  # no comparison holds for NaN
         raise ValueError("a polygon that is not x, y, x, y, ... in pixels")
-    return np.reshape(numbers, (-1, 2))
+    return numbers.reshape(-1, 2)
 
 
 def _outline(points: NDArray[np.float64]) -> float:
