@@ -94,13 +94,13 @@ def read(path: Path) -> Result:
         raise DataError(
             f"{path} is not a record: got JSON without schema_version, expected what `mlcd-eval run` writes"
         )
+    if raw["schema_version"] != SCHEMA_VERSION:
+        raise DataError(f"{path} has schema_version {raw['schema_version']!r}, expected {SCHEMA_VERSION}")
     if CHECKSUM in raw and raw.pop(CHECKSUM) != checksum(raw):
         raise DataError(
             f"{path} is damaged or was edited: its {CHECKSUM} is not that of its values; run its task again, or, if "
             f"you edited it and want it to be read, remove its line {CHECKSUM!r}"
         )
-    if raw["schema_version"] != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema_version {raw['schema_version']!r}, expected {SCHEMA_VERSION}")
     try:
         return Result.model_validate(raw)
     except ValidationError as error:
