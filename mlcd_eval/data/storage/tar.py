@@ -101,7 +101,7 @@ def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
         raise DataError(f"the .json of {where} cannot be read: {error}") from error
     caption = values.get("caption") if isinstance(values, dict) else None
     if not isinstance(caption, str) or not caption.strip():
-        raise DataError(f"{where} has no caption: got {caption!r} as `caption` of its .json, expected text")
+        raise DataError(f"{where} has no caption: got {caption!r:.80} as `caption` of its .json, expected text")
     return (caption,)
 
 
