@@ -4,11 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-<<<<<<< HEAD
-.PHONY: demo test test-slow pretend-gpu gpu-day check audit bench leaderboards clean
-=======
-.PHONY: demo test test-slow pretend-gpu gpu-day check bench mutants leaderboards clean
->>>>>>> main
+.PHONY: demo test test-slow pretend-gpu gpu-day check audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
