@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow pretend-gpu gpu-day check bench mutants leaderboards clean
+.PHONY: demo test test-slow pretend-gpu gpu-day check audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -32,6 +32,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mlcd-eval validate
+
+audit:  # known vulnerabilities of the pinned versions; needs pip-audit and a network, and says where it did not check
+	.ci/audit
 
 bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the others say what they need
 	for name in centres clustering linear_probe probe_growth retrieval segmentation; do \

@@ -12,6 +12,7 @@ from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.foreign import reading
 
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
         raise DataError(f"the .json of {where} cannot be read: {error}") from error
     caption = values.get("caption") if isinstance(values, dict) else None
     if not isinstance(caption, str) or not caption.strip():
-        raise DataError(f"{where} has no caption: got {caption!r} as `caption` of its .json, expected text")
+        raise DataError(f"{where} has no caption: got {caption!r:.80} as `caption` of its .json, expected text")
     return (caption,)
 
 
@@ -135,20 +136,18 @@ def grouped(members: Iterable[tuple[str, T]], shard: str) -> Iterator[tuple[str,
 
 
 def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                if member.issparse():
-                    raise DataError(
-                        f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
-                        f"{member.size:,} bytes, expected plain files"
-                    )
-                if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
-                    contents = archive.extractfile(member)
-                    assert contents is not None
-                    yield member.name, contents.read()
-                archive.members = []  # else every header stays in memory
-    except (DataError, OSError):  # ours, and the disk's
-        raise
-    except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
-        raise DataError(f"{shard} is truncated or not a tar file: {error}") from error
+    with (
+        reading(f"{shard} is truncated or not a tar file"),
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as archive,  # type: ignore[call-overload]
+    ):
+        for member in archive:
+            if member.issparse():
+                raise DataError(
+                    f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
+                    f"{member.size:,} bytes, expected plain files"
+                )
+            if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
+                contents = archive.extractfile(member)
+                assert contents is not None
+                yield member.name, contents.read()
+            archive.members = []  # else every header stays in memory

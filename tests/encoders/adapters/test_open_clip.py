@@ -288,6 +288,16 @@ def test_images_need_no_tokenizer(tmp_path, tiny, monkeypatch):
         encoder.encode_texts(["a cat"])
 
 
+def test_a_tokenizer_with_more_tokens_than_the_text_tower_is_refused(tmp_path, monkeypatch):
+    """PyTorch raises IndexError on a CPU, and on a GPU no more than an assertion of the device."""
+    monkeypatch.setitem(TEXT, "vocab_size", 400)
+    encoder = load_encoder(local_dir(tmp_path / "model", VIT))
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer gives token 49,407, expected less than its vocabulary of 400"
+    ):
+        encoder.encode_texts(["a cat"])
+
+
 def test_random_weights_are_seeded_and_leave_the_generator_alone(tiny):
     tiny(a={})
     torch.manual_seed(5)
