@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.records.index import indexed
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
+
+BESIDE = ("samples", "submissions")
+"""Folders beside records, whose JSON files are none."""
 
 
 def record_path(output: Path, model: str, task: str) -> Path:
@@ -89,25 +95,37 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 
     Raises DataError for a path without records and for records of the same request that disagree.
     """
+    records = [record for path in paths for record in _read_under(path)]
+    several = Counter(map(_name, records))
     seen: dict[str, tuple[Path, Result]] = {}
-    for path in paths:
-        files = [path] if path.is_file() else sorted(_record_files(path))
-        if not files:
-            raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
-        for file in files:
-            result = read(file)
-            key = f"{result.model.name} {result.request_key()}"
-            if key not in seen:
-                seen[key] = file, result
-                continue
-            first, other = seen[key]
+    results = []
+    for file, result in records:
+        if several[_name((file, result))] > 1:  # others cannot be of one request
+            first, other = seen.setdefault(f"{result.model.name} {result.request_key()}", (file, result))
             if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
-    return [result for _, result in seen.values()]
+            if other is not result:
+                continue
+        results.append(result)
+    return results
 
 
-def _record_files(folder: Path) -> Iterable[Path]:
-    for file in folder.rglob("*.json"):
-        parts = file.relative_to(folder).parts
-        if not {"samples", "submissions"} & set(parts) and not any(part.startswith(".") for part in parts):
-            yield file
+def _name(record: tuple[Path, Result]) -> tuple[str, str]:
+    return record[1].model.name, record[1].task.name
+
+
+def _read_under(path: Path) -> list[tuple[Path, Result]]:
+    files = [path] if path.is_file() else _record_files(path)
+    if not files:
+        raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
+    with indexed(path, len(files), read) as read_record:
+        return [(file, read_record(file)) for file in files]
+
+
+def _record_files(folder: Path) -> list[Path]:
+    """Return the JSON files under a folder, in the order of their paths, without those that belong to records."""
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in BESIDE and not name.startswith(".")]
+        paths += [Path(parent, name) for name in names if name.endswith(".json") and not name.startswith(".")]
+    return sorted(paths, key=lambda path: path.parts)
