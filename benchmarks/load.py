@@ -169,7 +169,7 @@ def commands(folder, models):
 
 
 def measured(arguments, environment):
-    """Seconds, peak MB and exit code of one command; what it prints is thrown away."""
+    """Seconds, of which on a core, and peak MB of one command; what it prints is thrown away."""
     started = time.perf_counter()
     with open(os.devnull, "w") as sink:
         process = subprocess.Popen(
@@ -180,7 +180,7 @@ def measured(arguments, environment):
     code = os.waitstatus_to_exitcode(status)
     process.returncode = code
     assert code == 0, complaint
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main():
@@ -206,9 +206,9 @@ def main():
             arguments, written = known[name]
             shutil.rmtree(cache, ignore_errors=True)
             for run in ("first", "again"):
-                seconds, peak = measured(arguments, environment)
+                seconds, busy, peak = measured(arguments, environment)
                 size = f", {(folder / written).stat().st_size / 1e6:.1f} MB written" if written else ""
-                print(f"{name:9} {run}: {seconds:6.1f} s, {peak:6,.0f} MB at most{size}", flush=True)
+                print(f"{name:9} {run}: {seconds:6.1f} s ({busy:.1f} s of a core), {peak:6,.0f} MB at most{size}", flush=True)
 
 
 if __name__ == "__main__":

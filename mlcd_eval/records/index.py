@@ -97,12 +97,13 @@ class _Index:
         stamp = b"%d %d %d" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         name = json.dumps(str(path).removeprefix(self._prefix)).encode()
         line = self._known.get(name)
-        if line is None or line[0] != stamp:
-            row = json.dumps(self._parts.row(self._read(path))).encode()
-            line = stamp, row
-        if max(status.st_mtime_ns, status.st_ctime_ns) < now - SETTLED_NS:
+        if line is not None and line[0] == stamp:
             self._lines[name] = line
-        return self._parts.result(json.loads(line[1]))
+            return self._parts.result(json.loads(line[1]))
+        row = self._parts.row(self._read(path))
+        if max(status.st_mtime_ns, status.st_ctime_ns) < now - SETTLED_NS:
+            self._lines[name] = stamp, json.dumps(row).encode()
+        return self._parts.result(row)
 
     def save(self) -> None:
         """Write the index, unless nothing is new. Where the cache cannot be written to, there is none."""
