@@ -35,7 +35,7 @@ class Ranks(NamedTuple):
     image_to_text_ties: NDArray[Any]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 @exact_fp32()
 def retrieval_ranks(
     image: torch.Tensor | Rows,

@@ -186,8 +186,8 @@ class _Parts:
 
     def _value(self, field: str, number: int) -> Any:
         if (field, number) not in self._values:
-            kind, text = SHARED[field], self.texts[number]
-            self._values[field, number] = kind.model_validate_json(text) if kind else json.loads(text)
+            kind, value = SHARED[field], json.loads(self.texts[number])
+            self._values[field, number] = kind.model_validate(value) if kind else value
         return self._values[field, number]
 
 
