@@ -1,9 +1,11 @@
-"""Time and memory of the commands that read records, over a folder of many: 2,000 tasks on 50 models by default.
+"""Time and memory of the commands that read records, over a folder of many: 2,000 tasks on 50 models by default; and of
+zero-shot classification of a million images.
 
 python benchmarks/load.py [--models 50] [--tasks 2000] [--folder DIR] [COMMAND ...]
 
 Each command runs in a process of its own, twice: `first` without an index of records, `again` with the one that the
-first run left. DIR is filled once, from a seed, and kept if it is given.
+first run left. DIR is filled once, from a seed, and kept if it is given. Zero-shot (`zeroshot`, `many-classes`) scores
+random features in a file, as the store keeps them.
 """
 
 import argparse
@@ -43,6 +45,8 @@ ENVIRONMENT = {
     "threads": 16,
 }
 FAILED = 0.01  # of the records
+ZEROSHOT = {"zeroshot": (1_000_000, 1_000, 256), "many-classes": (100_000, 20_000, 256)}
+"""Images, classes and dimensions."""
 
 
 def task_name(number):
@@ -154,27 +158,58 @@ def write_data(folder, tasks):
 
 
 def commands(folder, models):
-    """Name -> arguments of mlcd-eval, and the file that it writes."""
+    """Name -> what Python runs, and the file that it writes."""
     records = folder / "records"
     made = {
-        form: (["table", str(records), "--format", form, "--output", str(folder / f"table.{form}")], f"table.{form}")
+        form: (
+            ["-m", "mlcd_eval", "table", str(records), "--format", form, "--output", str(folder / f"table.{form}")],
+            f"table.{form}",
+        )
         for form in FORMATS
     }
     named = [word for model in models for word in ("--model", f"{model}=open_clip:ViT-B-32/openai")]
     data = ["--data-root", str(folder / "data"), "--output", str(records)]
-    made["plan"] = (["plan", *named, "--tasks", "knn", *data], None)
-    made["compare"] = (["compare", str(records), "--model", models[0], "--model", models[1]], None)
-    made["ls"] = (["ls", "tasks", "*"], None)
+    made["plan"] = (["-m", "mlcd_eval", "plan", *named, "--tasks", "knn", *data], None)
+    made["compare"] = (["-m", "mlcd_eval", "compare", str(records), "--model", models[0], "--model", models[1]], None)
+    made["ls"] = (["-m", "mlcd_eval", "ls", "tasks", "*"], None)
     return made
 
 
-def measured(arguments, environment):
-    """Seconds, of which on a core, and peak MB of one command; what it prints is thrown away."""
+def score_zeroshot(file, num_classes):
+    """Zero-shot scoring of features in a file, with random class vectors."""
+    import numpy as np
+
+    from mlcd_eval.protocols.base import Features, Inputs
+    from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
+
+    array = np.load(file, mmap_mode="r")
+    labels = np.arange(len(array)) % num_classes
+    images = Features(array, [str(key) for key in range(len(array))], labels)
+    inputs = Inputs(
+        images={"test": images},
+        encode_texts=lambda texts: (
+            np.random.default_rng(1).normal(size=(len(texts), array.shape[1])).astype(np.float32)
+        ),
+        class_names=[f"class {number}" for number in range(num_classes)],
+        templates=["a photo of {c}."],
+    )
+    ZeroShot().score(ZeroShotSettings(), inputs)
+
+
+def write_features(file, rows, dim):
+    import numpy as np
+
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(rows, dim))
+    rng = np.random.default_rng(0)
+    for begin in range(0, rows, 1 << 16):
+        array[begin : begin + (1 << 16)] = rng.normal(size=array[begin : begin + (1 << 16)].shape)
+
+
+def measured(words, environment):
+    """Seconds, of which on a core, and peak MB of a process of Python; what it prints is thrown away."""
     started = time.perf_counter()
     with open(os.devnull, "w") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlcd_eval", *arguments], stdout=sink, stderr=subprocess.PIPE, env=environment
-        )
+        process = subprocess.Popen([sys.executable, *words], stdout=sink, stderr=subprocess.PIPE, env=environment)
         complaint = process.stderr.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
     code = os.waitstatus_to_exitcode(status)
@@ -189,7 +224,11 @@ def main():
     parser.add_argument("--models", type=int, default=50)
     parser.add_argument("--tasks", type=int, default=2_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--score", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.score:
+        score_zeroshot(args.score[0], int(args.score[1]))
+        return
     models = [f"model{number:03}" for number in range(args.models)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
@@ -202,13 +241,25 @@ def main():
         cache = folder / "cache"
         environment = {**os.environ, "MLCD_EVAL_CACHE": str(cache)}
         known = commands(folder, models)
-        for name in args.commands or known:
+        for name in args.commands or [*known, *ZEROSHOT]:
+            if name in ZEROSHOT:
+                rows, classes, dim = ZEROSHOT[name]
+                write_features(folder / "features.npy", rows, dim)
+                seconds, busy, peak = measured(
+                    [__file__, "--score", str(folder / "features.npy"), str(classes)], environment
+                )
+                about = f"{rows:,} images of {dim} numbers, {classes:,} classes"
+                print(f"{about}: {seconds:.1f} s ({busy:.1f} s of a core), {peak:,.0f} MB at most", flush=True)
+                continue
             arguments, written = known[name]
             shutil.rmtree(cache, ignore_errors=True)
             for run in ("first", "again"):
                 seconds, busy, peak = measured(arguments, environment)
                 size = f", {(folder / written).stat().st_size / 1e6:.1f} MB written" if written else ""
-                print(f"{name:9} {run}: {seconds:6.1f} s ({busy:.1f} s of a core), {peak:6,.0f} MB at most{size}", flush=True)
+                print(
+                    f"{name:9} {run}: {seconds:6.1f} s ({busy:.1f} s of a core), {peak:6,.0f} MB at most{size}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
