@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "python": "3.11.7",
     "platform": "Linux-6.18.44-x86_64-with-glibc2.36",
     "cpus": 64,
-    **{name: "2.14.1" for name in ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "numpy")},
+    **dict.fromkeys(("torch", "torchvision", "open_clip_torch", "transformers", "timm", "numpy"), "2.14.1"),
     "scikit-learn": "1.9.1",
     "pillow": "13.0.0",
     "device": "cuda:0",
@@ -208,10 +208,11 @@ def write_features(file, rows, dim):
 def measured(words, environment):
     """Seconds, of which on a core, and peak MB of a process of Python; what it prints is thrown away."""
     started = time.perf_counter()
-    with open(os.devnull, "w") as sink:
-        process = subprocess.Popen([sys.executable, *words], stdout=sink, stderr=subprocess.PIPE, env=environment)
-        complaint = process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
+    complaint = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
     code = os.waitstatus_to_exitcode(status)
     process.returncode = code
     assert code == 0, complaint
