@@ -47,12 +47,14 @@ def train(
     progress: Progress,
     title: str,
     evaluate: Evaluate | None = None,
+    begin: Callable[[TrainingState], None] = lambda _: None,
 ) -> None:
     """Train up to step `steps`, from the last state in folder/state if there is one. The result, the weight average if
     config.ema asks for one, is left in the objective's parameters.
 
     batches: positions to start from (None: the beginning) -> endless batches. identity: digest of what a state must
-    agree with. Raises NonFiniteLoss, and CheckpointError for a state that is damaged or of another identity.
+    agree with. begin: called with the state of a training that has none on disk.
+    Raises NonFiniteLoss, and CheckpointError for a state that is damaged or of another identity.
     """
     optimizer = make_optimizer(objective.parameters, config.optimizer)
     average = WeightAverage(objective.parameters, config.ema) if config.ema else None
@@ -60,7 +62,9 @@ def train(
     state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
     if state.load(folder / "state", identity):
         progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
-    elif config.optimizer.warmup >= steps:
+    else:
+        begin(state)
+    if state.step == 0 and config.optimizer.warmup >= steps:
         reached = learning_rate(steps - 1, steps, config.optimizer)
         progress.say(
             f"{title}: warm-up takes {config.optimizer.warmup:,} steps and training {steps:,}, so that the learning "
@@ -75,7 +79,7 @@ def train(
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["scale"]
             on_device = _on(batch, device)
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
@@ -142,7 +146,8 @@ def _non_finite(
 ) -> NonFiniteLoss:
     return NonFiniteLoss(
         f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
-        f"from before it; try a lower learning rate, more warm-up, or bf16 instead of fp16"
+        f"from before it; go on from it in another output, with fit.continue_from and a lower learning rate, more "
+        f"warm-up, or bf16 instead of fp16"
     )
 
 

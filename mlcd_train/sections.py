@@ -98,8 +98,11 @@ class ModelConfig(Section):
     """vision, text: a size by name, or one with changed fields, `{size: vit_tiny_16_64, positions: rope2d}`.
 
     embed_dim: dimension of the space in which the objective works; None leaves the tower without a projection.
+    init: an encoder spec of mlcd-eval whose image tower has the shape of `vision`, to start from instead of random
+    weights. image_size may differ: positions are interpolated.
     """
 
+    init: str | None = None
     vision: VisionConfig
     text: TextConfig | None = None
     embed_dim: Count | None = None
@@ -127,15 +130,24 @@ def sized(value: Any, sizes: dict[str, Any]) -> Any:
 
 
 class OptimizerConfig(Section):
-    """AdamW with linear warm-up and a cosine down to min_lr. grad_clip: largest norm of the model's gradient (not of
-    the class centres'), None for no limit. Gains, biases and embeddings of single vectors do not decay."""
+    """AdamW. Gains, biases and embeddings of single vectors do not decay.
+
+    warmup: steps of a linear rise to lr. schedule: afterwards half a cosine down to min_lr, a constant lr, or a
+    constant lr with a linear fall to min_lr in the last `cooldown` of all steps (wsd: Hu et al. 2024, arXiv
+    2404.06395; Haegele et al. 2024, arXiv 2405.18392). layer_decay: the lr of a tower's block is this times that of
+    the block after it (BEiT, Bao et al. 2022, arXiv 2106.08254). grad_clip: largest norm of the model's gradient (not
+    of the class centres'), None for no limit.
+    """
 
     lr: Positive = 5e-4
     weight_decay: NotNegative = 0.2
     betas: tuple[Beta, Beta] = (0.9, 0.98)
     eps: Positive = 1e-6
     warmup: Annotated[int, Field(ge=0)] = 2000
+    schedule: Literal["cosine", "constant", "wsd"] = "cosine"
+    cooldown: Fraction = 0.2
     min_lr: NotNegative = 0.0
+    layer_decay: Fraction = 1.0
     grad_clip: Positive | None = 1.0
 
 

@@ -7,6 +7,7 @@ the stage is skipped; if not, the run stops before it does anything, and nothing
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -30,17 +31,18 @@ from mlcd_eval.planning.plan import make_plan
 from mlcd_eval.request import RunRequest, default_cache
 from mlcd_eval.spec import validated
 from mlcd_eval.support.distributed import barrier, rank, world_size
-from mlcd_eval.support.fileio import check_writable
+from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig
 from mlcd_train.data import Share, check_captions, check_streams
 from mlcd_train.embed import embed, read_embedding
-from mlcd_train.fit import fit
+from mlcd_train.fit import check_frozen, fit
 from mlcd_train.lit import lit
+from mlcd_train.origin import SETTINGS, origin, weights_of
 from mlcd_train.sections import EvaluateConfig
-from mlcd_train.stage_state import digest, is_done, stage_settings, weights_fingerprint, write_stage_state
+from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
 
 
 @dataclass
@@ -133,8 +135,10 @@ class TrainingRun:
             )
         if config.cluster is not None and config.cluster.k > size:
             raise ConfigError(f"cluster.k: got {config.cluster.k}, expected at most {size}, the number of images")
-        for stage in stages:
-            self._done(stage)
+        done = {stage: self._done(stage) for stage in stages}
+        if not done.get("fit", True):
+            check_frozen(config)
+            _ = self._origin
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -158,9 +162,14 @@ class TrainingRun:
         return stage_settings(self.config, stage, self.split.scan().fingerprint, self._weights)
 
     @cached_property
-    def _weights(self) -> str | None:
-        """Identity of a local off-the-shelf checkpoint."""
-        return None if self.config.embed is None else weights_fingerprint(self.config.embed.model)
+    def _weights(self) -> dict[str, str]:
+        """Identity of the local files that the config names."""
+        return weights_of(self.config)
+
+    @cached_property
+    def _origin(self) -> dict[str, str]:
+        """Provenance of what fit starts from."""
+        return origin(self.config, self.settings("fit"), self._weights)
 
     def _done(self, stage: str) -> bool:
         """Whether a stage's result is there; raises ConfigError if other settings made it."""
@@ -233,16 +242,19 @@ class TrainingRun:
         return self._folder("assign") / "labels.safetensors"
 
     def _fit(self) -> None:
-        identity = digest(self.settings("fit"))
+        settings = self.settings("fit")
+        if rank() == 0:
+            write_text(self._folder("fit") / SETTINGS, json.dumps(settings, indent=2) + "\n")
         model = fit(
             self.config,
             self.split,
             self._read_labels,
             lambda: load_centres(self._centres_path),
             self._folder("fit"),
-            identity,
+            digest(settings),
             self.device,
             self.progress,
+            self._origin,
         )
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)

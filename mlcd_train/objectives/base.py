@@ -92,6 +92,11 @@ class Objective:
         return None
 
 
+def learning(model: DualEncoder) -> list[tuple[str, nn.Parameter]]:
+    """The model's parameters that are not frozen, with their names."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
 def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:
     """Pixels (B, 3, H, W) -> (B, D) in the space in which the objective works: projected if the model has a projection,
     else pooled."""

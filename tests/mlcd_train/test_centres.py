@@ -75,6 +75,34 @@ def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
     assert drawn.min() > 10 and drawn.max() < 55  # binomial(300, 0.1): mean 30, deviation 5.2
 
 
+def test_positives_may_count_towards_the_ratio(monkeypatch):
+    """PartialFC's rule (insightface's partial_fc_v2.py `sample`): positives first, then others up to the number."""
+    monkeypatch.setattr(module, "BLOCK", 100)
+    bank = ClassCentres(300, 2, mlcd_of_sums, ratio=0.1, positives_count=True)
+    positives = torch.tensor([[0, 1, 2, 150], [2, 151, -1, -1]])
+    drawn = bank.draw(positives, 1)
+    assert [int(((drawn.classes // 100) == block).sum()) for block in range(3)] == [10, 10, 10]
+    assert {0, 1, 2, 150, 151} <= set(drawn.classes.tolist())
+    assert drawn.classes[~drawn.at_random].tolist() == [0, 1, 2, 150, 151]
+    many = bank.draw(torch.arange(40)[None], 1)  # more positives than the block's share: nothing is drawn there
+    assert many.classes[many.classes < 100].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize(("of_sums", "loss"), OBJECTIVES)
+def test_other_images_positives_need_not_be_negatives(of_sums, loss):
+    features, labels = batch()
+    bank = ClassCentres(40, 8, of_sums, ratio=0.2, seed=3, drawn_only=True)
+    drawn = bank.draw(labels, 5)
+    at_random = set(drawn.classes[drawn.at_random].tolist())
+    assert len(at_random) == 8 and len(drawn.classes) > 8
+    step = bank.forward(features, labels, drawn)
+    expected = dense(features, labels, bank.weight, drawn.classes[drawn.at_random], loss)
+    torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-5)
+    cosine = normalize(features, dim=1) @ normalize(bank.weight, dim=1).T
+    pairs = [cosine[i, c] for i, own in enumerate(labels.tolist()) for c in sorted(at_random - set(own))]
+    assert step.negative_cosine == pytest.approx(float(torch.stack(pairs).mean()), abs=1e-6)
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.2])
 def test_with_every_row_drawn_the_optimizer_is_adamw(weight_decay):
     features, labels = batch()
