@@ -74,6 +74,7 @@ def test_layers_agree_with_open_clip(tmp_path, kind):
         if kind.startswith("vit"):
             torch.testing.assert_close(ours["penultimate"] @ theirs.visual.proj, ours["projected"])
             assert ours["patches"].shape == (3, 4, 4, 32)
+            torch.testing.assert_close(ours["patches"] @ theirs.visual.proj, ours["projected_patches"])
         elif kind == "resnet":
             projected = theirs.visual.attnpool.c_proj(ours["penultimate"])
             torch.testing.assert_close(projected, ours["projected"], rtol=1e-5, atol=1e-6)
