@@ -1,5 +1,6 @@
 """The index of a large folder: what comes from it, and what never does."""
 
+import json
 import os
 
 import pytest
@@ -64,8 +65,11 @@ def test_records_share_what_they_have_alike(folder):
 
 
 def test_a_changed_file_is_read_even_with_its_old_size_and_time(folder, opened):
-    before = read_all([folder])
     path = record_path(folder, "a", "knn/y")
+    values = json.loads(path.read_text())
+    del values["checksum"]  # as of an earlier version
+    path.write_text(json.dumps(values))
+    before = read_all([folder])
     times = path.stat()
     path.write_text(path.read_text().replace(f"{before[0].metrics[0].value}", "0.9"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
