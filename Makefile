@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow pretend-gpu check bench leaderboards clean
+.PHONY: demo test test-slow pretend-gpu gpu-day check audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -22,15 +22,26 @@ test-slow: $(INSTALLED)  # what takes over a minute each
 pretend-gpu: $(INSTALLED)  # whole commands on a CUDA device that is not there (tests/pretend_gpu), also what takes long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pretend
 
+gpu-day: $(INSTALLED)  # the script for a machine with a GPU, small and on the CPU, so that it is ready when there is one
+	rm -rf results/runs/gpu_day
+	OUT=results/runs/gpu_day PY=$(BIN)/python SLOWER=6 LIMIT=900 OMP_NUM_THREADS=1 \
+		bash benchmarks/gpu_day.sh --tiny --device cpu
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mlcd-eval validate
 
+audit:  # known vulnerabilities of the pinned versions; needs pip-audit and a network, and says where it did not check
+	.ci/audit
+
 bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the others say what they need
 	for name in centres clustering linear_probe probe_growth retrieval segmentation; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
+
+mutants: $(INSTALLED)  # what the tests notice of small changes of the code; MUTANTS='--number 250 --seed 1 --budget 7200'
+	$(BIN)/python -m benchmarks.mutants $(MUTANTS)
 
 leaderboards: $(INSTALLED)
 	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1 | grep -v /); do \
