@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -14,16 +14,32 @@ from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.support.progress import Progress, Stage
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping."""
+    """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping. exif: turn
+    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not."""
 
     split: str
     layer: str
     letterbox: bool = False
+    exif: bool = False
+
+    @property
+    def view(self) -> View:
+        """What is encoded in one pass, at every layer that is requested of it."""
+        return View(self.split, self.letterbox, self.exif)
+
+
+class View(NamedTuple):
+    """A split as an encoder sees it; letterbox, exif: as in ImageRequest."""
+
+    split: str
+    letterbox: bool
+    exif: bool
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,9 @@ class Protocol(Generic[S]):
 
     name: the first part of its tasks' names. version: raised when its numbers change, part of a record's identity.
     Settings: the model of its settings, with defaults. kinds: the kinds of data set that it can use. takes_predictions:
-    whether it can score predictions that another program saved, without features.
+    whether it can score predictions that another program saved, without features. dialects: name -> how another source
+    measures the same, chosen by the setting `dialect`. factors: setting -> the values that public sources use, first
+    the default; `explain` tries their combinations.
     """
 
     name: ClassVar[str]
@@ -117,6 +135,8 @@ class Protocol(Generic[S]):
     Settings: type[S]
     kinds: ClassVar[tuple[Kind, ...]]
     takes_predictions: ClassVar[bool] = False
+    dialects: ClassVar[Mapping[str, ProtocolDialect]] = {}
+    factors: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def needs(self, settings: S) -> Needs:
         """Return what it needs besides features."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.split import few_shot, stratified_split
 from mlcd_eval.encoders.base import PENULTIMATE
@@ -34,20 +34,21 @@ from mlcd_eval.protocols.classification.labelled import (
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES
 from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.dialects import ProtocolSettings
 
 
-class LinearProbeSettings(BaseModel):
+class LinearProbeSettings(ProtocolSettings):
     """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
 
     val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: the
     most passes over the data in a fit. shots: the number of train images per class whose labels are used (val is not
     read); the result is the mean over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1
     for one shot. Of a class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
+    exif: turn images as their EXIF orientation says.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     layer: str = PENULTIMATE
+    exif: bool = False
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     lambda_: PositiveFloat | None = None
@@ -74,7 +75,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot)."""
-        return split_requests(self.name, settings.layer, splits, optional=() if settings.shots else ("val",))
+        optional = () if settings.shots else ("val",)
+        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
