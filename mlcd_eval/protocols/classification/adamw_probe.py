@@ -74,7 +74,7 @@ def train_adamw(
     refit: bool,
     advance: Advance = lambda _: None,
 ) -> Probe:
-    """Train a layer on all rows. Without a given weight decay, that is searched by accuracy on data.val_rows, and unless
+    """Train a layer on all rows. Without a given weight decay, that is searched by accuracy on data.val_rows; unless
     `refit` is true the last layer too is trained on data.fit_rows only.
 
     The rows are visited in an order that depends on the order of data and the seed. Raises IncompatibleError if all

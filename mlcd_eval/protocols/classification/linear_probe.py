@@ -65,15 +65,16 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot). AdamW reads val only to search on it; raises
         IncompatibleError if it is missing then."""
+        reads_val = not settings.shots
         if settings.adamw is not None:
-            searches = settings.adamw.weight_decay is None
-            if searches and "val" not in splits:
+            reads_val = settings.adamw.weight_decay is None
+            if reads_val and "val" not in splits:
                 raise IncompatibleError(
                     f"a weight decay is searched on the val split: got the splits {', '.join(splits)}, expected val "
                     "too (or set adamw's weight_decay)"
                 )
-            return split_requests(self.name, settings.layer, splits, optional=("val",) if searches else ())
-        return split_requests(self.name, settings.layer, splits, optional=() if settings.shots else ("val",))
+        optional = ("val",) if reads_val else ()
+        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.

@@ -15,7 +15,7 @@ from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 class LinearProbeSettings(ProtocolSettings):
     """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
     also: metrics of the predicted classes to report besides, of one label per image. normalise: divide each feature by
-    its length.
+    its length. exif: turn images as their EXIF orientation says.
 
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
     the same as scikit-learn's C. val_fraction: of train, where the dataset has no val split; hold_out: how it is drawn.
@@ -30,6 +30,7 @@ class LinearProbeSettings(ProtocolSettings):
     """
 
     layer: str = PENULTIMATE
+    exif: bool = False
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     lambda_: PositiveFloat | None = None
@@ -60,10 +61,10 @@ class LinearProbeSettings(ProtocolSettings):
 
 FACTORS = {
     "layer": (PENULTIMATE, "projected"),
+    "exif": (False, True),
     "normalise": (False, True),
     "shots": (None, 16),
-    "draw": ("stratified", "mteb"),
-    "sweep": ("clip", "dinov2"),
+    "draw": ("stratified", "mteb", "clip_benchmark"),
     "c": (None, 1.0),
 }
 
@@ -73,6 +74,7 @@ DIALECTS = {
     "mteb": ProtocolDialect(
         {
             "layer": "projected",
+            "exif": True,
             "shots": 16,
             "trials": 5,
             "draw": "mteb",
