@@ -57,10 +57,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     factors = FACTORS
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """It draws the part of train that lambda is searched on, and the shots, but for dialects with seeds of their
-        own."""
-        fixed = bool(settings.get("lambda_") or settings.get("c"))
-        return not (fixed and settings.get("draw") == "mteb") or bool(settings.get("adamw"))
+        """It draws the shots, the part of train that lambda is searched on and AdamW's batches, but for the draws of
+        sources that have a seed of their own."""
+        if settings.get("adamw"):
+            return True
+        if settings.get("shots"):
+            fixed = settings.get("lambda_") or settings.get("c")
+            return not (fixed and settings.get("draw") == "mteb")
+        return settings.get("hold_out", "stratified") == "stratified"
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot). AdamW reads val only to search on it; raises

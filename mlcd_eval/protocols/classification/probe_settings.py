@@ -89,13 +89,13 @@ DIALECTS = {
         "tasks have 10 experiments (trials=10).",
     ),
     "dinov2": ProtocolDialect(
-        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov2", "metric": "acc1"},
-        "DINOv2, dinov2/eval/log_regression.py at 05c66df (metric mean_accuracy)",
+        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov2"},
+        "DINOv2, dinov2/eval/log_regression.py at 05c66df (its --metric-type is here the task's metric)",
         f"cuML's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
     ),
     "dinov3": ProtocolDialect(
-        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov3", "metric": "acc1"},
-        "DINOv3, dinov3/eval/log_regression.py at 78dc9b8 (metric mean_accuracy)",
+        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov3"},
+        "DINOv3, dinov3/eval/log_regression.py at 78dc9b8 (its metric type is here the task's metric)",
         f"scikit-learn's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
     ),
     "clip-benchmark": ProtocolDialect(

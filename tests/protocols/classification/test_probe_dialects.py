@@ -63,8 +63,7 @@ def test_mteb_is_scikit_learn_with_c_1_on_its_rows(classes):
     for name, of_trials in expected.items():
         assert values(scores)[name] == pytest.approx(np.mean(of_trials))
         assert [trial[name] for trial in scores.details["trials"]] == pytest.approx(of_trials)
-    assert scores == score("mteb", train, test, seed=9)
-    assert values(score("mteb", train, test, seed=1)) == values(scores)  # the seed is mteb's own
+    assert score("mteb", train, test, seed=1).samples == scores.samples  # the seed is mteb's own
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -158,6 +157,8 @@ def test_one_penalty_is_given(given, named):
 
 def test_a_seed_that_changes_nothing_is_not_part_of_a_number():
     matters = LinearProbe().seed_matters
-    assert not matters(LinearProbeSettings.model_validate(DIALECTS["mteb"].settings).model_dump(mode="json"))
-    assert matters(LinearProbeSettings.model_validate(DIALECTS["clip-benchmark"].settings).model_dump(mode="json"))
+    settings = {name: dialect.settings for name, dialect in DIALECTS.items()}
+    of_dialect = {name: LinearProbeSettings.model_validate(given) for name, given in settings.items()}
+    seeded = {name: matters(settings.model_dump(mode="json")) for name, settings in of_dialect.items()}
+    assert seeded == {"mteb": False, "dinov2": False, "dinov3": False, "clip-benchmark": True}
     assert matters(LinearProbeSettings().model_dump(mode="json")) and matters({"lambda_": None})
