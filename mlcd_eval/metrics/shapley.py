@@ -28,12 +28,13 @@ def shapley(causes: Sequence[str], value: Value, seed: int = 0) -> dict[str, flo
 
 def _exact(causes: Sequence[str], value: Value) -> dict[str, float]:
     count = len(causes)
-    values = {frozenset(part): value(frozenset(part)) for size in range(count + 1) for part in combinations(causes, size)}
+    sets = [frozenset(part) for size in range(count + 1) for part in combinations(causes, size)]
+    values = {present: value(present) for present in sets}
     contributions = {}
     for cause in causes:
-        without = [part for part in values if cause not in part]
-        weights = [factorial(len(part)) * factorial(count - len(part) - 1) / factorial(count) for part in without]
-        added = [values[part | {cause}] - values[part] for part in without]
+        without = [present for present in sets if cause not in present]
+        weights = [factorial(len(rest)) * factorial(count - len(rest) - 1) / factorial(count) for rest in without]
+        added = [values[rest | {cause}] - values[rest] for rest in without]
         contributions[cause] = float(np.dot(weights, added))
     return contributions
 

@@ -89,6 +89,11 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 
     Raises DataError for a path without records and for records of the same request that disagree.
     """
+    return [result for _, result in read_files(paths)]
+
+
+def read_files(paths: Iterable[Path]) -> list[tuple[Path, Result]]:
+    """As `read_all`, each record with its file."""
     seen: dict[str, tuple[Path, Result]] = {}
     for path in paths:
         files = [path] if path.is_file() else sorted(_record_files(path))
@@ -103,7 +108,7 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
             first, other = seen[key]
             if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
-    return [result for _, result in seen.values()]
+    return list(seen.values())
 
 
 def _record_files(folder: Path) -> Iterable[Path]:
