@@ -105,6 +105,23 @@ def _datasets() -> Rows:
     return schemes + [rows[name] for name in sorted(rows)]
 
 
+def _dialects() -> Rows:
+    """Return a row per dialect of each protocol."""
+    from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
+
+    return [
+        {
+            "name": f"{protocol}/{name}",
+            "choose": f"--set dialect={name}",
+            "settings": dict(dialect.settings),
+            "source": dialect.source,
+            "differs": dialect.differs,
+        }
+        for protocol in PROTOCOLS
+        for name, dialect in get_protocol(protocol).dialects.items()
+    ]
+
+
 def _names(options: Iterable[SchemeOption]) -> str:
     return ", ".join(option.name for option in options)
 
@@ -156,5 +173,6 @@ LISTS = {
     "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
     "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
+    "dialects": _List(_dialects, ("name", "source"), "how other sources measure what a protocol does (--set dialect=)"),
     "models": _List(_models, ("name", "description"), "forms of --model, and architectures by name", _models_overview),
 }

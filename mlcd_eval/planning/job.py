@@ -17,6 +17,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.planning.narrowed import request_record
 from mlcd_eval.protocols.base import ImageRequest, Needs, Protocol
+from mlcd_eval.protocols.dialects import DIALECT, expanded
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.records import ModelRecord, Result
 from mlcd_eval.records.pending import dataset_record, pending_record, task_record
@@ -57,24 +58,31 @@ def needs_text_tower(task: str, spec: str, reason: str) -> str:
 
 
 def located_task(task: TaskSpec, ref: str, request: RunRequest) -> LocatedTask:
-    """Return the task with its settings, overridden by those of the request whose keys the protocol has.
+    """Return the task with its settings, overridden by those of the request that the protocol has.
 
     Raises ConfigError naming the task and the key.
     """
     protocol = get_protocol(task.protocol)
-    settings = settings_of(task, protocol, request.settings)
-    changes = {key: value for key, value in request.settings.items() if key in type(settings).model_fields}
+    changes = {key: value for key, value in request.settings.items() if _has(protocol, key, value)}
+    settings = settings_of(task, protocol, changes)
     return LocatedTask(task, protocol, settings, ref, request.model_copy(update={"settings": changes}))
 
 
+def _has(protocol: Protocol[Any], key: str, value: Any) -> bool:
+    """Return whether a protocol has a setting; of dialects, whether it has this one."""
+    if key == DIALECT and value is not None:
+        return isinstance(value, str) and value in protocol.dialects
+    return key in protocol.Settings.model_fields
+
+
 def settings_of(task: TaskSpec, protocol: Protocol[Any], changes: Mapping[str, Any]) -> BaseModel:
-    """Return the task's settings, including defaults, overridden by those `changes` whose keys the protocol has.
+    """Return the task's settings, including defaults and those of its dialect, overridden by `changes`.
 
     Raises ConfigError naming the task and the key.
     """
     model: type[BaseModel] = protocol.Settings
-    known = {key: value for key, value in changes.items() if key in model.model_fields}
-    return validated(model, {**task.settings, **known}, f"settings of {task.name}")
+    where = f"settings of {task.name}"
+    return validated(model, expanded(protocol.dialects, where, task.settings, changes), where)
 
 
 @dataclass(frozen=True)

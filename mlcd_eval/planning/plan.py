@@ -14,6 +14,7 @@ from mlcd_eval.errors import ConfigError, DataError, UserError, nearest
 from mlcd_eval.planning.job import Job, LocatedTask
 from mlcd_eval.planning.models import PlannedModel, left_out, planned_model
 from mlcd_eval.planning.select import Selection
+from mlcd_eval.protocols.dialects import DIALECT
 from mlcd_eval.records import record_path
 from mlcd_eval.request import RunRequest
 
@@ -136,9 +137,23 @@ def _add_task(plan: Plan, task: LocatedTask) -> None:
 def _check_changes(plan: Plan) -> None:
     """Add a problem for each setting of --set that no task has."""
     known = {key for task in plan.tasks.values() for key in type(task.settings).model_fields}
-    for key in plan.request.settings if plan.tasks else ():
-        if key not in known:
+    for key, value in plan.request.settings.items() if plan.tasks else ():
+        if key == DIALECT:
+            _check_dialect(plan, value)
+        elif key not in known:
             plan.problems.append(
                 f"--set {key}: no chosen task has that setting, expected one of {', '.join(sorted(known))}"
                 f"{nearest(key, known)}"
             )
+
+
+def _check_dialect(plan: Plan, name: object) -> None:
+    """Add a problem for a dialect that no task's protocol has."""
+    by_protocol = {task.protocol.name: list(task.protocol.dialects) for task in plan.tasks.values()}
+    known = [dialect for dialects in by_protocol.values() for dialect in dialects]
+    if name is not None and name not in known:
+        of_each = "; ".join(f"{protocol} {', '.join(names) or 'none'}" for protocol, names in by_protocol.items())
+        plan.problems.append(
+            f"--set dialect={name}: no chosen task has that dialect, expected one of its protocol's ({of_each})"
+            f"{nearest(str(name), known)}"
+        )

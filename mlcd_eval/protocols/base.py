@@ -14,6 +14,7 @@ from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.support.progress import Progress, Stage
 
 
@@ -109,7 +110,9 @@ class Protocol(Generic[S]):
 
     name: the first part of its tasks' names. version: raised when its numbers change, part of a record's identity.
     Settings: the model of its settings, with defaults. kinds: the kinds of data set that it can use. takes_predictions:
-    whether it can score predictions that another program saved, without features.
+    whether it can score predictions that another program saved, without features. dialects: name -> how another source
+    measures the same, chosen by the setting `dialect`. factors: setting -> the values that public sources use, first
+    the default; `explain` tries their combinations.
     """
 
     name: ClassVar[str]
@@ -117,6 +120,8 @@ class Protocol(Generic[S]):
     Settings: type[S]
     kinds: ClassVar[tuple[Kind, ...]]
     takes_predictions: ClassVar[bool] = False
+    dialects: ClassVar[Mapping[str, ProtocolDialect]] = {}
+    factors: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def needs(self, settings: S) -> Needs:
         """Return what it needs besides features."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 
-class RetrievalSettings(BaseModel):
+class RetrievalSettings(ProtocolSettings):
     """ks: the K of recall@K. captions_per_image: how many captions of each image are kept, from the first on (5 leaves
     25,000 of COCO's 25,010 captions); None keeps all."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"

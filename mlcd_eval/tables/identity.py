@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mlcd_eval.protocols.dialects import DIALECT, expanded
 from mlcd_eval.records import Result
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 
@@ -22,7 +23,7 @@ LIMIT, UNSCORED, SIZE = "limit", "not scored", "number of samples"
 PARTIAL = (LIMIT, UNSCORED, SIZE)
 """The facts that say that a number is over a part of its task's data: --limit, images that could not be decoded, a data
 set of another size."""
-FIRST = (HARNESS, LANGUAGE, SHOTS)
+FIRST = (HARNESS, LANGUAGE, f"{SETTING}{DIALECT}", SHOTS)
 """The facts that explain most, so that they are tried first to tell records apart."""
 UNKNOWN = json.dumps("unknown")
 LONGEST = 40  # characters of a value in a label
@@ -82,7 +83,17 @@ def usual_settings(protocol: str, task: str) -> Mapping[str, Any]:
     known, shipped = protocol_named(protocol), shipped_tasks().get(task)
     settings = getattr(known, "Settings", None)  # a protocol that is not installed has none
     defaults = settings.model_construct().model_dump(mode="json") if settings is not None else {}
-    return defaults | dict(known.usual_settings) | (dict(shipped.settings) if shipped else {})
+    of_task = expanded(known.dialects, task, shipped.settings) if shipped else {}
+    return defaults | dict(known.usual_settings) | of_task
+
+
+def _settings_of_dialect(protocol: str, name: str | None) -> Mapping[str, Any]:
+    """The settings that the name of a dialect means, as a record holds them; none for one that is not known here."""
+    known = protocol_named(protocol)
+    if name is None or name not in known.dialects:
+        return {}
+    values = known.dialects[name].settings
+    return known.Settings.model_validate(values).model_dump(mode="json", include=set(values))
 
 
 def variants(
@@ -160,6 +171,9 @@ def _usual(result: Result) -> dict[str, str | None]:
     task = shipped_tasks().get(result.task.name)
     version = getattr(protocol_named(result.task.protocol), "version", None)  # None where it is not installed
     settings = {"shots": None, **usual_settings(result.task.protocol, result.task.name)}
+    dialect = result.task.settings.get(DIALECT)
+    if dialect != settings.get(DIALECT):  # it is named, and means what it says
+        settings |= _settings_of_dialect(result.task.protocol, dialect)
     split, expected = settings.pop("split", None), result.dataset.expected_num_samples
     values = {
         LANGUAGE: "en",

@@ -22,6 +22,7 @@ from mlcd_eval.tables.site import entries
 from mlcd_eval.tables.summary import summary
 
 RECORD = make_result()
+MTEB = {"dialect": "mteb", "metric": "acc1", "templates": ["a photo of {c}."]}
 
 
 def record(model="a", task="linear_probe/x", value=0.5, name="acc1", data=None, changed=None, version=1, **changes):
@@ -57,6 +58,11 @@ def labels(*results):
          'mode=probe, text_encoder="open_clip:a b"'),
         ({"task": "linear_probe/pets", "changed": {"metric": "mean_per_class_recall"}}, ""),  # as the task has it
         ({"task": "linear_probe/pets", "changed": {"metric": "acc1"}}, "metric=acc1"),
+        ({"task": "zeroshot/x", "changed": MTEB}, "dialect=mteb"),
+        ({"task": "zeroshot/imagenet", "changed": MTEB}, "dialect=mteb"),
+        ({"task": "zeroshot/x", "changed": {**MTEB, "templates": ["{c}"]}}, 'dialect=mteb, templates=["{c}"]'),
+        ({"task": "zeroshot/x", "changed": {**MTEB, "dialect": None}}, 'metric=acc1, templates=["a photo of {c}."]'),
+        ({"task": "zeroshot/x", "changed": {"dialect": "unknown"}}, "dialect=unknown"),  # of another version
         ({"task": "other/x", "changed": {"anything": 1}}, ""),  # a protocol that is not installed
     ],
 )  # fmt: skip
@@ -85,6 +91,15 @@ def test_what_is_named_only_beside_others():
     assert labels(with_ocr, imported()) == ["lmms_eval_specific_kwargs.ocr=true", "no lmms_eval_specific_kwargs.ocr"]
     long = ["words " * 30, "words " * 30 + "more"]
     assert len(set(labels(*(record(task="docvqa/x", changed={"prompt": text}) for text in long)))) == 2
+
+
+def test_two_dialects_never_share_a_column():
+    """Not even where both have the settings of the other."""
+    plain, named = (record(task="zeroshot/x", changed={**MTEB, "dialect": name}) for name in (None, "mteb"))
+    assert labels(record(task="zeroshot/x"), plain, named) == [
+        "", 'metric=acc1, templates=["a photo of {c}."]', "dialect=mteb",
+    ]  # fmt: skip
+    assert len({identity(plain), identity(named), identity(record(task="zeroshot/x"))}) == 3
 
 
 def test_the_model_is_no_part_of_it():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.metrics.classification import classification_samples
@@ -14,6 +14,7 @@ from mlcd_eval.metrics.table import measure, metric_kind
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.support.progress import Advance
 
@@ -26,10 +27,8 @@ _LEAST_ROWS = 16
 _VOTES = 1 << 22  # test rows x classes at a time
 
 
-class KNNSettings(BaseModel):
+class KNNSettings(ProtocolSettings):
     """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layer: str = PENULTIMATE
     ks: tuple[PositiveInt, ...] = Field(default=(10, 20, 100, 200), min_length=1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.split import few_shot, stratified_split
 from mlcd_eval.encoders.base import PENULTIMATE
@@ -34,9 +34,10 @@ from mlcd_eval.protocols.classification.labelled import (
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES
 from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.dialects import ProtocolSettings
 
 
-class LinearProbeSettings(BaseModel):
+class LinearProbeSettings(ProtocolSettings):
     """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
 
     val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: the
@@ -44,8 +45,6 @@ class LinearProbeSettings(BaseModel):
     read); the result is the mean over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1
     for one shot. Of a class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layer: str = PENULTIMATE
     metric: PrimaryMetric | None = None

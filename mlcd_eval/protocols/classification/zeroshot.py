@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.errors import DataError, IncompatibleError
@@ -21,6 +20,7 @@ from mlcd_eval.protocols.classification.labelled import (
     measured,
     primary_metric,
 )
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 if TYPE_CHECKING:
@@ -30,18 +30,19 @@ if TYPE_CHECKING:
 _ROWS = 1 << 13  # images whose logits are held at once
 
 
-class ZeroShotSettings(BaseModel):
+class ZeroShotSettings(ProtocolSettings):
     """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
     templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
     the data set's name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str = "test"
     layer: str = "projected"
     metric: PrimaryMetric | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
+
+
+DIALECTS = {"mteb": ProtocolDialect({"templates": ("a photo of {c}.",), "metric": "acc1"}, "mteb 2.26")}
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -54,6 +55,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     pwc_tasks = ("Zero-Shot Transfer Image Classification",)
     pwc_metrics = (("acc1", "Accuracy (Private)"),)
     hub_task_type = "zero-shot-image-classification"
+    dialects = DIALECTS
     averages_metrics = True  # as the tables of CLIP and MLCD
 
     def needs(self, settings: ZeroShotSettings) -> Needs:

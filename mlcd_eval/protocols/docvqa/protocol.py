@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from mlcd_eval.data.base import Annotation, Question
 from mlcd_eval.data.predictions import read_answers
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.dialects import ProtocolSettings
 
 QUESTION = "{question}"
 
 
-class DocVQASettings(BaseModel):
+class DocVQASettings(ProtocolSettings):
     """split: the scored split; None means the only one besides train. metric: the primary one. mode: `auto` means the
     model's own answers if it gives answers, else the probe. prompt: the text around the question, by default that of
     lmms-eval and VLMEvalKit. steps: of probe training."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str | None = None
     metric: Literal["anls", "relaxed_accuracy", "vqa_accuracy"] = "anls"

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlcd_eval.data.base import Annotation, Expression, GeneralizedExpression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
 
@@ -32,14 +33,12 @@ TARGET_PRECISIONS = (0.7, 0.8, 0.9)
 """The thresholds of gRefCOCO's evaluation, over sentences with a target."""
 
 
-class RefcocoSettings(BaseModel):
+class RefcocoSettings(ProtocolSettings):
     """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
     makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
     (lavt); for a sentence that refers to nothing it is always 1. text_encoder: spec of a model whose text tower is used
     for a vision-only model. steps: of probe training.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: str | None = None
     mode: Literal["auto", "native", "probe", "zeroshot"] = "auto"
