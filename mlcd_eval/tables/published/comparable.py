@@ -71,11 +71,11 @@ def _from_stated(theirs: Dialect, result: Result) -> Iterator[Difference]:
     """How a record differs from what a source states."""
     ours = dialect_of(result)
     for factor in REQUIRED.get(result.task.protocol, ()):
-        if not _agree(factor, theirs, ours):
+        if not agrees(factor, theirs, ours):
             yield _difference(factor, theirs, ours)
     for factor in COMPARED:
         stated = getattr(theirs, factor) is not None and getattr(ours, factor) is not None
-        if stated and not _agree(factor, theirs, ours):
+        if stated and not agrees(factor, theirs, ours):
             yield _difference(factor, theirs, ours)
 
 
@@ -112,7 +112,7 @@ def _probe(protocol: str, settings: dict[str, object]) -> str | None:
     return None
 
 
-def _agree(factor: str, theirs: Dialect, ours: Dialect) -> bool:
+def agrees(factor: str, theirs: Dialect, ours: Dialect) -> bool:
     """Whether a factor is the same on both sides. A data set's own lists of prompts and names (`folder`) are
     clip-benchmark's where there are as many of them."""
     their, our = getattr(theirs, factor), getattr(ours, factor)

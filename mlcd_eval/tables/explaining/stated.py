@@ -1,0 +1,50 @@
+"""Which dialects a published number may be of, by what its source states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+from mlcd_eval.running.explaining.factors import TASKS_OWN, Factors, Point
+from mlcd_eval.running.explaining.lattice import Lattice
+from mlcd_eval.tables.explaining.targets import Target
+from mlcd_eval.tables.published.comparable import agrees, dialect_of
+
+METRIC = "metric"
+"""The setting that chooses the metric that ranks."""
+
+
+def stated_values(targets: Iterable[Target]) -> dict[str, list[Any]]:
+    """The values of settings that the sources state, in terms of this package."""
+    values: dict[str, list[Any]] = {}
+    for target in targets:
+        if target.metric is not None:
+            values.setdefault(METRIC, []).append(target.metric)
+        prompts = target.number.dialect.prompts if target.number else None
+        if prompts is not None:
+            values.setdefault("templates", []).append((prompts,) if "{c}" in prompts else prompts)
+    return values
+
+
+def every_point(factors: Factors) -> list[Point]:
+    """The whole lattice."""
+    return list(product(*(range(len(values)) for values in factors.values.values())))
+
+
+def open_points(target: Target, lattice: Lattice) -> list[Point]:
+    """The dialects that agree with all that a number's source states, as far as any dialect here does."""
+    factors = lattice.factors
+    points = every_point(factors)
+    if METRIC in factors.values and target.metric is not None:
+        points = [point for point in points if factors.settings(point)[METRIC] == target.metric] or points
+    if target.number is None:
+        return points
+    stated = target.number.dialect
+    if stated.as_task is not None:
+        return [factors.named[TASKS_OWN]] if TASKS_OWN in factors.named else points
+    known = {point: dialect_of(pending) for point in points if (pending := lattice.pending(point)) is not None}
+    for factor in stated.known():
+        agreeing = {point: ours for point, ours in known.items() if agrees(factor, stated, ours)}
+        known = agreeing or known
+    return list(known)
