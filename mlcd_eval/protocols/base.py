@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -20,11 +20,26 @@ from mlcd_eval.support.progress import Progress, Stage
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping."""
+    """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping. exif: turn
+    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not."""
 
     split: str
     layer: str
     letterbox: bool = False
+    exif: bool = False
+
+    @property
+    def view(self) -> View:
+        """What is encoded in one pass, at every layer that is requested of it."""
+        return View(self.split, self.letterbox, self.exif)
+
+
+class View(NamedTuple):
+    """A split as an encoder sees it; letterbox, exif: as in ImageRequest."""
+
+    split: str
+    letterbox: bool
+    exif: bool
 
 
 @dataclass(frozen=True)

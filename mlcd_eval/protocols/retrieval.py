@@ -16,10 +16,12 @@ from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 class RetrievalSettings(ProtocolSettings):
     """ks: the K of recall@K. captions_per_image: how many captions of each image are kept, from the first on (5 leaves
-    25,000 of COCO's 25,010 captions); None keeps all."""
+    25,000 of COCO's 25,010 captions); None keeps all. exif: turn images as their EXIF orientation
+    says."""
 
     split: str = "test"
     layer: str = "projected"
+    exif: bool = False
     ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
     captions_per_image: PositiveInt | None = None
 
@@ -55,7 +57,7 @@ class Retrieval(Protocol[RetrievalSettings]):
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
         if settings.split not in splits:
             raise IncompatibleError(f"retrieval reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer)}
+        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
 
     def score(self, settings: RetrievalSettings, inputs: Inputs) -> Scores:
         """Intervals are over images, since captions of one image are not independent.

@@ -18,9 +18,10 @@ from mlcd_eval.errors import IncompatibleError, UserError
 from mlcd_eval.features.encode import Encoded, EncodeOptions, TextEncoding, encode_split, encode_texts
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
+from mlcd_eval.features.upright import UprightEncoder
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
-from mlcd_eval.protocols.base import Features, Inputs, Scores
+from mlcd_eval.protocols.base import Features, Inputs, Scores, View
 from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
@@ -28,9 +29,6 @@ from mlcd_eval.request import RunRequest
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
-
-Pass = tuple[str, bool]
-"""A split, and whether its images are letterboxed."""
 
 STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
@@ -82,23 +80,27 @@ class DatasetRun:
         """The letterboxed encoder, created once because it measures what the preprocessing crops."""
         return LetterboxedEncoder(self.encoder)
 
-    def encode(self) -> dict[Pass, Encoded | Exception]:
-        """Return (split, letterbox) -> features at every layer that a job requests, or the error that stopped it."""
-        layers: dict[Pass, dict[str, None]] = {}
+    def _shown(self, view: View) -> Encoder:
+        """Return the encoder that sees images in this way."""
+        encoder = self._letterboxed if view.letterbox else self.encoder
+        return UprightEncoder(encoder) if view.exif else encoder
+
+    def encode(self) -> dict[View, Encoded | Exception]:
+        """Return view -> features at every layer that a job requests, or the error that stopped it."""
+        layers: dict[View, dict[str, None]] = {}
         for job, _ in self.todo:
             for request in job.requests.values():
-                layers.setdefault((request.split, request.letterbox), {})[request.layer] = None
-        encoded: dict[Pass, Encoded | Exception] = {}
-        for (name, letterbox), wanted in layers.items():
-            split = self.dataset.split(name)
-            title = f"{self.model}: {split.dataset}/{name}"
+                layers.setdefault(request.view, {})[request.layer] = None
+        encoded: dict[View, Encoded | Exception] = {}
+        for view, wanted in layers.items():
+            split = self.dataset.split(view.split)
+            title = f"{self.model}: {split.dataset}/{view.split}"
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
-                    encoder = self._letterboxed if letterbox else self.encoder
-                    encoded[name, letterbox] = encode_split(encoder, split, list(wanted), self.options, advance)
+                    encoded[view] = encode_split(self._shown(view), split, list(wanted), self.options, advance)
                 except Exception as error:
                     _raise_if_fatal(error)
-                    encoded[name, letterbox] = error
+                    encoded[view] = error
         return encoded
 
     def _predict(self, job: Job) -> Predictions | Exception | None:
@@ -134,7 +136,7 @@ class DatasetRun:
         self,
         job: Job,
         pending: Result,
-        encoded: dict[Pass, Encoded | Exception],
+        encoded: dict[View, Encoded | Exception],
         predictions: Predictions | Exception | None,
     ) -> Result:
         """Score one job, then write and return its record, whether it succeeded or failed."""
@@ -173,20 +175,19 @@ class DatasetRun:
         self,
         job: Job,
         pending: Result,
-        encoded: Mapping[Pass, Encoded | Exception],
+        encoded: Mapping[View, Encoded | Exception],
         predictions: Predictions | None = None,
     ) -> tuple[Result, Mapping[str, Sequence[Any]]]:
         """Return one job's record and samples, which are not written. Raises what prevented it."""
         started = time.perf_counter()
         images: dict[str, Features] = {}
-        passes: dict[Pass, Encoded] = {}
+        passes: dict[View, Encoded] = {}
         for role, request in job.requests.items():
-            key = (request.split, request.letterbox)
-            split = encoded[key]
+            split = encoded[request.view]
             if isinstance(split, Exception):
                 raise split
             images[role] = split.features[request.layer]
-            passes[key] = split
+            passes[request.view] = split
         text_encoder = self._text_encoders.get(job.needs.text_encoder or "", self.encoder)
         stage = self._stage_of(job)
         prompts = job.prompts

@@ -28,9 +28,11 @@ _VOTES = 1 << 22  # test rows x classes at a time
 
 
 class KNNSettings(ProtocolSettings):
-    """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks."""
+    """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks. exif: turn images
+    as their EXIF orientation says."""
 
     layer: str = PENULTIMATE
+    exif: bool = False
     ks: tuple[PositiveInt, ...] = Field(default=(10, 20, 100, 200), min_length=1)
     temperature: PositiveFloat = 0.07
 
@@ -54,7 +56,7 @@ class KNN(Protocol[KNNSettings]):
 
     def requests(self, settings: KNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return features of train and test."""
-        return split_requests(self.name, settings.layer, splits)
+        return split_requests(self.name, settings.layer, splits, exif=settings.exif)
 
     def score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
         """Undefined (None) for a k above the number of train images. Raises DataError where a feature is not finite."""

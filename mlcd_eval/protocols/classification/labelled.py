@@ -31,7 +31,7 @@ PrimaryMetric = Annotated[str, AfterValidator(_known_metric)]
 
 
 def split_requests(
-    protocol: str, layer: str, splits: Sequence[str], optional: tuple[str, ...] = ()
+    protocol: str, layer: str, splits: Sequence[str], optional: tuple[str, ...] = (), exif: bool = False
 ) -> dict[str, ImageRequest]:
     """train, test and those of `optional` that exist; raises IncompatibleError without train or test."""
     missing = [name for name in ("train", "test") if name not in splits]
@@ -40,7 +40,7 @@ def split_requests(
             f"{protocol} learns from train and is scored on test: got the splits {', '.join(splits)}, "
             f"expected {' and '.join(missing)} too"
         )
-    return {name: ImageRequest(name, layer) for name in ("train", *optional, "test") if name in splits}
+    return {name: ImageRequest(name, layer, exif=exif) for name in ("train", *optional, "test") if name in splits}
 
 
 def checked_labels(features: Features, split: str) -> np.ndarray:

@@ -44,9 +44,11 @@ class LinearProbeSettings(ProtocolSettings):
     most passes over the data in a fit. shots: the number of train images per class whose labels are used (val is not
     read); the result is the mean over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1
     for one shot. Of a class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
+    exif: turn images as their EXIF orientation says.
     """
 
     layer: str = PENULTIMATE
+    exif: bool = False
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     lambda_: PositiveFloat | None = None
@@ -73,7 +75,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot)."""
-        return split_requests(self.name, settings.layer, splits, optional=() if settings.shots else ("val",))
+        optional = () if settings.shots else ("val",)
+        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.

@@ -33,10 +33,11 @@ _ROWS = 1 << 13  # images whose logits are held at once
 class ZeroShotSettings(ProtocolSettings):
     """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
     templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
-    the data set's name."""
+    the data set's name. exif: turn images as their EXIF orientation says."""
 
     split: str = "test"
     layer: str = "projected"
+    exif: bool = False
     metric: PrimaryMetric | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
@@ -66,7 +67,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
         if settings.split not in splits:
             raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer)}
+        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
 
     def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
         """Samples hold the best class, `correct` being 1.0 where it is among the labels.
