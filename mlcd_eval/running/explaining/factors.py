@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import BaseModel
-
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import ConfigError, UserError
 from mlcd_eval.planning.job import Job, resolved, settings_of
 from mlcd_eval.protocols.base import Protocol
+from mlcd_eval.protocols.classification.labelled import primary_metric
 from mlcd_eval.protocols.dialects import DIALECT
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.spec import validated
 
 Point = tuple[int, ...]
 """A dialect: for each factor the place of its value."""
+METRIC = "metric"
+"""The setting that names the metric by which models are ranked."""
 TASKS_OWN = "the task's own"
 """The name of the dialect that a task has without any setting of a request."""
 
@@ -64,62 +65,79 @@ def protocol_with_factors(name: str, task: str) -> Protocol[Any]:
 def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -> Factors:
     """Return the factors of a job, whose settings are the record's.
 
-    A value that means what an earlier one means here, as two names of one list of prompts do, counts once. more: further
-    values of some factors.
+    Values that mean the same here, as two names of one list of prompts do, count once. more: further values of some
+    factors.
     """
     protocol = job.protocol
-    tasks_own = settings_of(job.task, protocol, {})
     dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in protocol.dialects}
-    named = {TASKS_OWN: tasks_own, **dialects}
-    settings = dict.fromkeys(
-        [*protocol.factors, *(key for each in protocol.dialects.values() for key in each.settings)]
+    named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
+    of_dialects = (setting for dialect in protocol.dialects.values() for setting in dialect.settings)
+    known: dict[str, _Values] = {}
+    for name in dict.fromkeys([*protocol.factors, *of_dialects]):
+        known[name] = _Values(job, info, name)
+        for settings in named.values():
+            known[name].add(getattr(settings, name))
+        for value in (*protocol.factors.get(name, ()), *more.get(name, ())):
+            known[name].add(value)
+    points: dict[str, Point] = {}
+    for dialect, settings in named.items():
+        places = [values.place(getattr(settings, name)) for name, values in known.items()]
+        if None not in places:
+            points[dialect] = tuple(place for place in places if place is not None)
+    return Factors(
+        values={name: tuple(values.kept.values()) for name, values in known.items()},
+        named=points,
+        left_out={name: reason for values in known.values() for name, reason in values.left_out.items()},
     )
-    values: dict[str, tuple[Any, ...]] = {}
-    places: dict[str, dict[str, int]] = {}
-    left_out: dict[str, str] = {}
-    for name in settings:
-        candidates = [getattr(each, name) for each in (job.settings, *named.values())]
-        candidates += [*protocol.factors.get(name, ()), *more.get(name, ())]
-        kept: dict[str, Any] = {}
-        places[name] = {}
-        for value in candidates:
-            changed = _with(job.settings, {name: value})
-            text = _canonical(changed, name)
-            if text in places[name] or f"{name} {text}" in left_out:
-                continue
-            try:
-                meaning = _meaning(changed_job(job, info, {name: value}), name)
-            except UserError as error:
-                left_out[f"{name} {text}"] = str(error)
-                continue
-            if meaning not in kept:
-                kept[meaning] = json.loads(text)
-            places[name][text] = list(kept).index(meaning)
-        values[name] = tuple(kept.values())
-    points = {
-        name: tuple(places[factor].get(_canonical(each, factor), -1) for factor in settings)
-        for name, each in named.items()
-    }
-    return Factors(values, {name: point for name, point in points.items() if -1 not in point}, left_out)
+
+
+class _Values:
+    """The values of one factor, the record's first. kept: meaning -> value."""
+
+    def __init__(self, job: Job, info: EncoderInfo, name: str) -> None:
+        self.kept: dict[str, Any] = {}
+        self.left_out: dict[str, str] = {}
+        self._job, self._info, self._name = job, info, name
+        self._keep(job)
+
+    def add(self, value: Any) -> None:
+        """Keep a value that the data and the model allow and that means something new."""
+        try:
+            self._keep(changed_job(self._job, self._info, {self._name: value}))
+        except UserError as error:
+            self.left_out[f"{self._name} {json.dumps(value)}"] = str(error)
+
+    def place(self, value: Any) -> int | None:
+        """Return the place of a value or its equal; None for one that is left out."""
+        try:
+            meaning, _ = _meaning(changed_job(self._job, self._info, {self._name: value}), self._name)
+        except UserError:
+            return None
+        return list(self.kept).index(meaning)
+
+    def _keep(self, job: Job) -> None:
+        meaning, value = _meaning(job, self._name)
+        self.kept.setdefault(meaning, value)
 
 
 def changed_job(job: Job, info: EncoderInfo, changes: Mapping[str, Any]) -> Job:
     """Return the job with other settings, as the model does it. Raises UserError where they do not fit the data or the
     model."""
-    return resolved(replace(job, settings=_with(job.settings, changes)), job.dataset).for_model(info)
+    values = {**job.settings.model_dump(), **changes, DIALECT: None}
+    settings = validated(type(job.settings), values, f"settings of {job.name}")
+    return resolved(replace(job, settings=settings), job.dataset).for_model(info)
 
 
-def _with(settings: BaseModel, changes: Mapping[str, Any]) -> BaseModel:
-    return validated(type(settings), {**settings.model_dump(), **changes, DIALECT: None}, "explain")
-
-
-def _canonical(settings: BaseModel, name: str) -> str:
-    return json.dumps(settings.model_dump(mode="json")[name])
-
-
-def _meaning(job: Job, name: str) -> str:
-    """Equal for two values of a factor that make the same job."""
-    prompts = job.prompts
-    if prompts is not None and name in ("class_names", "templates"):
-        return json.dumps([prompts.class_names, prompts.templates])
-    return _canonical(job.settings, name)
+def _meaning(job: Job, name: str) -> tuple[str, Any]:
+    """Return a key that is equal for values of a factor that make the same job, and the value in JSON's types, without
+    what it leaves to the data."""
+    value = job.settings.model_dump(mode="json")[name]
+    if job.prompts is not None and name in ("class_names", "templates"):
+        names, templates = job.prompts.source.removeprefix("class names: ").split("; templates: ")
+        source, texts = (
+            (names, job.prompts.class_names) if name == "class_names" else (templates, job.prompts.templates)
+        )
+        return json.dumps(texts), source if value is None and source != "task" else value
+    if name == METRIC and value is None:
+        value = primary_metric(None, 0, job.dataset.kind == "multilabel")
+    return json.dumps(value), value

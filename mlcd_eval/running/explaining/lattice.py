@@ -112,11 +112,11 @@ def open_lattice(
     allow_code: bool = False,
     progress: Progress | None = None,
 ) -> Lattice:
-    """Return the dialects of a record's task, with the record's own measured.
+    """Return the dialects of a record's task.
 
     path: of the record, for messages. changes: fields of RunRequest for this machine, and `models` for another spec of
-    the same weights. more: further values of some factors. allow_code: see `plan_of`. Raises UserError for a record that
-    cannot be measured again here.
+    the same weights. more: further values of some factors. allow_code: see `plan_of`. Raises UserError for a record
+    that cannot be measured again here.
     """
     progress = progress or Progress()
     protocol_with_factors(record.task.protocol, record.task.name)

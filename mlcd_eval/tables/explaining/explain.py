@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -13,17 +14,18 @@ from mlcd_eval.metrics.interval import Interval, generator
 from mlcd_eval.metrics.shapley import MOST_EXACT, shapley
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Result
-from mlcd_eval.running.explaining.factors import Point
+from mlcd_eval.running.explaining.factors import METRIC, Factors, Point
 from mlcd_eval.running.explaining.lattice import Lattice
 from mlcd_eval.tables.explaining.printed import equally_near
-from mlcd_eval.tables.explaining.stated import METRIC, every_point, open_points
+from mlcd_eval.tables.explaining.stated import every_point, open_points
 from mlcd_eval.tables.explaining.targets import Target
 from mlcd_eval.tables.published.comparable import Difference, differences
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A dialect and what it gives. names: of the named dialects that it is; settings: its value of every factor."""
+    """A dialect and what it gives. names: of the named dialects that it is, but for factors that make no difference;
+    settings: its value of every factor."""
 
     names: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -50,8 +52,9 @@ class Contribution:
 class Explanation:
     """own: the record's dialect; nearest: that which comes nearest to the number, of equally near ones the one with the
     fewest changes; ties: the others. explained: nearest minus own, with its paired interval where both have the same
-    metric. unexplained: the number minus nearest, with the interval of nearest. tried: how many dialects were measured
-    for it, of `possible`. differing: what is known to set the number apart from the nearest dialect."""
+    metric. unexplained: the number minus nearest, with the interval of nearest. idle: factors that make no difference
+    here, in which ties may differ without being listed. tried: how many dialects were measured for it, of `possible`.
+    differing: what is known to set the number apart from the nearest dialect."""
 
     record: Result
     target: Target
@@ -63,6 +66,7 @@ class Explanation:
     explained_ci95: Interval | None
     unexplained: float
     unexplained_ci95: Interval | None
+    idle: tuple[str, ...]
     tried: int
     possible: int
     differing: tuple[Difference, ...]
@@ -77,42 +81,68 @@ def explain(target: Target, lattice: Lattice, search: bool = False) -> Explanati
     possible = every_point(factors)
     candidates = possible if search else open_points(target, lattice)
     results = lattice.results([factors.own, *candidates])
-    metrics = {point: metric for point in candidates if (metric := _metric(target, lattice, results.get(point)))}
-    values = {point: metric.value for point, metric in metrics.items() if metric.value is not None}
+    values = {point: value for point in candidates if (value := _value(target, lattice, point)) is not None}
     if not values:
         reasons = "; ".join(dict.fromkeys(lattice.left_out.values()))
-        raise DataError(
-            f"{lattice.record.task.name}: no dialect of the published number can be measured here: {reasons}"
-        )
-    near = equally_near(values, target.printed)
-    near.sort(
-        key=lambda point: (len(factors.changed(point)), not factors.names(point), _gap(values[point], target), point)
+        raise DataError(f"{lattice.record.task.name}: no dialect of the number can be measured here: {reasons}")
+    near = sorted(
+        equally_near(values, target.printed),
+        key=lambda point: (
+            len(factors.changed(point)),
+            not factors.names(point),
+            abs(values[point] - target.printed.value),
+            point,
+        ),
     )
-    best = near[0]
-    own_metric = _metric(target, lattice, results[factors.own])
-    assert own_metric is not None, "the record has it"
-    own = Measured(tuple(factors.names(factors.own)), factors.settings(factors.own), own_metric)
-    nearest, *ties = (Measured(tuple(factors.names(point)), factors.settings(point), metrics[point]) for point in near)
+    idle = _idle(factors, values)
+    near = [point for point in near if all(point[place] == near[0][place] for place in idle)]
+    own, nearest, *ties = (_measured(target, lattice, point, idle) for point in (factors.own, *near))
     ends = nearest.metric.ci95
+    number = target.number
     return Explanation(
         record=lattice.record,
         target=target,
         own=own,
         nearest=nearest,
         ties=tuple(ties),
-        contributions=_contributions(target, lattice, best),
+        contributions=_contributions(target, lattice, near[0]),
         explained=nearest.value - own.value,
-        explained_ci95=_paired(lattice, best, own.metric, nearest.metric),
+        explained_ci95=_paired(lattice, near[0], own.metric, nearest.metric),
         unexplained=target.printed.value - nearest.value,
         unexplained_ci95=None if ends is None else (target.printed.value - ends[1], target.printed.value - ends[0]),
+        idle=tuple(name for place, name in enumerate(factors.values) if place in idle),
         tried=len(candidates),
         possible=len(possible),
-        differing=() if target.number is None else differences(target.number, results[best], nearest.metric.name),
+        differing=() if number is None else differences(number, results[near[0]], nearest.metric.name),
     )
 
 
-def _metric(target: Target, lattice: Lattice, result: Result | None) -> Metric | None:
+def _idle(factors: Factors, values: Mapping[Point, float]) -> list[int]:
+    """The places of the factors that several dialects choose differently and that never change the value."""
+    idle = []
+    for place in range(len(factors.values)):
+        alike: dict[Point, set[float]] = {}
+        for point, value in values.items():
+            alike.setdefault(point[:place] + point[place + 1 :], set()).add(value)
+        if len(alike) < len(values) and all(len(group) == 1 for group in alike.values()):
+            idle.append(place)
+    return idle
+
+
+def _measured(target: Target, lattice: Lattice, point: Point, idle: Collection[int]) -> Measured:
+    factors, metric = lattice.factors, _metric(target, lattice, point)
+    assert metric is not None, "it has a value"
+    names = [
+        name
+        for name, other in factors.named.items()
+        if all(place in idle or point[place] == other[place] for place in range(len(point)))
+    ]
+    return Measured(tuple(names), factors.settings(point), metric)
+
+
+def _metric(target: Target, lattice: Lattice, point: Point) -> Metric | None:
     """What a dialect reports: the metric that it ranks by where that is a factor, else the one that is asked for."""
+    result = lattice.results([point]).get(point)
     if result is None:
         return None
     if METRIC in lattice.factors.values or target.metric is None:
@@ -120,37 +150,31 @@ def _metric(target: Target, lattice: Lattice, result: Result | None) -> Metric |
     return next((metric for metric in result.metrics if metric.name == target.metric), None)
 
 
-def _gap(value: float, target: Target) -> float:
-    return abs(value - target.printed.value)
+def _value(target: Target, lattice: Lattice, point: Point) -> float | None:
+    metric = _metric(target, lattice, point)
+    return None if metric is None else metric.value
 
 
 def _contributions(target: Target, lattice: Lattice, best: Point) -> tuple[Contribution, ...]:
-    """Shapley values of the factors in which the nearest dialect differs; () where a dialect between cannot be measured."""
+    """Shapley values of the factors in which the nearest dialect differs from the record's; none where a dialect
+    between them cannot be measured."""
     factors = lattice.factors
     changed = factors.changed(best)
 
-    def between(present: Sequence[str] | frozenset[str]) -> Point:
+    def between(present: Collection[str]) -> Point:
         return tuple(place if name in present else 0 for name, place in zip(factors.values, best, strict=True))
 
-    if len(changed) <= MOST_EXACT:  # in one pass over the images
-        lattice.results([between(part) for size in range(len(changed) + 1) for part in combinations(changed, size)])
-
     def value(present: frozenset[str]) -> float:
-        metric = _metric(target, lattice, lattice.results([between(present)]).get(between(present)))
-        if metric is None or metric.value is None:
-            raise _UndefinedError
-        return metric.value
+        number = _value(target, lattice, between(present))
+        return math.nan if number is None else number
 
-    try:
-        shares = shapley(changed, value)
-    except _UndefinedError:
+    if len(changed) <= MOST_EXACT:  # one pass over the images for all of them
+        lattice.results([between(part) for size in range(len(changed) + 1) for part in combinations(changed, size)])
+    shares = shapley(changed, value)
+    if any(map(math.isnan, shares.values())):
         return ()
     ours, theirs = factors.settings(factors.own), factors.settings(best)
     return tuple(Contribution(name, ours[name], theirs[name], share) for name, share in shares.items())
-
-
-class _UndefinedError(Exception):
-    """A dialect between two has no value."""
 
 
 def _paired(lattice: Lattice, best: Point, own: Metric, nearest: Metric) -> Interval | None:

@@ -6,13 +6,10 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
-from mlcd_eval.running.explaining.factors import TASKS_OWN, Factors, Point
+from mlcd_eval.running.explaining.factors import METRIC, TASKS_OWN, Factors, Point
 from mlcd_eval.running.explaining.lattice import Lattice
 from mlcd_eval.tables.explaining.targets import Target
 from mlcd_eval.tables.published.comparable import agrees, dialect_of
-
-METRIC = "metric"
-"""The setting that chooses the metric that ranks."""
 
 
 def stated_values(targets: Iterable[Target]) -> dict[str, list[Any]]:

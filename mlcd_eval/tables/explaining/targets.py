@@ -32,8 +32,8 @@ def targets(
     """Return the record that is meant, its file, and the numbers to explain.
 
     published, value: a row by its name or a number, of which one is given. task: of several that fit. metric: None for
-    the record's primary one. Raises ConfigError where nothing fits or what fits is not certain, and DataError for records
-    that cannot be read.
+    the record's primary one. Raises ConfigError where nothing fits or what fits is not certain, and DataError for
+    records that cannot be read.
     """
     records = _records(run, task)
     if published is None:
@@ -105,8 +105,8 @@ def _of_record(row: str, numbers: Sequence[PublishedNumber], record: Result, met
     if not fitting:
         theirs = sorted({number.metric for number in numbers})
         raise ConfigError(
-            f"--published {row!r} has no {' or '.join(sorted(wanted))} of {record.task.name}, expected --metric with one "
-            f"of {', '.join(theirs)}"
+            f"--published {row!r} has no {' or '.join(sorted(wanted))} of {record.task.name}, expected --metric with "
+            f"one of {', '.join(theirs)}"
         )
     models = {number.identity or number.label: number.label for number in fitting}
     if len(models) > 1:
