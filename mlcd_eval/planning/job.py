@@ -181,9 +181,15 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     prompts = None
     needs = located.needs
     if needs.class_prompts:
-        names = data.class_names if needs.class_names is None else needs.class_names
-        templates = data.templates if needs.templates is None else needs.templates
-        prompts = resolve(dataset.class_names, dataset.templates, names, templates, dataset.name)
+        prompts = resolve(
+            dataset.class_names,
+            dataset.templates,
+            data.class_names,
+            data.templates,
+            dataset.name,
+            needs.class_names,
+            needs.templates,
+        )
     _check_num_classes(task, dataset, prompts)
     return Job(task, protocol, located.settings, located.ref, located.request, dataset, requests, splits, prompts)
 

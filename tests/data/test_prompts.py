@@ -122,9 +122,14 @@ def test_what_the_flags_mean(tmp_path):
     ("flag", "text", "contents", "sentence"),
     [
         ("templates", "a photo", None, "--templates: got 'a photo', expected a file, a template with {c}, clip-bench"),
-        ("templates", "imagenet", None, r"imagenet7, none \(did you mean 'imagenet7'\?\)"),
+        ("templates", "imagenet", None, r"imagenet7, none, clip, mteb, first \(did you mean 'imagenet7'\?\)"),
         ("templates", "x.txt", b"a {c}\na photo\n", "--templates: line 2 of x.txt is 'a photo', expected {c} in it"),
-        ("class_names", "names.txt", None, "--classnames: got 'names.txt', expected a file, clip-benchmark:NAME$"),
+        (
+            "class_names",
+            "names.txt",
+            None,
+            "--classnames: got 'names.txt', expected a file, clip-benchmark:NAME, clip, mteb, wordnet, words",
+        ),
         ("class_names", "x.txt", b"cat\n\ndog\n", "--classnames: line 2 of x.txt is '', expected a class name"),
         ("class_names", "x.txt", b"", "--classnames: x.txt is empty, expected one of the class names per line"),
         ("class_names", "x.txt", b"caf\xe9", "x.txt is not UTF-8 text"),
@@ -137,3 +142,49 @@ def test_a_flag_that_means_nothing_is_one_sentence(flag, text, contents, sentenc
     with pytest.raises(UserError, match=sentence) as raised:
         getattr(prompts, f"{flag}_of_flag")(text)
     assert "\n" not in str(raised.value)
+
+
+def test_what_clip_uses_is_clip_benchmarks_whatever_the_data_has():
+    own = ["a", "b"], ["{c}!"]
+    known = resolve(*own, dataset="wds_vtab-pets", wanted_class_names="clip", wanted_templates="clip")
+    assert known.class_names == prompts.class_names("pets") and known.templates == prompts.templates("pets")
+    assert known.source == "class names: clip-benchmark:pets; templates: clip-benchmark:pets"
+    other = resolve(*own, dataset="mine", wanted_class_names="clip", wanted_templates="clip")
+    assert other.class_names == ("a", "b") and other.templates == prompts.templates("imagenet1k")
+    assert other.source == "class names: folder; templates: clip-benchmark:imagenet1k"
+
+
+def test_what_mteb_uses_is_its_tasks_else_its_prompt_for_imagenet():
+    own = ["a", "b"], ["{c}!"]
+    known = resolve(*own, dataset="EuroSAT", wanted_class_names="mteb", wanted_templates="mteb")
+    assert known.class_names[-1] == "sea or lake" and known.templates == ("a centered satellite photo of {c}.",)
+    assert known.source == "class names: mteb:eurosat; templates: mteb:eurosat"
+    other = resolve(*own, dataset="mine", wanted_class_names="mteb", wanted_templates="mteb")
+    assert (other.class_names, other.templates) == (("a", "b"), ("a photo of {c}.",))
+    imagenet = resolve(None, None, dataset="imagenet1k", wanted_class_names="mteb", wanted_templates="mteb")
+    assert imagenet.class_names == prompts.class_names("imagenet1k")
+    assert imagenet.templates[0].replace("{c}", "tench") == "a photo of tench\n."  # a line of its file of names
+
+
+def test_lists_made_of_the_datas_own():
+    own = ["sugar_cone, cone", "AnnualCrop", ",", "c++"], ["a {c}", "b {c}"]
+    made = resolve(*own, wanted_class_names="words", wanted_templates="first")
+    assert made.class_names == ("sugar cone", "Annual Crop", ",", "c++") and made.templates == ("a {c}",)
+    assert made.source == "class names: words of folder; templates: first of folder"
+    of_task = resolve(*own, templates_ref="imagenet7", wanted_templates="first")  # what the task means by its own
+    assert (of_task.templates, of_task.source) == (
+        prompts.IMAGENET7[:1],
+        "class names: folder; templates: first of imagenet7",
+    )
+
+
+def test_wordnets_class_names_are_torchvisions():
+    from torchvision.models import ResNet18_Weights
+
+    named = resolve(None, None, dataset="imagenet1k", wanted_class_names="wordnet")
+    assert list(named.class_names) == ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    assert resolve(["a"], ["{c}"], dataset="mine", wanted_class_names="wordnet").class_names == ("a",)
+
+
+def test_a_task_file_may_name_a_sources_lists():
+    assert resolve(["a"], ["{c}!"], None, "mteb", "mine").templates == ("a photo of {c}.",)

@@ -65,7 +65,7 @@ def test_a_dialect_applies_to_the_tasks_whose_protocol_has_it(tmp_path):
     plan = make_plan(request)
     assert plan.problems == []
     zeroshot, docvqa = plan.tasks.values()
-    assert zeroshot.settings.dialect == "mteb" and zeroshot.settings.templates == ("a photo of {c}.",)
+    assert zeroshot.settings.dialect == "mteb" and zeroshot.settings.templates == "mteb"
     assert docvqa.settings.dialect is None
     assert zeroshot.request.settings == {"dialect": "mteb"} and docvqa.request.settings == {}
 
@@ -86,5 +86,18 @@ def test_they_are_listed_with_their_settings_and_sources(capsys):
     assert args.run(args) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == [f"{protocol}/{name}" for protocol, name in EVERY]
-    assert rows["zeroshot/mteb"]["settings"]["templates"] == ["a photo of {c}."]
+    assert rows["zeroshot/mteb"]["settings"]["templates"] == "mteb"
     assert "mteb 2.26" in rows["zeroshot/mteb"]["source"]
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+def test_a_factor_begins_with_the_default_and_has_every_value_of_the_dialects(protocol):
+    known = get_protocol(protocol)
+    task = TaskIndex.load().select([f"{protocol}/*"])[0]
+    plain = settings_of(task.model_copy(update={"settings": {}}), known, {})
+    for setting, values in known.factors.items():
+        assert getattr(plain, setting) == values[0]
+        for value in values:
+            assert getattr(settings_of(task, known, {setting: value}), setting) == value
+        for dialect in known.dialects.values():
+            assert dialect.settings.get(setting, values[0]) in values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,8 +32,8 @@ _ROWS = 1 << 13  # images whose logits are held at once
 
 class ZeroShotSettings(ProtocolSettings):
     """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
-    templates: lists, or names of lists (see data/prompts.py); None means the data set's own, else clip-benchmark's by
-    the data set's name. exif: turn images as their EXIF orientation says."""
+    templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py); None means the data set's own, else
+    clip-benchmark's by its name. exif: turn images as their EXIF orientation says."""
 
     split: str = "test"
     layer: str = "projected"
@@ -43,7 +43,41 @@ class ZeroShotSettings(ProtocolSettings):
     templates: str | tuple[str, ...] | None = None
 
 
-DIALECTS = {"mteb": ProtocolDialect({"templates": ("a photo of {c}.",), "metric": "acc1"}, "mteb 2.26")}
+_NOTEBOOK = "CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb of openai/CLIP"
+
+DIALECTS = {
+    "clip-benchmark": ProtocolDialect(
+        {"metric": "acc1"},
+        "CLIP_benchmark 1.6.2, metrics/zeroshot_classification.py",
+        "Its command line encodes under autocast unless --no_amp is given, which is --precision here.",
+    ),
+    "clip": ProtocolDialect(
+        {"class_names": "clip", "templates": "clip"},
+        "CLIP (Radford et al. 2021), section 3.1.4 and appendix A; class names of its notebooks",
+        "Templates are clip-benchmark's copies of data/prompts.md, which has 18 for RESISC45 (here 4) and 1 for PCam "
+        "(here 2).",
+    ),
+    "imagenet7": ProtocolDialect({"class_names": "clip", "templates": "imagenet7"}, f"{_NOTEBOOK}: the 7 best of 80"),
+    "a-photo-of-a": ProtocolDialect(
+        {"class_names": "clip", "templates": ("a photo of a {c}.",)}, "CLIP, section 3.1.4: the default prompt"
+    ),
+    "one-template": ProtocolDialect({"templates": "first"}, "the first template of the data set's list alone"),
+    "names": ProtocolDialect({"templates": "none"}, "CLIP, figure 4: class names without a prompt"),
+    "mteb": ProtocolDialect(
+        {"class_names": "mteb", "templates": "mteb", "metric": "acc1", "exif": True},
+        "mteb 2.26, abstasks/zeroshot_classification.py: one prompt per class",
+        "Class names of its own copies on the hub (cars, dtd, pets and others that it reads from there) are those of "
+        "the data at hand; texts are cleaned as the model here does it (?clean=).",
+    ),
+}
+
+
+FACTORS: dict[str, tuple[Any, ...]] = {
+    "templates": (None, "clip", "imagenet7", "mteb", ("a photo of a {c}.",), "first", "none"),
+    "class_names": (None, "clip", "mteb", "wordnet", "words"),
+    "metric": (None, "acc1", "mean_per_class_recall"),
+    "exif": (False, True),
+}
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -57,6 +91,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     pwc_metrics = (("acc1", "Accuracy (Private)"),)
     hub_task_type = "zero-shot-image-classification"
     dialects = DIALECTS
+    factors = FACTORS
     averages_metrics = True  # as the tables of CLIP and MLCD
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
