@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,10 +28,12 @@ TASKS_OWN = "the task's own"
 @dataclass(frozen=True)
 class Factors:
     """values: factor -> its values in JSON's types, the record's first, so that the record's dialect is (0, ..., 0).
-    named: dialect -> its point. left_out: `factor value` -> why it cannot be measured here."""
+    named: dialect -> its point; sets: dialect -> the factors that it sets. left_out: `factor value` -> why it cannot be
+    measured here."""
 
     values: Mapping[str, tuple[Any, ...]]
     named: Mapping[str, Point]
+    sets: Mapping[str, AbstractSet[str]]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -87,6 +90,7 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
     return Factors(
         values={name: tuple(values.kept.values()) for name, values in known.items()},
         named=points,
+        sets={name: set(dialect.settings) for name, dialect in protocol.dialects.items()},
         left_out={name: reason for values in known.values() for name, reason in values.left_out.items()},
     )
 

@@ -10,6 +10,7 @@ from mlcd_eval.running.explaining.factors import METRIC, TASKS_OWN, Factors, Poi
 from mlcd_eval.running.explaining.lattice import Lattice
 from mlcd_eval.tables.explaining.targets import Target
 from mlcd_eval.tables.published.comparable import agrees, dialect_of
+from mlcd_eval.tables.published.query import tables
 
 
 def stated_values(targets: Iterable[Target]) -> dict[str, list[Any]]:
@@ -30,18 +31,22 @@ def every_point(factors: Factors) -> list[Point]:
 
 
 def open_points(target: Target, lattice: Lattice) -> list[Point]:
-    """The dialects that agree with all that a number's source states, as far as any dialect here does."""
-    factors = lattice.factors
+    """The dialects that agree with all that is known of how a number was measured, as far as any dialect here does:
+    with its metric, with the dialect that is named as its source is, and with what its source states."""
+    factors, number = lattice.factors, target.number
     points = every_point(factors)
-    if METRIC in factors.values and target.metric is not None:
-        points = [point for point in points if factors.settings(point)[METRIC] == target.metric] or points
-    if target.number is None:
+    if target.metric is not None:
+        points = [point for point in points if factors.settings(point).get(METRIC) == target.metric] or points
+    if number is None:
         return points
-    stated = target.number.dialect
-    if stated.as_task is not None:
-        return [factors.named[TASKS_OWN]] if TASKS_OWN in factors.named else points
+    if number.dialect.as_task is not None:
+        return [point for point in points if point == factors.named.get(TASKS_OWN)] or points
+    source = tables()[number.group].source.replace("_", "-")
+    theirs = factors.settings(factors.named[source]) if source in factors.named else {}
+    for name in theirs.keys() & factors.sets.get(source, set()) - {METRIC}:
+        points = [point for point in points if factors.settings(point)[name] == theirs[name]] or points
     known = {point: dialect_of(pending) for point in points if (pending := lattice.pending(point)) is not None}
-    for factor in stated.known():
-        agreeing = {point: ours for point, ours in known.items() if agrees(factor, stated, ours)}
+    for factor in number.dialect.known():
+        agreeing = {point: ours for point, ours in known.items() if agrees(factor, number.dialect, ours)}
         known = agreeing or known
     return list(known)
