@@ -18,6 +18,7 @@ from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.encoders.stages import stages
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import Batch, Samples, batches
+from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.forward import Forward, Queued
 from mlcd_eval.features.overlap import Overlap
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
@@ -125,7 +126,8 @@ def _encode_chunks(
     forward, overlap = Forward(encoder, options.precision, options.batch_size, prepared), Overlap[Batch](encoder)
     samples = _selected(split, todo, options.limit)
     on_cuda = encoder.device.type == "cuda"
-    stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda)
+    jpegs = encoder.on_device() if isinstance(encoder, JpegsOnGpu) else None
+    stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda, jpegs)
     bad: dict[str, str] = {}
     encoded, not_selected = 0, set(todo)  # chunks of which `limit` selects no sample
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from PIL import Image, ImageOps
 
 from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
+from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.wrapped import WrappedEncoder
 
 
@@ -35,9 +38,10 @@ class Upright:
 
 
 class UprightEncoder(WrappedEncoder):
-    """An encoder whose images are upright, which is part of its features' identity."""
+    """An encoder whose images are upright, which is part of its features' identity. Images are turned on the CPU."""
 
     def __init__(self, encoder: Encoder) -> None:
+        encoder = encoder.on_cpu if isinstance(encoder, JpegsOnGpu) else encoder
         super().__init__(encoder)
         self.info = replace(encoder.info, preprocessing=f"EXIF orientation applied; {encoder.info.preprocessing}")
 
@@ -45,3 +49,18 @@ class UprightEncoder(WrappedEncoder):
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The encoder's preprocess of the upright image."""
         return Upright(self._encoder.preprocess)
+
+    @property
+    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
+        """What decodes JPEG files for the encoder, with their EXIF."""
+        decoder = self._encoder.jpeg
+        return None if decoder is None else partial(_with_exif, decoder)
+
+
+def _with_exif(decoder: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
+    """Decode a JPEG file and keep its EXIF, which decoders other than Pillow leave out."""
+    image = decoder(data)
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
+        if "exif" in header.info:
+            image.info["exif"] = header.info["exif"]
+    return image

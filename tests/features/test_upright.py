@@ -25,13 +25,13 @@ ORIENTATION = 0x0112
 NOISE = Image.fromarray(np.random.default_rng(0).integers(256, size=(6, 8, 3), dtype=np.uint8))
 
 
-def photo(orientation, image=NOISE):
-    """A PNG file, whose pixels survive, that says how it is to be turned; None: that says nothing."""
+def photo(orientation, image=NOISE, kind="PNG"):
+    """A file, by default one whose pixels survive, that says how it is to be turned; None: that says nothing."""
     exif = Image.Exif()
     if orientation is not None:
         exif[ORIENTATION] = orientation
     file = io.BytesIO()
-    image.save(file, "PNG", exif=exif)
+    image.save(file, kind, exif=exif)
     return file.getvalue()
 
 
@@ -77,6 +77,22 @@ def test_it_is_part_of_the_features_identity_and_comes_before_the_letterbox():
     boxed = UprightEncoder(LetterboxedEncoder(TinyEncoder()))
     turned = LetterboxedEncoder(TinyEncoder()).preprocess(NOISE.transpose(Image.Transpose.ROTATE_270))
     assert torch.equal(boxed.preprocess(decode(photo(6), "s1")), turned)
+
+
+def pixels_alone(data):
+    """A decoder that leaves EXIF out, as TorchCodec's does."""
+    return Image.fromarray(np.array(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.parametrize("orientation", [None, 6])
+def test_another_decoder_of_jpeg_files_keeps_the_orientation(orientation):
+    encoder = TinyEncoder()
+    encoder.jpeg = pixels_alone
+    data = photo(orientation, kind="JPEG")
+    [batch] = batches([((0, 0), Sample("a", data))], stages(UprightEncoder(encoder)), 1, 0)
+    image = pixels_alone(data)
+    turned = image.transpose(Image.Transpose.ROTATE_270) if orientation else image
+    assert torch.equal(batch.pixels[0], TinyEncoder().preprocess(turned))
 
 
 def test_a_run_keeps_both_features_apart_and_scores_each_task_with_its_own(tmp_path):
