@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.support.progress import ConsoleProgress
     from mlcd_eval.tables.explaining.explain import explain
     from mlcd_eval.tables.explaining.shown import as_json, as_markdown
-    from mlcd_eval.tables.explaining.stated import stated_values
+    from mlcd_eval.tables.explaining.stated import every_point, open_points, stated_values
 
     given = {name: getattr(args, name) for name in ("cache", "data_root", "device")}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -51,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         changes["models"] = (f"{record.model.name}={args.model}",)
     options = {"allow_code": args.trust_remote_code, "progress": ConsoleProgress()}
     lattice = open_lattice(record, file, changes, stated_values(numbers), **options)
-    explanations = [explain(number, lattice, args.search) for number in numbers]
+    explanations = [
+        explain(number, lattice, every_point(lattice.factors) if args.search else open_points(number, lattice))
+        for number in numbers
+    ]
     print(as_json(explanations) if args.json else "\n".join(map(as_markdown, explanations)), end="")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,7 +17,6 @@ from mlcd_eval.records import Result
 from mlcd_eval.running.explaining.factors import METRIC, Factors, Point
 from mlcd_eval.running.explaining.lattice import Lattice
 from mlcd_eval.tables.explaining.printed import equally_near
-from mlcd_eval.tables.explaining.stated import every_point, open_points
 from mlcd_eval.tables.explaining.targets import Target
 from mlcd_eval.tables.published.comparable import Difference, differences
 
@@ -72,15 +71,12 @@ class Explanation:
     differing: tuple[Difference, ...]
 
 
-def explain(target: Target, lattice: Lattice, search: bool = False) -> Explanation:
-    """Measure the dialects that a number may be of, and compare.
-
-    search: all of the lattice, also what the number's source rules out. Raises DataError where none can be measured.
-    """
+def explain(target: Target, lattice: Lattice, candidates: Sequence[Point]) -> Explanation:
+    """Measure the dialects that a number may be of, and compare. Raises DataError where none can be measured."""
     factors = lattice.factors
-    possible = every_point(factors)
-    candidates = possible if search else open_points(target, lattice)
     results = lattice.results([factors.own, *candidates])
+    if factors.own not in results:
+        raise DataError(f"{lattice.record.task.name}: {lattice.left_out[factors.own]}")
     values = {point: value for point in candidates if (value := _value(target, lattice, point)) is not None}
     if not values:
         reasons = "; ".join(dict.fromkeys(lattice.left_out.values()))
@@ -112,7 +108,7 @@ def explain(target: Target, lattice: Lattice, search: bool = False) -> Explanati
         unexplained_ci95=None if ends is None else (target.printed.value - ends[1], target.printed.value - ends[0]),
         idle=tuple(name for place, name in enumerate(factors.values) if place in idle),
         tried=len(candidates),
-        possible=len(possible),
+        possible=math.prod(map(len, factors.values.values())),
         differing=() if number is None else differences(number, results[near[0]], nearest.metric.name),
     )
 
