@@ -1,7 +1,7 @@
 """Whether `mlcd-eval explain` finds, from a rounded number alone, which of 24 dialects made it.
 
 python benchmarks/explain_blind.py [--model SPEC] [--data ../shared/data] [--draws 30]
-For each of three data sets: a run in the task's own dialect, and hidden runs in dialects that are drawn at random, with a
+For each of three data sets: a run in the task's own dialect, and hidden runs in dialects drawn at random, with a
 feature store of their own. `explain` is given the first record and each hidden value as papers print it (one decimal of
 per cent, and two), no more. A draw is right where the hidden dialect is the nearest or among those that are said to be
 equally near. Then again with hidden runs in bf16, as on another machine: their values are a little off.

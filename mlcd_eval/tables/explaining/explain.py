@@ -103,7 +103,7 @@ def explain(target: Target, lattice: Lattice, candidates: Sequence[Point]) -> Ex
         ties=tuple(ties),
         contributions=_contributions(target, lattice, near[0]),
         explained=nearest.value - own.value,
-        explained_ci95=_paired(lattice, near[0], own.metric, nearest.metric),
+        explained_ci95=paired_interval(lattice, near[0], own.metric, nearest.metric),
         unexplained=target.printed.value - nearest.value,
         unexplained_ci95=None if ends is None else (target.printed.value - ends[1], target.printed.value - ends[0]),
         idle=tuple(name for place, name in enumerate(factors.values) if place in idle),
@@ -173,12 +173,13 @@ def _contributions(target: Target, lattice: Lattice, best: Point) -> tuple[Contr
     return tuple(Contribution(name, ours[name], theirs[name], share) for name, share in shares.items())
 
 
-def _paired(lattice: Lattice, best: Point, own: Metric, nearest: Metric) -> Interval | None:
-    """The paired interval of the difference; None where it has none, or the metrics or samples are not the same."""
+def paired_interval(lattice: Lattice, point: Point, own: Metric, other: Metric) -> Interval | None:
+    """The paired interval of a dialect's metric minus that of the record's; None where the metrics or the samples are
+    not the same, or the metric has none."""
     kind = metric_kind(own.name)
-    if best == lattice.factors.own or own.name != nearest.name or kind.statistic is None:
+    if point == lattice.factors.own or own.name != other.name or kind.statistic is None:
         return None
-    a, b = lattice.samples(lattice.factors.own), lattice.samples(best)
+    a, b = lattice.samples(lattice.factors.own), lattice.samples(point)
     if list(a["key"]) != list(b["key"]):
         return None
     (part_a, groups), (part_b, _) = kind.selected(a), kind.selected(b)
