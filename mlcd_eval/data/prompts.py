@@ -209,7 +209,8 @@ def resolve(
 
 def _wanted(kind: _List, refs: Sequence[Ref], from_dataset: Sequence[str] | None, dataset: str) -> Sourced:
     """The list that the first of the references means that is not None; a later one says what is the dataset's own."""
-    ref, *others = [ref for ref in refs if ref is not None] or [None]
+    given = [ref for ref in refs if ref is not None]
+    ref, others = (given[0], given[1:]) if given else (None, [])
     if isinstance(ref, str) and ref in kind.derived:
         lines, source = _wanted(kind, others, from_dataset, dataset)
         return kind.derived[ref](lines), f"{ref} of {source}"

@@ -83,6 +83,33 @@ def retrieval_ranks(
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
 
+@torch.inference_mode()
+@exact_fp32()
+def caption_ranks(
+    image: torch.Tensor,
+    text: torch.Tensor,
+    image_of_text: torch.Tensor,
+    tile: int | None = None,
+    advance: Advance = lambda _: None,
+) -> NDArray[Any]:
+    """1-based ranks (T,), int64, of each caption among all captions for its image, by the order of `retrieval_ranks`.
+
+    image, text, image_of_text, tile: as there. advance: called with the number of captions that were compared with all.
+    """
+    tile = tile or (8192 if image.is_cuda else 1024)
+    ahead = torch.zeros(2, len(text), dtype=torch.int64, device=text.device)
+    for start in range(0, len(text), tile):
+        rows = slice(start, start + tile)
+        queries = image[image_of_text[rows]]
+        score = (_fixed_point(queries) * _fixed_point(text[rows])).sum(1)
+        index = torch.arange(len(text), device=text.device)[rows]
+        for other in range(0, len(text), tile):
+            ahead[:, rows] += Tile(text[other : other + tile], queries).num_ahead(score, index - other)
+        advance(len(queries))
+    ranks: NDArray[Any] = 1 + ahead.sum(0).cpu().numpy()
+    return ranks
+
+
 def recall_at(ranks: NDArray[Any], k: int) -> NDArray[Any]:
     """1.0 for each query whose true item is among the K best, else 0.0. With fewer than K items every query counts."""
     return (ranks <= k).astype(np.float64)

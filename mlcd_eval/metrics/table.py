@@ -20,6 +20,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.interval import generator, ratio
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
+from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
 from mlcd_eval.metrics.statistics import ClassMeans, Columns, Mean, Ranking, Statistic, Sums, column
 from mlcd_eval.support.registry import Registry
 
@@ -75,6 +76,16 @@ def _top1_and_top5(columns: Columns) -> NDArray[Any]:
     """(N, 3): in how many trials the true class is the best, in how many among the five best, and the trials."""
     trials = np.atleast_2d(np.asarray(columns["rank"]).T)  # (T, N)
     return np.stack([(trials <= 1).sum(axis=0), (trials <= 5).sum(axis=0), np.ones_like(trials).sum(axis=0)], axis=1)
+
+
+def _ranking(score: Callable[[Ranks, int], NDArray[Any]], direction: str, title: str) -> Callable[[str], MetricKind]:
+    """A score of the places of all right answers, of the queries of one direction."""
+    return lambda k: MetricKind(
+        f"{direction.replace('_to_', '-to-')} {title}@{k}",
+        Mean(lambda columns: score(padded(columns["ranks"]), int(k))),
+        over="image",
+        among=("direction", direction),
+    )
 
 
 def _both_directions(columns: Columns) -> NDArray[Any]:
@@ -162,6 +173,12 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     "image_to_text_recall@": lambda k: MetricKind(
         f"image-to-text R@{k}", Mean(_within(int(k))), over="image", among=("direction", "image_to_text")
     ),
+    "text_to_image_ndcg@": _ranking(ndcg, "text_to_image", "nDCG"),
+    "image_to_text_ndcg@": _ranking(ndcg, "image_to_text", "nDCG"),
+    "text_to_image_mrr@": _ranking(reciprocal_rank, "text_to_image", "MRR"),
+    "image_to_text_mrr@": _ranking(reciprocal_rank, "image_to_text", "MRR"),
+    "image_to_text_map@": _ranking(average_precision, "image_to_text", "MAP"),
+    "image_to_text_found@": _ranking(share_found, "image_to_text", "captions found"),
     "precision@": lambda least: MetricKind(f"precision@{least}", Mean(_at_least(least)), over="image"),
     "target_precision@": lambda least: MetricKind(
         f"precision@{least} of targets", Mean(_at_least(least)), over="image", among=("has_target", True)

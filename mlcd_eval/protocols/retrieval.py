@@ -1,8 +1,9 @@
-"""Image-text retrieval: recall@K in both directions (Karpathy & Fei-Fei 2015; CLIP, section 3.1)."""
+"""Image-text retrieval: recall@K in both directions (Karpathy & Fei-Fei 2015; CLIP, section 3.1), and nDCG as MTEB."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -10,27 +11,66 @@ from pydantic import Field, PositiveInt
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from mlcd_eval.metrics.retrieval import Ranks
+
+CUT = 10
+"""The K of nDCG, MAP and MRR."""
 
 
 class RetrievalSettings(ProtocolSettings):
     """ks: the K of recall@K. captions_per_image: how many captions of each image are kept, from the first on (5 leaves
-    25,000 of COCO's 25,010 captions); None keeps all. exif: turn images as their EXIF orientation
-    says."""
+    25,000 of COCO's 25,010 captions); None keeps all. metric: the primary one; `recall` is
+    image-to-text recall at the smallest K, `ndcg` image-to-text nDCG@10, with which the other scores of whole rankings
+    come. ties: which of equally similar items is ahead, the first or the last of the data. exif: turn images as their
+    EXIF orientation says."""
 
     split: str = "test"
     layer: str = "projected"
     exif: bool = False
     ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
     captions_per_image: PositiveInt | None = None
+    metric: Literal["recall", "mean_recall", "ndcg"] = "recall"
+    ties: Literal["first", "last"] = "first"
+
+
+DIALECTS = {
+    "clip-benchmark": ProtocolDialect(
+        {"ks": (5,)},
+        "CLIP_benchmark 1.6.2, metrics/zeroshot_retrieval.py",
+        "There torch.topk decides ties, blank lines are captions, and an image without captions is a query that fails.",
+    ),
+    "datacomp": ProtocolDialect(
+        {"ks": (1, 5, 10), "metric": "mean_recall", "exif": True},
+        "DataComp at 170b603b, eval_utils/retr_eval.py, as docs/openclip_results.csv of open_clip prints it",
+    ),
+    "mteb": ProtocolDialect(
+        {"metric": "ndcg", "ties": "last", "exif": True},
+        "mteb 2.26, abstasks/retrieval.py with pytrec_eval 0.5.11: hit_rate@K is recall@K, recall@K is the share found",
+        "Ties go to the id that sorts last, here to the last row; similarities that are equal but for rounding may be "
+        "ties in one of the two only. Texts are cleaned as the model here does it (?clean=).",
+    ),
+}
+
+
+FACTORS: dict[str, tuple[Any, ...]] = {
+    "captions_per_image": (None, 5),
+    "ties": ("first", "last"),
+    "exif": (False, True),
+}
 
 
 class Retrieval(Protocol[RetrievalSettings]):
     """Each caption searches for its image, each image for any of its captions, by cosine similarity, without prompts.
 
     Blank captions are left out, also of the gallery. An image without captions stays in the gallery but is not a query.
-    The primary metric is image-to-text recall at the smallest K, by which leaderboards rank.
+    By default the primary metric is image-to-text recall at the smallest K, by which leaderboards rank.
     mean_recall is the mean of all recalls, over both directions and every K.
     """
 
@@ -44,6 +84,8 @@ class Retrieval(Protocol[RetrievalSettings]):
         (r"text_to_image_recall@(\d+)", r"Text-to-image R@\1"),
     )
     hub_task_type = "image-text-retrieval"
+    dialects = DIALECTS
+    factors = FACTORS
 
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
         """All: papers print both directions at every K."""
@@ -64,9 +106,7 @@ class Retrieval(Protocol[RetrievalSettings]):
 
         Raises DataError without captions.
         """
-        import torch
-
-        from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks
+        from mlcd_eval.metrics.retrieval import recall_at
 
         images = inputs.images["test"]
         captions = [[t for t in texts if t.strip()][: settings.captions_per_image] for texts in images.texts]
@@ -74,8 +114,7 @@ class Retrieval(Protocol[RetrievalSettings]):
         if len(image_of_text) == 0:
             raise DataError(f"split {settings.split!r} cannot be searched: got 0 captions, expected at least 1")
         image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs)
-        with inputs.stage("ranks", len(image), "images") as advance:
-            ranks = retrieval_ranks(image, text, torch.tensor(image_of_text, device=inputs.device), advance=advance)
+        ranks, ranks_of_captions = _ranks(settings, image, text, image_of_text, inputs)
         captioned = np.unique(image_of_text)
         text_ranks, image_ranks = ranks.text_to_image, ranks.image_to_text[captioned]
 
@@ -88,15 +127,25 @@ class Retrieval(Protocol[RetrievalSettings]):
             "rank": [*text_ranks.tolist(), *image_ranks.tolist()],
             "mean_recall": hits.mean(axis=1).tolist(),
         }
+        if ranks_of_captions is not None:
+            of_image = np.split(ranks_of_captions, np.cumsum([len(texts) for texts in captions])[:-1])
+            samples["ranks"] = [[rank] for rank in text_ranks.tolist()]
+            samples["ranks"] += [sorted(of_image[row].tolist()) for row in captioned]
         no_query = len(captions) - len(captioned) + len(images.bad)
         metrics = [
             *(measure(f"text_to_image_recall@{k}", samples, inputs.seed) for k in settings.ks),
             *(measure(f"image_to_text_recall@{k}", samples, inputs.seed, no_query) for k in settings.ks),
             measure("mean_recall", samples, inputs.seed, no_query, num_scored=len(captioned)),
         ]
+        if ranks_of_captions is not None:
+            for direction, unscored in (("text_to_image", 0), ("image_to_text", no_query)):
+                names = [f"{direction}_ndcg@{CUT}", f"{direction}_mrr@{CUT}"]
+                if direction == "image_to_text":  # a caption has one image, so that these say nothing else of it
+                    names += [f"{direction}_map@{CUT}", *(f"{direction}_found@{k}" for k in settings.ks)]
+                metrics += [measure(name, samples, inputs.seed, unscored) for name in names]
         return Scores(
             metrics=metrics,
-            primary=f"image_to_text_recall@{min(settings.ks)}",
+            primary=_primary(settings),
             samples=samples,
             details={
                 "num_images": len(captions),
@@ -112,3 +161,37 @@ class Retrieval(Protocol[RetrievalSettings]):
                 },
             },
         )
+
+
+def _primary(settings: RetrievalSettings) -> str:
+    return {
+        "recall": f"image_to_text_recall@{min(settings.ks)}",
+        "mean_recall": "mean_recall",
+        "ndcg": f"image_to_text_ndcg@{CUT}",
+    }[settings.metric]
+
+
+def _ranks(
+    settings: RetrievalSettings, image: torch.Tensor, text: torch.Tensor, image_of_text: np.ndarray, inputs: Inputs
+) -> tuple[Ranks, NDArray[Any] | None]:
+    """Return the ranks of what queries look for, and of each caption for its image if a metric needs them.
+
+    Where the last of equal items is ahead, the rows are ranked in reverse order.
+    """
+    import torch
+
+    from mlcd_eval.metrics.retrieval import caption_ranks, retrieval_ranks
+
+    of = torch.tensor(image_of_text, device=inputs.device)
+    backwards = settings.ties == "last"
+    if backwards:
+        image, text, of = image.flip(0), text.flip(0), len(image) - 1 - of.flip(0)
+    of_captions = None
+    with inputs.stage("ranks", len(image), "images") as advance:
+        ranks = retrieval_ranks(image, text, of, advance=advance)
+    if settings.metric == "ndcg":
+        with inputs.stage("ranks of captions", len(text), "captions") as advance:
+            of_captions = caption_ranks(image, text, of, advance=advance)
+    if not backwards:
+        return ranks, of_captions
+    return type(ranks)(*(part[::-1] for part in ranks)), None if of_captions is None else of_captions[::-1]

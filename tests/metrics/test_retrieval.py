@@ -5,7 +5,7 @@ from clip_benchmark.metrics.zeroshot_retrieval import recall_at_k
 from torch.nn.functional import normalize
 
 from mlcd_eval.metrics import retrieval
-from mlcd_eval.metrics.retrieval import recall_at, retrieval_ranks
+from mlcd_eval.metrics.retrieval import caption_ranks, recall_at, retrieval_ranks
 
 TILES = [1, 2, 3, 7, 64, None]
 
@@ -150,3 +150,20 @@ def test_cuda_gives_the_same_ranks():
     image, text, of = random_problem(300, 900, 64, seed=5)
     cpu, cuda = retrieval_ranks(image, text, of), retrieval_ranks(image.cuda(), text.cuda(), of.cuda())
     assert (cpu.text_to_image == cuda.text_to_image).all() and (cpu.image_to_text == cuda.image_to_text).all()
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_ranks_of_every_caption_against_a_full_sort(tile):
+    """Rows with many ties, and rows without."""
+    rng = np.random.default_rng(4)
+    directions = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6], [-1, 0]], dtype=np.float32)
+    image, text = (torch.tensor(directions[rng.integers(5, size=size)]) for size in (11, 29))
+    of = torch.tensor(rng.permutation(np.r_[np.arange(11), rng.integers(11, size=18)]))
+    for problem in ((image, text, of), random_problem(40, 130, 32, seed=4)):
+        image, text, of = problem
+        scores = np.round(image.double().numpy() @ text.double().numpy().T, 6)[of]
+        order = [np.lexsort((np.arange(len(row)), -row)) for row in scores]
+        expected = [1 + int(np.flatnonzero(row == caption)[0]) for caption, row in enumerate(order)]
+        assert caption_ranks(image, text, of, tile).tolist() == expected
+        best = retrieval_ranks(image, text, of, tile).image_to_text
+        assert [min(np.array(expected)[of == row]) for row in range(len(image))] == best.tolist()

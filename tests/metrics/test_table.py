@@ -12,6 +12,8 @@ from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
+PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
+PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
 
@@ -47,8 +49,9 @@ def columns_for(name, seed=0):
     scores = r.normal(size=(60, num_classes)) + np.eye(num_classes)[labels]
     if name in ("map", "map_11point"):
         columns = multilabel_samples(scores, (rng(2).random((60, 7)) < 0.3).astype(int))
-    elif "recall@" in name or name == "mean_recall":
+    elif "_to_" in name or name == "mean_recall":
         columns = retrieval(r)
+        columns["ranks"] = [r.integers(1, 12, size=1 + image % 4) for image in columns["image"]]
     else:
         columns = classification_samples(scores, labels)
         columns |= {"rank@20": columns["rank"], "image": rng(3).integers(25, size=60), "document": labels}
@@ -60,7 +63,7 @@ def columns_for(name, seed=0):
     return json.loads(
         json.dumps(
             {
-                key: np.asarray(column).tolist() if key != "label" else list(map(plain, column))
+                key: [np.asarray(entry).tolist() for entry in column] if key != "label" else list(map(plain, column))
                 for key, column in columns.items()
             }
         )

@@ -158,3 +158,43 @@ def test_the_price_of_ties_is_in_the_record():
         "text_to_image_recall@1": 1.0,
         "image_to_text_recall@1": 1.0,
     }
+
+
+def test_the_last_of_equal_items_may_be_ahead():
+    """Many ties, against a full sort by (similarity, row), both falling, as mteb sorts ids that follow the rows."""
+    rng = np.random.default_rng(3)
+    directions = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])
+    pictures = directions[rng.integers(4, size=9)]
+    captions = [tuple(f"{row}.{number}" for number in range(1 + row % 3)) for row in range(9)]
+    captions[4] = ()
+    vectors = {text: directions[rng.integers(4)].tolist() for texts in captions for text in texts}
+    given = inputs(pictures, captions, text_encoder(vectors))
+    scores = Retrieval().score(RetrievalSettings(metric="ndcg", ties="last"), given)
+
+    texts = [(row, text) for row, of_image in enumerate(captions) for text in of_image]
+    similar = np.round(pictures @ np.array([vectors[text] for _, text in texts]).T, 6)
+    expected = []
+    for column, (row, _) in enumerate(texts):
+        order = sorted(range(9), key=lambda other: (similar[other, column], other), reverse=True)
+        expected.append([1 + order.index(row)])
+    for row in (row for row in range(9) if row != 4):
+        order = sorted(range(len(texts)), key=lambda other: (similar[row, other], other), reverse=True)
+        expected.append([1 + place for place, other in enumerate(order) if texts[other][0] == row])
+    assert scores.samples["ranks"] == expected
+    assert scores.samples["rank"] == [min(ranks) for ranks in expected]
+    found = [sum(rank <= 5 for rank in ranks) / len(ranks) for ranks in expected[len(texts) :]]
+    assert values(scores)["image_to_text_found@5"] == pytest.approx(np.mean(found))
+    assert values(scores)["text_to_image_mrr@10"] == pytest.approx(
+        np.mean([1 / rank for [rank] in expected[: len(texts)]])
+    )
+    assert scores.primary == "image_to_text_ndcg@10" and scores.metrics[-1].num_unscored == 1
+
+
+def test_scores_of_whole_rankings_come_with_their_metric_alone():
+    plain, ranked = (
+        Retrieval().score(RetrievalSettings(metric=name), inputs(IMAGES, CAPTIONS)) for name in ("recall", "ndcg")
+    )
+    assert "ranks" not in plain.samples and not any("ndcg" in name for name in values(plain))
+    assert values(plain).items() <= values(ranked).items()
+    mean = Retrieval().score(RetrievalSettings(metric="mean_recall"), inputs(IMAGES, CAPTIONS))
+    assert mean.primary == "mean_recall" and values(mean) == values(plain)

@@ -108,7 +108,7 @@ CASES = {
         "multilabel": ({}, lambda: classified(multilabel=True)),
     },
     "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
-    "retrieval": {"default": ({}, captioned)},
+    "retrieval": {"default": ({}, captioned), "mteb": ({"metric": "ndcg", "ties": "last"}, captioned)},
     "refcoco": {
         "native": ({"mode": "native"}, lambda: referred(native=True)),
         "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
