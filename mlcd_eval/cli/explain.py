@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
         changes["models"] = (f"{record.model.name}={args.model}",)
     options = {"allow_code": args.trust_remote_code, "progress": ConsoleProgress()}
     lattice = open_lattice(record, file, changes, stated_values(numbers), **options)
+    everything = every_point(lattice.factors)
     explanations = [
-        explain(number, lattice, every_point(lattice.factors) if args.search else open_points(number, lattice))
+        explain(number, lattice, everything if args.search else open_points(number, lattice), any_metric=args.search)
         for number in numbers
     ]
     print(as_json(explanations) if args.json else "\n".join(map(as_markdown, explanations)), end="")

@@ -14,7 +14,7 @@ from mlcd_eval.metrics.interval import Interval, generator
 from mlcd_eval.metrics.shapley import MOST_EXACT, shapley
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Result
-from mlcd_eval.running.explaining.factors import METRIC, Factors, Point
+from mlcd_eval.running.explaining.factors import Factors, Point
 from mlcd_eval.running.explaining.lattice import Lattice
 from mlcd_eval.tables.explaining.printed import equally_near
 from mlcd_eval.tables.explaining.targets import Target
@@ -71,16 +71,15 @@ class Explanation:
     differing: tuple[Difference, ...]
 
 
-def explain(target: Target, lattice: Lattice, candidates: Sequence[Point]) -> Explanation:
-    """Measure the dialects that a number may be of, and compare. Raises DataError where none can be measured."""
-    factors = lattice.factors
-    results = lattice.results([factors.own, *candidates])
-    if factors.own not in results:
-        raise DataError(f"{lattice.record.task.name}: {lattice.left_out[factors.own]}")
-    values = {point: value for point in candidates if (value := _value(target, lattice, point)) is not None}
-    if not values:
-        reasons = "; ".join(dict.fromkeys(lattice.left_out.values()))
-        raise DataError(f"{lattice.record.task.name}: no dialect of the number can be measured here: {reasons}")
+def explain(target: Target, lattice: Lattice, candidates: Sequence[Point], any_metric: bool = False) -> Explanation:
+    """Measure the dialects that a number may be of, and compare.
+
+    any_metric: whether the number may be of another metric than it is stated to be. Raises DataError where no candidate
+    can be measured.
+    """
+    factors, number = lattice.factors, target.number
+    numbers = _Numbers(lattice, candidates, target.metric, any_metric)
+    values = numbers.of_candidates
     near = sorted(
         equally_near(values, target.printed),
         key=lambda point: (
@@ -92,25 +91,63 @@ def explain(target: Target, lattice: Lattice, candidates: Sequence[Point]) -> Ex
     )
     idle = _idle(factors, values)
     near = [point for point in near if all(point[place] == near[0][place] for place in idle)]
-    own, nearest, *ties = (_measured(target, lattice, point, idle) for point in (factors.own, *near))
+    own, nearest, *ties = (_measured(numbers, factors, point, idle) for point in (factors.own, *near))
     ends = nearest.metric.ci95
-    number = target.number
     return Explanation(
         record=lattice.record,
         target=target,
         own=own,
         nearest=nearest,
         ties=tuple(ties),
-        contributions=_contributions(target, lattice, near[0]),
+        contributions=_contributions(numbers, factors, near[0]),
         explained=nearest.value - own.value,
         explained_ci95=paired_interval(lattice, near[0], own.metric, nearest.metric),
         unexplained=target.printed.value - nearest.value,
         unexplained_ci95=None if ends is None else (target.printed.value - ends[1], target.printed.value - ends[0]),
         idle=tuple(name for place, name in enumerate(factors.values) if place in idle),
-        tried=len(candidates),
+        tried=len(values),
         possible=math.prod(map(len, factors.values.values())),
-        differing=() if number is None else differences(number, results[near[0]], nearest.metric.name),
+        differing=() if number is None else differences(number, numbers.result(near[0]), nearest.metric.name),
     )
+
+
+class _Numbers:
+    """What each dialect reports for the number: the metric that it ranks by, and where no candidate ranks by the metric
+    that the number is stated to be, that one of its metrics. of_candidates: without those that rank by another metric,
+    unless any_metric."""
+
+    def __init__(self, lattice: Lattice, candidates: Sequence[Point], metric: str | None, any_metric: bool) -> None:
+        self._lattice, own = lattice, lattice.factors.own
+        results = lattice.results([own, *candidates])
+        ranking = [point for point in candidates if point in results and results[point].primary_metric == metric]
+        self._metric = None if ranking else metric
+        values = {point: self.value(point) for point in (not any_metric and ranking) or candidates}
+        self.of_candidates = {point: value for point, value in values.items() if value is not None}
+        if not self.of_candidates or self.value(own) is None:
+            reasons = "; ".join(dict.fromkeys(lattice.left_out.values()))
+            raise DataError(f"{lattice.record.task.name}: no dialect of the number can be measured here: {reasons}")
+
+    def prepare(self, points: Collection[Point]) -> None:
+        """Measure dialects in one pass over the images."""
+        self._lattice.results(points)
+
+    def result(self, point: Point) -> Result:
+        """The record of a dialect that was measured."""
+        return self._lattice.results([point])[point]
+
+    def metric(self, point: Point) -> Metric | None:
+        """None where the dialect cannot be measured or has no such metric."""
+        result = self._lattice.results([point]).get(point)
+        if result is None:
+            return None
+        if self._metric is None:
+            return result.primary
+        return next((metric for metric in result.metrics if metric.name == self._metric), None)
+
+    def value(self, point: Point) -> float | None:
+        """The metric's value."""
+        metric = self.metric(point)
+        return None if metric is None else metric.value
 
 
 def _idle(factors: Factors, values: Mapping[Point, float]) -> list[int]:
@@ -125,8 +162,8 @@ def _idle(factors: Factors, values: Mapping[Point, float]) -> list[int]:
     return idle
 
 
-def _measured(target: Target, lattice: Lattice, point: Point, idle: Collection[int]) -> Measured:
-    factors, metric = lattice.factors, _metric(target, lattice, point)
+def _measured(numbers: _Numbers, factors: Factors, point: Point, idle: Collection[int]) -> Measured:
+    metric = numbers.metric(point)
     assert metric is not None, "it has a value"
     names = [
         name
@@ -136,36 +173,20 @@ def _measured(target: Target, lattice: Lattice, point: Point, idle: Collection[i
     return Measured(tuple(names), factors.settings(point), metric)
 
 
-def _metric(target: Target, lattice: Lattice, point: Point) -> Metric | None:
-    """What a dialect reports: the metric that it ranks by where that is a factor, else the one that is asked for."""
-    result = lattice.results([point]).get(point)
-    if result is None:
-        return None
-    if METRIC in lattice.factors.values or target.metric is None:
-        return result.primary
-    return next((metric for metric in result.metrics if metric.name == target.metric), None)
-
-
-def _value(target: Target, lattice: Lattice, point: Point) -> float | None:
-    metric = _metric(target, lattice, point)
-    return None if metric is None else metric.value
-
-
-def _contributions(target: Target, lattice: Lattice, best: Point) -> tuple[Contribution, ...]:
+def _contributions(numbers: _Numbers, factors: Factors, best: Point) -> tuple[Contribution, ...]:
     """Shapley values of the factors in which the nearest dialect differs from the record's; none where a dialect
     between them cannot be measured."""
-    factors = lattice.factors
     changed = factors.changed(best)
 
     def between(present: Collection[str]) -> Point:
         return tuple(place if name in present else 0 for name, place in zip(factors.values, best, strict=True))
 
     def value(present: frozenset[str]) -> float:
-        number = _value(target, lattice, between(present))
+        number = numbers.value(between(present))
         return math.nan if number is None else number
 
-    if len(changed) <= MOST_EXACT:  # one pass over the images for all of them
-        lattice.results([between(part) for size in range(len(changed) + 1) for part in combinations(changed, size)])
+    if len(changed) <= MOST_EXACT:
+        numbers.prepare([between(part) for size in range(len(changed) + 1) for part in combinations(changed, size)])
     shares = shapley(changed, value)
     if any(map(math.isnan, shares.values())):
         return ()
