@@ -111,14 +111,16 @@ def _dialects() -> Rows:
 
     return [
         {
-            "name": f"{protocol}/{name}",
+            "name": f"{protocol.name}/{name}",
             "choose": f"--set dialect={name}",
-            "settings": dict(dialect.settings),
+            "settings": protocol.Settings.model_validate(dialect.settings).model_dump(
+                mode="json", include=set(dialect.settings)
+            ),
             "source": dialect.source,
             "differs": dialect.differs,
         }
-        for protocol in PROTOCOLS
-        for name, dialect in get_protocol(protocol).dialects.items()
+        for protocol in map(get_protocol, PROTOCOLS)
+        for name, dialect in protocol.dialects.items()
     ]
 
 

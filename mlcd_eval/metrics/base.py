@@ -10,8 +10,8 @@ class Metric(BaseModel):
 
     value: a fraction in [0, 1] unless `unit` says otherwise; None where undefined (acc5 of 4 classes).
     num_scored: samples that the value is over, None where an imported file does not say; num_unscored: samples left out
-    (images that cannot be read). ci95: 95% bootstrap interval over samples, or over the units that the table of metrics
-    names (images, documents); None where undefined.
+    (images that cannot be read). ci95: 95% interval over samples, or over the units that the table of metrics names
+    (images, documents), by bootstrap or, for the agreement of clusters, by the delta method; None where undefined.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

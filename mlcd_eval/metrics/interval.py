@@ -1,4 +1,5 @@
-"""Seeded 95% percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), over samples or groups of samples.
+"""Seeded 95% percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), over samples or groups of samples,
+and standard errors by the delta method.
 
 What was drawn at random is resampled: samples, or images where one image has several captions (`groups`).
 A metric that is a function of sums over samples needs no resampled arrays: a resample is a multinomial draw over the
@@ -20,6 +21,8 @@ Interval = tuple[float, float]
 OfSums = Callable[[NDArray[Any]], NDArray[Any]]
 """Sums of terms (..., K) -> a metric (...), NaN where it is undefined."""
 
+Z95 = 1.959963984540054
+"""Half the width of a normal interval of 95%, in standard errors."""
 _PERCENTILES = (2.5, 97.5)
 _CHUNK = 1 << 22  # counts held at a time, 32 MB
 
@@ -90,6 +93,11 @@ def bootstrap(
         return None
     values = [metric(rng.integers(n, size=n)) for _ in range(resamples)]
     return _percentiles(np.array(values, dtype=np.float64))  # None becomes NaN
+
+
+def standard_error(influences: NDArray[Any]) -> float:
+    """Of a metric with this influence function at each sample (N,), by the delta method."""
+    return float(np.sqrt((influences**2).mean() / len(influences)))
 
 
 def group_sums(terms: NDArray[Any], groups: ArrayLike) -> NDArray[Any]:

@@ -5,6 +5,7 @@ All p values are two-sided. Units (images, documents) were drawn at random, so t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlcd_eval.metrics.interval import (
+    Z95,
     Interval,
     OfSums,
     bootstrap,
@@ -19,11 +21,15 @@ from mlcd_eval.metrics.interval import (
     bootstrap_sums,
     group_sums,
     ratio,
+    standard_error,
 )
 
 DRAWS = 10_000
 SLOW_DRAWS = 2_000  # of metrics that are no function of sums: each draw ranks all samples again
-MCNEMAR, PERMUTATION = "McNemar exact", "permutation"
+MCNEMAR, PERMUTATION, Z_TEST = "McNemar exact", "permutation", "z"
+Prepared = Callable[[NDArray[Any]], Callable[[NDArray[Any] | None], float | None]]
+"""Scores or predictions -> a function of sample indices, drawn with replacement (None: each sample once), to the
+metric."""
 _TOLERANCE = 1e-12  # below any difference of two metrics, above what rounding makes of equal ones
 _CHUNK = 1 << 22  # counts held at a time, 32 MB
 
@@ -86,17 +92,25 @@ def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.ra
     return Paired(float(a @ weight), float(b @ weight), interval, p, PERMUTATION)
 
 
-def paired_rankings(
-    a: NDArray[Any],
-    b: NDArray[Any],
-    prepare: Callable[[NDArray[Any]], Callable[[NDArray[Any] | None], float | None]],
-    rng: np.random.Generator,
-) -> Paired:
+def paired_rankings(a: NDArray[Any], b: NDArray[Any], prepare: Prepared, rng: np.random.Generator) -> Paired:
     """A metric of how samples are ordered by their scores a, b (N, M), M classes or trials, as ROC AUC.
 
-    prepare: scores -> a function of sample indices, drawn with replacement (None: each sample once), to the metric; a
-    sample's labels stay with it. The permutation test exchanges the two models' ranks of a sample, not its scores,
-    whose scales may differ (Venkatraman & Begg 1996; Bandos, Rockette & Gur 2005).
+    The permutation test exchanges the two models' ranks of a sample, not its scores, whose scales may differ
+    (Venkatraman & Begg 1996; Bandos, Rockette & Gur 2005).
+    """
+    return paired_swaps(a, b, prepare, rng, (_twice_midranks(a), _twice_midranks(b)))
+
+
+def paired_swaps(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    prepare: Prepared,
+    rng: np.random.Generator,
+    exchanged: tuple[NDArray[Any], NDArray[Any]] | None = None,
+) -> Paired:
+    """A metric of what two models say of each sample, a, b (N, M), that is no function of sums.
+
+    exchanged: what the permutation test swaps in place of a and b. A sample's labels stay with it.
     """
     value_a, value_b = prepare(a), prepare(b)
 
@@ -107,15 +121,23 @@ def paired_rankings(
     interval = bootstrap(difference, len(a), rng)
     whole_a, whole_b = value_a(None), value_b(None)
     assert interval is not None and whole_a is not None and whole_b is not None, "the metric is defined"
-    ranks_a, ranks_b = _twice_midranks(a), _twice_midranks(b)
+    of_a, of_b = exchanged or (a, b)
     as_large = 0
     for _ in range(SLOW_DRAWS):
         swap = rng.random((len(a), 1)) < 0.5
-        first = prepare(np.where(swap, ranks_b, ranks_a))(None)
-        second = prepare(np.where(swap, ranks_a, ranks_b))(None)
+        first = prepare(np.where(swap, of_b, of_a))(None)
+        second = prepare(np.where(swap, of_a, of_b))(None)
         assert first is not None and second is not None, "the labels are the same"
         as_large += abs(second - first) >= abs(whole_b - whole_a) - _TOLERANCE
     return Paired(whole_a, whole_b, interval, (as_large + 1) / (SLOW_DRAWS + 1), PERMUTATION)
+
+
+def paired_influences(a: tuple[float, NDArray[Any]], b: tuple[float, NDArray[Any]]) -> Paired:
+    """A metric with its influence function (N,) at each sample: a z-test of the difference by the delta method."""
+    difference, error = b[0] - a[0], standard_error(b[1] - a[1])
+    low, high = (difference + sign * Z95 * error for sign in (-1, 1))
+    p = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else float(difference == 0)
+    return Paired(a[0], b[0], (low, high), p, Z_TEST)
 
 
 def _twice_midranks(scores: NDArray[Any]) -> NDArray[Any]:

@@ -16,14 +16,24 @@ from numpy.typing import NDArray
 
 from mlcd_eval.metrics.classification import mean_of_defined, mean_over_classes
 from mlcd_eval.metrics.interval import (
+    Z95,
     Interval,
     OfSums,
     bootstrap,
     bootstrap_class_means,
     bootstrap_sums,
     ratio,
+    standard_error,
 )
-from mlcd_eval.metrics.paired import Paired, paired_class_means, paired_means, paired_rankings, paired_sums
+from mlcd_eval.metrics.paired import (
+    Paired,
+    paired_class_means,
+    paired_influences,
+    paired_means,
+    paired_rankings,
+    paired_sums,
+    paired_swaps,
+)
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 Prepare = Callable[[NDArray[Any], NDArray[Any]], Callable[[NDArray[Any] | None], float | None]]
@@ -157,3 +167,44 @@ class Ranking(Statistic):
     def _scores(self, columns: Columns) -> NDArray[Any]:
         scores = self.scores(columns)
         return scores if scores.ndim == 2 else scores[:, None]
+
+
+class Predicted(Ranking):
+    """A metric of the predicted classes, as macro F1. scores: columns -> predictions (N,) or (N, T) of T trials."""
+
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
+        """A permutation test that exchanges predictions."""
+        assert groups is None, "no metric of this form has units of several samples"
+        labels = self.labels(a)
+        return paired_swaps(self._scores(a), self._scores(b), lambda scores: self.prepare(scores, labels), rng)
+
+
+@dataclass(frozen=True)
+class Influenced(Statistic):
+    """A metric of two groupings, which columns hold as ints, whose standard error its influence function gives.
+
+    agreement: groupings (N,), (N,) -> value and influence function at each sample. No larger than 1.
+    """
+
+    agreement: Callable[[NDArray[Any], NDArray[Any]], tuple[float, NDArray[Any]]]
+    names: tuple[str, str]
+
+    def value(self, columns: Columns) -> float | None:
+        """None of no samples."""
+        return self._agreement(columns)[0] if len(columns[self.names[0]]) else None
+
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples, of which the groupings stay as they are, by the delta method."""
+        assert groups is None, "no metric of this form has units of several samples"
+        value, influences = self._agreement(columns)
+        error = standard_error(influences)
+        return value - Z95 * error, min(1.0, value + Z95 * error)
+
+    def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
+        """A z-test by the delta method."""
+        assert groups is None, "no metric of this form has units of several samples"
+        return paired_influences(self._agreement(a), self._agreement(b))
+
+    def _agreement(self, columns: Columns) -> tuple[float, NDArray[Any]]:
+        first, second = (np.asarray(columns[name]) for name in self.names)
+        return self.agreement(first, second)

@@ -18,10 +18,22 @@ from numpy.typing import NDArray
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
+from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.interval import generator, ratio
+from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
-from mlcd_eval.metrics.statistics import ClassMeans, Columns, Mean, Ranking, Statistic, Sums, column
+from mlcd_eval.metrics.statistics import (
+    ClassMeans,
+    Columns,
+    Influenced,
+    Mean,
+    Predicted,
+    Ranking,
+    Statistic,
+    Sums,
+    column,
+)
 from mlcd_eval.support.registry import Registry
 
 
@@ -142,6 +154,21 @@ GENERALIZED: Mapping[str, MetricKind] = {
 a mask has a pixel, and of those without one for which it has none. Columns: image, has_target, predicts_target and, for
 target_precision@, iou."""
 
+PREDICTED: Mapping[str, MetricKind] = {
+    "recall": MetricKind(
+        "macro recall", Predicted(column("prediction"), column("label"), partial(prepare_macro, recalls))
+    ),
+    "f1": MetricKind("macro F1", Predicted(column("prediction"), column("label"), partial(prepare_macro, f1s))),
+}
+"""MTEB's, over the classes that are true or predicted. Columns: label and prediction."""
+
+CLUSTERING: Mapping[str, MetricKind] = {
+    "nmi": MetricKind("NMI", Influenced(normalized_mutual_information, ("label", "cluster"))),
+    "ari": MetricKind("ARI", Influenced(adjusted_rand_index, ("label", "cluster"))),
+    "cluster_accuracy": MetricKind("clustering accuracy", Mean(column("correct"))),
+}
+"""Columns: label, cluster and correct, 1.0 where the cluster is the one that is matched to the label."""
+
 OTHERS: Mapping[str, MetricKind] = {
     "mean_recall": MetricKind(
         "mean recall",
@@ -187,7 +214,9 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
 """The name up to the parameter -> a function of the parameter, as it is written in the name, to the kind."""
 
 METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
-    "metric", "mlcd_eval.metrics", {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **OTHERS, **FAMILIES}
+    "metric",
+    "mlcd_eval.metrics",
+    {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **PREDICTED, **CLUSTERING, **OTHERS, **FAMILIES},
 )
 """Other packages add metrics by entry points: a MetricKind, or a function under a name that ends in `@`."""
 

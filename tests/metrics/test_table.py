@@ -58,6 +58,7 @@ def columns_for(name, seed=0):
         columns |= {"intersection": r.integers(50, size=60), "union": r.integers(50, 90, size=60)}
         columns |= {"iou": columns["intersection"] / columns["union"]}
         columns |= {"has_target": rng(7).random(60) < 0.6, "predicts_target": r.random(60) < 0.5}
+        columns |= {"cluster": np.where(r.random(60) < 0.5, labels, r.integers(7, size=60))}
         columns |= {"edits": r.integers(5, size=60), "answer_length": rng(4).integers(5, 30, size=60)}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
     return json.loads(

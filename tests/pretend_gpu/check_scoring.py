@@ -11,6 +11,7 @@ from mlcd_eval.features.forward import Forward
 from mlcd_eval.metrics.retrieval import retrieval_ranks
 from mlcd_eval.protocols.classification import knn
 from mlcd_eval.protocols.classification.probe_training import TrainingSet, train_probe
+from mlcd_eval.protocols.classification.sweep import sweep_of
 from mlcd_eval.protocols.shared.unit import unit_rows
 from mlcd_eval.support import resident
 from mlcd_eval.support.arithmetic import exact_fp32
@@ -67,7 +68,7 @@ def test_the_probe(room):
     data = TrainingSet(x, y, *stratified_split(y, 0.2, np.random.default_rng(0)))
 
     def train(device):
-        return train_probe(data, 6, "acc1", None, 1000, device)
+        return train_probe(data, 6, "acc1", sweep_of("clip", binary=False), None, 1000, 1e-6, device)
 
     expected = train("cpu")
     with PretendCuda()() as ledger:

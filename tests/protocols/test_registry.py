@@ -31,6 +31,14 @@ def test_protocols_and_their_settings_come_without_torch():
 
 def test_each_protocol_is_found_in_its_own_file():
     """A new protocol is one file: none of them is listed anywhere."""
-    assert set(PROTOCOLS.built_in) == {"docvqa", "knn", "linear_probe", "refcoco", "retrieval", "zeroshot"}
+    assert set(PROTOCOLS.built_in) == {
+        "clustering",
+        "docvqa",
+        "knn",
+        "linear_probe",
+        "refcoco",
+        "retrieval",
+        "zeroshot",
+    }
     listing = Path(registry.__file__).read_text()
     assert not [name for name in PROTOCOLS.built_in if name in listing]

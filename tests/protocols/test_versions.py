@@ -107,6 +107,7 @@ CASES = {
         "two_classes": ({"metric": "roc_auc"}, lambda: classified(classes=2)),
         "multilabel": ({}, lambda: classified(multilabel=True)),
     },
+    "clustering": {"default": ({}, classified)},
     "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
     "retrieval": {"default": ({}, captioned), "mteb": ({"metric": "ndcg", "ties": "last"}, captioned)},
     "refcoco": {

@@ -14,7 +14,7 @@ from mlcd_eval.metrics.table import measure, metric_kind
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.support.progress import Advance
 
@@ -37,6 +37,33 @@ class KNNSettings(ProtocolSettings):
     temperature: PositiveFloat = 0.07
 
 
+FACTORS = {
+    "layer": (PENULTIMATE, "projected"),
+    "exif": (False, True),
+}
+
+_TIES = "Equal similarities are ordered by topk there, and by the order of train here; equal votes likewise."
+
+DIALECTS = {
+    "dino": ProtocolDialect({}, "DINO, eval_knn.py at 04c0ad9: k of 10, 20, 100 and 200, temperature 0.07", _TIES),
+    "dinov2": ProtocolDialect(
+        {},
+        "DINOv2, dinov2/eval/knn.py at 05c66df, with its defaults",
+        f"Votes are divided by the sum of all votes there, which changes no order. {_TIES}",
+    ),
+    "dinov3": ProtocolDialect(
+        {},
+        "DINOv3, dinov3/eval/knn.py at 3039bd3, with its defaults",
+        f"A k above the number of train images is lowered to it there, and undefined here. {_TIES}",
+    ),
+    "wu2018": ProtocolDialect(
+        {"ks": (200,)},
+        "Wu et al. 2018, section 3.4: k of 200, temperature 0.07",
+        "On their features of 128 dimensions.",
+    ),
+}
+
+
 class KNN(Protocol[KNNSettings]):
     """Each of the k train images of largest cosine similarity votes for its class with exp(similarity / temperature).
 
@@ -53,6 +80,8 @@ class KNN(Protocol[KNNSettings]):
     pwc_metrics = ((r"knn_acc(\d+)@(\d+)", r"Top \1 Accuracy (kNN, k=\2)"),)
     pwc_num_params = True
     hub_task_type = "image-feature-extraction"
+    dialects = DIALECTS
+    factors = FACTORS
 
     def requests(self, settings: KNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return features of train and test."""

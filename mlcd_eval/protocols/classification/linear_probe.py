@@ -1,29 +1,27 @@
-"""Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4).
+"""Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4), or in other dialects.
 
-Logistic regression on frozen features, which are neither standardised nor normalised. lambda is searched on the val
-split, or on a seeded stratified part of train where there is none; the best one is fitted on train and val together;
-only then is the test split scored. A candidate that is far below the best while its fit is still rough is not fitted
-to the end, and the record says so.
+Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
+on the val split, or on a seeded stratified part of train where there is none; the best one is fitted on train and val
+together; only then is the test split scored. A candidate that is far below the best while its fit is still rough is not
+fitted to the end, and the record says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
 
-from mlcd_eval.data.split import few_shot, stratified_split
-from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
-from mlcd_eval.metrics.table import CLASSIFICATION, metric_value
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.adamw_probe import train_adamw
+from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
-    PrimaryMetric,
     as_lists,
     checked_labels,
     count_classes,
@@ -31,30 +29,17 @@ from mlcd_eval.protocols.classification.labelled import (
     primary_metric,
     split_requests,
 )
+from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
-from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES
+from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.support.progress import Advance
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class LinearProbeSettings(ProtocolSettings):
-    """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
-
-    val_fraction: of train, where the dataset has no val split; lambda_: fixed, in place of the search; max_iter: the
-    most passes over the data in a fit. shots: the number of train images per class whose labels are used (val is not
-    read); the result is the mean over `trials` seeded draws; lambda is searched on val_fraction of the shots, and is 1
-    for one shot. Of a class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
-    exif: turn images as their EXIF orientation says.
-    """
-
-    layer: str = PENULTIMATE
-    exif: bool = False
-    metric: PrimaryMetric | None = None
-    val_fraction: float = Field(default=0.2, gt=0, lt=1)
-    lambda_: PositiveFloat | None = None
-    max_iter: PositiveInt = 1000
-    shots: PositiveInt | None = None
-    trials: PositiveInt = 5
+    from mlcd_eval.support.resident import Rows
 
 
 class LinearProbe(Protocol[LinearProbeSettings]):
@@ -68,61 +53,109 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     pwc_num_params = True
     hub_task_type = "image-classification"
     averages_metrics = True  # as the tables of CLIP and MLCD
+    dialects = DIALECTS
+    factors = FACTORS
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """It draws the part of train that lambda is searched on, and the shots."""
-        return True
+        """It draws the shots, the part of train that lambda is searched on and AdamW's batches, but for the draws of
+        sources that have a seed of their own."""
+        if settings.get("adamw"):
+            return True
+        if settings.get("shots"):
+            fixed = settings.get("lambda_") or settings.get("c")
+            return not (fixed and settings.get("draw") == "mteb")
+        return settings.get("hold_out", "stratified") == "stratified"
 
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """train, test, and val where there is one (except for few-shot)."""
-        optional = () if settings.shots else ("val",)
+        """train, test, and val where there is one (except for few-shot). AdamW reads val only to search on it; raises
+        IncompatibleError if it is missing then."""
+        reads_val = not settings.shots
+        if settings.adamw is not None:
+            reads_val = settings.adamw.weight_decay is None
+            if reads_val and "val" not in splits:
+                raise IncompatibleError(
+                    f"a weight decay is searched on the val split: got the splits {', '.join(splits)}, expected val "
+                    "too (or set adamw's weight_decay)"
+                )
+        optional = ("val",) if reads_val else ()
         return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
 
-        Raises IncompatibleError where the metric or few-shot does not fit the labels, or train has one class only;
-        DataError where a feature is not finite.
+        Raises IncompatibleError where the metric, few-shot or AdamW does not fit the labels, or train has one class
+        only; DataError where a feature is not finite.
         """
+        from mlcd_eval.support.resident import Rows
+
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
-        if multilabel and settings.shots:
-            raise IncompatibleError(
-                "shots are counted by class: got a dataset with several labels per image, expected one"
-            )
+        for given, what in ((settings.shots, "shots are counted by class"), (settings.adamw, "AdamW trains a softmax")):
+            if multilabel and given:
+                raise IncompatibleError(f"{what}: got a dataset with several labels per image, expected one")
         primary = primary_metric(settings.metric, num_classes, multilabel)
-        rng = np.random.default_rng(inputs.seed)
-        fits = (settings.trials if settings.shots else 1) * (1 if settings.lambda_ else MOST_CANDIDATES + 1)
+        binary = not multilabel and len(np.unique(labels["train"])) == 2
+        sweep = sweep_of(settings.sweep, binary)
+        trials = settings.trials if settings.shots else 1
+        trainings = settings.adamw.trainings if settings.adamw else sweep.most + 1 if settings.searches else 1
+        test, report = inputs.images["test"], _multilabel_report if multilabel else _report
         with (
             threads_for(inputs.images["train"].array.size * num_classes),
-            inputs.stage("fits of the probe", fits, "fits") as advance,
+            inputs.stage("fits of the probe", trials * trainings, "fits") as advance,
         ):
             probes = [
-                train_probe(data, num_classes, primary, settings.lambda_, settings.max_iter, inputs.device, advance)
-                for data in _training_sets(settings, inputs, labels, rng)
+                _trained(settings, data, num_classes, primary, sweep, inputs.seed + trial, inputs.device, advance)
+                for trial, data in enumerate(_training_sets(settings, inputs, labels))
             ]
-            report = _multilabel_report if multilabel else _report
-            columns, details = report(probes, inputs.images["test"], labels["test"])
+            rows = Rows(test.array, inputs.device, _prepare(settings))
+            columns, details = report(probes, rows, labels["test"], settings.also)
         if settings.shots:
             fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
             details |= {"classes_with_fewer_shots": fewer} if fewer else {}
-        test = inputs.images["test"]
+        metrics = measured(columns, num_classes, multilabel, inputs.seed, len(test.bad))
+        also = [measure(name, columns, inputs.seed, len(test.bad), defined=not multilabel) for name in settings.also]
         return Scores(
-            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)),
+            metrics=[*metrics, *also],
             primary=primary,
             samples={"key": list(test.keys), **as_lists(columns)},
             details=details,
         )
 
 
-def _report(probes: Sequence[Probe], test: Features, labels: np.ndarray) -> tuple[Columns, dict[str, Any]]:
+def _prepare(settings: LinearProbeSettings) -> Callable[[Tensor], Tensor]:
+    return unit if settings.normalise else lambda rows: rows
+
+
+def _trained(
+    settings: LinearProbeSettings,
+    data: TrainingSet,
+    num_classes: int,
+    metric: str,
+    sweep: Sweep,
+    seed: int,
+    device: str,
+    advance: Advance,
+) -> Probe:
+    if settings.adamw is not None:
+        return train_adamw(data, num_classes, settings.adamw, seed, device, settings.shots is None, advance)
+    lambda_ = settings.lambda_
+    if settings.c is not None:
+        lambda_ = lambda_of_c(settings.c, binary=data.labels.ndim == 1 and len(np.unique(data.labels)) == 2)
+    return train_probe(
+        data, num_classes, metric, sweep, lambda_, settings.max_iter, settings.tolerance, device, advance
+    )
+
+
+def _report(
+    probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
+) -> tuple[Columns, dict[str, Any]]:
     """Columns of the samples and details; over several trials there is a `prediction` and `rank` for each."""
-    trials = [classification_samples(probe.fit.scores(test.array), labels) for probe in probes]
+    trials = [classification_samples(probe.fit.scores(test), labels) for probe in probes]
     if len(trials) == 1:
         return trials[0], dict(probes[0].details)
     num_classes = len(probes[0].fit.bias)
-    names = [name for name, kind in CLASSIFICATION.items() if kind.fits(num_classes)]
+    names = [*(name for name, kind in CLASSIFICATION.items() if kind.fits(num_classes)), *also]
     values = [{name: value for name in names if (value := metric_value(name, trial)) is not None} for trial in trials]
     return over_trials(trials), {
         "std_over_trials": {name: float(np.std([of_trial[name] for of_trial in values], ddof=1)) for name in values[0]},
@@ -130,11 +163,13 @@ def _report(probes: Sequence[Probe], test: Features, labels: np.ndarray) -> tupl
     }
 
 
-def _multilabel_report(probes: Sequence[Probe], test: Features, labels: np.ndarray) -> tuple[Columns, dict[str, Any]]:
+def _multilabel_report(
+    probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
+) -> tuple[Columns, dict[str, Any]]:
     """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
     half, are exactly the true ones."""
     (probe,) = probes
-    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test.array)])
+    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test)])
     columns = multilabel_samples(scores, labels) | {
         "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
         "correct": ((scores > 0) == labels).all(axis=1) * 1.0,
@@ -143,18 +178,21 @@ def _multilabel_report(probes: Sequence[Probe], test: Features, labels: np.ndarr
 
 
 def _training_sets(
-    settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray], rng: np.random.Generator
+    settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray]
 ) -> Iterator[TrainingSet]:
-    """One set, or for few-shot one per trial."""
+    """One set, or for few-shot one per trial. A val split that is read comes after the rows of train."""
+    rng = np.random.default_rng(inputs.seed)
     features, train = inputs.images["train"].array, labels["train"]
-    if settings.shots:
-        for _ in range(settings.trials):
-            rows = few_shot(train, settings.shots, rng)
-            fit_rows, val_rows = stratified_split(train[rows], settings.val_fraction, rng)
-            yield TrainingSet(features[rows], train[rows], fit_rows, val_rows)
-    elif "val" in labels:
-        both = np.concatenate([features, inputs.images["val"].array])
-        rows = np.arange(len(both))
-        yield TrainingSet(both, np.concatenate([train, labels["val"]]), rows[: len(train)], rows[len(train) :])
-    else:
-        yield TrainingSet(features, train, *stratified_split(train, settings.val_fraction, rng))
+    in_order = settings.draw == "stratified" and not settings.shots
+    trials = settings.trials if settings.shots else 1
+    prepare = _prepare(settings)
+    for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
+        array, of_rows = (features, train) if in_order else (features[rows], train[rows])
+        if "val" in labels:
+            array = np.concatenate([array, inputs.images["val"].array])
+            places = np.arange(len(array))
+            both = np.concatenate([of_rows, labels["val"]])
+            yield TrainingSet(array, both, places[: len(rows)], places[len(rows) :], prepare)
+        else:
+            held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
+            yield TrainingSet(array, of_rows, *held_out, prepare)

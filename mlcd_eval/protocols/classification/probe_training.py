@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, search_lambda
+from mlcd_eval.protocols.classification.sweep import Sweep
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mlcd_eval.support.resident import Rows
 
 SEARCH_TOLERANCE = 1e-4  # chose the same lambda as 1e-6 on nine of nine splits of three data sets; 1e-3 on seven
-FINAL_TOLERANCE = 1e-6
 OUT_OF_REACH = 1.5  # standard errors below the best; at GLANCE, scores were off by at most 0.84 in 168 fits
 DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 
@@ -30,19 +30,31 @@ DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 @dataclass(frozen=True)
 class TrainingSet:
     """features (N, D), labels (N,) or (N, C). fit_rows, val_rows: rows to fit and to score in the search of lambda;
-    val_rows may be empty."""
+    val_rows may be empty. prepare: what features pass through first."""
 
     features: np.ndarray
     labels: np.ndarray
     fit_rows: np.ndarray
     val_rows: np.ndarray
+    prepare: Callable[[Tensor], Tensor] = lambda rows: rows
+
+
+class Fitted(Protocol):
+    """A linear classifier: its bias (C,) and the logits of features."""
+
+    @property
+    def bias(self) -> Tensor:
+        """The intercepts (C,)."""
+
+    def scores(self, features: Rows) -> Iterator[Tensor]:
+        """Yield the logits of features (N, D), in order, in chunks (B, C)."""
 
 
 @dataclass(frozen=True)
 class Probe:
     """A trained probe. details: how it was trained, for the record."""
 
-    fit: Fit
+    fit: Fitted
     details: dict[str, Any]
 
 
@@ -50,21 +62,23 @@ def train_probe(
     data: TrainingSet,
     num_classes: int,
     metric: str,
+    sweep: Sweep,
     lambda_: float | None,
     max_iter: int,
+    tolerance: float,
     device: str,
     advance: Advance = lambda _: None,
 ) -> Probe:
     """Search lambda by the metric on the two parts of the rows, unless it is given, then fit all rows.
 
-    advance: called with the fits done, `MOST_CANDIDATES` and one in all for a search.
+    tolerance: of the last fit. advance: called with the fits done, `sweep.most` and one in all for a search.
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
     from mlcd_eval.support.resident import Rows
 
-    features, labels = Rows(data.features, device), data.labels
-    _check_contrast(labels)
+    features, labels = Rows(data.features, device, data.prepare), data.labels
+    check_contrast(labels)
     start: tuple[Tensor, Tensor] | None = None
     details: dict[str, Any] = {"num_train": len(labels)}
     if lambda_ is not None:
@@ -72,12 +86,12 @@ def train_probe(
     elif len(data.val_rows) == 0:
         lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
     else:
-        _check_contrast(labels[data.fit_rows])
+        check_contrast(labels[data.fit_rows])
         problem = LogisticProblem(features.select(data.fit_rows), labels[data.fit_rows], num_classes)
         path = Path(problem, SEARCH_TOLERANCE, max_iter)
         search = _Search(path, features.select(data.val_rows), labels[data.val_rows], metric, advance)
-        lambda_, scores = search_lambda(search.score)
-        advance(MOST_CANDIDATES - len(scores))
+        lambda_, scores = sweep.search(search.score)
+        advance(sweep.most - len(scores))
         fits = {fit.lambda_: fit for fit in search.path.fits}
         start = fits[lambda_].weight, fits[lambda_].bias
         details["lambda_from"] = f"search by {metric} on {len(data.val_rows)} samples"
@@ -88,7 +102,7 @@ def train_probe(
         del problem, path, search, fits  # they would take memory beside the last fit's, as would the features
     problem = LogisticProblem(features, labels, num_classes)
     del features
-    fit = problem.fit(lambda_, start, FINAL_TOLERANCE, max_iter)
+    fit = problem.fit(lambda_, start, tolerance, max_iter)
     advance(1)
     details |= {"lambda": lambda_, "objective": fit.objective, "gradient_norm": fit.gradient_norm, **_convergence(fit)}
     return Probe(fit, details)
@@ -139,7 +153,7 @@ def _convergence(fit: Fit) -> dict[str, Any]:
     return {"iterations": fit.iterations, "gap": fit.gap, "converged": fit.converged}
 
 
-def _check_contrast(labels: np.ndarray) -> None:
+def check_contrast(labels: np.ndarray) -> None:
     """Raise IncompatibleError if all labels are equal."""
     if labels.ndim == 1 and labels.min() == labels.max():
         raise IncompatibleError(

@@ -1,9 +1,13 @@
-"""CLIP's search for the regularisation strength (appendix A.3): a parametric binary search over a log-spaced grid."""
+"""Searches for the regularisation strength: CLIP's (appendix A.3), a parametric binary search over a log-spaced grid,
+and DINOv2's, the whole of a coarser grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+Evaluate = Callable[[float], float]
+"""lambda -> its score, larger is better."""
 STEPS_PER_DECADE = 8
 LAMBDAS = tuple(10.0 ** (-6 + step / STEPS_PER_DECADE) for step in range(96 + 1))
 """1e-6 to 1e6 in 96 steps."""
@@ -13,7 +17,7 @@ MOST_CANDIDATES = 15
 """How many lambdas a search tries at most: 7, then twice 4 as the distance is halved from 16 steps to 1."""
 
 
-def search_lambda(evaluate: Callable[[float], float]) -> tuple[float, dict[float, float]]:
+def search_lambda(evaluate: Evaluate) -> tuple[float, dict[float, float]]:
     """Return the best lambda, and the scores of all that were tried, by descending lambda.
 
     The search scores 1e-6, 1e-4, ..., 1e6, then the two grid points halfway to the neighbours of the best one so far,
@@ -32,3 +36,34 @@ def search_lambda(evaluate: Callable[[float], float]) -> tuple[float, dict[float
             return LAMBDAS[best], {LAMBDAS[step]: scores[step] for step in sorted(scores, reverse=True)}
         stride //= 2
         candidates = [best - stride, best + stride]
+
+
+DINO_CS = tuple(10 ** (-6 + 11 * step / 44) for step in range(45))
+"""C = 10^linspace(-6, 5, 45) of DINOv2's and DINOv3's eval/log_regression.py."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search. most: the number of candidates, at most. search: as `search_lambda`."""
+
+    most: int
+    search: Callable[[Evaluate], tuple[float, dict[float, float]]]
+
+
+def sweep_of(name: str, binary: bool) -> Sweep:
+    """Return the search of the setting `sweep`. binary: whether softmax has two classes, see `lambda_of_c`."""
+    if name == "clip":
+        return Sweep(MOST_CANDIDATES, search_lambda)
+    lambdas = [lambda_of_c(c, binary) for c in DINO_CS]
+
+    def search(evaluate: Evaluate) -> tuple[float, dict[float, float]]:
+        scores = {lambda_: evaluate(lambda_) for lambda_ in lambdas}  # from large to small
+        return max(scores, key=lambda lambda_: scores[lambda_]), scores
+
+    return Sweep(len(lambdas), search)
+
+
+def lambda_of_c(c: float, binary: bool) -> float:
+    """Return the lambda of scikit-learn's C. For two classes it has one row of weights, here there are two, whose
+    difference it is: their penalty is half as large."""
+    return (2 if binary else 1) / c

@@ -1,0 +1,115 @@
+"""The settings of a linear probe, and the dialects that other sources measure it in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from mlcd_eval.encoders.base import PENULTIMATE
+from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
+from mlcd_eval.protocols.classification.labelled import PrimaryMetric
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+
+
+class LinearProbeSettings(ProtocolSettings):
+    """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
+    also: metrics of the predicted classes to report besides, of one label per image. normalise: divide each feature by
+    its length. exif: turn images as their EXIF orientation says.
+
+    sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
+    the same as scikit-learn's C. val_fraction: of train, where the dataset has no val split; hold_out: how it is drawn.
+    max_iter: the most passes over the data in a fit; tolerance: at which the last fit stops (see
+    LogisticProblem.fit).
+
+    shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
+    result is the mean over `trials` draws; lambda is searched on val_fraction of the shots, and is 1 for one shot. Of a
+    class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
+
+    adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
+    """
+
+    layer: str = PENULTIMATE
+    exif: bool = False
+    metric: PrimaryMetric | None = None
+    val_fraction: float = Field(default=0.2, gt=0, lt=1)
+    lambda_: PositiveFloat | None = None
+    max_iter: PositiveInt = 1000
+    shots: PositiveInt | None = None
+    trials: PositiveInt = 5
+    also: tuple[Literal["recall", "f1"], ...] = ()
+    normalise: bool = False
+    sweep: Literal["clip", "dinov2"] = "clip"
+    c: PositiveFloat | None = None
+    hold_out: Literal["stratified", "dinov2", "dinov3"] = "stratified"
+    tolerance: PositiveFloat = 1e-6
+    draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"
+    adamw: AdamWSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_penalty(self) -> LinearProbeSettings:
+        given = [name for name in ("lambda_", "c", "adamw") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"expected at most one of lambda_, c and adamw, got {' and '.join(given)}")
+        return self
+
+    @property
+    def searches(self) -> bool:
+        """Whether lambda is searched."""
+        return self.lambda_ is None and self.c is None and self.adamw is None
+
+
+FACTORS = {
+    "layer": (PENULTIMATE, "projected"),
+    "exif": (False, True),
+    "normalise": (False, True),
+    "shots": (None, 16),
+    "draw": ("stratified", "mteb", "clip_benchmark"),
+    "c": (None, 1.0),
+}
+
+_ITERATIONS = "stops after 1,000 iterations, converged or not; these fits converge"
+
+DIALECTS = {
+    "mteb": ProtocolDialect(
+        {
+            "layer": "projected",
+            "exif": True,
+            "shots": 16,
+            "trials": 5,
+            "draw": "mteb",
+            "c": 1.0,
+            "metric": "acc1",
+            "also": ("recall", "f1"),
+            "tolerance": 1e-10,
+        },
+        "mteb 2.26, abstasks/classification.py with 16 samples per label and 5 experiments, as its image tasks",
+        "The samples are the same, but mteb's fits stop after 100 iterations in float32, mostly before they converge, "
+        "so that its predictions move with threads and the batch size of the encoder; these fits converge. Some of its "
+        "tasks have 10 experiments (trials=10).",
+    ),
+    "dinov2": ProtocolDialect(
+        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov2"},
+        "DINOv2, dinov2/eval/log_regression.py at 05c66df (its --metric-type is here the task's metric)",
+        f"cuML's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
+    ),
+    "dinov3": ProtocolDialect(
+        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov3"},
+        "DINOv3, dinov3/eval/log_regression.py at 78dc9b8 (its metric type is here the task's metric)",
+        f"scikit-learn's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
+    ),
+    "clip-benchmark": ProtocolDialect(
+        {
+            "layer": "projected",
+            "normalise": True,
+            "draw": "clip_benchmark",
+            "trials": 1,
+            "metric": "acc1",
+            "adamw": AdamWSettings(),
+        },
+        "clip_benchmark 1.6, metrics/linear_probe.py with the defaults of its command line",
+        "The numbers are the same if mixed precision is off (--no_amp) and the random state is that of the seed when "
+        "evaluate() begins; its command line first lets the loading of the model draw from it, which changes the order "
+        "of the train rows.",
+    ),
+}
