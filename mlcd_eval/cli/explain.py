@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     lattice = open_lattice(record, file, changes, stated_values(numbers), **options)
     everything = every_point(lattice.factors)
     explanations = [
-        explain(number, lattice, everything if args.search else open_points(number, lattice), any_metric=args.search)
+        explain(number, lattice, everything if args.search else open_points(number, lattice), args.search)
         for number in numbers
     ]
     print(as_json(explanations) if args.json else "\n".join(map(as_markdown, explanations)), end="")

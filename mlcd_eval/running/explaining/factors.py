@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic import BaseModel
 
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import ConfigError, UserError
@@ -19,6 +22,10 @@ from mlcd_eval.spec import validated
 
 Point = tuple[int, ...]
 """A dialect: for each factor the place of its value."""
+OTHERS = "other settings"
+"""The factor of all that dialects set and that is no factor of its own."""
+RECORDS_OWN = "the record's"
+"""Its value in the record."""
 METRIC = "metric"
 """The setting that names the metric by which models are ranked."""
 TASKS_OWN = "the task's own"
@@ -28,10 +35,11 @@ TASKS_OWN = "the task's own"
 @dataclass(frozen=True)
 class Factors:
     """values: factor -> its values in JSON's types, the record's first, so that the record's dialect is (0, ..., 0).
-    named: dialect -> its point; sets: dialect -> the factors that it sets. left_out: `factor value` -> why it cannot be
-    measured here."""
+    changes: factor -> what each value changes in the record's settings. named: dialect -> its point; sets: dialect ->
+    the factors that it sets. left_out: the changes of a value that cannot be measured here -> why."""
 
     values: Mapping[str, tuple[Any, ...]]
+    changes: Mapping[str, tuple[Mapping[str, Any], ...]]
     named: Mapping[str, Point]
     sets: Mapping[str, AbstractSet[str]]
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +49,11 @@ class Factors:
         """The record's dialect."""
         return (0,) * len(self.values)
 
+    @property
+    def size(self) -> int:
+        """The number of points."""
+        return math.prod(map(len, self.values.values()))
+
     def settings(self, point: Point) -> dict[str, Any]:
         """The value of each factor."""
         return {name: values[place] for (name, values), place in zip(self.values.items(), point, strict=True)}
@@ -48,6 +61,11 @@ class Factors:
     def changed(self, point: Point) -> list[str]:
         """The factors that differ from the record's."""
         return [name for name, place in zip(self.values, point, strict=True) if place]
+
+    def change(self, point: Point) -> dict[str, Any]:
+        """What a point changes in the record's settings."""
+        changes = (changes[place] for changes, place in zip(self.changes.values(), point, strict=True))
+        return {setting: value for each in changes for setting, value in each.items()}
 
     def names(self, point: Point) -> list[str]:
         """The named dialects that are this point."""
@@ -68,60 +86,68 @@ def protocol_with_factors(name: str, task: str) -> Protocol[Any]:
 def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -> Factors:
     """Return the factors of a job, whose settings are the record's.
 
-    Values that mean the same here, as two names of one list of prompts do, count once. more: further values of some
-    factors.
+    Values that mean the same here, as two names of one list of prompts do, count once. Settings of dialects that are no
+    factors of the protocol are one factor together, OTHERS. more: further values of some factors.
     """
     protocol = job.protocol
     dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in protocol.dialects}
     named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
-    of_dialects = (setting for dialect in protocol.dialects.values() for setting in dialect.settings)
-    known: dict[str, _Values] = {}
-    for name in dict.fromkeys([*protocol.factors, *of_dialects]):
-        known[name] = _Values(job, info, name)
-        for settings in named.values():
-            known[name].add(getattr(settings, name))
-        for value in (*protocol.factors.get(name, ()), *more.get(name, ())):
-            known[name].add(value)
-    points: dict[str, Point] = {}
-    for dialect, settings in named.items():
-        places = [values.place(getattr(settings, name)) for name, values in known.items()]
-        if None not in places:
-            points[dialect] = tuple(place for place in places if place is not None)
+    set_by = {name: set(dialect.settings) for name, dialect in protocol.dialects.items()}
+    others = sorted(set().union(*set_by.values()) - set(protocol.factors))
+    known = {name: _Values(job, info, (name,)) for name in protocol.factors} | (
+        {OTHERS: _Values(job, info, others)} if others else {}
+    )
+    places = {
+        dialect: [values.add(values.of(settings), dialect) for values in known.values()]
+        for dialect, settings in named.items()
+    }
+    for name in protocol.factors:
+        for value in (*protocol.factors[name], *more.get(name, ())):
+            known[name].add({name: value})
     return Factors(
-        values={name: tuple(values.kept.values()) for name, values in known.items()},
-        named=points,
-        sets={name: set(dialect.settings) for name, dialect in protocol.dialects.items()},
-        left_out={name: reason for values in known.values() for name, reason in values.left_out.items()},
+        values={name: tuple(values.shown) for name, values in known.items()},
+        changes={name: tuple(values.changes) for name, values in known.items()},
+        named={
+            name: tuple(place for place in point if place is not None)
+            for name, point in places.items()
+            if None not in point
+        },
+        sets={
+            name: {*(settings - set(others)), *({OTHERS} if settings & set(others) else ())}
+            for name, settings in set_by.items()
+        },
+        left_out={text: reason for values in known.values() for text, reason in values.left_out.items()},
     )
 
 
 class _Values:
-    """The values of one factor, the record's first. kept: meaning -> value."""
+    """The values of one factor, which is one setting or several; the record's first. shown: as people read them."""
 
-    def __init__(self, job: Job, info: EncoderInfo, name: str) -> None:
-        self.kept: dict[str, Any] = {}
+    def __init__(self, job: Job, info: EncoderInfo, settings: Sequence[str]) -> None:
+        self._job, self._info, self._settings = job, info, settings
+        meaning, shown = _meaning(job, settings)
+        self._meanings = [meaning]
+        self.shown = [RECORDS_OWN if shown is None else shown]
+        self.changes: list[Mapping[str, Any]] = [{}]
         self.left_out: dict[str, str] = {}
-        self._job, self._info, self._name = job, info, name
-        self._keep(job)
 
-    def add(self, value: Any) -> None:
-        """Keep a value that the data and the model allow and that means something new."""
+    def of(self, settings: BaseModel) -> dict[str, Any]:
+        """Return the factor's part of all settings."""
+        return {name: getattr(settings, name) for name in self._settings}
+
+    def add(self, changes: Mapping[str, Any], dialect: str = "") -> int | None:
+        """Return the place of a value, which is kept if it means something new; None where the data or the model do not
+        allow it. dialect: that has it."""
         try:
-            self._keep(changed_job(self._job, self._info, {self._name: value}))
+            meaning, shown = _meaning(changed_job(self._job, self._info, changes), self._settings)
         except UserError as error:
-            self.left_out[f"{self._name} {json.dumps(value)}"] = str(error)
-
-    def place(self, value: Any) -> int | None:
-        """Return the place of a value or its equal; None for one that is left out."""
-        try:
-            meaning, _ = _meaning(changed_job(self._job, self._info, {self._name: value}), self._name)
-        except UserError:
+            self.left_out[str(dict(changes))] = str(error)
             return None
-        return list(self.kept).index(meaning)
-
-    def _keep(self, job: Job) -> None:
-        meaning, value = _meaning(job, self._name)
-        self.kept.setdefault(meaning, value)
+        if meaning not in self._meanings:
+            self._meanings.append(meaning)
+            self.shown.append(dialect if shown is None else shown)
+            self.changes.append(changes)
+        return self._meanings.index(meaning)
 
 
 def changed_job(job: Job, info: EncoderInfo, changes: Mapping[str, Any]) -> Job:
@@ -132,16 +158,17 @@ def changed_job(job: Job, info: EncoderInfo, changes: Mapping[str, Any]) -> Job:
     return resolved(replace(job, settings=settings), job.dataset).for_model(info)
 
 
-def _meaning(job: Job, name: str) -> tuple[str, Any]:
-    """Return a key that is equal for values of a factor that make the same job, and the value in JSON's types, without
-    what it leaves to the data."""
-    value = job.settings.model_dump(mode="json")[name]
-    if job.prompts is not None and name in ("class_names", "templates"):
-        names, templates = job.prompts.source.removeprefix("class names: ").split("; templates: ")
-        source, texts = (
-            (names, job.prompts.class_names) if name == "class_names" else (templates, job.prompts.templates)
-        )
-        return json.dumps(texts), source if value is None and source != "task" else value
-    if name == METRIC and value is None:
-        value = primary_metric(None, 0, job.dataset.kind == "multilabel")
-    return json.dumps(value), value
+def _meaning(job: Job, settings: Sequence[str]) -> tuple[str, Any]:
+    """Return a key that is equal for values of a factor that make the same job, and what people read: the value in
+    JSON's types, without what it leaves to the data; None for several settings."""
+    values = job.settings.model_dump(mode="json", include=set(settings))
+    if values.get(METRIC, "") is None:
+        values[METRIC] = primary_metric(None, 0, job.dataset.kind == "multilabel")
+    if len(settings) > 1:
+        return json.dumps(values, sort_keys=True), None
+    ((name, value),) = values.items()
+    if job.prompts is None or name not in ("class_names", "templates"):
+        return json.dumps(value), value
+    names, templates = job.prompts.source.removeprefix("class names: ").split("; templates: ")
+    source, texts = (names, job.prompts.class_names) if name == "class_names" else (templates, job.prompts.templates)
+    return json.dumps(texts), source if value is None and source != "task" else value

@@ -92,7 +92,7 @@ class Lattice:
         if point == self.factors.own:
             return self._job
         try:
-            return changed_job(self._job, self._encoder.info, self.factors.settings(point))
+            return changed_job(self._job, self._encoder.info, self.factors.change(point))
         except UserError as error:
             self.left_out[point] = str(error)
             return None

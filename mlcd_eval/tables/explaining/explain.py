@@ -52,8 +52,9 @@ class Explanation:
     """own: the record's dialect; nearest: that which comes nearest to the number, of equally near ones the one with the
     fewest changes; ties: the others. explained: nearest minus own, with its paired interval where both have the same
     metric. unexplained: the number minus nearest, with the interval of nearest. idle: factors that make no difference
-    here, in which ties may differ without being listed. tried: how many dialects were measured for it, of `possible`.
-    differing: what is known to set the number apart from the nearest dialect."""
+    here, in which ties may differ without being listed. tried: how many dialects were measured for it, of `possible`;
+    searched: whether what its source states was set aside. differing: what is known to set the number apart from the
+    nearest dialect."""
 
     record: Result
     target: Target
@@ -68,17 +69,18 @@ class Explanation:
     idle: tuple[str, ...]
     tried: int
     possible: int
+    searched: bool
     differing: tuple[Difference, ...]
 
 
-def explain(target: Target, lattice: Lattice, candidates: Sequence[Point], any_metric: bool = False) -> Explanation:
+def explain(target: Target, lattice: Lattice, candidates: Sequence[Point], search: bool = False) -> Explanation:
     """Measure the dialects that a number may be of, and compare.
 
-    any_metric: whether the number may be of another metric than it is stated to be. Raises DataError where no candidate
+    search: whether the number may be of another metric than it is stated to be. Raises DataError where no candidate
     can be measured.
     """
     factors, number = lattice.factors, target.number
-    numbers = _Numbers(lattice, candidates, target.metric, any_metric)
+    numbers = _Numbers(lattice, candidates, target.metric, search)
     values = numbers.of_candidates
     near = sorted(
         equally_near(values, target.printed),
@@ -106,7 +108,8 @@ def explain(target: Target, lattice: Lattice, candidates: Sequence[Point], any_m
         unexplained_ci95=None if ends is None else (target.printed.value - ends[1], target.printed.value - ends[0]),
         idle=tuple(name for place, name in enumerate(factors.values) if place in idle),
         tried=len(values),
-        possible=math.prod(map(len, factors.values.values())),
+        possible=factors.size,
+        searched=search,
         differing=() if number is None else differences(number, numbers.result(near[0]), nearest.metric.name),
     )
 
@@ -114,14 +117,14 @@ def explain(target: Target, lattice: Lattice, candidates: Sequence[Point], any_m
 class _Numbers:
     """What each dialect reports for the number: the metric that it ranks by, and where no candidate ranks by the metric
     that the number is stated to be, that one of its metrics. of_candidates: without those that rank by another metric,
-    unless any_metric."""
+    unless search."""
 
-    def __init__(self, lattice: Lattice, candidates: Sequence[Point], metric: str | None, any_metric: bool) -> None:
+    def __init__(self, lattice: Lattice, candidates: Sequence[Point], metric: str | None, search: bool) -> None:
         self._lattice, own = lattice, lattice.factors.own
         results = lattice.results([own, *candidates])
         ranking = [point for point in candidates if point in results and results[point].primary_metric == metric]
         self._metric = None if ranking else metric
-        values = {point: self.value(point) for point in (not any_metric and ranking) or candidates}
+        values = {point: self.value(point) for point in (not search and ranking) or candidates}
         self.of_candidates = {point: value for point, value in values.items() if value is not None}
         if not self.of_candidates or self.value(own) is None:
             reasons = "; ".join(dict.fromkeys(lattice.left_out.values()))

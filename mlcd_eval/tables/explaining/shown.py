@@ -108,7 +108,9 @@ def _tried(explanation: Explanation) -> str:
     tried, possible = explanation.tried, explanation.possible
     changed = len(explanation.contributions)
     how = "exact" if changed <= MOST_EXACT else "sampled"
-    some = f"{tried} of {possible} dialects tried, those that its source leaves open; --search tries all."
+    some = f"{tried} of {possible} dialects tried: those that the source leaves open; --search rules out none."
+    if explanation.searched:
+        some = f"{tried} of {possible} dialects tried: those that differ from a named one in at most one factor."
     every = f"All {possible} dialects tried."
     shares = f" Contributions are Shapley values ({how})." if changed > 1 else ""
     return f"{some if tried < possible else every}{shares} Per cent, differences in points."

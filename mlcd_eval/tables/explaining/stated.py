@@ -12,6 +12,9 @@ from mlcd_eval.tables.explaining.targets import Target
 from mlcd_eval.tables.published.comparable import agrees, dialect_of
 from mlcd_eval.tables.published.query import tables
 
+MOST = 256
+"""The most dialects of which all combinations are tried."""
+
 
 def stated_values(targets: Iterable[Target]) -> dict[str, list[Any]]:
     """The values of settings that the sources state, in terms of this package."""
@@ -26,8 +29,18 @@ def stated_values(targets: Iterable[Target]) -> dict[str, list[Any]]:
 
 
 def every_point(factors: Factors) -> list[Point]:
-    """The whole lattice."""
-    return list(product(*(range(len(values)) for values in factors.values.values())))
+    """The whole lattice; of more than MOST points, those that differ from the record's dialect or from a named one in
+    at most one factor."""
+    if factors.size <= MOST:
+        return list(product(*map(range, map(len, factors.values.values()))))
+    centres = dict.fromkeys([factors.own, *factors.named.values()])
+    around = (
+        (*centre[:number], place, *centre[number + 1 :])
+        for centre in centres
+        for number, values in enumerate(factors.values.values())
+        for place in range(len(values))
+    )
+    return list(dict.fromkeys([*centres, *around]))
 
 
 def open_points(target: Target, lattice: Lattice) -> list[Point]:
