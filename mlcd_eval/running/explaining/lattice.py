@@ -40,6 +40,7 @@ class Lattice:
         self._progress = progress
         self._texts = EachTextOnce()
         self._results: dict[Point, Result] = {}
+        self._own_samples: Columns | None = None
 
     def pending(self, point: Point) -> Result | None:
         """Return a dialect's record before it is scored, with its prompts; None where it cannot be measured here."""
@@ -62,11 +63,16 @@ class Lattice:
         return {point: self._results[point] for point in wanted if point in self._results}
 
     def samples(self, point: Point) -> Columns:
-        """Return the outcome of each sample in a dialect that was measured."""
+        """Return the outcome of each sample in a dialect that was measured; those of the record's own are kept."""
+        if point == self.factors.own and self._own_samples is not None:
+            return self._own_samples
         job = self._job_of(point)
         assert job is not None, "it was measured"
         run = self._run([job])
-        return run.score(job, self._pending(job), run.encode())[1]
+        samples = run.score(job, self._pending(job), run.encode())[1]
+        if point == self.factors.own:
+            self._own_samples = samples
+        return samples
 
     def _measure(self, points: Sequence[Point]) -> None:
         jobs = {point: job for point in points if (job := self._job_of(point)) is not None}
