@@ -111,8 +111,8 @@ def mteb(name: str, ours: tuple[dict, dict], train: tuple, test: tuple, python: 
     report(f"{name} mteb: predictions unlike those of converged fits", off, 0, off == 0)
     for metric, value in {
         "acc1": np.mean([(trial == test_y).mean() for trial in predicted]),
-        "recall": np.mean([recall_score(test_y, trial, average="macro", zero_division=0) for trial in predicted]),
-        "f1": np.mean([f1_score(test_y, trial, average="macro", zero_division=0) for trial in predicted]),
+        "macro_recall": np.mean([recall_score(test_y, trial, average="macro", zero_division=0) for trial in predicted]),
+        "macro_f1": np.mean([f1_score(test_y, trial, average="macro", zero_division=0) for trial in predicted]),
     }.items():
         own_value = ours[0]["metrics"][metric]
         report(f"{name} mteb: {metric}", f"{own_value:.12f}", f"{value:.12f}", abs(own_value - value) < 1e-10)

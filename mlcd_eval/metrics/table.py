@@ -155,10 +155,10 @@ a mask has a pixel, and of those without one for which it has none. Columns: ima
 target_precision@, iou."""
 
 PREDICTED: Mapping[str, MetricKind] = {
-    "recall": MetricKind(
+    "macro_recall": MetricKind(
         "macro recall", Predicted(column("prediction"), column("label"), partial(prepare_macro, recalls))
     ),
-    "f1": MetricKind("macro F1", Predicted(column("prediction"), column("label"), partial(prepare_macro, f1s))),
+    "macro_f1": MetricKind("macro F1", Predicted(column("prediction"), column("label"), partial(prepare_macro, f1s))),
 }
 """MTEB's, over the classes that are true or predicted. Columns: label and prediction."""
 

@@ -11,7 +11,7 @@ def test_against_scikit_learn_with_classes_that_are_only_true_or_only_predicted(
     r = np.random.default_rng(seed)
     labels, predictions = r.integers(0, 8, size=12), r.integers(0, 10, size=(12, 3))
     columns = {"label": labels.tolist(), "prediction": predictions.tolist()}
-    for name, theirs in (("recall", recall_score), ("f1", f1_score)):
+    for name, theirs in (("macro_recall", recall_score), ("macro_f1", f1_score)):
         expected = np.mean([theirs(labels, trial, average="macro", zero_division=0) for trial in predictions.T])
         assert metric_value(name, columns) == pytest.approx(expected, abs=1e-15)
         alone = {"label": labels, "prediction": predictions[:, 0]}
@@ -22,8 +22,8 @@ def test_against_scikit_learn_with_classes_that_are_only_true_or_only_predicted(
 def test_by_hand():
     """Class 0: 2 of 3 right; class 1: 1 of 1, predicted twice; class 2 is only predicted."""
     columns = {"label": [0, 0, 0, 1], "prediction": [0, 0, 2, 1]}
-    assert metric_value("recall", columns) == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert metric_value("f1", columns) == pytest.approx((4 / 5 + 1 + 0) / 3)
+    assert metric_value("macro_recall", columns) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert metric_value("macro_f1", columns) == pytest.approx((4 / 5 + 1 + 0) / 3)
 
 
 @pytest.mark.parametrize("per_class", [recalls, f1s])
@@ -36,4 +36,4 @@ def test_rows_drawn_with_replacement_count_as_often_as_they_are_drawn(per_class)
 
 
 def test_undefined_of_no_samples():
-    assert measure("f1", {"label": [], "prediction": []}, seed=0).value is None
+    assert measure("macro_f1", {"label": [], "prediction": []}, seed=0).value is None

@@ -37,7 +37,7 @@ class LinearProbeSettings(ProtocolSettings):
     max_iter: PositiveInt = 1000
     shots: PositiveInt | None = None
     trials: PositiveInt = 5
-    also: tuple[Literal["recall", "f1"], ...] = ()
+    also: tuple[Literal["macro_recall", "macro_f1"], ...] = ()
     normalise: bool = False
     sweep: Literal["clip", "dinov2"] = "clip"
     c: PositiveFloat | None = None
@@ -80,7 +80,7 @@ DIALECTS = {
             "draw": "mteb",
             "c": 1.0,
             "metric": "acc1",
-            "also": ("recall", "f1"),
+            "also": ("macro_recall", "macro_f1"),
             "tolerance": 1e-10,
         },
         "mteb 2.26, abstasks/classification.py with 16 samples per label and 5 experiments, as its image tasks",

@@ -53,13 +53,13 @@ def test_mteb_draws_the_same_rows_in_the_same_order(n, classes, shots):
 def test_mteb_is_scikit_learn_with_c_1_on_its_rows(classes):
     train, test = mixture(2, sizes=(300, 200), d=10, c=classes)
     scores = score("mteb", train, test, seed=9)
-    expected = {"acc1": [], "recall": [], "f1": []}
+    expected = {"acc1": [], "macro_recall": [], "macro_f1": []}
     for trial, rows in enumerate(mteb_rows(train.labels.tolist(), 16, 5)):
         predicted = fitted(train.array[rows], train.labels[rows], 1.0).predict(test.array.astype(np.float64))
         assert [row[trial] for row in scores.samples["prediction"]] == predicted.tolist()
         expected["acc1"].append((predicted == test.labels).mean())
-        expected["recall"].append(recall_score(test.labels, predicted, average="macro", zero_division=0))
-        expected["f1"].append(f1_score(test.labels, predicted, average="macro", zero_division=0))
+        expected["macro_recall"].append(recall_score(test.labels, predicted, average="macro", zero_division=0))
+        expected["macro_f1"].append(f1_score(test.labels, predicted, average="macro", zero_division=0))
     for name, of_trials in expected.items():
         assert values(scores)[name] == pytest.approx(np.mean(of_trials))
         assert [trial[name] for trial in scores.details["trials"]] == pytest.approx(of_trials)
