@@ -33,6 +33,7 @@ COMMANDS = (
     "submit",
     "bench",
     "compare",
+    "explain",
     "doctor",
     "completion",
 )

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,9 @@ from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank,
 from mlcd_eval.support.progress import Advance
 
 CHUNK = 1024  # samples of a shard that are stored together during a pass
+
+TextEncoding = Callable[[Encoder, Sequence[str], "EncodeOptions", Advance], np.ndarray]
+"""(encoder, texts, options, advance) -> (T, D) float32, as `encode_texts`."""
 
 _Done = tuple[Samples, dict[str, str], dict[str, np.ndarray]]
 """A batch's samples, those of them that are bad, and its features by layer."""
@@ -225,3 +228,21 @@ def encode_texts(
                 if not entry.complete:
                     entry.write_array(Forward(encoder, options.precision, options.batch_size).texts(unique, advance))
         return entry.array()[[row[text] for text in texts]]
+
+
+class EachTextOnce:
+    """`encode_texts` for many overlapping lists: a text that an earlier list had is not encoded again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], np.ndarray] = {}
+
+    def __call__(
+        self, encoder: Encoder, texts: Sequence[str], options: EncodeOptions, advance: Advance = lambda _: None
+    ) -> np.ndarray:
+        """Return texts as (T, D) float32; only the new ones are taken from the store or encoded."""
+        model = encoder.info.fingerprint
+        new = [text for text in dict.fromkeys(texts) if (model, text) not in self._rows]
+        if new:
+            rows = encode_texts(encoder, new, options, advance)
+            self._rows |= {(model, text): row for text, row in zip(new, rows, strict=True)}
+        return np.stack([self._rows[model, text] for text in texts])

@@ -127,11 +127,16 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 
     Raises DataError if none can be read, for a path without records, and for records of the same request that disagree.
     """
+    return [result for _, result in read_files(paths)]
+
+
+def read_files(paths: Iterable[Path]) -> list[tuple[Path, Result]]:
+    """As `read_all`, each record with its file."""
     unreadable: list[DataError] = []
     records = [record for path in paths for record in _read_under(path, unreadable)]
     several = Counter(map(_name, records))
     seen: dict[str, tuple[Path, Result]] = {}
-    results = []
+    kept = []
     for file, result in records:
         if several[_name((file, result))] > 1:  # others cannot be of one request
             first, other = seen.setdefault(f"{result.model.name} {result.request_key()}", (file, result))
@@ -139,12 +144,12 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
             if other is not result:
                 continue
-        results.append(result)
-    if unreadable and not results:
+        kept.append((file, result))
+    if unreadable and not kept:
         raise unreadable[0]
     for problem in unreadable:
-        warnings.warn(f"left out: {problem}", stacklevel=2)
-    return results
+        warnings.warn(f"left out: {problem}", stacklevel=3)
+    return kept
 
 
 def _name(record: tuple[Path, Result]) -> tuple[str, str]:

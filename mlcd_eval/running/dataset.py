@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlcd_eval.data.base import Annotation, fingerprint
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
-from mlcd_eval.features.encode import Encoded, EncodeOptions, encode_split, encode_texts
+from mlcd_eval.features.encode import Encoded, EncodeOptions, TextEncoding, encode_split, encode_texts
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
 from mlcd_eval.features.upright import UprightEncoder
@@ -36,7 +36,8 @@ STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 class DatasetRun:
     """The jobs of one model on one data set.
 
-    todo: jobs, each with its pending record. text_encoders: spec -> another model whose text tower is used.
+    todo: jobs, each with its pending record. text_encoders: spec -> another model whose text tower is used. texts:
+    encodes them, as `encode_texts`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DatasetRun:
         text_encoders: Mapping[str, Encoder],
         todo: Sequence[tuple[Job, Result]],
         progress: Progress,
+        texts: TextEncoding = encode_texts,
     ) -> None:
         self.request = request
         self.encoder = encoder
@@ -63,10 +65,11 @@ class DatasetRun:
             allow_bad_images=request.allow_bad_images,
         )
         self._text_encoders = text_encoders
+        self._texts = texts
 
     def results(self) -> Iterator[Result]:
         """Yield each record as soon as it is on disk; ranks other than the first yield none."""
-        encoded = self._encode()
+        encoded = self.encode()
         for job, pending in self.todo:
             predictions = self._predict(job)
             if rank() == 0:  # all ranks encode and predict, the first one scores and writes
@@ -82,7 +85,7 @@ class DatasetRun:
         encoder = self._letterboxed if view.letterbox else self.encoder
         return UprightEncoder(encoder) if view.exif else encoder
 
-    def _encode(self) -> dict[View, Encoded | Exception]:
+    def encode(self) -> dict[View, Encoded | Exception]:
         """Return view -> features at every layer that a job requests, or the error that stopped it."""
         layers: dict[View, dict[str, None]] = {}
         for job, _ in self.todo:
@@ -146,7 +149,7 @@ class DatasetRun:
             if self.request.submit:
                 result = self._submit(job, pending, predictions)
             else:
-                result, samples = self._score(job, pending, encoded, predictions)
+                result, samples = self.score(job, pending, encoded, predictions)
         except Exception as error:
             _raise_if_fatal(error)
             bug = not isinstance(error, UserError)
@@ -168,9 +171,14 @@ class DatasetRun:
         details = {"submission": str(self.store.write_submission(pending, items)), "num_answers": len(items)}
         return pending.completed(details=details)
 
-    def _score(
-        self, job: Job, pending: Result, encoded: dict[View, Encoded | Exception], predictions: Predictions | None
+    def score(
+        self,
+        job: Job,
+        pending: Result,
+        encoded: Mapping[View, Encoded | Exception],
+        predictions: Predictions | None = None,
     ) -> tuple[Result, Mapping[str, Sequence[Any]]]:
+        """Return one job's record and samples, which are not written. Raises what prevented it."""
         started = time.perf_counter()
         images: dict[str, Features] = {}
         passes: dict[View, Encoded] = {}
@@ -223,7 +231,7 @@ class DatasetRun:
 
     def _encode_texts(self, encoder: Encoder, stage: Stage, texts: Sequence[str]) -> NDArray[Any]:
         with stage("encoding texts", len(set(texts)), "texts") as advance:
-            return encode_texts(encoder, texts, self.options, advance)
+            return self._texts(encoder, texts, self.options, advance)
 
     def _annotations(
         self, job: Job, images: Mapping[str, Features], predictions: Predictions | None

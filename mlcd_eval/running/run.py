@@ -49,21 +49,27 @@ def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
         own = [job for job in jobs if (model.name, job.name) not in plan.refused]
         if not own:
             continue
-        encoder = with_decoder(_open(model, request, pick, progress), request.decoder)
+        encoder = open_model(model, request, pick, progress)
         untrained = encoder.info.extra.get("weights")
         if untrained is not None:
             progress.say(f"{model.name} has no trained weights ({untrained}): its numbers mean nothing")
         yield from ModelRun(request, model, encoder, own, progress).results()
 
 
-def _open(model: PlannedModel, request: RunRequest, pick: Callable[[], torch.device], progress: Progress) -> Encoder:
-    """Return the model's encoder on its device. A model in memory that is on another device than the CPU stays there
-    if the request leaves the choice."""
+def open_model(
+    model: PlannedModel, request: RunRequest, pick: Callable[[], torch.device], progress: Progress
+) -> Encoder:
+    """Return the model's encoder on its device, with the request's decoder.
+
+    A model in memory that is on another device than the CPU stays there if the request leaves the choice.
+    """
     if model.encoder is None:
         options = {"trust_remote_code": request.trust_remote_code, "offline": request.offline}
-        return open_encoder(model.spec, pick, request.precision, request.cache, progress.say, **options)
-    stays = request.device == "auto" and model.encoder.device.type != "cpu"
-    return model.encoder.to(model.encoder.device if stays else pick(), request.precision)
+        opened = open_encoder(model.spec, pick, request.precision, request.cache, progress.say, **options)
+    else:
+        stays = request.device == "auto" and model.encoder.device.type != "cpu"
+        opened = model.encoder.to(model.encoder.device if stays else pick(), request.precision)
+    return with_decoder(opened, request.decoder)
 
 
 def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:

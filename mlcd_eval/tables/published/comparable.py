@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mlcd_eval.data.prompt_lists import MTEB_TEMPLATE, MTEB_TEMPLATES
 from mlcd_eval.records import Result
 from mlcd_eval.tables.identity import LIMIT, SETTING, SIZE, variants
 from mlcd_eval.tables.published.dialect import Dialect
@@ -20,6 +21,8 @@ REQUIRED = {
     "refcoco": ("split",),
 }
 """Protocol -> what a source must state before its numbers count as measured in the same way."""
+MTEB = "MTEB's"
+"""How a source's class names are stated that are mteb's."""
 COMPARED = ("language", "samples", "class_names", "layer", "text_cleaning", "resize")
 """What sets two numbers apart where both sides state it."""
 WORDS = {"samples": "images"}
@@ -71,11 +74,11 @@ def _from_stated(theirs: Dialect, result: Result) -> Iterator[Difference]:
     """How a record differs from what a source states."""
     ours = dialect_of(result)
     for factor in REQUIRED.get(result.task.protocol, ()):
-        if not _agree(factor, theirs, ours):
+        if not agrees(factor, theirs, ours):
             yield _difference(factor, theirs, ours)
     for factor in COMPARED:
         stated = getattr(theirs, factor) is not None and getattr(ours, factor) is not None
-        if stated and not _agree(factor, theirs, ours):
+        if stated and not agrees(factor, theirs, ours):
             yield _difference(factor, theirs, ours)
 
 
@@ -90,9 +93,9 @@ def dialect_of(result: Result) -> Dialect:
     prompts = re.fullmatch(r"class names: (.*?); templates: (.*)", str(result.details.get("prompts")))
     few = settings.get("shots")
     return Dialect(
-        prompts=prompts[2] if prompts else None,
+        prompts=_prompts(prompts[2], settings.get("templates")) if prompts else None,
         num_prompts=result.details.get("num_templates"),
-        class_names=prompts[1] if prompts else None,
+        class_names=MTEB if settings.get("class_names") == "mteb" else prompts[1] if prompts else None,
         split=result.dataset.split,
         samples=result.dataset.num_samples,
         language=settings.get("language") or "en",
@@ -101,6 +104,19 @@ def dialect_of(result: Result) -> Dialect:
         shots=(few or "all") if protocol == "linear_probe" else None,
         seeds=settings.get("trials") if few else None,
     )
+
+
+def _prompts(source: str, templates: object) -> str:
+    """Where templates come from; where there is one, the template itself, as sources state it.
+
+    templates: the setting.
+    """
+    name, _, key = source.partition(":")
+    if name == "mteb":
+        return MTEB_TEMPLATES.get(key, MTEB_TEMPLATE)
+    if source == "task" and isinstance(templates, list) and len(templates) == 1:
+        return templates[0]
+    return "{c}" if source == "none" else source
 
 
 def _probe(protocol: str, settings: dict[str, object]) -> str | None:
@@ -112,12 +128,16 @@ def _probe(protocol: str, settings: dict[str, object]) -> str | None:
     return None
 
 
-def _agree(factor: str, theirs: Dialect, ours: Dialect) -> bool:
+def agrees(factor: str, theirs: Dialect, ours: Dialect) -> bool:
     """Whether a factor is the same on both sides. A data set's own lists of prompts and names (`folder`) are
-    clip-benchmark's where there are as many of them."""
+    clip-benchmark's where there are as many of them. mteb's prompts have line ends that sources do not state."""
     their, our = getattr(theirs, factor), getattr(ours, factor)
     if factor == "prompts" and our == "folder" and their is not None and their.startswith("clip-benchmark:"):
         return theirs.num_prompts == ours.num_prompts
+    if factor == "prompts" and their is not None and "{c}" in their:
+        return our is not None and "".join(their.split()) == "".join(our.split())
+    if factor == "class_names" and their is not None and their.startswith(MTEB):
+        return our == MTEB
     if factor == "class_names" and their == "clip-benchmark":
         return our == "folder" or our.startswith("clip-benchmark:")
     return their is not None and their == our
