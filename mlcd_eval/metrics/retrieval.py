@@ -90,8 +90,8 @@ def retrieval_ranks(
 @torch.inference_mode()
 @exact_fp32()
 def caption_ranks(
-    image: torch.Tensor,
-    text: torch.Tensor,
+    image: torch.Tensor | Rows,
+    text: torch.Tensor | Rows,
     image_of_text: torch.Tensor,
     tile: int | None = None,
     advance: Advance = lambda _: None,
@@ -100,11 +100,12 @@ def caption_ranks(
 
     image, text, image_of_text, tile: as there. advance: called with the number of captions that were compared with all.
     """
-    tile = tile or (8192 if image.is_cuda else 1024)
+    tile = tile or (8192 if image.device.type == "cuda" else 1024)
+    of = image_of_text.cpu()
     ahead = torch.zeros(2, len(text), dtype=torch.int64, device=text.device)
     for start in range(0, len(text), tile):
         rows = slice(start, start + tile)
-        queries = image[image_of_text[rows]]
+        queries = image[of[rows]]
         score = (_fixed_point(queries) * _fixed_point(text[rows])).sum(1)
         index = torch.arange(len(text), device=text.device)[rows]
         for other in range(0, len(text), tile):
