@@ -100,7 +100,7 @@ class Entry:
             shutil.rmtree(self.folder / "parts", ignore_errors=True)
         for path in self.folder.rglob(".*.tmp"):
             path.unlink()
-        for path in (self.folder / "parts").glob("*.part"):
+        for path in (*(self.folder / "parts").glob("*.part"), *(self.folder / "parts").glob("*.piece")):
             if not _is_intact_part(path):
                 warnings.warn(f"stored features in {path} are damaged: they are computed again", stacklevel=2)
                 path.unlink()
@@ -125,19 +125,12 @@ class Entry:
         return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.part"
 
     def write_part(self, chunk: Chunk, part: Part) -> None:
-        """Write one chunk's features atomically: a line of checksum, shape and rows, then the array."""
-        rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
-        head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
-        data = np.ascontiguousarray(part.array, dtype="<f4").data
-        with atomic_write(self.part_path(chunk)) as file:
-            file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
-            file.write(data)
+        """Write one chunk's features."""
+        write_part(self.part_path(chunk), part)
 
     def read_part(self, chunk: Chunk) -> Part:
         """Read what `write_part` wrote."""
-        with self.part_path(chunk).open("rb") as file:
-            head = json.loads(file.readline().partition(b" ")[2])
-            return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
+        return read_part(self.part_path(chunk))
 
     def join_parts(self, chunks: Sequence[Chunk]) -> None:
         """Join the parts into the finished entry, in the order of the given chunks, and remove them."""
@@ -185,6 +178,23 @@ class Entry:
             texts=[tuple(captions) for captions in rows["texts"]],
             bad=rows["bad"],
         )
+
+
+def write_part(path: Path, part: Part) -> None:
+    """Write features atomically: a line of checksum, shape and rows, then the array."""
+    rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
+    head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
+    data = np.ascontiguousarray(part.array, dtype="<f4").data
+    with atomic_write(path) as file:
+        file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
+        file.write(data)
+
+
+def read_part(path: Path) -> Part:
+    """Read what `write_part` wrote."""
+    with path.open("rb") as file:
+        head = json.loads(file.readline().partition(b" ")[2])
+        return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
 
 
 def _crc32(file: IO[bytes], checksum: int = 0) -> int:

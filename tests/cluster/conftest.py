@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+
 from cluster.slurm_daemons import missing, slurm_on_loopback
 
 HERE = Path(__file__).parent
 PATHS = os.pathsep.join(map(str, (HERE, HERE.parent, HERE.parents[1])))
 TASKS = "knn/demo_clipart,zeroshot/demo_clipart,retrieval/demo_captions"
-CHUNK = 64
 
 
 @pytest.fixture(scope="session")

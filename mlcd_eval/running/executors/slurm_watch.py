@@ -60,6 +60,7 @@ class Watch:
             if job.paths.result_pickle.name in results:
                 yield position, Ended(True)
             elif (state := states.get(job.job_id)) is not None and self._is_dead(job.job_id, state):
+                del self._dead_since[job.job_id]
                 yield position, Ended(False, state.name, state.reason)
 
     def _local_states(self, jobs: Mapping[int, Any]) -> dict[str, JobState]:
