@@ -71,7 +71,7 @@ def _arrived() -> tuple[Any, int, int]:
     try:
         shared, rank, size = next(dist.rendezvous("env://", timeout=ARRIVE))
     except (dist.DistStoreError, dist.DistNetworkError) as error:
-        raise ConfigError(f"torchrun: no connection to rank 0 at {address} within {ARRIVE}: {error}") from error
+        raise ConfigError(f"torchrun: the ranks did not meet at {address} within {ARRIVE}: {error}") from error
     store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", shared)
     store.set(f"rank {rank}", "here")
     names = [f"rank {number}" for number in range(size)]

@@ -50,7 +50,7 @@ class Run:
         )  # fmt: skip
         return self
 
-    def end(self, timeout=150):
+    def end(self, timeout=300):
         """Return the exit code and what was written to standard error."""
         try:
             _, error = self.process.communicate(timeout=timeout)
@@ -59,7 +59,7 @@ class Run:
             pytest.fail(f"still waits after {timeout} s: {self.process.communicate()[1][-3000:]}")
         return self.process.returncode, error
 
-    def until(self, what, seconds=60):
+    def until(self, what, seconds=180):
         """Return the first true value of what(), asked several times a second."""
         limit = time.monotonic() + seconds
         while not (value := what()):

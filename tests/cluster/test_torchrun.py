@@ -89,7 +89,7 @@ def test_ranks_that_see_other_things_say_which(run, torchrun, changes, sentence)
     assert run.encoded() == []
 
 
-def test_a_rank_that_never_starts_is_named(run, unused_port):
+def test_a_rank_that_never_starts_is_not_waited_for(run, unused_port):
     program = (
         "from datetime import timedelta\nimport torch\nfrom mlcd_eval.support import distributed\n"
         "distributed.ARRIVE = timedelta(seconds=3)\n"
@@ -100,4 +100,4 @@ def test_a_rank_that_never_starts_is_named(run, unused_port):
         [sys.executable, "-c", program], env={**run.environment, **variables},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert "torchrun: rank 1 did not start within 0:00:03" in done.stderr
+    assert "torchrun: the ranks did not meet at 127.0.0.1" in done.stderr and "1/2 clients joined" in done.stderr

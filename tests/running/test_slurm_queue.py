@@ -68,7 +68,7 @@ def test_an_array_is_asked_for_once():
     [(1, "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"), (1, "", "")],
 )
 def test_a_controller_that_does_not_answer_is_no_dead_job(failure):
-    with pytest.raises(SlurmSilentError, match="Unable to contact|squeue ended with 1"):
+    with pytest.raises(SlurmSilentError, match=r"Unable to contact|squeue ended with 1"):
         ask_slurm(["2_0"], programs(failure))
 
 

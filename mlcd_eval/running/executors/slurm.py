@@ -181,9 +181,8 @@ def _outcome(job: Any, ended: Ended, group: Group) -> Outcome:
     if ended.state == "CANCELLED":
         return WorkerError(f"{group.title}: Slurm job {job.job_id} was cancelled, see {log}")
     reason = f" ({ended.reason})" if ended.reason else ""
-    deaths = max(GroupFolder.of(group).deaths, 1)
-    workers = "1 worker" if deaths == 1 else f"{deaths} workers"
-    return WorkerError(f"{group.title}: {workers} died doing it, the last as {ended.state}{reason}, see {log}")
+    deaths = max(GroupFolder.of(group).deaths, SUBMISSIONS)  # none is counted if workers die before they start
+    return WorkerError(f"{group.title}: {deaths} workers died doing it, the last as {ended.state}{reason}, see {log}")
 
 
 class HungUp(SystemExit):

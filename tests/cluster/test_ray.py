@@ -1,0 +1,64 @@
+"""Groups on two raylets: a raylet that is killed, and a model that no machine has the memory for."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+RAY = ("--executor", "ray")
+
+
+@pytest.fixture
+def start_raylets(run, monkeypatch):
+    """start_raylets(NAME=VALUE ...): two raylets of one core each; Ray reads its settings from the environment."""
+    pytest.importorskip("ray", reason="needs ray")
+    clusters = []
+
+    def start(**settings):
+        from ray.cluster_utils import Cluster
+
+        variables = {"RAY_USAGE_STATS_ENABLED": "0", **run.environment, **settings}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        machine = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 80_000_000}
+        cluster = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
+        clusters.append(cluster)
+        second = cluster.add_node(**machine)
+        run.environment |= {**variables, "RAY_ADDRESS": cluster.address}
+        return cluster, second
+
+    yield start
+    for cluster in clusters:
+        cluster.shutdown()
+
+
+def share_in_use():
+    lines = (line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    kilobytes = {name: int(value.split()[0]) for name, value in lines}
+    return 1 - kilobytes["MemAvailable"] / kilobytes["MemTotal"]
+
+
+def test_a_killed_raylet_gives_its_group_to_the_other(run, local, start_raylets):
+    _, second = start_raylets(SLOW="0.3")
+    run.start(*RAY, slow=0.3)
+    run.until(lambda: len(run.encoded()) == 2)
+    os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+    code, error = run.end()
+    assert code == 0, error
+    assert len(run.encoded()) == 3
+    assert run.records() == local
+
+
+def test_a_model_that_does_not_fit_is_given_up_and_each_group_has_its_sentence(run, start_raylets):
+    start_raylets(RAY_memory_usage_threshold=f"{share_in_use() + 0.1:.2f}", RAY_task_oom_retry_delay_base_ms="100")
+    models = ("eats", "damaged", "cannot_load", "dies")
+    code, error = run.start(*RAY, models=models, tasks="knn/demo_clipart").end(300)
+    assert code == 1, error  # one of them is a bug
+    assert "cluster_models_eats on demo_clipart: 4 workers died doing it" in error
+    assert "cluster_models_dies on demo_clipart: 4 workers died doing it, the last with" in error
+    assert "the weights of this model are damaged" in error
+    assert "RuntimeError: a model that cannot load" in error
+    eaters = list(run.workers.glob("e.*"))
+    assert 1 <= len(eaters) <= 4
