@@ -165,11 +165,13 @@ class Entry:
 
     def array(self) -> np.ndarray:
         """Return the array, memory-mapped read-only (an empty array cannot be mapped and is read)."""
-        return np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        with _unchanged(self.folder / "features.npy") as path:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def features(self) -> Features:
         """Return the array of an image entry with its keys, labels and texts."""
-        rows = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
+        with _unchanged(self.folder / "rows.json") as path:
+            rows = json.loads(path.read_text(encoding="utf-8"))
         labels = None if None in rows["labels"] else np.asarray(rows["labels"], dtype=np.int64)
         return Features(
             array=self.array(),
@@ -192,9 +194,21 @@ def write_part(path: Path, part: Part) -> None:
 
 def read_part(path: Path) -> Part:
     """Read what `write_part` wrote."""
-    with path.open("rb") as file:
+    with _unchanged(path), path.open("rb") as file:
         head = json.loads(file.readline().partition(b" ")[2])
         return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
+
+
+@contextlib.contextmanager
+def _unchanged(path: Path) -> Iterator[Path]:
+    """Raise DataError if the block cannot read the file, which was intact when the run looked at its checksum."""
+    try:
+        yield path
+    except (ValueError, EOFError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} changed while it was in use ({error}): expected the cache to be left alone while a run uses it "
+            f"(run the same command again, which computes it anew)"
+        ) from error
 
 
 def _crc32(file: IO[bytes], checksum: int = 0) -> int:
