@@ -1,6 +1,7 @@
 """Ranks of torchrun that are killed, see other things than rank 0, or never start."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,8 +49,7 @@ def test_without_restarts_the_other_rank_ends(run, torchrun):
 def test_ranks_with_different_weights_stop_before_they_encode(run, torchrun):
     code, error = run.start(launch=torchrun("--nproc-per-node=2"), models=("sees",)).end()
     assert code == 1
-    sentence = "model python:cluster_models:sees differs between ranks: rank 0 has 000000000000"
-    assert sentence in error and "rank 1 has 111111111111" in error
+    assert re.search("model python:cluster_models:sees differs between ranks: rank 0 has .*, rank 1 has ", error), error
     assert "Traceback" not in error.partition("torch/distributed")[0]
     assert run.encoded() == [] and run.records() == {}
 
@@ -65,7 +65,7 @@ sys.exit(main(words))
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        (["--cache", "{folder}/cacheRANK"], "does not see what rank 0 writes there"),
+        (["--cache", "{folder}/cacheRANK"], "rank 0 does not see what rank 1 writes there"),
         (["--seed", "RANK"], "request differs between ranks"),
         (["--dataset", "imagefolder:{folder}/dataRANK", "--tasks", "knn"], "split 'test' differs between ranks"),
     ],
