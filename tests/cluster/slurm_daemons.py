@@ -91,14 +91,14 @@ class Slurm:
     def end_node(self, name: str) -> None:
         """End a node as a power cut does: its daemon and all that it runs."""
         daemon = int((self.folder / f"slurmd-{name}.pid").read_text())
-        for process in [daemon, *_with_variable(f"SLURMD_NODENAME={name}")]:
-            _kill(process)
+        for process in [daemon, *with_variable(f"SLURMD_NODENAME={name}")]:
+            kill(process)
 
     def log(self) -> str:
         return "\n".join(path.read_text(errors="replace")[-2000:] for path in self.folder.glob("*.log"))
 
 
-def _with_variable(text: str) -> Iterator[int]:
+def with_variable(text: str) -> Iterator[int]:
     """Processes that have a variable in their environment."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -107,7 +107,7 @@ def _with_variable(text: str) -> Iterator[int]:
                     yield int(folder.name)
 
 
-def _kill(process: int) -> None:
+def kill(process: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
 
@@ -138,6 +138,6 @@ def slurm_on_loopback(folder: Path) -> Iterator[Slurm]:
         yield slurm
     finally:
         pids = [int(path.read_text()) for path in folder.glob("*.pid") if path.read_text().strip()]
-        steps = list(_with_variable(f"SLURM_CONF={config}"))
+        steps = list(with_variable(f"SLURM_CONF={config}"))
         for process in {*pids, *steps} - {os.getpid()}:
-            _kill(process)
+            kill(process)

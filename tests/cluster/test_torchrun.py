@@ -83,7 +83,7 @@ def test_ranks_that_see_other_things_say_which(run, torchrun, changes, sentence)
     words = [*run.words(), *(word.format(folder=run.folder) for word in changes)]
     done = subprocess.run(
         [*torchrun("--nproc-per-node=2"), str(program), *words],
-        env=run.environment, capture_output=True, text=True, timeout=120, check=False,
+        env=run.environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and sentence in done.stderr, done.stderr
     assert run.encoded() == []
@@ -98,6 +98,6 @@ def test_a_rank_that_never_starts_is_not_waited_for(run, unused_port):
     variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(unused_port)}
     done = subprocess.run(
         [sys.executable, "-c", program], env={**run.environment, **variables},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert "torchrun: the ranks did not meet at 127.0.0.1" in done.stderr and "1/2 clients joined" in done.stderr
