@@ -10,8 +10,10 @@ import pytest
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.executors import slurm_watch
+from mlcd_eval.running.executors.attempts import GroupFolder
 from mlcd_eval.running.executors.base import Group, WorkerBug, WorkerError
-from mlcd_eval.running.executors.slurm import REQUEUES, HungUp, SlurmExecutor, _hang_up, _Requeued
+from mlcd_eval.running.executors.hang_up import HungUp
+from mlcd_eval.running.executors.slurm import REQUEUES, SlurmExecutor, _Requeued
 
 if importlib.util.find_spec("submitit") is None:
     pytest.skip("needs submitit", allow_module_level=True)
@@ -88,6 +90,14 @@ def test_a_closed_terminal_leaves_jobs_that_the_same_command_joins(fake, groups,
     assert fake.cancelled == ["12"]
 
 
+def test_a_terminal_that_closes_during_a_submission_leaves_no_unknown_job(fake, groups):
+    (fake.here / "sbatch").write_text((fake.here / "sbatch").read_text() + "\nkill -HUP $PPID\n")
+    with pytest.raises(HungUp):
+        next(SlurmExecutor().outcomes(groups, print))
+    assert [GroupFolder.of(group).job()["id"] for group in groups] == ["11_0", "11_1"]
+    assert fake.cancelled == []
+
+
 def test_a_job_of_somebody_else_with_the_same_id_is_not_joined(fake, groups, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(slurm_watch.Watch, "wait", lambda *_: signal.raise_signal(signal.SIGHUP))
@@ -121,8 +131,6 @@ def test_an_error_that_submitit_caught_is_a_bug_and_not_submitted_again(fake, gr
 
 def test_a_controller_that_does_not_answer_is_no_reason_to_double_jobs(fake, groups):
     (fake.here / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1")
-    from mlcd_eval.running.executors.attempts import GroupFolder
-
     GroupFolder.of(groups[0]).write_job({"id": "11_0", "comment": "c"})
     with pytest.raises(ConfigError, match="Slurm does not answer: Unable to contact slurm controller"):
         next(SlurmExecutor().outcomes(groups, print))
@@ -143,17 +151,3 @@ def test_a_group_that_never_ends_in_its_time_is_given_up(groups):
         never = never.checkpoint().function
     object.__setattr__(never, "attempt", type("Attempt", (), {"group": groups[0]}))
     assert "m0 on d: was preempted or ran out of time 30 times, expected a longer --slurm-hours" in str(never())
-
-
-def test_nohup_keeps_its_choice():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with _hang_up() as hung_up:
-            signal.raise_signal(signal.SIGHUP)
-        assert not hung_up.is_set()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with pytest.raises(HungUp), _hang_up():
-            signal.raise_signal(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGHUP, before)

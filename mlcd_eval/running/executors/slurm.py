@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import sys
-import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.running.executors.attempts import Attempt, GroupFolder
 from mlcd_eval.running.executors.base import Group, GroupExecutor, Outcome, Say, WorkerBug, WorkerError, need
+from mlcd_eval.running.executors.hang_up import HangUp
 from mlcd_eval.running.executors.slurm_queue import SlurmSilentError, ask_slurm
 from mlcd_eval.running.executors.slurm_watch import Ended, Watch
 
@@ -65,22 +64,24 @@ class SlurmExecutor(GroupExecutor):
         executor = self._executor(groups[0])
         jobs = self._running(executor, groups, say)
         submissions = dict.fromkeys(range(len(groups)), 1)
-        with _hang_up() as hung_up:
+        terminal = HangUp()
+        with terminal.raised():
             try:
-                new = {position: group for position, group in enumerate(groups) if position not in jobs}
-                jobs |= _submit(executor, new)
+                with terminal.held():
+                    jobs |= _submit(executor, {at: group for at, group in enumerate(groups) if at not in jobs})
                 watch = Watch(say, local=self.slurm_cluster == "local")
                 while jobs:
                     for position, ended in watch.wait(jobs):
                         if ended.again and submissions[position] < SUBMISSIONS:
                             submissions[position] += 1
-                            jobs |= _submit(executor, {position: groups[position]}, again=True)
+                            with terminal.held():
+                                jobs |= _submit(executor, {position: groups[position]}, again=True)
                             continue
                         outcome = _outcome(jobs.pop(position), ended, groups[position])
                         GroupFolder.of(groups[position]).clear()
                         yield position, outcome
             finally:
-                if hung_up.is_set() and self.slurm_cluster == "slurm":
+                if terminal.closed and self.slurm_cluster == "slurm":
                     _list(jobs, groups)
                 else:
                     for position, job in jobs.items():
@@ -183,29 +184,6 @@ def _outcome(job: Any, ended: Ended, group: Group) -> Outcome:
     reason = f" ({ended.reason})" if ended.reason else ""
     deaths = max(GroupFolder.of(group).deaths, SUBMISSIONS)  # none is counted if workers die before they start
     return WorkerError(f"{group.title}: {deaths} workers died doing it, the last as {ended.state}{reason}, see {log}")
-
-
-class HungUp(SystemExit):
-    """Raised in the main thread on SIGHUP."""
-
-
-@contextlib.contextmanager
-def _hang_up() -> Iterator[threading.Event]:
-    """Raise HungUp in the block, and set the yielded event, when the terminal is closed; nohup's choice is kept."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        yield event
-        return
-
-    def hang_up(*_: object) -> None:
-        event.set()
-        raise HungUp(128 + signal.SIGHUP)
-
-    before = signal.signal(signal.SIGHUP, hang_up)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def _list(jobs: Mapping[int, Any], groups: Sequence[Group]) -> None:

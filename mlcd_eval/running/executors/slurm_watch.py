@@ -113,4 +113,4 @@ class Watch:
 def _result_names(jobs: Mapping[int, Any]) -> set[str]:
     """Return the names of all files where results are written. A listing makes a network's file system look again."""
     folders = {job.paths.result_pickle.parent for job in jobs.values()}
-    return {path.name for folder in folders for path in folder.iterdir()}
+    return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
