@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu check bench leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check bench leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -24,6 +24,11 @@ pretend-gpu: $(INSTALLED)  # whole commands on a CUDA device that is not there (
 
 test-cluster: $(INSTALLED)  # real Slurm on loopback, two raylets, torchrun, and kills (tests/cluster)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs -v --durations=0 tests/cluster
+
+gpu-day: $(INSTALLED)  # the script for a machine with a GPU, small and on the CPU, so that it is ready when there is one
+	rm -rf results/runs/gpu_day
+	OUT=results/runs/gpu_day PY=$(BIN)/python SLOWER=6 LIMIT=900 OMP_NUM_THREADS=1 \
+		bash benchmarks/gpu_day.sh --tiny --device cpu
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ PY=${PY:-python3} OUT=${OUT:-gpu_day_out} LIMIT=${LIMIT:-530} SLOWER=${SLOWER:-1
 
 if [ "$1" = wheels ]; then
   names="pydantic pydantic-core annotated-types typing-inspection open_clip_torch ftfy wcwidth clip-benchmark webdataset
-    braceexpand pycocotools rapidfuzz filelock Jinja2 MarkupSafe rich markdown-it-py mdurl Pygments pytest pluggy iniconfig"
+    braceexpand torchcodec pycocotools rapidfuzz filelock Jinja2 MarkupSafe rich markdown-it-py mdurl Pygments pytest pluggy iniconfig"
   pins=$(for name in $names; do grep -i "^$name==" constraints.txt; done)
   for tag in manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux_2_5 manylinux2014 manylinux1; do
     platforms="$platforms --platform ${tag}_x86_64"

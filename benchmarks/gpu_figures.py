@@ -7,6 +7,7 @@ python benchmarks/gpu_figures.py report OUT
 """
 
 import argparse
+import importlib.util
 import json
 import time
 import traceback
@@ -108,7 +109,7 @@ def encode(machine, figures, out):
         figures.add(f"{size} {precision}: forward only", only, "images/s")
         rate = 10 * rows / machine.seconds(ready_pixels, 3)
         figures.add(f"{size} {precision}: from decoded pixels", rate, "images/s", f"{rate / only:.2f} of forward only")
-        for decoder in ("pil", "torch"):
+        for decoder in ("pil", "torch", *(["torchcodec"] if importlib.util.find_spec("torchcodec") else [])):
             started = time.perf_counter()
             options = EncodeOptions(out / f"cache_{size}_{decoder}", precision, rows, workers)
             encode_split(_with_decoder(encoder, decoder), split, ["penultimate"], options)

@@ -42,7 +42,7 @@ def evaluate(
     deterministic: bool = False,
     batch_size: int | Literal["auto"] | None = None,
     workers: int | Literal["auto"] | None = None,
-    decoder: Literal["pil", "torch"] = "pil",
+    decoder: Literal["pil", "torch", "torchcodec"] = "pil",
     cache: Name | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -81,7 +81,8 @@ def evaluate(
         deterministic: sums in a fixed order on a GPU (docs/gpu.md).
         batch_size: None or "auto" for the device's default, halved while memory runs out.
         workers: processes that decode images; None or "auto" for the machine's default.
-        decoder: "pil" is each model's own preprocessing, "torch" resizes faster and not quite the same.
+        decoder: "pil" is each model's own preprocessing, "torch" resizes faster and not quite the same, "torchcodec"
+            also decodes JPEG files faster (on a GPU: there).
         cache: the feature store, by default $MLCD_EVAL_CACHE or the user's cache folder.
         limit: at most this many images per split, for trying things.
         seed: of few-shot draws, validation splits and intervals.

@@ -29,9 +29,10 @@ class RunRequest(BaseModel):
     models: encoder specs, or `NAME=SPEC`. tasks: groups, suites, names, globs or YAML files. datasets: `KIND:PATH`
     references, with which tasks must be groups. data_root: a folder of data sets. deterministic: sums in a fixed order
     on a GPU (docs/gpu.md). batch_size, workers: None means auto. decoder: `pil` is each model's own preprocessing,
-    `torch` resizes faster and not quite the same. skip_incompatible: leave out each pair of a model and a task that do
-    not go together, instead of refusing the request. settings: values that override those of every task whose protocol
-    has the key. submit: write answers for a benchmark's own server instead of scoring them.
+    `torch` resizes faster and not quite the same, `torchcodec` also decodes JPEG files faster. skip_incompatible:
+    leave out each pair of a model and a task that do not go together, instead of refusing the request. settings:
+    values that override those of every task whose protocol has the key. submit: write answers for a benchmark's own
+    server instead of scoring them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +47,7 @@ class RunRequest(BaseModel):
     deterministic: bool = False
     batch_size: int | None = Field(default=None, ge=1)
     workers: int | None = Field(default=None, ge=0)
-    decoder: Literal["pil", "torch"] = "pil"
+    decoder: Literal["pil", "torch", "torchcodec"] = "pil"
     cache: Path = Field(default_factory=default_cache)
     limit: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)

@@ -78,7 +78,12 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     switch(how, "--deterministic", "sum in a fixed order on a GPU (docs/gpu.md)")
     how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
     how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
-    how("--decoder", choices=("pil", "torch"), metavar="pil|torch", help="the resize: exact, or faster (pil)")
+    how(
+        "--decoder",
+        choices=("pil", "torch", "torchcodec"),
+        metavar="NAME",
+        help="pil (default, exact), or faster: torch (the resize), torchcodec (JPEG files too)",
+    )
     switch(how, "--offline", "never touch the network")
 
     where = parser.add_argument_group("what is kept").add_argument

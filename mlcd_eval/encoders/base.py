@@ -54,6 +54,7 @@ class Encoder:
     """A frozen model in eval mode. Subclasses set `info` and `preprocess` and implement the encode methods.
 
     preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
+    jpeg: decodes JPEG files for it; None: Pillow does.
     reentrant: whether several threads may call encode_images at once, because it keeps nothing in the object (hooks
     do).
     Features are not normalised; protocols do that where their definition says so.
@@ -61,6 +62,7 @@ class Encoder:
 
     info: EncoderInfo
     preprocess: Preprocess
+    jpeg: Callable[[bytes], Image.Image] | None = None
     reentrant: bool = False
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ transform itself computes the table, on the CPU, which makes the table's values 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,19 @@ NORMALISES = {"ToTensor", "MaybeToTensor", "Normalize"}
 class Stages:
     """prepare: RGB image -> what an encoder's input is made from: (H, W, C) uint8 if there is a table, else the input
     (C, H, W) float32. shape, dtype: those of `prepare`'s result. table: (C, 256) float32, input values by channel and
-    pixel value.
+    pixel value. jpeg: as an encoder's.
     """
 
     prepare: Callable[[Image.Image], torch.Tensor]
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
     table: torch.Tensor | None = None
+    jpeg: Callable[[bytes], Image.Image] | None = None
 
     def to(self, device: torch.device) -> Stages:
         """Return the stages with their table on a device."""
         table = None if self.table is None else self.table.to(device)
-        return Stages(self.prepare, self.shape, self.dtype, table)
+        return replace(self, table=table)
 
     def finish(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the encoder's input (B, C, H, W) float32 for rows (B, ...) on the table's device."""
@@ -56,7 +57,7 @@ def stages(encoder: Encoder) -> Stages:
     On a CPU worker processes do all of it, since the forward pass needs every core of this process.
     """
     split = split_preprocess(encoder.preprocess) if encoder.device.type == "cuda" else None
-    return split or Stages(encoder.preprocess, (3, *encoder.info.image_size))
+    return replace(split or Stages(encoder.preprocess, (3, *encoder.info.image_size)), jpeg=encoder.jpeg)
 
 
 def split_preprocess(preprocess: Preprocess) -> Stages | None:

@@ -14,6 +14,7 @@ import torch
 from mlcd_eval.data.base import EncodedImage, Sample
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.stages import Stages
+from mlcd_eval.features.jpegs import OnDevice
 from mlcd_eval.features.loading import Loading
 from mlcd_eval.features.store import Chunk
 
@@ -53,7 +54,7 @@ class Samples:
 
 def _load(stages: Stages, item: tuple[str, EncodedImage]) -> torch.Tensor:
     key, image = item
-    return stages.prepare(decode(image, key))
+    return stages.prepare(decode(image, key, stages.jpeg))
 
 
 def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, bool, list[Sample]]]:
@@ -82,16 +83,20 @@ def batches(
     workers: int,
     held: int = 2,
     pinned: bool = False,
+    on_device: OnDevice | None = None,
 ) -> Iterator[Batch]:
     """Decode (chunk, sample) pairs and prepare their pixels. The order does not depend on the number of workers.
 
-    An image that cannot be decoded is reported in `bad`. held, pinned: as in Loading.
+    An image that cannot be decoded is reported in `bad`. held, pinned: as in Loading. on_device: prepares the pixels
+    instead of `stages` and workers.
     """
     work = (
         ((chunk, last, Samples.of(group)), [(sample.key, sample.image) for sample in group])
         for chunk, last, group in _group(samples, batch_size)
     )
-    loading = Loading(partial(_load, stages), stages.shape, stages.dtype, batch_size, workers, held, pinned)
+    loading = on_device or Loading(
+        partial(_load, stages), stages.shape, stages.dtype, batch_size, workers, held, pinned
+    )
     for loaded in loading(work):
         chunk, last, group = loaded.tag
         bad = {group.keys[position]: why for position, why in loaded.bad.items()}

@@ -1,7 +1,8 @@
 """`--decoder`: how images become pixels. `pil` is each model's own preprocessing and exact.
 
 `torch` resizes by PyTorch instead of Pillow, on 8-bit pixels and antialiased as Pillow does it. It is faster, and some
-pixels differ by one step of 255, so that features are kept apart from those of `pil`.
+pixels differ by one step of 255, so that features are kept apart from those of `pil`. `torchcodec` does so too and
+decodes JPEG files by TorchCodec; on a GPU both happen there, to pixels of its own.
 """
 
 from __future__ import annotations
@@ -14,24 +15,49 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, Preprocess
-from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.errors import ConfigError, IncompatibleError
 from mlcd_eval.features.wrapped import WrappedEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from mlcd_eval.encoders.towers.preprocess import Halves
+    from mlcd_eval.features.jpegs import OnDevice
 
 TORCH = "resized by torch on 8-bit pixels"
+TORCHCODEC = "JPEG files decoded by TorchCodec"
+NVJPEG = "JPEG files decoded by nvJPEG, images resized on the GPU"
 
 
 def with_decoder(encoder: Encoder, decoder: str) -> Encoder:
-    """Return an encoder of images with the decoder `pil` or `torch`; other models prepare their images themselves."""
-    return TorchResizedEncoder(encoder) if decoder == "torch" and encoder.info.layers else encoder
+    """Return an encoder of images with the decoder `pil`, `torch` or `torchcodec`; other models prepare their images
+    themselves."""
+    if decoder == "pil" or not encoder.info.layers:
+        return encoder
+    if decoder == "torch":
+        return TorchResizedEncoder(encoder)
+    on_cpu = TorchCodecEncoder(encoder)
+    return JpegsOnGpu(on_cpu) if encoder.device.type == "cuda" else on_cpu
+
+
+def check_decoder(decoder: str) -> None:
+    """Raise ConfigError if a decoder needs a package that does not work here."""
+    if decoder != "torchcodec":
+        return
+    try:
+        from torchcodec.decoders import decode_jpeg  # noqa: F401
+    except (ImportError, OSError, RuntimeError) as error:  # it loads libraries that fit some versions of PyTorch
+        raise ConfigError(
+            f"--decoder torchcodec needs TorchCodec 0.16 or later, pip install 'mlcd-eval[torchcodec]': {error}"
+        ) from error
 
 
 class TorchResizedEncoder(WrappedEncoder):
     """An encoder whose images are resized by PyTorch, which is part of its features' identity."""
+
+    decoder = "torch"
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
@@ -40,14 +66,57 @@ class TorchResizedEncoder(WrappedEncoder):
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The encoder's preprocessing with another resize. Raises IncompatibleError if its steps are not known."""
+        return self.steps
+
+    @cached_property
+    def steps(self) -> TorchResize:
+        """The preprocessing's steps. Raises IncompatibleError if they are not known."""
         steps = _steps(self._encoder.preprocess)
         if steps is None:
             raise IncompatibleError(
-                f"--decoder torch: model {self.info.spec!r} is preprocessed by "
+                f"--decoder {self.decoder}: model {self.info.spec!r} is preprocessed by "
                 f"{type(self._encoder.preprocess).__name__}, expected a checkpoint's or torchvision's Resize and "
                 f"CenterCrop; use --decoder pil"
             )
         return steps
+
+
+class TorchCodecEncoder(TorchResizedEncoder):
+    """The same, with JPEG files decoded by TorchCodec on the CPU."""
+
+    decoder = "torchcodec"
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.info = replace(self.info, preprocessing=f"{TORCHCODEC}; {self.info.preprocessing}")
+
+    @property
+    def jpeg(self) -> Callable[[bytes], Image.Image]:  # type: ignore[override]
+        """TorchCodec's decoder."""
+        from mlcd_eval.features.jpegs import decode_jpeg_on_cpu
+
+        return decode_jpeg_on_cpu
+
+
+class JpegsOnGpu(WrappedEncoder):
+    """An encoder on a GPU whose images are decoded and resized there, but for letterboxed ones. on_cpu: the encoder of
+    those."""
+
+    def __init__(self, on_cpu: TorchCodecEncoder) -> None:
+        super().__init__(on_cpu)
+        self.on_cpu = on_cpu
+        self.info = replace(on_cpu.info, preprocessing=f"{NVJPEG}; {on_cpu.info.preprocessing}")
+
+    @property
+    def preprocess(self) -> Preprocess:  # type: ignore[override]
+        """The preprocessing on the CPU."""
+        return self.on_cpu.preprocess
+
+    def on_device(self) -> OnDevice:
+        """Return what makes batches of pixels on the GPU."""
+        from mlcd_eval.features.jpegs import OnDevice
+
+        return OnDevice(self.device, self.on_cpu.steps.resize)
 
 
 @dataclass(frozen=True)
@@ -70,10 +139,14 @@ class TorchResize:
         import numpy as np
         import torch
 
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        pixels = self.resize(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+        return pixels.permute(1, 2, 0).contiguous().numpy()
+
+    def resize(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (3, H, W) uint8 on any device -> the same of the encoder's size."""
         for resize in self.resizes:
             pixels = resize(pixels)
-        return pixels.permute(1, 2, 0).contiguous().numpy()
+        return pixels
 
 
 def _steps(preprocess: Any) -> TorchResize | None:

@@ -18,6 +18,7 @@ from mlcd_eval.encoders.base import PROJECTED, Encoder
 from mlcd_eval.encoders.stages import stages
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import Batch, Samples, batches
+from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.forward import Forward, Queued
 from mlcd_eval.features.overlap import Overlap
 from mlcd_eval.features.pieces import Pieces
@@ -124,7 +125,8 @@ def _encode_chunks(
     pieces = Pieces(entries, todo)
     samples = pieces.rest(_selected(split, todo, options.limit))
     on_cuda = encoder.device.type == "cuda"
-    stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda)
+    jpegs = encoder.on_device() if isinstance(encoder, JpegsOnGpu) else None
+    stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda, jpegs)
     bad: dict[str, str] = {}
     encoded, unfinished = 0, set(todo)  # at the end those of which no sample is left, or selected by `limit`
 

@@ -109,6 +109,8 @@ class Forward:
         """
         if self._copies is None:
             return pixels, ()
+        if pixels.device == self.encoder.device:
+            return pixels, (pixels,)
         pinned = pixels if pixels.is_pinned() else pixels.pin_memory()
         with torch.cuda.stream(self._copies):
             copied = pinned.to(self.encoder.device, non_blocking=True)

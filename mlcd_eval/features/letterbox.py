@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.wrapped import WrappedEncoder
 
 GROUND = (124, 116, 104)  # ImageNet's mean colour, close to zero after normalisation
@@ -60,6 +61,7 @@ class LetterboxedEncoder(WrappedEncoder):
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        encoder = encoder.on_cpu if isinstance(encoder, JpegsOnGpu) else encoder
         super().__init__(encoder)
         self._shown = shown_of_a_square(encoder.preprocess)
         margin = "" if self._shown == 1 else f" with a margin around the middle {self._shown:.4f}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mlcd_eval.encoders.base import Encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import torch
     from PIL import Image
@@ -19,6 +21,11 @@ class WrappedEncoder(Encoder):
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
+
+    @property
+    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
+        """What decodes JPEG files for the encoder."""
+        return self._encoder.jpeg
 
     @property
     def reentrant(self) -> bool:  # type: ignore[override]

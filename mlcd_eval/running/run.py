@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlcd_eval.data.base import AnnotatedDataset, Dataset, num_scored
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import DataError, UserError
-from mlcd_eval.features.decoders import with_decoder
+from mlcd_eval.features.decoders import check_decoder, with_decoder
 from mlcd_eval.features.lazy import open_encoder
 from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.models import PlannedModel
@@ -42,6 +42,7 @@ def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
     if request.device == "cuda":
         pick()  # reports a missing device before anything is read; other devices may never need torch
     check_writable(request.output)
+    check_decoder(request.decoder)
     jobs = plan.open()
     _scan(jobs, request.allow_bad_images, progress)
     for model in plan.models.values():

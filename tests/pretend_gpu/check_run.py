@@ -42,6 +42,10 @@ def run(model, data, folder, device, *flags):
     return {path.stem: json.loads(path.read_text()) for path in (folder / "out").rglob("*.json")}
 
 
+def rows(features):
+    return len(np.load(features, mmap_mode="r"))
+
+
 def values(records):
     return {name: {metric["name"]: metric["value"] for metric in record["metrics"]} for name, record in records.items()}
 
@@ -66,6 +70,30 @@ def test_own_data(model, data, tmp_path):
         shutil.rmtree(tmp_path / "gpu" / "out")
         assert values(run(model, data, tmp_path / "gpu", "cuda")) == values(expected)
     assert ledger.total("uploaded", "features/", "encoders/") == 0
+
+
+def test_jpegs_are_decoded_and_resized_there(model, data, tmp_path):
+    pytest.importorskip("torchcodec", reason="the extra torchcodec")
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    for path in data.rglob("*.png"):
+        folder = photos / path.relative_to(data).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(folder / f"{path.stem}.jpg", quality=95)
+    next(photos.rglob("*.jpg")).write_bytes(b"no image")
+    flags = ["--decoder", "torchcodec", "--allow-bad-images", "1"]
+    expected = run(model, photos, tmp_path / "cpu", "cpu", *flags)
+    with PretendCuda()():
+        records = run(model, photos, tmp_path / "gpu", "cuda", *flags)
+    for name, record in records.items():
+        assert "resized on the GPU" in record["model"]["preprocessing"]
+        assert "GPU" not in expected[name]["model"]["preprocessing"]
+        assert record["dataset"]["fingerprint"] == expected[name]["dataset"]["fingerprint"]
+    arrays = [sorted((tmp_path / where).rglob("features.npy"), key=rows) for where in ("cpu", "gpu")]
+    for on_cpu, on_gpu in zip(*([np.load(path) for path in paths] for paths in arrays), strict=True):
+        a, b = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in (on_cpu, on_gpu))
+        assert a.shape == b.shape and (a * b).sum(axis=1).min() > 0.999  # a resize in fp32, which is rounded then
 
 
 def test_demo_tasks_with_texts(model, tmp_path):

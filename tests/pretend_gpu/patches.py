@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import importlib.util
 import mmap
 import platform
 import threading
@@ -27,6 +27,9 @@ def patched(device, tensor_class, mode) -> Iterator[None]:
         stack.enter_context(mock.patch.object(functional, "scaled_dot_product_attention", attention))
         stack.enter_context(mock.patch.object(threading.Thread, "run", _run_with_mode(threading.Thread.run, mode)))
         stack.enter_context(_fused_optimizers(tensor_class))
+        if importlib.util.find_spec("torchcodec"):
+            decoders = importlib.import_module("torchcodec.decoders")
+            stack.enter_context(mock.patch.object(decoders, "decode_jpeg", _decode_jpeg(decoders.decode_jpeg)))
         stack.enter_context(_no_accelerator())
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
         stack.enter_context(_kept(torch.__future__.get_overwrite_module_params_on_conversion,
@@ -107,6 +110,17 @@ def _attention(real, tensor_class):
             )[0]
 
     return attention
+
+
+def _decode_jpeg(real):
+    """The CPU's decoder in place of nvJPEG, which puts its pixels on the device."""
+
+    def decode_jpeg(files, *, device="cpu", **options):
+        assert device == "cpu" or isinstance(files, list), "a GPU decodes whole batches"
+        decoded = real(files, **options)
+        return decoded if device == "cpu" else [image.to(device) for image in decoded]
+
+    return decode_jpeg
 
 
 @contextlib.contextmanager

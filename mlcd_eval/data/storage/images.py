@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -13,13 +15,16 @@ from mlcd_eval.errors import DataError
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
 
+Content = TypeVar("Content")
+
 MAX_RATIO = 1000
 """The largest ratio of the sides: models scale the shorter side to their size, and so a line of pixels to gigabytes."""
 
 
-def decode(image: EncodedImage, key: str) -> Image.Image:
+def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | None = None) -> Image.Image | Content:
     """An RGB image, converted as clip-benchmark and open_clip do: `convert("RGB")`, EXIF orientation not applied.
 
+    jpeg: called for JPEG files instead of decoding them, once their header is checked; its result is returned.
     Raises DataError naming the sample (and file) where it is broken, truncated, of another format, above Pillow's
     decompression-bomb limit, or has one side more than MAX_RATIO times the other. docs/robustness.md lists how unusual
     images are treated.
@@ -28,7 +33,10 @@ def decode(image: EncodedImage, key: str) -> Image.Image:
         if isinstance(image, Image.Image):
             return _checked(image).convert("RGB")
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
-            return _checked(opened).convert("RGB")
+            checked = _checked(opened)
+            if jpeg is not None and opened.format == "JPEG":
+                return jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
+            return checked.convert("RGB")
     except MemoryError:
         raise
     except Exception as error:  # broken bytes make Pillow raise OSError, SyntaxError, struct.error, IndexError...
