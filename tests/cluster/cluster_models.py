@@ -1,7 +1,7 @@
 """Models that disturb a cluster: `--model python:cluster_models:NAME`. Texts and images are encoded as by tiny_encoder.
 
-SLOW: seconds per batch. WORKERS: a folder in which each worker that encodes leaves `NAME.PROCESS` with the number of
-images that it has encoded.
+SLOW: seconds per batch. CHUNK: images per chunk. WORKERS: a folder in which each worker that encodes leaves
+`NAME.PROCESS` with the number of images that it has encoded.
 """
 
 import dataclasses
@@ -11,6 +11,11 @@ import time
 from pathlib import Path
 
 from tiny_encoder import TinyEncoder
+
+from mlcd_eval.features import encode, pieces
+
+encode.CHUNK = int(os.environ.get("CHUNK", "64"))
+pieces.SECONDS = 1.0
 
 
 class Slow(TinyEncoder):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def start_raylets(run, monkeypatch):
     end()
 
 
+def is_child(parent, path):
+    """Whether a worker, which has noted its number in the name of a file, is a running child of a process."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{path.suffix[1:]}/stat").read_text().rpartition(")")[2].split()[1]) == parent
+    return False
+
+
 def share_in_use():
     lines = (line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     kilobytes = {name: int(value.split()[0]) for name, value in lines}
@@ -52,10 +60,10 @@ def share_in_use():
 
 
 def test_a_killed_raylet_gives_its_group_to_the_other(run, local, start_raylets):
-    second = start_raylets(SLOW="0.3")
-    run.start(*RAY, slow=0.3)
-    run.until(lambda: len(run.encoded()) == 2)
-    os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+    raylet = start_raylets(SLOW="0.6").all_processes["raylet"][0].process.pid
+    run.start(*RAY)
+    run.until(lambda: any(map(partial(is_child, raylet), run.workers.iterdir())))
+    os.kill(raylet, signal.SIGKILL)
     code, error = run.end()
     assert code == 0, error
     assert len(run.encoded()) == 3
