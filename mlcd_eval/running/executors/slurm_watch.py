@@ -57,11 +57,14 @@ class Watch:
         states = self._local_states(jobs) if self.local else self._slurm_states(jobs)
         results = _result_names(jobs)
         for position, job in list(jobs.items()):
+            ended = None
             if job.paths.result_pickle.name in results:
-                yield position, Ended(True)
+                ended = Ended(True)
             elif (state := states.get(job.job_id)) is not None and self._is_dead(job.job_id, state):
-                del self._dead_since[job.job_id]
-                yield position, Ended(False, state.name, state.reason)
+                ended = Ended(False, state.name, state.reason)
+            if ended is not None:
+                self._dead_since.pop(job.job_id, None)
+                yield position, ended
 
     def _local_states(self, jobs: Mapping[int, Any]) -> dict[str, JobState]:
         return {job.job_id: JobState("FAILED", job.state) for job in jobs.values() if job.done()}
