@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import uuid
@@ -102,7 +103,7 @@ class SlurmExecutor(GroupExecutor):
             timeout_min=self.minutes,
             cpus_per_task=self.group_cpus,
             slurm_partition=self.slurm_partition,
-            slurm_comment=uuid.uuid4().hex,
+            slurm_comment=os.environ.get("SBATCH_COMMENT", uuid.uuid4().hex),  # sbatch prefers the variable's
             slurm_signal_delay_s=min(SIGNAL_BEFORE, 20 * self.minutes),
             **({"gpus_per_node": gpus} if gpus else {}),
         )
