@@ -82,9 +82,6 @@ class Slurm:
         chosen = ",".join(states) or "all"
         return self.call("squeue", "--noheader", "--array", f"--states={chosen}", "--format=%i").split()
 
-    def node_of(self, job: str) -> str:
-        return self.call("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%N").strip()
-
     def start_node(self, name: str) -> None:
         self.call("slurmd", "-N", name)
 

@@ -1,5 +1,6 @@
 """Groups on a real Slurm without accounting: cancelled, dead, requeued, waiting, joined after the terminal closed."""
 
+import contextlib
 import signal
 
 import pytest
@@ -120,15 +121,14 @@ def test_a_requeued_group_keeps_what_it_encoded(on_slurm, slurm, local):
 def test_a_node_that_fails_gives_its_group_to_another(on_slurm, slurm, local):
     on_slurm.start(*SLURM, slow=0.3)
     on_slurm.until(lambda: len(slurm.jobs("RUNNING")) == 2 and len(on_slurm.encoded()) == 2)
-    (lost,) = [job for job in slurm.jobs("RUNNING") if slurm.node_of(job) == "n1"]
     slurm.end_node("n1")
     slurm.call("scontrol", "update", "nodename=n1", "state=down", "reason=test")
     try:
-        start_again(on_slurm, slurm, lost)
         code, error = on_slurm.end()
     finally:
         slurm.start_node("n1")
-        slurm.call("scontrol", "update", "nodename=n1", "state=resume")
+        with contextlib.suppress(AssertionError):  # it came back on its own
+            slurm.call("scontrol", "update", "nodename=n1", "state=resume")
     assert code == 0, error
     assert len(on_slurm.encoded()) == 3
     assert on_slurm.records() == local
