@@ -15,6 +15,7 @@ from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.wrapped import WrappedEncoder
+from mlcd_eval.support.foreign import reading
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class UprightEncoder(WrappedEncoder):
 def _with_exif(decoder: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
     """Decode a JPEG file and keep its EXIF, which decoders other than Pillow leave out."""
     image = decoder(data)
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
+    with reading("the EXIF of a JPEG file cannot be read"), Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
         if "exif" in header.info:
             image.info["exif"] = header.info["exif"]
     return image
