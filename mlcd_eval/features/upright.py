@@ -27,7 +27,7 @@ class Upright:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return an RGB image, which still holds its EXIF, as the preprocess does: (3, H, W)."""
-        return self.preprocess(ImageOps.exif_transpose(image))
+        return self.preprocess(_upright(image))
 
     def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
         """Return the preprocess's two stages, of which the first one takes the upright image, if it has them."""
@@ -35,7 +35,13 @@ class Upright:
         if halves is None:
             return None
         resized, normalise = halves
-        return lambda image: resized(ImageOps.exif_transpose(image)), normalise
+        return lambda image: resized(_upright(image)), normalise
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image as its EXIF orientation says. Raises DataError if its EXIF is damaged."""
+    with reading("the EXIF orientation of an image cannot be read"):
+        return ImageOps.exif_transpose(image)
 
 
 class UprightEncoder(WrappedEncoder):
