@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,16 @@ from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.records.claim import claimed
+from mlcd_eval.records.index import indexed
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 
 CHECKSUM = "checksum"
 """The key of a record's checksum in its file. Records of earlier versions have none, and are read without a check."""
+
+BESIDE = ("samples", "submissions")
+"""Folders beside records, whose JSON files are none."""
 
 
 def record_path(output: Path, model: str, task: str) -> Path:
@@ -121,34 +127,49 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
 
     Raises DataError if none can be read, for a path without records, and for records of the same request that disagree.
     """
-    seen: dict[str, tuple[Path, Result]] = {}
     unreadable: list[DataError] = []
-    for path in paths:
-        files = [path] if path.is_file() else sorted(_record_files(path))
-        if not files:
-            raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
-        for file in files:
-            try:
-                result = read(file)
-            except DataError as error:
-                unreadable.append(error)
-                continue
-            key = f"{result.model.name} {result.request_key()}"
-            if key not in seen:
-                seen[key] = file, result
-                continue
-            first, other = seen[key]
+    records = [record for path in paths for record in _read_under(path, unreadable)]
+    several = Counter(map(_name, records))
+    seen: dict[str, tuple[Path, Result]] = {}
+    results = []
+    for file, result in records:
+        if several[_name((file, result))] > 1:  # others cannot be of one request
+            first, other = seen.setdefault(f"{result.model.name} {result.request_key()}", (file, result))
             if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
-    if unreadable and not seen:
+            if other is not result:
+                continue
+        results.append(result)
+    if unreadable and not results:
         raise unreadable[0]
     for problem in unreadable:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    return [result for _, result in seen.values()]
+    return results
 
 
-def _record_files(folder: Path) -> Iterable[Path]:
-    for file in folder.rglob("*.json"):
-        parts = file.relative_to(folder).parts
-        if not {"samples", "submissions"} & set(parts) and not any(part.startswith(".") for part in parts):
-            yield file
+def _name(record: tuple[Path, Result]) -> tuple[str, str]:
+    return record[1].model.name, record[1].task.name
+
+
+def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Result]]:
+    """Return the records at or under a path with their files, and add what is wrong with others to `unreadable`."""
+    files = [path] if path.is_file() else _record_files(path)
+    if not files:
+        raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
+    records = []
+    with indexed(path, len(files), read) as read_record:
+        for file in files:
+            try:
+                records.append((file, read_record(file)))
+            except DataError as error:
+                unreadable.append(error)
+    return records
+
+
+def _record_files(folder: Path) -> list[Path]:
+    """Return the JSON files under a folder, in the order of their paths, without those that belong to records."""
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in BESIDE and not name.startswith(".")]
+        paths += [Path(parent, name) for name in names if name.endswith(".json") and not name.startswith(".")]
+    return sorted(paths, key=lambda path: path.parts)

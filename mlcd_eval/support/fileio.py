@@ -13,6 +13,8 @@ from typing import IO
 
 from mlcd_eval.errors import ConfigError
 
+PIECE = 1 << 24  # characters encoded at a time
+
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
@@ -51,7 +53,8 @@ def write_text(path: Path, text: str) -> None:
     What UTF-8 lacks, as in file names of old archives, is written as an escape such as \\udcff, which JSON reads back.
     """
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        for begin in range(0, len(text), PIECE):
+            file.write(text[begin : begin + PIECE].encode("utf-8", "backslashreplace"))
 
 
 def check_writable(folder: Path) -> None:
