@@ -123,10 +123,10 @@ def usual_settings(protocol: str, task: str) -> Mapping[str, Any]:
     return defaults | dict(known.usual_settings) | of_task
 
 
-def _settings_of_dialect(protocol: str, name: str | None) -> Mapping[str, Any]:
+def _settings_of_dialect(protocol: str, name: object) -> Mapping[str, Any]:
     """The settings that the name of a dialect means, as a record holds them; none for one that is not known here."""
     known = protocol_named(protocol)
-    if name is None or name not in known.dialects:
+    if not isinstance(name, str) or name not in known.dialects:
         return {}
     values = known.dialects[name].settings
     return known.Settings.model_validate(values).model_dump(mode="json", include=set(values))
