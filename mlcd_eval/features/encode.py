@@ -37,7 +37,8 @@ class EncodeOptions:
     """How to encode. Only `precision` and `limit` change features beyond rounding.
 
     batch_size: None means the device's default; it is halved when memory runs out. limit: at most this many samples
-    per split, evenly spaced if its size is known, else the first of each shard.
+    per split, evenly spaced if its size is known, else the first of each shard. tolerance_setting: what users call
+    allow_bad_images.
     """
 
     cache: Path
@@ -46,6 +47,7 @@ class EncodeOptions:
     workers: int = 0
     limit: int | None = None
     allow_bad_images: int = 0
+    tolerance_setting: str = "--allow-bad-images"
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> Non
     if len(bad) > options.allow_bad_images:
         raise DataError(
             f"split {split.name!r} of {split.dataset}: got {len(bad)} images that cannot be decoded, expected at most "
-            f"{options.allow_bad_images} (--allow-bad-images): {'; '.join(list(bad.values())[:5])}"
+            f"{options.allow_bad_images} ({options.tolerance_setting}): {'; '.join(list(bad.values())[:5])}"
         )
 
 

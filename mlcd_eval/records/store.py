@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.records.claim import claimed
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
+
+CHECKSUM = "checksum"
+"""The key of a record's checksum in its file. Records of earlier versions have none, and are read without a check."""
 
 
 def record_path(output: Path, model: str, task: str) -> Path:
@@ -35,10 +42,23 @@ class ResultStore:
         path = self.path(result)
         return path.parent / "samples" / f"{path.stem}.jsonl"
 
+    @contextlib.contextmanager
+    def claimed(self, requests: Iterable[Result]) -> Iterator[None]:
+        """Keep runs with other requests from writing these records while the block computes them.
+
+        Raises ConfigError if such a run is at work.
+        """
+        with contextlib.ExitStack() as claims:
+            for request in requests:
+                command = request.request.command if request.request else None
+                claims.enter_context(claimed(self.path(request), request.request_key(), command))
+            yield
+
     def write(self, result: Result) -> None:
         """Write the record atomically."""
-        text = json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.path(result), text + "\n")
+        values = result.model_dump(mode="json")
+        values[CHECKSUM] = checksum(values)
+        write_text(self.path(result), json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_samples(self, result: Result, columns: Mapping[str, Sequence[Any]]) -> None:
         """Write one JSON object per line and scored sample."""
@@ -76,6 +96,11 @@ def read(path: Path) -> Result:
         )
     if raw["schema_version"] != SCHEMA_VERSION:
         raise DataError(f"{path} has schema_version {raw['schema_version']!r}, expected {SCHEMA_VERSION}")
+    if CHECKSUM in raw and raw.pop(CHECKSUM) != checksum(raw):
+        raise DataError(
+            f"{path} is damaged or was edited: its {CHECKSUM} is not that of its values; run its task again, or, if "
+            f"you edited it and want it to be read, remove its line {CHECKSUM!r}"
+        )
     try:
         return Result.model_validate(raw)
     except ValidationError as error:
@@ -84,18 +109,30 @@ def read(path: Path) -> Result:
         raise DataError(f"{path} is not a valid record: {where}: {first['msg']}") from error
 
 
-def read_all(paths: Iterable[Path]) -> list[Result]:
-    """Read every record at or under the paths, sorted by file name.
+def checksum(values: Mapping[str, Any]) -> str:
+    """The sha256 of a record's values, in hex: the same for any order and layout of its file."""
+    plain_values = {key: value for key, value in values.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(plain_values, sort_keys=True).encode()).hexdigest()
 
-    Raises DataError for a path without records and for records of the same request that disagree.
+
+def read_all(paths: Iterable[Path]) -> list[Result]:
+    """Read every record at or under the paths, sorted by file name. Records that cannot be read, such as damaged ones,
+    are left out with a warning.
+
+    Raises DataError if none can be read, for a path without records, and for records of the same request that disagree.
     """
     seen: dict[str, tuple[Path, Result]] = {}
+    unreadable: list[DataError] = []
     for path in paths:
         files = [path] if path.is_file() else sorted(_record_files(path))
         if not files:
             raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
         for file in files:
-            result = read(file)
+            try:
+                result = read(file)
+            except DataError as error:
+                unreadable.append(error)
+                continue
             key = f"{result.model.name} {result.request_key()}"
             if key not in seen:
                 seen[key] = file, result
@@ -103,6 +140,10 @@ def read_all(paths: Iterable[Path]) -> list[Result]:
             first, other = seen[key]
             if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
+    if unreadable and not seen:
+        raise unreadable[0]
+    for problem in unreadable:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
     return [result for _, result in seen.values()]
 
 

@@ -85,7 +85,9 @@ class ModelRun:
             if todo:
                 from mlcd_eval.running.dataset import DatasetRun  # imports torch
 
-                yield from DatasetRun(self.request, self.encoder, self._text_encoders, todo, self.progress).results()
+                with self.store.claimed([record for _, record in todo] if rank() == 0 else []):
+                    run = DatasetRun(self.request, self.encoder, self._text_encoders, todo, self.progress)
+                    yield from run.results()
             barrier()
 
     def _kept(self, pending: Result) -> Result | None:
