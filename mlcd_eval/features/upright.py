@@ -15,6 +15,7 @@ from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.wrapped import WrappedEncoder
+from mlcd_eval.support.foreign import reading
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Upright:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return an RGB image, which still holds its EXIF, as the preprocess does: (3, H, W)."""
-        return self.preprocess(ImageOps.exif_transpose(image))
+        return self.preprocess(_upright(image))
 
     def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
         """Return the preprocess's two stages, of which the first one takes the upright image, if it has them."""
@@ -34,7 +35,13 @@ class Upright:
         if halves is None:
             return None
         resized, normalise = halves
-        return lambda image: resized(ImageOps.exif_transpose(image)), normalise
+        return lambda image: resized(_upright(image)), normalise
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image as its EXIF orientation says. Raises DataError if its EXIF is damaged."""
+    with reading("the EXIF orientation of an image cannot be read"):
+        return ImageOps.exif_transpose(image)
 
 
 class UprightEncoder(WrappedEncoder):
@@ -60,7 +67,7 @@ class UprightEncoder(WrappedEncoder):
 def _with_exif(decoder: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
     """Decode a JPEG file and keep its EXIF, which decoders other than Pillow leave out."""
     image = decoder(data)
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
+    with reading("the EXIF of a JPEG file cannot be read"), Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
         if "exif" in header.info:
             image.info["exif"] = header.info["exif"]
     return image
