@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -56,18 +54,3 @@ class UprightEncoder(WrappedEncoder):
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The encoder's preprocess of the upright image."""
         return Upright(self._encoder.preprocess)
-
-    @property
-    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
-        """What decodes JPEG files for the encoder, with their EXIF."""
-        decoder = self._encoder.jpeg
-        return None if decoder is None else partial(_with_exif, decoder)
-
-
-def _with_exif(decoder: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
-    """Decode a JPEG file and keep its EXIF, which decoders other than Pillow leave out."""
-    image = decoder(data)
-    with reading("the EXIF of a JPEG file cannot be read"), Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
-        if "exif" in header.info:
-            image.info["exif"] = header.info["exif"]
-    return image

@@ -39,7 +39,10 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
             with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
                 checked = _checked(opened, problem)
                 if jpeg is not None and opened.format == "JPEG":
-                    return jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
+                    content = jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
+                    if isinstance(content, Image.Image) and "exif" in opened.info:
+                        content.info["exif"] = opened.info["exif"]  # as after Pillow's own decoding
+                    return content
                 return checked.convert("RGB")
         except FileNotFoundError as error:
             raise DataError(f"{problem}: the file is missing") from error
