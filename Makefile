@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow pretend-gpu gpu-day check bench leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -14,13 +14,16 @@ demo: $(INSTALLED)
 	$(BIN)/mlcd-eval table results/runs/demo --baseline demo_clip
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not cluster"
 
 test-slow: $(INSTALLED)  # what takes over a minute each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 pretend-gpu: $(INSTALLED)  # whole commands on a CUDA device that is not there (tests/pretend_gpu), also what takes long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pretend
+
+test-cluster: $(INSTALLED)  # real Slurm on loopback, two raylets, torchrun, and kills (tests/cluster)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs -v --durations=0 tests/cluster
 
 gpu-day: $(INSTALLED)  # the script for a machine with a GPU, small and on the CPU, so that it is ready when there is one
 	rm -rf results/runs/gpu_day
@@ -33,9 +36,15 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/mlcd-eval validate
 
+audit:  # known vulnerabilities of the pinned versions; needs pip-audit and a network, and says where it did not check
+	.ci/audit
+
 bench: $(INSTALLED)  # the benchmarks that need no data; the docstrings of the others say what they need
 	for name in centres clustering linear_probe probe_growth retrieval segmentation; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
+
+mutants: $(INSTALLED)  # what the tests notice of small changes of the code; MUTANTS='--number 250 --seed 1 --budget 7200'
+	$(BIN)/python -m benchmarks.mutants $(MUTANTS)
 
 leaderboards: $(INSTALLED)
 	for group in $$($(BIN)/mlcd-eval ls published | cut -d ' ' -f 1 | grep -v /); do \

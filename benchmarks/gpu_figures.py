@@ -127,7 +127,7 @@ def _with_decoder(encoder, decoder):
 def training(machine, figures, out):
     """A training step of ViT-B/32 in bf16 with a million class centres, on pixels that are on the device."""
     from mlcd_train.centres import ClassCentres
-    from mlcd_train.data import Batch
+    from mlcd_train.data.batches import Batch
     from mlcd_train.loop import autocast
     from mlcd_train.losses import mlcd_of_sums
     from mlcd_train.objectives.discrimination import ClusterDiscrimination

@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import torch
 from PIL import Image
 
-from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.sections import Augmentation
 
 
-def augmented(image: Image.Image, chance: random.Random, config: Augmentation, preprocess: Preprocess) -> torch.Tensor:
-    """RGB image -> (3, size, size) float32, normalised as in the checkpoint's inference transform."""
+def augmented(image: Image.Image, chance: random.Random, config: Augmentation, size: int) -> torch.Tensor:
+    """RGB image -> (size, size, 3) uint8."""
     box = crop_box(image.size, chance, config)
-    size = preprocess.image_size
     image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     if chance.random() < config.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return preprocess.normalise(image)
+    return torch.from_numpy(np.array(image))
 
 
 def crop_box(size: tuple[int, int], chance: random.Random, config: Augmentation) -> tuple[int, int, int, int]:

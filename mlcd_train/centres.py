@@ -27,10 +27,12 @@ BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with i
 @dataclass(frozen=True)
 class Drawn:
     """The classes that one step touches. classes (n,): of this rank's shard, sorted; rows (n, D): their centres, of any
-    length; the step's gradients add up in their `.grad`."""
+    length; the step's gradients add up in their `.grad`. at_random (n,): whether a class was drawn, and is not only
+    some image's positive."""
 
     classes: Tensor
     rows: Tensor
+    at_random: Tensor
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,10 @@ class ClassCentres:
     """This rank's share of K centres of dimension D, with AdamW moments for each row.
 
     loss_of_sums: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. ratio: r, the share of all classes that a step
-    draws as negatives besides its positives. margin: added to the positives' angle, radians. scale: of all cosines.
-    centres: (K, D) to start from, by default N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or
-    fewer classes than ranks.
+    draws as negatives besides its positives, or, if positives_count, together with them (PartialFC's own rule).
+    drawn_only: an image's negatives are the classes drawn at random, without other images' positives. margin: added to
+    the positives' angle, radians. scale: of all cosines. centres: (K, D) to start from, by default N(0, 0.01) as in
+    UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class ClassCentres:
         seed: int = 0,
         centres: Tensor | None = None,
         device: str = "cpu",
+        positives_count: bool = False,
+        drawn_only: bool = False,
     ) -> None:
         if not 0 < ratio <= 1:
             raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
@@ -75,6 +80,7 @@ class ClassCentres:
             raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
         self.num_classes, self.loss_of_sums = num_classes, loss_of_sums
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
+        self.positives_count, self.drawn_only = positives_count, drawn_only
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
@@ -87,6 +93,11 @@ class ClassCentres:
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         self.steps = torch.zeros(len(self.weight), device=device)  # per row: each has an AdamW of its own
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """K and D, over all ranks."""
+        return self.num_classes, self.weight.shape[1]
+
     def _start_of_block(self, begin: int, dim: int, seed: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
         return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))
@@ -98,21 +109,32 @@ class ClassCentres:
     def draw(self, labels: Tensor, step: int) -> Drawn:
         """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks."""
         labels = gather(labels)
-        chosen = [labels[labels != NONE].flatten()]
-        for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK):
-            size = min(BLOCK, self.num_classes - begin)
-            order = torch.randperm(size, generator=_generator(self.seed, step, begin))
-            chosen.append(begin + order[: math.ceil(self.ratio * size)].to(labels.device))
-        classes = torch.cat(chosen).unique()
+        positives = labels[labels != NONE].unique()
+        drawn = [
+            self._drawn_of_block(begin, positives, step).to(labels.device)
+            for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK)
+        ]
+        at_random = torch.cat(drawn) if drawn else positives[:0]
+        classes = torch.cat([positives, at_random]).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
-        return Drawn(classes, self.weight[classes - self.begin].requires_grad_())
+        rows = self.weight[classes - self.begin].requires_grad_()
+        return Drawn(classes, rows, torch.isin(classes, at_random))
+
+    def _drawn_of_block(self, begin: int, positives: Tensor, step: int) -> Tensor:
+        size = min(BLOCK, self.num_classes - begin)
+        order = torch.randperm(size, generator=_generator(self.seed, step, begin))
+        count = math.ceil(self.ratio * size)
+        if self.positives_count:
+            taken = torch.isin(order, positives.to(order.device) - begin)
+            order, count = order[~taken], max(count - int(taken.sum()), 0)
+        return begin + order[:count]
 
     def forward(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
         """The loss of features (B, D), which are normalised here, with labels (B, l), which differ within a row.
 
         drawn: for these labels, or for a batch that they are a part of (gradient accumulation). A class that is a
-        positive of another image is a negative of this one. The gradient with respect to `features` is W times that of
-        the mean over all images, since `average_gradients` divides by W.
+        positive of another image is a negative of this one, unless `drawn_only`. The gradient with respect to
+        `features` is W times that of the mean over all images, since `average_gradients` divides by W.
         """
         index, rows = drawn.classes, drawn.rows
         images, labels = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1)), gather(labels)
@@ -127,11 +149,20 @@ class ClassCentres:
         excluded = torch.tensor(-torch.inf, device=cosine.device)
         similarity = (self.scale * cosine).index_put_((image, column[image, label]), excluded)  # its own positives
 
+        if self.drawn_only:
+            similarity = similarity.masked_fill(~drawn.at_random, -torch.inf)
+
         positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~is_here, -torch.inf)))
         negative = _add_up_logs(logsumexp(similarity))
         with torch.no_grad():
             total, pairs = matches.sum(dtype=torch.float64), is_here.sum()
-            sums = torch.stack([total, cosine.sum(dtype=torch.float64) - total, pairs, cosine.numel() - pairs])
+            others, own, own_pairs = cosine, total, pairs
+            if self.drawn_only:
+                others = cosine[:, drawn.at_random]
+                both = is_here & drawn.at_random[column] if len(index) else is_here
+                own, own_pairs = matches.masked_fill(~both, 0.0).sum(dtype=torch.float64), both.sum()
+            other_total = others.sum(dtype=torch.float64) - own
+            sums = torch.stack([total, other_total, pairs, others.numel() - own_pairs])
             total, other_total, pairs, other_pairs = add_up(sums).tolist()
         return Discrimination(
             loss=self.loss_of_sums(positive, negative).mean(),

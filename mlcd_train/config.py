@@ -33,9 +33,16 @@ SHORTHANDS = {"objective": "name", "vision": "size", "text": "size"}
 
 
 class FitConfig(LoopConfig):
-    """objective: its name, or its name with its own settings, `{name: mlcd, margin: 0.5}`."""
+    """objective: its name, or its name with its own settings, `{name: mlcd, margin: 0.5}`.
+
+    freeze: patterns of names of parameters that do not learn, such as `visual.patch_embedding*`. continue_from: a
+    training state (or the folder of states, or of the stage) whose weights, moments and class centres this training
+    starts from, with a schedule, batch, data or resolution of its own.
+    """
 
     objective: FitObjective = Mlcd()
+    freeze: tuple[str, ...] = ()
+    continue_from: Path | None = None
 
     @field_validator("objective", mode="before")
     @classmethod

@@ -18,6 +18,7 @@ from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.foreign import reading
 from mlcd_eval.support.progress import Progress
 from mlcd_train.sections import EmbedConfig
 
@@ -103,12 +104,15 @@ def _unit(rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
 
 def read_embedding(folder: Path) -> Embedding:
     """Read what `embed` wrote; raises DataError if it is missing or damaged."""
-    try:
+    with reading(f"{folder} holds no features (run `mlcd-train embed`)"):
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+    try:
         rows = read_json(folder / "rows.json")
         embedding = Embedding(features, rows["keys"], rows["dataset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no features: {error} (run `mlcd-train embed`)") from error
+    if features.ndim != 2 or not isinstance(embedding.keys, list):
+        raise DataError(f"{folder} is damaged: features of shape {features.shape}, expected a row for each of its keys")
     if len(embedding.keys) != len(features):
         raise DataError(f"{folder} is damaged: {len(features)} feature rows, {len(embedding.keys)} keys")
     return embedding

@@ -51,6 +51,8 @@ def _write_hf(model: DualEncoder, folder: Path) -> None:
     import transformers
 
     config = model.config.vision
+    if not config.pre_norm:
+        raise IncompatibleError("export hf: pre_norm is false, expected true, as in CLIPVisionModel")
     shape = {
         "hidden_size": config.width,
         "intermediate_size": int(config.width * config.mlp_ratio),
@@ -59,7 +61,7 @@ def _write_hf(model: DualEncoder, folder: Path) -> None:
         "image_size": config.image_size,
         "patch_size": config.patch_size,
         "hidden_act": config.activation,
-        "layer_norm_eps": 1e-5,
+        "layer_norm_eps": config.norm_eps,
     }
     rotary = config.positions == "rope2d"
     if rotary and config.rope_theta != 10000.0:
@@ -132,7 +134,7 @@ def _write_open_clip(model: DualEncoder, folder: Path) -> None:
         "text_projection": ours["text.projection"],
         "logit_scale": ours["logit_scale"],
     }
-    for norm in ("visual.ln_pre", "visual.ln_post", "text.ln_final"):
+    for norm in (*(["visual.ln_pre"] if config.pre_norm else []), "visual.ln_post", "text.ln_final"):
         state |= {f"{norm.removeprefix('text.')}.{part}": ours[f"{norm}.{part}"] for part in ("weight", "bias")}
     for name, tensor in ours.items():
         tower, _, rest = name.partition(".blocks.")
@@ -159,6 +161,8 @@ def _open_clip_model(vision: VisionConfig, text: TextConfig, embed_dim: int) -> 
             "layers": vision.depth,
             "head_width": vision.width // vision.heads,
             "mlp_ratio": vision.mlp_ratio,
+            **({} if vision.pre_norm else {"no_ln_pre": True}),
+            **({} if vision.norm_eps == 1e-5 else {"norm_kwargs": {"eps": vision.norm_eps}}),
         },
         "text_cfg": {
             "context_length": text.context_length,

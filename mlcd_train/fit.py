@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import mlcd_eval
-from mlcd_eval.data.base import Split
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records.environment import environment
 from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels
 from mlcd_train.config import TrainConfig
-from mlcd_train.data import Batch, Positions, Share, pixel_batches
+from mlcd_train.data.batches import Batch, Positions, Share
+from mlcd_train.data.decoders import difference
+from mlcd_train.data.pixels import pixel_batches
+from mlcd_train.data.source import TrainSplit
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.objectives.base import ObjectiveInputs
 from mlcd_train.sections import LoopConfig
+from mlcd_train.start import load_start, read_start
+from mlcd_train.state import TrainingState, newest_state
 
 
 def fit(
     config: TrainConfig,
-    split: Split,
+    split: TrainSplit,
     read_labels: Callable[[], Labels],
     read_centres: Callable[[], Tensor],
     folder: Path,
     identity: str,
     device: torch.device,
     progress: Progress,
+    origin: Mapping[str, str],
 ) -> DualEncoder:
     """Train as config.fit says, from the last state in `folder` if there is one.
 
     read_labels, read_centres: what the stages assign and cluster made, for objectives that need clusters. identity:
-    digest of what a state must agree with. Raises what the objective's `build` and `train` raise.
+    digest of what a state must agree with. origin: provenance of what the training starts from. Raises what the
+    objective's `build` and `train` raise.
     """
     settings = config.fit
     steps = num_steps(settings, split)
@@ -50,30 +58,74 @@ def fit(
             text=config.model.text,
             embed_dim=config.model.embed_dim,
             preprocess=preprocess,
-            provenance=provenance(config, split, steps * settings.batch_size),
+            provenance=provenance(config, split, steps * settings.batch_size) | dict(origin),
         ),
         config.seed,
         device,
     )
+    if config.model.init is not None:
+        random = load_start(model, read_start(config.model))
+        progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}")
+    freeze(model, settings.freeze)
     objective = settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres))
     prepare(model, settings)
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
-        return pixel_batches(split, config.data, preprocess, share, config.seed, start)
+        return pixel_batches(split, config.data, preprocess, share, config.seed, start, device)
+
+    def begin(state: TrainingState) -> None:
+        if settings.continue_from is not None:
+            place = newest_state(settings.continue_from)
+            progress.say(f"fit: continues from {place}; not taken from it: {named(state.begin_from(place))}")
 
     evaluator = make_evaluator(model, config.name, settings, folder, device)
-    train(objective, batches, steps, settings, folder, identity, device, progress, f"fit {config.name}", evaluator)
+    title = f"fit {config.name}"
+    train(objective, batches, steps, settings, folder, identity, device, progress, title, evaluator, begin)
     return model
 
 
-def num_steps(settings: LoopConfig, split: Split) -> int:
+def check_frozen(config: TrainConfig) -> None:
+    """Raise ConfigError for patterns of fit.freeze that do not fit the model."""
+    shape = CheckpointConfig(
+        vision=config.model.vision,
+        text=config.model.text,
+        embed_dim=config.model.embed_dim,
+        preprocess=Preprocess(image_size=config.model.vision.image_size),
+    )
+    with torch.device("meta"):
+        freeze(DualEncoder(shape), config.fit.freeze)
+
+
+def freeze(model: DualEncoder, patterns: Sequence[str]) -> None:
+    """Let the parameters whose names match a pattern (as of file names) not learn.
+
+    Raises ConfigError for a pattern that matches none, or where none learns.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(
+                f"fit.freeze: {pattern!r} matches no parameter, expected a name or a pattern such as "
+                f"visual.blocks.0.*: {named(names)}{nearest(pattern, names)}"
+            )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not any(fnmatch.fnmatch(name, pattern) for pattern in patterns))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"fit.freeze: {', '.join(patterns)} match every parameter, expected some that learn")
+
+
+def named(names: Sequence[str]) -> str:
+    """The first of some names, and how many there are."""
+    return f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}" or "nothing"
+
+
+def num_steps(settings: LoopConfig, split: TrainSplit) -> int:
     """The number of steps of the whole training; an epoch has as many images as the split, in whole batches."""
     if settings.steps is not None:
         return settings.steps
-    size = split.scan().num_samples
-    assert size is not None and settings.epochs is not None
-    return max(1, math.floor(settings.epochs * size / settings.batch_size))
+    assert settings.epochs is not None
+    return max(1, math.floor(settings.epochs * split.size / settings.batch_size))
 
 
 def new_model(config: CheckpointConfig, seed: int, device: torch.device) -> DualEncoder:
@@ -93,7 +145,7 @@ def prepare(model: DualEncoder, settings: LoopConfig) -> None:
             model.text.compile()
 
 
-def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str, str]:
+def provenance(config: TrainConfig, split: TrainSplit, images_seen: int) -> dict[str, str]:
     """Where a checkpoint comes from: stored in it, and in every evaluation record of it."""
     facts = environment("cpu")
     versions = {name: str(facts[name]) for name in ("mlcd_eval", "git_commit", "torch", "open_clip_torch")}
@@ -104,6 +156,7 @@ def provenance(config: TrainConfig, split: Split, images_seen: int) -> dict[str,
         "train_data": split.dataset,
         "train_fingerprint": split.scan().fingerprint,
         "images_seen": str(images_seen),
+        "decoder": difference(config.data.decoder, config.data.augmentation, config.model.vision.image_size),
         "config": json.dumps(config.model_dump(mode="json", exclude_none=True)),
         **versions,
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from mlcd_eval.data.base import Split
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointEncoder, DualEncoder, tokenizer
 from mlcd_eval.encoders.base import PENULTIMATE, PROJECTED
 from mlcd_eval.encoders.identity import identified
@@ -16,7 +15,10 @@ from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.config import TrainConfig
-from mlcd_train.data import Batch, Positions, Share, feature_batches, pixel_batches
+from mlcd_train.data.batches import Batch, Positions, Share
+from mlcd_train.data.features import feature_batches
+from mlcd_train.data.pixels import pixel_batches
+from mlcd_train.data.source import TrainSplit
 from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance
 from mlcd_train.loop import train
 from mlcd_train.objectives.contrast import Contrast
@@ -24,7 +26,7 @@ from mlcd_train.objectives.contrast import Contrast
 
 def lit(
     config: TrainConfig,
-    split: Split,
+    split: TrainSplit,
     image_tower: DualEncoder,
     options: EncodeOptions,
     folder: Path,
@@ -58,7 +60,7 @@ def lit(
     def batches(start: Positions | None) -> Iterator[Batch]:
         if settings.images == "cached":
             return feature_batches(features.keys, features.array, features.texts, share, config.seed, start)
-        return pixel_batches(split, config.data, shape.preprocess, share, config.seed, start)
+        return pixel_batches(split, config.data, shape.preprocess, share, config.seed, start, device)
 
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     train(objective, batches, steps, settings, folder, identity, device, progress, f"lit {config.name}", evaluator)

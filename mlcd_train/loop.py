@@ -6,7 +6,8 @@ import contextlib
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import UserError
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
-from mlcd_train.data import Batch, Positions
+from mlcd_train.data.batches import Bad, Batch, Positions
 from mlcd_train.distributed import average_gradients
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
@@ -47,12 +48,14 @@ def train(
     progress: Progress,
     title: str,
     evaluate: Evaluate | None = None,
+    begin: Callable[[TrainingState], None] = lambda _: None,
 ) -> None:
     """Train up to step `steps`, from the last state in folder/state if there is one. The result, the weight average if
     config.ema asks for one, is left in the objective's parameters.
 
     batches: positions to start from (None: the beginning) -> endless batches. identity: digest of what a state must
-    agree with. Raises NonFiniteLoss, and CheckpointError for a state that is damaged or of another identity.
+    agree with. begin: called with the state of a training that has none on disk.
+    Raises NonFiniteLoss, and CheckpointError for a state that is damaged or of another identity.
     """
     optimizer = make_optimizer(objective.parameters, config.optimizer)
     average = WeightAverage(objective.parameters, config.ema) if config.ema else None
@@ -60,7 +63,9 @@ def train(
     state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
     if state.load(folder / "state", identity):
         progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
-    elif config.optimizer.warmup >= steps:
+    else:
+        begin(state)
+    if state.step == 0 and config.optimizer.warmup >= steps:
         reached = learning_rate(steps - 1, steps, config.optimizer)
         progress.say(
             f"{title}: warm-up takes {config.optimizer.warmup:,} steps and training {steps:,}, so that the learning "
@@ -75,7 +80,7 @@ def train(
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["scale"]
             on_device = _on(batch, device)
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
@@ -101,7 +106,7 @@ def train(
                 average.update(step)
 
             state.step, state.positions = step + 1, batch.after
-            meter.add(len(batch.keys) * world_size(), len(batch.bad))
+            meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
             if log is not None and (state.step % config.log_every == 0 or state.step == steps):
                 log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
@@ -142,12 +147,13 @@ def _non_finite(
 ) -> NonFiniteLoss:
     return NonFiniteLoss(
         f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
-        f"from before it; try a lower learning rate, more warm-up, or bf16 instead of fp16"
+        f"from before it; go on from it in another output, with fit.continue_from and a lower learning rate, more "
+        f"warm-up, or bf16 instead of fp16"
     )
 
 
 def _on(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
+    if batch.images.device.type == device.type:
         return batch
     images = batch.images.pin_memory().to(device, non_blocking=True)
     return Batch(batch.keys, images, batch.texts, batch.after, batch.bad)
@@ -170,26 +176,28 @@ class _Closed:
 
 
 class _Meter:
-    """Images per second since the last reading, the peak of memory, and the number of undecodable images."""
+    """Images per second since the last reading, the peak of memory, and the number of bad samples."""
 
     def __init__(self) -> None:
-        self._bad = 0
+        self._bad: Counter[str] = Counter()
         self.restart()
 
     def restart(self) -> None:
         """Start the clock again, after work that is not training."""
         self._images, self._started = 0, time.perf_counter()
 
-    def add(self, images: int, bad: int) -> None:
-        """Count a step's images over all ranks, and this rank's images that could not be decoded."""
-        self._images, self._bad = self._images + images, self._bad + bad
+    def add(self, images: int, bad: Sequence[Bad]) -> None:
+        """Count a step's images over all ranks, and this rank's bad samples."""
+        self._images += images
+        self._bad.update(sample.reason for sample in bad)
 
     def read(self, device: torch.device) -> dict[str, float]:
         """images_per_s over all ranks; memory_gib, the peak of this rank (of its GPU if it has one); bad_images, those
-        of this rank since it started."""
+        of this rank since it started, also by reason."""
         rate = self._images / max(time.perf_counter() - self._started, 1e-9)
         self.restart()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(device)
-        return {"images_per_s": rate, "memory_gib": peak / 2**30, "bad_images": self._bad}
+        reasons = {f"bad_images/{reason}": float(count) for reason, count in self._bad.items()}
+        return {"images_per_s": rate, "memory_gib": peak / 2**30, "bad_images": self._bad.total(), **reasons}

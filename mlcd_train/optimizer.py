@@ -1,8 +1,9 @@
-"""AdamW with CLIP's weight-decay groups, warm-up and cosine, and a running mean of the weights."""
+"""AdamW with CLIP's weight-decay groups and a factor per layer, schedules, and a running mean of the weights."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import torch
@@ -10,26 +11,62 @@ from torch import Tensor, nn
 
 from mlcd_train.sections import OptimizerConfig
 
+BEFORE_BLOCKS = (
+    "patch_embedding",
+    "class_embedding",
+    "position_embedding",
+    "class_angles",
+    "ln_pre",
+    "token_embedding",
+)
+"""Beginnings of the names, within a tower, of parameters that act before its blocks."""
+
 
 def make_optimizer(parameters: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:
-    """Two groups: matrices decay; gains, biases, class tokens, positions and the temperature do not."""
-    decays = [(name, p) for name, p in parameters if p.ndim >= 2 and "position" not in name and "angles" not in name]
-    chosen = {name for name, _ in decays}
-    others = [(name, p) for name, p in parameters if name not in chosen]
+    """Groups by decay and by factor on the learning rate, `scale`: matrices decay; gains, biases, class tokens,
+    positions and the temperature do not."""
+    scales = layer_scales([name for name, _ in parameters], config.layer_decay)
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, p in parameters:
+        decays = p.ndim >= 2 and "position" not in name and "angles" not in name
+        members.setdefault((scales[name], decays), []).append(p)
     groups = [
-        {"params": [p for _, p in decays], "weight_decay": config.weight_decay},
-        {"params": [p for _, p in others], "weight_decay": 0.0},
+        {"params": members[scale, decays], "weight_decay": config.weight_decay if decays else 0.0, "scale": scale}
+        for scale, decays in sorted(members, reverse=True)
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 
+def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
+    """Factors on the learning rate by parameter: decay^(d - n) for block n in 0 to d - 1 of a tower with d blocks,
+    decay^(d + 1) for what comes before the blocks, 1 for what comes after them."""
+    blocks = {name: re.match(r"(.*?)blocks\.(\d+)\.", name) for name in names}
+    depth: dict[str, int] = {}
+    for block in filter(None, blocks.values()):
+        depth[block[1]] = max(depth.get(block[1], 0), int(block[2]) + 1)
+
+    def scale(name: str) -> float:
+        block = blocks[name]
+        if block is not None:
+            return decay ** (depth[block[1]] - int(block[2]))
+        tower, _, rest = name.partition(".")
+        before = rest.startswith(BEFORE_BLOCKS)
+        return decay ** (depth[f"{tower}."] + 1) if before and f"{tower}." in depth else 1.0
+
+    return {name: scale(name) for name in names}
+
+
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """The learning rate of a step in 0 to steps - 1: linear up to lr over `warmup` steps, then half a cosine down to
-    min_lr."""
+    """The learning rate of a step in 0 to steps - 1: linear up to lr over `warmup` steps, then as `schedule` says."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
-    done = (step - config.warmup) / max(steps - config.warmup, 1)
-    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * done)) / 2
+    if config.schedule == "cosine":
+        done = (step - config.warmup) / max(steps - config.warmup, 1)
+        return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * done)) / 2
+    if config.schedule == "constant":
+        return config.lr
+    left = (steps - step) / max(round(config.cooldown * steps), 1)
+    return config.min_lr + (config.lr - config.min_lr) * min(left, 1.0)
 
 
 class WeightAverage:
@@ -42,6 +79,11 @@ class WeightAverage:
         self.decay = decay
         self._parameters = list(parameters)
         self.weights = {name: p.detach().clone() for name, p in parameters}
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Start again from the parameters as they are."""
+        self.weights = {name: p.detach().clone() for name, p in self._parameters}
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,21 +41,38 @@ class Augmentation(Section):
 
 
 class DataConfig(Section):
-    """train: a data set as `mlcd-eval --dataset` takes it, with captions for clip, lit and text features.
+    """train: a data set as `mlcd-eval --dataset` takes it, or a list of them; tar files may also be in buckets (s3://,
+    gs://). An image is required; a caption only for clip, lit and text features.
 
-    streams: number of streams that shards are dealt to, each read by the ranks that need it, so that the order of
-    samples does not depend on the number of ranks; with many shards take a multiple of the ranks. shuffle: number of
-    samples that a stream holds to draw the next one from. workers: decoding processes per rank. allow_bad_images:
-    number of undecodable images that a run tolerates; in training each is replaced by the next good image of its batch.
+    split: by default train, or the only one. streams: number of streams that shards are dealt to, each read by the
+    ranks that need it, so that the order of samples does not depend on the number of ranks; by default at most 64 that
+    share the batch. shuffle: number of samples, over all streams, that are held to draw from. workers: reading and
+    decoding processes per rank. decoder: `pil` is exact, `torch` faster (docs/training.md). allow_bad: share of the
+    samples that may be bad (undecodable, too small, too long, or without a caption where one is read); in training each
+    is replaced by another of its stream. min_side: pixels of the shorter side, below which an image is too small.
+    shard_cache: GiB of this machine's disk for copies of remote tar files.
     """
 
-    train: str
-    split: str = "train"
-    streams: Count = 1
+    train: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    split: str | None = None
+    streams: Count | None = None
     shuffle: Count = 10_000
     workers: Annotated[int, Field(ge=0)] = 0
+    decoder: Literal["pil", "torch"] = "pil"
     augmentation: Augmentation = Augmentation()
-    allow_bad_images: Annotated[int, Field(ge=0)] = 0
+    allow_bad: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    min_side: Count = 8
+    shard_cache: Positive = 50.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_of_bad(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "allow_bad_images" in values:
+            raise ValueError(
+                f"no allow_bad_images (got {values['allow_bad_images']!r}), which has become allow_bad, a share of the "
+                "samples: write allow_bad: 0.01 for one in a hundred"
+            )
+        return values
 
 
 class EmbedConfig(Section):
@@ -98,8 +116,11 @@ class ModelConfig(Section):
     """vision, text: a size by name, or one with changed fields, `{size: vit_tiny_16_64, positions: rope2d}`.
 
     embed_dim: dimension of the space in which the objective works; None leaves the tower without a projection.
+    init: an encoder spec of mlcd-eval whose image tower has the shape of `vision`, to start from instead of random
+    weights. image_size may differ: positions are interpolated.
     """
 
+    init: str | None = None
     vision: VisionConfig
     text: TextConfig | None = None
     embed_dim: Count | None = None
@@ -127,15 +148,24 @@ def sized(value: Any, sizes: dict[str, Any]) -> Any:
 
 
 class OptimizerConfig(Section):
-    """AdamW with linear warm-up and a cosine down to min_lr. grad_clip: largest norm of the model's gradient (not of
-    the class centres'), None for no limit. Gains, biases and embeddings of single vectors do not decay."""
+    """AdamW. Gains, biases and embeddings of single vectors do not decay.
+
+    warmup: steps of a linear rise to lr. schedule: afterwards half a cosine down to min_lr, a constant lr, or a
+    constant lr with a linear fall to min_lr in the last `cooldown` of all steps (wsd: Hu et al. 2024, arXiv
+    2404.06395; Haegele et al. 2024, arXiv 2405.18392). layer_decay: the lr of a tower's block is this times that of
+    the block after it (BEiT, Bao et al. 2022, arXiv 2106.08254). grad_clip: largest norm of the model's gradient (not
+    of the class centres'), None for no limit.
+    """
 
     lr: Positive = 5e-4
     weight_decay: NotNegative = 0.2
     betas: tuple[Beta, Beta] = (0.9, 0.98)
     eps: Positive = 1e-6
     warmup: Annotated[int, Field(ge=0)] = 2000
+    schedule: Literal["cosine", "constant", "wsd"] = "cosine"
+    cooldown: Fraction = 0.2
     min_lr: NotNegative = 0.0
+    layer_decay: Fraction = 1.0
     grad_clip: Positive | None = 1.0
 
 

@@ -31,10 +31,15 @@ LOOKS_ONLY = {
 """Keys of fit and lit that change no weight, except through the order of sums."""
 
 
-def stage_settings(config: TrainConfig, stage: str, data: str, weights: str | None) -> dict[str, Any]:
+NOT_THE_ORDER = {"train", "split", "workers", "allow_bad", "shard_cache"}
+"""Keys of data that change no step that was already done; what is read is known by its fingerprint."""
+
+
+def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[str, str]) -> dict[str, Any]:
     """What a stage's result depends on, the stages before it as a digest.
 
-    data: fingerprint of the training data. weights: of the off-the-shelf checkpoint, see `weights_fingerprint`.
+    data: fingerprint of the training data. weights: contents of the files that the config names, by `embed.model`,
+    `model.init` and `fit.continue_from`.
     """
 
     def digest_of(earlier: str) -> str:
@@ -43,7 +48,7 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: str | No
     if stage == "embed":
         assert config.embed is not None
         settings = config.embed.model_dump(mode="json", exclude={"model", "batch_size"})
-        return {"data": data, "model": weights or config.embed.model, **settings}
+        return {"data": data, "model": weights.get("embed.model", config.embed.model), **settings}
     if stage == "cluster":
         assert config.cluster is not None
         return {"embed": digest_of("embed"), "seed": config.seed, **config.cluster.model_dump()}
@@ -51,13 +56,13 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: str | No
         assert config.assign is not None
         return {"cluster": digest_of("cluster"), **config.assign.model_dump()}
     if stage == "fit":
-        reads = config.data.model_copy(update={"allow_bad_images": 0})  # tolerating more changes no step already done
         return {
             "before": digest_of("assign") if config.assign else data,
             "seed": config.seed,
-            "reading": reads.model_dump(mode="json", exclude={"train", "split", "workers"}),
-            "model": config.model.model_dump(mode="json"),
+            "reading": config.data.model_dump(mode="json", exclude=NOT_THE_ORDER),
+            "model": config.model.model_dump(mode="json") | {"init": weights.get("model.init", config.model.init)},
             **config.fit.model_dump(mode="json", exclude=LOOKS_ONLY),
+            "continue_from": weights.get("fit.continue_from"),
         }
     if stage == "lit":
         assert config.lit is not None
@@ -70,7 +75,7 @@ def weights_fingerprint(spec: str) -> str | None:
     the encoder spec names no local file."""
     path = Path(parse(spec).target.removeprefix("local-dir:")).expanduser()
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path] if path.is_file() else []
-    return digest([[file.name, _sha256(file)] for file in files]) if files else None
+    return digest([[file.name, file_digest(file)] for file in files]) if files else None
 
 
 def digest(*sections: Any) -> str:
@@ -79,7 +84,8 @@ def digest(*sections: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """sha256 of a file's contents."""
     contents = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -107,10 +113,16 @@ def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
     now = json.loads(json.dumps(settings))
     if was == now:
         return True
+    raise ConfigError(
+        f"{folder} was made by another config: {changes(was, now)} (choose another output, or delete that folder)"
+    )
+
+
+def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two sets of a stage's settings, in words."""
     was, now = _flat(was), _flat(now)
     differences = [key for key in sorted(set(was) | set(now)) if was.get(key) != now.get(key)]
-    changes = ", ".join(f"{key} was {_short(was.get(key))} and is {_short(now.get(key))}" for key in differences)
-    raise ConfigError(f"{folder} was made by another config: {changes} (choose another output, or delete that folder)")
+    return ", ".join(f"{key} was {_short(was.get(key))} and is {_short(now.get(key))}" for key in differences)
 
 
 def _flat(settings: Mapping[str, Any], section: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ the stage is skipped; if not, the run stops before it does anything, and nothing
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,9 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from mlcd_eval.data import open_dataset
-from mlcd_eval.data.base import Dataset, Split
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import check_spec, load_encoder
-from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.errors import ConfigError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.loggers.registry import check_loggers
@@ -30,17 +29,21 @@ from mlcd_eval.planning.plan import make_plan
 from mlcd_eval.request import RunRequest, default_cache
 from mlcd_eval.spec import validated
 from mlcd_eval.support.distributed import barrier, rank, world_size
-from mlcd_eval.support.fileio import check_writable
+from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig
-from mlcd_train.data import Share, check_captions, check_streams
+from mlcd_train.data.batches import Share
+from mlcd_train.data.decoders import check_decoder
+from mlcd_train.data.pixels import num_streams
+from mlcd_train.data.source import TrainSplit, check_captions, check_shard_cache, check_tolerance, open_training_data
 from mlcd_train.embed import embed, read_embedding
-from mlcd_train.fit import fit
+from mlcd_train.fit import check_frozen, fit
 from mlcd_train.lit import lit
+from mlcd_train.origin import SETTINGS, origin, weights_of
 from mlcd_train.sections import EvaluateConfig
-from mlcd_train.stage_state import digest, is_done, stage_settings, weights_fingerprint, write_stage_state
+from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
 
 
 @dataclass
@@ -110,41 +113,49 @@ class TrainingRun:
                 known = ", ".join(self.stages)
                 raise ConfigError(f"{stage}: the config has no section {stage}, expected one of {known}")
         check_writable(self._cache)
+        check_decoder(config.data.decoder)
         for section in (config.fit, config.lit):
             if section is not None:
                 Share(section.batch_size, 0, world_size() * section.accumulation)
-                check_streams(self.split, config.data, section.batch_size)
+                num_streams(self.split, config.data, section.batch_size)
                 _check_evaluation(section.evaluate)
                 check_loggers(section.log_to)
                 if section.compile and self.device.type == "cpu":
                     _check_compiler()
         if config.embed is not None:
             check_spec(config.embed.model)
-        if config.fit.objective.needs.captions:
-            check_captions(self.dataset, f"fit.objective {config.fit.objective.name}")
-        if config.lit is not None:
-            check_captions(self.dataset, "lit")
-        if config.embed is not None and config.embed.source != "image":
-            check_captions(self.dataset, f"embed.source {config.embed.source}")
-        size = self.split.scan().num_samples
-        if size is None:
-            raise DataError(
-                f"data.train: {config.data.train} does not say how many samples it holds, expected a local copy"
+        if self._caption_readers:
+            check_captions(self.split, self._caption_readers[0])
+        check_tolerance(self.split, config.data)
+        check_shard_cache(self.split, config.data)
+        if config.cluster is not None and config.cluster.k > self.split.size:
+            raise ConfigError(
+                f"cluster.k: got {config.cluster.k}, expected at most {self.split.size}, the number of images"
             )
-        if config.cluster is not None and config.cluster.k > size:
-            raise ConfigError(f"cluster.k: got {config.cluster.k}, expected at most {size}, the number of images")
-        for stage in stages:
-            self._done(stage)
+        done = {stage: self._done(stage) for stage in stages}
+        if not done.get("fit", True):
+            check_frozen(config)
+            _ = self._origin
 
     @cached_property
-    def dataset(self) -> Dataset:
-        """The training data, opened."""
-        return open_dataset(self.config.data.train, cache=self._cache)
+    def split(self) -> TrainSplit:
+        """The training data, opened and scanned by all ranks together."""
+        split = open_training_data(self.config.data, self._cache, bool(self._caption_readers), self.progress)
+        if split.without_caption:
+            effect = "left out" if split.captions else "which nothing in this run reads"
+            self.progress.say(f"data: {split.without_caption:,} of {split.size:,} samples have no caption, {effect}")
+        return split
 
-    @cached_property
-    def split(self) -> Split:
-        """Its training split."""
-        return self.dataset.split(self.config.data.split)
+    @property
+    def _caption_readers(self) -> list[str]:
+        """What in the config reads captions."""
+        config = self.config
+        readers = {
+            f"fit.objective {config.fit.objective.name}": config.fit.objective.needs.captions,
+            "lit": config.lit is not None,
+            "embed.source": config.embed is not None and config.embed.source != "image",
+        }
+        return [name for name, reads in readers.items() if reads]
 
     @property
     def _cache(self) -> Path:
@@ -158,9 +169,14 @@ class TrainingRun:
         return stage_settings(self.config, stage, self.split.scan().fingerprint, self._weights)
 
     @cached_property
-    def _weights(self) -> str | None:
-        """Identity of a local off-the-shelf checkpoint."""
-        return None if self.config.embed is None else weights_fingerprint(self.config.embed.model)
+    def _weights(self) -> dict[str, str]:
+        """Identity of the local files that the config names."""
+        return weights_of(self.config)
+
+    @cached_property
+    def _origin(self) -> dict[str, str]:
+        """Provenance of what fit starts from."""
+        return origin(self.config, self.settings("fit"), self._weights)
 
     def _done(self, stage: str) -> bool:
         """Whether a stage's result is there; raises ConfigError if other settings made it."""
@@ -175,8 +191,14 @@ class TrainingRun:
 
     def _encode_options(self, precision: str, batch_size: int | None) -> EncodeOptions:
         workers = max(self.config.data.workers, default_workers(self.device))
+        tolerated = int(self.config.data.allow_bad * self.split.size)
         return EncodeOptions(
-            self._cache, precision, batch_size, workers, allow_bad_images=self.config.data.allow_bad_images
+            self._cache,
+            precision,
+            batch_size,
+            workers,
+            allow_bad_images=tolerated,
+            tolerance_setting=f"data.allow_bad: {self.config.data.allow_bad:g}",
         )
 
     def _cluster(self) -> None:
@@ -233,16 +255,19 @@ class TrainingRun:
         return self._folder("assign") / "labels.safetensors"
 
     def _fit(self) -> None:
-        identity = digest(self.settings("fit"))
+        settings = self.settings("fit")
+        if rank() == 0:
+            write_text(self._folder("fit") / SETTINGS, json.dumps(settings, indent=2) + "\n")
         model = fit(
             self.config,
             self.split,
             self._read_labels,
             lambda: load_centres(self._centres_path),
             self._folder("fit"),
-            identity,
+            digest(settings),
             self.device,
             self.progress,
+            self._origin,
         )
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)

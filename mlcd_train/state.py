@@ -25,8 +25,9 @@ from mlcd_eval.support.distributed import barrier, gather_objects, rank
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Positions
+from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
+from mlcd_train.start import POSITIONS, resized_positions
 
 FORMAT_VERSION = 1
 KEYS = {"config", "step", "positions", "scaler"}
@@ -114,6 +115,41 @@ class TrainingState:
             raise CheckpointError(f"{place} is damaged: {error}") from error
         return True
 
+    def begin_from(self, place: Path) -> list[str]:
+        """Take weights, moments and class centres from the state of another training, as far as they fit; positions of
+        patches are interpolated. Step, data position and loss scale start anew. Return the names of what did not fit.
+
+        Raises CheckpointError for a damaged state.
+        """
+        read_document(place)
+        try:
+            tensors = load_file(place / "model.safetensors")
+            missing = [name for name, parameter in self.parameters if not self._begin(name, parameter, tensors)]
+            if self.centres is not None and _shape_of_centres(place) == self.centres.shape:
+                _restore_centres(place, self.centres)
+            elif self.centres is not None:
+                missing.append("class centres")
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(f"{place} is damaged: {error}") from error
+        if self.average is not None:
+            self.average.restart()
+        return missing
+
+    @torch.no_grad()
+    def _begin(self, name: str, parameter: nn.Parameter, tensors: Mapping[str, Tensor]) -> bool:
+        """Set a parameter and its moments; False if the tensors have none of that shape."""
+        value = tensors.get(f"model.{name}")
+        if value is not None and name == POSITIONS:
+            value = resized_positions(value, round((len(parameter) - 1) ** 0.5))
+        if value is None or value.shape != parameter.shape:
+            return False
+        parameter.copy_(value)
+        moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("exp_avg", "exp_avg_sq", "step")}
+        kept = {key: tensor for key, tensor in moments.items() if tensor is not None}
+        if len(kept) == 3 and kept["exp_avg"].shape == parameter.shape:
+            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter) for k, v in kept.items()}
+        return True
+
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": p.detach() for name, p in self.parameters}
         for name, parameter in self.parameters:
@@ -136,6 +172,15 @@ class TrainingState:
                 self.average.weights[name].copy_(tensors[f"average.{name}"])
 
 
+def newest_state(path: Path) -> Path:
+    """The state that a path means: a state, the last one of a folder of states, or of a stage's folder. Raises
+    CheckpointError without one."""
+    for place in (path, *sorted(path.glob("step_*"), reverse=True), *sorted(path.glob("state/step_*"), reverse=True)):
+        if (place / "state.json").is_file():
+            return place
+    raise CheckpointError(f"{path} holds no training state: expected a folder such as OUTPUT/fit/state/step_0001000")
+
+
 def read_document(place: Path) -> dict[str, Any]:
     """The contents of a state's state.json; raises CheckpointError if it is none."""
     try:
@@ -148,6 +193,16 @@ def read_document(place: Path) -> dict[str, Any]:
             f"{', '.join(sorted(KEYS))}"
         )
     return document
+
+
+def _shape_of_centres(place: Path) -> tuple[int, int]:
+    """The number of all class centres in a state, and their dimension; (0, 0) without any."""
+    rows, dim = 0, 0
+    for path in place.glob("centres_*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            of_file, dim = file.get_slice("weight").get_shape()
+        rows += of_file
+    return rows, dim
 
 
 def _restore_centres(place: Path, centres: ClassCentres) -> None:

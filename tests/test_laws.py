@@ -141,6 +141,84 @@ def test_files_are_parsed_in_one_place(package):
     assert callers <= allowed
 
 
+READERS_OF_LIBRARIES = {
+    *("tarfile.open", "zipfile.ZipFile", "ZipFile", "openpyxl.load_workbook", "Image.open", "pq.ParquetFile"),
+    *(
+        "np.load",
+        "read_array",
+        "safe_open",
+        "load_file",
+        "torch.load",
+        "torch.jit.load",
+        "onnxruntime.InferenceSession",
+    ),
+    *("load_from_disk", "load_dataset", "load_dataset_builder", "from_pretrained", "create_model_and_transforms"),
+    *("pandas.read_csv", "pd.read_csv", "read_parquet", "read_excel", "create_model", "get_tokenizer", "get_model"),
+}
+"""Functions of libraries that read a file of a user's, by their full name or by its last part."""
+
+
+def reads_by_a_library(call):
+    name = ast.unparse(call.func)
+    return bool({name, name.rpartition(".")[2]} & READERS_OF_LIBRARIES) and name != "os.open"
+
+
+def unguarded(tree):
+    """Yield the calls of libraries' readers in a module that are not within `with reading(...)`, nor in a function that
+    `as_checkpoint_error` wraps."""
+
+    def visit(node, guarded):
+        if isinstance(node, ast.With):
+            guarded = guarded or any(ast.unparse(item.context_expr).startswith("reading(") for item in node.items)
+        if isinstance(node, ast.FunctionDef):
+            guarded = guarded or any(ast.unparse(name) == "as_checkpoint_error" for name in node.decorator_list)
+        if isinstance(node, ast.Call) and reads_by_a_library(node) and not guarded:
+            yield ast.unparse(node.func)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, guarded)
+
+    return visit(tree, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("Image.open(x)", ["Image.open"]),
+        ("with reading('x'):\n    Image.open(x)", []),
+        ("with reading('x'), pq.ParquetFile(x) as file:\n    pass", []),
+        ("with ZipFile(x) as file:\n    pass", ["ZipFile"]),
+        ("@as_checkpoint_error\ndef load(spec):\n    timm.create_model(x)", []),
+    ],
+)
+def test_a_call_that_nothing_guards_is_seen(text, calls):
+    assert list(unguarded(ast.parse(text))) == calls
+
+
+def test_every_librarys_reader_is_called_where_its_errors_become_sentences():
+    """Allowed: what a function does whose only callers are wrapped (state_dicts, the parts of adapters), what the
+    package itself wrote and checks (the feature store) or installs, and the unpicklers, which turn every exception."""
+    allowed = {
+        "mlcd_eval/encoders/adapters/hf/load.py": "called by load()",
+        "mlcd_eval/encoders/adapters/hf/texts.py": "called by load()",
+        "mlcd_eval/encoders/adapters/hf/transform.py": "called by load()",
+        "mlcd_eval/encoders/adapters/onnx.py": "called by load()",
+        "mlcd_eval/encoders/adapters/timm.py": "called by load()",
+        "mlcd_eval/encoders/adapters/timm_weights.py": "called by load()",
+        "mlcd_eval/encoders/adapters/open_clip.py": "called by load()",
+        "mlcd_eval/encoders/state_dicts.py": "called by the load() of every adapter",
+        "mlcd_eval/encoders/torchscript.py": "an unpickler of ours",
+        "mlcd_eval/extras/efficientnet_lite.py": "a package's own file",
+        "mlcd_eval/features/store.py": "with a checksum",
+        "mlcd_eval/imports/spreadsheet.py": "_check_size is called within reading()",
+    }
+    callers = {
+        str(path.relative_to(ROOT)): calls
+        for path in modules("mlcd_eval")
+        if (calls := list(unguarded(ast.parse(path.read_text()))))
+    }
+    assert set(callers) <= set(allowed), callers
+
+
 def test_files_stay_short():
     long = {str(path): len(path.read_text().splitlines()) for path in modules("mlcd_eval") + modules("mlcd_train")}
     assert {path: lines for path, lines in long.items() if lines > 350} == {}

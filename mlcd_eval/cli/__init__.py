@@ -1,6 +1,7 @@
 """The command line: `mlcd-eval COMMAND`.
 
-Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong, 130 stopped by SIGINT, 143 by SIGTERM.
+Exit codes: 0 done, 1 a task failed, 2 the request or its input is wrong, 129 the terminal was closed and Slurm goes on,
+130 stopped by SIGINT, 143 by SIGTERM.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from mlcd_eval.running.executors import EXECUTORS, make_executor
 if TYPE_CHECKING:
     from mlcd_eval.running.executors.base import Executor
 
-OPTIONS = ("group_cpus", "group_gpus", "slurm_partition", "slurm_hours", "slurm_cluster")
+OPTIONS = ("group_cpus", "group_gpus", "slurm_partition", "slurm_hours", "slurm_minutes", "slurm_cluster")
 
 
 def add_executor_flags(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_executor_flags(parser: argparse.ArgumentParser) -> None:
     add("--group-gpus", type=natural, metavar="N", help="GPUs per worker (1; 0 with --device cpu)")
     add("--slurm-partition", metavar="NAME", help="for other options set SBATCH_ variables")
     add("--slurm-hours", type=positive, metavar="N", help="limit of a worker, which then resumes (4)")
+    add("--slurm-minutes", type=positive, metavar="N", help="the same in minutes, at least 3 advised")
     add(
         "--slurm-cluster",
         choices=("slurm", "local"),

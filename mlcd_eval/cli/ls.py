@@ -33,7 +33,7 @@ class _List(NamedTuple):
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("ls", help="list tasks, suites, datasets, models or published numbers")
+    parser = commands.add_parser("ls", help="list tasks, suites, datasets, dialects, models or published numbers")
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for kind, listing in LISTS.items():
         parser_of_kind = kinds.add_parser(kind, help=listing.help)

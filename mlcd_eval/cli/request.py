@@ -110,7 +110,7 @@ def add_setting_flags(add: Any) -> None:
         action="append",
         dest="changes",
         metavar="KEY=VALUE",
-        help="change a setting, such as mode=zeroshot",
+        help="change a setting, such as mode=zeroshot or dialect=mteb",
     )
     add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
     add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")

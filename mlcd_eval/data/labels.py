@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from tokenize import TokenError
 
 import numpy as np
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.foreign import reading
 
 MAX_CLASSES = 1_000_000
 """Scores are tables of samples by classes: a damaged label must not make them take terabytes."""
@@ -48,8 +48,6 @@ class LabelRange:
 
     def parse_multi_hot(self, contents: bytes, where: str) -> tuple[int, ...]:
         """A multi-hot vector from an .npy file, which may hold no Python objects."""
-        try:
+        with reading(f"the label of {where} is not a readable .npy array"):
             array = np.lib.format.read_array(io.BytesIO(contents), allow_pickle=False)
-        except (ValueError, OSError, EOFError, MemoryError, SyntaxError, TokenError, TypeError, OverflowError) as error:
-            raise DataError(f"the label of {where} is not a readable .npy array: {error}") from error
         return self.multi_hot(array, where)

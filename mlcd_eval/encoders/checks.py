@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.listings import open_clip_architectures, open_clip_tags, timm_models, torchvision_models
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.spec import Spec
@@ -24,6 +25,7 @@ def check_checkpoint(spec: Spec) -> None:
         )
     folder = path if path.is_dir() else path.parent
     config = read_config(folder / "config.json")
+    _check_config(folder / "config.json")
     if (folder / "open_clip_config.json").is_file() and "vision" not in config:
         raise CheckpointError(f"--model: {spec.text!r} is of open_clip, expected open_clip:local-dir:{path}")
     if "architecture" in config:
@@ -36,6 +38,7 @@ def check_open_clip(spec: Spec) -> None:
     listed = place.path is None and place.repository is None
     if place.path is not None:
         _expect_file(spec, _folder(place.path) / "open_clip_config.json")
+        _check_config(_folder(place.path) / "open_clip_config.json")
     elif listed:
         _check_open_clip_name(spec)
     if "like" in spec.options and not listed:
@@ -78,6 +81,7 @@ def check_timm(spec: Spec) -> None:
     place = prefixed(spec.target)
     if place.path is not None:
         _expect_file(spec, _folder(place.path) / "config.json")
+        _check_config(_folder(place.path) / "config.json")
     elif place.repository is None:
         _check_timm_name(spec)
     _check_weights_file(spec, "checkpoint")
@@ -177,6 +181,12 @@ def read_config(path: Path) -> dict[str, Any]:
 def _folder(path: Path) -> Path:
     """The folder of a config, for a folder or for a file of weights beside it."""
     return path.parent if path.is_file() else path
+
+
+def _check_config(path: Path) -> None:
+    """No size in a folder's config that no model has, nor more weights than its files hold."""
+    weights = [file for file in path.parent.iterdir() if file.suffix in (".safetensors", ".bin")]
+    check_config(str(path), read_config(path), weights)
 
 
 def _expect_file(spec: Spec, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from mlcd_eval.encoders.bounds import check_options
 from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS, EncoderKind, written_kinds
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.spelling import likely_kind, several_specs
@@ -68,6 +69,7 @@ def check_spec(text: str) -> None:
     if kind.package is not None and importlib.util.find_spec(kind.package) is None:
         how = "its own documentation says how" if kind.extra is None else f"pip install 'mlcd-eval[{kind.extra}]'"
         raise ConfigError(f"--model {text!r} needs {kind.package}, which is not installed: {how}")
+    check_options(spec)
     kind.check(spec)
 
 

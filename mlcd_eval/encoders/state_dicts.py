@@ -104,6 +104,8 @@ def _content(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # a training script's arguments, as timm allows
             return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError as error:  # a length in a damaged pickle
+        raise CheckpointError(f"{path} is damaged, or asks for more memory than there is") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is a pickle of more than tensors, which could run code and is not opened: where you trust it, "

@@ -5,31 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import pickle
 import re
-import textwrap
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mlcd_eval.errors import CheckpointError
+from mlcd_eval.support.foreign import reading
 
 if TYPE_CHECKING:
     from mlcd_eval.encoders.base import Encoder
     from mlcd_eval.encoders.spec import Spec
-
-FOREIGN_ERRORS = (
-    *(OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
-    *(ImportError, EOFError, pickle.UnpicklingError, SafetensorError, StrictDataclassError),
-)
-"""What model libraries raise over weights and configs that are missing, damaged, of another architecture or not plain
-tensors."""
 
 
 def as_checkpoint_error(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
@@ -38,28 +28,24 @@ def as_checkpoint_error(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Enc
 
     @functools.wraps(load)
     def load_or_explain(spec: Spec) -> Encoder:
-        try:
+        with reading(f"--model {spec.text!r} cannot be loaded", CheckpointError):
             return load(spec)
-        except FOREIGN_ERRORS as error:
-            if _raised_here(error):
-                raise
-            kind = "" if isinstance(error, (OSError, ValueError, RuntimeError)) else f"{type(error).__name__}: "
-            reason = textwrap.shorten(str(error), 300, placeholder=" ...")
-            raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {kind}{reason}") from error
 
     return load_or_explain
-
-
-def _raised_here(error: Exception) -> bool:
-    """Whether the traceback ends in this package. Every adapter hands the files to its library, which is where damage
-    shows."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return frame.f_globals["__name__"].partition(".")[0] == __package__.partition(".")[0]
 
 
 def num_params(model: torch.nn.Module) -> int:
     """How many numbers the parameters of the whole model hold, both towers together."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_vocabulary(spec: str, largest: int, size: int | None) -> None:
+    """Raise CheckpointError for a token that a text tower with a vocabulary of this size lacks. size: None where it is
+    not known."""
+    if size is not None and largest >= size:
+        raise CheckpointError(
+            f"--model {spec!r}: its tokenizer gives token {largest:,}, expected less than its vocabulary of {size:,}"
+        )
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

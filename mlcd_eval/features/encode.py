@@ -21,6 +21,7 @@ from mlcd_eval.features.decode import Batch, Samples, batches
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.forward import Forward, Queued
 from mlcd_eval.features.overlap import Overlap
+from mlcd_eval.features.pieces import Pieces
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
@@ -40,7 +41,8 @@ class EncodeOptions:
     """How to encode. Only `precision` and `limit` change features beyond rounding.
 
     batch_size: None means the device's default; it is halved when memory runs out. limit: at most this many samples
-    per split, evenly spaced if its size is known, else the first of each shard.
+    per split, evenly spaced if its size is known, else the first of each shard. tolerance_setting: what users call
+    allow_bad_images.
     """
 
     cache: Path
@@ -49,6 +51,7 @@ class EncodeOptions:
     workers: int = 0
     limit: int | None = None
     allow_bad_images: int = 0
+    tolerance_setting: str = "--allow-bad-images"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def encode_split(
 ) -> Encoded:
     """Return the features of a split at the given layers, from the store or by one pass over what it lacks.
 
-    Each chunk of a data shard is stored as soon as it is done, so that an interrupted pass resumes after the last
-    complete chunk, with any number of ranks; ranks take chunks in turn. Every rank must call this.
+    Each chunk of a data shard is stored as soon as it is done, and pieces of it twice a minute, so that an interrupted
+    pass resumes there, with any number of ranks; ranks take chunks in turn. Every rank must call this.
     Raises DataError, naming the images, if more than `allow_bad_images` cannot be decoded.
     """
     data = split.scan().fingerprint
@@ -124,12 +127,13 @@ def _encode_chunks(
     """Encode and store the layers that each chunk of `todo` lacks. Return the number of images encoded."""
     prepared = stages(encoder)
     forward, overlap = Forward(encoder, options.precision, options.batch_size, prepared), Overlap[Batch](encoder)
-    samples = _selected(split, todo, options.limit)
+    pieces = Pieces(entries, todo)
+    samples = pieces.rest(_selected(split, todo, options.limit))
     on_cuda = encoder.device.type == "cuda"
     jpegs = encoder.on_device() if isinstance(encoder, JpegsOnGpu) else None
     stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda, jpegs)
     bad: dict[str, str] = {}
-    encoded, not_selected = 0, set(todo)  # chunks of which `limit` selects no sample
+    encoded, unfinished = 0, set(todo)  # at the end those of which no sample is left, or selected by `limit`
 
     def call(batch: Batch) -> Queued:
         return forward.images(batch.pixels, todo[batch.chunk])
@@ -140,15 +144,15 @@ def _encode_chunks(
         _check_bad(split, bad, options)
         done.append((batch.samples, batch.bad, arrays))  # without the pixels, whose memory is used again
         advance(len(batch.samples))
-        if batch.last:
-            for layer in todo[batch.chunk]:
-                entries[layer].write_part(batch.chunk, _part(done, layer))
+        if batch.last or pieces.due:
+            store = pieces.finish if batch.last else pieces.add
+            store(batch.chunk, {layer: _part(done, layer) for layer in todo[batch.chunk]})
             encoded += sum(len(samples) - len(in_batch) for samples, in_batch, _ in done)
-            not_selected.discard(batch.chunk)
             done = []
-    for chunk in not_selected:
-        for layer in todo[chunk]:
-            entries[layer].write_part(chunk, _part([], layer))
+        if batch.last:
+            unfinished.discard(batch.chunk)
+    for chunk in unfinished:
+        pieces.finish(chunk, {layer: _part([], layer) for layer in todo[chunk]})
     return encoded
 
 
@@ -207,7 +211,7 @@ def _check_bad(split: Split, bad: dict[str, str], options: EncodeOptions) -> Non
     if len(bad) > options.allow_bad_images:
         raise DataError(
             f"split {split.name!r} of {split.dataset}: got {len(bad)} images that cannot be decoded, expected at most "
-            f"{options.allow_bad_images} (--allow-bad-images): {'; '.join(list(bad.values())[:5])}"
+            f"{options.allow_bad_images} ({options.tolerance_setting}): {'; '.join(list(bad.values())[:5])}"
         )
 
 

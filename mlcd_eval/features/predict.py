@@ -26,7 +26,7 @@ from mlcd_eval.features.store import in_use
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
-from mlcd_eval.support.fileio import atomic_write
+from mlcd_eval.support.fileio import atomic_write, naming
 
 FORMAT_VERSION = 2
 
@@ -69,7 +69,7 @@ def predict(
 
         def make() -> int:
             count, slices = 0, Slices(batch_size)
-            with rank_file.open("a", encoding="utf-8") as file:
+            with naming(rank_file), rank_file.open("a", encoding="utf-8") as file:
                 for batch in _batches(split, _share(annotations, stored), batch_size):
                     outputs = slices(batch, lambda part: _call(encoder, ability, part, prompt, max_new_tokens))
                     for (annotation, _), prediction in zip(batch, chain.from_iterable(outputs), strict=True):

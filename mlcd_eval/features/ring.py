@@ -14,6 +14,19 @@ from contextlib import suppress
 import numpy as np
 import torch
 
+from mlcd_eval.errors import ConfigError
+
+
+def _reserved(size: int) -> mmap.mmap:
+    """Anonymous memory; raises ConfigError where there is not enough."""
+    try:
+        return mmap.mmap(-1, size)
+    except OSError as error:
+        raise ConfigError(
+            f"{size >> 20} MB of memory for batches cannot be had ({error.strerror}): expected fewer --workers or a "
+            "smaller --batch-size"
+        ) from error
+
 
 class Ring:
     """`slots` arrays of `rows` rows, each row a tensor of the given shape and dtype.
@@ -28,7 +41,7 @@ class Ring:
         empty = torch.empty((rows, *shape), dtype=dtype, device="meta")
         self._rows_shape = tuple(empty.shape)
         self._slot_bytes = max(1, empty.numel() * empty.element_size())
-        self._memory = mmap.mmap(-1, slots * self._slot_bytes)
+        self._memory = _reserved(slots * self._slot_bytes)
         self._pinned = False
 
     def fits(self, row: torch.Tensor) -> bool:

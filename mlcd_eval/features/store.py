@@ -100,7 +100,7 @@ class Entry:
             shutil.rmtree(self.folder / "parts", ignore_errors=True)
         for path in self.folder.rglob(".*.tmp"):
             path.unlink()
-        for path in (self.folder / "parts").glob("*.part"):
+        for path in (*(self.folder / "parts").glob("*.part"), *(self.folder / "parts").glob("*.piece")):
             if not _is_intact_part(path):
                 warnings.warn(f"stored features in {path} are damaged: they are computed again", stacklevel=2)
                 path.unlink()
@@ -125,19 +125,12 @@ class Entry:
         return self.folder / "parts" / f"{chunk[0]:06d}_{chunk[1]:06d}.part"
 
     def write_part(self, chunk: Chunk, part: Part) -> None:
-        """Write one chunk's features atomically: a line of checksum, shape and rows, then the array."""
-        rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
-        head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
-        data = np.ascontiguousarray(part.array, dtype="<f4").data
-        with atomic_write(self.part_path(chunk)) as file:
-            file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
-            file.write(data)
+        """Write one chunk's features."""
+        write_part(self.part_path(chunk), part)
 
     def read_part(self, chunk: Chunk) -> Part:
         """Read what `write_part` wrote."""
-        with self.part_path(chunk).open("rb") as file:
-            head = json.loads(file.readline().partition(b" ")[2])
-            return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
+        return read_part(self.part_path(chunk))
 
     def join_parts(self, chunks: Sequence[Chunk]) -> None:
         """Join the parts into the finished entry, in the order of the given chunks, and remove them."""
@@ -172,11 +165,13 @@ class Entry:
 
     def array(self) -> np.ndarray:
         """Return the array, memory-mapped read-only (an empty array cannot be mapped and is read)."""
-        return np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        with _unchanged(self.folder / "features.npy") as path:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def features(self) -> Features:
         """Return the array of an image entry with its keys, labels and texts."""
-        rows = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
+        with _unchanged(self.folder / "rows.json") as path:
+            rows = json.loads(path.read_text(encoding="utf-8"))
         labels = None if None in rows["labels"] else np.asarray(rows["labels"], dtype=np.int64)
         return Features(
             array=self.array(),
@@ -185,6 +180,35 @@ class Entry:
             texts=[tuple(captions) for captions in rows["texts"]],
             bad=rows["bad"],
         )
+
+
+def write_part(path: Path, part: Part) -> None:
+    """Write features atomically: a line of checksum, shape and rows, then the array."""
+    rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
+    head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
+    data = np.ascontiguousarray(part.array, dtype="<f4").data
+    with atomic_write(path) as file:
+        file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
+        file.write(data)
+
+
+def read_part(path: Path) -> Part:
+    """Read what `write_part` wrote."""
+    with _unchanged(path), path.open("rb") as file:
+        head = json.loads(file.readline().partition(b" ")[2])
+        return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
+
+
+@contextlib.contextmanager
+def _unchanged(path: Path) -> Iterator[Path]:
+    """Raise DataError if the block cannot read the file, which was intact when the run looked at its checksum."""
+    try:
+        yield path
+    except (ValueError, EOFError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} changed while it was in use ({error}): expected the cache to be left alone while a run uses it "
+            f"(run the same command again, which computes it anew)"
+        ) from error
 
 
 def _crc32(file: IO[bytes], checksum: int = 0) -> int:

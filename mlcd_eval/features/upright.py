@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +13,7 @@ from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.encoders.towers.preprocess import Halves
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.wrapped import WrappedEncoder
+from mlcd_eval.support.foreign import reading
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Upright:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return an RGB image, which still holds its EXIF, as the preprocess does: (3, H, W)."""
-        return self.preprocess(ImageOps.exif_transpose(image))
+        return self.preprocess(_upright(image))
 
     def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
         """Return the preprocess's two stages, of which the first one takes the upright image, if it has them."""
@@ -34,7 +33,13 @@ class Upright:
         if halves is None:
             return None
         resized, normalise = halves
-        return lambda image: resized(ImageOps.exif_transpose(image)), normalise
+        return lambda image: resized(_upright(image)), normalise
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image as its EXIF orientation says. Raises DataError if its EXIF is damaged."""
+    with reading("the EXIF orientation of an image cannot be read"):
+        return ImageOps.exif_transpose(image)
 
 
 class UprightEncoder(WrappedEncoder):
@@ -49,18 +54,3 @@ class UprightEncoder(WrappedEncoder):
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The encoder's preprocess of the upright image."""
         return Upright(self._encoder.preprocess)
-
-    @property
-    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
-        """What decodes JPEG files for the encoder, with their EXIF."""
-        decoder = self._encoder.jpeg
-        return None if decoder is None else partial(_with_exif, decoder)
-
-
-def _with_exif(decoder: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
-    """Decode a JPEG file and keep its EXIF, which decoders other than Pillow leave out."""
-    image = decoder(data)
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
-        if "exif" in header.info:
-            image.info["exif"] = header.info["exif"]
-    return image

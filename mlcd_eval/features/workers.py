@@ -88,7 +88,7 @@ class _Part:
     sent: dict[int, np.ndarray]
 
 
-class _Failure:
+class Failure:
     """An exception of another process, to be raised in this one at its place in the order."""
 
     def __init__(self, error: Exception) -> None:
@@ -145,7 +145,7 @@ class Pipeline:
 
     def results(self) -> Iterator[Loaded[Any]]:
         """Yield each batch when it is complete, in order."""
-        arriving: dict[int, _Assembly | _Failure | None] = {}
+        arriving: dict[int, _Assembly | Failure | None] = {}
         for next_number in itertools.count():
             while not _is_complete(arriving, next_number):
                 with self._lock:
@@ -161,7 +161,7 @@ class Pipeline:
             match arriving.pop(next_number):
                 case None:
                     return
-                case _Failure() as failure:
+                case Failure() as failure:
                     failure.raise_again()
                 case batch:
                     yield self._loaded(batch)
@@ -207,7 +207,7 @@ class Pipeline:
         self._messages.close()
 
 
-def _is_complete(arriving: Mapping[int, _Assembly | _Failure | None], number: int) -> bool:
+def _is_complete(arriving: Mapping[int, _Assembly | Failure | None], number: int) -> bool:
     batch = arriving.get(number)
     return number in arriving and not (isinstance(batch, _Assembly) and batch.missing)
 
@@ -219,12 +219,13 @@ class _Sender:
         self._pipe = pipe
         self._turn = turn
 
-    def __call__(self, number: int, message: _Assembly | _Part | _Failure | None) -> None:
+    def __call__(self, number: int, message: _Assembly | _Part | Failure | None) -> None:
         with self._turn:
             self._pipe.send((number, message))
 
 
-def _start() -> None:
+def start_worker() -> None:
+    """Prepare a forked process: it leaves Ctrl-C to its parent, ends when that dies, and has one thread for torch."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -243,7 +244,7 @@ def _read(
     batches: Iterable[tuple[Any, Sequence[Any]]], free: Connection, parts: SimpleQueue[Any], send: _Sender
 ) -> None:
     """Read the stream, as fast as slots become free."""
-    _start()
+    start_worker()
     number = 0
     try:
         stream = iter(batches)
@@ -260,13 +261,13 @@ def _read(
             number += 1
         send(number, None)
     except Exception as error:
-        send(number, _Failure(error))
+        send(number, Failure(error))
     threading.Event().wait()  # until this process is ended: one that ends by itself was killed
 
 
 def _work(load: Callable[[Any], torch.Tensor], ring: Ring, parts: SimpleQueue[Any], send: _Sender) -> None:
     """Load parts into their slots."""
-    _start()
+    start_worker()
     while True:
         number, slot, start, items = parts.get()
         bad, sent = {}, {}
@@ -284,4 +285,4 @@ def _work(load: Callable[[Any], torch.Tensor], ring: Ring, parts: SimpleQueue[An
                     sent[position] = row.numpy()
             send(number, _Part(bad, sent))
         except Exception as error:
-            send(number, _Failure(error))
+            send(number, Failure(error))

@@ -15,6 +15,8 @@ from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records import read as read_record
 from mlcd_eval.spec import TaskIndex
 
+LONGEST_NAME = 250
+"""Bytes of a file's or folder's name, of which file systems take 255."""
 SHOWN = 8
 """How many names of values a message lists."""
 
@@ -108,6 +110,10 @@ def _by_place(store: ResultStore, records: Sequence[Result]) -> list[Result]:
     taken: dict[Path, Result] = {}
     for result in records:
         path, file = store.path(result), result.details["file"]
+        if max(len(part.encode()) for part in (path.name, path.parent.name)) > LONGEST_NAME:
+            raise DataError(
+                f"{file} holds a name of over {LONGEST_NAME} characters, which no file can have: {path.name[:40]}"
+            )
         what = f"{result.task.name} of {result.model.name}"
         earlier = taken.get(path)
         if earlier is not None and earlier.model.spec == result.model.spec and earlier.details["file"] == file:

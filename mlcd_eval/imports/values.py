@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from typing import Any
 
 from mlcd_eval.errors import DataError
@@ -16,11 +17,11 @@ def bounded(where: str, value: Any, unit: str, low: float, high: float) -> float
     """The value as a number; raises DataError for what is no number, not finite, or not in the unit's range."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     slack = high * _ROUNDING
     if not low - slack <= number <= high + slack:
-        raise DataError(f"{where} is {value!r}, expected {unit}, {low:g} to {high:g}")
+        raise DataError(f"{where} is {reprlib.repr(value)}, expected {unit}, {low:g} to {high:g}")
     return max(low, min(number, high))
 
 

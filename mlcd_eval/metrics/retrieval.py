@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.progress import Advance
+from mlcd_eval.support.resident import Rows
 
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
 # to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and, for unit vectors, each
@@ -34,33 +35,36 @@ class Ranks(NamedTuple):
     image_to_text_ties: NDArray[Any]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 @exact_fp32()
 def retrieval_ranks(
-    image: torch.Tensor,
-    text: torch.Tensor,
+    image: torch.Tensor | Rows,
+    text: torch.Tensor | Rows,
     image_of_text: torch.Tensor,
     tile: int | None = None,
     advance: Advance = lambda _: None,
 ) -> Ranks:
     """Ranks of the true items in both directions, from one pass over the similarities.
 
-    image (N, D) and text (T, D): L2-normalised rows, on one device; image_of_text (T,) int64: row of a caption's image.
+    image (N, D) and text (T, D): L2-normalised rows, on one device, or Rows whose rows are; image_of_text (T,) int64:
+    row of a caption's image, on this device.
     A rank is 1 + the items that are strictly more similar + the equally similar ones with a lower index, so that a
     constant encoder does not score 100%.
     tile: similarities held at once, tile x tile; changes speed and memory, never a rank.
     advance: called with the number of images that were compared with all captions.
     """
     assert len(image) > 0 and len(text) == len(image_of_text) > 0
-    for rows in (image, text):
-        assert bool(torch.linalg.vector_norm(rows, dim=1).max() < _NORM), "rows must be finite and L2-normalised"
-    tile = tile or (8192 if image.is_cuda else 1024)
+    tile = tile or (8192 if image.device.type == "cuda" else 1024)
     num_images, num_texts, device = len(image), len(text), image.device
+    images, texts = (rows if isinstance(rows, Rows) else Rows(rows, device, keep=False) for rows in (image, text))
+    for rows in (images, texts):
+        longest = torch.stack([torch.linalg.vector_norm(part, dim=1).max() for part in rows.chunks(tile)])
+        assert bool(longest.max() < _NORM), "rows must be finite and L2-normalised"
 
     true_score = torch.cat(
         [
-            (_fixed_point(image[of]) * _fixed_point(rows)).sum(1)
-            for rows, of in zip(torch.split(text, tile), torch.split(image_of_text, tile), strict=True)
+            (_fixed_point(images[of]) * _fixed_point(part)).sum(1)
+            for part, of in zip(texts.chunks(tile), torch.split(image_of_text.cpu(), tile), strict=True)
         ]
     )
     best_score = torch.full((num_images,), -torch.inf, dtype=torch.float64, device=device)
@@ -71,14 +75,14 @@ def retrieval_ranks(
 
     ahead_of_text = torch.zeros(2, num_texts, dtype=torch.int64, device=device)  # strictly, and by a lower index
     ahead_of_image = torch.zeros(2, num_images, dtype=torch.int64, device=device)
-    for i in range(0, num_images, tile):
+    for i, gallery in zip(range(0, num_images, tile), images.chunks(tile), strict=True):
         lines = slice(i, i + tile)
-        for t in range(0, num_texts, tile):
+        for t, queries in zip(range(0, num_texts, tile), texts.chunks(tile), strict=True):
             columns = slice(t, t + tile)
-            pair = Tile(image[lines], text[columns])
+            pair = Tile(gallery, queries)
             ahead_of_text[:, columns] += pair.num_ahead(true_score[columns], image_of_text[columns] - i)
             ahead_of_image[:, lines] += pair.T.num_ahead(best_score[lines], best_text[lines] - t)
-        advance(len(image[lines]))
+        advance(len(gallery))
     of_text, of_image = ahead_of_text.cpu().numpy(), ahead_of_image.cpu().numpy()
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
@@ -86,8 +90,8 @@ def retrieval_ranks(
 @torch.inference_mode()
 @exact_fp32()
 def caption_ranks(
-    image: torch.Tensor,
-    text: torch.Tensor,
+    image: torch.Tensor | Rows,
+    text: torch.Tensor | Rows,
     image_of_text: torch.Tensor,
     tile: int | None = None,
     advance: Advance = lambda _: None,
@@ -96,11 +100,12 @@ def caption_ranks(
 
     image, text, image_of_text, tile: as there. advance: called with the number of captions that were compared with all.
     """
-    tile = tile or (8192 if image.is_cuda else 1024)
+    tile = tile or (8192 if image.device.type == "cuda" else 1024)
+    of = image_of_text.cpu()
     ahead = torch.zeros(2, len(text), dtype=torch.int64, device=text.device)
     for start in range(0, len(text), tile):
         rows = slice(start, start + tile)
-        queries = image[image_of_text[rows]]
+        queries = image[of[rows]]
         score = (_fixed_point(queries) * _fixed_point(text[rows])).sum(1)
         index = torch.arange(len(text), device=text.device)[rows]
         for other in range(0, len(text), tile):

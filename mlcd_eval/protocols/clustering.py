@@ -14,7 +14,7 @@ from mlcd_eval.metrics.table import CLUSTERING, measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
-from mlcd_eval.protocols.shared.unit import unit_rows
+from mlcd_eval.protocols.shared.unit import unit
 
 
 class ClusteringSettings(ProtocolSettings):
@@ -72,6 +72,7 @@ class Clustering(Protocol[ClusteringSettings]):
 
         Raises DataError where all images are of one class, and for features that are not finite.
         """
+        import torch
         from sklearn.cluster import MiniBatchKMeans
         from threadpoolctl import threadpool_limits
 
@@ -83,7 +84,7 @@ class Clustering(Protocol[ClusteringSettings]):
                 f"clusters of split {settings.split!r} cannot be scored: got {len(labels)} images, all of class "
                 f"{classes[0]}, expected at least two classes"
             )
-        array = unit_rows(images.array, "cpu").numpy() if settings.normalise else images.array
+        array = unit(torch.tensor(images.array)).numpy() if settings.normalise else images.array
         kmeans = MiniBatchKMeans(
             len(classes), batch_size=settings.batch_size, n_init="auto", random_state=settings.random_state
         )

@@ -15,10 +15,10 @@ from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from mlcd_eval.metrics.retrieval import Ranks
+    from mlcd_eval.support.resident import Rows
 
 CUT = 10
 """The K of nDCG, MAP and MRR."""
@@ -172,7 +172,7 @@ def _primary(settings: RetrievalSettings) -> str:
 
 
 def _ranks(
-    settings: RetrievalSettings, image: torch.Tensor, text: torch.Tensor, image_of_text: np.ndarray, inputs: Inputs
+    settings: RetrievalSettings, image: Rows, text: Rows, image_of_text: np.ndarray, inputs: Inputs
 ) -> tuple[Ranks, NDArray[Any] | None]:
     """Return the ranks of what queries look for, and of each caption for its image if a metric needs them.
 
@@ -185,7 +185,8 @@ def _ranks(
     of = torch.tensor(image_of_text, device=inputs.device)
     backwards = settings.ties == "last"
     if backwards:
-        image, text, of = image.flip(0), text.flip(0), len(image) - 1 - of.flip(0)
+        image, text = (rows.select(np.arange(len(rows))[::-1].copy()) for rows in (image, text))
+        of = len(image) - 1 - of.flip(0)
     of_captions = None
     with inputs.stage("ranks", len(image), "images") as advance:
         ranks = retrieval_ranks(image, text, of, advance=advance)

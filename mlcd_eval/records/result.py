@@ -155,9 +155,10 @@ class Result(_Frozen):
 
 
 def plain(value: Any) -> Any:
-    """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None."""
+    """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None, and
+    half characters in keys are escaped."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key).encode("utf-8", "backslashreplace").decode(): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):

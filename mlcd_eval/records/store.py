@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.records.claim import claimed
+from mlcd_eval.records.index import indexed
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
+
+CHECKSUM = "checksum"
+"""The key of a record's checksum in its file. Records of earlier versions have none, and are read without a check."""
+
+BESIDE = ("samples", "submissions")
+"""Folders beside records, whose JSON files are none."""
 
 
 def record_path(output: Path, model: str, task: str) -> Path:
@@ -35,10 +48,23 @@ class ResultStore:
         path = self.path(result)
         return path.parent / "samples" / f"{path.stem}.jsonl"
 
+    @contextlib.contextmanager
+    def claimed(self, requests: Iterable[Result]) -> Iterator[None]:
+        """Keep runs with other requests from writing these records while the block computes them.
+
+        Raises ConfigError if such a run is at work.
+        """
+        with contextlib.ExitStack() as claims:
+            for request in requests:
+                command = request.request.command if request.request else None
+                claims.enter_context(claimed(self.path(request), request.request_key(), command))
+            yield
+
     def write(self, result: Result) -> None:
         """Write the record atomically."""
-        text = json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.path(result), text + "\n")
+        values = result.model_dump(mode="json")
+        values[CHECKSUM] = checksum(values)
+        write_text(self.path(result), json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_samples(self, result: Result, columns: Mapping[str, Sequence[Any]]) -> None:
         """Write one JSON object per line and scored sample."""
@@ -76,6 +102,11 @@ def read(path: Path) -> Result:
         )
     if raw["schema_version"] != SCHEMA_VERSION:
         raise DataError(f"{path} has schema_version {raw['schema_version']!r}, expected {SCHEMA_VERSION}")
+    if CHECKSUM in raw and raw.pop(CHECKSUM) != checksum(raw):
+        raise DataError(
+            f"{path} is damaged or was edited: its {CHECKSUM} is not that of its values; run its task again, or, if "
+            f"you edited it and want it to be read, remove its line {CHECKSUM!r}"
+        )
     try:
         return Result.model_validate(raw)
     except ValidationError as error:
@@ -84,35 +115,66 @@ def read(path: Path) -> Result:
         raise DataError(f"{path} is not a valid record: {where}: {first['msg']}") from error
 
 
-def read_all(paths: Iterable[Path]) -> list[Result]:
-    """Read every record at or under the paths, sorted by file name.
+def checksum(values: Mapping[str, Any]) -> str:
+    """The sha256 of a record's values, in hex: the same for any order and layout of its file."""
+    plain_values = {key: value for key, value in values.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(plain_values, sort_keys=True).encode()).hexdigest()
 
-    Raises DataError for a path without records and for records of the same request that disagree.
+
+def read_all(paths: Iterable[Path]) -> list[Result]:
+    """Read every record at or under the paths, sorted by file name. Records that cannot be read, such as damaged ones,
+    are left out with a warning.
+
+    Raises DataError if none can be read, for a path without records, and for records of the same request that disagree.
     """
     return [result for _, result in read_files(paths)]
 
 
 def read_files(paths: Iterable[Path]) -> list[tuple[Path, Result]]:
     """As `read_all`, each record with its file."""
+    unreadable: list[DataError] = []
+    records = [record for path in paths for record in _read_under(path, unreadable)]
+    several = Counter(map(_name, records))
     seen: dict[str, tuple[Path, Result]] = {}
-    for path in paths:
-        files = [path] if path.is_file() else sorted(_record_files(path))
-        if not files:
-            raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
-        for file in files:
-            result = read(file)
-            key = f"{result.model.name} {result.request_key()}"
-            if key not in seen:
-                seen[key] = file, result
-                continue
-            first, other = seen[key]
+    kept = []
+    for file, result in records:
+        if several[_name((file, result))] > 1:  # others cannot be of one request
+            first, other = seen.setdefault(f"{result.model.name} {result.request_key()}", (file, result))
             if [(m.name, m.value) for m in other.metrics] != [(m.name, m.value) for m in result.metrics]:
                 raise DataError(f"{first} and {file} are records of the same request and disagree: keep one")
-    return list(seen.values())
+            if other is not result:
+                continue
+        kept.append((file, result))
+    if unreadable and not kept:
+        raise unreadable[0]
+    for problem in unreadable:
+        warnings.warn(f"left out: {problem}", stacklevel=3)
+    return kept
 
 
-def _record_files(folder: Path) -> Iterable[Path]:
-    for file in folder.rglob("*.json"):
-        parts = file.relative_to(folder).parts
-        if not {"samples", "submissions"} & set(parts) and not any(part.startswith(".") for part in parts):
-            yield file
+def _name(record: tuple[Path, Result]) -> tuple[str, str]:
+    return record[1].model.name, record[1].task.name
+
+
+def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Result]]:
+    """Return the records at or under a path with their files, and add what is wrong with others to `unreadable`."""
+    files = [path] if path.is_file() else _record_files(path)
+    if not files:
+        raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
+    records = []
+    with indexed(path, len(files), read) as read_record:
+        for file in files:
+            try:
+                records.append((file, read_record(file)))
+            except DataError as error:
+                unreadable.append(error)
+    return records
+
+
+def _record_files(folder: Path) -> list[Path]:
+    """Return the JSON files under a folder, in the order of their paths, without those that belong to records."""
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in BESIDE and not name.startswith(".")]
+        paths += [Path(parent, name) for name in names if name.endswith(".json") and not name.startswith(".")]
+    return sorted(paths, key=lambda path: path.parts)

@@ -125,6 +125,8 @@ def _write_safetensors(path: Path, contents: FeatureFile) -> None:
     `about` as JSON."""
     from safetensors.numpy import save_file
 
+    from mlcd_eval.encoders.weights import os_errors  # imports torch
+
     tensors = {"features": contents.images.array}
     if contents.labels is not None:
         tensors["labels"] = contents.labels
@@ -132,7 +134,7 @@ def _write_safetensors(path: Path, contents: FeatureFile) -> None:
         tensors |= {"captions": contents.captions, "caption_rows": contents.caption_rows}
     metadata: dict[str, Any] = {"about": dict(contents.about), "keys": list(contents.images.keys)}
     metadata["captions"] = [list(texts) for texts in contents.images.texts]
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, os_errors(path):
         save_file(
             {name: np.ascontiguousarray(array) for name, array in tensors.items()},
             file.name,

@@ -15,6 +15,7 @@ from mlcd_eval.planning.models import PlannedModel, left_out
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.records.pending import model_record
 from mlcd_eval.request import RunRequest
+from mlcd_eval.running.agreement import check_ranks_agree
 from mlcd_eval.support.addresses import redacted
 from mlcd_eval.support.distributed import barrier, broadcast_object, rank
 from mlcd_eval.support.progress import Progress
@@ -69,6 +70,7 @@ class ModelRun:
 
     def results(self) -> Iterator[Result]:
         """Yield the records, one data set after another, so that one pass over its images serves all of its tasks."""
+        check_ranks_agree(self.request, [self.encoder, *self._text_encoders.values()], self.jobs)
         by_data: dict[tuple[str, str], list[Job]] = {}
         for job in self.jobs:
             by_data.setdefault((job.ref, job.dataset.name), []).append(job)
@@ -85,7 +87,9 @@ class ModelRun:
             if todo:
                 from mlcd_eval.running.dataset import DatasetRun  # imports torch
 
-                yield from DatasetRun(self.request, self.encoder, self._text_encoders, todo, self.progress).results()
+                with self.store.claimed([record for _, record in todo] if rank() == 0 else []):
+                    run = DatasetRun(self.request, self.encoder, self._text_encoders, todo, self.progress)
+                    yield from run.results()
             barrier()
 
     def _kept(self, pending: Result) -> Result | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,20 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from mlcd_eval.errors import DataError
 from mlcd_eval.support.fileio import atomic_write
 
 T = TypeVar("T")
 
 
 def file_identity(path: Path) -> str:
-    """Return a text that changes when the file is replaced or written to: path, size, mtime and ctime."""
+    """Return a text that changes when the file is replaced or written to: path, size, mtime and ctime.
+
+    Raises OSError or ValueError where there can be no such file, and DataError for a device, a pipe or a folder.
+    """
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is no regular file, expected one")
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mlcd_eval.errors import UserError
+from mlcd_eval.errors import ConfigError, UserError
 from mlcd_eval.support.device import local_ranks, rank_device
 from mlcd_eval.support.shared_memory import check_for_nccl
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+ARRIVE = timedelta(minutes=5)
+"""Time for all ranks to start and find each other."""
+TOGETHER = timedelta(minutes=30)
+"""Time that ranks which work in step, as in a training, wait for each other."""
+ALONE = timedelta(days=14)
+"""Time that ranks wait in this module's functions, where one of them may work alone or have the larger share."""
+
+_patient: Any = None
+"""The process group of this module's functions, None for the default one."""
 
 
 def under_torchrun() -> bool:
@@ -38,12 +48,39 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         device = rank_device()
         check_for_nccl(local_ranks())
         torch.cuda.set_device(device)
-    # the other ranks wait while one works alone, which may take days
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=14))
+    store, rank, size = _arrived()
+    dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size, timeout=TOGETHER)
+    global _patient
+    _patient = dist.new_group(timeout=ALONE)
     try:
         yield device
     finally:
+        _patient = None
         dist.destroy_process_group()
+
+
+def _arrived() -> tuple[Any, int, int]:
+    """Return the store in which all ranks have arrived, this rank and the number of ranks.
+
+    After a restart torchrun may hand out the store of the attempt before, with the addresses of its dead ranks: each
+    attempt has names of its own in it. Raises ConfigError, naming them, if ranks do not arrive.
+    """
+    import torch.distributed as dist
+
+    address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    try:
+        shared, rank, size = next(dist.rendezvous("env://", timeout=ARRIVE))
+    except (dist.DistStoreError, dist.DistNetworkError) as error:
+        raise ConfigError(f"torchrun: the ranks did not meet at {address} within {ARRIVE}: {error}") from error
+    store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", shared)
+    store.set(f"rank {rank}", "here")
+    names = [f"rank {number}" for number in range(size)]
+    try:
+        store.wait(names, ARRIVE)
+    except dist.DistStoreError as error:
+        missing = ", ".join(name for name in names if not store.check([name]))
+        raise ConfigError(f"torchrun: {missing} did not start within {ARRIVE}, expected all {size} ranks") from error
+    return store, rank, size
 
 
 def _parallel_backend() -> Any:
@@ -73,7 +110,7 @@ def world_size() -> int:
 def barrier() -> None:
     """Wait for all ranks."""
     if dist := _parallel_backend():
-        dist.barrier()
+        dist.barrier(group=_patient)
 
 
 def broadcast_object(value: Any) -> Any:
@@ -82,7 +119,7 @@ def broadcast_object(value: Any) -> Any:
     if dist is None:
         return value
     box = [value]
-    dist.broadcast_object_list(box)
+    dist.broadcast_object_list(box, group=_patient)
     return box[0]
 
 
@@ -92,7 +129,7 @@ def gather_objects(value: Any) -> list[Any]:
     if dist is None:
         return [value]
     values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=_patient)
     return values
 
 

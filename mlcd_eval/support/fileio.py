@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 import uuid
@@ -11,6 +12,19 @@ from pathlib import Path
 from typing import IO
 
 from mlcd_eval.errors import ConfigError
+
+PIECE = 1 << 24  # characters encoded at a time
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the error of a full disk in the block, which names no file, the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -23,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:80]}.{uuid.uuid4().hex}.tmp"
     try:
-        with temporary.open("xb") as file:
+        with naming(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -39,7 +53,8 @@ def write_text(path: Path, text: str) -> None:
     What UTF-8 lacks, as in file names of old archives, is written as an escape such as \\udcff, which JSON reads back.
     """
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        for begin in range(0, len(text), PIECE):
+            file.write(text[begin : begin + PIECE].encode("utf-8", "backslashreplace"))
 
 
 def check_writable(folder: Path) -> None:
@@ -51,5 +66,5 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError(f"folder {folder} cannot be created: {error.strerror} at {error.filename}") from error
-    with tempfile.TemporaryFile(dir=folder):
+    with naming(folder), tempfile.TemporaryFile(dir=folder):
         pass

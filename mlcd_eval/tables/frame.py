@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import functools
+import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,33 +18,11 @@ from mlcd_eval.tables.identity import variants
 if TYPE_CHECKING:
     import pandas
 
-COLUMNS = (
-    "model",
-    "spec",
-    "task",
-    "variant",
-    "protocol",
-    "task_version",
-    "settings",
-    "dataset",
-    "split",
-    "metric",
-    "primary",
-    "value",
-    "unit",
-    "higher_is_better",
-    "ci_low",
-    "ci_high",
-    "num_scored",
-    "num_unscored",
-    "seed",
-    "limit",
-    "precision",
-    "model_fingerprint",
-    "dataset_fingerprint",
-    "status",
-    "error",
-)
+ABOUT_METRIC = ("metric", "primary", "value", "unit", "higher_is_better")
+OF_RECORD = ("model", "spec", "task", "variant", "protocol", "task_version", "settings", "dataset", "split")
+OF_METRIC = (*ABOUT_METRIC, "ci_low", "ci_high", "num_scored", "num_unscored")
+OF_RUN = ("seed", "limit", "precision", "model_fingerprint", "dataset_fingerprint", "status", "error")
+COLUMNS = (*OF_RECORD, *OF_METRIC, *OF_RUN)
 """variant: what sets a number apart from the others of its task (see `identity.variants`), empty for the usual one."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
@@ -59,18 +40,24 @@ def frame_of(results: Iterable[Result]) -> pandas.DataFrame:
     """The frame of records in memory; settings are JSON."""
     import pandas
 
-    rows = [row | {"settings": json.dumps(row["settings"], ensure_ascii=False)} for row in tidy_rows(results)]
-    return pandas.DataFrame(rows, columns=list(COLUMNS))
+    return pandas.DataFrame(map(_with_text, tidy_rows(results)), columns=list(COLUMNS))
 
 
 def as_csv(table: TableInput) -> str:
-    """The tidy frame; a text that a spreadsheet would run as a formula gets a ' before it."""
-    frame = frame_of(table.results)
-    for column in frame.columns:
-        frame[column] = frame[column].map(lambda value: _disarmed(value) if isinstance(value, str) else value)
-    return frame.to_csv(index=False, lineterminator="\n")
+    """The rows of the tidy frame; a text that a spreadsheet would run as a formula gets a ' before it."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in tidy_rows(table.results):
+        writer.writerow([_disarmed(value) if isinstance(value, str) else value for value in _with_text(row).values()])
+    return file.getvalue()
 
 
+def _with_text(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"settings": json.dumps(row["settings"], ensure_ascii=False)}
+
+
+@functools.lru_cache(maxsize=1 << 12)
 def _disarmed(text: str) -> str:
     text = "\n".join(text.splitlines())  # a lone \r would end the row: the writer does not quote it
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
@@ -78,48 +65,28 @@ def _disarmed(text: str) -> str:
 
 def as_json(table: TableInput) -> str:
     """The tidy rows; undefined values are null."""
-    rows = [plain(row) for row in tidy_rows(table.results)]
-    return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    rows = (json.dumps(plain(row), indent=2, ensure_ascii=False, allow_nan=False) for row in tidy_rows(table.results))
+    indented = ",\n".join(f"  {row}".replace("\n", "\n  ") for row in rows)
+    return f"[\n{indented}\n]\n" if indented else "[]\n"
 
 
-def tidy_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """One row per metric (one without a metric for a failed task), with the keys of COLUMNS."""
-    results = list(results)
-    labels = variants(results)
-    return [row for result in results for row in _rows(result, labels.label(result))]
+def tidy_rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
+    """One row per metric (one without a metric for a failed task), with the keys of COLUMNS in their order."""
+    known = list(results)
+    labels = variants(known)
+    for result in known:
+        yield from _rows(result, labels.label(result))
 
 
-def _rows(result: Result, variant: str) -> list[dict[str, Any]]:
-    common = {
-        "model": result.model.name,
-        "spec": result.model.spec,
-        "task": result.task.name,
-        "variant": variant,
-        "protocol": result.task.protocol,
-        "task_version": result.task.version,
-        "settings": result.task.settings,
-        "dataset": result.dataset.name,
-        "split": result.dataset.split,
-        "seed": result.seed,
-        "limit": result.limit,
-        "precision": result.model.precision,
-        "model_fingerprint": result.model.fingerprint,
-        "dataset_fingerprint": result.dataset.fingerprint,
-        "status": result.status,
-        "error": result.error,
-    }
-    rows = [
-        {
-            "metric": metric.name,
-            "primary": metric.name == result.primary_metric,
-            "value": metric.value,
-            "unit": metric.unit,
-            "higher_is_better": metric.higher_is_better,
-            "ci_low": metric.ci95[0] if metric.ci95 else None,
-            "ci_high": metric.ci95[1] if metric.ci95 else None,
-            "num_scored": metric.num_scored,
-            "num_unscored": metric.num_unscored,
-        }
-        for metric in result.metrics
-    ]
-    return [{column: {**common, **row}.get(column) for column in COLUMNS} for row in rows or [{}]]
+def _rows(result: Result, variant: str) -> Iterator[dict[str, Any]]:
+    task, model, data = result.task, result.model, result.dataset
+    about = (model.name, model.spec, task.name, variant, task.protocol, task.version, task.settings, data.name)
+    run = (result.seed, result.limit, model.precision, model.fingerprint, data.fingerprint, result.status, result.error)
+    of_record = dict(zip(OF_RECORD, (*about, data.split), strict=True))
+    of_run = dict(zip(OF_RUN, run, strict=True))
+    if not result.metrics:
+        yield of_record | dict.fromkeys(OF_METRIC) | of_run
+    for metric in result.metrics:
+        named = (metric.name, metric.name == result.primary_metric, metric.value, metric.unit, metric.higher_is_better)
+        counted = (*(metric.ci95 or (None, None)), metric.num_scored, metric.num_unscored)
+        yield of_record | dict(zip(OF_METRIC, (*named, *counted), strict=True)) | of_run

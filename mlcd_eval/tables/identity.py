@@ -9,11 +9,12 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mlcd_eval.protocols.dialects import DIALECT, expanded
-from mlcd_eval.records import Result
+from mlcd_eval.records import DatasetRecord, Result, TaskRecord
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 
 SETTING = "settings."
@@ -45,19 +46,59 @@ def facts(result: Result) -> dict[str, str]:
 
     A setting that did not exist when a record was written has its usual value. The seed counts where it changes values.
     """
-    task, data = result.task, result.dataset
+    return dict(_facts(*_stated(result)))
+
+
+def identity(result: Result) -> str:
+    """A key that two records share only if their numbers were measured in the same way on the same data."""
+    return _identity(*_stated(result))
+
+
+def digest(result: Result) -> str:
+    """The identity in twelve characters."""
+    return identity(result)[:12]
+
+
+class _Stated(NamedTuple):
+    """What the facts of a record follow from, in a form that is quickly compared. task, data: as JSON."""
+
+    task: str
+    data: str
+    limit: int | None
+    unscored: int
+    seed: int
+    prompts: str
+
+
+def _stated(result: Result) -> _Stated:
+    return _Stated(
+        _canonical(result.task.model_dump(mode="json")),
+        _canonical(result.dataset.model_dump(mode="json")),
+        result.limit,
+        result.primary.num_unscored if result.primary else 0,
+        result.seed,
+        _canonical(result.details.get("prompts")),
+    )
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _facts(*stated: Any) -> dict[str, str]:
+    """The facts of records that state the same, which all models have on a task."""
+    known = _Stated(*stated)
+    task = TaskRecord.model_validate(json.loads(known.task))
+    data = DatasetRecord.model_validate(json.loads(known.data))
     protocol = protocol_named(task.protocol)
     missing = {} if "harness" in task.settings else usual_settings(task.protocol, task.name)
     fields = task.model_dump(mode="json", exclude={"name", "settings"})
     values = {
         **{name: value for name, value in _flat(SETTING, {**missing, **task.settings}) if name != f"{SETTING}split"},
         "split": data.split,
-        LIMIT: result.limit,
-        **({UNSCORED: unscored} if (unscored := result.primary.num_unscored if result.primary else 0) else {}),
-        **({"seed": result.seed} if protocol.seed_matters(task.settings) else {}),
+        LIMIT: known.limit,
+        **({UNSCORED: known.unscored} if known.unscored else {}),
+        **({"seed": known.seed} if protocol.seed_matters(task.settings) else {}),
         "task": task.name,
         **{"task version" if field == "version" else field.replace("_", " "): value for field, value in fields.items()},
-        "prompts": result.details.get("prompts"),
+        "prompts": json.loads(known.prompts),
         "data set": data.name,
         "kind": data.kind,
         SIZE: data.num_samples,
@@ -66,14 +107,9 @@ def facts(result: Result) -> dict[str, str]:
     return {name: _canonical(value) for name, value in values.items()}
 
 
-def identity(result: Result) -> str:
-    """A key that two records share only if their numbers were measured in the same way on the same data."""
-    return _canonical(facts(result))
-
-
-def digest(result: Result) -> str:
-    """The identity in twelve characters."""
-    return hashlib.sha256(identity(result).encode()).hexdigest()[:12]
+@functools.lru_cache(maxsize=1 << 17)
+def _identity(*stated: Any) -> str:
+    return hashlib.sha256(_canonical(_facts(*stated)).encode()).hexdigest()
 
 
 @functools.cache
@@ -87,10 +123,10 @@ def usual_settings(protocol: str, task: str) -> Mapping[str, Any]:
     return defaults | dict(known.usual_settings) | of_task
 
 
-def _settings_of_dialect(protocol: str, name: str | None) -> Mapping[str, Any]:
+def _settings_of_dialect(protocol: str, name: object) -> Mapping[str, Any]:
     """The settings that the name of a dialect means, as a record holds them; none for one that is not known here."""
     known = protocol_named(protocol)
-    if name is None or name not in known.dialects:
+    if not isinstance(name, str) or name not in known.dialects:
         return {}
     values = known.dialects[name].settings
     return known.Settings.model_validate(values).model_dump(mode="json", include=set(values))
@@ -107,20 +143,26 @@ def variants(
     seed, data) only where it tells two records of one place apart. covered: facts that the name of the place states.
     """
     places: dict[Hashable, dict[str, Result]] = {}
-    for result in results:
-        places.setdefault(place(result), {}).setdefault(identity(result), result)
+    known = [(result, identity(result)) for result in results]
+    for result, key in known:
+        places.setdefault(place(result), {}).setdefault(key, result)
     named = [_named_apart(members, covered) for members in places.values()]
-    return Variants({key: variant for by_identity in named for key, variant in by_identity.items()})
+    return Variants(known, {key: variant for by_identity in named for key, variant in by_identity.items()})
 
 
 class Variants:
     """The variant of each record of a set: all that sets its number apart, empty for the usual one."""
 
-    def __init__(self, by_identity: Mapping[str, tuple[Difference, ...]]) -> None:
+    def __init__(self, known: Iterable[tuple[Result, str]], by_identity: Mapping[str, tuple[Difference, ...]]) -> None:
+        self._known = {id(result): (result, key) for result, key in known}
         self._by_identity = by_identity
 
     def __getitem__(self, result: Result) -> tuple[Difference, ...]:
-        return self._by_identity[identity(result)]
+        return self._by_identity[self.identity(result)]
+
+    def identity(self, result: Result) -> str:
+        """`identity`, which is worked out once for the records of the set."""
+        return self._known[id(result)][1] if id(result) in self._known else identity(result)
 
     def label(self, result: Result) -> str:
         """`shots=4, limit 40`, empty for the usual number."""
@@ -211,15 +253,17 @@ def _shared(usual: Iterable[Mapping[str, str | None]]) -> dict[str, str | None]:
 
 def _texts(name: str, values: Iterable[str | None]) -> dict[str | None, str]:
     """Value -> its text in a label, different for different values."""
-    return {value: _text(name, value, [other for other in values if other]) for value in values}
+    starts = Counter(value[1:9] for value in values if value)
+    return {value: _text(name, value, starts) for value in values}
 
 
-def _text(name: str, value: str | None, others: Sequence[str]) -> str:
+def _text(name: str, value: str | None, starts: Counter[str]) -> str:
+    """starts: of the values in question, each without its quotation mark, how many have these eight characters."""
     if value is None:
         return f"no {name.removeprefix(SETTING)}"
     if name == FINGERPRINT:
         full = json.loads(value)
-        alone = sum(other[1:9] == full[:8] for other in others) == 1
+        alone = starts[full[:8]] == 1
         return f"data {full[:8] if alone and re.fullmatch('[0-9a-f]+', full) else full}"
     plain = json.loads(value)
     word = isinstance(plain, str) and re.fullmatch(r"[A-Za-z][\w./:@+-]*", plain)

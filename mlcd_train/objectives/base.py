@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_train.assignment import Labels
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.sections import OptimizerConfig, Section
 
 Backward = Callable[[Tensor], None]
@@ -90,6 +90,11 @@ class Objective:
     def centres(self) -> ClassCentres | None:
         """The class centres, if any, which the training state must hold."""
         return None
+
+
+def learning(model: DualEncoder) -> list[tuple[str, nn.Parameter]]:
+    """The model's parameters that are not frozen, with their names."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:

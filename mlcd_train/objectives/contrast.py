@@ -12,10 +12,18 @@ from torch.nn.functional import normalize
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
 from mlcd_eval.support.distributed import rank, world_size
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.losses import clip_loss
-from mlcd_train.objectives.base import Backward, Needs, Objective, ObjectiveInputs, ObjectiveSettings, image_features
+from mlcd_train.objectives.base import (
+    Backward,
+    Needs,
+    Objective,
+    ObjectiveInputs,
+    ObjectiveSettings,
+    image_features,
+    learning,
+)
 from mlcd_train.sections import OptimizerConfig
 
 MAX_LOGIT_SCALE = math.log(100.0)
@@ -46,7 +54,7 @@ class Contrast(Objective):
         self.model = model
         self.locked = locked
         learns = ("text.", "logit_scale") if locked else ("",)
-        self.parameters = [(name, p) for name, p in model.named_parameters() if name.startswith(learns)]
+        self.parameters = [(name, p) for name, p in learning(model) if name.startswith(learns)]
         self._tokenize = tokenize
         self._text, self._logit_scale = model.text, model.logit_scale
 

@@ -12,25 +12,37 @@ from torch import Tensor
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
 from mlcd_train.centres import ClassCentres, Drawn
-from mlcd_train.data import Batch, label_table
+from mlcd_train.data.batches import Batch
+from mlcd_train.data.labels import label_table
 from mlcd_train.distributed import add_up
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
-from mlcd_train.objectives.base import Backward, Needs, Objective, ObjectiveInputs, ObjectiveSettings, image_features
+from mlcd_train.objectives.base import (
+    Backward,
+    Needs,
+    Objective,
+    ObjectiveInputs,
+    ObjectiveSettings,
+    image_features,
+    learning,
+)
 from mlcd_train.sections import Fraction, OptimizerConfig, Positive
 
 
 class ClusterSettings(ObjectiveSettings):
     """Settings that all discrimination of clusters shares.
 
-    ratio: r. A step draws r of all classes at random, besides every positive of the whole batch, as in PartialFC. The
-    negatives of an image are all drawn classes but its own, a larger share than r (0.31 with r = 0.1, 1,000,000
-    classes, batch 32,768 and 8 labels per image). margin (radians) and scale: of the cosine. centres: start from the
-    clusters' centres (`clusters`, needs an embed_dim equal to theirs) or from N(0, 0.01) (`random`). centres_lr: factor
-    on the learning rate of the class centres.
+    ratio: r. A step draws r of all classes at random besides every positive of the whole batch. positives_count: r of
+    all classes with those positives among them, as PartialFC's code does it. batch_positives: whether other images'
+    positives are negatives of an image even if they were not drawn (`negatives`, as in PartialFC; a larger share than
+    r: 0.31 with r = 0.1, 1,000,000 classes, batch 32,768 and 8 labels per image) or not (`drawn_only`). margin
+    (radians) and scale: of the cosine. centres: start from the clusters' centres (`clusters`, needs an embed_dim equal
+    to theirs) or from N(0, 0.01) (`random`). centres_lr: factor on the learning rate of the class centres.
     """
 
     needs: ClassVar[Needs] = Needs(clusters=True)
     ratio: Fraction = 0.1
+    positives_count: bool = False
+    batch_positives: Literal["negatives", "drawn_only"] = "negatives"
     margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
     scale: Positive = 64.0
     centres: Literal["random", "clusters"] = "random"
@@ -61,6 +73,8 @@ class ClusterSettings(ObjectiveSettings):
             seed=inputs.seed,
             centres=start,
             device=str(inputs.device),
+            positives_count=self.positives_count,
+            drawn_only=self.batch_positives == "drawn_only",
         )
         return ClusterDiscrimination(inputs.model, centres, label_table(labels), self.centres_lr)
 
@@ -99,7 +113,7 @@ class ClusterDiscrimination(Objective):
         self, model: DualEncoder, centres: ClassCentres, labels_of: Callable[[Sequence[str]], Tensor], lr_factor: float
     ) -> None:
         self.model = model
-        self.parameters = list(model.named_parameters())
+        self.parameters = learning(model)
         self._centres = centres
         self._labels_of = labels_of
         self._lr_factor = lr_factor

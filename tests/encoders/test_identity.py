@@ -1,5 +1,6 @@
 """Whatever an author says of a model, other features are kept under another fingerprint, and the same ones are not."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -231,6 +232,15 @@ class Conv(Hidden):
 
     def encode_images(self, pixels, layers):
         return {"penultimate": self.block(self.conv(pixels).flatten(2).mT).mean(1)}
+
+
+def test_what_the_probe_shows_and_sees_stays_what_it_was():
+    """Else all stored features of `python:` models are computed again after an update."""
+    digest = hashlib.sha256(fixed_image().tobytes()).hexdigest()
+    assert digest == "0b321f43353f257691f224a08ad92a809cd7a6ff8ae6b35507711f9c5dd5162d"
+    shape, size, *projections = _rounded(torch.arange(1.0, 13.0).reshape(3, 4)).replace(", ", ",").split()
+    assert (shape, size, len(projections)) == ("(3,4)", "7.36e+00", PROJECTIONS)
+    assert projections[:8] == ["0.94", "-0.31", "-0.63", "-0.24", "0.31", "1.18", "-0.78", "-0.55"]
 
 
 def test_processes_with_other_threads_and_hash_seeds_agree():

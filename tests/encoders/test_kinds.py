@@ -98,6 +98,18 @@ def test_another_package_adds_a_kind(tmp_path, monkeypatch):
         parse("flt:a")
 
 
+def test_a_timm_model_is_made_from_its_folder_and_from_a_file_of_weights_beside_it(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    files = [folder / "config.json", folder / "model.safetensors"]
+    for file in files:
+        file.touch()
+    of = KINDS["timm"].files
+    assert sorted(of(parse(f"timm:local-dir:{folder}"))) == files
+    assert sorted(of(parse(f"timm:local-dir:{folder}?checkpoint={tmp_path / 'w.pt'}"))) == [*files, tmp_path / "w.pt"]
+    assert of(parse(f"timm:test_vit?checkpoint={tmp_path / 'w.pt'}")) == []  # its architecture is the library's
+
+
 def test_what_is_remembered_needs_no_probe():
     """A remembered info must hold on every machine that shares the cache; a probe's last bits may not."""
     defaults = EncoderKind(module="", forms={})

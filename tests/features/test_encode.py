@@ -1,5 +1,6 @@
 """The store and the pass over a split, with a model whose features can be computed by hand."""
 
+import contextlib
 import io
 import json
 import threading
@@ -335,3 +336,35 @@ def test_concurrent_batches_give_the_same_features_as_consecutive_ones(tmp_path)
         torch.set_num_threads(before)
     assert encoded.features["penultimate"].array[:, 0].tolist() == [level for level in range(43) if level != 7]
     assert all(thread != threading.get_ident() and cores == 1 for thread, cores in encoder.threads)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+@pytest.mark.parametrize(
+    ("name", "touch", "advice"),
+    [
+        ("*.part", Path.unlink, "disappeared: expected the cache to stay"),
+        ("*.part", cut, "changed while it was in use"),
+        ("features.npy", cut, "changed while it was in use"),
+        ("rows.json", cut, "changed while it was in use"),
+        ("rows.json", Path.unlink, "disappeared: expected the cache to stay"),
+    ],
+)
+def test_a_cache_that_others_touch_is_no_bug_and_the_advice_helps(tmp_path, monkeypatch, name, touch, advice):
+    """Others touch a file between its check and its use."""
+    split = make_split((3, 2))
+    step = "join_parts" if name == "*.part" else "features"
+    original = getattr(Entry, step)
+
+    def touched(self, *rest):
+        touch(sorted(self.folder.rglob(name))[0])
+        return original(self, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(DataError, match=f"{advice}.*run the same command again"):
+        patch.setattr(Entry, step, touched)
+        encode_split(MeanEncoder(), split, ["projected"], options(tmp_path))
+    with contextlib.nullcontext() if name == "*.part" and touch is Path.unlink else pytest.warns(match="are damaged"):
+        again = encode_split(MeanEncoder(), split, ["projected"], options(tmp_path)).features["projected"]
+    assert again.array[:, 0].tolist() == [0, -1, -2, -3, -4]

@@ -16,6 +16,7 @@ from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.features.lazy import open_encoder
+from mlcd_eval.support.bundled import demo_data_dir
 
 CPU = torch.device("cpu")
 
@@ -80,6 +81,30 @@ def test_a_run_whose_features_are_kept_loads_no_model(model, tmp_path, monkeypat
     assert scores("warm") == cold
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+def test_code_of_a_repository_runs_only_with_the_flag_whichever_command_loads_it(tmp_path, monkeypatch, trusted):
+    """What the loader is given by `run`, by a text encoder beside the model, and by `encode`."""
+    given = {}
+
+    def loaded(spec, *, trust_remote_code, offline):
+        given.setdefault(spec, []).append((trust_remote_code, offline))
+        return load_encoder(spec)
+
+    monkeypatch.setattr("mlcd_eval.features.lazy.load_encoder", loaded)
+    flags = ["--cache", str(tmp_path / "cache"), "--workers", "0", *(["--trust-remote-code"] if trusted else [])]
+    blind, seeing = "python:tiny_encoder:vision_only", "python:tiny_encoder:make"
+    task = {"name": "refcoco/mine", "version": 1, "protocol": "refcoco", "description": "x", "dataset": "refdemo"}
+    task["settings"] = {"mode": "probe", "split": "testA", "steps": 1, "text_encoder": seeing}
+    (tmp_path / "mine.yaml").write_text(json.dumps(task))
+    run = ["run", "--model", blind, "--tasks", str(tmp_path / "mine.yaml"), "--output", str(tmp_path / "out"), *flags]
+    assert main([*run, "--limit", "4", "--offline"]) == 0
+    assert given == {blind: [(trusted, True)], seeing: [(trusted, True)]}
+    given.clear()
+    encode = ["encode", "--model", seeing, "--dataset", f"wds:{demo_data_dir()}/wds_demo_captions", *flags]
+    assert main([*encode, "--split", "test", "--limit", "4", "--output", str(tmp_path / "f.npy")]) == 0
+    assert given == {seeing: [(trusted, False)]}
+
+
 def test_a_changed_config_of_a_timm_folder_is_another_model(tmp_path):
     folder, said = tmp_path / "m", []
     folder.mkdir()
@@ -123,10 +148,13 @@ def test_a_run_whose_records_are_kept_imports_nothing_heavy(model, tmp_path, cap
     heavy = {"torch", "open_clip", "transformers", "torchvision", "scipy", "sklearn", "pandas"}
     assert not heavy & set(done.stdout.split())
 
+    def header(text):
+        return [heading.strip() for heading in text.splitlines()[0].split("|")]
+
     def kept():
         assert main(flags) == 0
         out = capsys.readouterr()
-        assert out.out.splitlines()[:2] == table.splitlines()[:2]
+        assert header(out.out) == header(table)
         return sorted(line.partition(":")[0] for line in out.err.splitlines() if "kept the record" in line)
 
     (record,) = (tmp_path / "out").glob("*/retrieval__*.json")

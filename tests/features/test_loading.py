@@ -101,7 +101,7 @@ def test_processes_end_even_if_they_still_have_the_callers_handler_of_sigterm(mo
     def too_long(*_):
         raise AssertionError("a process was not ended")
 
-    monkeypatch.setattr(processes, "_start", lambda: None)
+    monkeypatch.setattr(processes, "start_worker", lambda: None)
     before = signal.signal(signal.SIGTERM, lambda *_: None), signal.signal(signal.SIGALRM, too_long)
     signal.alarm(30)
     try:

@@ -62,6 +62,13 @@ def test_both_stages_of_a_transform_see_the_upright_image():
     assert halves_of(Upright(pixels)) is None
 
 
+def test_an_image_with_damaged_exif_is_a_bad_image():
+    image = NOISE.copy()
+    image.info["exif"] = b"Exif\x00\x00no header of a TIFF"
+    [batch] = batches([((0, 0), Sample("a", image))], stages(UprightEncoder(TinyEncoder())), 1, 0)
+    assert batch.bad["a"].startswith("the EXIF orientation of an image cannot be read: ")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_worker_processes_turn_images_too(workers):
     encoder = UprightEncoder(TinyEncoder())

@@ -10,6 +10,7 @@ import pytest
 from mlcd_eval.cli import main
 from mlcd_eval.errors import DataError
 from mlcd_eval.imports.imported_task import foreign_task
+from mlcd_eval.imports.importing import import_results
 from mlcd_eval.imports.registry import HARNESSES
 from mlcd_eval.imports.values import bounded, fraction, safe_name
 from mlcd_eval.protocols.registry import PROTOCOLS
@@ -129,6 +130,7 @@ def test_a_run_is_never_replaced_by_an_import(run_import, golden, tmp_path, caps
     path = tmp_path / "out" / result.model.name / "zeroshot__openclipart.json"
     run = json.loads(path.read_text()) | {"details": {}}
     run["model"]["spec"] = "open_clip:tiny"
+    run.pop("checksum")  # it is edited on purpose
     path.write_text(json.dumps(run))
     assert run_import("clip-benchmark", golden / "clip_zeroshot.json")[0] == 2
     assert "open_clip:tiny and " in capsys.readouterr().err
@@ -251,3 +253,20 @@ def test_another_package_adds_a_harness(run_import, tmp_path, monkeypatch, capsy
         sys.modules.pop("extra_harness", None)
     assert code == 0 and records["imported/extra-set"].primary.value == 12
     assert records["imported/extra-set"].details["format"] == "7.1"
+
+
+@pytest.mark.parametrize("value", [10**400, [1e-300] * 2000, {"a": 1}, True, None, "x" * 5000])
+def test_a_value_that_is_no_number_is_refused_in_a_short_sentence(value):
+    with pytest.raises(DataError, match=r"^f.json: acc is .*, expected a fraction, 0 to 1$") as caught:
+        fraction("f.json: acc", value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, golden):
+    """File systems take 255 bytes; the record's name is made from what the file says."""
+    path = tmp_path / "clip.json"
+    values = json.loads((golden / "clip_zeroshot.json").read_text())
+    path.write_text(json.dumps({**values, "model": "a" * 300}))
+    with pytest.raises(DataError, match=r"clip.json holds a name of over 250 characters, which no file can have"):
+        import_results("clip-benchmark", [path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

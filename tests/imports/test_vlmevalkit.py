@@ -201,6 +201,10 @@ def test_spreadsheets_that_inflate_or_are_damaged_are_refused(run_import, sheet,
         patch.setattr("mlcd_eval.imports.spreadsheet.LARGEST", 10_000)
         assert run_import("vlmevalkit", path)[0] == 2
     assert "is refused: it holds" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("mlcd_eval.imports.spreadsheet.MOST_CELLS", 3)
+        assert run_import("vlmevalkit", path)[0] == 2
+    assert "is refused: it has more than 3 cells" in capsys.readouterr().err
     for place in range(100, len(whole) - 100, 211):
         path.write_bytes(whole[:place] + bytes(32) + whole[place + 32 :])
         assert run_import("vlmevalkit", path)[0] in (0, 2)

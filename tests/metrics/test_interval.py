@@ -39,6 +39,11 @@ def test_fast_paths_agree_with_resampled_indices():
     assert bootstrap_class_means(correct, labels, rng(), **many) == pytest.approx(slow, abs=4e-3)
 
 
+def test_a_class_of_one_sample_counts_as_much_as_the_others():
+    """All are right, so that every resample's mean over classes is 1, whichever classes it lacks."""
+    assert bootstrap_class_means(np.ones(6), np.array([0, 0, 0, 0, 1, 2]), rng()) == (1.0, 1.0)
+
+
 def test_groups_are_resampled_whole():
     images = np.repeat(np.arange(100), 5)  # five captions per image, all right or all wrong
     outcomes = np.repeat(rng(2).random(100) < 0.5, 5)

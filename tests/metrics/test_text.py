@@ -103,6 +103,15 @@ def test_vqa_accuracy_leaves_each_person_out():
     assert vqa_accuracy("3", ["three"] * 10) == 1.0
 
 
+def test_vqa_accuracy_of_few_people():
+    """Of one there is nothing to leave out, and the whole answer counts; of two that agree, one is left, who is a third
+    of what is asked for."""
+    assert vqa_accuracy("The cat", ["cat"]) == 1.0
+    assert vqa_accuracy("dog", ["cat"]) == 0.0
+    assert vqa_accuracy("cat", ["cat", "cat"]) == pytest.approx(1 / 3)
+    assert vqa_accuracy("cat", ["cat", "dog"]) == pytest.approx((0 + 1 / 3) / 2)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("The red, Car", "red car"), ("two dogs", "2 dogs"), ("dont", "don't"), ("3.5", "3.5"), ("U.S.", "us"),

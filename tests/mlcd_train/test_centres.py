@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.nn.functional import normalize
+from two_ranks import on_two_ranks
 
 from mlcd_eval.errors import ConfigError
 from mlcd_train import centres as module
@@ -73,6 +73,34 @@ def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
     assert not torch.equal(first, second)
     drawn = torch.bincount(torch.cat([bank.draw(nothing, step).classes for step in range(300)]), minlength=1000)
     assert drawn.min() > 10 and drawn.max() < 55  # binomial(300, 0.1): mean 30, deviation 5.2
+
+
+def test_positives_may_count_towards_the_ratio(monkeypatch):
+    """PartialFC's rule (insightface's partial_fc_v2.py `sample`): positives first, then others up to the number."""
+    monkeypatch.setattr(module, "BLOCK", 100)
+    bank = ClassCentres(300, 2, mlcd_of_sums, ratio=0.1, positives_count=True)
+    positives = torch.tensor([[0, 1, 2, 150], [2, 151, -1, -1]])
+    drawn = bank.draw(positives, 1)
+    assert [int(((drawn.classes // 100) == block).sum()) for block in range(3)] == [10, 10, 10]
+    assert {0, 1, 2, 150, 151} <= set(drawn.classes.tolist())
+    assert drawn.classes[~drawn.at_random].tolist() == [0, 1, 2, 150, 151]
+    many = bank.draw(torch.arange(40)[None], 1)  # more positives than the block's share: nothing is drawn there
+    assert many.classes[many.classes < 100].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize(("of_sums", "loss"), OBJECTIVES)
+def test_other_images_positives_need_not_be_negatives(of_sums, loss):
+    features, labels = batch()
+    bank = ClassCentres(40, 8, of_sums, ratio=0.2, seed=3, drawn_only=True)
+    drawn = bank.draw(labels, 5)
+    at_random = set(drawn.classes[drawn.at_random].tolist())
+    assert len(at_random) == 8 and len(drawn.classes) > 8
+    step = bank.forward(features, labels, drawn)
+    expected = dense(features, labels, bank.weight, drawn.classes[drawn.at_random], loss)
+    torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-5)
+    cosine = normalize(features, dim=1) @ normalize(bank.weight, dim=1).T
+    pairs = [cosine[i, c] for i, own in enumerate(labels.tolist()) for c in sorted(at_random - set(own))]
+    assert step.negative_cosine == pytest.approx(float(torch.stack(pairs).mean()), abs=1e-6)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.2])
@@ -146,6 +174,24 @@ def test_start_and_mistakes():
             ClassCentres(20, 4, mlcd_of_sums, ratio=ratio)
 
 
+def test_what_a_seed_draws_stays_what_it_was():
+    """Else no training can be repeated: the negatives of a step, and the centres that are started from."""
+    none = torch.full((1, 1), -1)
+    bank = ClassCentres(40, 4, mlcd_of_sums, ratio=0.2, seed=3)
+    assert bank.draw(none, 0).classes.tolist() == [0, 3, 6, 16, 21, 22, 27, 35]
+    assert bank.draw(none, 5).classes.tolist() == [2, 5, 11, 20, 21, 24, 26, 29]
+    assert bank.weight[0].tolist() == pytest.approx([0.015415, 0.019565, -0.003265, 0.007368], abs=1e-6)
+    other = ClassCentres(40, 4, mlcd_of_sums, ratio=0.2, seed=5)
+    assert other.draw(none, 3).classes.tolist() == [1, 2, 4, 7, 18, 23, 25, 28]
+
+
+def test_every_rank_needs_a_class(monkeypatch):
+    monkeypatch.setattr(module, "world_size", lambda: 3)
+    assert len(ClassCentres(3, 4, mlcd_of_sums).weight) == 1
+    with pytest.raises(ConfigError, match=r"^fit: got 2 classes on 3 ranks, expected at least one per rank$"):
+        ClassCentres(2, 4, mlcd_of_sums)
+
+
 def _rank(rank, port, results):
     module.BLOCK = 16
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
@@ -167,11 +213,7 @@ def _rank(rank, port, results):
 
 
 def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
-    by_rank = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
-    processes.join()
+    by_rank = {rank: rest for rank, *rest in on_two_ranks(_rank, unused_port)}
     monkeypatch.setattr(module, "BLOCK", 16)
     features, labels = batch()
     features.requires_grad_()
@@ -207,8 +249,5 @@ def _rank_with_nan(rank, port, results):
 
 
 def test_nan_on_one_rank_is_nan_on_all(unused_port):
-    results = mp.get_context("spawn").Queue()
-    processes = mp.spawn(_rank_with_nan, (unused_port, results), nprocs=2, join=False)
-    losses = torch.tensor([results.get(timeout=120) for _ in range(2)])
-    processes.join()
+    losses = torch.tensor(on_two_ranks(_rank_with_nan, unused_port))
     assert losses.isnan().all()

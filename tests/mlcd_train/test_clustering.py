@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.nn.functional import normalize
+from two_ranks import on_two_ranks
 
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.determinism import deterministic
@@ -111,6 +111,13 @@ def test_rows_that_cancel_out_leave_their_centre(options):
     torch.testing.assert_close(clusters.centres.abs(), torch.tensor([[1.0, 0.0]]))
 
 
+def test_rows_cancel_out_by_their_number():
+    """A sum of a million unit rows is rounding below a length of one, that of a single row is not."""
+    sums, kept = torch.tensor([[0.5, 0.0], [0.5, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 1.0]] * 3)
+    directions = clustering._directions(sums, torch.tensor([1e6, 1.0, 1e6]), kept)
+    assert directions.tolist() == [[0.0, 1.0], [1.0, 0.0], [pytest.approx(0.6), pytest.approx(0.8)]]
+
+
 def test_a_mapped_array_is_read_in_parts(tmp_path):
     features, _ = blobs()
     np.save(tmp_path / "features.npy", features.numpy())
@@ -141,11 +148,7 @@ def _rank(rank, port, features, options, results):
 @pytest.mark.parametrize("options", [{}, {"start": "k-means++"}, {"batch": 50}], ids=["lloyd", "plus", "batch"])
 def test_two_processes_find_what_one_finds(options, unused_port):
     features = torch.randn(300, 8, generator=rng())
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    processes = mp.spawn(_rank, (unused_port, features, options, results), nprocs=2, join=False)
-    by_rank = {rank: rest for rank, *rest in (results.get(timeout=120) for _ in range(2))}
-    processes.join()
+    by_rank = {rank: rest for rank, *rest in on_two_ranks(_rank, unused_port, features, options)}
     alone = spherical_kmeans(features, 12, rng(1), iterations=6, tolerance=-1, **options)
     for rank in (0, 1):
         np.testing.assert_allclose(by_rank[rank][0], alone.centres.numpy(), rtol=1e-4, atol=1e-5)

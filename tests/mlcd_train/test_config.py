@@ -10,6 +10,7 @@ from mlcd_eval.encoders.towers.vit import VIT_SIZES
 from mlcd_eval.errors import ConfigError
 from mlcd_train.config import TrainConfig, load_config
 from mlcd_train.objectives import OBJECTIVES
+from mlcd_train.sections import AssignConfig, ClusterConfig, LoopConfig
 
 
 def test_sizes_by_name_with_changes(make_config):
@@ -127,3 +128,19 @@ def test_a_section_that_the_objective_needs(make_config):
 def test_bundled_configs_are_valid():
     paths = sorted((Path(mlcd_train.__file__).parent / "configs").glob("*.yaml"))
     assert {"demo_clip", "demo_mlcd"} <= {load_config(path).name for path in paths}
+
+
+def test_defaults_stay_what_they_were():
+    """What a config does not name is part of its recipe all the same."""
+    assert ClusterConfig(k=2).model_dump() == {
+        "k": 2, "start": "sample", "iterations": 20, "tolerance": 1e-4, "batch": None,
+    }  # fmt: skip
+    assert AssignConfig().model_dump() == {"labels": 8, "threshold": None}
+    loop = LoopConfig(steps=1).model_dump()
+    assert loop.pop("optimizer") == {
+        "lr": 5e-4, "weight_decay": 0.2, "betas": (0.9, 0.98), "eps": 1e-6, "warmup": 2000, "min_lr": 0.0,
+        "grad_clip": 1.0, "schedule": "cosine", "cooldown": 0.2, "layer_decay": 1.0,
+    }  # fmt: skip
+    assert {name: loop[name] for name in ("batch_size", "accumulation", "precision", "ema")} == {
+        "batch_size": 256, "accumulation": 1, "precision": "fp32", "ema": None,
+    }  # fmt: skip

@@ -11,10 +11,10 @@ import mlcd_train
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
     {"losses", "distributed", "sections", "runlog", "export"},
-    {"clustering", "assignment", "augment", "data", "centres", "optimizer"},
+    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start"},
     {"objectives"},
     {"config", "state", "loop"},
-    {"embed", "fit", "lit", "stage_state"},
+    {"embed", "fit", "lit", "stage_state", "origin"},
     {"stages"},
     {"cli", "__main__"},
 ]

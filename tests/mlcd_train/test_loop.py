@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
@@ -132,7 +133,7 @@ def test_two_processes_train_what_one_does(make_config, unused_port, objective, 
 def test_a_state_of_two_ranks_serves_one(make_config, unused_port, monkeypatch):
     undisturbed = run(make_config(name="whole"))
     config = make_config(name="two")
-    command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two"))]
+    command = [sys.executable, "-c", KILLED_AT_3, "run", str(make_config.path("two")), "--set", "data.workers=2"]
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}", "--no-python"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
     subprocess.run([sys.executable, *launch, *command], env=environment, capture_output=True, timeout=300)
@@ -188,8 +189,17 @@ def test_compiled_towers_train_alike(make_config, monkeypatch, changes):
         torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_activation_checkpointing_changes_nothing(make_config):
-    same(run(make_config("fit.activation_checkpointing=true", name="a")), run(make_config(name="b")))
+def test_activation_checkpointing_computes_blocks_twice_and_changes_nothing(make_config, monkeypatch):
+    """Each block once more in backward, since only its input is kept."""
+    forward, calls, weights, counts = Block.forward, [], {}, {}
+    monkeypatch.setattr(Block, "forward", lambda *given, **options: calls.append(1) or forward(*given, **options))
+    for checkpointed in ("true", "false"):
+        calls.clear()
+        weights[checkpointed] = run(make_config(f"fit.activation_checkpointing={checkpointed}", name=checkpointed))
+        counts[checkpointed] = len(calls)
+    same(weights["true"], weights["false"])
+    blocks, steps = 2, 4
+    assert counts == {"false": blocks * steps, "true": 2 * blocks * steps}
 
 
 def test_a_loss_that_is_no_number_stops_with_its_step(make_config):
@@ -291,6 +301,26 @@ def test_provenance_travels_into_records(make_config, tmp_path):
     )
     assert result.model.name == "mlcd_tiny" and result.status == "ok"
     assert result.model.extra == {**extra, "pooling": "token"}
+
+
+def test_images_per_second_are_those_since_the_last_reading(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    meter, cpu = loop._Meter(), torch.device("cpu")
+    for seconds, images, bad in ((2.0, 8, 1), (0.5, 4, 0)):
+        now[0] += seconds
+        meter.add(images, bad)
+    assert meter.read(cpu)["images_per_s"] == pytest.approx((8 + 4) / 2.5)
+    now[0] += 4.0
+    meter.add(2, 3)
+    second = meter.read(cpu)
+    assert second["images_per_s"] == pytest.approx(2 / 4) and second["bad_images"] == 4
+    now[0] += 100.0
+    meter.restart()
+    now[0] += 2.0
+    meter.add(6, 0)
+    assert meter.read(cpu)["images_per_s"] == pytest.approx(3)
+    assert 0.01 < second["memory_gib"] < 1000
 
 
 def test_schedule():

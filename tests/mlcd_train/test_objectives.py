@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from pydantic import Field
+from two_ranks import on_two_ranks
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
@@ -14,7 +14,7 @@ from mlcd_eval.spec import validated
 from mlcd_eval.support.progress import Progress
 from mlcd_train.centres import ClassCentres
 from mlcd_train.config import FitConfig, TrainConfig
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import average_gradients
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast, train
@@ -102,11 +102,7 @@ CONTRASTS = [(locked, parts) for locked in (False, True) for parts in (1, 2)]
 
 
 def test_two_ranks_contrast_like_one_with_a_share_of_the_rows_each_and_see_each_others_nan(unused_port):
-    results = mp.get_context("spawn").Queue()
-    processes = mp.spawn(_rank, (unused_port, results), nprocs=2, join=False)
-    ranks = [results.get(timeout=120) for _ in range(2)]
-    processes.join()
-    for outcomes, whole_matrix, finite in ranks:
+    for outcomes, whole_matrix, finite in on_two_ranks(_rank, unused_port):
         assert not whole_matrix
         assert finite == [True, False]
         for (locked, parts), (loss, grads) in zip(CONTRASTS, outcomes, strict=True):

@@ -12,7 +12,7 @@ from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.progress import Progress
 from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
-from mlcd_train.data import Batch
+from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.losses import mlcd_of_sums
 from mlcd_train.objectives.base import image_features

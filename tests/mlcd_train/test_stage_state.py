@@ -30,7 +30,7 @@ def test_every_setting_of_the_objective_counts_for_fit_and_after_but_not_before(
     for change in ("name=mlc", "margin=0.5", "ratio=0.5", "scale=32", "centres=clusters", "centres_lr=2"):
         config = make_config(f"fit.objective.{change}", lit=True)
         for stage in ("embed", "cluster", "assign", "fit", "lit", "export"):
-            same = stage_settings(base, stage, "d", None) == stage_settings(config, stage, "d", None)
+            same = stage_settings(base, stage, "d", {}) == stage_settings(config, stage, "d", {})
             assert same == (stage in ("embed", "cluster", "assign")), (stage, change)
 
 

@@ -71,7 +71,7 @@ def test_other_settings_are_refused_and_nothing_is_overwritten(make_config, chan
 
 def test_settings_that_change_no_weight_may_change(make_config):
     training(make_config()).run()
-    changes = ("fit.log_every=2", "fit.keep=1", "fit.accumulation=2", "data.workers=1", "data.allow_bad_images=3")
+    changes = ("fit.log_every=2", "fit.keep=1", "fit.accumulation=2", "data.workers=1", "data.allow_bad=0.1")
     training(make_config(*changes)).run()
 
 
@@ -106,7 +106,7 @@ def test_undecodable_images_that_are_allowed_pass_through_all_stages(pairs, make
     data = f"data.train=wds:{root}"
     with pytest.raises(DataError, match="s012"):
         training(make_config(data, lit=True)).run()
-    run = training(make_config(data, "data.allow_bad_images=2", "fit.steps=10", lit=True))
+    run = training(make_config(data, "data.allow_bad=0.05", "fit.steps=10", lit=True))
     run.run()
     labels = load_labels(run.config.output / "assign" / "labels.safetensors")
     assert read_log(run.config.output / "fit" / "log.jsonl")[-1]["bad_images"] > 0

@@ -144,3 +144,73 @@ def test_the_record_of_a_failed_task_holds_the_reason(tmp_path, failed_result):
     result = read(store.path(failed_result))
     assert (result.status, result.error, result.metrics, result.primary) == ("error", "split 'test' is empty", (), None)
     assert isinstance(result.dataset, DatasetRecord)
+
+
+def flipped(contents, at, bit):
+    return contents[:at] + bytes([contents[at] ^ 1 << bit]) + contents[at + 1 :]
+
+
+def test_no_flipped_bit_of_a_record_goes_unseen(tmp_path):
+    """One bit of every byte: the file is refused, or holds the same values."""
+    store, result = ResultStore(tmp_path), make_result()
+    store.write(result)
+    path = store.path(result)
+    contents = path.read_bytes()
+    refused = 0
+    for at in range(len(contents)):
+        path.write_bytes(flipped(contents, at, at % 8))
+        try:
+            assert read(path) == result
+        except DataError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 0.6 * len(contents)  # the rest is layout
+
+
+def test_a_flipped_bit_in_a_value_is_named(tmp_path):
+    store, result = ResultStore(tmp_path), make_result()
+    store.write(result)
+    path = store.path(result)
+    text = path.read_text()
+    path.write_text(text.replace("0.4525", "0.4527"))  # one bit
+    with pytest.raises(DataError, match=r"zeroshot__demo.json is damaged or was edited: .* run its task again, or,"):
+        read_all([tmp_path])
+    assert store.done(result) is None  # it is computed again
+
+
+def test_of_several_records_a_damaged_one_is_left_out_with_a_warning(tmp_path):
+    store = ResultStore(tmp_path)
+    for result in (make_result("a"), make_result("b")):
+        store.write(result)
+    path = store.path(make_result("b"))
+    path.write_text(path.read_text().replace("0.4525", "0.4527"))
+    with pytest.warns(UserWarning, match=r"left out: .*b/zeroshot__demo.json is damaged or was edited"):
+        assert [result.model.name for result in read_all([tmp_path])] == ["a"]
+
+
+def test_a_record_without_a_checksum_is_read(tmp_path):
+    """Those of earlier versions, and those that were edited and accepted as the sentence says."""
+    store, result = ResultStore(tmp_path), make_result()
+    store.write(result)
+    path = store.path(result)
+    raw = json.loads(path.read_text())
+    assert list(raw)[-1] == "checksum" and len(raw.pop("checksum")) == 64
+    raw["metrics"][0]["value"] = 0.5
+    raw["metrics"][0]["ci95"] = None
+    path.write_text(json.dumps(raw))
+    assert read(path).metrics[0].value == 0.5
+
+
+def test_the_checksum_is_of_values_and_not_of_layout(tmp_path):
+    store, result = ResultStore(tmp_path), make_result(details={"text": "é \udcff", "small": 1e-300, "whole": 1.0})
+    store.write(result)
+    path = store.path(result)
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(raw.items()))))
+    assert read(path) == result
+
+
+def test_half_a_character_in_a_key_is_escaped(tmp_path):
+    store, result = ResultStore(tmp_path), make_result(details={"theirs": {"\ud800": 1}})
+    store.write(result)
+    assert read(store.path(result)).details == {"theirs": {"\\ud800": 1}}

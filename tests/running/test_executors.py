@@ -62,7 +62,7 @@ def always():
 class InTurn(GroupExecutor):
     """Does the groups in this process, the last one first."""
 
-    def outcomes(self, groups):
+    def outcomes(self, groups, say):
         for position in reversed(range(len(groups))):
             yield position, groups[position]()
 
@@ -162,7 +162,7 @@ def test_an_error_is_raised_after_the_other_groups_are_done(tmp_path):
 
 def test_records_that_are_missing_here_are_reported(tmp_path):
     class Elsewhere(GroupExecutor):
-        def outcomes(self, groups):
+        def outcomes(self, groups, say):
             yield 0, []
 
     request = RunRequest(models=(MODEL,), tasks=("knn/demo_clipart",), output=tmp_path)

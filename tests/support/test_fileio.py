@@ -1,6 +1,9 @@
+import errno
 import json
 
-from mlcd_eval.support.fileio import write_text
+import pytest
+
+from mlcd_eval.support.fileio import naming, write_text
 
 
 def test_names_that_are_not_utf8_are_written_escaped(tmp_path):
@@ -8,3 +11,24 @@ def test_names_that_are_not_utf8_are_written_escaped(tmp_path):
     write_text(tmp_path / "x.json", json.dumps({"key": name}, ensure_ascii=False))
     assert (tmp_path / "x.json").read_bytes() == b'{"key": "caf\\udce9.png"}'
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"key": name}
+
+
+def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch):
+    """The system's error names no file; the temporary name would say nothing either."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_text(tmp_path / "folder" / "x.json", "{}")
+    assert caught.value.filename == str(tmp_path / "folder" / "x.json")
+
+
+def test_another_error_keeps_its_name(tmp_path):
+    with pytest.raises(OSError) as caught, naming(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere")
+    assert caught.value.filename == "/elsewhere"
+    with pytest.raises(TimeoutError) as caught, naming(tmp_path / "x"):
+        raise TimeoutError(errno.ETIMEDOUT, "of a server")
+    assert caught.value.filename is None

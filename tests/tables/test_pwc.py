@@ -7,6 +7,7 @@ from conftest import make_result, metric
 
 from mlcd_eval.cli import main
 from mlcd_eval.errors import DataError
+from mlcd_eval.records import Timing
 from mlcd_eval.spec import TaskIndex
 from mlcd_eval.support.bundled import published_dir
 from mlcd_eval.tables.formats import render
@@ -47,6 +48,32 @@ def test_papers_with_code_json_is_valid_and_named_as_the_site_does():
     assert [board.dataset for board in tasks[2].datasets] == ["ImageNet", "my data"]
     assert tasks[2].datasets[0].sota.metrics == ["Accuracy (Private)"]
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def test_each_row_of_a_submission_is_of_its_own_model():
+    """Its paper, its day and its id, whatever the first model of the board has."""
+    records = [
+        make_result(name, "zeroshot/imagenet1k", timing=Timing(started=f"2026-0{day}-01T00:00:00+00:00")).model_copy(
+            update={"model": make_result(name).model.model_copy(update={"fingerprint": name})}
+        )
+        for day, name in ((1, "first"), (2, "second"))
+    ]
+    (board,) = json.loads(render(records, "pwc-submission"))
+    assert [(row["methodology"], row["evaluated_on"], row["external_id"]) for row in board["results"]] == [
+        ("first", "2026-01-01", records[0].request_key()),
+        ("second", "2026-02-01", records[1].request_key()),
+    ]
+    assert records[0].request_key() != records[1].request_key()
+
+
+def test_a_published_row_of_a_submission_has_its_paper_and_a_records_has_none():
+    data = RECORD.model_copy(update={"name": "refcoco", "split": "val"})
+    record = make_result("ours", "refcoco/refcoco_val", [metric("overall_iou", 0.8)], dataset=data)
+    tables = json.loads(render([record], "pwc-submission", published=["MLCD-Seg-7B"]))
+    rows = [row for table in tables if table["dataset"] == "RefCoCo val" for row in table["results"]]
+    about = [(row["methodology"], row["paper"], row["evaluated_on"], row["external_id"]) for row in rows]
+    paper = ("https://arxiv.org/abs/2407.17331", "2024-07-24", "refcoco/MLCD-Seg-7B/RefCOCO val")
+    assert set(about) == {("ours", None, "2026-01-01", record.request_key()), ("MLCD-Seg-7B", *paper)}
 
 
 @pytest.mark.parametrize("form", ["pwc", "pwc-submission", "pwc-table", "markdown", "latex", "model-index"])

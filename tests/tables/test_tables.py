@@ -13,6 +13,7 @@ from mlcd_eval import results_frame
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import ResultStore
+from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.frame import COLUMNS
 from mlcd_eval.tables.summary import summary
@@ -123,6 +124,16 @@ def test_failed_tasks_are_shown_as_failed(failed_result):
     row = next(line for line in text.splitlines() if line.startswith("| demo"))
     assert [cell.strip() for cell in row.split("|")[4:-1]] == ["failed", "45.25 [40.0, 50.1]"]
     assert "failed" in summary([failed_result])
+
+
+def test_a_protocol_whose_only_task_failed_has_a_board_that_says_so(failed_result):
+    failed = [failed_result, failed_result.model_copy(update={"model": make_result("other").model})]
+    (board,) = leaderboards(failed)
+    assert [(column.task, column.metric, column.protocol) for column in board.columns] == [
+        ("zeroshot/demo", "failed", "zeroshot")
+    ]
+    assert [row[column].failed for row in board.rows for column in board.columns] == ["split 'test' is empty"] * 2
+    assert re.search(r"\| demo +\| failed +\| failed +\| failed \|", render(failed, "markdown"))
 
 
 def test_names_cannot_break_out_of_a_table():

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from mlcd_eval.data.base import Dataset, Sample, Split
@@ -16,10 +15,8 @@ from mlcd_eval.data.sources.hf_columns import Columns, choose_columns
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 from mlcd_eval.support.disk_memo import file_identity
+from mlcd_eval.support.foreign import reading
 from mlcd_eval.support.hub import hub_access
-
-UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, UnpicklingError)
-"""What `datasets` raises for missing and damaged files, and for a folder with a script, which it refuses."""
 
 _SPLIT_NAMES = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}  # ours: theirs
 
@@ -93,21 +90,18 @@ def open_hf(
         offline = True  # `datasets` would look for its own modules there
     elif not folder.is_dir() and (address.count("/") != 1 or address.startswith((".", "/", "~"))):
         raise DataError(f"there is no dataset folder {address}: expected a folder, or ORG/NAME of the hub")
-    with _hub(offline):
-        try:
-            if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
-                saved = datasets.load_from_disk(str(folder))
-                splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
-                return partial(_checked, ref, splits.__getitem__), next(iter(splits.values())).features, list(splits)
-            if _is_file_name(address):
-                builder = datasets.load_dataset_builder("parquet", data_files={"test": str(folder)})
-            else:
-                place = str(folder) if folder.is_dir() else address
-                builder = datasets.load_dataset_builder(place, options.get("config"), revision=options.get("revision"))
-            if builder.info.features is None or builder.info.splits is None:
-                builder.download_and_prepare()
-        except (*UNREADABLE, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"cannot open dataset {ref}: {_first_line(error)}") from error
+    with _hub(offline), reading(f"cannot open dataset {ref}"):
+        if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
+            saved = datasets.load_from_disk(str(folder))
+            splits = saved if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "test"): saved}
+            return partial(_checked, ref, splits.__getitem__), next(iter(splits.values())).features, list(splits)
+        if _is_file_name(address):
+            builder = datasets.load_dataset_builder("parquet", data_files={"test": str(folder)})
+        else:
+            place = str(folder) if folder.is_dir() else address
+            builder = datasets.load_dataset_builder(place, options.get("config"), revision=options.get("revision"))
+        if builder.info.features is None or builder.info.splits is None:
+            builder.download_and_prepare()
 
     def read(split: str) -> Any:
         with _hub(offline):
@@ -124,18 +118,10 @@ def _is_file_name(address: str) -> bool:
 
 def _checked(ref: str, read: Callable[[str], Any], split: str) -> Any:
     """The rows of a split, after a check of their offsets: Arrow would follow wrong ones out of the file."""
-    from datasets.exceptions import DatasetsError
-
-    try:
+    with reading(f"cannot read split {split!r} of dataset {ref}"):
         rows = read(split)
         rows.data.validate(full=True)
-    except (*UNREADABLE, DatasetsError) as error:
-        raise DataError(f"cannot read split {split!r} of dataset {ref}: {_first_line(error)}") from error
-    return rows
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".:")
+        return rows.with_format(None)  # a saved one may hide columns
 
 
 @contextlib.contextmanager

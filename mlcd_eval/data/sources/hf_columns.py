@@ -93,6 +93,8 @@ def choose_columns(ref: str, features: Mapping[str, Any], options: Options) -> C
     listed = _element(feature) is not feature
     if isinstance(_element(feature), ClassLabel) and "text" not in options:
         names = tuple(_element(feature).names)
+        if not all(isinstance(name, str) for name in names):
+            raise DataError(f"column {target!r} of {ref} has class names that are no text: got {names[:3]}")
         return Columns("multilabel" if listed else "classification", image, target, names, listed)
     if _is(feature, "string") and "label" not in options:
         return Columns("retrieval", image, target, None, False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlcd_eval.data.scheme import Options
 from mlcd_eval.data.sources.table import TableSource
 from mlcd_eval.data.storage.table_index import Row
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.foreign import reading
 
 ROWS_AT_ONCE = 256
 
@@ -32,11 +32,11 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with pq.ParquetFile(path) as file:
-                self.columns: tuple[str, ...] = tuple(file.schema_arrow.names)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is no Parquet file: {_first_line(error)}") from error
+        with reading(f"{path} is no Parquet file"), pq.ParquetFile(path) as file:
+            self.columns: tuple[str, ...] = tuple(file.schema_arrow.names)
+            rows = file.metadata.num_rows
+        if rows > path.stat().st_size:  # repeated values take no bytes, but no two samples are equal
+            raise DataError(f"{path} says that it has {rows:,} rows, expected at most one per byte of it")
 
     def read(self, columns: list[str], place: int | None = None) -> ParquetCursor:
         """The rows of these columns from a row group on."""
@@ -52,19 +52,17 @@ class ParquetCursor:
         self._rows = self._read()
 
     def _read(self) -> Iterator[Row]:
-        try:
-            with pq.ParquetFile(self._path) as file:
-                while self._group < file.num_row_groups:
-                    batches = file.iter_batches(ROWS_AT_ONCE, row_groups=[self._group], columns=self._columns)
-                    self._group += 1
-                    left = file.metadata.row_group(self._group - 1).num_rows
-                    for batch in batches:
-                        for row in batch.to_pylist():
-                            left -= 1
-                            self._at_start = left == 0
-                            yield row
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self._path} is damaged: {_first_line(error)}") from error
+        with reading(f"{self._path} is damaged"), pq.ParquetFile(self._path) as file:
+            while self._group < file.num_row_groups:
+                batches = file.iter_batches(ROWS_AT_ONCE, row_groups=[self._group], columns=self._columns)
+                self._group += 1
+                left = file.metadata.row_group(self._group - 1).num_rows
+                for batch in batches:
+                    batch.validate(full=True)  # Arrow would follow wrong offsets out of its memory
+                    for row in batch.to_pylist():
+                        left -= 1
+                        self._at_start = left == 0
+                        yield row
 
     def __iter__(self) -> ParquetCursor:
         return self
@@ -75,7 +73,3 @@ class ParquetCursor:
     def place(self) -> int | None:
         """The next row group, where the next row is its first."""
         return self._group if self._at_start else None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -49,7 +49,7 @@ def choose_columns(ref: str, columns: Sequence[str], options: Options) -> Column
 
     Raises ConfigError for a column that the table lacks, and where several or none may be meant.
     """
-    chosen = {role: _column(ref, role, columns, options) for role in NAMES}
+    chosen = {role: named_column(ref, role, columns, options) for role in NAMES}
     if "label" in options and "caption" in options:
         raise ConfigError(f"{ref} is given both label and caption: expected one of them")
     for role, other in (("label", "caption"), ("caption", "label")):
@@ -72,7 +72,11 @@ def choose_columns(ref: str, columns: Sequence[str], options: Options) -> Column
     return Columns(image, target, "classification" if label else "retrieval", chosen["split"])
 
 
-def _column(ref: str, role: str, columns: Sequence[str], options: Options) -> str | None:
+def named_column(ref: str, role: str, columns: Sequence[str], options: Options) -> str | None:
+    """The column of a role, by the options or by what it is called; None where none is.
+
+    Raises ConfigError for a column that the table lacks, and where several may be meant.
+    """
     if role in options:
         if options[role] not in columns:
             raise ConfigError(

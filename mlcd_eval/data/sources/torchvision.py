@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,7 @@ from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.data.scheme import Options, Source
 from mlcd_eval.data.storage.rows import RowShard, files_identity, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
-
-UNREADABLE = (RuntimeError, ValueError, OSError, TypeError, LookupError, AssertionError, EOFError, UnpicklingError)
-"""What torchvision raises for missing data, an unknown split, a damaged file, or a class that needs more arguments."""
+from mlcd_eval.support.foreign import reading
 
 _SPLIT_NAMES = {"train": ("train", "trainval"), "val": ("val", "valid"), "test": ("test",)}  # ours: torchvision's
 
@@ -51,15 +48,16 @@ class TorchvisionDataset:
         self.name = name
         self._cache = cache
         self._opened: dict[str, Any] = {}
-        self._absent: dict[str, str] = {}  # split: torchvision's reason
+        self._absent: dict[str, DataError] = {}
         construct = _constructor(class_name, root, download)
         for split, names in _SPLIT_NAMES.items():
             try:
-                self._opened[split] = construct(names)
-            except UNREADABLE as error:
-                self._absent[split] = str(error).partition("\n")[0]
+                with reading(f"torchvision's {class_name} cannot be read from {root}"):
+                    self._opened[split] = construct(names)
+            except DataError as error:
+                self._absent[split] = error
         if not self._opened:
-            raise DataError(f"torchvision's {class_name} cannot be read from {root}: {self._absent['train']}")
+            raise self._absent["train"]
         self.splits = tuple(self._opened)
         classes = getattr(self._opened[self.splits[0]], "classes", None)
         self.class_names = tuple(_shown(entry) for entry in classes) if classes else None
@@ -79,10 +77,8 @@ class TorchvisionDataset:
         return Split(self.name, name, shards)
 
     def _row(self, dataset: Any, row: int, split: str) -> tuple[Any, Any]:
-        try:
+        with reading(f"row {row} of {self.name} {split} cannot be read"):
             image, label = dataset[row]
-        except UNREADABLE as error:
-            raise DataError(f"row {row} of {self.name} {split} cannot be read: {error}") from error
         return image, label
 
     def _samples(self, dataset: Any, rows: range, split: str) -> Iterator[Sample]:
@@ -107,6 +103,13 @@ def _shown(entry: str | tuple[str, ...]) -> str:
     return (entry if isinstance(entry, str) else entry[0]).replace("_", " ")
 
 
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )
+
+
 def _constructor(class_name: str, root: Path, download: bool) -> Callable[[tuple[str, ...]], Any]:
     """A function from torchvision's names of a split to its dataset; it raises ValueError where the class has none."""
     from torchvision import datasets
@@ -125,11 +128,17 @@ def _constructor(class_name: str, root: Path, download: bool) -> Callable[[tuple
         options["download"] = download
     if "loader" in parameters or issubclass(dataset_class, datasets.DatasetFolder):
         options["loader"] = Path  # the image stays a path
+    given = {"self", *options, "train" if "train" in parameters else "split"}
+    missing = [name for name, parameter in parameters.items() if name not in given and _is_required(parameter)]
+    if missing:
+        raise ConfigError(
+            f"torchvision's {class_name} needs {', '.join(missing)}: expected a class that takes root and splits only"
+        )
 
     def construct(names: tuple[str, ...]) -> Any:
         if "train" in parameters:
             if names[0] == "val":
-                raise ValueError("it has train and test only")
+                raise DataError(f"torchvision's {class_name} has train and test only")
             return dataset_class(train=names[0] == "train", **options)
         for name in names:
             try:

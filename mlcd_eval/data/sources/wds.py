@@ -95,7 +95,7 @@ class WebDataset:
             if kind == valid:
                 return valid
         raise DataError(
-            f"{self._location}/dataset_type.txt holds an unknown type: got {kind!r}, "
+            f"{self._location}/dataset_type.txt holds an unknown type: got {kind[:40]!r}, "
             f"expected one of {', '.join(TYPES)}{nearest(kind, TYPES)}"
         )
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mlcd_eval.data.base import EncodedImage
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.foreign import reading
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
@@ -29,32 +30,29 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
     decompression-bomb limit, or has one side more than MAX_RATIO times the other. docs/robustness.md lists how unusual
     images are treated.
     """
-    try:
-        if isinstance(image, Image.Image):
-            return _checked(image).convert("RGB")
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
-            checked = _checked(opened)
-            if jpeg is not None and opened.format == "JPEG":
-                return jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
-            return checked.convert("RGB")
-    except MemoryError:
-        raise
-    except Exception as error:  # broken bytes make Pillow raise OSError, SyntaxError, struct.error, IndexError...
-        where = f" ({image})" if isinstance(image, Path) else ""
-        raise DataError(f"image {key!r}{where} cannot be decoded: {_reason(error, image)}") from error
+    where = f" ({image})" if isinstance(image, Path) else ""
+    problem = f"image {key!r}{where} cannot be decoded"
+    with reading(problem):
+        try:
+            if isinstance(image, Image.Image):
+                return _checked(image, problem).convert("RGB")
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+                checked = _checked(opened, problem)
+                if jpeg is not None and opened.format == "JPEG":
+                    content = jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
+                    if isinstance(content, Image.Image) and "exif" in opened.info:
+                        content.info["exif"] = opened.info["exif"]  # as after Pillow's own decoding
+                    return content
+                return checked.convert("RGB")
+        except FileNotFoundError as error:
+            raise DataError(f"{problem}: the file is missing") from error
+        except Image.UnidentifiedImageError as error:
+            size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
+            raise DataError(f"{problem}: got {size} of no known kind, expected one of {', '.join(FORMATS)}") from error
 
 
-def _checked(image: Image.Image) -> Image.Image:
+def _checked(image: Image.Image, problem: str) -> Image.Image:
     width, height = image.size
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise ValueError(f"{width} x {height} pixels, expected sides of at most {MAX_RATIO}:1")
+        raise DataError(f"{problem}: got {width} x {height} pixels, expected sides of at most {MAX_RATIO}:1")
     return image
-
-
-def _reason(error: Exception, image: EncodedImage) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "the file is missing"
-    if isinstance(error, Image.UnidentifiedImageError):
-        size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
-        return f"got {size} of no known kind, expected one of {', '.join(FORMATS)}"
-    return f"got {error}" if type(error) is ValueError else f"got {type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from mlcd_eval.errors import DataError
@@ -13,7 +14,9 @@ from mlcd_eval.errors import DataError
 FARTHEST = 1e6
 """The largest coordinate of a polygon, in pixels: C code turns five times that into an int."""
 LONGEST_OUTLINE = 4e6
-"""The longest outline of a polygon, in pixels: C code needs about 80 bytes per pixel of it."""
+"""The longest outline of a mask's polygons together, in pixels: C code needs about 80 bytes per pixel of it."""
+MOST_PIXELS = 1 << 28
+"""Pixels of an image: C code counts them in 32 bits. Pillow refuses images above 179 million."""
 
 
 def as_rle(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
@@ -23,11 +26,23 @@ def as_rle(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, An
     than three points have no inside. Raises DataError for anything else, for codes of another size, and for runs that
     do not fill the image.
     """
+    height, width = size
+    if min(size) < 0 or height * width > MOST_PIXELS:
+        raise DataError(f"{where}: the image has {width} x {height} pixels, expected at most {MOST_PIXELS:,}")
     try:
         parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
         if not isinstance(parts, Sequence) or isinstance(parts, str):
             raise TypeError(f"it is a {type(parts).__name__}")
-        masks = [_from_code(part, size) if isinstance(part, Mapping) else _from_polygon(part, size) for part in parts]
+        polygons = [None if isinstance(part, Mapping) else _points(part) for part in parts]
+        outline = sum(_outline(polygon) for polygon in polygons if polygon is not None)
+        if outline > LONGEST_OUTLINE:
+            raise ValueError(
+                f"polygons with an outline of {outline:,.0f} pixels, expected at most {LONGEST_OUTLINE:,.0f}"
+            )
+        masks = [
+            _from_code(part, size) if polygon is None else _from_polygon(polygon, size)
+            for part, polygon in zip(parts, polygons, strict=True)
+        ]
     except _OtherSize as error:
         raise DataError(f"{where}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -60,17 +75,23 @@ def _from_code(code: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]
     return rle
 
 
-def _from_polygon(polygon: Any, size: tuple[int, int]) -> dict[str, Any]:
-    numbers = [float(number) for number in polygon]
-    if len(numbers) % 2 or not all(abs(number) <= FARTHEST for number in numbers):  # no comparison holds for NaN
+def _points(polygon: Any) -> NDArray[np.float64]:
+    """(n, 2) x and y in pixels."""
+    numbers = np.asarray(polygon, dtype=np.float64)
+    if numbers.ndim != 1 or numbers.size % 2 or not (np.abs(numbers) <= FARTHEST).all():  # no comparison holds for NaN
         raise ValueError("a polygon that is not x, y, x, y, ... in pixels")
-    if len(numbers) < 6:
+    return numbers.reshape(-1, 2)
+
+
+def _outline(points: NDArray[np.float64]) -> float:
+    """The steps of a polygon's outline, of which C code makes one per pixel."""
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()) if len(points) else 0.0
+
+
+def _from_polygon(points: NDArray[np.float64], size: tuple[int, int]) -> dict[str, Any]:
+    if len(points) < 3:
         return union([], size)
-    points = np.reshape(numbers, (-1, 2))
-    outline = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
-    if outline > LONGEST_OUTLINE:
-        raise ValueError(f"a polygon with an outline of {outline:,.0f} pixels, expected at most {LONGEST_OUTLINE:,.0f}")
-    rle: dict[str, Any] = coco.frPyObjects([numbers], *size)[0]
+    rle: dict[str, Any] = coco.frPyObjects([points.ravel().tolist()], *size)[0]
     return rle
 
 

@@ -94,9 +94,9 @@ def files_identity(rows: Iterable[Sample], dangling: bool = False) -> str:
             continue
         try:
             identity = file_identity(row.image)
-        except FileNotFoundError:
+        except (OSError, ValueError) as error:
             if not (dangling and _is_dangling(row.image)):
-                raise _missing(row.image, row.key) from None
+                raise _unreadable(row.image, row.key, error) from error
             identity = "dangling"
         line = [row.key, row.label, row.texts, identity]
         digest.update(json.dumps(line).encode() + b"\n")
@@ -109,9 +109,10 @@ def image_digest(image: EncodedImage, key: str) -> str:
         contents = image
     elif isinstance(image, Path):
         try:
+            file_identity(image)
             contents = image.read_bytes()
-        except FileNotFoundError:
-            raise _missing(image, key) from None
+        except (OSError, ValueError) as error:
+            raise _unreadable(image, key, error) from error
     else:  # what an encoder will see of it
         contents = f"{image.size} ".encode() + decode(image, key).tobytes()
     return hashlib.sha256(contents).hexdigest()
@@ -121,5 +122,7 @@ def _is_dangling(image: EncodedImage) -> bool:
     return isinstance(image, Path) and image.is_symlink() and not image.exists()
 
 
-def _missing(path: Path, key: str) -> DataError:
-    return DataError(f"the image of sample {key!r} is missing: there is no file {path}")
+def _unreadable(path: Path, key: str, error: Exception) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"the image of sample {key!r} is missing: there is no file {path}")
+    return DataError(f"the image of sample {key!r} cannot be read from {str(path)!r}: {error}")

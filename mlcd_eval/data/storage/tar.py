@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterator
-from typing import IO, Literal
+from collections.abc import Iterable, Iterator
+from typing import IO, Literal, TypeVar
 
 from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.foreign import reading
+
+T = TypeVar("T")
 
 IMAGE_SUFFIXES = ("webp", "png", "jpg", "jpeg")  # in clip-benchmark's order of preference
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # webdataset's key: all before the first dot of the file name
@@ -37,11 +40,12 @@ class HashingReader:
         return self._hash.hexdigest()
 
 
-class _Header(tarfile.TarInfo):
+class Header(tarfile.TarInfo):
     """A tar header that requires a proper end: tarfile takes a cut or damaged header for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Header:
+        """The next header; raises ReadError for one that is cut or damaged."""
         try:
             return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -100,14 +104,22 @@ def _caption_of_json(contents: bytes, where: str) -> tuple[str, ...]:
         raise DataError(f"the .json of {where} cannot be read: {error}") from error
     caption = values.get("caption") if isinstance(values, dict) else None
     if not isinstance(caption, str) or not caption.strip():
-        raise DataError(f"{where} has no caption: got {caption!r} as `caption` of its .json, expected text")
+        raise DataError(f"{where} has no caption: got {caption!r:.80} as `caption` of its .json, expected text")
     return (caption,)
 
 
 def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, suffix -> contents) of each sample of a tar file; raises DataError on a truncated or damaged one."""
-    key, files = None, dict[str, bytes]()
-    for name, contents in _members(stream, shard):
+    return grouped(_members(stream, shard), shard)
+
+
+def grouped(members: Iterable[tuple[str, T]], shard: str) -> Iterator[tuple[str, dict[str, T]]]:
+    """(key, suffix -> member) of each sample, given (name, member) pairs: neighbours with one key are one sample.
+
+    Raises DataError for a name that a sample has twice.
+    """
+    key, files = None, dict[str, T]()
+    for name, contents in members:
         match = _NAME.fullmatch(name)
         if match is None:
             continue
@@ -124,20 +136,18 @@ def grouped_files(stream: HashingReader, shard: str) -> Iterator[tuple[str, dict
 
 
 def _members(stream: HashingReader, shard: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                if member.issparse():
-                    raise DataError(
-                        f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
-                        f"{member.size:,} bytes, expected plain files"
-                    )
-                if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
-                    contents = archive.extractfile(member)
-                    assert contents is not None
-                    yield member.name, contents.read()
-                archive.members = []  # else every header stays in memory
-    except (DataError, OSError):  # ours, and the disk's
-        raise
-    except Exception as error:  # tarfile raises ValueError, KeyError and others for damaged headers
-        raise DataError(f"{shard} is truncated or not a tar file: {error}") from error
+    with (
+        reading(f"{shard} is truncated or not a tar file"),
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as archive,  # type: ignore[call-overload]
+    ):
+        for member in archive:
+            if member.issparse():
+                raise DataError(
+                    f"{shard} is refused: {member.name!r} is a sparse file, whose holes would be read as "
+                    f"{member.size:,} bytes, expected plain files"
+                )
+            if member.isreg() and not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's metadata
+                contents = archive.extractfile(member)
+                assert contents is not None
+                yield member.name, contents.read()
+            archive.members = []  # else every header stays in memory

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import open_clip
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
@@ -26,6 +26,7 @@ from mlcd_eval.encoders.weights import num_params, write_tensors
 from mlcd_eval.errors import CheckpointError, nearest
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
+from mlcd_eval.support.foreign import reading
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -103,10 +104,8 @@ def load_checkpoint(folder: Path) -> DualEncoder:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"checkpoint {folder} has no model.safetensors (pickled weights are not read)")
-    try:
+    with reading(f"{weights} is damaged or not a safetensors file", CheckpointError):
         state = load_file(weights)
-    except SafetensorError as error:
-        raise CheckpointError(f"{weights} is damaged or not a safetensors file: {error}") from error
     _check_shapes(weights, state, model.state_dict())
     model.load_state_dict(state)
     return model
@@ -129,6 +128,7 @@ def _read_config(path: Path) -> CheckpointConfig:
         )
     if raw.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format_version {raw.get('format_version')!r}, expected {FORMAT_VERSION}")
+    check_config(str(path), raw)
     try:
         return CheckpointConfig.model_validate(raw)
     except ValidationError as error:

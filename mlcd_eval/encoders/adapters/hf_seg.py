@@ -10,6 +10,7 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_model
 from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
 from mlcd_eval.encoders.places import pretrained_name
 from mlcd_eval.encoders.registry import model_name
@@ -28,6 +29,8 @@ def load(spec: Spec) -> Encoder:
         raise ConfigError(f"--model {spec.text!r} runs code that its repository ships: expected --trust-remote-code")
     where = pretrained_name(spec.target)
     options = {"trust_remote_code": True, "local_files_only": spec.offline}
+    config, _ = transformers.PreTrainedConfig.get_config_dict(where, local_files_only=spec.offline)
+    check_model(f"--model {spec.text!r}: its config", config)
     model = transformers.AutoModel.from_pretrained(where, dtype="auto", **options)
     tokenizer = transformers.AutoTokenizer.from_pretrained(where, use_fast=False, **options)
     if not hasattr(model, "seg"):

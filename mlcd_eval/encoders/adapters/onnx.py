@@ -20,12 +20,14 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from mlcd_eval.encoders.adapters.onnx_weights import num_weights
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import LARGEST_SIDE
 from mlcd_eval.encoders.identity import settings_digest, tokenizer_settings
 from mlcd_eval.encoders.pooling import MEAN, NONE, TOKEN
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.weights import as_checkpoint_error
 from mlcd_eval.errors import CheckpointError, ConfigError, IncompatibleError
+from mlcd_eval.support.foreign import reading
 
 JOINT = ("image_embeds", "text_embeds")
 LONGEST_TEXT = 4096  # tokens: transformers writes 10^30 for a tokenizer that knows no limit
@@ -40,10 +42,8 @@ def load(spec: Spec) -> Encoder:
 
 
 def _session(path: Path) -> Any:
-    try:
+    with reading(f"{path} cannot be loaded by ONNX Runtime", CheckpointError):
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no common class but this
-        raise CheckpointError(f"{path} cannot be loaded by ONNX Runtime: {' '.join(str(error).split())}") from error
 
 
 class _TextTower:
@@ -179,7 +179,10 @@ def _size(spec: Spec, shape: Sequence[Any]) -> int:
         raise ConfigError(f"--model {spec.text!r}: the file takes images of any size, expected ?image_size=N")
     if given is not None and fixed not in (None, int(given)):
         raise ConfigError(f"--model {spec.text!r}: got image_size={given}, but the file takes {fixed} pixels")
-    return fixed or int(str(given))
+    side = fixed or int(str(given))
+    if side > LARGEST_SIDE:
+        raise IncompatibleError(f"--model {spec.text!r} takes {side:,} pixels, expected at most {LARGEST_SIDE:,}")
+    return side
 
 
 def _preprocess(spec: Spec, size: int) -> Any:

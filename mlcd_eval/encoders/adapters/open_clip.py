@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from mlcd_eval.encoders.adapters.open_clip_training import (
     warn_of_another_activation,
 )
 from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import pooling_of
@@ -33,9 +33,10 @@ from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import FOREIGN_ERRORS, as_checkpoint_error, num_params
+from mlcd_eval.encoders.weights import as_checkpoint_error, check_vocabulary, num_params
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.foreign import reading, reason
 
 
 @as_checkpoint_error
@@ -43,6 +44,8 @@ def load(spec: Spec) -> Encoder:
     """Build the model, its inference transform and its tokenizer by open_clip's factory."""
     _never_ask()
     source = _source(spec)
+    config = _config(source.name)
+    check_config(f"--model {spec.text!r}: its config", config)
     if source.tag is not None:
         warn_of_another_activation(source.name, source.tag)
     state = _state_dict(spec, source)
@@ -63,8 +66,8 @@ def load(spec: Spec) -> Encoder:
     notes = {**spec.provenance, **training.notes}
     if source.file is not None:
         notes["read_from"] = _load_file(model, source.file, state)
-    config = _model_config(source.name)
-    return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, config, spec), config, notes)
+    shape = config["model_cfg"]
+    return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, shape, spec), shape, notes)
 
 
 @contextlib.contextmanager
@@ -132,15 +135,22 @@ def _never_ask() -> None:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 
 
-def _model_config(name: str) -> dict[str, Any]:
-    config: dict[str, Any]
+def _config(name: str) -> dict[str, Any]:
+    """model_cfg, and for a folder or repository preprocess_cfg."""
     if name.startswith("local-dir:"):
         path = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
-        config = read_json(path)["model_cfg"]
+        try:
+            config = read_json(path)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
     elif name.startswith("hf-hub:"):
-        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))["model_cfg"]
+        config = open_clip.factory._get_hf_config(name.removeprefix("hf-hub:"))
     else:
-        config = open_clip.get_model_config(name)
+        return {"model_cfg": open_clip.get_model_config(name)}
+    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
+        raise CheckpointError(
+            f"{name} has an open_clip_config.json without model_cfg, expected one that open_clip wrote"
+        )
     return config
 
 
@@ -156,11 +166,12 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
     if folder is not None and of_transformers and not any(folder.glob("tokenizer*.json")):
         return "has no tokenizer files in its folder (tokenizer_config.json, tokenizer.json)"
     try:
-        return open_clip.get_tokenizer(name, **options)
-    except FOREIGN_ERRORS as error:
+        with reading(f"--model {spec.text!r} cannot be loaded", CheckpointError):
+            return open_clip.get_tokenizer(name, **options)
+    except CheckpointError as error:
         if folder is not None:
             raise
-        return f"has no tokenizer that can be loaded ({textwrap.shorten(str(error), 300, placeholder=' ...')})"
+        return f"has no tokenizer that can be loaded ({reason(error.__cause__ or error)})"
 
 
 def _check_weights_file(spec: Spec) -> None:
@@ -190,6 +201,7 @@ class OpenClipEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = None if isinstance(tokenizer, str) else tokenizer
+        self._vocabulary = config["text_cfg"].get("vocab_size") if "hf_model_name" not in config["text_cfg"] else None
         parameters = num_params(model)  # before the tower takes the projection out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
@@ -216,7 +228,9 @@ class OpenClipEncoder(TorchEncoder):
         """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""
         if self._tokenizer is None:
             return super().encode_texts(texts)
-        return self.model.encode_text(self._tokenizer(list(texts)).to(self.device))
+        tokens = self._tokenizer(list(texts))
+        check_vocabulary(self.info.spec, int(tokens.max()), self._vocabulary)
+        return self.model.encode_text(tokens.to(self.device))
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights, with the projection that was taken out; they stay fp32."""

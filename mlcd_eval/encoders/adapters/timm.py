@@ -14,6 +14,7 @@ import torch
 from mlcd_eval.encoders.adapters.timm_naflex import NaflexTransform, unpacked
 from mlcd_eval.encoders.adapters.timm_weights import create_with_file
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import settings_digest
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import NONE, TOKEN, pooling_of
@@ -32,6 +33,10 @@ class token (dinov3/eval); timm keeps the mean for compatibility (pull request 2
 def load(spec: Spec) -> Encoder:
     """A timm model with pretrained weights, those of a local file, or seeded random ones."""
     size = {"img_size": int(spec.options["img_size"])} if "img_size" in spec.options else {}
+    repository = prefixed(spec.target).repository
+    if repository is not None:
+        images, _, arguments = timm.models.load_model_config_from_hf(repository)
+        check_config(f"--model {spec.text!r}: its config", {"pretrained_cfg": images, "model_args": arguments})
     model, notes = _create(spec, size)
     tested = {key: model.pretrained_cfg.get(f"test_{key}") for key in ("input_size", "crop_pct")}
     test_size = "test_size" in spec.options

@@ -10,6 +10,7 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.encoders.bounds import check_model
 from mlcd_eval.encoders.identity import settings_digest, settings_of, tokenizer_settings
 from mlcd_eval.encoders.places import pretrained_name
 from mlcd_eval.encoders.registry import model_name
@@ -24,6 +25,8 @@ def load(spec: Spec) -> Encoder:
     """AutoModelForImageTextToText with its AutoProcessor; `?device_map=auto` spreads a large model over devices."""
     where = pretrained_name(spec.target)
     options = {"trust_remote_code": spec.trust_remote_code, "local_files_only": spec.offline}
+    config, _ = transformers.PreTrainedConfig.get_config_dict(where, local_files_only=spec.offline)
+    check_model(f"--model {spec.text!r}: its config", config)
     device_map = spec.options.get("device_map")
     processor = transformers.AutoProcessor.from_pretrained(where, **options)
     model = transformers.AutoModelForImageTextToText.from_pretrained(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mlcd_eval.encoders.bounds import check_images, check_model
 from mlcd_eval.encoders.families.choice import choose
 from mlcd_eval.encoders.places import folder_or_repository
 from mlcd_eval.encoders.spec import Spec
@@ -26,7 +27,7 @@ def check_folder(spec: Spec) -> None:
         return
     if not path.is_dir():
         raise CheckpointError(f"--model {spec.text!r}: no folder {path}, expected one with config.json")
-    _config(spec, path)
+    config = _config(spec, path)
     weights = next((path / name for name in _WEIGHTS if (path / name).is_file()), None)
     if weights is None:
         raise CheckpointError(f"--model {spec.text!r}: no weights in {path}, expected model.safetensors")
@@ -38,6 +39,13 @@ def check_folder(spec: Spec) -> None:
                 f"--model {spec.text!r}: {len(missing)} of {len(shards)} files of weights are missing in {path}, "
                 f"first {missing[0]}"
             )
+        files = [path / shard for shard in shards]
+    else:
+        files = [weights]
+    check_model(str(path / "config.json"), config, files)
+    for name in PROCESSOR_FILES:
+        if (path / name).is_file():
+            check_images(str(path / name), _json(spec, path / name))
 
 
 def check_encoder(spec: Spec) -> None:

@@ -7,16 +7,17 @@ embedding.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from torch import nn
 
 
 class VisionConfig(BaseModel):
-    """Shape of the tower. activation: quick_gelu for OpenAI's weights, gelu for others."""
+    """Shape of the tower. activation: quick_gelu for OpenAI's weights, gelu for others. pre_norm: whether a layer norm
+    comes before the first block, as in CLIP; norm_eps: of all layer norms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,6 +30,14 @@ class VisionConfig(BaseModel):
     activation: Literal["gelu", "quick_gelu"] = "gelu"
     positions: Literal["absolute", "rope2d"] = "absolute"
     rope_theta: float = 10000.0
+    pre_norm: bool = True
+    norm_eps: float = Field(default=1e-5, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: Any) -> dict[str, Any]:
+        """Without the last two fields at their defaults, so that what older checkpoints are identified by stays."""
+        default = {"pre_norm": True, "norm_eps": 1e-5}
+        return {key: value for key, value in serialize(self).items() if default.get(key, ...) != value}
 
     @model_validator(mode="after")
     def _fits(self) -> VisionConfig:
@@ -78,13 +87,13 @@ def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
 class Block(nn.Module):
     """A pre-norm transformer block; `causal` for text, `angles` for rotary positions."""
 
-    def __init__(self, width: int, heads: int, mlp_width: int, activation: str) -> None:
+    def __init__(self, width: int, heads: int, mlp_width: int, activation: str, eps: float = 1e-5) -> None:
         super().__init__()
         self.heads = heads
-        self.ln_1 = nn.LayerNorm(width)
+        self.ln_1 = nn.LayerNorm(width, eps)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, eps)
         self.mlp_in = nn.Linear(width, mlp_width)
         self.act = QuickGELU() if activation == "quick_gelu" else nn.GELU()
         self.mlp_out = nn.Linear(mlp_width, width)
@@ -113,11 +122,12 @@ class VisionTransformer(nn.Module):
             self.position_embedding = nn.Parameter(torch.randn(config.grid**2 + 1, width) * width**-0.5)
         else:
             self.class_angles = nn.Parameter(torch.randn(1, head_width // 2))
-        self.ln_pre = nn.LayerNorm(width)
+        self.ln_pre = nn.LayerNorm(width, config.norm_eps) if config.pre_norm else nn.Identity()
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, int(width * config.mlp_ratio), config.activation) for _ in range(config.depth)
+            Block(width, config.heads, int(width * config.mlp_ratio), config.activation, config.norm_eps)
+            for _ in range(config.depth)
         )
-        self.ln_post = nn.LayerNorm(width)
+        self.ln_post = nn.LayerNorm(width, config.norm_eps)
         init_blocks(self.blocks, width, config.depth)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

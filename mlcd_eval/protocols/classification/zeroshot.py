@@ -26,8 +26,13 @@ from mlcd_eval.protocols.shared.joint import joint_embeddings
 if TYPE_CHECKING:
     import torch
 
+    from mlcd_eval.support.resident import Rows
 
-_ROWS = 1 << 13  # images whose logits are held at once
+
+_ROWS = 1 << 13  # images whose logits are multiplied at once: another number may round a product otherwise
+_MOST = 1 << 28  # logits that are held at once, fewer images where there are that many classes
+_RANKED = 1 << 24  # logits that are ranked at once
+_CLASSES = 1 << 10  # classes whose prompts are averaged at once
 
 
 class ZeroShotSettings(ProtocolSettings):
@@ -134,7 +139,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         column = {of_class: number for number, of_class in enumerate(dict.fromkeys(prompts))}
         by_template = [prompt for of_template in zip(*column, strict=True) for prompt in of_template]
         image, text = joint_embeddings(images, by_template, inputs)
-        classes = class_vectors(text, len(inputs.templates))
+        classes = _class_vectors(text, len(inputs.templates))
         logits = _logits(image, classes, [column[of_class] for of_class in prompts])
         if multilabel:
             scores = np.concatenate([part.cpu().numpy() for part in logits])
@@ -163,14 +168,24 @@ def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:
     return torch.nn.functional.normalize(prompts.unflatten(0, (num_templates, -1)).mean(dim=0), dim=1)
 
 
-def _logits(image: torch.Tensor, classes: torch.Tensor, column: Sequence[int]) -> Iterator[torch.Tensor]:
+def _class_vectors(text: Rows, num_templates: int) -> torch.Tensor:
+    """Return `class_vectors` of all prompts, holding those of some classes at a time."""
+    import torch
+
+    number = np.arange(len(text)).reshape(num_templates, -1)
+    parts = range(0, number.shape[1], _CLASSES)
+    return torch.cat([class_vectors(text[number[:, i : i + _CLASSES].ravel()], num_templates) for i in parts])
+
+
+def _logits(image: Rows, classes: torch.Tensor, column: Sequence[int]) -> Iterator[torch.Tensor]:
     """Yield the logits of unit rows (N, D) and (C, D) in chunks (B, len(column)). Classes with equal prompts share a
     column, because columns that are computed twice could differ by rounding, and ties must stay ties."""
     import torch
 
     columns = torch.tensor(column, device=image.device)
-    for rows in image.split(_ROWS):
-        yield (100.0 * rows @ classes.T).index_select(1, columns)
+    for rows in image.chunks(max(1, min(_ROWS, _MOST // len(classes)))):
+        for part in (100.0 * rows @ classes.T).split(max(1, _RANKED // len(column))):
+            yield part.index_select(1, columns)
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:

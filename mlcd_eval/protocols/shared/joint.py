@@ -10,14 +10,14 @@ import numpy as np
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.shared.unit import unit_rows
+from mlcd_eval.protocols.shared.unit import unit
 
 if TYPE_CHECKING:
-    import torch
+    from mlcd_eval.support.resident import Rows
 
 
-def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return L2-normalised images (N, D) and texts (T, D), float32 on inputs.device.
+def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> tuple[Rows, Rows]:
+    """Return L2-normalised images (N, D) and texts (T, D), float32 on inputs.device, where they stay if they fit.
 
     A text that occurs twice is encoded once, so that equal texts have equal rows.
     Raises IncompatibleError without a text tower or a common dimension, DataError if a number is not finite.
@@ -32,9 +32,11 @@ def joint_embeddings(images: Features, texts: Sequence[str], inputs: Inputs) -> 
             f"images and texts are not in one space: got {image.shape[1]} and {distinct.shape[1]} dimensions, "
             "expected the same number (is `layer` the projected one?)"
         )
-    return image, distinct[[row[text] for text in texts]]
+    return image, distinct.select(np.array([row[text] for text in texts]))
 
 
-def _checked(array: np.ndarray, what: str, names: Sequence[str], device: str) -> torch.Tensor:
+def _checked(array: np.ndarray, what: str, names: Sequence[str], device: str) -> Rows:
+    from mlcd_eval.support.resident import Rows
+
     check_finite(array, what, names)
-    return unit_rows(array, device)
+    return Rows(array, device, unit)

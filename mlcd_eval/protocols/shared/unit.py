@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import torch
 
 
-def unit_rows(array: np.ndarray, device: str) -> torch.Tensor:
-    """Return the L2-normalised rows of array (N, D), float32 on the device. Rows of zeros stay zero."""
-    import torch
-
-    return unit(torch.tensor(array, dtype=torch.float32, device=device))
-
-
 def unit(rows: torch.Tensor) -> torch.Tensor:
-    """Return the L2-normalised rows of a tensor (N, D) as float32, as `unit_rows`.
+    """Return the L2-normalised rows of a tensor (N, D) as float32. Rows of zeros stay zero.
 
     Each row is first scaled by a power of two, which is exact: squares of 1e20 overflow, and those of 1e-22 vanish.
     """

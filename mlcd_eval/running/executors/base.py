@@ -1,11 +1,15 @@
-"""A plan's jobs in groups, how a worker does a group, and how the results are collected."""
+"""A plan's jobs in groups, and how the results of groups are collected."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +23,8 @@ from mlcd_eval.support.progress import Progress, Verbosity, make_progress
 Outcome = list[Result] | Exception
 """A group's records, or the error that prevented them."""
 
-
 Received = Callable[[Result], None]
+Say = Callable[[str], None]
 
 
 def ignored(_: Result) -> None:
@@ -28,7 +32,11 @@ def ignored(_: Result) -> None:
 
 
 class WorkerError(UserError):
-    """A group that kills every worker, for example because memory runs out."""
+    """A group whose workers die, for example because memory runs out, or whose job was cancelled."""
+
+
+class WorkerBug(Exception):
+    """A bug that a worker met; the message is the group's title and the worker's traceback."""
 
 
 class Executor(Protocol):
@@ -71,8 +79,16 @@ class Group:
             plan = make_plan(request)
             plan.tasks = {name: plan.tasks[name] for name in self.tasks}
             return list(run(plan, make_progress(self.verbosity)))
-        except (UserError, OSError) as error:  # reported in one sentence by the command line; a bug keeps its traceback
+        except (UserError, OSError) as error:  # reported in one sentence by the command line
             return error
+        except Exception:
+            return WorkerBug(f"{self.title}:\n{traceback.format_exc()}")
+
+    @property
+    def digest(self) -> str:
+        """Identity of the work: equal for the same command in the same folder."""
+        work = [self.request.model_dump(mode="json"), self.tasks, str(self.folder)]
+        return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def groups_of(plan: Plan, cores: int, verbosity: Verbosity = "normal") -> list[Group]:
@@ -103,16 +119,22 @@ class GroupExecutor(ABC):
     group_gpus: int | None = None
 
     @abstractmethod
-    def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
-        """Yield each group's position and outcome when it is done. A group whose worker dies is given to another."""
+    def outcomes(self, groups: Sequence[Group], say: Say) -> Iterator[tuple[int, Outcome]]:
+        """Yield each group's position and outcome when it is done. A group whose worker dies is given to another.
+
+        say: shows a line. The iterator is a generator, which is closed when nobody waits for its groups any more.
+        """
 
     def execute(self, plan: Plan, progress: Progress, received: Received = ignored) -> list[Result]:
         """Return the records in the plan's order. Every group is tried before an error is raised."""
         groups = groups_of(plan, self.group_cpus, progress.verbosity)
         results: dict[int, list[Result]] = {}
         errors: list[Exception] = []
-        with progress.stage("models on datasets", len(groups), "groups") as advance:
-            for position, outcome in self.outcomes(groups):
+        with (
+            progress.stage("models on datasets", len(groups), "groups") as advance,
+            closing(self.outcomes(groups, progress.say)) as outcomes,  # type: ignore[type-var]
+        ):
+            for position, outcome in outcomes:
                 if isinstance(outcome, Exception):
                     errors.append(outcome)
                     progress.say(f"{groups[position].title}: failed")
@@ -134,11 +156,12 @@ class GroupExecutor(ABC):
 
 
 def _joined(errors: Sequence[Exception]) -> Exception:
-    """Return the first bug or full disk, else a UserError with all sentences."""
-    for error in errors:
-        if not isinstance(error, UserError):
-            return error
-    return UserError("\n".join(dict.fromkeys(map(str, errors))))
+    """Return one error with the sentences of all: a WorkerBug if one of them is a bug, else a UserError."""
+    if len(errors) == 1:
+        return errors[0]
+    sentences = "\n".join(dict.fromkeys(map(str, errors)))
+    bug = any(not isinstance(error, (UserError, OSError)) for error in errors)
+    return WorkerBug(sentences) if bug else UserError(sentences)
 
 
 def need(package: str, extra: str) -> None:

@@ -9,9 +9,12 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.running.executors.base import Group, GroupExecutor, Outcome, WorkerError, need
+from mlcd_eval.running.executors.attempts import DEATHS, Attempt, GroupFolder
+from mlcd_eval.running.executors.base import Group, GroupExecutor, Outcome, Say, WorkerBug, WorkerError, need
 
-RETRIES = 3
+RETRIES = DEATHS - 1
+MEMORY = "OutOfMemoryError"
+"""Ray's name for the death of a worker that it stopped because its machine's memory ran out."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,12 @@ class RayExecutor(GroupExecutor):
     def __post_init__(self) -> None:
         need("ray", "ray")
 
-    def outcomes(self, groups: Sequence[Group]) -> Iterator[tuple[int, Outcome]]:
+    def outcomes(self, groups: Sequence[Group], say: Say) -> Iterator[tuple[int, Outcome]]:
         """Yield each group's position and outcome. Each group gets a new process, so that no model affects another."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # else a model that does not fit starts for ever
         import ray
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         starts_ray = not ray.is_initialized()
         with redirect_stdout(sys.stderr):  # Ray repeats its workers' output on stdout
             if starts_ray:
@@ -33,11 +37,15 @@ class RayExecutor(GroupExecutor):
             try:
                 share = {"num_cpus": self.group_cpus, "num_gpus": self._gpus(groups[0].request.device)}
                 work = ray.remote(max_retries=RETRIES, max_calls=1, **share)(_work)
-                pending = {work.remote(group): position for position, group in enumerate(groups)}
+                for group in groups:
+                    GroupFolder.of(group).clear()
+                pending = {work.remote(Attempt(group)): position for position, group in enumerate(groups)}
                 while pending:
                     (done,), _ = ray.wait(list(pending), num_returns=1)
                     position = pending.pop(done)
-                    yield position, _outcome(done, groups[position])
+                    outcome = _outcome(done, groups[position])
+                    GroupFolder.of(groups[position]).clear()
+                    yield position, outcome
             finally:
                 if starts_ray:
                     ray.shutdown()
@@ -58,8 +66,8 @@ class RayExecutor(GroupExecutor):
         return gpus
 
 
-def _work(group: Group) -> Outcome:
-    return group()
+def _work(attempt: Attempt) -> Outcome:
+    return attempt()
 
 
 def _outcome(done: object, group: Group) -> Outcome:
@@ -68,7 +76,12 @@ def _outcome(done: object, group: Group) -> Outcome:
 
     try:
         return ray.get(done)
-    except RayTaskError as error:  # a bug, with the worker's traceback
-        return error
+    except RayTaskError as error:  # a bug outside of the group's own code
+        return WorkerBug(f"{group.title}: {error}")
     except RayError as error:
-        return WorkerError(f"{group.title}: {1 + RETRIES} workers died doing it, the last with {type(error).__name__}")
+        deaths = GroupFolder.of(group).deaths or DEATHS  # none is counted if workers die before they start
+        cause = type(error).__name__
+        advice = " (expected machines with more memory, or a larger --group-cpus, so that fewer groups run at once)"
+        return WorkerError(
+            f"{group.title}: {deaths} workers died doing it, the last with {cause}{advice if cause == MEMORY else ''}"
+        )

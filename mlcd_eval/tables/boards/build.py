@@ -42,7 +42,8 @@ def paper_board(
     """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
     first = {number.column: number for number in table.numbers if number.metric != PRINTED_MEAN}
     place = without_records(first[name] for name in table.columns if name in first)
-    members = [result for result in results if result.task.name in {column.task for column in place.values()}]
+    tasks = {column.task for column in place.values()}
+    members = [result for result in results if result.task.name in tasks]
     columns = _Columns(members, list(place.values()))
     notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
     if results and not members:
@@ -60,6 +61,7 @@ class _Columns:
     def __init__(self, results: Sequence[Result], printed: Sequence[Column] | None = None) -> None:
         self._variants: Variants = variants(result for result in results if result.status == "ok")
         self._first: dict[tuple[str, str, str], tuple[Column, str]] = {}
+        self._tasks: set[str] = set()
         for column in printed or ():
             self.add(column, "the paper")
         named = {(column.task, column.metric): column for column in reversed(printed or ())}
@@ -92,12 +94,13 @@ class _Columns:
         """Keep the column unless there is one of its key."""
         if self.get(column, model) is None:
             self._first[column.key] = column, model
+            self._tasks.add(column.task)
 
     def _add_of(self, result: Result) -> None:
         """The columns of what a leaderboard shows of a record; one column for a task that failed for every model."""
         task = result.task
         if result.status == "error":
-            if all(column.task != task.name for column in self.all):
+            if task.name not in self._tasks:
                 self.add(Column(task.name, "failed", protocol=task.protocol), result.model.name)
             return
         names = [metric.name for metric in result.metrics]
@@ -111,6 +114,10 @@ class _Columns:
         for wanted, metric in self._of(result):
             if (column := self.get(wanted, result.model.name)) is not None:
                 yield column, Cell(metric.value, metric.ci95, metric.num_scored, source=result)
+
+    def identity(self, result: Result) -> str:
+        """What records of the same columns share."""
+        return self._variants.identity(result)
 
     def _of(self, result: Result) -> Iterable[tuple[Column, Metric]]:
         """A column for each metric of a successful record."""
@@ -141,9 +148,7 @@ def _board(
             if column in rows[result.model.name].cells:
                 raise clash(result)
             rows[result.model.name].cells[column] = cell
-    for result in results:
-        if result.status == "error":
-            _fail(rows[result.model.name], result, good, columns)
+    _mark_failed(rows, [result for result in results if result.status == "error"], good, columns)
     published = _published_rows(columns, list(rows.values()), numbers)
     ordered: dict[str, Row] = {}
     for row in rows.values():
@@ -184,13 +189,22 @@ def clash(result: Result) -> DataError:
     )
 
 
-def _fail(row: Row, failed: Result, good: Sequence[Result], columns: _Columns) -> None:
-    """Mark the columns of a failed record: those of its identity, else all of its task that its model leaves empty."""
-    same = [result for result in good if identity(result) == identity(failed)]
-    meant = {column for result in same for column, _ in columns.cells(result)}
+def _mark_failed(rows: Mapping[str, Row], failed: Sequence[Result], good: Sequence[Result], columns: _Columns) -> None:
+    """Mark the columns of each failed record: those of its identity, else all of its task that its model leaves
+    empty."""
+    tasks = {result.task.name for result in failed}
+    of_task: dict[str, list[Column]] = {}
     for column in columns.all:
-        if column.task == failed.task.name and (column in meant or not meant):
-            row.cells.setdefault(column, Cell(failed=failed.error, source=failed))
+        of_task.setdefault(column.task, []).append(column)
+    meant: dict[str, set[Column]] = {}
+    for result in good:
+        if result.task.name in tasks:
+            meant.setdefault(columns.identity(result), set()).update(column for column, _ in columns.cells(result))
+    for result in failed:
+        wanted = meant.get(identity(result), set())
+        for column in of_task.get(result.task.name, ()):
+            if column in wanted or not wanted:
+                rows[result.model.name].cells.setdefault(column, Cell(failed=result.error, source=result))
 
 
 def _notes(results: Sequence[Result]) -> list[str]:

@@ -39,8 +39,9 @@ def choose(
     tables = [published_table(group) for group in groups]
     numbers: list[PublishedNumber] = []
     originals: dict[str, str] = {}
+    models = dict.fromkeys(result.model.name for result in results)
     for text in published:
-        model = next((r.model.name for r in results if text.startswith(f"{r.model.name}=")), None)
+        model = next((name for name in models if text.startswith(f"{name}=")), None)
         named = rows_named(text.removeprefix(f"{model}=") if model else text, places)
         labels = list(dict.fromkeys(number.label for number in named))
         if model and len(labels) > 1:

@@ -54,14 +54,17 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
     reference = baseline_row(board, baseline)
     only_published = all(row.published for row in board.rows)
     lines = [["task", "metric", "n", *(_name(row, only_published, style) for row in board.rows)]]
+    sides = [(row, reference, original) for row, original in zip(board.rows, board.originals(), strict=True)]
+    counted = False
     for column in board.columns:
-        cells = [_shown(board, row, column, reference, style) for row in board.rows]
-        count = counts(board, column) or style.dash
-        lines.append([style.text(column.name), style.text(column.measure), count, *cells])
+        ranking, count = board.ranked(column), counts(board, column)
+        counted = counted or count != ""
+        cells = [_shown(board, *side, column, ranking, style) for side in sides]
+        lines.append([style.text(column.name), style.text(column.measure), count or style.dash, *cells])
     if average := board.average():
-        means = [_ranked(_value(cell, "fraction", style), cell, average.ranked(), style) for cell in average.cells]
+        ranking = average.ranked()
+        means = [_ranked(_value(cell, "fraction", style), cell, ranking, style) for cell in average.cells]
         lines.append([average.name, average.measure, "", *means])
-    counted = any(counts(board, column) for column in board.columns)
     if not counted:
         lines = [[task, metric, *cells] for task, metric, _, *cells in lines]
     if len(board.rows) > max(len(lines) - 1, FEW):
@@ -104,15 +107,27 @@ def _ranked(text: str, cell: Cell, ranking: Sequence[float], style: Style) -> st
     return style.best(text) if place == "best" else style.second(text) if place == "second" else text
 
 
-def _shown(board: Leaderboard, row: Row, column: Column, reference: Row | None, style: Style) -> str:
+def _shown(
+    board: Leaderboard,
+    row: Row,
+    reference: Row | None,
+    original: Row | None,
+    column: Column,
+    ranking: Sequence[float],
+    style: Style,
+) -> str:
+    """A cell with its interval and its differences from a baseline and from the published row that it reproduces.
+
+    ranking: the distinct values of the column, best first.
+    """
     cell = row[column]
-    text = _ranked(_value(cell, column.unit, style), cell, board.ranked(column), style)
+    text = _ranked(_value(cell, column.unit, style), cell, ranking, style)
     if cell.value is not None and cell.ci95 is not None:
         low, high = (shown(end, column.unit, 1) for end in cell.ci95)
         text += f" [{low}, {high}]"
     if difference := board.difference(row, reference, column):
         text += f" ({_difference(difference, column, style)})"
-    if difference := board.difference(row, board.original(row), column):
+    if difference := board.difference(row, original, column):
         text += f" ({style.delta}{_difference(difference, column, style)})"
     return text
 

@@ -159,9 +159,10 @@ class Leaderboard:
         inside = mine.ci95 is None or mine.ci95[0] <= theirs.value <= mine.ci95[1]
         return Difference(mine.value - theirs.value, other.published and not inside)
 
-    def original(self, row: Row) -> Row | None:
-        """The published row that a row reproduces."""
-        return next((other for other in self.rows if other.published and other.model == row.original), None)
+    def originals(self) -> list[Row | None]:
+        """For each row the published one that it reproduces."""
+        published = {row.model: row for row in reversed(self.rows) if row.published}
+        return [None if row.original is None else published.get(row.original) for row in self.rows]
 
 
 def _is_averaged_by_papers(column: Column) -> bool:

@@ -104,14 +104,17 @@ def standings(results: Iterable[Result], numbers: Sequence[PublishedNumber] | No
     tasks = {result.task.name for result in good}
     if numbers is None:
         numbers = [number for table in tables().values() for number in table.numbers(place=tasks.__contains__)]
+    by_task: dict[str | None, list[PublishedNumber]] = {}
+    for number in numbers:
+        if number.fraction is not None:
+            by_task.setdefault(number.task, []).append(number)
     known = []
     for result in good:
         names = [metric.name for metric in result.metrics]
         shown = protocol_named(result.task.protocol).shown_metrics(names, result.primary_metric)
-        of_task = [number for number in numbers if number.task == result.task.name and number.fraction is not None]
         for metric in result.metrics:
             if metric.name in shown and metric.value is not None and metric.unit == "fraction":
-                standing = _standing(result, metric, of_task)
+                standing = _standing(result, metric, by_task.get(result.task.name, ()))
                 if standing.others or standing.apart:
                     known.append(standing)
     return known

@@ -10,6 +10,7 @@ from mlcd_eval.tables.boards.choose import choose, of_records
 from mlcd_eval.tables.boards.leaderboard import (
     PUBLISHED,
     Column,
+    Difference,
     Leaderboard,
     Row,
     baseline_row,
@@ -21,6 +22,7 @@ from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.report.examples import Examples, read_examples
+from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
 from mlcd_eval.tables.report.standing import among_published
@@ -30,6 +32,10 @@ from mlcd_eval.tables.text import shown, shown_difference
 MANY = 150
 """Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all: a browser
 lays out every shown row again when it sorts."""
+MOST_CELLS = 5_000
+"""Numbers of a page, of some 500 bytes each with their provenance, beyond which its boards are folded."""
+MOST_BARS = 20
+"""Differences of a chart on a folded page."""
 CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
 """The charts of a training, with the names in its log that each of them draws."""
 ENDS = ("_low", "_high")
@@ -67,18 +73,22 @@ def report(
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
-    provenance = Provenance()
+    many = sum(len(board.rows) * len(board.columns) for board in boards) > MOST_CELLS
+    provenance = Provenance(many)
+    folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     return template("report.html.jinja").render(
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
-        boards=[_board(board, provenance) for board in boards],
+        boards=folds or [_board(board, provenance) for board in boards],
+        folds=folds,
+        most_bars=MOST_BARS,
         many=MANY,
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
         deltas=_deltas(boards, baseline, provenance),
-        radar=_radar(results),
+        radar=None if many else _radar(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),
@@ -89,15 +99,22 @@ def report(
 def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
     """A table for the template: one line per model, ordered by the first column of numbers, best first."""
     columns = [_header(board, column) for column in board.columns]
-    lines = [[_cell(board, row, column, provenance) for column in board.columns] for row in board.rows]
+    rankings = {column: board.ranked(column) for column in board.columns}
+    lines = [
+        [_cell(board, row, original, column, ranking, provenance) for column, ranking in rankings.items()]
+        for row, original in zip(board.rows, board.originals(), strict=True)
+    ]
     if (average := board.average()) and average.over:
+        ranking = average.ranked()
         over = f"{average.name.removeprefix('average').strip()}, {average.measure}"
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
         for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
-            parts = {column.full_name: shown(row[column].value) for column in average.over}
-            about = {"value": mean.value}, {"mean of, in per cent": parts}
-            opens = None if row.published else provenance.add(f"{row.model}: average", *about)
-            text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, average.ranked())
+            opens = None
+            if not row.published and not provenance.folded:
+                parts = {column.full_name: shown(row[column].value) for column in average.over}
+                about = {"value": mean.value}, {"mean of, in per cent": parts}
+                opens = provenance.add(f"{row.model}: average", *about)
+            text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, ranking)
             line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
     pairs = list(zip(board.rows, lines, strict=True))
@@ -121,33 +138,52 @@ def _header(board: Leaderboard, column: Column) -> dict[str, str]:
     return {"name": column.name, "metric": column.measure, "count": counts(board, column), "first": first}
 
 
-def _cell(board: Leaderboard, row: Row, column: Column, provenance: Provenance) -> dict[str, Any]:
-    """A cell for the template; opens: the place of its provenance, None for an empty cell."""
+def _cell(
+    board: Leaderboard,
+    row: Row,
+    original: Row | None,
+    column: Column,
+    ranking: Sequence[float],
+    provenance: Provenance,
+) -> dict[str, Any]:
+    """A cell for the template; opens: the place of its provenance, None where it has none of its own.
+
+    original: the published row that the row reproduces; ranking: the distinct values of the column, best first.
+    """
     if column not in row.cells:
         return {"value": None, "text": "-", "small": [], "rank": "", "opens": None}
     cell = row[column]
     small = [f"[{', '.join(shown(end, column.unit, 1) for end in cell.ci95)}]"] if cell.ci95 else []
-    if difference := board.difference(row, board.original(row), column):
+    if difference := board.difference(row, original, column):
         mark = "†" if difference.outside else ""
         small.append(f"Δ {shown_difference(difference.value, column.unit)}{mark}")
     return {
         "value": cell.value,
         "text": "failed" if cell.failed is not None else shown(cell.value, column.unit, cell.decimals),
         "small": small,
-        "rank": rank(cell.value, board.ranked(column)),
-        "opens": None if row.published else provenance.cell(row, column),
+        "rank": rank(cell.value, ranking),
+        "opens": None if row.published or provenance.folded else provenance.cell(row, column),
     }
 
 
 def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Provenance) -> dict[str, list[Bars]]:
-    """By title of the board, one chart per model of its differences from the baseline; all charts have one scale."""
-    groups = [
-        (board.title, f"{row.model} minus {reference.model}", list(_bars(board, row, reference, provenance)))
+    """By title of the board, one chart per model of its differences from the baseline; all charts have one scale. Of
+    more than MOST_BARS differences on a folded page a chart has the largest and the smallest."""
+    pairs = [
+        (board, row, reference, list(_differences(board, row, reference)))
         for board in boards
         if (reference := baseline_row(board, baseline)) is not None
         for row in board.rows
         if row is not reference
     ]
+    groups = []
+    for board, row, reference, differences in pairs:
+        several = len({(column.task, column.variant) for column in board.columns}) < len(board.columns)
+        if provenance.folded and len(differences) > MOST_BARS:
+            differences.sort(key=lambda pair: -pair[1].value)
+            differences[MOST_BARS // 2 : -MOST_BARS // 2] = []
+        bars = [_bar(row, reference, column, each, several, provenance) for column, each in differences]
+        groups.append((board.title, f"{row.model} minus {reference.model}", bars))
     ends = [0.0, *(bar.delta for _, _, bars in groups for bar in bars)]
     charts: dict[str, list[Bars]] = {}
     for title, caption, bars in groups:
@@ -156,14 +192,20 @@ def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Pro
     return charts
 
 
-def _bars(board: Leaderboard, row: Row, reference: Row, provenance: Provenance) -> Iterable[Bar]:
-    several = len({(column.task, column.variant) for column in board.columns}) < len(board.columns)
+def _differences(board: Leaderboard, row: Row, reference: Row) -> Iterable[tuple[Column, Difference]]:
     for column in board.columns:
         difference = board.difference(row, reference, column) if column.unit == "fraction" else None
         if difference is not None:
-            name = column.name + (f" {column.metric}" if several else "")
-            better = (difference.value > 0) == column.higher_is_better
-            yield Bar(name, difference.value, better, provenance.difference(row, reference, column))
+            yield column, difference
+
+
+def _bar(
+    row: Row, reference: Row, column: Column, difference: Difference, several: bool, provenance: Provenance
+) -> Bar:
+    """several: whether a task has several columns, so that its name does not say which."""
+    name = column.name + (f" {column.metric}" if several else "")
+    better = (difference.value > 0) == column.higher_is_better
+    return Bar(name, difference.value, better, provenance.difference(row, reference, column))
 
 
 def _radar(results: Sequence[Result]) -> Figure | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mlcd_eval.records import Result
@@ -20,12 +20,16 @@ class Provenance:
     """What the page's buttons open.
 
     entries: (title, the lines of this number alone, the places in `groups` of the lines that it shares with others).
+    folded: whether the page has so many numbers that what no two of them share is left to their records.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folded: bool = False) -> None:
+        self.folded = folded
         self.entries: list[tuple[str, Lines, list[int]]] = []
         self._groups: dict[tuple[str, Lines], int] = {}
         self._cells: dict[tuple[str, Column], int] = {}
+        self._places: dict[int, tuple[Result, list[int]]] = {}
+        self._parts: dict[tuple[Any, ...], tuple[object, int]] = {}
 
     @property
     def groups(self) -> list[tuple[str, Lines]]:
@@ -59,9 +63,26 @@ class Provenance:
         """The place in `entries` of a difference: both values, and what is known of either."""
         title = f"{row.model} minus {reference.model}: {column.full_name}"
         values = {side.model: side[column].value for side in (row, reference)}
-        both = [self.entries[self.cell(side, column)][2] for side in (row, reference)]
+        both = [self.shared(side, column) for side in (row, reference)]
         self.entries.append((title, _lines(values), list(dict.fromkeys([*both[0], *both[1]]))))
         return len(self.entries) - 1
+
+    def shared(self, row: Row, column: Column) -> list[int]:
+        """The places in `groups` of what is known of a cell."""
+        source = row[column].source
+        if not (self.folded and isinstance(source, Result)):
+            return self.entries[self.cell(row, column)][2]
+        if id(source) not in self._places:  # the record is kept, and with it its id
+            self._places[id(source)] = source, [self._place(*each) for each in _shared_parts(source)]
+        return self._places[id(source)][1]
+
+    def _place(self, name: str, part: object, more: Mapping[str, Any], lines: Callable[[], Mapping[str, Any]]) -> int:
+        """The place of a group of lines about a part of a record; records of an index share their parts."""
+        key = name, id(part), *more.values()
+        if key not in self._parts:
+            group = name, _lines({**lines(), **more})
+            self._parts[key] = part, self._groups.setdefault(group, len(self._groups))
+        return self._parts[key][1]
 
     def _of(self, row: Row, column: Column) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
         source = row[column].source
@@ -121,6 +142,24 @@ def _record(result: Result) -> dict[str, Mapping[str, Any]]:
         "environment": result.environment,
         "details": result.details,
     }
+
+
+Part = tuple[str, object, Mapping[str, Any], Callable[[], Mapping[str, Any]]]
+"""Of a record: the name of a group of lines, what they are about, some of the lines, and a function for the others."""
+
+
+def _shared_parts(result: Result) -> Iterator[Part]:
+    """What records share: all groups of `_record` but the times."""
+    task, model, run = result.task, result.model, {"seed": result.seed, "limit": result.limit}
+    yield "task", task, run, lambda: task.model_dump(exclude={"settings"})
+    yield "settings", task, {}, lambda: task.settings
+    yield "data", result.dataset, {}, result.dataset.model_dump
+    yield "model", model, {}, lambda: model.model_dump(exclude={"extra"})
+    if model.extra:
+        yield "what its files and its kind say", model, {}, lambda: model.extra
+    yield "environment", result.environment, {}, lambda: result.environment
+    if result.details:
+        yield "details", result.details, {}, lambda: result.details
 
 
 def _lines(values: Mapping[str, Any]) -> Lines:

@@ -290,3 +290,12 @@ def test_a_data_root_finds_tables_that_need_no_options(write, tmp_path):
     found = discover(root)
     assert ("pets", f"csv:{root}/pets.csv") in found and ("shots", f"parquet:{root}/shots.parquet") in found
     assert not any("results" in ref for _, ref in found)
+
+
+def test_a_parquet_file_with_more_rows_than_bytes_is_refused(tmp_path):
+    """A run-length code of a billion equal values takes a few bytes."""
+    rows = 200_000
+    file = parquet(tmp_path / "bomb.parquet", {"image": ["a.png"] * rows, "label": [0] * rows})
+    assert file.stat().st_size < rows
+    with pytest.raises(DataError, match=r"bomb.parquet says that it has 200,000 rows, expected at most one per byte"):
+        open_dataset(f"parquet:{file}")

@@ -52,7 +52,8 @@ def test_decoded_images(mnist):
     assert [sample.key for sample in train.shards[1].samples()] == [str(row) for row in range(1024, 1030)]
     assert train.scan() == open_dataset(f"torchvision:MNIST?root={mnist}").split("train").scan()
     with pytest.raises(
-        DataError, match=r"MNIST has no split 'val' \(it has train and test only\): got one of train, test"
+        DataError,
+        match=r"MNIST has no split 'val' \(torchvision's MNIST has train and test only\): got one of",
     ):
         dataset.split("val")
 

@@ -63,7 +63,7 @@ def test_bytes_path_and_pil_agree(tmp_path):
 def test_truncated_image_is_named(name):
     contents = images()[name]
     for size in (len(contents) // 2, len(contents) * 3 // 4):
-        with pytest.raises(DataError, match="image 's0001' cannot be decoded: got"):
+        with pytest.raises(DataError, match="image 's0001' cannot be decoded: "):
             decode(contents[:size], "s0001")
 
 
@@ -168,7 +168,7 @@ def test_a_line_of_pixels_is_refused(size):
 
 def test_bombs_are_refused_from_their_header():
     """Pillow warns above 89 million pixels and refuses twice as many; a few bytes here say 10^10."""
-    with pytest.raises(DataError, match="'s1' cannot be decoded: got DecompressionBombError: Image size"):
+    with pytest.raises(DataError, match="'s1' cannot be decoded: Image size"):
         decode(png(100_000, 100_000), "s1")
     text = zlib.compress(bytes(1 << 24))
     with pytest.raises(DataError, match="Decompressed data too large"):

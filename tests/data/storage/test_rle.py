@@ -50,6 +50,7 @@ def test_parts_of_polygons_unite_without_counting_twice():
         ([[float("inf"), 1, 2, 3, 4, 5]], "not x, y"),
         ([[10**400, 1, 2, 3, 4, 5]], "neither polygons nor COCO RLE"),
         ([[-1e6, 0, 1e6, 0] * 3], "an outline of"),
+        ([[0, 0, 5e5, 0, 5e5, 5e5]] * 5, "an outline of 7,500,000 pixels"),  # together
         ({"size": [6, 8], "counts": [2**32, 48]}, "runs that do not add up"),
         ({"size": [6, 8], "counts": [2**64 - 2**32, 2**32, 48]}, "runs that do not add up"),
         ([{"size": [6, 8], "counts": [48]}, {"size": [8, 6], "counts": [48]}], r"size is \[8, 6\]"),
@@ -108,3 +109,9 @@ def test_more_runs_than_pixels_are_joined():
     code = as_rle({"size": [2, 2], "counts": [0] * 10_001 + [4]}, (2, 2), "x")
     assert coco.decode(code).sum() == 4 and len(code["counts"]) <= 2
     assert coco.decode(as_rle({"size": [2, 2], "counts": [0] * 10_000 + [4]}, (2, 2), "x")).sum() == 0
+
+
+@pytest.mark.parametrize("size", [(2**16, 2**16), (2**31, 2), (-1, 5)])
+def test_an_image_of_more_pixels_than_c_code_counts_is_refused(size):
+    with pytest.raises(DataError, match=r"^m: the image has \d+ x -?\d+ pixels, expected at most 268,435,456$"):
+        as_rle({"size": list(size), "counts": [size[0] * size[1]]}, size, "m")

@@ -23,7 +23,7 @@ from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
-from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig
+from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig, VisionTransformer
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 TINY = VisionConfig(image_size=16, patch_size=8, width=16, depth=1, heads=2)
@@ -55,6 +55,24 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     assert load_encoder(str(tmp_path / "ckpt" / "model.safetensors")).info.fingerprint == encoder.info.fingerprint
 
 
+def test_an_encoder_is_frozen_and_in_eval_mode():
+    encoder = CheckpointEncoder("a", model_of().train())
+    assert not encoder.model.training and not any(weight.requires_grad for weight in encoder.model.parameters())
+
+
+def test_a_tower_starts_at_clips_scale():
+    """Class and position embeddings of about unit length, and what writes to the residual stream smaller with depth."""
+    torch.manual_seed(0)
+    tower = VisionTransformer(TINY.model_copy(update={"width": 1024, "depth": 2, "heads": 4, "mlp_ratio": 1.0}))
+    assert tower.class_embedding.std().item() == pytest.approx(1024**-0.5, rel=0.1)
+    assert tower.position_embedding.std().item() == pytest.approx(1024**-0.5, rel=0.1)
+    block = tower.blocks[0]
+    expected = {"qkv": 1024**-0.5, "out": (1024 * 4) ** -0.5, "mlp_in": 2048**-0.5, "mlp_out": (1024 * 4) ** -0.5}
+    for name, std in expected.items():
+        layer = getattr(block, name)
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.02) and not layer.bias.any()
+
+
 def test_the_fingerprint_knows_heads_but_not_provenance():
     known = CheckpointEncoder("a", model_of()).info.fingerprint
     assert CheckpointEncoder("a", model_of(provenance={"git_commit": "abc"})).info.fingerprint == known
@@ -67,6 +85,7 @@ def test_projected_is_the_pooled_feature_times_the_projection():
     outputs = model.encode_image(torch.randn(2, 3, 16, 16))
     torch.testing.assert_close(outputs["penultimate"] @ model.projection, outputs["projected"])
     assert outputs["patches"].shape == (2, 2, 2, 16)
+    torch.testing.assert_close(outputs["patches"] @ model.projection, outputs["projected_patches"])
 
 
 def test_an_image_tower_alone_has_no_joint_space_and_a_lit_model_no_image_head():
@@ -106,6 +125,8 @@ def test_named_sizes_are_the_papers():
     base, large = VIT_SIZES["vit_base_32_224"], VIT_SIZES["vit_large_14_224"]
     assert (base.depth, base.width, base.heads, base.grid) == (12, 768, 12, 7)
     assert (large.depth, large.width, large.heads, large.grid) == (24, 1024, 16, 16)
+    for name, size in VIT_SIZES.items():
+        assert (size.patch_size, size.image_size) == tuple(map(int, name.split("_")[-2:]))
     assert [(TEXT_SIZES[name].depth, TEXT_SIZES[name].width) for name in ("text_base", "text_large")] == [
         (12, 512),
         (12, 768),

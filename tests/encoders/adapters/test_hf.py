@@ -94,6 +94,8 @@ def test_layers_agree_with_transformers(tmp_path, kind):
         if kind.startswith(("CLIP", "MLCD")):  # their last hidden state lacks the final norm
             last_patch = tower.post_layernorm(last_patch)
         torch.testing.assert_close(ours["patches"][:, 3, 3], last_patch)
+        if kind in ("CLIPModel", "CLIPVisionModelWithProjection"):
+            torch.testing.assert_close(ours["projected_patches"], model.visual_projection(ours["patches"]))
         if kind in ("CLIPModel", "SiglipModel"):
             torch.testing.assert_close(ours["projected"], pooled(model.get_image_features(pixel_values=pixels)))
         elif kind == "CLIPVisionModelWithProjection":

@@ -74,6 +74,7 @@ def test_layers_agree_with_open_clip(tmp_path, kind):
         if kind.startswith("vit"):
             torch.testing.assert_close(ours["penultimate"] @ theirs.visual.proj, ours["projected"])
             assert ours["patches"].shape == (3, 4, 4, 32)
+            torch.testing.assert_close(ours["patches"] @ theirs.visual.proj, ours["projected_patches"])
         elif kind == "resnet":
             projected = theirs.visual.attnpool.c_proj(ours["penultimate"])
             torch.testing.assert_close(projected, ours["projected"], rtol=1e-5, atol=1e-6)
@@ -284,6 +285,16 @@ def test_images_need_no_tokenizer(tmp_path, tiny, monkeypatch):
     encoder = load_encoder("open_clip:tiny?init=random", offline=True)
     assert not encoder.info.has_text
     with pytest.raises(IncompatibleError, match=r"has no tokenizer that can be loaded \(We couldn't connect"):
+        encoder.encode_texts(["a cat"])
+
+
+def test_a_tokenizer_with_more_tokens_than_the_text_tower_is_refused(tmp_path, monkeypatch):
+    """PyTorch raises IndexError on a CPU, and on a GPU no more than an assertion of the device."""
+    monkeypatch.setitem(TEXT, "vocab_size", 400)
+    encoder = load_encoder(local_dir(tmp_path / "model", VIT))
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer gives token 49,407, expected less than its vocabulary of 400"
+    ):
         encoder.encode_texts(["a cat"])
 
 

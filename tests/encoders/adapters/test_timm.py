@@ -30,6 +30,18 @@ def test_layers_agree_with_timm(name, tmp_path):
     assert {layer: value.shape[-1] for layer, value in ours.items()} == encoder.info.layers
 
 
+def test_the_feature_map_of_a_swin_has_its_channels_last(monkeypatch):
+    create, small = timm.create_model, {"embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2)}
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: create(name, **options, **small))
+    encoder = load_encoder("timm:swin_tiny_patch4_window7_224?init=random&img_size=56")
+    pixels = torch.randn(2, 3, 56, 56)
+    with torch.inference_mode():
+        ours = encoder.encode_images(pixels, ["penultimate", "patches"])
+        features = encoder.model.forward_features(pixels)
+    assert ours["patches"].shape == (2, 7, 7, 32) and torch.equal(ours["patches"], features)
+    torch.testing.assert_close(ours["patches"].mean(dim=(1, 2)), ours["penultimate"])
+
+
 @pytest.mark.parametrize("name", ["test_vit", "resnet10t", "test_convnext", "test_efficientnet"])
 @pytest.mark.parametrize("num_classes", [0, 7])
 def test_a_checkpoint_may_have_any_classifier(name, num_classes, tmp_path):

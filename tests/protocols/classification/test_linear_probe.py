@@ -133,6 +133,14 @@ def test_two_classes_have_roc_auc():
     assert values(scores)["acc5"] is None
 
 
+def test_three_classes_have_no_roc_auc():
+    train, test = mixture(5, c=3)
+    scores = score(train, test, lambda_=1.0)
+    assert "roc_auc" not in values(scores) and "contrast" not in scores.samples
+    with pytest.raises(IncompatibleError, match="'roc_auc' is undefined here: got 3 classes and one label per image"):
+        score(train, test, metric="roc_auc", lambda_=1.0)
+
+
 def test_multilabel():
     train, test = draw_multilabel()
     scores = score(train, test, lambda_=1.0)
@@ -142,6 +150,8 @@ def test_multilabel():
     )
     assert values(scores)["map"] == pytest.approx(average_precision_score(test.labels, logits), abs=1e-3)
     assert scores.samples["prediction"] == [np.flatnonzero(row > 0).tolist() for row in logits]
+    exactly = [float(all((row > 0) == true)) for row, true in zip(logits, test.labels, strict=True)]
+    assert scores.samples["correct"] == exactly and 0 < sum(exactly) < len(exactly)
     searched = score(train, test, metric="map")
     assert searched.details["lambda"] in LAMBDAS and len(searched.details["search"]) <= 15
 

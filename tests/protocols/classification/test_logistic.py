@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path, components, line, preconditioner, problem
 from mlcd_eval.protocols.classification.logistic.components import principal_components
-from mlcd_eval.protocols.classification.logistic.line_search import search
+from mlcd_eval.protocols.classification.logistic.line_search import cubic_minimiser, search
 from mlcd_eval.protocols.classification.logistic.losses import sigmoid_loss, softmax_loss
 from mlcd_eval.support.resident import Rows
 
@@ -340,3 +340,14 @@ def test_cuda_agrees_with_cpu():
         cpu, cuda = (LogisticProblem(x, labels, 8, device).fit(lambda_) for device in ("cpu", "cuda"))
         assert cuda.objective == pytest.approx(cpu.objective, rel=1e-5)
         assert torch.cat(list(cuda.scores(x))).argmax(1).tolist() == next(cpu.scores(x)).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("end", [1.5, 2.0, 3.0])
+def test_the_minimiser_of_a_cubic_by_hand(end):
+    """Of t^3 - 3 t + 2, whose derivative 3 (t^2 - 1) is zero at 1."""
+    value, slope = end**3 - 3 * end + 2, 3 * (end**2 - 1)
+    assert cubic_minimiser(end, 2.0, value, -3.0, slope) == pytest.approx(1.0)
+
+
+def test_a_cubic_without_a_minimum_is_halved():
+    assert cubic_minimiser(2.0, 0.0, -2.0, -1.0, -1.0) == 1.0  # a line that falls

@@ -10,6 +10,7 @@ from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import Question, num_scored
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.docvqa import reading_head
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.docvqa.reading_head import LONGEST_QUESTION, ReadingHead, spell, unspell
 from mlcd_eval.support.bundled import demo_data_dir
@@ -60,18 +61,28 @@ def test_modes():
         DocVQASettings(prompt="What?")
 
 
-@pytest.mark.slow
-def test_the_probe_reads_what_patches_hold():
-    """A page's one patch is one of four digits' codes; the answer is that digit, spelled."""
-    chance = np.random.default_rng(0)
-    digits = chance.integers(4, size=80)
-    images = Features(np.eye(4, dtype=np.float32)[digits][:, None, None], [f"p{n}" for n in range(80)])
+def test_the_probe_reads_what_patches_hold(monkeypatch):
+    """A page's one patch is one of four digits' codes; the answer is that digit, spelled. With a small head and a short
+    warm-up, so that few steps are enough; test_recipes.py holds the recipe itself."""
+    small = {
+        "WIDTH": 32,
+        "LAYERS": 1,
+        "LONGEST_QUESTION": 12,
+        "LONGEST_ANSWER": 6,
+        "BATCH": 32,
+        "WARMUP": 10,
+        "LR": 1e-2,
+    }
+    for name, number in small.items():
+        monkeypatch.setattr(reading_head, name, number)
+    digits = np.random.default_rng(0).integers(4, size=40)
+    images = Features(np.eye(4, dtype=np.float32)[digits][:, None, None], [f"p{n}" for n in range(40)])
     names = ("zero", "one", "two", "three")
     questions = [Question(n, f"p{n}", f"p{n}", "Which digit?", (names[d],)) for n, d in enumerate(digits)]
     given = Inputs(images={"train": images, "test": images}, annotations={"train": questions, "test": questions})
-    scores = PROTOCOL.score(DocVQASettings(mode="probe", steps=150), given)
+    scores = PROTOCOL.score(DocVQASettings(mode="probe", steps=80), given)
     assert scores.metrics[0].value == 1.0
-    assert scores.details["recipe"] == 1
+    assert scores.details["recipe"] == 1 and scores.details["num_train"] == 40
 
 
 def test_a_question_without_a_known_character_is_read_all_the_same():

@@ -122,6 +122,20 @@ def test_a_model_counts_once_and_its_own_published_number_not_at_all():
     ]
 
 
+def test_what_was_measured_otherwise_comes_in_the_order_of_how_near_it_is():
+    """The record's own model first, then other models by the same metric, the nearest values first."""
+    otherwise = {"prompts": "a photo of {c}."}
+    own = replace(published("own", 0.1, **otherwise), identity=NUMBER.identity)
+    numbers = [
+        replace(published("other metric", 0.655), metric="mean_per_class_recall"),
+        published("far", 0.9, **otherwise),
+        published("near", 0.6, **otherwise),
+        own,
+    ]
+    (standing,) = standings([record(spec="open_clip:ViT-B-32/openai")], numbers)
+    assert [number.model for number, _ in standing.apart] == ["own", "near", "far", "other metric"]
+
+
 def test_the_nearest_by_value_and_by_size():
     others = [
         published("a", 0.9, 100, 10),

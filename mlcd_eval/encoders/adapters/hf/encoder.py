@@ -17,7 +17,7 @@ from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_o
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
-from mlcd_eval.encoders.weights import num_params
+from mlcd_eval.encoders.weights import check_vocabulary, num_params
 
 
 class HFEncoder(TorchEncoder):
@@ -73,4 +73,7 @@ class HFEncoder(TorchEncoder):
         """By the model's tokenizer, as its family was trained to take texts."""
         if self._texts is None or self._recipe is None:
             return super().encode_texts(texts)
-        return text_features(self.model, self._recipe, self._texts(texts, self.device))
+        inputs = self._texts(texts, self.device)
+        size = getattr(getattr(self.model.config, "text_config", self.model.config), "vocab_size", None)
+        check_vocabulary(self.info.spec, int(inputs["input_ids"].max()), size)
+        return text_features(self.model, self._recipe, inputs)

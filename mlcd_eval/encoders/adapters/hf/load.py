@@ -13,6 +13,7 @@ from mlcd_eval.encoders.adapters.hf.encoder import HFEncoder
 from mlcd_eval.encoders.adapters.hf.texts import Texts, tokenizer_of
 from mlcd_eval.encoders.adapters.hf.transform import ImageTransform, transform_of
 from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.encoders.bounds import check_model
 from mlcd_eval.encoders.families.choice import Choice, choose
 from mlcd_eval.encoders.places import pretrained_name
 from mlcd_eval.encoders.spec import Spec
@@ -29,6 +30,7 @@ def load(spec: Spec) -> Encoder:
     where = pretrained_name(spec.target)
     hub = {"local_files_only": spec.offline}
     config, _ = transformers.PreTrainedConfig.get_config_dict(where, **hub)
+    check_model(f"--model {spec.text!r}: its config", config)
     choice = choose(config, spec)
     if choice.remote and not spec.trust_remote_code:
         raise ConfigError(

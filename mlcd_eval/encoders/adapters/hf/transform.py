@@ -11,6 +11,7 @@ import transformers
 from PIL import Image
 
 from mlcd_eval.encoders.adapters.hf.calls import pack
+from mlcd_eval.encoders.bounds import check_images
 from mlcd_eval.encoders.families.local import expect_pixels, has_processor
 from mlcd_eval.encoders.families.rows import Family
 from mlcd_eval.encoders.spec import Spec
@@ -47,6 +48,7 @@ def transform_of(spec: Spec, where: str, family: Family, options: dict[str, Any]
     if processor is None:
         processor = _of_options(spec)
     else:
+        check_images(f"--model {spec.text!r}: its image processor", processor.to_dict())
         _resize(processor, spec)
     for option, attribute in (("mean", "image_mean"), ("std", "image_std")):
         if option in spec.options:

@@ -1,0 +1,1 @@
+"""Dialects beside the packages whose numbers they reproduce, on one model and the same data."""

@@ -1,0 +1,1 @@
+"""From references to batches: shards, their order, decoding, and the processes that do it."""

@@ -1,0 +1,46 @@
+"""What a training starts from, and what is stored about it in the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlcd_eval.support.documents import read_json
+from mlcd_train.config import TrainConfig
+from mlcd_train.fit import named
+from mlcd_train.stage_state import changes, file_digest, weights_fingerprint
+from mlcd_train.start import read_start
+from mlcd_train.state import newest_state
+
+SETTINGS = "settings.json"
+"""Of a training that has begun, in fit's folder: the settings that its result depends on."""
+
+
+def weights_of(config: TrainConfig) -> dict[str, str]:
+    """Identity of the local files that a config names, by the key that names them."""
+    embed, init, state = config.embed, config.model.init, config.fit.continue_from
+    weights = {
+        "embed.model": embed and weights_fingerprint(embed.model),
+        "model.init": init and weights_fingerprint(init),
+        "fit.continue_from": state and file_digest(newest_state(state) / "model.safetensors"),
+    }
+    return {key: value for key, value in weights.items() if value}
+
+
+def origin(config: TrainConfig, settings: Mapping[str, Any], weights: Mapping[str, str]) -> dict[str, str]:
+    """Provenance of what fit starts from; empty for a start at random.
+
+    settings: of the stage fit. Raises ConfigError or CheckpointError if it cannot start from that.
+    """
+    facts: dict[str, str] = {}
+    if config.model.init is not None:
+        start = read_start(config.model)
+        facts |= {"init": config.model.init, "init_fingerprint": start.fingerprint}
+        facts |= {"init_not_used": named(start.left)} if start.left else {}
+    if config.fit.continue_from is not None:
+        place = newest_state(config.fit.continue_from)
+        facts |= {"continued_from": str(place), "continued_from_sha256": weights["fit.continue_from"]}
+        before = place.parent.parent / SETTINGS
+        if before.is_file():
+            facts["continued_changes"] = changes(read_json(before), settings)
+    return facts

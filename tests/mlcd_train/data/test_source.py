@@ -1,0 +1,139 @@
+"""Training data of every kind: an image is required, a caption is not; scans are kept and may be read from files."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pairs import picture, write_shard
+
+from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
+from mlcd_train.data import tar_index, tars
+from mlcd_train.data.source import check_captions, check_tolerance, open_training_data
+from mlcd_train.sections import DataConfig
+
+
+def opened(train, cache=None, captions=False, **settings):
+    return open_training_data(DataConfig(train=train, **settings), cache, captions)
+
+
+def samples(split):
+    return {sample.key: sample.texts for shard in split.shards for sample in shard.samples()}
+
+
+@pytest.fixture
+def crawl(tmp_path):
+    """Two tars as img2dataset writes them, with captions of every kind."""
+    texts = [b"a cat", None, b"", b" \n ", None, b"a dog\nits nose"]
+    documents = [None, {"caption": "from json"}, {"caption": None}, {"caption": "also json"}, None, {"caption": "no"}]
+    for shard in range(2):
+        members = []
+        for number, (text, document) in enumerate(zip(texts, documents, strict=True)):
+            name = f"{shard:05d}{number:04d}"
+            members.append((f"{name}.jpg", picture("red", number)))
+            members += [] if text is None else [(f"{name}.txt", text)]
+            members += [] if document is None else [(f"{name}.json", json.dumps(document).encode())]
+        members.append((f"{shard:05d}9999.json", b"{}"))  # a download that failed
+        write_shard(tmp_path / "crawl" / f"{shard:05d}.tar", members)
+    return tmp_path / "crawl"
+
+
+def test_captions_come_from_txt_else_from_json_and_may_be_missing(crawl):
+    split = opened(f"tars:{crawl}/{{00000..00001}}.tar")
+    first = {key[-1]: texts for key, texts in samples(split).items() if key.startswith("00000")}
+    json_texts = {"1": ("from json",), "3": ("also json",)}
+    assert first == {"0": ("a cat",), "2": (), "4": (), "5": ("a dog", "its nose"), **json_texts}
+    assert (split.size, split.without_caption) == (12, 4)
+    assert samples(opened(f"tars:{crawl}/*.tar?captions=json"))["000000005"] == ("no",)
+    assert not any(samples(opened(f"tars:{crawl}?captions=none")).values())
+
+
+def test_samples_without_a_caption_are_left_out_where_captions_are_read(crawl):
+    split = opened(f"tars:{crawl}/*.tar", captions=True, allow_bad=0.5)
+    assert len(samples(split)) == 8
+    check_tolerance(split, DataConfig(train="x", allow_bad=0.34))
+    with pytest.raises(DataError, match=r"got 4 of 12 samples without a caption, expected at most a share of 0.33"):
+        check_tolerance(split, DataConfig(train="x", allow_bad=0.33))
+
+
+def test_what_is_written_beside_the_tars_is_believed_until_it_is_wrong(crawl, tmp_path, monkeypatch):
+    (crawl / "sizes.json").write_text(json.dumps({"00000.tar": 6, "00001.tar": 5}))
+    (crawl / "00001_stats.json").write_text(json.dumps({"successes": 6, "count": 7}))
+    with monkeypatch.context() as patch:
+        patch.setattr(tars, "TarIndex", None)  # nothing is read
+        split = opened(f"tars:{crawl}", tmp_path / "cache")
+    assert [shard.result.num_samples for shard in split.shards] == [6, 6]
+    (crawl / "00001_stats.json").write_text(json.dumps({"successes": 7}))
+    changed = opened(f"tars:{crawl}", tmp_path / "cache")
+    assert changed.scan().fingerprint != split.scan().fingerprint
+    with pytest.raises(
+        DataError, match=r"holds 6 images, but what is written beside it says 7: delete its _stats.json"
+    ):
+        samples(changed)
+
+
+def test_scans_are_kept(crawl, tmp_path, monkeypatch):
+    first = opened(f"tars:{crawl}", tmp_path / "cache").scan()
+    monkeypatch.setattr(tar_index, "grouped", None)  # nothing is read
+    assert opened(f"tars:{crawl}", tmp_path / "cache").scan() == first
+
+
+def test_the_fingerprint_of_tars_is_that_of_mlcd_eval(pairs):
+    from mlcd_eval.data import open_dataset
+
+    theirs = open_dataset(f"wds:{pairs}").split("train").scan()
+    assert opened(f"wds:{pairs}").scan().fingerprint == theirs.fingerprint
+
+
+def test_tables_need_no_caption_and_no_label(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(picture("red", number))
+    (tmp_path / "paths.csv").write_text("path\n0.png\n1.png\n2.png\n")
+    assert samples(opened(f"csv:{tmp_path}/paths.csv")) == {"0.png": (), "1.png": (), "2.png": ()}
+    (tmp_path / "more.csv").write_text("path,caption,split\n0.png,a,train\n0.png,b,train\n1.png,,train\n2.png,c,val\n")
+    split = opened(f"csv:{tmp_path}/more.csv", tmp_path / "cache")
+    assert samples(split) == {"0.png": ("a", "b"), "1.png": ()}
+    assert samples(opened(f"csv:{tmp_path}/more.csv", split="val")) == {"2.png": ("c",)}
+    table = pa.table({"image": [{"bytes": picture("red", n)} for n in range(3)], "text": ["a", None, " "]})
+    pq.write_table(table, tmp_path / "bytes.parquet")
+    assert samples(opened(f"parquet:{tmp_path}/bytes.parquet")) == {"0": ("a",), "1": (), "2": ()}
+    (tmp_path / "none.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigError, match=r"has no column for the image: got the columns x, y; choose one by \?image="):
+        opened(f"csv:{tmp_path}/none.csv")
+
+
+def test_folders_of_images(tmp_path):
+    for name in ("a/0.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture("red", 1))
+    split = opened(f"files:{tmp_path}")
+    assert samples(split) == {"a/0.png": (), "b/1.png": ()}
+    with pytest.raises(IncompatibleError, match=r"lit needs captions: got .*, whose first samples have none"):
+        check_captions(split, "lit")
+
+
+def test_several_data_sets_keep_their_keys_apart(crawl, tmp_path):
+    shutil.copytree(crawl, tmp_path / "again")
+    split = opened((f"tars:{crawl}", f"tars:{tmp_path}/again"))
+    assert split.size == 24 == len(samples(split)) and {key[:2] for key in samples(split)} == {"0/", "1/"}
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("pipe:curl x", "runs a shell command that a config names: expected the address itself"),
+        ("tars:pipe:curl x", "runs a shell command that a config names"),
+        ("tars:/nowhere/*.tar", "there is no file /nowhere/"),
+        ("tars:s3://bucket/0.tar", "expected fsspec with s3fs for s3://"),
+        ("tars:nothing://bucket/0.tar", "nothing://bucket cannot be read: .*rotocol"),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(train, message, tmp_path):
+    with pytest.raises((ConfigError, DataError), match=message):
+        opened(train, tmp_path)
+
+
+def test_the_old_tolerance_is_named():
+    with pytest.raises(ValueError, match=r"allow_bad_images \(got 3\), which has become allow_bad, a share of the"):
+        DataConfig(train="x", allow_bad_images=3)

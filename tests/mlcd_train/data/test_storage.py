@@ -1,0 +1,129 @@
+"""Tar files from a server that cuts connections, and from a bucket: read through a bounded cache."""
+
+import os
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from types import SimpleNamespace
+
+import fsspec
+import pytest
+import torch
+
+from mlcd_eval.data.storage import transfer
+from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.errors import DataError
+from mlcd_train.data.batches import Share
+from mlcd_train.data.pixels import pixel_batches
+from mlcd_train.data.shard_cache import ShardCache
+from mlcd_train.data.source import open_training_data
+from mlcd_train.sections import DataConfig
+
+PREPROCESS = Preprocess(image_size=16)
+
+
+def keys_and_pixels(train, cache, count=6, workers=0):
+    config = DataConfig(train=train, shuffle=7, shard_cache=0.001, workers=workers)
+    split = open_training_data(config, cache, captions=True)
+    with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
+        return [(list(batch.keys), batch.images) for batch in islice(stream, count)]
+
+
+def same(first, second):
+    for (keys, pixels), (others, other_pixels) in zip(first, second, strict=True):
+        assert keys == others and torch.equal(pixels, other_pixels)
+
+
+@pytest.fixture
+def server(pairs, monkeypatch):
+    """Serves the pairs; every answer but each third is cut after some bytes. cuts: how many were. version: the ETag."""
+    state = SimpleNamespace(cuts=0, asked=0, version="1", missing=())
+    monkeypatch.setattr(transfer, "BACKOFF", 0.0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = pairs / self.path.lstrip("/")
+            if not path.is_file() or path.name in state.missing:
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            contents, start = path.read_bytes(), 0
+            if self.headers["Range"]:
+                start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", f'"{state.version}"')
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(contents) - 1}/{len(contents)}")
+            self.send_header("Content-Length", str(len(contents) - start))
+            self.end_headers()
+            if self.command == "GET":
+                state.asked += 1
+                state.cuts += (is_cut := state.asked % 3 != 0)
+                self.wfile.write(contents[start : start + 5000] if is_cut else contents[start:])
+                self.close_connection = True
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        state.url = f"http://127.0.0.1:{httpd.server_port}"
+        yield state
+        httpd.shutdown()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_server_that_cuts_connections_changes_nothing(pairs, server, tmp_path, workers):
+    remote = keys_and_pixels(f"tars:{server.url}/train/{{0..3}}.tar", tmp_path, workers=workers)
+    same(remote, keys_and_pixels(f"tars:{pairs}/train/{{0..3}}.tar", None))
+    assert server.cuts > 4
+
+
+def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
+    train = f"tars:{server.url}/train/{{0..3}}.tar"
+    config = DataConfig(train=train, shuffle=1, shard_cache=0.001, allow_bad=0.25)
+    split = open_training_data(config, tmp_path, captions=False)
+    for path in (tmp_path / "shards").glob("*.tar"):
+        path.unlink()
+    server.missing = ("2.tar",)
+    batches = list(islice(pixel_batches(split, config, PREPROCESS, Share(8), 0), 5))
+    assert sum(bad.reason == "missing shard" for batch in batches for bad in batch.bad) == 10
+    for path in (tmp_path / "shards").glob("*.tar"):
+        path.unlink()
+    server.missing, server.version = (), "2"
+    with pytest.raises(DataError, match="tar changed since it was scanned: run the same command again"):
+        next(pixel_batches(split, config, PREPROCESS, Share(8), 0))
+
+
+def test_a_bucket_is_read_like_a_folder(pairs, tmp_path):
+    bucket = fsspec.filesystem("memory")
+    for number in range(4):
+        bucket.pipe(f"memory://bucket/{number}.tar", (pairs / "train" / f"{number}.tar").read_bytes())
+    local = keys_and_pixels(f"tars:{pairs}/train/*.tar", None)
+    same(keys_and_pixels("tars:memory://bucket/*.tar", tmp_path), local)
+    same(keys_and_pixels("tars:memory://bucket/{0..3}.tar", tmp_path), local)
+    bucket.pipe("memory://bucket/0_stats.json", b'{"successes": 10}')
+    assert open_training_data(DataConfig(train="tars:memory://bucket/0.tar"), tmp_path, False).size == 10
+    with pytest.raises(DataError, match=r"there is no file memory://bucket/9.tar"):
+        open_training_data(DataConfig(train="tars:memory://bucket/9.tar"), tmp_path, False)
+
+
+def test_the_cache_is_bounded_and_what_is_open_is_read_on(pairs, tmp_path):
+    bucket = fsspec.filesystem("memory")
+    size = 0
+    for number in range(4):
+        contents = (pairs / "train" / f"{number}.tar").read_bytes()
+        bucket.pipe(f"memory://few/{number}.tar", contents)
+        size = max(size, len(contents))
+    split = open_training_data(DataConfig(train="tars:memory://few/*.tar"), tmp_path / "scan", captions=False)
+    cache = ShardCache(tmp_path / "copies", 2 * size)
+    files = [cache.copy_of(shard.shard.folder, shard.name, shard.result.fingerprint) for shard in split.shards]
+    kept = {path.stat().st_ino for path in (tmp_path / "copies").glob("*.tar")}
+    inodes = [os.fstat(file.fileno()).st_ino for file in files]
+    assert len(kept) < 4 and inodes[-1] in kept and inodes[0] not in kept
+    for number, file in enumerate(files):
+        assert file.read() == (pairs / "train" / f"{number}.tar").read_bytes()

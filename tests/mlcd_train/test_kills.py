@@ -1,0 +1,45 @@
+"""Training that is killed at random moments, on one rank and on two in turn, with workers: the losses stay the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlcd_eval.support.progress import Progress
+from mlcd_train.runlog import read_log
+from mlcd_train.stages import TrainingRun
+
+KILLS = 20
+CHANGES = ("fit.steps=200", "fit.save_every=5", "fit.optimizer.warmup=5", "data.streams=2")
+
+
+@pytest.mark.slow
+def test_losses_after_twenty_kills_on_one_and_two_ranks(make_config, unused_port):
+    alone = make_config(*CHANGES, objective="clip", name="alone")
+    TrainingRun(alone, torch.device("cpu"), Progress()).run()
+    config = make_config(*CHANGES, objective="clip", name="killed")
+    chance, kills, log = random.Random(0), 0, config.output / "fit" / "log.jsonl"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
+    while not (config.output / "fit" / "done.json").is_file():
+        ranks = 1 + kills % 2
+        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"]
+        command += [f"--master-port={unused_port}", "-m", "mlcd_train", "run", str(make_config.path("killed"))]
+        command += [word for change in (*CHANGES, "data.workers=2") for word in ("--set", change)]
+        before = len(read_log(log)) if log.is_file() else 0
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+            if kills < KILLS:
+                while process.poll() is None and (len(read_log(log)) if log.is_file() else 0) <= before:
+                    time.sleep(0.02)
+                time.sleep(chance.uniform(0, 0.5))
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+            assert process.wait() in (0, -signal.SIGKILL)
+    losses = [[line["loss"] for line in read_log(c.output / "fit" / "log.jsonl")] for c in (alone, config)]
+    assert kills == KILLS and len(losses[1]) == 200
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)

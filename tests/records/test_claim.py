@@ -1,0 +1,82 @@
+"""Runs that would write one record with different requests see each other; dead ones are no obstacle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import make_result
+
+from mlcd_eval.errors import ConfigError
+from mlcd_eval.records import RequestRecord, ResultStore, read_all
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from mlcd_eval.records.claim import claimed
+with claimed(Path(sys.argv[1]), "other", "mlcd-eval run --limit 10"):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that claims the record that `make_result()` has."""
+    path = ResultStore(tmp_path).path(make_result())
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "claimed\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def leftovers(folder):
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+def test_another_runs_claim_is_seen_before_any_work(tmp_path, other):
+    with pytest.raises(ConfigError) as caught, ResultStore(tmp_path).claimed([make_result()]):
+        pytest.fail("this work was for nothing")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/tiny/zeroshot__demo.json is being written by another run with a different")
+    assert f"process {other.pid} on " in message and "(mlcd-eval run --limit 10): expected another --output" in message
+    with ResultStore(tmp_path).claimed([make_result("another")]):  # a record of its own
+        pass
+
+
+def test_a_dead_run_claims_nothing(tmp_path, other):
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    assert len(leftovers(tmp_path)) == 2  # what it could not remove
+    with ResultStore(tmp_path).claimed([make_result()]):
+        pass
+    assert leftovers(tmp_path) == []
+
+
+def test_runs_of_the_same_request_may_write_one_record(tmp_path):
+    store, request = ResultStore(tmp_path), make_result()
+    with store.claimed([request]), store.claimed([request]):
+        assert len(leftovers(tmp_path)) == 4
+        with pytest.raises(ConfigError), store.claimed([make_result(seed=1)]):
+            pass
+    assert leftovers(tmp_path) == []
+
+
+def test_a_claim_names_the_command_that_made_it(tmp_path):
+    request = make_result(request=RequestRecord(command="mlcd-eval run --seed 0", dataset="", options={}))
+    with ResultStore(tmp_path).claimed([request]):
+        (path,) = tmp_path.rglob("*.json")
+        owner = json.loads(path.read_text())
+    assert owner["process"] == os.getpid() and owner["command"] == "mlcd-eval run --seed 0"
+    assert owner["since"].startswith(time.strftime("%Y-", time.gmtime()))
+
+
+def test_a_claim_is_no_record(tmp_path):
+    store = ResultStore(tmp_path)
+    store.write(make_result("a"))
+    with store.claimed([make_result("a")]):
+        assert len(read_all([tmp_path])) == 1
