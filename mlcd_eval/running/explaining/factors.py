@@ -87,15 +87,17 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
     """Return the factors of a job, whose settings are the record's.
 
     Values that mean the same here, as two names of one list of prompts do, count once. Settings of dialects that are no
-    factors of the protocol are one factor together, OTHERS. more: further values of some factors.
+    factors of the protocol are one factor together, OTHERS where there are several. more: further values of some
+    factors.
     """
     protocol = job.protocol
     dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in protocol.dialects}
     named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
     set_by = {name: set(dialect.settings) for name, dialect in protocol.dialects.items()}
     others = sorted(set().union(*set_by.values()) - set(protocol.factors))
+    rest = others[0] if len(others) == 1 else OTHERS
     known = {name: _Values(job, info, (name,)) for name in protocol.factors} | (
-        {OTHERS: _Values(job, info, others)} if others else {}
+        {rest: _Values(job, info, others)} if others else {}
     )
     places = {
         dialect: [values.add(values.of(settings), dialect) for values in known.values()]
@@ -113,7 +115,7 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
             if None not in point
         },
         sets={
-            name: {*(settings - set(others)), *({OTHERS} if settings & set(others) else ())}
+            name: {*(settings - set(others)), *({rest} if settings & set(others) else ())}
             for name, settings in set_by.items()
         },
         left_out={text: reason for values in known.values() for text, reason in values.left_out.items()},
