@@ -137,7 +137,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=lambda model: model.model_dump(mode="json"))
 
 
 Side = tuple[str, str]

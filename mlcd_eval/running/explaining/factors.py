@@ -87,15 +87,17 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
     """Return the factors of a job, whose settings are the record's.
 
     Values that mean the same here, as two names of one list of prompts do, count once. Settings of dialects that are no
-    factors of the protocol are one factor together, OTHERS. more: further values of some factors.
+    factors of the protocol are one factor together, OTHERS where there are several. more: further values of some
+    factors.
     """
     protocol = job.protocol
     dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in protocol.dialects}
     named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
     set_by = {name: set(dialect.settings) for name, dialect in protocol.dialects.items()}
     others = sorted(set().union(*set_by.values()) - set(protocol.factors))
+    rest = others[0] if len(others) == 1 else OTHERS
     known = {name: _Values(job, info, (name,)) for name in protocol.factors} | (
-        {OTHERS: _Values(job, info, others)} if others else {}
+        {rest: _Values(job, info, others)} if others else {}
     )
     places = {
         dialect: [values.add(values.of(settings), dialect) for values in known.values()]
@@ -113,7 +115,7 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
             if None not in point
         },
         sets={
-            name: {*(settings - set(others)), *({OTHERS} if settings & set(others) else ())}
+            name: {*(settings - set(others)), *({rest} if settings & set(others) else ())}
             for name, settings in set_by.items()
         },
         left_out={text: reason for values in known.values() for text, reason in values.left_out.items()},
@@ -127,7 +129,7 @@ class _Values:
         self._job, self._info, self._settings = job, info, settings
         meaning, shown = _meaning(job, settings)
         self._meanings = [meaning]
-        self.shown = [RECORDS_OWN if shown is None else shown]
+        self.shown = [RECORDS_OWN if len(settings) > 1 else shown]
         self.changes: list[Mapping[str, Any]] = [{}]
         self.left_out: dict[str, str] = {}
 
@@ -145,7 +147,7 @@ class _Values:
             return None
         if meaning not in self._meanings:
             self._meanings.append(meaning)
-            self.shown.append(dialect if shown is None else shown)
+            self.shown.append(dialect if len(self._settings) > 1 else shown)
             self.changes.append(changes)
         return self._meanings.index(meaning)
 
@@ -160,12 +162,12 @@ def changed_job(job: Job, info: EncoderInfo, changes: Mapping[str, Any]) -> Job:
 
 def _meaning(job: Job, settings: Sequence[str]) -> tuple[str, Any]:
     """Return a key that is equal for values of a factor that make the same job, and what people read: the value in
-    JSON's types, without what it leaves to the data; None for several settings."""
+    JSON's types, without what it leaves to the data; of several settings all values."""
     values = job.settings.model_dump(mode="json", include=set(settings))
     if values.get(METRIC, "") is None:
         values[METRIC] = primary_metric(None, 0, job.dataset.kind == "multilabel")
     if len(settings) > 1:
-        return json.dumps(values, sort_keys=True), None
+        return json.dumps(values, sort_keys=True), values
     ((name, value),) = values.items()
     if job.prompts is None or name not in ("class_names", "templates"):
         return json.dumps(value), value
