@@ -45,6 +45,12 @@ def make_result(model="tiny", task="zeroshot/demo", metrics=(), **changes):
     return Result(**fields)
 
 
+@pytest.fixture(autouse=True)
+def _working_directory_stays(monkeypatch):
+    """A group of an executor, done in this process, changes it."""
+    monkeypatch.chdir(Path.cwd())
+
+
 @pytest.fixture
 def failed_result():
     return make_result(metrics=(), primary_metric=None, status="error", error="split 'test' is empty").model_copy(

@@ -87,7 +87,7 @@ def retrieval_ranks(
     return Ranks(1 + of_text.sum(0), 1 + of_image.sum(0), of_text[1], of_image[1])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 @exact_fp32()
 def caption_ranks(
     image: torch.Tensor | Rows,
@@ -101,15 +101,16 @@ def caption_ranks(
     image, text, image_of_text, tile: as there. advance: called with the number of captions that were compared with all.
     """
     tile = tile or (8192 if image.device.type == "cuda" else 1024)
-    of = image_of_text.cpu()
-    ahead = torch.zeros(2, len(text), dtype=torch.int64, device=text.device)
-    for start in range(0, len(text), tile):
+    images, texts = (rows if isinstance(rows, Rows) else Rows(rows, image.device, keep=False) for rows in (image, text))
+    starts, of = range(0, len(texts), tile), image_of_text.cpu()
+    ahead = torch.zeros(2, len(texts), dtype=torch.int64, device=image.device)
+    for start in starts:
         rows = slice(start, start + tile)
-        queries = image[of[rows]]
-        score = (_fixed_point(queries) * _fixed_point(text[rows])).sum(1)
-        index = torch.arange(len(text), device=text.device)[rows]
-        for other in range(0, len(text), tile):
-            ahead[:, rows] += Tile(text[other : other + tile], queries).num_ahead(score, index - other)
+        queries = images[of[rows]]
+        score = (_fixed_point(queries) * _fixed_point(texts[rows])).sum(1)
+        index = torch.arange(start, start + len(queries), device=image.device)
+        for other, gallery in zip(starts, texts.chunks(tile), strict=True):
+            ahead[:, rows] += Tile(gallery, queries).num_ahead(score, index - other)
         advance(len(queries))
     ranks: NDArray[Any] = 1 + ahead.sum(0).cpu().numpy()
     return ranks

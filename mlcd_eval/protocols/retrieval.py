@@ -185,8 +185,8 @@ def _ranks(
     of = torch.tensor(image_of_text, device=inputs.device)
     backwards = settings.ties == "last"
     if backwards:
-        image, text = (rows.select(np.arange(len(rows))[::-1].copy()) for rows in (image, text))
         of = len(image) - 1 - of.flip(0)
+        image, text = (rows.select(np.arange(len(rows) - 1, -1, -1)) for rows in (image, text))
     of_captions = None
     with inputs.stage("ranks", len(image), "images") as advance:
         ranks = retrieval_ranks(image, text, of, advance=advance)

@@ -75,9 +75,9 @@ class Run:
     def records(self, name="out"):
         """The records by file name, without times and environment."""
         records = {}
-        for path in sorted((self.folder / name).glob("*/*.json")):
+        for path in sorted((self.folder / name).glob("*/[!.]*.json")):
             record = json.loads(path.read_text())
-            del record["timing"], record["environment"], record["request"]
+            del record["timing"], record["environment"], record["request"], record["checksum"]
             records[path.name] = record
         return records
 

@@ -28,9 +28,11 @@ def test_the_readmes_table_of_objectives_is_true():
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     rows = dict(re.findall(r"^\| `{name: (\w+)}` \|.*\| (.*) \|$", readme, flags=re.MULTILINE))
     settings = {name: objective().model_dump(exclude={"name"}) for name, objective in OBJECTIVES.items()}
-    listed = ", ".join(
-        f"{key} {value if isinstance(value, str) else f'{value:g}'}" for key, value in settings["mlcd"].items()
-    )
+
+    def printed(value):
+        return str(value).lower() if isinstance(value, str | bool) else f"{value:g}"
+
+    listed = ", ".join(f"{key} {printed(value)}" for key, value in settings["mlcd"].items())
     assert rows == {"mlcd": listed, "mlc": "the same", "cluster": "the same", "clip": "none"}
     assert settings["mlcd"] == settings["mlc"] == settings["cluster"] and settings["clip"] == {}
 
@@ -103,7 +105,7 @@ def test_what_an_objective_that_trains_a_text_tower_refuses_and_needs(make_confi
         ("model.text=text_tiny", r"no model.text with fit.objective mlcd"),
         ("data.augmentation.scale=[0.9, 0.5]", r"expected scale and ratio as \[low, high\]"),
         ("seed", r"--set got 'seed', expected SECTION.KEY=VALUE"),
-        ("fit.objective.x=1", r"unknown key 'fit.objective.x', expected one of name, ratio, margin, .*"),
+        ("fit.objective.x=1", r"unknown key 'fit.objective.x', expected one of name, ratio, positives_count, .*"),
         ("fit.objective={name: clip, margin: 0.5}", r"unknown key 'fit.objective.margin', expected one of name$"),
         ("fit.objective=mlcdd", r"'fit.objective.name' is 'mlcdd', expected one of .*mean 'mlcd'\?"),
         ("fit.objective={margin: 0.5}", r"the key 'fit.objective.name' is missing"),

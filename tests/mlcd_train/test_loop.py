@@ -17,6 +17,7 @@ from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
+from mlcd_train.data.batches import Bad
 from mlcd_train.loop import NonFiniteLoss
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import read_log
@@ -307,18 +308,19 @@ def test_images_per_second_are_those_since_the_last_reading(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
     meter, cpu = loop._Meter(), torch.device("cpu")
-    for seconds, images, bad in ((2.0, 8, 1), (0.5, 4, 0)):
+    for seconds, images, bad in ((2.0, 8, [Bad("too small", "a")]), (0.5, 4, [])):
         now[0] += seconds
         meter.add(images, bad)
     assert meter.read(cpu)["images_per_s"] == pytest.approx((8 + 4) / 2.5)
     now[0] += 4.0
-    meter.add(2, 3)
+    meter.add(2, [Bad("too small", "b"), *[Bad("undecodable", "c")] * 2])
     second = meter.read(cpu)
     assert second["images_per_s"] == pytest.approx(2 / 4) and second["bad_images"] == 4
+    assert second["bad_images/too small"] == second["bad_images/undecodable"] == 2
     now[0] += 100.0
     meter.restart()
     now[0] += 2.0
-    meter.add(6, 0)
+    meter.add(6, [])
     assert meter.read(cpu)["images_per_s"] == pytest.approx(3)
     assert 0.01 < second["memory_gib"] < 1000
 

@@ -20,7 +20,7 @@ def request(tmp_path, **changes):
     return RunRequest(**{**fields, "workers": 0, "limit": 20, **changes})
 
 
-def test_a_run_of_four_tasks_opens_each_data_set_once_and_looks_each_protocol_up_once(tmp_path, monkeypatch):
+def test_a_run_of_five_tasks_opens_each_data_set_once_and_looks_each_protocol_up_once(tmp_path, monkeypatch):
     calls = Counter()
 
     def counted(module, name):
@@ -31,8 +31,8 @@ def test_a_run_of_four_tasks_opens_each_data_set_once_and_looks_each_protocol_up
     counted(select, "resolved")
     counted(job_module, "get_protocol")
     results = list(run(make_plan(request(tmp_path))))
-    assert [result.status for result in results] == ["ok"] * 4
-    assert calls == {"open_dataset": 2, "resolved": 4, "get_protocol": 4}  # clip art and captions
+    assert [result.status for result in results] == ["ok"] * 5
+    assert calls == {"open_dataset": 2, "resolved": 5, "get_protocol": 5}  # clip art and captions
 
 
 def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):

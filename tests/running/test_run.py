@@ -29,6 +29,7 @@ def test_a_run_writes_one_record_per_task_and_encodes_each_image_once(tmp_path, 
     assert "zeroshot/demo_clipart" in capsys.readouterr().out
     records = sorted(path.name for path in (tmp_path / "out" / "tiny_encoder_make").glob("*.json"))
     assert records == [
+        "clustering__demo_clipart.json",
         "knn__demo_clipart.json",
         "linear_probe__demo_clipart.json",
         "retrieval__demo_captions.json",
@@ -59,7 +60,7 @@ def test_no_image_is_decoded_twice_in_a_run_over_several_tasks(tmp_path, monkeyp
     from mlcd_eval.features import decode
 
     decoded, real = Counter(), decode.decode
-    monkeypatch.setattr(decode, "decode", lambda image, key: (decoded.update([image]), real(image, key))[1])
+    monkeypatch.setattr(decode, "decode", lambda image, *more: (decoded.update([image]), real(image, *more))[1])
     data = write_wds(tmp_path / "wds_mine", {"train": items(20), "test": items(10)})
     tasks = ["linear_probe", "zeroshot", "knn"]
     evaluate(MODEL, tasks, datasets=[f"wds:{data}"], output=tmp_path / "out", cache=tmp_path / "cache", workers=0)

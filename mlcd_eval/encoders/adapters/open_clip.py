@@ -201,7 +201,8 @@ class OpenClipEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self.preprocess = preprocess
         self._tokenizer = None if isinstance(tokenizer, str) else tokenizer
-        self._vocabulary = config["text_cfg"].get("vocab_size") if "hf_model_name" not in config["text_cfg"] else None
+        text = config.get("text_cfg", {})
+        self._vocabulary = None if "hf_model_name" in text else text.get("vocab_size")
         parameters = num_params(model)  # before the tower takes the projection out
         self._image_tower = _tower(model.visual, spec.text)
         size = model.visual.image_size
