@@ -129,7 +129,7 @@ class _Values:
         self._job, self._info, self._settings = job, info, settings
         meaning, shown = _meaning(job, settings)
         self._meanings = [meaning]
-        self.shown = [RECORDS_OWN if shown is None else shown]
+        self.shown = [RECORDS_OWN if len(settings) > 1 else shown]
         self.changes: list[Mapping[str, Any]] = [{}]
         self.left_out: dict[str, str] = {}
 
@@ -147,7 +147,7 @@ class _Values:
             return None
         if meaning not in self._meanings:
             self._meanings.append(meaning)
-            self.shown.append(dialect if shown is None else shown)
+            self.shown.append(dialect if len(self._settings) > 1 else shown)
             self.changes.append(changes)
         return self._meanings.index(meaning)
 
@@ -162,12 +162,12 @@ def changed_job(job: Job, info: EncoderInfo, changes: Mapping[str, Any]) -> Job:
 
 def _meaning(job: Job, settings: Sequence[str]) -> tuple[str, Any]:
     """Return a key that is equal for values of a factor that make the same job, and what people read: the value in
-    JSON's types, without what it leaves to the data; None for several settings."""
+    JSON's types, without what it leaves to the data; of several settings all values."""
     values = job.settings.model_dump(mode="json", include=set(settings))
     if values.get(METRIC, "") is None:
         values[METRIC] = primary_metric(None, 0, job.dataset.kind == "multilabel")
     if len(settings) > 1:
-        return json.dumps(values, sort_keys=True), None
+        return json.dumps(values, sort_keys=True), values
     ((name, value),) = values.items()
     if job.prompts is None or name not in ("class_names", "templates"):
         return json.dumps(value), value

@@ -12,6 +12,7 @@ from mlcd_eval.metrics.interval import Interval
 from mlcd_eval.metrics.shapley import MOST_EXACT
 from mlcd_eval.tables.explaining.explain import Explanation, Measured
 from mlcd_eval.tables.explaining.printed import Printed
+from mlcd_eval.tables.explaining.stated import MOST
 from mlcd_eval.tables.text import cell, markdown_table, shown_difference, shown_metric
 
 TIES = 8
@@ -71,7 +72,7 @@ def _rows(explanation: Explanation) -> list[list[str]]:
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return cell(textwrap.shorten(text, LONGEST, placeholder=" ..."))
+    return "not set" if value is None else cell(textwrap.shorten(text, LONGEST, placeholder=" ..."))
 
 
 def _interval(interval: Interval | None) -> str:
@@ -105,15 +106,22 @@ def _stated(explanation: Explanation) -> list[str]:
 
 def _tried(explanation: Explanation) -> str:
     """How the dialects were chosen and the contributions computed."""
-    tried, possible = explanation.tried, explanation.possible
     changed = len(explanation.contributions)
     how = "exact" if changed <= MOST_EXACT else "sampled"
-    some = f"{tried} of {possible} dialects tried: those that the source leaves open; --search rules out none."
-    if explanation.searched:
-        some = f"{tried} of {possible} dialects tried: those that differ from a named one in at most one factor."
-    every = f"All {possible} dialects tried."
     shares = f" Contributions are Shapley values ({how})." if changed > 1 else ""
-    return f"{some if tried < possible else every}{shares} Per cent, differences in points."
+    return f"{_chosen(explanation)}{shares} Per cent, differences in points."
+
+
+def _chosen(explanation: Explanation) -> str:
+    tried, possible = explanation.tried, explanation.possible
+    if tried == possible:
+        return f"All {possible} dialects tried."
+    some = f"{tried} of {possible} dialects tried"
+    if explanation.target.metric is not None and not explanation.searched:
+        some += ", those that what is stated of the number leaves open (--search rules out none)"
+    if possible > MOST:
+        some += f"; of more than {MOST} only those are tried that differ from a named one in at most one factor"
+    return f"{some}."
 
 
 def as_json(explanations: Iterable[Explanation]) -> str:
