@@ -87,7 +87,7 @@ for owner, attribute, name in (
     (encode, "_encode_chunks", "encode"),
     (Entry, "join_parts", "join parts"),
     (dataset_run, "encode_texts", "encode texts"),
-    (dataset_run.DatasetRun, "_score", "score"),
+    (dataset_run.DatasetRun, "score", "score"),
     (ResultStore, "write", "write record"),
     *((stages.TrainingRun, f"_{stage}", stage) for stage in ("embed", "cluster", "assign", "fit", "lit", "export")),
     (TrainingState, "save", "save state"),
