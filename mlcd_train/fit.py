@@ -27,7 +27,7 @@ from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.source import TrainSplit
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.objectives.base import ObjectiveInputs
-from mlcd_train.sections import LoopConfig
+from mlcd_train.sections import LoopConfig, ModelConfig
 from mlcd_train.start import load_start, read_start
 from mlcd_train.state import TrainingState, newest_state
 
@@ -51,18 +51,9 @@ def fit(
     """
     settings = config.fit
     steps = num_steps(settings, split)
-    preprocess = Preprocess(image_size=config.model.vision.image_size)
-    model = new_model(
-        CheckpointConfig(
-            vision=config.model.vision,
-            text=config.model.text,
-            embed_dim=config.model.embed_dim,
-            preprocess=preprocess,
-            provenance=provenance(config, split, steps * settings.batch_size) | dict(origin),
-        ),
-        config.seed,
-        device,
-    )
+    facts = provenance(config, split, steps * settings.batch_size) | dict(origin)
+    shape = _checkpoint_config(config.model, facts)
+    model = new_model(shape, config.seed, device)
     if config.model.init is not None:
         random = load_start(model, read_start(config.model))
         progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}")
@@ -72,7 +63,7 @@ def fit(
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
-        return pixel_batches(split, config.data, preprocess, share, config.seed, start, device)
+        return pixel_batches(split, config.data, shape.preprocess, share, config.seed, start, device)
 
     def begin(state: TrainingState) -> None:
         if settings.continue_from is not None:
@@ -87,14 +78,19 @@ def fit(
 
 def check_frozen(config: TrainConfig) -> None:
     """Raise ConfigError for patterns of fit.freeze that do not fit the model."""
-    shape = CheckpointConfig(
-        vision=config.model.vision,
-        text=config.model.text,
-        embed_dim=config.model.embed_dim,
-        preprocess=Preprocess(image_size=config.model.vision.image_size),
-    )
     with torch.device("meta"):
-        freeze(DualEncoder(shape), config.fit.freeze)
+        freeze(DualEncoder(_checkpoint_config(config.model, {})), config.fit.freeze)
+
+
+def _checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:
+    """The checkpoint of the model that fit trains. facts: its provenance."""
+    return CheckpointConfig(
+        vision=model.vision,
+        text=model.text,
+        embed_dim=model.embed_dim,
+        preprocess=Preprocess(image_size=model.vision.image_size),
+        provenance=facts,
+    )
 
 
 def freeze(model: DualEncoder, patterns: Sequence[str]) -> None:

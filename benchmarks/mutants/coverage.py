@@ -43,7 +43,7 @@ class TestMap:
     def batches(self, path: str, function: str, longest: float) -> list[list[str]]:
         """Tests of a change in a function (empty: in none): of the mirrored folder, then others that call it.
 
-        longest: a batch ends where its tests take so many seconds.
+        longest: the most seconds that a batch's tests take.
         """
         functions = self.calls[path]
         tests = functions.get(function) or set().union(*functions.values())  # of the file, where only imports call it

@@ -150,16 +150,16 @@ def retrieval(number: int, folder: Path) -> dict[str, Any]:
                 self.dataset, self.data_loaded = {"default": {"test": parts}}, True
 
         Task.metadata = metadata(f"Retrieval{number}{direction}", "Any2AnyRetrieval", category, "ndcg_at_10")
-        scores, found = evaluated(Task())
-        every = calculate_retrieval_scores(found, right[direction], (1, 5, 10)).all_scores
+        scores, ranking = evaluated(Task())
+        every = calculate_retrieval_scores(ranking, right[direction], (1, 5, 10)).all_scores
         order = list(queries["id"])
         each = {"ndcg@10": "ndcg_cut_10", "map@10": "map_cut_10"}
         each |= {f"recall@{k}": f"success_{k}" for k in (1, 5, 10)} | {f"found@{k}": f"recall_{k}" for k in (1, 5, 10)}
         by_query = {name: [every[query][theirs] for query in order] for name, theirs in each.items()}
         assert abs(np.mean(by_query["ndcg@10"]) - scores["ndcg_at_10"]) < 1e-5  # which mteb rounds to five digits
-        by_query["mrr@10"] = [first(found[query], right[direction][query]) for query in order]
+        by_query["mrr@10"] = [first(ranking[query], right[direction][query]) for query in order]
         assert abs(np.mean(by_query["mrr@10"]) - scores["mrr_at_10"]) < 1e-9
-        return by_query | {"tied": [tied(found[query], right[direction][query]) for query in order]}
+        return by_query | {"tied": [tied(ranking[query], right[direction][query]) for query in order]}
 
     return {direction: scored(direction) for direction in sides}
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mlcd_eval.cli.rerun import add_repeat_flags
+
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
@@ -26,10 +28,7 @@ def add_parser(commands: Any) -> None:
     add("--search", action="store_true", help="try every dialect, also those that the number's source rules out")
     add("--model", metavar="SPEC", help="where the record's weights are on this machine")
     add("--cache", type=Path, metavar="DIR", help="the feature store of the run")
-    add("--data-root", type=Path, metavar="DIR", help="where the data is on this machine")
-    add("--device", choices=("auto", "cpu", "cuda"), help="instead of the record's")
-    add("--trust-remote-code", action="store_true", help="run code that the record names (python: and remote code)")
-    add("--json", action="store_true", help="print JSON")
+    add_repeat_flags(parser)
     parser.set_defaults(run=run)
 
 

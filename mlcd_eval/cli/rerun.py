@@ -26,11 +26,17 @@ def add_parser(commands: Any) -> None:
     add("record", type=Path, metavar="RECORD", help="a record that run or score wrote")
     add("--output", type=Path, metavar="DIR", help="keep the new record here (default: it is not kept)")
     add("--cache", type=Path, metavar="DIR", help="feature store (default: an empty one, so that images are encoded)")
+    add_repeat_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def add_repeat_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of commands that repeat a record's request on this machine."""
+    add = parser.add_argument
     add("--data-root", type=Path, metavar="DIR", help="where the data is on this machine")
     add("--device", choices=("auto", "cpu", "cuda"), help="instead of the record's")
     add("--trust-remote-code", action="store_true", help="run code that the record names (python: and remote code)")
     add("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

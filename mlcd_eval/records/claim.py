@@ -45,7 +45,8 @@ def claimed(path: Path, request: str, command: str | None) -> Iterator[None]:
 
 
 def _check(path: Path, request: str, other: Path) -> None:
-    """Raise ConfigError if another claim is alive and of another request; remove one that is dead."""
+    """Raise ConfigError if a running process claims the record for another request; remove the claim of a process that
+    has ended."""
     with contextlib.suppress(Timeout), _held(_lock_of(other)):
         other.unlink(missing_ok=True)
         return

@@ -12,13 +12,14 @@ from pathlib import Path
 from mlcd_eval.data.base import Split
 from mlcd_eval.data.open import open_dataset, parse_reference
 from mlcd_eval.data.sources.table import TableSource
+from mlcd_eval.data.sources.tars import split_path
 from mlcd_eval.data.sources.wds import WebDataset
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_eval.support.distributed import on_every_rank, rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.shards import ScannedShard, SequentialShard, TrainScan, TrainShard
-from mlcd_train.data.storage import split_path, tar_files
+from mlcd_train.data.storage import tar_files
 from mlcd_train.data.tables import table_shards
 from mlcd_train.data.tars import Captions, TrainTar
 from mlcd_train.sections import DataConfig

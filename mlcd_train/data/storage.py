@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from braceexpand import braceexpand
 
+from mlcd_eval.data.sources.tars import local_tars, split_path
 from mlcd_eval.data.sources.wds import location_of
 from mlcd_eval.data.storage.location import Digest, Location, decode_text, is_web_address
 from mlcd_eval.data.storage.remote import RemoteFolder
@@ -33,22 +34,12 @@ def tar_files(address: str) -> list[tuple[str, str]]:
     return [split_path(path) for path in paths]
 
 
-def split_path(path: str) -> tuple[str, str]:
-    """The folder and the name of a file."""
-    folder, _, name = path.rpartition("/")
-    return folder or ("/" if path.startswith("/") else "."), name
-
-
 def _matching(pattern: str, address: str) -> list[str]:
     if is_web_address(pattern):
         return [pattern]
-    if is_bucket(pattern):
-        paths = Bucket(pattern).matching(pattern) if re.search(r"[*?\[]", pattern) else [pattern]
-    else:
-        path = Path(pattern).expanduser()
-        path = path / "*.tar" if path.is_dir() else path
-        top = Path(path.anchor)
-        paths = [str(path)] if path.is_file() else sorted(map(str, top.glob(str(path.relative_to(top)))))
+    if not is_bucket(pattern):
+        return local_tars(pattern, address)
+    paths = Bucket(pattern).matching(pattern) if re.search(r"[*?\[]", pattern) else [pattern]
     if not paths:
         raise DataError(f"there is no file {pattern} of tars:{address}: expected tar files")
     return paths

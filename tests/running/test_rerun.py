@@ -27,7 +27,7 @@ def record(tmp_path, *more, **changes):
 def change(path, edit):
     """Edit a record in place, as an earlier or another program would have written it."""
     text = json.loads(path.read_text())
-    text.pop("checksum", None)  # as whoever edits a record is told to do
+    text.pop("checksum", None)  # the message about an edited record asks for this
     edit(text)
     path.write_text(json.dumps(text))
 

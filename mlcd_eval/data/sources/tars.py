@@ -58,15 +58,25 @@ def _files(address: str, offline: bool) -> list[tuple[Location, str]]:
     places: dict[str, Location] = {}
     files = []
     for pattern in braceexpand(address):
-        for path in [pattern] if is_web_address(pattern) else _local(pattern, address):
-            folder, _, name = path.rpartition("/")
+        for path in [pattern] if is_web_address(pattern) else local_tars(pattern, address):
+            folder, name = split_path(path)
             if folder not in places:
-                places[folder] = location_of(folder or ("/" if path.startswith("/") else "."), offline=offline)
+                places[folder] = location_of(folder, offline=offline)
             files.append((places[folder], name))
     return files
 
 
-def _local(pattern: str, address: str) -> list[str]:
+def split_path(path: str) -> tuple[str, str]:
+    """Return the folder and the name of a file, given its path or address."""
+    folder, _, name = path.rpartition("/")
+    return folder or ("/" if path.startswith("/") else "."), name
+
+
+def local_tars(pattern: str, address: str) -> list[str]:
+    """Return the local files that a pattern of `tars:address` means: a file, those of a folder, or of a glob, sorted.
+
+    Raises DataError without any.
+    """
     path = Path(pattern).expanduser()
     path = path / "*.tar" if path.is_dir() else path
     top = Path(path.anchor)

@@ -20,7 +20,7 @@ class Provenance:
     """What the page's buttons open.
 
     entries: (title, the lines of this number alone, the places in `groups` of the lines that it shares with others).
-    folded: whether the page has so many numbers that what no two of them share is left to their records.
+    folded: whether lines of one number alone are left out of the page, because it has too many numbers.
     """
 
     def __init__(self, folded: bool = False) -> None:
