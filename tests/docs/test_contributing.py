@@ -6,7 +6,7 @@ import pytest
 from documentation import ROOT, blocks, holds, install, run
 
 PAGES = sorted((ROOT / "docs" / "contributing").glob("*.md"))
-SLOW = ("objective", "data_scheme")  # half a minute each
+SLOW = ("objective", "data_scheme", "protocol", "table_format")  # half a minute each
 GROUPS = ("protocols", "encoders", "data", "formats")
 
 

@@ -197,6 +197,7 @@ def test_a_missing_package_and_torchrun_are_one_sentence(tmp_path, capsys, monke
     assert f"--executor {name} was started under torchrun" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ray_gives_a_killed_workers_group_to_another(tmp_path, capsys, mortal, ray_of_two):
     assert_same_as_local(tmp_path, capsys, (MODEL, mortal), "--executor", "ray")

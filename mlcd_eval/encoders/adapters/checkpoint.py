@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import open_clip
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file
@@ -200,4 +199,6 @@ class CheckpointEncoder(TorchEncoder):
 
 def tokenizer(config: TextConfig) -> Callable[[list[str]], Any]:
     """open_clip's SimpleTokenizer: texts -> tokens (B, context_length)."""
+    import open_clip  # here, since its import takes longer than PyTorch's and image towers need none of it
+
     return open_clip.SimpleTokenizer(context_length=config.context_length)
