@@ -69,7 +69,8 @@ def indexed(folder: Path, num_files: int, read: Read) -> Iterator[Read]:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Do without the search for cycles of garbage: records have none, and it takes as long as reading them."""
+    """Do without the search for cycles of garbage, now and later: records have none, and it takes as long as reading
+    them."""
     if not gc.isenabled():
         yield
         return
@@ -77,6 +78,7 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # what was read is left out of later searches, and still freed with its last reference
         gc.enable()
 
 

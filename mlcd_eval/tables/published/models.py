@@ -54,6 +54,7 @@ def of_paper_row(name: str, architecture: str | None, pretraining: str | None) -
     return _by_paper_name().get(f"{name}|{architecture}|{pretraining}")
 
 
+@functools.cache
 def of_spec(spec: str, name: str) -> Model | None:
     """The model that a record's spec or name means; None where the atlas does not know it.
 

@@ -121,6 +121,8 @@ def standings(results: Iterable[Result], numbers: Sequence[PublishedNumber] | No
 
 
 def _standing(result: Result, metric: Metric, numbers: Sequence[PublishedNumber]) -> Standing:
+    if not numbers:
+        return Standing(result, metric, (), (), ())
     own = of_spec(result.model.spec, result.model.name)
     sign = -1 if metric.higher_is_better else 1
     others: dict[object, PublishedNumber] = {}
