@@ -6,6 +6,7 @@ killed run, and it is no file of /dev/shm, which containers often limit to 64 MB
 
 from __future__ import annotations
 
+import math
 import mmap
 import weakref
 from collections.abc import Callable
@@ -38,9 +39,9 @@ class Ring:
         self.slots = slots
         self.shape = shape
         self.dtype = dtype
-        empty = torch.empty((rows, *shape), dtype=dtype, device="meta")
-        self._rows_shape = tuple(empty.shape)
-        self._slot_bytes = max(1, empty.numel() * empty.element_size())
+        self._rows_shape = (rows, *shape)
+        self._numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
+        self._slot_bytes = max(1, math.prod(self._rows_shape) * self._numpy_dtype.itemsize)
         self._memory = _reserved(slots * self._slot_bytes)
         self._pinned = False
 
@@ -50,19 +51,16 @@ class Ring:
 
     def tensor(self, slot: int) -> torch.Tensor:
         """Return a slot's rows, to write into them."""
-        return self._as_tensor(self._bytes(slot))
+        return torch.from_numpy(self._array(slot))
 
     def hand_out(self, slot: int, release: Callable[[int], None]) -> torch.Tensor:
         """Return a slot's rows. `release(slot)` is called, in any thread, once nothing refers to them any more."""
-        memory = self._bytes(slot)
-        weakref.finalize(memory, release, slot).atexit = False
-        return self._as_tensor(memory)
+        rows = self._array(slot)
+        weakref.finalize(rows, release, slot).atexit = False
+        return torch.from_numpy(rows)
 
-    def _bytes(self, slot: int) -> np.ndarray:
-        return np.frombuffer(self._memory, np.uint8, self._slot_bytes, slot * self._slot_bytes)
-
-    def _as_tensor(self, memory: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(memory).view(self.dtype)[: int(np.prod(self._rows_shape))].view(self._rows_shape)
+    def _array(self, slot: int) -> np.ndarray:
+        return np.ndarray(self._rows_shape, self._numpy_dtype, self._memory, slot * self._slot_bytes)
 
     def pin(self) -> None:
         """Lock the memory's pages for CUDA, whose copies from it then need no wait; without success it stays as it is.

@@ -11,7 +11,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import selectors
+import select
 import signal
 import threading
 import traceback
@@ -138,10 +138,9 @@ class Pipeline:
         for process in self._processes:
             process.start()
         messages.close()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._messages, selectors.EVENT_READ)
-        for process in self._processes:
-            self._selector.register(process.sentinel, selectors.EVENT_READ)
+        self._poll = select.poll()
+        for file in (self._messages.fileno(), *(process.sentinel for process in self._processes)):
+            self._poll.register(file, select.POLLIN)
 
     def results(self) -> Iterator[Loaded[Any]]:
         """Yield each batch when it is complete, in order."""
@@ -167,8 +166,8 @@ class Pipeline:
                     yield self._loaded(batch)
 
     def _receive(self) -> Any:
-        ready = [key.fileobj for key, _ in self._selector.select()]
-        if self._messages in ready:
+        ready = [file for file, _ in self._poll.poll()]
+        if self._messages.fileno() in ready:
             return self._messages.recv()
         ended = next(process for process in self._processes if process.sentinel in ready)
         ended.join()
@@ -202,7 +201,6 @@ class Pipeline:
             process.kill()
         for process in self._processes:
             process.join()
-        self._selector.close()
         self._free.close()
         self._messages.close()
 
