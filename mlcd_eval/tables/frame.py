@@ -6,7 +6,7 @@ import csv
 import functools
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def frame_of(results: Iterable[Result]) -> pandas.DataFrame:
     """The frame of records in memory; settings are JSON."""
     import pandas
 
-    return pandas.DataFrame(map(_with_text, tidy_rows(results)), columns=list(COLUMNS))
+    return pandas.DataFrame(tidy_rows(results, _as_text), columns=list(COLUMNS))
 
 
 def as_csv(table: TableInput) -> str:
@@ -48,13 +48,15 @@ def as_csv(table: TableInput) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in tidy_rows(table.results):
-        writer.writerow([_disarmed(value) if isinstance(value, str) else value for value in _with_text(row).values()])
+    writer.writerows(
+        [_disarmed(value) if isinstance(value, str) else value for value in row.values()]
+        for row in tidy_rows(table.results, _as_text)
+    )
     return file.getvalue()
 
 
-def _with_text(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"settings": json.dumps(row["settings"], ensure_ascii=False)}
+def _as_text(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, ensure_ascii=False)
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -70,17 +72,22 @@ def as_json(table: TableInput) -> str:
     return f"[\n{indented}\n]\n" if indented else "[]\n"
 
 
-def tidy_rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
-    """One row per metric (one without a metric for a failed task), with the keys of COLUMNS in their order."""
+def tidy_rows(
+    results: Iterable[Result], settings: Callable[[Mapping[str, Any]], Any] = lambda x: x
+) -> Iterator[dict[str, Any]]:
+    """One row per metric (one without a metric for a failed task), with the keys of COLUMNS in their order.
+
+    settings: from a record's settings to what stands in its rows.
+    """
     known = list(results)
     labels = variants(known)
     for result in known:
-        yield from _rows(result, labels.label(result))
+        yield from _rows(result, labels.label(result), settings(result.task.settings))
 
 
-def _rows(result: Result, variant: str) -> Iterator[dict[str, Any]]:
+def _rows(result: Result, variant: str, settings: Any) -> Iterator[dict[str, Any]]:
     task, model, data = result.task, result.model, result.dataset
-    about = (model.name, model.spec, task.name, variant, task.protocol, task.version, task.settings, data.name)
+    about = (model.name, model.spec, task.name, variant, task.protocol, task.version, settings, data.name)
     run = (result.seed, result.limit, model.precision, model.fingerprint, data.fingerprint, result.status, result.error)
     of_record = dict(zip(OF_RECORD, (*about, data.split), strict=True))
     of_run = dict(zip(OF_RUN, run, strict=True))
