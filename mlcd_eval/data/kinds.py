@@ -146,6 +146,14 @@ ROWS = (
         root_option="images",
     ),
     DataScheme(
+        name="pairs",
+        source="mlcd_eval.data.sources.pairs:PairFiles",
+        form="pairs:FILE.jsonl[?OPTIONS]",
+        help="images and texts to choose from, a line of JSON per item",
+        kinds=("pairs",),
+        options=(SchemeOption("images", ".+", "the folder of the images, by default the file's own"), _SPLIT),
+    ),
+    DataScheme(
         name="hf-vqa",
         source="mlcd_eval.data.sources.hf_questions:HuggingFaceQuestionSets",
         form="hf-vqa:ORG/NAME|DIR[?OPTIONS]",

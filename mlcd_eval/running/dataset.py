@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, fingerprint
+from mlcd_eval.data.base import Annotation, Pairs, fingerprint, images_of
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
 from mlcd_eval.features.encode import Encoded, EncodeOptions, TextEncoding, encode_split, encode_texts
@@ -115,7 +115,7 @@ class DatasetRun:
             return error
 
     def _predictions(self, job: Job, ability: str) -> Predictions:
-        annotations = job.annotations()["test"][: self.request.limit]
+        annotations = [each for each in job.annotations()["test"] if not isinstance(each, Pairs)][: self.request.limit]
         title = f"{self.model}: {job.name}"
         with self.progress.stage(title, len(annotations), f"{ability}s") as advance:
             return predict(
@@ -244,7 +244,10 @@ class DatasetRun:
         if predictions is not None:
             return {role: in_role[:limit] for role, in_role in annotations.items()}
         keys = {role: set(features.keys) for role, features in images.items()}
-        return {role: [a for a in in_role if a.image in keys[role]] for role, in_role in annotations.items()}
+        return {
+            role: [each for each in in_role if keys[role].issuperset(images_of(each))]
+            for role, in_role in annotations.items()
+        }
 
 
 def _num_images(images: Mapping[str, Features]) -> int:
