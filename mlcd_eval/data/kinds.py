@@ -154,6 +154,23 @@ ROWS = (
         options=(SchemeOption("images", ".+", "the folder of the images, by default the file's own"), _SPLIT),
     ),
     DataScheme(
+        name="hf-pairs",
+        source="mlcd_eval.data.sources.hf_pairs:HuggingFacePairSets",
+        form="hf-pairs:ORG/NAME|DIR?images=COLUMNS&texts=COLUMNS[&OPTIONS]",
+        help="images and texts to choose from that the library `datasets` reads, such as mteb's copies",
+        kinds=("pairs",),
+        options=(
+            SchemeOption("images", ".+", "the columns of images, separated by commas", required=True),
+            SchemeOption("texts", ".+", "the columns of texts, those of the images first", required=True),
+            _CONFIG,
+            _REVISION,
+            *_SPLITS,
+        ),
+        package="datasets",
+        extra="datasets",
+        is_slow=True,
+    ),
+    DataScheme(
         name="hf-vqa",
         source="mlcd_eval.data.sources.hf_questions:HuggingFaceQuestionSets",
         form="hf-vqa:ORG/NAME|DIR[?OPTIONS]",
