@@ -87,7 +87,7 @@ def test_an_image_or_a_file_that_is_missing(tmp_path):
 
 
 def bundled(category):
-    dataset = open_dataset(f"pairs:{demo_data_dir()}/demo_pairs.jsonl")
+    dataset = open_dataset(f"pairs:{demo_data_dir()}/pairdemo.jsonl")
     return [item for item in dataset.annotations("test") if item.category == category]
 
 

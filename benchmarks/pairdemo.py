@@ -1,6 +1,6 @@
-"""Write the bundled choices among texts, mlcd_eval/demo_data/demo_pairs.jsonl, from the scenes of refdemo.
+"""Write the bundled choices among texts, mlcd_eval/demo_data/pairdemo.jsonl, from the scenes of refdemo.
 
-    python benchmarks/demo_pairs.py
+    python benchmarks/pairdemo.py
 
 Only objects that a scene has once are named. Of each scene with two such objects one beside the other: which is left of
 which (`relation`). Scenes are paired at random, and each gives an object to the other's wrong text (`object`). So both
@@ -61,7 +61,7 @@ def items() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    with atomic_write(demo_data_dir() / "demo_pairs.jsonl") as file:
+    with atomic_write(demo_data_dir() / "pairdemo.jsonl") as file:
         file.write("".join(json.dumps(line) + "\n" for line in items()).encode())
 
 
