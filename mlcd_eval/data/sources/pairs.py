@@ -83,7 +83,7 @@ class PairFile:
 def _read(path: Path, folder: Path) -> list[Pairs]:
     items: dict[str, Pairs] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not at U+2028, which a text may have
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}") from error
     for number, line in enumerate(lines, 1):

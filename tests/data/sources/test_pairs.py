@@ -41,6 +41,13 @@ def test_items_and_their_images(tmp_path):
     assert samples[1].image == tmp_path / "x" / "1.png"
 
 
+def test_lines_end_at_line_feeds_only(tmp_path):
+    file = write(tmp_path)
+    item = json.dumps({**ITEM, "texts": ["a\u2028b\x85", "c"]}, ensure_ascii=False)
+    file.write_bytes(f"\ufeff{item}\r\n\r\n".encode())
+    assert open_dataset(f"pairs:{file}").annotations("test")[0].texts == ("a\u2028b\x85", "c")
+
+
 def test_other_folders_and_splits(tmp_path):
     file = write(tmp_path / "a").rename(tmp_path / "mine.jsonl")
     dataset = open_dataset(f"pairs:{file}?images={tmp_path / 'a'}&split=val")
