@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlcd_eval.data.base import Annotation, Pairs
 from mlcd_eval.errors import DataError, IncompatibleError
@@ -108,7 +109,7 @@ class Compositionality(Protocol[CompositionalitySettings]):
                 f"expected at least 1"
             )
         chosen = _choices(settings, inputs, scored)
-        samples = {
+        samples: dict[str, Sequence[Any]] = {
             "key": [item.pairs_id for item in scored],
             "image": [item.images[0] for item in scored],
             "category": [item.category for item in scored],
@@ -132,7 +133,9 @@ def _items(annotations: Sequence[Annotation]) -> list[Pairs]:
     return [item for item in annotations if isinstance(item, Pairs)]
 
 
-def _choices(settings: CompositionalitySettings, inputs: Inputs, items: Sequence[Pairs]) -> dict[str, np.ndarray]:
+def _choices(
+    settings: CompositionalitySettings, inputs: Inputs, items: Sequence[Pairs]
+) -> dict[str, NDArray[np.bool_]]:
     """Return metric -> whether each item (N,) is right, of the metrics that there are."""
     import torch
 
@@ -146,7 +149,9 @@ def _choices(settings: CompositionalitySettings, inputs: Inputs, items: Sequence
     by_shape: dict[tuple[int, int], list[int]] = {}
     for number, item in enumerate(items):
         by_shape.setdefault((len(item.images), len(item.texts)), []).append(number)
-    right = {name: np.zeros(len(items), bool) for name in ("text_accuracy", "image_accuracy")}
+    right: dict[str, NDArray[np.bool_]] = {
+        name: np.zeros(len(items), bool) for name in ("text_accuracy", "image_accuracy")
+    }
     for (num_images, num_texts), numbers in by_shape.items():
         at_once, matched = max(1, _SIMILARITIES // (num_images * num_texts)), min(num_images, num_texts)
         for begin in range(0, len(numbers), at_once):
