@@ -12,7 +12,7 @@ from benchmarks.oracles.clip_benchmark_side import pairs
 from benchmarks.oracles.setup import Line, Setup
 
 SHAPES = {"1 image, 2 texts": (1, 2), "1 image, 5 texts": (1, 5), "2 and 2": (2, 2), "10 images, 1 text": (10, 1)}
-COUNT = 150
+COUNT = 40
 NAMES = {"text_accuracy": "text_acc", "image_accuracy": "image_acc", "group_accuracy": "accuracy"}
 
 
