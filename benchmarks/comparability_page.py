@@ -1,7 +1,7 @@
 """docs/comparability.md: the dialects of each protocol, what they change, and public numbers of the same weights.
 
-python benchmarks/comparability_page.py                          writes the page again
-python benchmarks/comparability_page.py --measure [--model SPEC] measures first, on the bundled data
+python benchmarks/comparability_page.py                                       writes the page again
+python benchmarks/comparability_page.py --measure [PROTOCOL...] [--model SPEC] measures first, on the bundled data
 Every number of the page comes from benchmarks/results/comparability.json, from the code or from the atlas;
 tests/docs/test_comparability.py writes the page again and compares.
 """
@@ -40,11 +40,11 @@ def with_dialects() -> list[str]:
     return [name for name in PROTOCOLS if get_protocol(name).dialects]
 
 
-def measure(model: str) -> dict[str, Any]:
+def measure(model: str, protocols: Sequence[str]) -> dict[str, Any]:
     """Protocol -> what each of its dialects, and each value of a factor alone, gives on its bundled task."""
     demo = {task.protocol: task.name for task in TaskIndex.load().tasks.values() if "demo" in task.tags}
     with tempfile.TemporaryDirectory() as folder:
-        return {protocol: _measure(model, demo[protocol], Path(folder)) for protocol in with_dialects()}
+        return {protocol: _measure(model, demo[protocol], Path(folder)) for protocol in protocols}
 
 
 def _measure(model: str, task: str, folder: Path) -> dict[str, Any]:
@@ -199,11 +199,12 @@ def _cell(numbers: Sequence[PublishedNumber]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--measure", nargs="*", metavar="PROTOCOL")
     parser.add_argument("--model", default=MODEL)
     args = parser.parse_args()
-    if args.measure:
-        MEASURED.write_text(json.dumps(measure(args.model), indent=1) + "\n")
+    if args.measure is not None:
+        known = json.loads(MEASURED.read_text()) | measure(args.model, args.measure or with_dialects())
+        MEASURED.write_text(json.dumps({name: known[name] for name in with_dialects()}, indent=1) + "\n")
     PAGE.write_text(page(PAGE.read_text(), json.loads(MEASURED.read_text())))
 
 

@@ -117,9 +117,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--draws", type=int, default=30)
     parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], help="of the hidden runs")
     args = parser.parse_args()
     print(f"{args.model}, {len(DIALECTS)} dialects, {args.draws} draws, seed {args.seed}")
-    for precision in ("fp32", "bf16"):
+    for precision in args.precisions:
         rng = np.random.default_rng(args.seed)
         made: dict[str, list[Draw]] = {}
         with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from tables import Column, Dialect, Row, Table, Value, number, read_csv
 
 PROBE = "logistic regression, lambda 1, at most 100 iterations, features not normalised"
 PAIRS = ("ARO", "SugarCrepe", "Winoground", "ImageCoDe")
+PAIR_SCORES = {"text_acc": "text_accuracy", "image_acc": "image_accuracy", "accuracy": "group_accuracy"}
 GROUPS = {"zeroshot": "zeroshot", "linear_probe": "linear_probe", "retrieval": "retrieval"}
 TITLES = {
     "zeroshot": "zero-shot classification",
@@ -105,13 +106,19 @@ def _column(place: Place, score: str, is_main: bool, experiments: int) -> Column
     extra = (("main", True),) if is_main or score == "main_score" else ()
     heading = f"{task} {score}" if language is None else f"{task} {language} {score}"
     dataset = dataset_of(ours) if ours else task
-    return Column(heading, protocol, dataset, ours, _metric(task, score, protocol), dialect, extra)
+    return Column(heading, protocol, dataset, ours, _metric(task, score, protocol, is_main), dialect, extra)
 
 
-def _metric(task: str, score: str, protocol: str) -> str:
-    """Our name of a score where both mean the same: accuracy, and the hit rate, which is our recall."""
+def _metric(task: str, score: str, protocol: str, is_main: bool) -> str:
+    """Our name of a score where both mean the same: accuracy, F1 over classes, the hit rate, which is our recall, and
+    what pairs of one image or of one text are scored by; their other scores are 0 (see protocols/compositionality)."""
     if score == "accuracy" and protocol in ("zeroshot", "linear_probe") and task != "VOC2007":
         return "acc1"
+    if score == "f1" and protocol == "linear_probe" and task != "VOC2007":
+        return "macro_f1"
+    if protocol == "compositionality":
+        same = is_main or task == "Winoground" or (task, score) == ("ImageCoDe", "image_acc")
+        return PAIR_SCORES[score] if same and score in PAIR_SCORES else score
     if protocol == "retrieval" and task in MTEB_TASKS:
         direction = "image_to_text" if "I2T" in task else "text_to_image"
         match = re.fullmatch(r"cv_recall_at_(\d+)", score)
@@ -125,7 +132,7 @@ def _protocol(task: str) -> str:
     if task in MTEB_PROMPTS:
         return "zeroshot"
     if task.startswith(PAIRS) and not task.endswith("Retrieval"):
-        return "image_text_pairs"
+        return "compositionality"
     if "STS" in task:
         return "visual_sts"
     if task.endswith("Clustering"):

@@ -213,6 +213,9 @@ def annotation_readers(folder: Path) -> Iterator[Reader]:
         folder / "docdemo/val_v1.0_withQT.json",
         lambda path: open_dataset(f"docvqa:{path}").split("val").scan(),
     )
+    lines = (DEMO / "pairdemo.jsonl").read_text().splitlines(keepends=True)[:8]
+    (folder / "pairs.jsonl").write_text("".join(lines))
+    yield Reader("pairs jsonl", folder / "pairs.jsonl", lambda path: open_dataset(f"pairs:{path}").split("test").scan())
     yield Reader("masks jsonl", folder / "masks.jsonl", lambda path: read_masks(path, refer))
     shutil.copy(folder / "masks.jsonl", folder / "shapes.jsonl")
     yield Reader("masks' codes", folder / "shapes.jsonl", lambda path: overlaps_of(path, refer), "masks")

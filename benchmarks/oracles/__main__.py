@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.oracles import retrieval, zeroshot
+from benchmarks.oracles import pairs, retrieval, zeroshot
 from benchmarks.oracles.setup import Line, Setup
 
-PARTS = {"zeroshot": zeroshot.lines, "retrieval": retrieval.lines}
+PARTS = {"zeroshot": zeroshot.lines, "retrieval": retrieval.lines, "pairs": pairs.lines}
 RESULTS = Path(__file__).parents[1] / "results" / "oracles.txt"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,8 @@ from typing import Any
 import open_clip
 import torch
 from clip_benchmark.datasets.builder import build_wds_dataset, image_captions_collate_fn
-from clip_benchmark.metrics import zeroshot_classification, zeroshot_retrieval
+from clip_benchmark.metrics import image_caption_selection, zeroshot_classification, zeroshot_retrieval
+from PIL import Image
 
 BATCH = 64
 
@@ -20,13 +22,13 @@ class _Kept:
 
     def __init__(self, model: Any) -> None:
         self._features: dict[int, torch.Tensor] = {}
-        self._model = model
+        self.plain = model
         self.encode_text = model.encode_text
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Return the features of a batch, which is kept by its address: batches are never freed here."""
         if images.data_ptr() not in self._features:
-            self._features[images.data_ptr()] = self._model.encode_image(images)
+            self._features[images.data_ptr()] = self.plain.encode_image(images)
         return self._features[images.data_ptr()]
 
 
@@ -71,4 +73,19 @@ def retrieval(model: Path, folder: Path, ks: tuple[int, ...]) -> dict[str, float
     scores: dict[str, float] = zeroshot_retrieval.evaluate(
         network, loader, tokenizer, "cpu", amp=False, recall_k_list=list(ks)
     )
+    return scores
+
+
+def pairs(model: Path, file: Path) -> dict[str, float]:
+    """Return clip-benchmark's scores of items of images and texts."""
+    network, preprocess, tokenizer = _model(model)
+    items = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    batches = [
+        (
+            torch.stack([preprocess(Image.open(file.parent / name).convert("RGB")) for name in item["images"]])[None],
+            [item["texts"]],
+        )
+        for item in items
+    ]
+    scores: dict[str, float] = image_caption_selection.evaluate(network.plain, batches, tokenizer, "cpu", amp=False)
     return scores

@@ -54,13 +54,21 @@ class Setup:
     work: Path
     mteb_python: Path | None
 
-    def ours(self, protocol: str, folder: Path, **settings: Any) -> tuple[Result, list[dict[str, Any]]]:
-        """Return the record of a protocol on a folder with these settings, and its samples."""
-        output = self.work / "ours" / folder.name / "_".join(f"{key}={value}" for key, value in settings.items())
+    def ours(
+        self, protocol: str, data: Path, scheme: str = "wds", **settings: Any
+    ) -> tuple[Result, list[dict[str, Any]]]:
+        """Return the record of a protocol on data of a scheme with these settings, and its samples."""
+        output = (
+            self.work
+            / "ours"
+            / data.parent.name
+            / data.stem
+            / "_".join(f"{key}={value}" for key, value in settings.items())
+        )
         [result] = evaluate(
             f"open_clip:local-dir:{self.model}",
             protocol,
-            datasets=f"wds:{folder}",
+            datasets=f"{scheme}:{data}",
             output=output,
             cache=self.work / "cache",
             device="cpu",

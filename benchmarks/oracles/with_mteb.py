@@ -20,6 +20,7 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 from mteb.abstasks import AbsTaskRetrieval, AbsTaskZeroShotClassification
+from mteb.abstasks.image.image_text_pair_classification import AbsTaskImageTextPairClassification
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
@@ -176,7 +177,35 @@ def tied(found: dict[str, float], good: dict[str, int]) -> bool:
     return any((abs(wrong - found[item]) < TIE).any() for item in good if item in found)
 
 
-KINDS = {"zeroshot": zeroshot, "retrieval": retrieval}
+def pairs(number: int, file: Path) -> dict[str, Any]:
+    items = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    sides = {side: [f"{side}_{n}" for n in range(len(items[0][f"{side}s"]))] for side in ("image", "text")}
+    columns = {
+        name: [item[f"{side}s"][n] for item in items] for side, names in sides.items() for n, name in enumerate(names)
+    }
+    columns |= {
+        name: [{"bytes": None, "path": str(file.parent / at)} for at in columns[name]] for name in sides["image"]
+    }
+    kinds = {name: Image() if name.startswith("image") else Value("string") for name in columns}
+    data = Dataset.from_dict(columns, features=Features(kinds))
+
+    class Task(AbsTaskImageTextPairClassification):
+        images_column_names, texts_column_names = tuple(sides["image"]), tuple(sides["text"])
+
+        def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
+            self.dataset, self.data_loaded = DatasetDict({"test": data}), True
+
+    Task.metadata = metadata(f"Pairs{number}", "Compositionality", "i2t", "accuracy")
+    scores, similarities = evaluated(Task())
+    each = [Task()._compute_metrics([torch.tensor(item)], *map(len, sides.values())) for item in similarities]
+    names = {"text_accuracy": "text_acc", "image_accuracy": "image_acc", "group_accuracy": "accuracy"}
+    return {
+        **{name: scores[name] for name in names.values()},
+        "each": [{ours: item[theirs] for ours, theirs in names.items()} for item in each],
+    }
+
+
+KINDS = {"zeroshot": zeroshot, "retrieval": retrieval, "pairs": pairs}
 
 
 def main() -> None:

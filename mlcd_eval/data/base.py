@@ -15,8 +15,9 @@ from mlcd_eval.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "images"]
-"""What a data set's images come with: labels, captions, sentences or questions, or nothing (images)."""
+Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "images"]
+"""What a data set's images come with: labels, captions, sentences, questions or texts to choose from, or nothing
+(images)."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -125,7 +126,27 @@ class Question:
     types: tuple[str, ...] = ()
 
 
-Annotation = Expression | Question
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Images and texts to choose from: image i and text i belong together; what one side has more is wrong.
+
+    images: keys of their samples, at least one; texts: at least one, and at least two items on one side. category: the
+    data set's own class of items, empty without one.
+    """
+
+    pairs_id: str
+    images: tuple[str, ...]
+    texts: tuple[str, ...]
+    category: str = ""
+
+
+OnOneImage = Expression | Question
+Annotation = OnOneImage | Pairs
+
+
+def images_of(annotation: Annotation) -> tuple[str, ...]:
+    """The keys of the images that an annotation is about."""
+    return annotation.images if isinstance(annotation, Pairs) else (annotation.image,)
 
 
 class Dataset(Protocol):
@@ -147,7 +168,8 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
-    """A dataset whose scored items are not its images but sentences (refer) or questions (docvqa) about them.
+    """A dataset whose scored items are not its images but sentences (refer), questions (docvqa) or choices (pairs)
+    about them.
 
     A split's samples are its images, each once.
     """

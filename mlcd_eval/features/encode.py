@@ -29,6 +29,9 @@ from mlcd_eval.support.progress import Advance
 
 CHUNK = 1024  # samples of a shard that are stored together during a pass
 
+ImageEncoding = Callable[[Encoder, Split, Sequence[str], "EncodeOptions", Advance], "Encoded"]
+"""(encoder, split, layers, options, advance) -> features, as `encode_split`."""
+
 TextEncoding = Callable[[Encoder, Sequence[str], "EncodeOptions", Advance], np.ndarray]
 """(encoder, texts, options, advance) -> (T, D) float32, as `encode_texts`."""
 
@@ -72,15 +75,11 @@ def encode_split(
     pass resumes there, with any number of ranks; ranks take chunks in turn. Every rank must call this.
     Raises DataError, naming the images, if more than `allow_bad_images` cannot be decoded.
     """
-    data = split.scan().fingerprint
-    if options.limit is not None:
-        data = hashlib.sha256(f"{data} limit {options.limit}".encode()).hexdigest()
-    keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
-    entries = {layer: Entry(options.cache, key) for layer, key in keys.items()}
+    entries = entries_of(encoder, split, layers, options)
     images_encoded, started = 0, time.perf_counter()
     with in_use(options.cache):
         if not broadcast_object(rank() == 0 and all(entry.settled for entry in entries.values())):
-            with entry_lock(options.cache, keys[layers[0]]) if rank() == 0 else contextlib.nullcontext():
+            with entry_lock(options.cache, entries[layers[0]].key) if rank() == 0 else contextlib.nullcontext():
                 if rank() == 0:
                     for entry in entries.values():
                         entry.tidy()
@@ -91,6 +90,15 @@ def encode_split(
         features = {layer: entry.features() for layer, entry in entries.items()}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
     return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
+
+
+def entries_of(encoder: Encoder, split: Split, layers: Sequence[str], options: EncodeOptions) -> dict[str, Entry]:
+    """Return the place of a split's features at each layer in the store."""
+    data = split.scan().fingerprint
+    if options.limit is not None:
+        data = hashlib.sha256(f"{data} limit {options.limit}".encode()).hexdigest()
+    keys = {layer: FeatureKey.of(encoder.info, options.precision, layer, "image", data) for layer in layers}
+    return {layer: Entry(options.cache, key) for layer, key in keys.items()}
 
 
 def _encode_missing(

@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from mlcd_eval.data.base import Annotation, Expression, Split
+from mlcd_eval.data.base import Expression, OnOneImage, Split
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import DataError
@@ -42,7 +42,7 @@ class Predictions:
 def predict(
     encoder: Encoder,
     split: Split,
-    annotations: Sequence[Annotation],
+    annotations: Sequence[OnOneImage],
     ability: str,
     fingerprint: str,
     cache: Path,
@@ -89,14 +89,14 @@ def predict(
     return Predictions(by_id, num_made)
 
 
-def _share(annotations: Sequence[Annotation], stored: Mapping[Hashable, Any]) -> list[Annotation]:
+def _share(annotations: Sequence[OnOneImage], stored: Mapping[Hashable, Any]) -> list[OnOneImage]:
     """Return this rank's share of the annotations without a stored prediction; ranks take images in turn."""
     new = [annotation for annotation in annotations if _id(annotation) not in stored]
     images = {image: number for number, image in enumerate(dict.fromkeys(annotation.image for annotation in new))}
     return [annotation for annotation in new if images[annotation.image] % world_size() == rank()]
 
 
-def _id(annotation: Annotation) -> int | str:
+def _id(annotation: OnOneImage) -> int | str:
     return annotation.sent_id if isinstance(annotation, Expression) else annotation.question_id
 
 
@@ -141,12 +141,12 @@ def _parsed(line: bytes) -> tuple[Hashable, Any] | None:
     return annotation_id, prediction
 
 
-_Item = tuple[Annotation, Image.Image]
+_Item = tuple[OnOneImage, Image.Image]
 
 
-def _batches(split: Split, annotations: Sequence[Annotation], size: int) -> Iterator[list[_Item]]:
+def _batches(split: Split, annotations: Sequence[OnOneImage], size: int) -> Iterator[list[_Item]]:
     """Yield annotations with their images, in the order of the images, each of which is decoded once."""
-    by_image: dict[str, list[Annotation]] = {}
+    by_image: dict[str, list[OnOneImage]] = {}
     for annotation in annotations:
         by_image.setdefault(annotation.image, []).append(annotation)
     batch: list[_Item] = []

@@ -51,6 +51,11 @@ class UprightEncoder(WrappedEncoder):
         self.info = replace(encoder.info, preprocessing=f"EXIF orientation applied; {encoder.info.preprocessing}")
 
     @property
+    def as_they_are(self) -> Encoder:
+        """The encoder of the same images without turning them."""
+        return self._encoder
+
+    @property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The encoder's preprocess of the upright image."""
         return Upright(self._encoder.preprocess)

@@ -26,7 +26,7 @@ PROTOCOLS = {
     "zeroshot_retrieval": "retrieval",
     "image_caption_selection": FOREIGN,
 }
-"""Its tasks -> our protocols. The selection of captions (Winoground, SugarCrepe) is none of ours."""
+"""Its tasks -> our protocols. The selection of captions keeps its names, since SugarCrepe's parts are no tasks here."""
 CLASSIFICATION = {"acc1": "acc1", "acc5": "acc5", "mean_per_class_recall": "mean_per_class_recall"}
 METRICS: Mapping[str, Mapping[str, str]] = {
     "zeroshot": {**CLASSIFICATION, "mean_average_precision": "map"},

@@ -63,7 +63,7 @@ def retrieval_ranks(
 
     true_score = torch.cat(
         [
-            (_fixed_point(images[of]) * _fixed_point(part)).sum(1)
+            (fixed_point(images[of]) * fixed_point(part)).sum(1)
             for part, of in zip(texts.chunks(tile), torch.split(image_of_text.cpu(), tile), strict=True)
         ]
     )
@@ -107,7 +107,7 @@ def caption_ranks(
     for start in starts:
         rows = slice(start, start + tile)
         queries = images[of[rows]]
-        score = (_fixed_point(queries) * _fixed_point(texts[rows])).sum(1)
+        score = (fixed_point(queries) * fixed_point(texts[rows])).sum(1)
         index = torch.arange(start, start + len(queries), device=image.device)
         for other, gallery in zip(starts, texts.chunks(tile), strict=True):
             ahead[:, rows] += Tile(gallery, queries).num_ahead(score, index - other)
@@ -121,7 +121,8 @@ def recall_at(ranks: NDArray[Any], k: int) -> NDArray[Any]:
     return (ranks <= k).astype(np.float64)
 
 
-def _fixed_point(rows: torch.Tensor) -> torch.Tensor:
+def fixed_point(rows: torch.Tensor) -> torch.Tensor:
+    """Return rows rounded to multiples of 2^-26 in float64, whose products add up without rounding."""
     return rows.double().mul_(_SCALE).round_().div_(_SCALE)
 
 
@@ -144,7 +145,7 @@ class Tile:
     def _exact(self) -> torch.Tensor:
         if self._mirror:
             return self._mirror._exact.T
-        return _fixed_point(self._gallery) @ _fixed_point(self._queries).T
+        return fixed_point(self._gallery) @ fixed_point(self._queries).T
 
     def num_ahead(self, true_score: torch.Tensor, true_index: torch.Tensor) -> torch.Tensor:
         """(2, Q): how many rows of the gallery are more similar than each query's true item, whose row is true_index
@@ -159,7 +160,7 @@ class Tile:
         about = self._about[:, some]
         row, column = ((about >= low[some]) & (about <= high[some])).nonzero(as_tuple=True)
         query = some[column]
-        score = (_fixed_point(self._gallery[row]) * _fixed_point(self._queries[query])).sum(1)
+        score = (fixed_point(self._gallery[row]) * fixed_point(self._queries[query])).sum(1)
         tied = (score == true_score[query]) & (row < true_index[query])
         ahead = torch.stack([above.long(), torch.zeros_like(true_index)])
         for kind, is_ahead in enumerate((score > true_score[query], tied)):

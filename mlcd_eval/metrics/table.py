@@ -169,6 +169,13 @@ CLUSTERING: Mapping[str, MetricKind] = {
 }
 """Columns: label, cluster and correct, 1.0 where the cluster is the one that is matched to the label."""
 
+PAIRS: Mapping[str, MetricKind] = {
+    "text_accuracy": MetricKind("text accuracy", Mean(column("text_accuracy")), over="image"),
+    "image_accuracy": MetricKind("image accuracy", Mean(column("image_accuracy")), over="image"),
+    "group_accuracy": MetricKind("group accuracy", Mean(column("group_accuracy")), over="image"),
+}
+"""Columns: image, and one of the metric's own name, 1.0 where the item is right."""
+
 OTHERS: Mapping[str, MetricKind] = {
     "mean_recall": MetricKind(
         "mean recall",
@@ -216,7 +223,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
 METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
     "metric",
     "mlcd_eval.metrics",
-    {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **PREDICTED, **CLUSTERING, **OTHERS, **FAMILIES},
+    {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **PREDICTED, **CLUSTERING, **PAIRS, **OTHERS, **FAMILIES},
 )
 """Other packages add metrics by entry points: a MetricKind, or a function under a name that ends in `@`."""
 

@@ -12,10 +12,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, fingerprint
+from mlcd_eval.data.base import Annotation, Pairs, fingerprint, images_of
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
-from mlcd_eval.features.encode import Encoded, EncodeOptions, TextEncoding, encode_split, encode_texts
+from mlcd_eval.features.encode import (
+    Encoded,
+    EncodeOptions,
+    ImageEncoding,
+    TextEncoding,
+    encode_split,
+    encode_texts,
+)
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
 from mlcd_eval.features.upright import UprightEncoder
@@ -36,8 +43,8 @@ STOPS_THE_RUN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 class DatasetRun:
     """The jobs of one model on one data set.
 
-    todo: jobs, each with its pending record. text_encoders: spec -> another model whose text tower is used. texts:
-    encodes them, as `encode_texts`.
+    todo: jobs, each with its pending record. text_encoders: spec -> another model whose text tower is used. texts,
+    images: encode them, as `encode_texts` and `encode_split`.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class DatasetRun:
         todo: Sequence[tuple[Job, Result]],
         progress: Progress,
         texts: TextEncoding = encode_texts,
+        images: ImageEncoding = encode_split,
     ) -> None:
         self.request = request
         self.encoder = encoder
@@ -66,6 +74,7 @@ class DatasetRun:
         )
         self._text_encoders = text_encoders
         self._texts = texts
+        self._images = images
 
     def results(self) -> Iterator[Result]:
         """Yield each record as soon as it is on disk; ranks other than the first yield none."""
@@ -97,7 +106,7 @@ class DatasetRun:
             title = f"{self.model}: {split.dataset}/{view.split}"
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
-                    encoded[view] = encode_split(self._shown(view), split, list(wanted), self.options, advance)
+                    encoded[view] = self._images(self._shown(view), split, list(wanted), self.options, advance)
                 except Exception as error:
                     _raise_if_fatal(error)
                     encoded[view] = error
@@ -115,7 +124,7 @@ class DatasetRun:
             return error
 
     def _predictions(self, job: Job, ability: str) -> Predictions:
-        annotations = job.annotations()["test"][: self.request.limit]
+        annotations = [each for each in job.annotations()["test"] if not isinstance(each, Pairs)][: self.request.limit]
         title = f"{self.model}: {job.name}"
         with self.progress.stage(title, len(annotations), f"{ability}s") as advance:
             return predict(
@@ -244,7 +253,10 @@ class DatasetRun:
         if predictions is not None:
             return {role: in_role[:limit] for role, in_role in annotations.items()}
         keys = {role: set(features.keys) for role, features in images.items()}
-        return {role: [a for a in in_role if a.image in keys[role]] for role, in_role in annotations.items()}
+        return {
+            role: [each for each in in_role if keys[role].issuperset(images_of(each))]
+            for role, in_role in annotations.items()
+        }
 
 
 def _num_images(images: Mapping[str, Features]) -> int:

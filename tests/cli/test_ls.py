@@ -37,7 +37,7 @@ def test_the_pattern_may_stand_before_or_after_the_flag(capsys):
 def test_plain_lines_are_aligned(capsys):
     assert run("suites") == 0
     demo, paper = capsys.readouterr().out.splitlines()
-    assert demo.startswith("demo        7 tasks   ")
+    assert demo.startswith("demo        8 tasks   ")
     assert paper.startswith("mlcd_paper  60 tasks  ")
 
 
@@ -52,7 +52,7 @@ def test_datasets_say_where_their_files_come_from(capsys):
 
 def test_datasets_list_the_forms_of_the_flag(capsys):
     forms = rows(capsys, "datasets", "hf*")
-    assert list(forms) == ["hf:ORG/NAME|DIR[?OPTIONS]", "hf-vqa:ORG/NAME|DIR[?OPTIONS]"]
+    assert [form.partition(":")[0] for form in forms] == ["hf", "hf-pairs", "hf-vqa"]
     assert forms["hf-vqa:ORG/NAME|DIR[?OPTIONS]"]["kind"] == "docvqa"
     assert "revision" in forms["hf:ORG/NAME|DIR[?OPTIONS]"]["options"]
 

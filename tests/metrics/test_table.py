@@ -60,6 +60,7 @@ def columns_for(name, seed=0):
         columns |= {"has_target": rng(7).random(60) < 0.6, "predicts_target": r.random(60) < 0.5}
         columns |= {"cluster": np.where(r.random(60) < 0.5, labels, r.integers(7, size=60))}
         columns |= {"edits": r.integers(5, size=60), "answer_length": rng(4).integers(5, 30, size=60)}
+        columns |= {f"{side}_accuracy": r.integers(2, size=60) * 1.0 for side in ("text", "image", "group")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
     return json.loads(
         json.dumps(

@@ -33,6 +33,7 @@ def test_each_protocol_is_found_in_its_own_file():
     """A new protocol is one file: none of them is listed anywhere."""
     assert set(PROTOCOLS.built_in) == {
         "clustering",
+        "compositionality",
         "docvqa",
         "knn",
         "linear_probe",

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcd_eval.data.base import Expression, Question
+from mlcd_eval.data.base import Expression, Pairs, Question
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
@@ -58,6 +58,19 @@ def captioned():
     meaning = np.stack([letters(captions).mean(axis=0) for captions in texts])
     array = (meaning + rng.normal(0, 2.5, meaning.shape)).astype(np.float32)
     return Inputs({"test": Features(array, [str(image) for image in range(40)], texts=texts)}, letters)
+
+
+def chosen(images, texts):
+    """Items of this many images and texts, of which those in the same place have much in common."""
+    rng = np.random.default_rng(11)
+    words = [[f"item {item} {rng.integers(1000)} {text}" for text in range(texts)] for item in range(40)]
+    keys = [[f"{item}_{image}" for image in range(images)] for item in range(40)]
+    own = letters([words[item][min(image, texts - 1)] for item in range(40) for image in range(images)])
+    array = (own + rng.normal(0, 4, own.shape)).astype(np.float32)
+    items = [Pairs(f"{item}", tuple(keys[item]), tuple(words[item]), "ab"[item % 2]) for item in range(40)]
+    return Inputs(
+        {"test": Features(array, [key for of_item in keys for key in of_item])}, letters, annotations={"test": items}
+    )
 
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -108,6 +121,11 @@ CASES = {
         "multilabel": ({}, lambda: classified(multilabel=True)),
     },
     "clustering": {"default": ({}, classified)},
+    "compositionality": {
+        "texts": ({}, lambda: chosen(1, 3)),
+        "both": ({}, lambda: chosen(2, 2)),
+        "images": ({"ties": "first"}, lambda: chosen(4, 1)),
+    },
     "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
     "retrieval": {"default": ({}, captioned), "mteb": ({"metric": "ndcg", "ties": "last"}, captioned)},
     "refcoco": {

@@ -18,6 +18,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 Content = TypeVar("Content")
 
+ORIENTATION = 0x0112  # EXIF's tag
+
 MAX_RATIO = 1000
 """The largest ratio of the sides: models scale the shorter side to their size, and so a line of pixels to gigabytes."""
 
@@ -49,6 +51,22 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
         except Image.UnidentifiedImageError as error:
             size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
             raise DataError(f"{problem}: got {size} of no known kind, expected one of {', '.join(FORMATS)}") from error
+
+
+def orientation(image: EncodedImage) -> int | None:
+    """The EXIF orientation of an image by its header, 1 (upright) where it says none; None where it cannot be read."""
+    try:
+        with reading("the header of an image cannot be read"):
+            if isinstance(image, Image.Image):
+                return image.getexif().get(ORIENTATION, 1)
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+                if opened.format == "PNG" and "exif" not in opened.info:
+                    opened.load()  # it may come after the pixels
+                as_decoded = Image.new("RGB", (1, 1))  # JPEG's own getexif is silent about damage
+                as_decoded.info = dict(opened.info)
+                return as_decoded.getexif().get(ORIENTATION, 1)
+    except DataError:
+        return None
 
 
 def _checked(image: Image.Image, problem: str) -> Image.Image:

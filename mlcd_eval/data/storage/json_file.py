@@ -19,7 +19,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
-def validated_json(kind: Any, values: Any, path: Path) -> Any:
+def validated_json(kind: Any, values: Any, path: Path | str) -> Any:
     """The values as a type; raises DataError for the first that does not fit, with its place in the file."""
     try:
         return TypeAdapter(kind).validate_python(values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcd_eval.data.base import Annotation
+from mlcd_eval.data.base import OnOneImage
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.shared.finite import check_finite
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def patches_of(
-    images: Features, annotations: Sequence[Annotation], role: str, device: str
+    images: Features, annotations: Sequence[OnOneImage], role: str, device: str
 ) -> Callable[[np.ndarray], torch.Tensor]:
     """Return a function from annotation numbers (B,) to the patches (B, h, w, D) of their images, on the device.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.features.encode import EachTextOnce
+from mlcd_eval.features.reuse import KeptImages
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.models import PlannedModel
@@ -23,6 +25,9 @@ from mlcd_eval.support.addresses import redacted
 from mlcd_eval.support.determinism import deterministic
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.progress import Progress
+
+LONG = 60.0
+"""Seconds of scoring that are announced after the first dialect."""
 
 
 class Lattice:
@@ -39,6 +44,7 @@ class Lattice:
         self._model = model
         self._progress = progress
         self._texts = EachTextOnce()
+        self._images = KeptImages(progress.say)
         self._results: dict[Point, Result] = {}
         self._own_samples: Columns | None = None
 
@@ -83,16 +89,19 @@ class Lattice:
             encoded = run.encode()
             title = f"{self._model.name}: {self._job.name}: dialects"
             with self._progress.stage(title, len(jobs), "dialects") as advance:
-                for point, job in jobs.items():
+                for number, (point, job) in enumerate(jobs.items(), 1):
+                    started = time.perf_counter()
                     try:
                         self._results[point] = run.score(job, self._pending(job), encoded)[0]
                     except UserError as error:
                         self.left_out[point] = str(error)
                     advance(1)
+                    if number == 1 and (cost := (time.perf_counter() - started) * (len(jobs) - 1)) > LONG:
+                        self._progress.say(f"{title}: about {cost / 60:.0f} min for the other {len(jobs) - 1}")
 
     def _run(self, jobs: Sequence[Job]) -> DatasetRun:
         todo = [(job, self._pending(job)) for job in jobs]
-        return DatasetRun(self._job.request, self._encoder, {}, todo, self._progress, self._texts)
+        return DatasetRun(self._job.request, self._encoder, {}, todo, self._progress, self._texts, self._images)
 
     def _job_of(self, point: Point) -> Job | None:
         if point == self.factors.own:

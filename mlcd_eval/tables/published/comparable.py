@@ -17,6 +17,7 @@ REQUIRED = {
     "linear_probe": ("probe", "shots", "split"),
     "knn": ("probe", "split"),
     "retrieval": ("split",),
+    "compositionality": ("split",),
     "docvqa": ("split",),
     "refcoco": ("split",),
 }

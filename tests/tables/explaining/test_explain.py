@@ -95,15 +95,19 @@ def test_no_image_is_encoded_twice_and_no_text(setting, capsys, monkeypatch):
     encode_texts = TinyEncoder.encode_texts
     monkeypatch.setattr(TinyEncoder, "encode_texts", lambda self, part: texts.extend(part) or encode_texts(self, part))
     fresh = folder / "fresh"
+    capsys.readouterr()
     words = ["--value", "0.4", "--cache", str(fresh), "--trust-remote-code"]
     TinyEncoder.images_seen = 0
     assert main(["explain", str(folder / "runs"), *words]) == 0
-    assert TinyEncoder.images_seen == 2 * COUNT  # as they are, and upright
+    assert TinyEncoder.images_seen == COUNT  # upright they are as they are
+    said = capsys.readouterr().err
+    assert f"dtd/test: no features of images are kept at projected, so that {COUNT} images are encoded" in said
+    assert f"dtd/test: EXIF turns 0 of {COUNT} images, which are encoded; the features of the others are kept" in said
     once = [text for text in texts if any(name in text for name in ("cone", "animal", "seat", "Fox", "chair"))]
     assert len(once) == len(set(once)) == (1 + 8 + 7 + 1 + 1 + 1) * (3 + 3)  # templates, names as they are and as words
     texts.clear()
     assert main(["explain", str(folder / "runs"), *words]) == 0
-    assert TinyEncoder.images_seen == 2 * COUNT
+    assert TinyEncoder.images_seen == COUNT
     assert len(texts) < 10
 
 

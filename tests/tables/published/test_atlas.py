@@ -129,6 +129,20 @@ def test_mtebs_probes_are_the_means_of_their_experiments():
         assert number.value == pytest.approx(fmean(number.experiments), abs=2e-6)
 
 
+def test_mtebs_scores_have_our_names_where_both_mean_the_same():
+    """Its F1 is over classes; of items of one image it scores texts only, and its other two scores are 0."""
+    metrics = {}
+    for number in published_numbers("mteb/linear_probe") + published_numbers("mteb/others"):
+        metrics.setdefault(number.place, {}).setdefault(number.metric, []).append(number.value)
+    assert set(metrics["linear_probe/dtd"]) == {"acc1", "macro_f1"}
+    assert {"accuracy", "f1"} <= set(metrics["linear_probe/voc2007"])  # of several labels
+    assert set(metrics["compositionality/winoground"]) == {"text_accuracy", "image_accuracy", "group_accuracy"}
+    for name in ("sugarcrepe", "aro_vg_relation", "aro_vg_attribution", "aro_coco_order", "aro_flickr_order"):
+        of_task = metrics[f"compositionality/{name}"]
+        assert set(of_task) == {"text_accuracy", "image_acc", "accuracy"}
+        assert {*of_task["image_acc"], *of_task["accuracy"]} == {0.0} and min(of_task["text_accuracy"]) > 0
+
+
 def test_models_are_joined_by_their_weights():
     clip = models()["ViT-B-32/openai"]
     assert (clip.hub, clip.params_m, clip.gflops, clip.image_gflops) == (

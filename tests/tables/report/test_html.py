@@ -98,6 +98,18 @@ def test_a_board_is_ranked_ordered_and_averaged(results):
     assert lines == {"": {"value": "0.96"}, "mean of, in per cent": {"linear_probe/food101 acc1": "96.00"}}
 
 
+@pytest.mark.parametrize("folds", [False, True])
+@pytest.mark.parametrize(("most", "is_short"), [(2, True), (3, False)])
+def test_long_boards_show_some_rows_until_all_are_asked_for(results, monkeypatch, folds, most, is_short):
+    monkeypatch.setattr("mlcd_eval.tables.report.html.MANY", most)
+    monkeypatch.setattr("mlcd_eval.tables.report.html.MOST_CELLS", 0 if folds else 100)
+    page = Page(report(results))
+    (table,) = [attributes for tag, attributes in page.tags if tag == "table"]
+    assert (table.get("class") == "short") == is_short
+    assert any("data-all" in attributes for _, attributes in page.tags) == is_short
+    assert any("data-board" in attributes for _, attributes in page.tags) == folds
+
+
 def test_every_number_opens_its_whole_record(results):
     record = results[0].model_copy(update={"details": {"lambda": 1.5, "search": [{"score": None}]}, "limit": 7})
     page = Page(report([record]))
