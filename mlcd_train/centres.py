@@ -18,8 +18,10 @@ from torch import Tensor
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.distributed import parallel, rank, world_size
 from mlcd_train.assignment import NONE
+from mlcd_train.chance import step_generator
 from mlcd_train.distributed import add_up, gather, gather_for_shares
 from mlcd_train.losses import additive_angular_margin, logsumexp
+from mlcd_train.products import Products, product
 
 BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
 
@@ -54,8 +56,8 @@ class ClassCentres:
     loss_of_sums: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. ratio: r, the share of all classes that a step
     draws as negatives besides its positives, or, if positives_count, together with them (PartialFC's own rule).
     drawn_only: an image's negatives are the classes drawn at random, without other images' positives. margin: added to
-    the positives' angle, radians. scale: of all cosines. centres: (K, D) to start from, by default N(0, 0.01) as in
-    UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    the positives' angle, radians. scale: of all cosines. products: of images and centres. centres: (K, D) to start
+    from, by default N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ClassCentres:
         device: str = "cpu",
         positives_count: bool = False,
         drawn_only: bool = False,
+        products: Products = "fp32",
     ) -> None:
         if not 0 < ratio <= 1:
             raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
@@ -80,7 +83,7 @@ class ClassCentres:
             raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
         self.num_classes, self.loss_of_sums = num_classes, loss_of_sums
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
-        self.positives_count, self.drawn_only = positives_count, drawn_only
+        self.positives_count, self.drawn_only, self.products = positives_count, drawn_only, products
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
@@ -100,7 +103,7 @@ class ClassCentres:
 
     def _start_of_block(self, begin: int, dim: int, seed: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
-        return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))
+        return 0.01 * torch.randn(size, dim, generator=step_generator(seed, -1, begin))
 
     def _overlaps(self, begin: int) -> bool:
         """Whether this rank owns classes of the block that begins there."""
@@ -122,7 +125,7 @@ class ClassCentres:
 
     def _drawn_of_block(self, begin: int, positives: Tensor, step: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
-        order = torch.randperm(size, generator=_generator(self.seed, step, begin))
+        order = torch.randperm(size, generator=step_generator(self.seed, step, begin))
         count = math.ceil(self.ratio * size)
         if self.positives_count:
             taken = torch.isin(order, positives.to(order.device) - begin)
@@ -139,7 +142,7 @@ class ClassCentres:
         index, rows = drawn.classes, drawn.rows
         images, labels = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1)), gather(labels)
         with torch.autocast(features.device.type, enabled=False):
-            cosine = images @ torch.nn.functional.normalize(rows, dim=1).T  # (all B, sampled)
+            cosine = product(images, torch.nn.functional.normalize(rows, dim=1), self.products)  # (all B, sampled)
 
         column = torch.searchsorted(index, labels).clamp_max(max(len(index) - 1, 0))
         is_here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[column] == labels
@@ -202,9 +205,3 @@ def _add_up_logs(share: Tensor) -> Tensor:
     largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
     total = add_up((share - largest).exp())
     return torch.where(total == 0, -torch.inf, total.clamp_min(1e-38).log() + largest)  # NaN of any rank stays NaN
-
-
-def _generator(seed: int, step: int, block: int) -> torch.Generator:
-    """A random stream for each (seed, step, block); the mix of the three does not collide in practice."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + block * 0x94D049BB133111EB) & (2**63 - 1)
-    return torch.Generator().manual_seed(mixed)

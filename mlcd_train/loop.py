@@ -85,7 +85,7 @@ def train(
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
             if not math.isfinite(terms["loss"]):
-                raise _non_finite(title, step, "loss", terms["loss"], folder)
+                raise _non_finite(title, step, "loss", terms["loss"], folder, config.optimizer.lr)
             grad_scale = scaler.get_scale()
             average_gradients(parameters)
             if not objective.finite():  # marked in a parameter's gradient: scaler and norm look at nothing else
@@ -94,13 +94,14 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
             overflow = not norm.isfinite()
             if overflow and not scaler.is_enabled():
-                raise _non_finite(title, step, "gradient norm", float(norm), folder)
+                raise _non_finite(title, step, "gradient norm", float(norm), folder, config.optimizer.lr)
             scaler.step(optimizer)
             if not overflow:  # else the fp16 scaler has skipped this step and will halve its scale
                 objective.update(lr, config.optimizer, grad_scale)
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
-                raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")
+                scale = scaler.get_scale()
+                raise _non_finite(title, step, "fp16 loss scale", scale, folder, config.optimizer.lr, "at least 1")
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -143,12 +144,19 @@ def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
 
 
 def _non_finite(
-    title: str, step: int, what: str, value: float, folder: Path, expected: str = "a number"
+    title: str, step: int, what: str, value: float, folder: Path, lr: float, expected: str = "a number"
 ) -> NonFiniteLoss:
+    """The error, with what to do: follow it and training goes on. lr: the setting."""
+    stage, slower = folder.name, f"--set {folder.name}.optimizer.lr={lr / 2:g}"
+    advice = f"run again with {slower}"
+    if any((folder / "state").glob("step_*/state.json")):
+        aside = folder.with_name(f"{stage}_diverged")
+        advice = f"move {folder} to {aside} and run again with {slower}"
+        if stage == "fit":
+            advice += f" --set fit.continue_from={aside}, which goes on from its last state"
     return NonFiniteLoss(
-        f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
-        f"from before it; go on from it in another output, with fit.continue_from and a lower learning rate, more "
-        f"warm-up, or bf16 instead of fp16"
+        f"{title}: the {what} of step {step} is {value}, expected {expected}: {advice} (more warm-up, or bf16 instead "
+        f"of fp16, may help too)"
     )
 
 

@@ -9,7 +9,7 @@ from mlcd_eval.support.documents import read_json
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import named
 from mlcd_train.stage_state import changes, file_digest, weights_fingerprint
-from mlcd_train.start import read_start
+from mlcd_train.start import Start
 from mlcd_train.state import newest_state
 
 SETTINGS = "settings.json"
@@ -27,14 +27,16 @@ def weights_of(config: TrainConfig) -> dict[str, str]:
     return {key: value for key, value in weights.items() if value}
 
 
-def origin(config: TrainConfig, settings: Mapping[str, Any], weights: Mapping[str, str]) -> dict[str, str]:
+def origin(
+    config: TrainConfig, settings: Mapping[str, Any], weights: Mapping[str, str], start: Start | None
+) -> dict[str, str]:
     """Provenance of what fit starts from; empty for a start at random.
 
-    settings: of the stage fit. Raises ConfigError or CheckpointError if it cannot start from that.
+    settings: of the stage fit. start: the weights of model.init. Raises CheckpointError for a state that cannot be
+    continued.
     """
     facts: dict[str, str] = {}
-    if config.model.init is not None:
-        start = read_start(config.model)
+    if config.model.init is not None and start is not None:
         facts |= {"init": config.model.init, "init_fingerprint": start.fingerprint}
         facts |= {"init_not_used": named(start.left)} if start.left else {}
     if config.fit.continue_from is not None:

@@ -5,60 +5,24 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 import torch
 from pydantic import Field
+from tiny_objectives import batch, discrimination, gradients, model
 from two_ranks import on_two_ranks
 
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
-from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import tokenizer
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.spec import validated
 from mlcd_eval.support.progress import Progress
-from mlcd_train.centres import ClassCentres
 from mlcd_train.config import FitConfig, TrainConfig
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import average_gradients
-from mlcd_train.fit import new_model
-from mlcd_train.loop import autocast, train
-from mlcd_train.losses import clip_loss, mlcd_of_sums
+from mlcd_train.loop import train
+from mlcd_train.losses import clip_loss
 from mlcd_train.objectives import AnyObjective
 from mlcd_train.objectives.base import Needs, Objective, ObjectiveSettings, image_features
 from mlcd_train.objectives.contrast import MAX_LOGIT_SCALE, Contrast
-from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.runlog import read_log
 from mlcd_train.sections import LoopConfig, OptimizerConfig
 from mlcd_train.stages import TrainingRun
-
-SHAPE = {
-    "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
-    "text": {"context_length": 12, "width": 32, "depth": 1, "heads": 2},
-    "embed_dim": 16,
-    "preprocess": Preprocess(image_size=16),
-}
-
-
-def model(**changes):
-    return new_model(CheckpointConfig(**{**SHAPE, **changes}), 0, torch.device("cpu"))
-
-
-def batch(images=None):
-    generator = torch.Generator().manual_seed(1)
-    keys = [f"k{n}" for n in range(8)]
-    pixels = torch.randn(8, 3, 16, 16, generator=generator) if images is None else images
-    return Batch(keys, pixels, [f"thing number {n}" for n in range(8)], {0: (0, 8)})
-
-
-def gradients(objective, parts, data, precision="fp32"):
-    for _, parameter in objective.parameters:
-        parameter.grad = None
-    with autocast(torch.device("cpu"), precision):
-        assert precision == "fp32" or not torch.is_autocast_cache_enabled()  # it loses gradients in torch 2.6 to 2.9
-        terms = objective.step(data, 0, parts, lambda loss: loss.backward())
-    return terms, {name: p.grad.clone() for name, p in objective.parameters if p.grad is not None}
-
-
-def discrimination(net):
-    classes = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(n))[:3] for n in range(8)])
-    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3)
-    return ClusterDiscrimination(net, centres, lambda keys: classes[[int(key[1:]) for key in keys]], 1.0)
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-4), ("bf16", 0.03)])
