@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mlcd_eval.support.distributed import rank
 from mlcd_train.chance import step_generator
+from mlcd_train.host import upload
 
 BLOCK = 64  # images of a global batch that are drawn for together
 
@@ -55,8 +56,8 @@ class DropRule:
         paths = None
         if self.path:
             paths = torch.cat([block.paths for block in drawn if block.paths is not None], dim=-1)[..., here]
-            paths = paths.to(device, non_blocking=True)
-        return Drops(None if kept is None else kept.to(device, non_blocking=True), paths)
+            paths = upload(paths, device)
+        return Drops(None if kept is None else upload(kept, device), paths)
 
     def _block(self, step: int, block: int) -> Drops:
         generator = step_generator(self.seed, step, -1 - block)

@@ -21,7 +21,7 @@ from mlcd_eval.errors import UserError
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.data.batches import Bad, Batch, Positions
-from mlcd_train.distributed import average_gradients
+from mlcd_train.distributed import GradientMean
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import RunLog
@@ -73,10 +73,12 @@ def train(
         )
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
-    meter = _Meter()
+    meter, mean = _Meter(), GradientMean(parameters)
+    watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
     stream = batches(state.positions) if state.step < steps else iter(())
 
-    with progress.stage(title, steps - state.step, "steps") as advance, contextlib.closing(log or _Closed()):
+    stage = progress.stage(title, steps - state.step, "steps")
+    with stage as advance, contextlib.closing(log or _Closed()), contextlib.closing(mean):
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
@@ -84,24 +86,23 @@ def train(
             on_device = _on(batch, device)
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
-            if not math.isfinite(terms["loss"]):
-                raise _non_finite(title, step, "loss", terms["loss"], folder, config.optimizer.lr)
             grad_scale = scaler.get_scale()
-            average_gradients(parameters)
-            if not objective.finite():  # marked in a parameter's gradient: scaler and norm look at nothing else
-                next(p.grad for p in parameters if p.grad is not None).fill_(torch.nan)
+            mean.finish()
+            finite = objective.finite()
+            if finite is not None:  # marked in a parameter's gradient: scaler and norm look at nothing else
+                mark = torch.zeros((), device=device).masked_fill(~finite, torch.nan)
+                next(p.grad for p in parameters if p.grad is not None).add_(mark)
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
-            overflow = not norm.isfinite()
-            if overflow and not scaler.is_enabled():
-                raise _non_finite(title, step, "gradient norm", float(norm), folder, config.optimizer.lr)
+            watch.see(step, terms["loss"], norm)
             scaler.step(optimizer)
-            if not overflow:  # else the fp16 scaler has skipped this step and will halve its scale
+            if not scaler.is_enabled() or norm.isfinite():  # else the fp16 scaler has skipped this step
                 objective.update(lr, config.optimizer, grad_scale)
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
-                scale = scaler.get_scale()
-                raise _non_finite(title, step, "fp16 loss scale", scale, folder, config.optimizer.lr, "at least 1")
+                raise _non_finite(
+                    title, folder, config.optimizer.lr, step, "fp16 loss scale", scaler.get_scale(), "at least 1"
+                )
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -109,15 +110,19 @@ def train(
             state.step, state.positions = step + 1, batch.after
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
-            if log is not None and (state.step % config.log_every == 0 or state.step == steps):
-                log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
+            logs, saves = (state.step % n == 0 or state.step == steps for n in (config.log_every, config.save_every))
+            if logs or saves:
+                watch.check()
+            if log is not None and logs:
+                values = {name: float(value) for name, value in terms.items()}
+                log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
             if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()
                 if log is not None and metrics:
                     log.write(state.step, metrics)
-            if state.step % config.save_every == 0 or state.step == steps:
+            if saves:
                 state.save(folder / "state", identity, config.keep)
     if average is not None:
         average.swap()
@@ -143,8 +148,33 @@ def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
         scaler.scale(loss).backward()
 
 
+class _Watch:
+    """Notes the first step whose loss or gradient norm is no number, on the device; the host looks when it needs to.
+
+    scaled: fp16's norm may be infinite. error: of a step, what is no number, and its value.
+    """
+
+    def __init__(self, device: torch.device, scaled: bool, error: Callable[[int, str, float], NonFiniteLoss]) -> None:
+        self._first = torch.tensor([-1.0, 0.0, 0.0], dtype=torch.float64, device=device)
+        self._scaled, self._error = scaled, error
+
+    def see(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        """Note a step."""
+        norm = torch.zeros_like(norm) if self._scaled else norm
+        now = torch.stack([torch.full_like(loss, step), loss, norm.to(loss)]).double()
+        begins = ~now.isfinite().all() & (self._first[0] < 0)
+        self._first = torch.where(begins, now, self._first)
+
+    def check(self) -> None:
+        """Raise NonFiniteLoss for the step that was noted. The host waits for the device."""
+        step, loss, norm = self._first.tolist()
+        if step >= 0:
+            what, value = ("gradient norm", norm) if math.isfinite(loss) else ("loss", loss)
+            raise self._error(int(step), what, value)
+
+
 def _non_finite(
-    title: str, step: int, what: str, value: float, folder: Path, lr: float, expected: str = "a number"
+    title: str, folder: Path, lr: float, step: int, what: str, value: float, expected: str = "a number"
 ) -> NonFiniteLoss:
     """The error, with what to do: follow it and training goes on. lr: the setting."""
     stage, slower = folder.name, f"--set {folder.name}.optimizer.lr={lr / 2:g}"

@@ -147,8 +147,13 @@ class TrainingState:
         moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("exp_avg", "exp_avg_sq", "step")}
         kept = {key: tensor for key, tensor in moments.items() if tensor is not None}
         if len(kept) == 3 and kept["exp_avg"].shape == parameter.shape:
-            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter) for k, v in kept.items()}
+            self.optimizer.state[parameter] = self._moved(kept, parameter)
         return True
+
+    def _moved(self, moments: Mapping[str, Tensor], parameter: nn.Parameter) -> dict[str, Tensor]:
+        """Moments where the optimizer wants them: the number of steps is on the device if it is fused."""
+        steps = moments["step"].to(parameter.device if self.optimizer.defaults["fused"] else "cpu")
+        return {key: steps if key == "step" else value.to(parameter) for key, value in moments.items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": p.detach() for name, p in self.parameters}
@@ -165,9 +170,8 @@ class TrainingState:
         for name, parameter in self.parameters:
             parameter.copy_(tensors[f"model.{name}"])
             if stepped or not self.scaler.is_enabled():  # else fp16 has skipped every step so far
-                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-                steps = tensors[f"optimizer.step.{name}"]
-                self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
+                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                self.optimizer.state[parameter] = self._moved(moments, parameter)
             if self.average is not None:
                 self.average.weights[name].copy_(tensors[f"average.{name}"])
 

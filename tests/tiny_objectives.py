@@ -36,6 +36,7 @@ def gradients(objective, parts, data, precision="fp32"):
     with autocast(torch.device("cpu"), precision):
         assert precision == "fp32" or not torch.is_autocast_cache_enabled()  # it loses gradients in torch 2.6 to 2.9
         terms = objective.step(data, 0, parts, lambda loss: loss.backward())
+    terms = {name: float(value) for name, value in terms.items()}
     return terms, {name: p.grad.clone() for name, p in objective.parameters if p.grad is not None}
 
 

@@ -77,14 +77,15 @@ class Objective:
 
     parameters: list[tuple[str, nn.Parameter]]
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Call `backward` on the loss of a batch, in `parts` whose losses add up to the loss of the whole batch
-        (gradient accumulation). Returns the terms to log, `loss` first."""
+        (gradient accumulation). Returns the terms to log, `loss` first, as numbers () on the device."""
         raise NotImplementedError
 
-    def finite(self) -> bool:
-        """Whether all gradients outside `parameters` are finite on all ranks. Every rank calls it after backward."""
-        return True
+    def finite(self) -> Tensor | None:
+        """Whether all gradients outside `parameters` are finite on all ranks: () on the device, None if there are none.
+        Every rank calls it after backward."""
+        return None
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """After the optimizer's step: move what is outside `parameters`, or keep a parameter within its range.

@@ -15,6 +15,7 @@ from mlcd_eval.support.distributed import rank, world_size
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.drops import NOTHING, DropRule, Drops
+from mlcd_train.host import upload
 from mlcd_train.losses import clip_loss
 from mlcd_train.objectives.base import (
     Backward,
@@ -65,10 +66,10 @@ class Contrast(Objective):
         self._tokenize, self._drops = tokenize, drops
         self._text, self._logit_scale = model.text, model.logit_scale
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """With several parts (GradCache, Gao et al. 2021) all features are computed first, without gradient, and the
         loss's gradient with respect to them is then carried back part by part."""
-        tokens = self._tokenize(list(batch.texts)).to(batch.images.device)
+        tokens = upload(self._tokenize(list(batch.texts)), batch.images.device)
         drops = self._drops.of(step, len(tokens), batch.images.device).chunk(parts)
         pairs = list(zip(batch.images.chunk(parts), tokens.chunk(parts), drops, strict=True))
         if parts == 1:
@@ -97,17 +98,17 @@ class Contrast(Objective):
             image = image_features(self.model, images, drops)
         return normalize(image.float(), dim=1), normalize(self._text(tokens).float(), dim=1)
 
-    def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         scale = self._logit_scale.exp()
         loss = clip_loss(image, text, scale, gather_for_mean(image), gather_for_mean(text), rank() * len(image))
         with torch.no_grad():
             matching = (image * text).sum(dim=1)
             others = ((image @ text.T).sum() - matching.sum()) / max(len(image) * (len(image) - 1), 1)
         return loss, {
-            "loss": float(add_up(loss.detach())) / world_size(),
-            "positive_cosine": float(matching.mean()),
-            "negative_cosine": float(others),
-            "logit_scale": float(scale.detach()),
+            "loss": add_up(loss.detach()) / world_size(),
+            "positive_cosine": matching.mean(),
+            "negative_cosine": others,
+            "logit_scale": scale.detach(),
         }
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:

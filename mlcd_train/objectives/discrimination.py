@@ -126,29 +126,29 @@ class ClusterDiscrimination(Objective):
         self._drops = drops
         self._drawn: Drawn | None = None
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
-        labels = self._labels_of(batch.keys).to(batch.images.device)
+        labels = self._labels_of(batch.keys)
         self._drawn = self._centres.draw(labels, step)
-        terms: dict[str, float] = {}
+        terms: dict[str, Tensor] = {}
         drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
         for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
             outcome = self._centres.forward(image_features(self.model, pixels, left_out), classes, self._drawn)
             backward(outcome.loss / parts)
             part = {
-                "loss": float(outcome.loss.detach()),
+                "loss": outcome.loss.detach(),
                 "positive": outcome.positive,
                 "negative": outcome.negative,
                 "positive_cosine": outcome.positive_cosine,
                 "negative_cosine": outcome.negative_cosine,
             }
-            terms = {name: terms.get(name, 0.0) + value / parts for name, value in part.items()}
+            terms = {name: value / parts + terms.get(name, 0.0) for name, value in part.items()}
         return terms
 
-    def finite(self) -> bool:
+    def finite(self) -> Tensor:
         """Whether the gradients of the drawn rows are."""
         assert self._drawn is not None and self._drawn.rows.grad is not None
-        return not add_up((~self._drawn.rows.grad.isfinite()).sum())
+        return add_up((~self._drawn.rows.grad.isfinite()).sum()) == 0
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """AdamW on the drawn rows."""

@@ -10,7 +10,7 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export", "chance", "products"},
+    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host"},
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
     {"config", "state", "loop"},

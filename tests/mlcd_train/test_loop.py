@@ -221,7 +221,7 @@ def test_a_diverged_run_follows_its_own_advice(make_config, monkeypatch):
             ClusterDiscrimination,
             "step",
             lambda self, batch, number, *rest: (
-                step(self, batch, number, *rest) | ({"loss": math.nan} if number == 3 else {})
+                step(self, batch, number, *rest) | ({"loss": torch.tensor(math.nan)} if number == 3 else {})
             ),
         )
         with pytest.raises(NonFiniteLoss, match="the loss of step 3 is nan, expected a number: move ") as error:
@@ -240,7 +240,7 @@ def test_a_diverged_run_follows_its_own_advice(make_config, monkeypatch):
 
 def test_advice_before_the_first_state_and_for_lit(tmp_path):
     def advice(stage):
-        return str(loop._non_finite("x", 1, "loss", math.nan, tmp_path / stage, 0.5))
+        return str(loop._non_finite("x", tmp_path / stage, 0.5, 1, "loss", math.nan))
 
     assert "a number: run again with --set fit.optimizer.lr=0.25 (" in advice("fit")
     (tmp_path / "lit" / "state" / "step_0000001").mkdir(parents=True)
