@@ -24,6 +24,7 @@ from mlcd_train.data.source import TrainSplit
 from mlcd_train.fit import checkpoint_config, freeze
 from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import EvaluateConfig, LoopConfig
+from mlcd_train.state_files import check_sharding
 
 FLOAT = 4  # bytes
 GIB = 1 << 30
@@ -42,6 +43,8 @@ def check_loop(name: str, section: LoopConfig, config: TrainConfig, split: Train
     num_streams(split, config.data, section.batch_size)
     _check_evaluation(section.evaluate)
     check_loggers(section.log_to)
+    if section.shard == "fsdp":
+        check_sharding()
     if section.compile:
         _check_compiler(name, device)
 

@@ -30,6 +30,7 @@ from mlcd_train.loop import Evaluate, checkpoint_activations, train
 from mlcd_train.objectives.base import ObjectiveInputs
 from mlcd_train.products import products_on
 from mlcd_train.sections import LoopConfig, ModelConfig
+from mlcd_train.sharding import shard, whole
 from mlcd_train.start import Start, load_start
 from mlcd_train.state import TrainingState, newest_state
 
@@ -62,12 +63,12 @@ def fit(
         left = f"; not taken from it: {named(start.left)}" if start.left else ""
         progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}{left}")
     freeze(model, settings.freeze)
+    prepare(model, settings, device)
     vision = config.model.vision
     drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
     products = products_on(device, config.products)
     inputs = ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products)
     objective = settings.objective.build(inputs)
-    prepare(model, settings)
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
@@ -81,7 +82,7 @@ def fit(
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     title = f"fit {config.name}"
     train(objective, batches, steps, settings, folder, identity, device, progress, title, evaluator, begin)
-    return model
+    return whole(model)
 
 
 def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:
@@ -133,10 +134,13 @@ def new_model(config: CheckpointConfig, seed: int, device: torch.device) -> Dual
         return DualEncoder(config).to(device)
 
 
-def prepare(model: DualEncoder, settings: LoopConfig) -> None:
-    """Turn on activation checkpointing and compilation if the settings say so."""
+def prepare(model: DualEncoder, settings: LoopConfig, device: torch.device) -> None:
+    """Turn on activation checkpointing, sharding and compilation if the settings say so. It comes before the objective,
+    whose parameters sharding replaces."""
     if settings.activation_checkpointing:
         checkpoint_activations(model)
+    if settings.shard == "fsdp":
+        shard(model, device)
     if settings.compile:
         model.visual.compile()
         if model.text is not None:
@@ -173,8 +177,9 @@ def make_evaluator(
         place = folder / ".evaluate"  # overwrites what a run killed here has left
         try:
             checkpoint = (folder / "checkpoints" if evaluation.keep else place) / f"{name}_step{step}"
+            complete = whole(model)
             if rank() == 0:
-                save_checkpoint(checkpoint, model)
+                save_checkpoint(checkpoint, complete)
             barrier()
             if not evaluation.tasks:
                 return {}

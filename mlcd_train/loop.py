@@ -25,7 +25,9 @@ from mlcd_train.distributed import GradientMean
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import RunLog
+from mlcd_train.saving import StateWriter
 from mlcd_train.sections import LoopConfig
+from mlcd_train.sharding import clip_gradients, is_sharded, local
 from mlcd_train.state import TrainingState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -60,7 +62,8 @@ def train(
     optimizer = make_optimizer(objective.parameters, config.optimizer)
     average = WeightAverage(objective.parameters, config.ema) if config.ema else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
+    sharded = config.shard == "fsdp"
+    state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler, sharded=sharded)
     if state.load(folder / "state", identity):
         progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
     else:
@@ -73,12 +76,16 @@ def train(
         )
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
-    meter, mean = _Meter(), GradientMean(parameters)
+    meter, mean = _Meter(), GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
     watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
     stream = batches(state.positions) if state.step < steps else iter(())
 
     stage = progress.stage(title, steps - state.step, "steps")
-    with stage as advance, contextlib.closing(log or _Closed()), contextlib.closing(mean):
+    states = StateWriter(folder / "state", identity, config.keep)
+    ending = (contextlib.closing(part) for part in (log or _Closed(), mean, states))
+    with stage as advance, contextlib.ExitStack() as stack:
+        for part in ending:
+            stack.enter_context(part)
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
@@ -91,9 +98,9 @@ def train(
             finite = objective.finite()
             if finite is not None:  # marked in a parameter's gradient: scaler and norm look at nothing else
                 mark = torch.zeros((), device=device).masked_fill(~finite, torch.nan)
-                next(p.grad for p in parameters if p.grad is not None).add_(mark)
+                local(next(p.grad for p in parameters if p.grad is not None)).add_(mark)
             scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
+            norm = clip_gradients(parameters, config.optimizer.grad_clip or math.inf)
             watch.see(step, terms["loss"], norm)
             scaler.step(optimizer)
             if not scaler.is_enabled() or norm.isfinite():  # else the fp16 scaler has skipped this step
@@ -123,7 +130,7 @@ def train(
                 if log is not None and metrics:
                     log.write(state.step, metrics)
             if saves:
-                state.save(folder / "state", identity, config.keep)
+                states.write(state)
     if average is not None:
         average.swap()
 

@@ -27,6 +27,7 @@ LOOKS_ONLY = {
     "compile",
     "activation_checkpointing",
     "accumulation",
+    "shard",
 }
 """Keys of fit and lit that change no weight, except through the order of sums."""
 

@@ -142,10 +142,22 @@ def world_size() -> int:
     return dist.get_world_size() if dist else 1
 
 
+def new_side_group() -> Any:
+    """Return one more group of all ranks for tensors of the host, for messages of another thread; None without other
+    ranks. Every rank must call this."""
+    dist = _parallel_backend()
+    return dist.new_group(timeout=ALONE, backend="gloo") if dist else None
+
+
 def barrier() -> None:
     """Wait for all ranks."""
+    wait_in(_patient)
+
+
+def wait_in(group: Any) -> None:
+    """Wait for all ranks, by messages in a group."""
     if dist := _parallel_backend():
-        dist.barrier(group=_patient)
+        dist.barrier(group=group)
 
 
 def broadcast_object(value: Any) -> Any:

@@ -10,10 +10,10 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host"},
+    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host", "sharding", "state_files"},
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
-    {"config", "state", "loop"},
+    {"config", "state", "saving", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin", "checks"},
     {"stages"},
     {"cli", "__main__"},
