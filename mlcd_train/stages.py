@@ -236,6 +236,7 @@ class TrainingRun:
                 batch=config.batch,
                 device=str(self.device),
                 products=products_on(self.device, self.config.products),
+                search=config.search,
                 advance=advance,
             )
         if rank() == 0:

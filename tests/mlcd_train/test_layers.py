@@ -10,7 +10,19 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host", "sharding", "state_files"},
+    {
+        "losses",
+        "distributed",
+        "sections",
+        "runlog",
+        "export",
+        "chance",
+        "products",
+        "host",
+        "sharding",
+        "state_files",
+        "search",
+    },
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
     {"config", "state", "saving", "loop"},

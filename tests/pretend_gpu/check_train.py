@@ -100,6 +100,17 @@ def test_fp32_gives_the_cpu_s_numbers_and_resumes(pairs, model, tmp_path, object
         same(trained(path, "cuda"), whole, 1e-6)
 
 
+@pytest.mark.parametrize("objective", ["clip", "mlcd"])
+def test_the_host_waits_at_log_steps_only(pairs, model, tmp_path, objective):
+    waits = []
+    for steps in (2, 6):
+        with PretendCuda()() as ledger:
+            path = config(pairs, tmp_path / str(steps), model, objective, steps=steps, log_every=99, save_every=99)
+            trained(path, "cuda")
+        waits.append(ledger.total("waits", "mlcd_train/"))
+    assert waits[0] == waits[1], ledger.waits
+
+
 def interrupt_after(steps, call):
     """Call, and stop it in the step after the given number."""
     from mlcd_train import loop
