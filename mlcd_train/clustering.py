@@ -97,7 +97,7 @@ def check_start(start: str, k: int, rows: int) -> None:
     """Raise ConfigError for a k-means++ that would not end: each of its k centres takes a pass over all rows."""
     if start == "k-means++" and k * rows > PLUS_PLUS:
         raise ConfigError(
-            f"cluster.start: k-means++ passes over all rows for each centre: got {k:,} centres x {rows:,} rows, expected "
+            f"cluster.start: k-means++ reads all rows for each centre: got {k:,} centres x {rows:,} rows, expected "
             f"at most {PLUS_PLUS:,} similarities (or start: sample)"
         )
 
