@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_s
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.foreign import reading
-from mlcd_train.assignment import NONE
+from mlcd_eval.support.progress import Progress
+from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
+from mlcd_train.products import Products
+from mlcd_train.sections import AssignConfig
 
 FORMAT_VERSION = 2
 BUCKETS = 1 << 16
 ROWS = 1 << 22  # of a file, at most twice that
+PIECE = 1 << 20  # images that are written together at first
 ABOUT = "labels.json"
 
 
@@ -42,6 +47,36 @@ class LabelsInfo:
     num_classes: int
     dataset: str
     centres: str
+
+
+def label_images(
+    folder: Path,
+    keys: Sequence[str],
+    features: np.ndarray,
+    dataset: str,
+    centres: Tensor,
+    config: AssignConfig,
+    products: Products,
+    progress: Progress,
+) -> None:
+    """Write the label files of N images with keys and features (N, D), each rank those of its part. Every rank calls
+    it. dataset: the images' fingerprint; centres (K, D): unit rows on the device."""
+    if rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while writing
+    barrier()
+    mine = range(rank() * len(keys) // world_size(), (rank() + 1) * len(keys) // world_size())
+    count, total = 0, 0.0
+    with progress.stage(f"labels, l = {config.labels}", len(mine), "images") as advance:
+        for begin in range(mine.start, mine.stop, PIECE):
+            part = slice(begin, min(begin + PIECE, mine.stop))
+            classes, cosine = nearest_centres(features[part], centres, config.labels, config.threshold, products)
+            write_piece(folder, begin, keys[part], classes)
+            count, total = count + int((classes != NONE).sum()), total + float(cosine.sum(dtype=torch.float64))
+            advance(len(classes))
+    join_pieces(folder, LabelsInfo(len(keys), config.labels, len(centres), dataset, centres_fingerprint(centres)))
+    counts, totals = zip(*gather_objects((count, total)), strict=True)
+    mean = sum(totals) / sum(counts)
+    progress.say(f"assign: {sum(counts) / len(keys):.1f} labels per image, mean cosine {mean:.3f}")
 
 
 def write_piece(folder: Path, first: int, keys: Sequence[str], classes: Tensor) -> None:

@@ -117,13 +117,16 @@ def train(
             state.step, state.positions = step + 1, batch.after
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
-            logs, saves = (state.step % n == 0 or state.step == steps for n in (config.log_every, config.save_every))
-            if logs or saves:
+            logs, saves, tests = (
+                every is not None and (state.step % every == 0 or state.step == steps)
+                for every in (config.log_every, config.save_every, config.evaluate and config.evaluate.every)
+            )
+            if logs or saves or tests:
                 watch.check()
             if log is not None and logs:
                 values = {name: float(value) for name, value in terms.items()}
                 log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
-            if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
+            if evaluate and tests:
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()
