@@ -131,12 +131,12 @@ class LabelFiles:
             names = [f"rows_{number:05d}.npy" for number in range(_num_files(self.info.images))]
             rows = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names]
         self._per_file = BUCKETS // len(rows)
-        sizes = [len(file) for file in rows]
-        is_whole = starts.shape == (BUCKETS + 1,) and sizes == np.diff(starts[:: self._per_file]).tolist()
-        if not is_whole or sum(sizes) != self.info.images:
-            raise DataError(f"{folder} is damaged: {sum(sizes)} rows, expected {self.info.images}, sorted in buckets")
-        if any(file.dtype != _row_type(self.info.labels) for file in rows):
+        if any(file.ndim != 1 or not _is_row(file.dtype, self.info.labels) for file in rows):
             raise DataError(f"{folder} is damaged: rows of another form than 6 bytes and {self.info.labels} classes")
+        sizes = [len(file) for file in rows]
+        in_order = starts.shape == (BUCKETS + 1,) and starts.dtype == np.int64 and (np.diff(starts) >= 0).all()
+        if not in_order or np.diff(starts[:: self._per_file]).tolist() != sizes or starts[-1] != self.info.images:
+            raise DataError(f"{folder} is damaged: {sum(sizes)} rows, expected {self.info.images}, sorted in buckets")
         self._starts = starts
         self._columns = [(file["high"], file["low"], file["classes"]) for file in rows]
 
@@ -190,6 +190,12 @@ def _digests(keys: Sequence[str]) -> np.ndarray:
 
 def _row_type(labels: int) -> np.dtype:
     return np.dtype([("high", "<u4"), ("low", "<u2"), ("classes", "<i4", (labels,))])
+
+
+def _is_row(dtype: np.dtype, labels: int) -> bool:
+    """Whether it is `_row_type` of that many labels, which may be too many for a type."""
+    is_row = dtype.names == ("high", "low", "classes") and dtype["classes"].shape == (labels,)
+    return is_row and dtype == _row_type(labels)
 
 
 def _num_files(images: int) -> int:
