@@ -80,12 +80,13 @@ def train(
     watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
     stream = batches(state.positions) if state.step < steps else iter(())
 
-    stage = progress.stage(title, steps - state.step, "steps")
     states = StateWriter(folder / "state", identity, config.keep)
-    ending = (contextlib.closing(part) for part in (log or _Closed(), mean, states))
-    with stage as advance, contextlib.ExitStack() as stack:
-        for part in ending:
-            stack.enter_context(part)
+    with (
+        progress.stage(title, steps - state.step, "steps") as advance,
+        contextlib.closing(log or _Closed()),
+        contextlib.closing(mean),
+        contextlib.closing(states),
+    ):
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
