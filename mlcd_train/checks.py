@@ -112,6 +112,9 @@ def check_disk(config: TrainConfig, split: TrainSplit, to_do: Collection[str], d
         size = split.size * dim * FLOAT
         what = f"features of {split.size:,} images of {dim} dimensions"
         needs += [(output, what, size), (cache, what, 2 * size)]  # the store joins its parts into one array
+    if "assign" in to_do and config.assign is not None:
+        size = split.size * (14 + 2 * FLOAT * config.assign.labels)  # pieces by rank, then the files made of them
+        needs.append((output, f"labels of {split.size:,} images", size))
     for name in ("fit", "lit"):
         section: LoopConfig | None = getattr(config, name)
         if name in to_do and section is not None:
