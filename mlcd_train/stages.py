@@ -128,7 +128,8 @@ class TrainingRun:
         dim = self._dimension(to_do)
         if dim is not None:
             check_dimension(config, dim)
-        check_disk(config, self.split, to_do, dim, self._cache)
+        stored = "embed" in to_do and has_features(self._cache, self._encoder, config, self.split)
+        check_disk(config, self.split, to_do, dim, self._cache, stored)
 
     def _dimension(self, to_do: Sequence[str]) -> int | None:
         """The dimension of the features that are to be computed, or that class centres are to start from."""
