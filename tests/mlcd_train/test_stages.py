@@ -165,7 +165,6 @@ def test_stages_come_one_after_the_other(make_config):
             ConfigError,
             "centres is clusters, of the 32 dimensions of embed.model: expected model.embed_dim equal to that, got 16",
         ),
-        (("embed.model=python:tiny_encoder:make", "embed.layer=penultimate"), IncompatibleError, "embed.layer is"),
         (("data.streams=3",), ConfigError, "data.streams: got 3, expected a divisor of batch_size 8"),
         (("cache=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
         (("output=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
