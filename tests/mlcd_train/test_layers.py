@@ -10,11 +10,23 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export"},
-    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start"},
+    {
+        "losses",
+        "distributed",
+        "sections",
+        "runlog",
+        "export",
+        "chance",
+        "products",
+        "host",
+        "sharding",
+        "state_files",
+        "search",
+    },
+    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
-    {"config", "state", "loop"},
-    {"embed", "fit", "lit", "stage_state", "origin"},
+    {"config", "state", "saving", "loop"},
+    {"embed", "fit", "lit", "stage_state", "origin", "checks"},
     {"stages"},
     {"cli", "__main__"},
 ]
