@@ -39,13 +39,16 @@ class Drawn:
 class Discrimination:
     """Outcome of one step. loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and
     log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
-    (the paper's figure 3)."""
+    (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is below 0, where
+    its term of the loss hardly learns."""
 
     loss: Tensor
     positive: float
     negative: float
     positive_cosine: float
     negative_cosine: float
+    positive_below_0: float
+    negative_below_0: float
 
 
 class ClassCentres:
@@ -164,12 +167,17 @@ class ClassCentres:
             other_total = others.sum(dtype=torch.float64) - own
             sums = torch.stack([total, other_total, pairs, others.numel() - own_pairs])
             total, other_total, pairs, other_pairs = add_up(sums).tolist()
+            logs = torch.stack([positive, negative])
+            means = torch.stack([logs.mean(dim=1), (logs < 0).float().mean(dim=1)])
+            (positive_mean, negative_mean), (positive_below_0, negative_below_0) = means.tolist()
         return Discrimination(
             loss=self.loss_of_sums(positive, negative).mean(),
-            positive=float(positive.detach().mean()),
-            negative=float(negative.detach().mean()),
+            positive=positive_mean,
+            negative=negative_mean,
             positive_cosine=total / max(pairs, 1),
             negative_cosine=other_total / max(other_pairs, 1),
+            positive_below_0=positive_below_0,
+            negative_below_0=negative_below_0,
         )
 
     @torch.no_grad()

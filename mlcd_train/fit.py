@@ -52,7 +52,7 @@ def fit(
     settings = config.fit
     steps = num_steps(settings, split)
     facts = provenance(config, split, steps * settings.batch_size) | dict(origin)
-    shape = _checkpoint_config(config.model, facts)
+    shape = checkpoint_config(config.model, facts)
     model = new_model(shape, config.seed, device)
     if config.model.init is not None:
         random = load_start(model, read_start(config.model))
@@ -79,10 +79,10 @@ def fit(
 def check_frozen(config: TrainConfig) -> None:
     """Raise ConfigError for patterns of fit.freeze that do not fit the model."""
     with torch.device("meta"):
-        freeze(DualEncoder(_checkpoint_config(config.model, {})), config.fit.freeze)
+        freeze(DualEncoder(checkpoint_config(config.model, {})), config.fit.freeze)
 
 
-def _checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:
+def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:
     """The checkpoint of the model that fit trains. facts: its provenance."""
     return CheckpointConfig(
         vision=model.vision,

@@ -20,10 +20,12 @@ from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import UserError
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
+from mlcd_train.clock import Clock
 from mlcd_train.data.batches import Bad, Batch, Positions
 from mlcd_train.distributed import average_gradients
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
+from mlcd_train.profiling import StepProfiler
 from mlcd_train.runlog import RunLog
 from mlcd_train.sections import LoopConfig
 from mlcd_train.state import TrainingState
@@ -73,19 +75,28 @@ def train(
         )
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
-    meter = _Meter()
+    meter, clock = _Meter(), Clock(device)
+    objective.enter = clock.enter
+    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
     stream = batches(state.positions) if state.step < steps else iter(())
 
-    with progress.stage(title, steps - state.step, "steps") as advance, contextlib.closing(log or _Closed()):
+    with (
+        progress.stage(title, steps - state.step, "steps") as advance,
+        contextlib.closing(log or _Closed()),
+        contextlib.closing(profiler),
+    ):
+        clock.enter("data")
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
+            clock.enter("forward")
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             on_device = _on(batch, device)
             with autocast(device, config.precision):
-                terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
+                terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler, clock))
             if not math.isfinite(terms["loss"]):
                 raise _non_finite(title, step, "loss", terms["loss"], folder)
+            clock.enter("optimizer")
             grad_scale = scaler.get_scale()
             average_gradients(parameters)
             if not objective.finite():  # marked in a parameter's gradient: scaler and norm look at nothing else
@@ -98,6 +109,7 @@ def train(
             scaler.step(optimizer)
             if not overflow:  # else the fp16 scaler has skipped this step and will halve its scale
                 objective.update(lr, config.optimizer, grad_scale)
+                clock.enter("optimizer")
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
                 raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")
@@ -105,11 +117,15 @@ def train(
             if average is not None:
                 average.update(step)
 
+            clock.enter("other")
             state.step, state.positions = step + 1, batch.after
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
+            profiler.step()
             if log is not None and (state.step % config.log_every == 0 or state.step == steps):
-                log.write(state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
+                log.write(
+                    state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device), **clock.read()}
+                )
             if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
                 with _averaged(average):
                     metrics = evaluate(state.step)
@@ -118,6 +134,9 @@ def train(
                     log.write(state.step, metrics)
             if state.step % config.save_every == 0 or state.step == steps:
                 state.save(folder / "state", identity, config.keep)
+            clock.enter("data")
+    if clock.shares():
+        progress.say(f"{title}: time of its steps: {clock.shares()}")
     if average is not None:
         average.swap()
 
@@ -137,9 +156,11 @@ def checkpoint_activations(model: torch.nn.Module) -> None:
             module.forward = partial(checkpoint, module.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
-def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+def _backward(scaler: torch.amp.GradScaler, clock: Clock, loss: Tensor) -> None:
+    clock.enter("backward")
     with torch.autocast(loss.device.type, enabled=False):  # what ran in fp32 goes back in fp32
         scaler.scale(loss).backward()
+    clock.enter("forward")
 
 
 def _non_finite(

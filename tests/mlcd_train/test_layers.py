@@ -10,12 +10,12 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export"},
+    {"losses", "distributed", "sections", "runlog", "export", "clock", "profiling"},
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start"},
     {"objectives"},
     {"config", "state", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin"},
-    {"stages"},
+    {"stages", "dry_step", "plan"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -17,6 +17,8 @@ from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
+from mlcd_train.cli import main
+from mlcd_train.clock import PHASES, Clock
 from mlcd_train.data.batches import Bad
 from mlcd_train.loop import NonFiniteLoss
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
@@ -261,6 +263,7 @@ def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch)
     run(config)
     lines = read_log(config.output / "fit" / "log.jsonl")
     wanted = {"loss", "positive", "negative", "positive_cosine", "negative_cosine", "lr", "images_per_s", "memory_gib"}
+    wanted |= {"positive_below_0", "negative_below_0", *(f"seconds/{phase}" for phase in PHASES)}
     assert wanted <= set(lines[0])
     scores = [line["knn/demo_clipart/knn_acc1@20"] for line in lines if "knn/demo_clipart/knn_acc1@20" in line]
     assert len(scores) == 2 and all(0 < score < 1 for score in scores)
@@ -323,6 +326,48 @@ def test_images_per_second_are_those_since_the_last_reading(monkeypatch):
     meter.add(6, [])
     assert meter.read(cpu)["images_per_s"] == pytest.approx(3)
     assert 0.01 < second["memory_gib"] < 1000
+
+
+def test_the_clock_gives_each_phase_its_time(monkeypatch):
+    """Two steps with centres within backward, as the hooks see them, and 50 s of evaluation that count nowhere."""
+    now = [0.0]
+    monkeypatch.setattr("mlcd_train.clock.time.perf_counter", lambda: now[0])
+    clock = Clock(torch.device("cpu"))
+    step = [("data", 1), ("forward", 2), ("centres", 3), ("backward", 4), ("centres", 5), ("backward", 6)]
+    for phase, seconds in [*step, ("optimizer", 7), ("other", 50)] * 2:
+        clock.enter(phase)
+        now[0] += seconds
+    clock.enter("data")
+    expected = {"data": 1, "forward": 2, "backward": 10, "centres": 8, "optimizer": 7}
+    assert clock.read() == {f"seconds/{phase}": seconds for phase, seconds in expected.items()}
+    assert clock.shares() == "data 4%, forward 7%, backward 36%, centres 29%, optimizer 25%"
+    assert set(clock.read().values()) == {0.0}
+
+
+def test_the_phases_of_a_step(make_config, monkeypatch):
+    """Classes are drawn, then centres come between the tower's forward and backward, both ways."""
+    entered = []
+    enter = Clock.enter
+    monkeypatch.setattr(Clock, "enter", lambda clock, phase: entered.append(phase) or enter(clock, phase))
+    run(make_config("fit.steps=1", "fit.optimizer.warmup=0"))
+    order = [phase for phase, before in zip(entered, [None, *entered], strict=False) if phase != before]
+    assert order == [
+        *("data", "forward", "centres", "forward", "centres", "backward", "centres", "backward", "forward"),
+        *("optimizer", "centres", "optimizer", "other", "data"),
+    ]
+
+
+def test_a_profile_names_what_takes_most_time(make_config, capsys):
+    make_config("fit.steps=6", objective="clip")
+    command = ["run", str(make_config.path()), "--set", "fit.steps=6", "--profile", "3", "--log-to", "tensorboard"]
+    assert main(command) == 0
+    fit = make_config.path().parent / "run" / "fit"
+    said = next(line for line in capsys.readouterr().err.splitlines() if "profile of" in line)
+    assert f"profile of 3 steps in {fit / 'profile.json'}; most time on the CPU: aten::" in said and "%" in said
+    trace = json.loads((fit / "profile.json").read_text())["traceEvents"]
+    assert sum(event["name"].startswith("ProfilerStep") for event in trace if event["ph"] == "X") == 3
+    assert any(event["name"] == "aten::addmm" for event in trace)
+    assert list((fit / "tensorboard").glob("events*"))
 
 
 def test_schedule():
