@@ -8,16 +8,16 @@ and its end. What is compared is the most bytes at a time.
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
 from mlcd_eval.support.progress import Progress
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch
-from mlcd_train.dry_step import spread_labels, step_cost
-from mlcd_train.fit import checkpoint_config, new_model, prepare
+from mlcd_train.dry_step import SpreadLabels, step_cost
+from mlcd_train.fit import build_objective, checkpoint_config, new_model, prepare
 from mlcd_train.loop import train
-from mlcd_train.objectives.base import ObjectiveInputs
 
 STEPS = 2
 CPU = torch.device("cpu")
@@ -63,15 +63,16 @@ def measured(config):
 def _train(config, folder):
     settings, size, count = config.fit, config.model.vision.image_size, config.fit.batch_size
     model = new_model(checkpoint_config(config.model, {}), 0, CPU)
-    prepare(model, settings)
-    labels = spread_labels(config, count)
-    objective = settings.objective.build(ObjectiveInputs(model, 0, lambda: labels, lambda: None))
+    labels = SpreadLabels(config)
+    prepare(model, settings, CPU)
+    objective = build_objective(config, model, lambda: labels, lambda: None, CPU)
 
     def batches(_):
         while True:
-            yield Batch(labels.keys, torch.randn(count, 3, size, size), ["a photo"] * count, {})
+            yield Batch([""] * count, torch.randn(count, 3, size, size), ["a photo"] * count, {})
 
-    train(objective, batches, STEPS, settings, folder, "", CPU, Progress(), "measured")
+    with patch("mlcd_train.loop.StateWriter.write"):  # a copy for the disk is in the host's memory, not in a GPU's
+        train(objective, batches, STEPS, settings, folder, "", CPU, Progress(), "measured")
 
 
 def main():

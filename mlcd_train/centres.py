@@ -18,21 +18,25 @@ from torch import Tensor
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.distributed import parallel, rank, world_size
 from mlcd_train.assignment import NONE
-from mlcd_train.distributed import add_up, gather, gather_for_shares
+from mlcd_train.chance import step_generator
+from mlcd_train.distributed import add_up, gather_for_shares, gather_on_host
+from mlcd_train.host import upload
 from mlcd_train.losses import additive_angular_margin, logsumexp
+from mlcd_train.products import Products, product
 
 BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The classes that one step touches. classes (n,): of this rank's shard, sorted; rows (n, D): their centres, of any
-    length; the step's gradients add up in their `.grad`. at_random (n,): whether a class was drawn, and is not only
-    some image's positive."""
+    """The classes that one step touches. classes (n,): of this rank's shard, sorted; at_random (n,): whether a class
+    was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard; rows
+    (n, D): their centres, of any length; the step's gradients add up in their `.grad`."""
 
     classes: Tensor
-    rows: Tensor
     at_random: Tensor
+    places: Tensor
+    rows: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,15 @@ class Discrimination:
     """Outcome of one step. loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and
     log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
     (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is below 0, where
-    its term of the loss hardly learns."""
+    its term of the loss hardly learns. All are on the device, since reading them would make the host wait for it."""
 
     loss: Tensor
-    positive: float
-    negative: float
-    positive_cosine: float
-    negative_cosine: float
-    positive_below_0: float
-    negative_below_0: float
+    positive: Tensor
+    negative: Tensor
+    positive_cosine: Tensor
+    negative_cosine: Tensor
+    positive_below_0: Tensor
+    negative_below_0: Tensor
 
 
 class ClassCentres:
@@ -57,8 +61,8 @@ class ClassCentres:
     loss_of_sums: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. ratio: r, the share of all classes that a step
     draws as negatives besides its positives, or, if positives_count, together with them (PartialFC's own rule).
     drawn_only: an image's negatives are the classes drawn at random, without other images' positives. margin: added to
-    the positives' angle, radians. scale: of all cosines. centres: (K, D) to start from, by default N(0, 0.01) as in
-    UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    the positives' angle, radians. scale: of all cosines. products: of images and centres. centres: (K, D) to start
+    from, by default N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class ClassCentres:
         device: str = "cpu",
         positives_count: bool = False,
         drawn_only: bool = False,
+        products: Products = "fp32",
     ) -> None:
         if not 0 < ratio <= 1:
             raise ConfigError(f"fit: got negative ratio r = {ratio}, expected a number in (0, 1]")
@@ -83,7 +88,7 @@ class ClassCentres:
             raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
         self.num_classes, self.loss_of_sums = num_classes, loss_of_sums
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
-        self.positives_count, self.drawn_only = positives_count, drawn_only
+        self.positives_count, self.drawn_only, self.products = positives_count, drawn_only, products
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
@@ -103,81 +108,81 @@ class ClassCentres:
 
     def _start_of_block(self, begin: int, dim: int, seed: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
-        return 0.01 * torch.randn(size, dim, generator=_generator(seed, -1, begin))
+        return 0.01 * torch.randn(size, dim, generator=step_generator(seed, -1, begin))
 
     def _overlaps(self, begin: int) -> bool:
         """Whether this rank owns classes of the block that begins there."""
         return begin < self.end and begin + BLOCK > self.begin
 
     def draw(self, labels: Tensor, step: int) -> Drawn:
-        """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks."""
-        labels = gather(labels)
+        """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks. labels: on the
+        host, where all of this is computed, so that it waits for no work of the device."""
+        labels = gather_on_host(labels)
         positives = labels[labels != NONE].unique()
         drawn = [
-            self._drawn_of_block(begin, positives, step).to(labels.device)
+            self._drawn_of_block(begin, positives, step)
             for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK)
         ]
         at_random = torch.cat(drawn) if drawn else positives[:0]
         classes = torch.cat([positives, at_random]).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
-        rows = self.weight[classes - self.begin].requires_grad_()
-        return Drawn(classes, rows, torch.isin(classes, at_random))
+        places = upload(classes - self.begin, self.weight.device)
+        return Drawn(classes, torch.isin(classes, at_random), places, self.weight[places].requires_grad_())
 
     def _drawn_of_block(self, begin: int, positives: Tensor, step: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
-        order = torch.randperm(size, generator=_generator(self.seed, step, begin))
+        order = torch.randperm(size, generator=step_generator(self.seed, step, begin))
         count = math.ceil(self.ratio * size)
         if self.positives_count:
-            taken = torch.isin(order, positives.to(order.device) - begin)
+            taken = torch.isin(order, positives - begin)
             order, count = order[~taken], max(count - int(taken.sum()), 0)
         return begin + order[:count]
 
     def forward(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
-        """The loss of features (B, D), which are normalised here, with labels (B, l), which differ within a row.
+        """The loss of features (B, D), which are normalised here, with labels (B, l) on the host, which differ within a
+        row.
 
         drawn: for these labels, or for a batch that they are a part of (gradient accumulation). A class that is a
         positive of another image is a negative of this one, unless `drawn_only`. The gradient with respect to
         `features` is W times that of the mean over all images, since `average_gradients` divides by W.
         """
-        index, rows = drawn.classes, drawn.rows
-        images, labels = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1)), gather(labels)
-        with torch.autocast(features.device.type, enabled=False):
-            cosine = images @ torch.nn.functional.normalize(rows, dim=1).T  # (all B, sampled)
+        device = features.device
+        images = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1))
+        with torch.autocast(device.type, enabled=False):
+            rows = torch.nn.functional.normalize(drawn.rows, dim=1)
+            cosine = product(images, rows, self.products)  # (all B, sampled)
 
-        column = torch.searchsorted(index, labels).clamp_max(max(len(index) - 1, 0))
-        is_here = torch.zeros_like(labels, dtype=torch.bool) if len(index) == 0 else index[column] == labels
-        matches = torch.where(is_here, cosine.gather(1, column), 0.0) if len(index) else torch.zeros_like(labels) + 0.0
+        found = _Found.of(drawn.classes, gather_on_host(labels))
+        own = upload(found.image, device), upload(found.column[found.image, found.label], device)
+        is_here = upload(found.is_here, device)
+        empty = torch.zeros(is_here.shape, device=device)
+        matches = torch.where(is_here, cosine.gather(1, upload(found.column, device)), 0.0) if len(rows) else empty
         with_margin = additive_angular_margin(matches, self.margin, self.scale)
-        image, label = is_here.nonzero(as_tuple=True)
-        excluded = torch.tensor(-torch.inf, device=cosine.device)
-        similarity = (self.scale * cosine).index_put_((image, column[image, label]), excluded)  # its own positives
-
+        excluded = torch.full((), -torch.inf, device=device)
+        similarity = (self.scale * cosine).index_put_(own, excluded)  # an image's own positives
         if self.drawn_only:
-            similarity = similarity.masked_fill(~drawn.at_random, -torch.inf)
+            similarity = similarity.masked_fill(upload(~drawn.at_random, device), -torch.inf)
 
         positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~is_here, -torch.inf)))
         negative = _add_up_logs(logsumexp(similarity))
         with torch.no_grad():
-            total, pairs = matches.sum(dtype=torch.float64), is_here.sum()
-            others, own, own_pairs = cosine, total, pairs
+            total, others, both = matches.sum(dtype=torch.float64), cosine, found.is_here
+            same = total
             if self.drawn_only:
-                others = cosine[:, drawn.at_random]
-                both = is_here & drawn.at_random[column] if len(index) else is_here
-                own, own_pairs = matches.masked_fill(~both, 0.0).sum(dtype=torch.float64), both.sum()
-            other_total = others.sum(dtype=torch.float64) - own
-            sums = torch.stack([total, other_total, pairs, others.numel() - own_pairs])
-            total, other_total, pairs, other_pairs = add_up(sums).tolist()
-            logs = torch.stack([positive, negative])
-            means = torch.stack([logs.mean(dim=1), (logs < 0).float().mean(dim=1)])
-            (positive_mean, negative_mean), (positive_below_0, negative_below_0) = means.tolist()
+                others = cosine[:, upload(drawn.at_random.nonzero().squeeze(1), device)]
+                both = found.is_here & drawn.at_random[found.column] if len(rows) else found.is_here
+                same = matches.masked_fill(~upload(both, device), 0.0).sum(dtype=torch.float64)
+            pairs = torch.tensor([len(found.image), others.numel() - int(both.sum())], dtype=torch.float64)
+            sums = torch.stack([total, others.sum(dtype=torch.float64) - same, *upload(pairs, device)])
+            total, other_total, pairs, other_pairs = add_up(sums)
         return Discrimination(
             loss=self.loss_of_sums(positive, negative).mean(),
-            positive=positive_mean,
-            negative=negative_mean,
-            positive_cosine=total / max(pairs, 1),
-            negative_cosine=other_total / max(other_pairs, 1),
-            positive_below_0=positive_below_0,
-            negative_below_0=negative_below_0,
+            positive=positive.detach().mean(),
+            negative=negative.detach().mean(),
+            positive_cosine=total / pairs.clamp_min(1),
+            negative_cosine=other_total / other_pairs.clamp_min(1),
+            positive_below_0=(positive < 0).float().mean(),
+            negative_below_0=(negative < 0).float().mean(),
         )
 
     @torch.no_grad()
@@ -190,7 +195,7 @@ class ClassCentres:
         grad_scale: the factor on the loss (fp16).
         """
         assert drawn.rows.grad is not None, "update comes after backward"
-        grad, index = drawn.rows.grad / grad_scale, drawn.classes - self.begin
+        grad, index = drawn.rows.grad / grad_scale, drawn.places
         self.steps[index] += 1
         count = self.steps[index, None]
         exp_avg = self.exp_avg[index].lerp_(grad, 1 - betas[0])
@@ -199,6 +204,23 @@ class ClassCentres:
         size = exp_avg_sq.div_(1 - betas[1] ** count).sqrt_().add_(eps)
         direction = exp_avg.div_(1 - betas[0] ** count).div_(size)
         self.weight[index] = self.weight[index].mul_(1 - lr * weight_decay).sub_(direction, alpha=lr)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the labels (B, l) of images are among the sorted classes of a step, on the host. is_here (B, l): whether a
+    label is one of them; column (B, l): its place if so; image, label: of those that are, in order."""
+
+    is_here: Tensor
+    column: Tensor
+    image: Tensor
+    label: Tensor
+
+    @classmethod
+    def of(cls, classes: Tensor, labels: Tensor) -> _Found:
+        column = torch.searchsorted(classes, labels).clamp_max(max(len(classes) - 1, 0))
+        is_here = classes[column] == labels if len(classes) else torch.zeros_like(labels, dtype=torch.bool)
+        return cls(is_here, column, *is_here.nonzero(as_tuple=True))
 
 
 def _add_up_logs(share: Tensor) -> Tensor:
@@ -210,9 +232,3 @@ def _add_up_logs(share: Tensor) -> Tensor:
     largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
     total = add_up((share - largest).exp())
     return torch.where(total == 0, -torch.inf, total.clamp_min(1e-38).log() + largest)  # NaN of any rank stays NaN
-
-
-def _generator(seed: int, step: int, block: int) -> torch.Generator:
-    """A random stream for each (seed, step, block); the mix of the three does not collide in practice."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + block * 0x94D049BB133111EB) & (2**63 - 1)
-    return torch.Generator().manual_seed(mixed)

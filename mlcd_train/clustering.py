@@ -24,6 +24,7 @@ from mlcd_eval.support.distributed import parallel, rank
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_eval.support.resident import Rows
 from mlcd_train.distributed import gather
+from mlcd_train.products import Products, product
 
 ROWS = 1 << 14  # read at a time
 CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
@@ -52,6 +53,7 @@ def spherical_kmeans(
     start: Literal["sample", "k-means++"] = "sample",
     batch: int | None = None,
     device: str = "cpu",
+    products: Products = "fp32",
     advance: Callable[[int], None] = lambda _: None,
 ) -> Clusters:
     """Cluster features (N, D), not necessarily normalised, into k centres.
@@ -60,10 +62,10 @@ def spherical_kmeans(
     at the row that is least similar to its centre. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
     batches of `batch` random rows, where a centre is the mean of all rows assigned to it so far. Each pass reduces the
     weight of earlier rows to a tenth, since their assignment is out of date. generator (CPU): the same on every rank.
-    advance: called with 1 after each iteration. Raises ConfigError for k > N, DataError for rows that are zero or not
-    finite.
+    products: of rows and centres; sums are fp32. advance: called with 1 after each iteration. Raises ConfigError for
+    k > N, DataError for rows that are zero or not finite.
     """
-    rows = _Rows(features, torch.device(device))
+    rows = _Rows(features, torch.device(device), products)
     if not 1 <= k <= rows.total:
         raise ConfigError(f"k-means: got k = {k}, expected 1 to {rows.total}, the number of rows")
     centres = _sample(rows, k, generator) if start == "sample" else _plus_plus(rows, k, generator)
@@ -102,7 +104,8 @@ def load_centres(path: Path) -> Tensor:
 class _Rows:
     """This rank's rows, normalised as they are read, and their position among all ranks' rows."""
 
-    def __init__(self, features: np.ndarray | Tensor, device: torch.device) -> None:
+    def __init__(self, features: np.ndarray | Tensor, device: torch.device, products: Products) -> None:
+        self.products = products
         self._rows, self._dim = Rows(features, device, _unit), features.shape[1]
         self.device = device
         self.count = len(features)
@@ -154,18 +157,18 @@ def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     similarity = torch.empty(rows.count, device=rows.device)
     assignment = torch.empty(rows.count, dtype=torch.int64, device=rows.device)
     for part, x in rows.chunks():
-        similarity[part], assignment[part] = _nearest(x, centres)
+        similarity[part], assignment[part] = _nearest(x, centres, rows.products)
         sums.index_add_(0, assignment[part], x)
         counts += torch.bincount(assignment[part], minlength=len(centres))
     return rows.summed(sums), rows.summed(counts), similarity, assignment
 
 
-def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+def _nearest(x: Tensor, centres: Tensor, products: Products) -> tuple[Tensor, Tensor]:
     """Similarity (n,) and index (n,) of the most similar centre of each row."""
     rows = max(1, CELLS // len(centres))
     if x.device.type == "cpu":
         rows = min(rows, max(256, CACHED // len(centres)))
-    nearest = [(part @ centres.T).max(dim=1) for part in x.split(rows)]
+    nearest = [product(part, centres, products).max(dim=1) for part in x.split(rows)]
     return torch.cat([part.values for part in nearest]), torch.cat([part.indices for part in nearest])
 
 
@@ -222,7 +225,7 @@ def _mini_batches(
             new_sums, new_counts = torch.zeros_like(sums), torch.zeros_like(counts)
             if len(mine):
                 x = rows[mine]
-                similarity[mine.to(rows.device)], nearest = _nearest(x, centres)
+                similarity[mine.to(rows.device)], nearest = _nearest(x, centres, rows.products)
                 new_sums.index_add_(0, nearest, x)
                 new_counts += torch.bincount(nearest, minlength=len(centres))
             sums, counts = sums + rows.summed(new_sums), counts + rows.summed(new_counts)

@@ -37,12 +37,16 @@ class FitConfig(LoopConfig):
 
     freeze: patterns of names of parameters that do not learn, such as `visual.patch_embedding*`. continue_from: a
     training state (or the folder of states, or of the stage) whose weights, moments and class centres this training
-    starts from, with a schedule, batch, data or resolution of its own.
+    starts from, with a schedule, batch, data or resolution of its own. drop_path: rate at which residual branches of
+    the image tower's last block are dropped, less in earlier blocks. patch_dropout: share of an image's patches that
+    are left out (train its last steps without, by continue_from).
     """
 
     objective: FitObjective = Mlcd()
     freeze: tuple[str, ...] = ()
     continue_from: Path | None = None
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patch_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -66,13 +70,15 @@ class LitConfig(LoopConfig):
 class TrainConfig(Section):
     """A run. Everything that it writes is in `output`; the checkpoint in `output/name`, which is also the model's name
     in tables. Paths are relative to the working directory. cache: the feature store, by default mlcd-eval's.
-    deterministic: sums in a fixed order on a GPU (docs/gpu.md)."""
+    deterministic: sums in a fixed order on a GPU (docs/gpu.md). products: numbers that are multiplied where images
+    meet cluster or class centres, with fp32 sums; auto is tf32 on a GPU and fp32 on a CPU."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     output: Path
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     deterministic: bool = False
+    products: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     cache: Path | None = None
     data: DataConfig
     embed: EmbedConfig | None = None
@@ -107,8 +113,13 @@ class TrainConfig(Section):
                 raise ValueError(f"no section {section} with fit.objective {objective}, which needs no clusters")
         if self.assign is None or self.cluster is None:
             return
-        if self.assign.labels > self.cluster.k:
-            raise ValueError(f"assign.labels at most cluster.k = {self.cluster.k}, got {self.assign.labels}")
+        if self.cluster.k < 2:
+            raise ValueError("cluster.k at least 2, got 1: a single class has no negatives")
+        if self.assign.labels >= self.cluster.k:
+            raise ValueError(
+                f"assign.labels less than cluster.k = {self.cluster.k}, got {self.assign.labels}: an image of all "
+                f"classes has no negatives"
+            )
         if needs.one_label and self.assign.labels != 1:
             raise ValueError(f"assign.labels: 1 with fit.objective {objective}, got {self.assign.labels}")
 

@@ -25,19 +25,20 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, tokenizer
-from mlcd_train.assignment import Labels
 from mlcd_train.clock import Phase
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch, Share
-from mlcd_train.distributed import average_gradients
-from mlcd_train.fit import checkpoint_config, freeze, prepare
+from mlcd_train.distributed import GradientMean
+from mlcd_train.fit import build_objective, checkpoint_config, freeze, prepare
+from mlcd_train.labels import LabelFiles, LabelsInfo
 from mlcd_train.loop import autocast
-from mlcd_train.objectives.base import Objective, ObjectiveInputs
+from mlcd_train.objectives.base import Objective
 from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.optimizer import WeightAverage, make_optimizer
 from mlcd_train.sections import LoopConfig
+from mlcd_train.sharding import clip_gradients, is_sharded
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 ATTENTION = ("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_backward")
 FORMULAS = {
     **{str(operation): formula for operation, formula in flop_registry.items()},
@@ -66,12 +67,28 @@ class StepCost:
         return sum(self.operations.values()) - self.operations.get("centres", 0)
 
 
+class SpreadLabels(LabelFiles):
+    """Labels of images that are not there: different classes, each as likely as any. They are numbers, by which a step
+    draws its negatives."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        classes = config.cluster.k if config.cluster is not None else 1
+        labels = config.assign.labels if config.assign is not None else 1
+        self.info = LabelsInfo(images=0, labels=labels, num_classes=classes, dataset="", centres="")
+
+    def classes_of(self, keys: Sequence[str]) -> Tensor:
+        """Classes (B, l) int64."""
+        classes = self.info.num_classes
+        first = torch.randint(classes, (len(keys), 1), generator=torch.Generator().manual_seed(0))
+        return (first + torch.arange(self.info.labels) * (classes // self.info.labels)) % classes
+
+
 def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> StepCost:
     """What a step of the stage takes on rank 0 of `ranks`. Raises ConfigError for a batch that they cannot share."""
     settings: LoopConfig = getattr(config, stage)
     Share(settings.batch_size, 0, ranks * settings.accumulation)
-    labels = spread_labels(config, settings.batch_size // ranks)
-    ledger = _Ledger(labels.num_classes)
+    labels = SpreadLabels(config)
+    ledger = _Ledger(labels.info.num_classes)
     without_numbers = FakeTensorMode(allow_non_fake_inputs=True)
     with _pretended(ranks), ledger:
         with without_numbers:
@@ -85,27 +102,31 @@ def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> 
         optimizer.zero_grad()
         lasting = ledger.live
         with without_numbers:
-            batch = _batch(config, stage, labels.keys)
+            batch = _batch(config, stage, settings.batch_size // ranks)
         ledger.peak = ledger.live
         objective.enter = ledger.enter
-        with autocast(CPU, settings.precision):
-            objective.step(batch, 0, settings.accumulation, partial(_backward, ledger))
-        ledger.enter("optimizer")
-        average_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, settings.optimizer.grad_clip or math.inf)
-        optimizer.step()
-        objective.update(1.0, settings.optimizer, 1.0)
+        mean = GradientMean([p for p in parameters if not is_sharded(p)])
+        for step in range(2 if ranks > 1 else 1):  # from the second on gradients are exchanged during backward
+            ledger.operations.clear()
+            with autocast(CPU, settings.precision):
+                objective.step(batch, step, settings.accumulation, partial(_backward, ledger))
+            ledger.enter("optimizer")
+            mean.finish()
+            clip_gradients(parameters, settings.optimizer.grad_clip or math.inf)
+            optimizer.step()
+            objective.update(1.0, settings.optimizer, 1.0)
+            optimizer.zero_grad()
+            ledger.enter("forward")
         if average is not None:
             average.update(0)
     return StepCost(dict(ledger.operations), ledger.peak, lasting, sum(p.numel() for p in parameters))
 
 
-def _fit(config: TrainConfig, labels: Labels) -> Objective:
+def _fit(config: TrainConfig, labels: SpreadLabels) -> Objective:
     model = _model(checkpoint_config(config.model, {}), config.fit)
     freeze(model, config.fit.freeze)
     dim = model.config.embed_dim or model.config.vision.width
-    inputs = ObjectiveInputs(model, config.seed, lambda: labels, lambda: torch.empty(labels.num_classes, dim))
-    return config.fit.objective.build(inputs)
+    return build_objective(config, model, lambda: labels, lambda: torch.empty(labels.info.num_classes, dim), GPU)
 
 
 def _lit(config: TrainConfig) -> Objective:
@@ -116,27 +137,17 @@ def _lit(config: TrainConfig) -> Objective:
 
 def _model(shape: CheckpointConfig, settings: LoopConfig) -> DualEncoder:
     model = DualEncoder(shape)
-    prepare(model, settings.model_copy(update={"compile": False}))
+    prepare(model, settings.model_copy(update={"compile": False}), CPU)
     return model
 
 
-def _batch(config: TrainConfig, stage: str, keys: Sequence[str]) -> Batch:
+def _batch(config: TrainConfig, stage: str, count: int) -> Batch:
     """Pixels, or the features of a locked tower that were computed before."""
     size = config.model.vision.image_size
     shape: tuple[int, ...] = (3, size, size)
     if stage == "lit" and config.lit is not None and config.lit.images == "cached":
         shape = (config.model.embed_dim or config.model.vision.width,)
-    return Batch(keys, torch.empty(len(keys), *shape), [""] * len(keys), {})
-
-
-def spread_labels(config: TrainConfig, images: int) -> Labels:
-    """Different classes for each of some images, each as likely as any. They are numbers, by which a step draws its
-    negatives."""
-    labels = config.assign.labels if config.assign is not None else 1
-    classes = config.cluster.k if config.cluster is not None else 1
-    first = torch.randint(classes, (images, 1), generator=torch.Generator().manual_seed(0))
-    spread = (first + torch.arange(labels) * (classes // labels)) % classes
-    return Labels([str(number) for number in range(images)], spread, torch.ones(spread.shape), classes, "", "")
+    return Batch([""] * count, torch.empty(count, *shape), [""] * count, {})
 
 
 def _backward(ledger: _Ledger, loss: Tensor) -> None:

@@ -68,8 +68,9 @@ def embed(
     write_text(folder / "rows.json", json.dumps({"keys": list(images.keys), "dataset": split.scan().fingerprint}))
 
 
-def check_encoder(encoder: Encoder, config: EmbedConfig) -> None:
-    """Raise IncompatibleError unless the encoder has the layer, and the text tower if the source needs one."""
+def check_encoder(encoder: Encoder, config: EmbedConfig) -> int:
+    """The dimension of the features. Raises IncompatibleError unless the encoder has the layer, and the text tower if
+    the source needs one."""
     info = encoder.info
     if config.layer not in info.layers:
         raise IncompatibleError(
@@ -79,6 +80,7 @@ def check_encoder(encoder: Encoder, config: EmbedConfig) -> None:
         raise IncompatibleError(
             f"embed.source is {config.source!r}: got model {info.spec!r}, which has no text tower (expected image)"
         )
+    return info.layers[config.layer]
 
 
 def _texts(encoder: Encoder, images: Features, options: EncodeOptions, progress: Progress) -> np.ndarray:

@@ -19,47 +19,52 @@ from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records.environment import environment
 from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.progress import Progress
-from mlcd_train.assignment import Labels
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch, Positions, Share
 from mlcd_train.data.decoders import difference
 from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.source import TrainSplit
+from mlcd_train.drops import DropRule
+from mlcd_train.labels import LabelFiles
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
-from mlcd_train.objectives.base import ObjectiveInputs
+from mlcd_train.objectives.base import Objective, ObjectiveInputs
+from mlcd_train.products import products_on
 from mlcd_train.sections import LoopConfig, ModelConfig
-from mlcd_train.start import load_start, read_start
+from mlcd_train.sharding import shard, whole
+from mlcd_train.start import Start, load_start
 from mlcd_train.state import TrainingState, newest_state
 
 
 def fit(
     config: TrainConfig,
     split: TrainSplit,
-    read_labels: Callable[[], Labels],
+    read_labels: Callable[[], LabelFiles],
     read_centres: Callable[[], Tensor],
     folder: Path,
     identity: str,
     device: torch.device,
     progress: Progress,
     origin: Mapping[str, str],
+    start: Start | None = None,
 ) -> DualEncoder:
     """Train as config.fit says, from the last state in `folder` if there is one.
 
     read_labels, read_centres: what the stages assign and cluster made, for objectives that need clusters. identity:
-    digest of what a state must agree with. origin: provenance of what the training starts from. Raises what the
-    objective's `build` and `train` raise.
+    digest of what a state must agree with. origin: provenance of what the training starts from. start: the weights of
+    model.init. Raises what the objective's `build` and `train` raise.
     """
     settings = config.fit
     steps = num_steps(settings, split)
     facts = provenance(config, split, steps * settings.batch_size) | dict(origin)
     shape = checkpoint_config(config.model, facts)
     model = new_model(shape, config.seed, device)
-    if config.model.init is not None:
-        random = load_start(model, read_start(config.model))
-        progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}")
+    if start is not None:
+        random = load_start(model, start)
+        left = f"; not taken from it: {named(start.left)}" if start.left else ""
+        progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}{left}")
     freeze(model, settings.freeze)
-    objective = settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres))
-    prepare(model, settings)
+    prepare(model, settings, device)
+    objective = build_objective(config, model, read_labels, read_centres, device)
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
@@ -73,13 +78,21 @@ def fit(
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     title = f"fit {config.name}"
     train(objective, batches, steps, settings, folder, identity, device, progress, title, evaluator, begin)
-    return model
+    return whole(model)
 
 
-def check_frozen(config: TrainConfig) -> None:
-    """Raise ConfigError for patterns of fit.freeze that do not fit the model."""
-    with torch.device("meta"):
-        freeze(DualEncoder(checkpoint_config(config.model, {})), config.fit.freeze)
+def build_objective(
+    config: TrainConfig,
+    model: DualEncoder,
+    read_labels: Callable[[], LabelFiles],
+    read_centres: Callable[[], Tensor],
+    device: torch.device,
+) -> Objective:
+    """What fit minimises. device: where images and class centres are multiplied."""
+    settings, vision = config.fit, config.model.vision
+    drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
+    products = products_on(device, config.products)
+    return settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products))
 
 
 def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:
@@ -131,10 +144,13 @@ def new_model(config: CheckpointConfig, seed: int, device: torch.device) -> Dual
         return DualEncoder(config).to(device)
 
 
-def prepare(model: DualEncoder, settings: LoopConfig) -> None:
-    """Turn on activation checkpointing and compilation if the settings say so."""
+def prepare(model: DualEncoder, settings: LoopConfig, device: torch.device) -> None:
+    """Turn on activation checkpointing, sharding and compilation if the settings say so. It comes before the objective,
+    whose parameters sharding replaces."""
     if settings.activation_checkpointing:
         checkpoint_activations(model)
+    if settings.shard == "fsdp":
+        shard(model, device)
     if settings.compile:
         model.visual.compile()
         if model.text is not None:
@@ -171,8 +187,9 @@ def make_evaluator(
         place = folder / ".evaluate"  # overwrites what a run killed here has left
         try:
             checkpoint = (folder / "checkpoints" if evaluation.keep else place) / f"{name}_step{step}"
+            complete = whole(model)
             if rank() == 0:
-                save_checkpoint(checkpoint, model)
+                save_checkpoint(checkpoint, complete)
             barrier()
             if not evaluation.tasks:
                 return {}

@@ -22,6 +22,7 @@ from mlcd_train.data.source import TrainSplit
 from mlcd_train.fit import make_evaluator, new_model, num_steps, prepare, provenance
 from mlcd_train.loop import train
 from mlcd_train.objectives.contrast import Contrast
+from mlcd_train.sharding import whole
 
 
 def lit(
@@ -46,8 +47,8 @@ def lit(
     shape = image_tower.config.model_copy(update={"text": settings.text, "provenance": source})
     model = new_model(shape, config.seed, device)
     model.load_state_dict(image_tower.state_dict(), strict=False)
+    prepare(model, settings, device)
     objective = Contrast(model, tokenizer(settings.text), locked=True)
-    prepare(model, settings)
     share = Share(settings.batch_size, rank(), world_size())
 
     if settings.images == "cached":
@@ -64,4 +65,4 @@ def lit(
 
     evaluator = make_evaluator(model, config.name, settings, folder, device)
     train(objective, batches, steps, settings, folder, identity, device, progress, f"lit {config.name}", evaluator)
-    return model
+    return whole(model)

@@ -22,12 +22,14 @@ from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
 from mlcd_train.clock import Clock
 from mlcd_train.data.batches import Bad, Batch, Positions
-from mlcd_train.distributed import average_gradients
+from mlcd_train.distributed import GradientMean
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.profiling import StepProfiler
 from mlcd_train.runlog import RunLog
+from mlcd_train.saving import StateWriter
 from mlcd_train.sections import LoopConfig
+from mlcd_train.sharding import clip_gradients, is_sharded, local
 from mlcd_train.state import TrainingState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -62,7 +64,8 @@ def train(
     optimizer = make_optimizer(objective.parameters, config.optimizer)
     average = WeightAverage(objective.parameters, config.ema) if config.ema else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler)
+    sharded = config.shard == "fsdp"
+    state = TrainingState(objective.parameters, optimizer, average, objective.centres(), scaler, sharded=sharded)
     if state.load(folder / "state", identity):
         progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
     else:
@@ -75,16 +78,19 @@ def train(
         )
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
-    meter, clock = _Meter(), Clock(device)
-    objective.enter = clock.enter
-    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
+    meter, mean = _Meter(), GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
+    watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
     stream = batches(state.positions) if state.step < steps else iter(())
 
-    with (
-        progress.stage(title, steps - state.step, "steps") as advance,
-        contextlib.closing(log or _Closed()),
-        contextlib.closing(profiler),
-    ):
+    clock = Clock(device)
+    objective.enter = clock.enter
+    stage = progress.stage(title, steps - state.step, "steps")
+    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
+    states = StateWriter(folder / "state", identity, config.keep)
+    ending = (contextlib.closing(part) for part in (log or _Closed(), mean, states, profiler))
+    with stage as advance, contextlib.ExitStack() as stack:
+        for part in ending:
+            stack.enter_context(part)
         clock.enter("data")
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             clock.enter("forward")
@@ -94,25 +100,25 @@ def train(
             on_device = _on(batch, device)
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler, clock))
-            if not math.isfinite(terms["loss"]):
-                raise _non_finite(title, step, "loss", terms["loss"], folder)
             clock.enter("optimizer")
             grad_scale = scaler.get_scale()
-            average_gradients(parameters)
-            if not objective.finite():  # marked in a parameter's gradient: scaler and norm look at nothing else
-                next(p.grad for p in parameters if p.grad is not None).fill_(torch.nan)
+            mean.finish()
+            finite = objective.finite()
+            if finite is not None:  # marked in a parameter's gradient: scaler and norm look at nothing else
+                mark = torch.zeros((), device=device).masked_fill(~finite, torch.nan)
+                local(next(p.grad for p in parameters if p.grad is not None)).add_(mark)
             scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.grad_clip or math.inf)
-            overflow = not norm.isfinite()
-            if overflow and not scaler.is_enabled():
-                raise _non_finite(title, step, "gradient norm", float(norm), folder)
+            norm = clip_gradients(parameters, config.optimizer.grad_clip or math.inf)
+            watch.see(step, terms["loss"], norm)
             scaler.step(optimizer)
-            if not overflow:  # else the fp16 scaler has skipped this step and will halve its scale
+            if not scaler.is_enabled() or norm.isfinite():  # else the fp16 scaler has skipped this step
                 objective.update(lr, config.optimizer, grad_scale)
                 clock.enter("optimizer")
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
-                raise _non_finite(title, step, "fp16 loss scale", scaler.get_scale(), folder, expected="at least 1")
+                raise _non_finite(
+                    title, folder, config.optimizer.lr, step, "fp16 loss scale", scaler.get_scale(), "at least 1"
+                )
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -122,18 +128,21 @@ def train(
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
             profiler.step()
-            if log is not None and (state.step % config.log_every == 0 or state.step == steps):
-                log.write(
-                    state.step, {**terms, "lr": lr, "grad_norm": float(norm), **meter.read(device), **clock.read()}
-                )
+            logs, saves = (state.step % n == 0 or state.step == steps for n in (config.log_every, config.save_every))
+            if logs or saves:
+                watch.check()
+            if log is not None and logs:
+                values = {name: float(value) for name, value in terms.items()}
+                pace = meter.read(device) | clock.read()
+                log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **pace})
             if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()
                 if log is not None and metrics:
                     log.write(state.step, metrics)
-            if state.step % config.save_every == 0 or state.step == steps:
-                state.save(folder / "state", identity, config.keep)
+            if saves:
+                states.write(state)
             clock.enter("data")
     if clock.shares():
         progress.say(f"{title}: time of its steps: {clock.shares()}")
@@ -163,13 +172,45 @@ def _backward(scaler: torch.amp.GradScaler, clock: Clock, loss: Tensor) -> None:
     clock.enter("forward")
 
 
+class _Watch:
+    """Notes the first step whose loss or gradient norm is no number, on the device; the host looks when it needs to.
+
+    scaled: fp16's norm may be infinite. error: of a step, what is no number, and its value.
+    """
+
+    def __init__(self, device: torch.device, scaled: bool, error: Callable[[int, str, float], NonFiniteLoss]) -> None:
+        self._first = torch.tensor([-1.0, 0.0, 0.0], dtype=torch.float64, device=device)
+        self._scaled, self._error = scaled, error
+
+    def see(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        """Note a step."""
+        norm = torch.zeros_like(norm) if self._scaled else norm
+        now = torch.stack([torch.full_like(loss, step), loss, norm.to(loss)]).double()
+        begins = ~now.isfinite().all() & (self._first[0] < 0)
+        self._first = torch.where(begins, now, self._first)
+
+    def check(self) -> None:
+        """Raise NonFiniteLoss for the step that was noted. The host waits for the device."""
+        step, loss, norm = self._first.tolist()
+        if step >= 0:
+            what, value = ("gradient norm", norm) if math.isfinite(loss) else ("loss", loss)
+            raise self._error(int(step), what, value)
+
+
 def _non_finite(
-    title: str, step: int, what: str, value: float, folder: Path, expected: str = "a number"
+    title: str, folder: Path, lr: float, step: int, what: str, value: float, expected: str = "a number"
 ) -> NonFiniteLoss:
+    """The error, with what to do: follow it and training goes on. lr: the setting."""
+    stage, slower = folder.name, f"--set {folder.name}.optimizer.lr={lr / 2:g}"
+    advice = f"run again with {slower}"
+    if any((folder / "state").glob("step_*/state.json")):
+        aside = folder.with_name(f"{stage}_diverged")
+        advice = f"move {folder} to {aside} and run again with {slower}"
+        if stage == "fit":
+            advice += f" --set fit.continue_from={aside}, which goes on from its last state"
     return NonFiniteLoss(
-        f"{title}: the {what} of step {step} is {value}, expected {expected}: the last state in {folder / 'state'} is "
-        f"from before it; go on from it in another output, with fit.continue_from and a lower learning rate, more "
-        f"warm-up, or bf16 instead of fp16"
+        f"{title}: the {what} of step {step} is {value}, expected {expected}: {advice} (more warm-up, or bf16 instead "
+        f"of fp16, may help too)"
     )
 
 

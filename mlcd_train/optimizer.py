@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlcd_train.sections import OptimizerConfig
+from mlcd_train.sharding import is_sharded
 
 BEFORE_BLOCKS = (
     "patch_embedding",
@@ -24,17 +25,19 @@ BEFORE_BLOCKS = (
 
 def make_optimizer(parameters: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:
     """Groups by decay and by factor on the learning rate, `scale`: matrices decay; gains, biases, class tokens,
-    positions and the temperature do not."""
+    positions and the temperature do not. On a GPU one kernel updates them all (fused)."""
     scales = layer_scales([name for name, _ in parameters], config.layer_decay)
-    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    members: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, p in parameters:
         decays = p.ndim >= 2 and "position" not in name and "angles" not in name
-        members.setdefault((scales[name], decays), []).append(p)
+        members.setdefault((scales[name], decays, is_sharded(p)), []).append(p)
     groups = [
-        {"params": members[scale, decays], "weight_decay": config.weight_decay if decays else 0.0, "scale": scale}
-        for scale, decays in sorted(members, reverse=True)
+        {"params": members[key], "weight_decay": config.weight_decay if decays else 0.0, "scale": scale}
+        for key in sorted(members, reverse=True)
+        for scale, decays, _ in [key]
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
+    on_gpu = all(p.device.type == "cuda" for _, p in parameters)  # on a CPU fused sums differ in their last bits
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=on_gpu or None)
 
 
 def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:

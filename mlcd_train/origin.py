@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mlcd_eval.support.documents import read_json
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import named
-from mlcd_train.stage_state import changes, file_digest, weights_fingerprint
-from mlcd_train.start import read_start
+from mlcd_train.stage_state import changes, digest, file_digest, weights_fingerprint
+from mlcd_train.start import Start
 from mlcd_train.state import newest_state
+from mlcd_train.state_files import files
 
 SETTINGS = "settings.json"
 """Of a training that has begun, in fit's folder: the settings that its result depends on."""
@@ -22,19 +24,27 @@ def weights_of(config: TrainConfig) -> dict[str, str]:
     weights = {
         "embed.model": embed and weights_fingerprint(embed.model),
         "model.init": init and weights_fingerprint(init),
-        "fit.continue_from": state and file_digest(newest_state(state) / "model.safetensors"),
+        "fit.continue_from": state and _state_digest(newest_state(state)),
     }
     return {key: value for key, value in weights.items() if value}
 
 
-def origin(config: TrainConfig, settings: Mapping[str, Any], weights: Mapping[str, str]) -> dict[str, str]:
+def _state_digest(place: Path) -> str:
+    """Of the contents of a state's tensors: of one file, or of those of several ranks."""
+    digests = [file_digest(path) for path in files(place)]
+    return digests[0] if len(digests) == 1 else digest(digests)
+
+
+def origin(
+    config: TrainConfig, settings: Mapping[str, Any], weights: Mapping[str, str], start: Start | None
+) -> dict[str, str]:
     """Provenance of what fit starts from; empty for a start at random.
 
-    settings: of the stage fit. Raises ConfigError or CheckpointError if it cannot start from that.
+    settings: of the stage fit. start: the weights of model.init. Raises CheckpointError for a state that cannot be
+    continued.
     """
     facts: dict[str, str] = {}
-    if config.model.init is not None:
-        start = read_start(config.model)
+    if config.model.init is not None and start is not None:
         facts |= {"init": config.model.init, "init_fingerprint": start.fingerprint}
         facts |= {"init_not_used": named(start.left)} if start.left else {}
     if config.fit.continue_from is not None:

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlcd_eval.support.progress import duration
+from mlcd_train.checks import COPIES, FLOAT, GIB, state_bytes
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.workers import SLOTS, UNIT
-from mlcd_train.dry_step import StepCost, step_cost
+from mlcd_train.dry_step import GPU, StepCost, step_cost
+from mlcd_train.products import products_on
 from mlcd_train.sections import LoopConfig
 
-RATES = {"fp32": 40.0, "bf16": 400.0, "fp16": 400.0}
-"""TFLOP/s that a GPU is assumed to sustain: of an H200's data sheet 60% of the 67 in fp32, 40% of the 989 in bf16 and
-fp16. Nothing here was measured on one."""
-GIB = 1 << 30
-FLOAT = 4
+RATES = {"fp32": 40.0, "tf32": 200.0, "bf16": 400.0, "fp16": 400.0}
+"""TFLOP/s that a GPU is assumed to sustain: of an H200's data sheet 60% of the 67 in fp32, 40% of the 495 in TF32 and
+of the 989 in bf16 and fp16. Nothing here was measured on one."""
 ENCODED = 40_000  # bytes of an image of a crawl, as img2dataset resizes it to 256 pixels
-ROW = 232  # bytes of host memory per image and rank: keys and classes (measured, docs/scaling.md)
-HISTORY = 3  # a weight and AdamW's two moments
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Plan:
     def _centres(self) -> int:
         """Bytes of rank 0's class centres with their moments and counts of steps."""
         rows = self.config.cluster.k // self.gpus if self.config.cluster is not None else 0
-        return rows * (HISTORY * self.dim + 1) * FLOAT
+        return rows * (COPIES * self.dim + 1) * FLOAT
 
     def host(self) -> dict[str, float | None]:
         """Bytes of host memory for each GPU."""
@@ -89,7 +87,8 @@ class Plan:
         return {
             "decoded images in shared memory": SLOTS * rounds * share * size * size * 3 if data.workers else 0,
             "encoded images to draw from, at 40 kB": data.shuffle * ENCODED / self.gpus,
-            "keys and labels": self._per_image(ROW) if self.config.cluster is not None else 0,
+            "labels, shared by the GPUs of a machine": self._labels(),
+            "a state that is being written": max(cost.lasting for cost in self.costs.values()),
         }
 
     def disk(self) -> dict[str, float | None]:
@@ -99,26 +98,28 @@ class Plan:
             features = self._per_image(FLOAT * self.dim)
             files["features, in the feature store"] = features and 2 * features  # its parts are joined to one file
             files["features, in the run's folder"] = features
-            files["labels"] = self._per_image(12 * config.assign.labels)
-        for stage, cost in self.costs.items():
-            settings: LoopConfig = getattr(config, stage)
-            state = cost.parameters * FLOAT * (HISTORY + (settings.ema is not None))
-            if stage == "fit" and config.cluster is not None:
-                state += config.cluster.k * (HISTORY * self.dim + 1) * FLOAT
-            files[f"{settings.keep} states of {stage}, and one that is being written"] = (settings.keep + 1) * state
+            files["labels, and their pieces while they are sorted"] = (labels := self._labels()) and 2 * labels
+        for stage in self.costs:
+            keep: int = getattr(config, stage).keep
+            files[f"{keep} states of {stage}, and one that is being written"] = (keep + 1) * state_bytes(config, stage)
         return files
+
+    def _labels(self) -> float | None:
+        """Bytes of all label files: a digest and int32 classes (labels.py)."""
+        assign = self.config.assign
+        return 0 if assign is None else self._per_image(6 + 4 * assign.labels)
 
     def _per_image(self, size: float) -> float | None:
         return None if self.images is None else size * self.images
 
     def work(self) -> Iterator[Work]:
         """The products of all stages, over all GPUs."""
-        config, exact = self.config, RATES["fp32"]
+        config, centres = self.config, RATES[products_on(GPU, self.config.products)]
         if config.cluster is not None:
             one_pass = self._per_image(2 * config.cluster.k * self.dim)
             iterations = config.cluster.iterations
-            yield Work(f"cluster: {iterations} passes and one more", one_pass and (iterations + 1) * one_pass, exact)
-            yield Work("assign", one_pass, exact)
+            yield Work(f"cluster: {iterations} passes and one more", one_pass and (iterations + 1) * one_pass, centres)
+            yield Work("assign", one_pass, centres)
         for stage, cost in self.costs.items():
             settings: LoopConfig = getattr(config, stage)
             steps, rate = self.steps(stage), self.rate or RATES[settings.precision]
@@ -126,7 +127,7 @@ class Plan:
             times = self.gpus * (steps or 1)
             yield Work(f"{title}, towers", cost.towers * times, rate)
             if "centres" in cost.operations:
-                yield Work(f"{title}, centres", cost.operations["centres"] * times, exact)
+                yield Work(f"{title}, centres", cost.operations["centres"] * times, centres)
 
     def seconds(self, work: Work) -> float | None:
         """The time of products on all GPUs together."""

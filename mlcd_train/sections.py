@@ -191,6 +191,7 @@ class LoopConfig(Section):
     keep: number of training states that stay on disk. ema: decay of a running mean of the weights, which is then the
     result. log_to: experiment trackers that get what log.jsonl gets, such as [wandb] (those of `mlcd-eval run
     --log-to`). profile: steps of which a trace is written (profiling.py). Both are also flags of `mlcd-train run`.
+    shard: `fsdp` shards the towers' parameters, gradients and moments over ranks, for models that fill a GPU.
     """
 
     batch_size: Count = 256
@@ -201,6 +202,7 @@ class LoopConfig(Section):
     precision: Precision = "fp32"
     activation_checkpointing: bool = False
     compile: bool = False
+    shard: Literal["none", "fsdp"] = "none"
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     save_every: Count = 1000
     keep: Count = 2
@@ -215,4 +217,6 @@ class LoopConfig(Section):
             raise ValueError(f"either epochs or steps, got epochs {self.epochs} and steps {self.steps}")
         if self.batch_size % self.accumulation:
             raise ValueError(f"accumulation that divides batch_size, got {self.accumulation} and {self.batch_size}")
+        if self.shard == "fsdp" and self.precision == "fp16":
+            raise ValueError("precision: bf16 or fp32 with shard: fsdp, got fp16")
         return self

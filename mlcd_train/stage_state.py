@@ -28,6 +28,7 @@ LOOKS_ONLY = {
     "compile",
     "activation_checkpointing",
     "accumulation",
+    "shard",
 }
 """Keys of fit and lit that change no weight, except through the order of sums."""
 
@@ -52,7 +53,12 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
         return {"data": data, "model": weights.get("embed.model", config.embed.model), **settings}
     if stage == "cluster":
         assert config.cluster is not None
-        return {"embed": digest_of("embed"), "seed": config.seed, **config.cluster.model_dump()}
+        return {
+            "embed": digest_of("embed"),
+            "seed": config.seed,
+            "products": config.products,
+            **config.cluster.model_dump(),
+        }
     if stage == "assign":
         assert config.assign is not None
         return {"cluster": digest_of("cluster"), **config.assign.model_dump()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,30 +19,31 @@ import torch
 from filelock import FileLock, Timeout
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint, save_checkpoint
+from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.encoders.registry import check_spec, load_encoder
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
-from mlcd_eval.loggers.registry import check_loggers
-from mlcd_eval.planning.plan import make_plan
-from mlcd_eval.request import RunRequest, default_cache
-from mlcd_eval.spec import validated
-from mlcd_eval.support.distributed import barrier, rank, world_size
+from mlcd_eval.request import default_cache
+from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
 from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
-from mlcd_train.assignment import Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
+from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
+from mlcd_train.checks import check_clusters, check_dimension, check_disk, check_frozen, check_loop, starts_at_clusters
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig
-from mlcd_train.data.batches import Share
 from mlcd_train.data.decoders import check_decoder
-from mlcd_train.data.pixels import num_streams
 from mlcd_train.data.source import TrainSplit, check_captions, check_shard_cache, check_tolerance, open_training_data
-from mlcd_train.embed import embed, read_embedding
-from mlcd_train.fit import check_frozen, fit
+from mlcd_train.embed import check_encoder, embed, read_embedding
+from mlcd_train.fit import fit
+from mlcd_train.labels import LabelFiles, LabelsInfo, join_pieces, write_piece
 from mlcd_train.lit import lit
 from mlcd_train.origin import SETTINGS, origin, weights_of
-from mlcd_train.sections import EvaluateConfig
+from mlcd_train.products import products_on
 from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
+from mlcd_train.start import Start, read_start
+
+ASSIGNED = 1 << 20  # images whose labels are written together
 
 
 @dataclass
@@ -114,28 +114,34 @@ class TrainingRun:
                 raise ConfigError(f"{stage}: the config has no section {stage}, expected one of {known}")
         check_writable(self._cache)
         check_decoder(config.data.decoder)
-        for section in (config.fit, config.lit):
+        products_on(self.device, config.products)
+        for name, section in (("fit", config.fit), ("lit", config.lit)):
             if section is not None:
-                Share(section.batch_size, 0, world_size() * section.accumulation)
-                num_streams(self.split, config.data, section.batch_size)
-                _check_evaluation(section.evaluate)
-                check_loggers(section.log_to)
-                if section.compile and self.device.type == "cpu":
-                    _check_compiler()
+                check_loop(name, section, config, self.split, self.device)
         if config.embed is not None:
             check_spec(config.embed.model)
         if self._caption_readers:
             check_captions(self.split, self._caption_readers[0])
         check_tolerance(self.split, config.data)
         check_shard_cache(self.split, config.data)
-        if config.cluster is not None and config.cluster.k > self.split.size:
-            raise ConfigError(
-                f"cluster.k: got {config.cluster.k}, expected at most {self.split.size}, the number of images"
-            )
-        done = {stage: self._done(stage) for stage in stages}
-        if not done.get("fit", True):
+        check_clusters(config, self.split)
+        to_do = [stage for stage in stages if not self._done(stage)]
+        if "fit" in to_do:
             check_frozen(config)
             _ = self._origin
+        dim = self._dimension(to_do)
+        if dim is not None:
+            check_dimension(config, dim)
+        check_disk(config, self.split, to_do, dim, self._cache)
+
+    def _dimension(self, to_do: Sequence[str]) -> int | None:
+        """The dimension of the features that are to be computed, or that class centres are to start from."""
+        config = self.config.embed
+        if config is not None and "embed" in to_do:
+            return check_encoder(self._encoder, config)
+        if "fit" in to_do and starts_at_clusters(self.config) and self._done("embed"):
+            return read_embedding(self._folder("embed")).features.shape[1]
+        return None
 
     @cached_property
     def split(self) -> TrainSplit:
@@ -174,9 +180,14 @@ class TrainingRun:
         return weights_of(self.config)
 
     @cached_property
+    def _start(self) -> Start | None:
+        """The weights of model.init; raises ConfigError if they do not fit."""
+        return None if self.config.model.init is None else read_start(self.config.model)
+
+    @cached_property
     def _origin(self) -> dict[str, str]:
         """Provenance of what fit starts from."""
-        return origin(self.config, self.settings("fit"), self._weights)
+        return origin(self.config, self.settings("fit"), self._weights, self._start)
 
     def _done(self, stage: str) -> bool:
         """Whether a stage's result is there; raises ConfigError if other settings made it."""
@@ -185,9 +196,16 @@ class TrainingRun:
     def _embed(self) -> None:
         config = self.config.embed
         assert config is not None
-        encoder = load_encoder(config.model).to(self.device, config.precision)
+        encoder = self._encoder.to(self.device, config.precision)
+        del self._encoder  # its memory is free when this stage ends
         options = self._encode_options(config.precision, config.batch_size)
         embed(self._folder("embed"), encoder, self.split, config, options, self.progress)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        """The model of off-the-shelf features."""
+        assert self.config.embed is not None
+        return load_encoder(self.config.embed.model)
 
     def _encode_options(self, precision: str, batch_size: int | None) -> EncodeOptions:
         workers = max(self.config.data.workers, default_workers(self.device))
@@ -217,6 +235,7 @@ class TrainingRun:
                 start=config.start,
                 batch=config.batch,
                 device=str(self.device),
+                products=products_on(self.device, self.config.products),
                 advance=advance,
             )
         if rank() == 0:
@@ -229,30 +248,34 @@ class TrainingRun:
         config = self.config.assign
         assert config is not None
         if rank() == 0:
-            embedding = read_embedding(self._folder("embed"))
-            centres = load_centres(self._centres_path).to(self.device)
-            classes, similarities = nearest_centres(embedding.features, centres, config.labels, config.threshold)
-            labels = Labels(
-                embedding.keys,
-                classes,
-                similarities,
-                len(centres),
-                embedding.dataset,
-                centres_fingerprint(centres),
-            )
-            save_labels(self._labels_path, labels)
-            self.progress.say(
-                f"assign: {float((classes >= 0).float().sum(dim=1).mean()):.1f} labels per image, mean cosine "
-                f"{float(similarities[classes >= 0].mean()):.3f}"
-            )
+            shutil.rmtree(self._labels_folder, ignore_errors=True)  # of a run that was stopped while writing
+        embedding = read_embedding(self._folder("embed"))
+        centres = load_centres(self._centres_path).to(self.device)
+        products = products_on(self.device, self.config.products)
+        images = len(embedding.keys)
+        mine = range(rank() * images // world_size(), (rank() + 1) * images // world_size())
+        barrier()
+        labels, total = 0, 0.0
+        with self.progress.stage(f"labels, l = {config.labels}", len(mine), "images") as advance:
+            for begin in range(mine.start, mine.stop, ASSIGNED):
+                part = slice(begin, min(begin + ASSIGNED, mine.stop))
+                rows, keys = embedding.features[part], embedding.keys[part]
+                classes, cosine = nearest_centres(rows, centres, config.labels, config.threshold, products)
+                write_piece(self._labels_folder, begin, keys, classes)
+                labels, total = labels + int((classes != NONE).sum()), total + float(cosine.sum(dtype=torch.float64))
+                advance(len(keys))
+        info = LabelsInfo(images, config.labels, len(centres), embedding.dataset, centres_fingerprint(centres))
+        join_pieces(self._labels_folder, info)
+        labels, total = map(sum, zip(*gather_objects((labels, total)), strict=True))
+        self.progress.say(f"assign: {labels / images:.1f} labels per image, mean cosine {total / labels:.3f}")
 
     @property
     def _centres_path(self) -> Path:
         return self._folder("cluster") / "centres.safetensors"
 
     @property
-    def _labels_path(self) -> Path:
-        return self._folder("assign") / "labels.safetensors"
+    def _labels_folder(self) -> Path:
+        return self._folder("assign") / "labels"
 
     def _fit(self) -> None:
         settings = self.settings("fit")
@@ -268,12 +291,13 @@ class TrainingRun:
             self.device,
             self.progress,
             self._origin,
+            self._start,
         )
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)
 
-    def _read_labels(self) -> Labels:
-        return load_labels(self._labels_path, dataset=self.split.scan().fingerprint)
+    def _read_labels(self) -> LabelFiles:
+        return LabelFiles(self._labels_folder, dataset=self.split.scan().fingerprint)
 
     def _lit(self) -> None:
         image_tower = load_checkpoint(self._folder("fit") / "model")
@@ -290,17 +314,3 @@ class TrainingRun:
         if rank() == 0:
             save_checkpoint(self.checkpoint, load_checkpoint(last / "model"))
             self.progress.say(f"checkpoint: {self.checkpoint}")
-
-
-def _check_evaluation(config: EvaluateConfig | None) -> None:
-    """Raise ConfigError for tasks that no model could be evaluated on later."""
-    if config is not None and config.tasks:
-        request = {"models": ("python:any:model",), "tasks": config.tasks, "data_root": config.data_root}
-        make_plan(validated(RunRequest, request, "evaluate")).raise_problems()
-
-
-def _check_compiler() -> None:
-    """Raise ConfigError unless there is the C++ compiler that torch.compile needs on a CPU."""
-    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
-    if not any(map(shutil.which, names)):
-        raise ConfigError(f"compile: true needs a C++ compiler, got none of {', '.join(names)} (or set compile: false)")

@@ -1,42 +1,94 @@
 """Training state on disk: all that is needed to resume as if nothing had happened, on any number of ranks.
 
-A state is a folder step_0000100 with model.safetensors (weights, optimizer moments, weight average), one file of class
-centres per rank, and state.json. It gets its name when all ranks have written, so that it is complete or absent. It
-holds no pickles.
+A state is a folder step_0000100 with model.safetensors, or a folder model (weights, optimizer moments, weight average),
+one file of class centres per rank, and state.json. It gets its name when all ranks have written, so that it is complete
+or absent. It holds no pickles.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
-from mlcd_eval.support.distributed import barrier, gather_objects, rank
+from mlcd_eval.support.distributed import barrier, gather_objects, rank, side_group
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.centres import ClassCentres
 from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
+from mlcd_train.sharding import set_to
 from mlcd_train.start import POSITIONS, resized_positions
+from mlcd_train.state_files import StateTensors, write_sharded, write_whole
 
 FORMAT_VERSION = 1
 KEYS = {"config", "step", "positions", "scaler"}
 CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
 
 
+@dataclass(frozen=True)
+class Contents:
+    """A rank's part of a state, on the host. tensors: of the model and the optimizer; only rank 0 has them unless they
+    are sharded. centres: of this rank, the first one being of the class `first`."""
+
+    document: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    sharded: bool
+    centres: Mapping[str, Tensor] | None
+    first: int
+
+    def write(self, folder: Path, keep: int, wait: Callable[[], None], group: Any) -> None:
+        """Write it, and delete all states but the last `keep`. Every rank calls it. wait: for all ranks, which is done
+        by messages in `group`."""
+        place = folder / f"step_{self.document['step']:07d}"
+        temporary = folder / f".{place.name}.tmp"
+        if rank() == 0:
+            for unfinished in folder.glob(".step_*.tmp"):  # of a run that was stopped while writing
+                shutil.rmtree(unfinished)
+            temporary.mkdir(parents=True)
+        wait()
+        try:
+            self._write(temporary, group)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        wait()
+        if rank() == 0:
+            shutil.rmtree(place, ignore_errors=True)
+            temporary.rename(place)
+            for old in sorted(folder.glob("step_*"))[:-keep]:
+                shutil.rmtree(old)
+        wait()
+
+    def _write(self, place: Path, group: Any) -> None:
+        if self.centres is not None:
+            write_tensors(place / f"centres_{self.first:010d}.safetensors", self.centres)
+        if self.sharded:
+            write_sharded(place, self.tensors, group)
+        elif rank() == 0:
+            write_whole(place, self.tensors)
+        if rank() == 0:
+            write_text(place / "state.json", json.dumps(self.document, indent=2))
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """A copy on the host."""
+    return tensor.detach().to("cpu", copy=True)
+
+
 @dataclass
 class TrainingState:
-    """Everything that changes while training. parameters: those that the optimizer moves, with their names."""
+    """Everything that changes while training. parameters: those that the optimizer moves, with their names. sharded:
+    whether states are written as sharded tensors are."""
 
     parameters: list[tuple[str, nn.Parameter]]
     optimizer: torch.optim.AdamW
@@ -45,47 +97,29 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     step: int = 0
     positions: Positions | None = None
+    sharded: bool = False
 
     def save(self, folder: Path, config: str, keep: int) -> None:
         """Write this step's state to `folder` and delete all but the last `keep`. Every rank calls it.
 
         config: digest of what must be the same to resume.
         """
-        place = folder / f"step_{self.step:07d}"
-        temporary = folder / f".{place.name}.tmp"
-        if rank() == 0:
-            for unfinished in folder.glob(".step_*.tmp"):  # of a run that was stopped while writing
-                shutil.rmtree(unfinished)
-            temporary.mkdir(parents=True)
-        barrier()
-        try:
-            self._write(temporary, config)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        barrier()
-        if rank() == 0:
-            shutil.rmtree(place, ignore_errors=True)
-            temporary.rename(place)
-            for old in sorted(folder.glob("step_*"))[:-keep]:
-                shutil.rmtree(old)
-        barrier()
+        self.contents(config).write(folder, keep, barrier, side_group())
 
-    def _write(self, folder: Path, config: str) -> None:
-        if self.centres is not None:
-            tensors = {name: getattr(self.centres, name) for name in CENTRES}
-            write_tensors(folder / f"centres_{self.centres.begin:010d}.safetensors", tensors)
+    def contents(self, config: str) -> Contents:
+        """This rank's part of the state, copied to the host's memory. Every rank calls it."""
+        centres = {name: _copy(getattr(self.centres, name)) for name in CENTRES} if self.centres is not None else None
         positions = {stream: at for part in gather_objects(dict(self.positions or {})) for stream, at in part.items()}
-        if rank() == 0:
-            write_tensors(folder / "model.safetensors", self._tensors())
-            document = {
-                "format_version": FORMAT_VERSION,
-                "config": config,
-                "step": self.step,
-                "positions": {str(stream): list(at) for stream, at in positions.items()},
-                "scaler": self.scaler.state_dict(),
-            }
-            write_text(folder / "state.json", json.dumps(document, indent=2))
+        document = {
+            "format_version": FORMAT_VERSION,
+            "config": config,
+            "step": self.step,
+            "positions": {str(stream): list(at) for stream, at in positions.items()},
+            "scaler": self.scaler.state_dict(),
+        }
+        tensors = self._tensors() if self.sharded or rank() == 0 else {}
+        copies = {name: _copy(tensor) for name, tensor in tensors.items()}
+        return Contents(document, copies, self.sharded, centres, self.centres.begin if self.centres is not None else 0)
 
     def load(self, folder: Path, config: str) -> bool:
         """Resume from the last state in `folder`; False if there is none.
@@ -103,7 +137,7 @@ class TrainingState:
                 f"(choose another output folder, or delete {folder})"
             )
         try:
-            self._restore(load_file(place / "model.safetensors"))
+            self._restore(StateTensors(place))
             if self.centres is not None:
                 _restore_centres(place, self.centres)
             self.step = int(document["step"])
@@ -123,7 +157,7 @@ class TrainingState:
         """
         read_document(place)
         try:
-            tensors = load_file(place / "model.safetensors")
+            tensors = StateTensors(place)
             missing = [name for name, parameter in self.parameters if not self._begin(name, parameter, tensors)]
             if self.centres is not None and _shape_of_centres(place) == self.centres.shape:
                 _restore_centres(place, self.centres)
@@ -143,12 +177,21 @@ class TrainingState:
             value = resized_positions(value, round((len(parameter) - 1) ** 0.5))
         if value is None or value.shape != parameter.shape:
             return False
-        parameter.copy_(value)
+        set_to(parameter, value)
         moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("exp_avg", "exp_avg_sq", "step")}
         kept = {key: tensor for key, tensor in moments.items() if tensor is not None}
         if len(kept) == 3 and kept["exp_avg"].shape == parameter.shape:
-            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter) for k, v in kept.items()}
+            self.optimizer.state[parameter] = self._moved(kept, parameter)
         return True
+
+    def _moved(self, moments: Mapping[str, Tensor], parameter: nn.Parameter) -> dict[str, Tensor]:
+        """Moments where the optimizer wants them: the number of steps is on the device if it is fused."""
+        steps = moments["step"].to(parameter.device if self.optimizer.defaults["fused"] else "cpu")
+        moved = {"step": steps}
+        for key in ("exp_avg", "exp_avg_sq"):
+            moved[key] = torch.zeros_like(parameter, requires_grad=False)
+            set_to(moved[key], moments[key])
+        return moved
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": p.detach() for name, p in self.parameters}
@@ -163,13 +206,12 @@ class TrainingState:
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
         stepped = any(name.startswith("optimizer.") for name in tensors)
         for name, parameter in self.parameters:
-            parameter.copy_(tensors[f"model.{name}"])
+            set_to(parameter, tensors[f"model.{name}"])
             if stepped or not self.scaler.is_enabled():  # else fp16 has skipped every step so far
-                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-                steps = tensors[f"optimizer.step.{name}"]
-                self.optimizer.state[parameter] = {"step": steps, **{k: v.to(parameter) for k, v in moments.items()}}
+                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                self.optimizer.state[parameter] = self._moved(moments, parameter)
             if self.average is not None:
-                self.average.weights[name].copy_(tensors[f"average.{name}"])
+                set_to(self.average.weights[name], tensors[f"average.{name}"])
 
 
 def newest_state(path: Path) -> Path:

@@ -25,9 +25,9 @@ from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.records import RequestRecord, ResultStore
 from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_eval.support.documents import read_yaml
-from mlcd_train.assignment import load_labels
 from mlcd_train.clustering import load_centres
 from mlcd_train.fit import new_model
+from mlcd_train.labels import LabelFiles, LabelsInfo, join_pieces, write_piece
 from mlcd_train.state import TrainingState
 
 
@@ -209,11 +209,15 @@ def test_refs_of_refcoco(tmp_path, payload_file):
 
 
 def test_labels_and_training_states(tmp_path, payload_file):
-    (tmp_path / "labels.safetensors").write_bytes(pickle.dumps(Payload(payload_file)))
-    with pytest.raises(DataError, match="is not a label file"):
-        load_labels(tmp_path / "labels.safetensors")
+    labels = tmp_path / "labels"
+    write_piece(labels, 0, ["a"], torch.zeros(1, 1, dtype=torch.int64))
+    join_pieces(labels, LabelsInfo(1, 1, 2, "d", "c"))
+    for name in ("rows_00000.npy", "buckets.npy", "labels.json"):
+        (labels / name).write_bytes(pickle.dumps(Payload(payload_file)))
+        with pytest.raises(DataError, match="holds no labels"):
+            LabelFiles(labels)
     with pytest.raises(UserError):
-        load_centres(tmp_path / "labels.safetensors")
+        load_centres(labels / "buckets.npy")
     folder = tmp_path / "state" / "step_0000001"
     folder.mkdir(parents=True)
     (folder / "state.json").write_text('{"format_version": 1, "config": "x", "step": 1, "positions": {}, "scaler": {}}')

@@ -21,25 +21,26 @@ from mlcd_eval.features.encode import EncodeOptions, encode_split
 from mlcd_eval.features.predict import predict
 from mlcd_eval.features.store import Entry, FeatureKey, Part
 from mlcd_eval.tables.report.trainings import read_trainings
-from mlcd_train.assignment import Labels, load_labels, save_labels
 from mlcd_train.clustering import load_centres, save_centres
 from mlcd_train.config import load_config
 from mlcd_train.embed import read_embedding
 from mlcd_train.fit import new_model
+from mlcd_train.labels import LabelFiles, LabelsInfo, join_pieces, write_piece
 from mlcd_train.runlog import read_log
 from mlcd_train.state import TrainingState
 
 
 def training_readers(folder: Path) -> Iterator[Reader]:
     """Readers of the trainer."""
-    labels = Labels(["a", "b"], torch.tensor([[1, 2], [0, 3]]), torch.rand(2, 2), 4, "d" * 64, "c" * 64)
-    save_labels(folder / "labels.safetensors", labels)
+    write_piece(folder / "labels", 0, ["a", "b"], torch.tensor([[1, 2], [0, 3]]))
+    join_pieces(folder / "labels", LabelsInfo(2, 2, 4, "d" * 64, "c" * 64))
     save_centres(folder / "centres.safetensors", torch.rand(4, 8))
     shutil.copy(Path(load_config.__code__.co_filename).parent / "configs" / "demo_mlcd.yaml", folder / "train.yaml")
     lines = [{"step": step, "loss": 1 / step, "images_per_s": 9.5} for step in range(1, 9)]
     (folder / "fit").mkdir()
     (folder / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    yield Reader("label file", folder / "labels.safetensors", load_labels)
+    for path in sorted((folder / "labels").iterdir()):
+        yield Reader(f"labels {path.name}", path, lambda path: LabelFiles(path.parent).classes_of(["a", "b"]).tolist())
     yield Reader("centres", folder / "centres.safetensors", load_centres)
     (folder / "embedding").mkdir()
     np.save(folder / "embedding" / "features.npy", np.ones((3, 2), np.float32))

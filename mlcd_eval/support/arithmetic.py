@@ -49,6 +49,23 @@ def exact_fp32() -> Iterator[None]:
                 _before = None
 
 
+@contextlib.contextmanager
+def tf32() -> Iterator[None]:
+    """Let products of fp32 matrices on a GPU take TF32 within the block, even in a block of `exact_fp32`. For one
+    thread at a time."""
+    holder = torch.backends.cuda.matmul
+    name, on = ("fp32_precision", "tf32") if hasattr(holder, "fp32_precision") else ("allow_tf32", True)
+    before = getattr(holder, name)
+    setattr(holder, name, on)
+    try:
+        yield
+    finally:
+        if name == "fp32_precision":
+            holder.fp32_precision = "none"  # inherits, which may be what it did
+        if getattr(holder, name) != before:
+            setattr(holder, name, before)
+
+
 @dataclass(frozen=True)
 class _Settings:
     """matmul, convolution: the older settings, None where PyTorch refuses to read them. operations: the newer ones, in

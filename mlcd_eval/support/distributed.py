@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,13 +21,13 @@ T = TypeVar("T")
 
 ARRIVE = timedelta(minutes=5)
 """Time for all ranks to start and find each other."""
-TOGETHER = timedelta(minutes=30)
+TOGETHER = timedelta(minutes=15)
 """Time that ranks which work in step, as in a training, wait for each other."""
 ALONE = timedelta(days=14)
 """Time that ranks wait in this module's functions, where one of them may work alone or have the larger share."""
 
 _patient: Any = None
-"""The process group of this module's functions, None for the default one."""
+"""The process group of this module's functions, of gloo, so that waiting takes no GPU; None for the default one."""
 
 
 def under_torchrun() -> bool:
@@ -48,10 +49,17 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         device = rank_device()
         check_for_nccl(local_ranks())
         torch.cuda.set_device(device)
-    store, rank, size = _arrived()
-    dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size, timeout=TOGETHER)
+    store, rank, size = _arrived(_identity(device))
+    dist.init_process_group(
+        "nccl" if cuda else "gloo",
+        store=store,
+        rank=rank,
+        world_size=size,
+        timeout=TOGETHER,
+        device_id=device if cuda else None,
+    )
     global _patient
-    _patient = dist.new_group(timeout=ALONE)
+    _patient = dist.new_group(timeout=ALONE, backend="gloo")
     try:
         yield device
     finally:
@@ -59,11 +67,19 @@ def ranks(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def _arrived() -> tuple[Any, int, int]:
-    """Return the store in which all ranks have arrived, this rank and the number of ranks.
+def _identity(device: torch.device) -> str:
+    """Return what no two ranks may share: a GPU; empty on a CPU."""
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None) if device.type == "cuda" else None
+    return "" if uuid is None else f"GPU {uuid} of {socket.gethostname()}"
+
+
+def _arrived(identity: str = "") -> tuple[Any, int, int]:
+    """Return the store in which all ranks have arrived, this rank and the number of ranks. identity: this rank's.
 
     After a restart torchrun may hand out the store of the attempt before, with the addresses of its dead ranks: each
-    attempt has names of its own in it. Raises ConfigError, naming them, if ranks do not arrive.
+    attempt has names of its own in it. Raises ConfigError, naming them, if ranks do not arrive or share a GPU.
     """
     import torch.distributed as dist
 
@@ -73,14 +89,28 @@ def _arrived() -> tuple[Any, int, int]:
     except (dist.DistStoreError, dist.DistNetworkError) as error:
         raise ConfigError(f"torchrun: the ranks did not meet at {address} within {ARRIVE}: {error}") from error
     store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", shared)
-    store.set(f"rank {rank}", "here")
+    _meet(store, rank, size, identity)
+    return store, rank, size
+
+
+def _meet(store: Any, rank: int, size: int, identity: str) -> None:
+    import torch.distributed as dist
+
+    store.set(f"rank {rank}", identity)
     names = [f"rank {number}" for number in range(size)]
     try:
         store.wait(names, ARRIVE)
     except dist.DistStoreError as error:
         missing = ", ".join(name for name in names if not store.check([name]))
         raise ConfigError(f"torchrun: {missing} did not start within {ARRIVE}, expected all {size} ranks") from error
-    return store, rank, size
+    first: dict[str, str] = {}
+    for name in names:
+        theirs = store.get(name).decode()
+        if theirs and first.setdefault(theirs, name) != name:
+            raise ConfigError(
+                f"torchrun: {first[theirs]} and {name} see only {theirs}, expected at most one process per GPU "
+                "(torchrun --nproc-per-node, CUDA_VISIBLE_DEVICES)"
+            )
 
 
 def _parallel_backend() -> Any:
@@ -88,6 +118,11 @@ def _parallel_backend() -> Any:
     dist = sys.modules.get("torch.distributed")
     usable = dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     return dist if usable else None
+
+
+def side_group() -> Any:
+    """Return the process group for tensors of the host, None for the default one."""
+    return _patient
 
 
 def parallel() -> bool:
@@ -107,10 +142,22 @@ def world_size() -> int:
     return dist.get_world_size() if dist else 1
 
 
+def new_side_group() -> Any:
+    """Return one more group of all ranks for tensors of the host, for messages of another thread; None without other
+    ranks. Every rank must call this."""
+    dist = _parallel_backend()
+    return dist.new_group(timeout=ALONE, backend="gloo") if dist else None
+
+
 def barrier() -> None:
     """Wait for all ranks."""
+    wait_in(_patient)
+
+
+def wait_in(group: Any) -> None:
+    """Wait for all ranks, by messages in a group."""
     if dist := _parallel_backend():
-        dist.barrier(group=_patient)
+        dist.barrier(group=group)
 
 
 def broadcast_object(value: Any) -> Any:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
-from mlcd_train.assignment import Labels
 from mlcd_train.centres import ClassCentres
 from mlcd_train.clock import Phase
 from mlcd_train.data.batches import Batch
+from mlcd_train.drops import NOTHING, WHOLE, DropRule, Drops
+from mlcd_train.labels import LabelFiles
+from mlcd_train.products import Products
 from mlcd_train.sections import OptimizerConfig, Section
 
 Backward = Callable[[Tensor], None]
@@ -35,7 +37,8 @@ class Needs:
 
 @dataclass(frozen=True)
 class ObjectiveInputs:
-    """What an objective is built of. model: the towers to train, on their device. seed: of the whole run.
+    """What an objective is built of. model: the towers to train, on their device. seed: of the whole run. drops: what
+    each step leaves out of the image tower. products: of images and class centres.
 
     read_labels, read_centres: the labels of the training images and the cluster centres (K, D), read only when called;
     they are there for objectives that need clusters.
@@ -43,8 +46,10 @@ class ObjectiveInputs:
 
     model: DualEncoder
     seed: int
-    read_labels: Callable[[], Labels]
+    read_labels: Callable[[], LabelFiles]
     read_centres: Callable[[], Tensor]
+    drops: DropRule = NOTHING
+    products: Products = "fp32"
 
     @property
     def device(self) -> torch.device:
@@ -75,14 +80,15 @@ class Objective:
     parameters: list[tuple[str, nn.Parameter]]
     enter: Callable[[Phase], None] = staticmethod(lambda phase: None)
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Call `backward` on the loss of a batch, in `parts` whose losses add up to the loss of the whole batch
-        (gradient accumulation). Returns the terms to log, `loss` first."""
+        (gradient accumulation). Returns the terms to log, `loss` first, as numbers () on the device."""
         raise NotImplementedError
 
-    def finite(self) -> bool:
-        """Whether all gradients outside `parameters` are finite on all ranks. Every rank calls it after backward."""
-        return True
+    def finite(self) -> Tensor | None:
+        """Whether all gradients outside `parameters` are finite on all ranks: () on the device, None if there are none.
+        Every rank calls it after backward."""
+        return None
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """After the optimizer's step: move what is outside `parameters`, or keep a parameter within its range.
@@ -100,8 +106,8 @@ def learning(model: DualEncoder) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
-def image_features(model: DualEncoder, pixels: Tensor) -> Tensor:
+def image_features(model: DualEncoder, pixels: Tensor, drops: Drops = WHOLE) -> Tensor:
     """Pixels (B, 3, H, W) -> (B, D) in the space in which the objective works: projected if the model has a projection,
-    else pooled."""
-    pooled, _ = model.visual(pixels)
+    else pooled. drops: what is left out."""
+    pooled, _ = model.visual(pixels, drops.kept, drops.paths)
     return pooled if model.projection is None else pooled @ model.projection

@@ -14,6 +14,8 @@ from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up, gather_for_mean
+from mlcd_train.drops import NOTHING, DropRule, Drops
+from mlcd_train.host import upload
 from mlcd_train.losses import clip_loss
 from mlcd_train.objectives.base import (
     Backward,
@@ -38,7 +40,7 @@ class Clip(ObjectiveSettings):
     def build(self, inputs: ObjectiveInputs) -> Contrast:
         """Contrast of both towers."""
         assert inputs.model.config.text is not None
-        return Contrast(inputs.model, tokenizer(inputs.model.config.text))
+        return Contrast(inputs.model, tokenizer(inputs.model.config.text), drops=inputs.drops)
 
 
 class Contrast(Objective):
@@ -46,23 +48,30 @@ class Contrast(Objective):
     100. Each rank computes the loss of its own rows against all rows.
 
     tokenize: texts -> (B, context) token ids. locked: the image tower does not learn (LiT); batches may then hold its
-    features instead of pixels.
+    features instead of pixels. drops: what each step leaves out of an image tower that learns.
     """
 
-    def __init__(self, model: DualEncoder, tokenize: Callable[[list[str]], Tensor], locked: bool = False) -> None:
+    def __init__(
+        self,
+        model: DualEncoder,
+        tokenize: Callable[[list[str]], Tensor],
+        locked: bool = False,
+        drops: DropRule = NOTHING,
+    ) -> None:
         assert model.text is not None and model.logit_scale is not None
         self.model = model
         self.locked = locked
         learns = ("text.", "logit_scale") if locked else ("",)
         self.parameters = [(name, p) for name, p in learning(model) if name.startswith(learns)]
-        self._tokenize = tokenize
+        self._tokenize, self._drops = tokenize, drops
         self._text, self._logit_scale = model.text, model.logit_scale
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """With several parts (GradCache, Gao et al. 2021) all features are computed first, without gradient, and the
         loss's gradient with respect to them is then carried back part by part."""
-        tokens = self._tokenize(list(batch.texts)).to(batch.images.device)
-        pairs = list(zip(batch.images.chunk(parts), tokens.chunk(parts), strict=True))
+        tokens = upload(self._tokenize(list(batch.texts)), batch.images.device)
+        drops = self._drops.of(step, len(tokens), batch.images.device).chunk(parts)
+        pairs = list(zip(batch.images.chunk(parts), tokens.chunk(parts), drops, strict=True))
         if parts == 1:
             image, text = self._features(*pairs[0])
             loss, terms = self._loss(image, text)
@@ -80,26 +89,26 @@ class Contrast(Objective):
             _carry_back([(image, image_grad), (text, text_grad)])
         return terms
 
-    def _features(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _features(self, images: Tensor, tokens: Tensor, drops: Drops) -> tuple[Tensor, Tensor]:
         """Unit rows, float32."""
         if self.locked:
             with torch.no_grad():
                 image = images if images.dim() == 2 else image_features(self.model, images)
         else:
-            image = image_features(self.model, images)
+            image = image_features(self.model, images, drops)
         return normalize(image.float(), dim=1), normalize(self._text(tokens).float(), dim=1)
 
-    def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         scale = self._logit_scale.exp()
         loss = clip_loss(image, text, scale, gather_for_mean(image), gather_for_mean(text), rank() * len(image))
         with torch.no_grad():
             matching = (image * text).sum(dim=1)
             others = ((image @ text.T).sum() - matching.sum()) / max(len(image) * (len(image) - 1), 1)
         return loss, {
-            "loss": float(add_up(loss.detach())) / world_size(),
-            "positive_cosine": float(matching.mean()),
-            "negative_cosine": float(others),
-            "logit_scale": float(scale.detach()),
+            "loss": add_up(loss.detach()) / world_size(),
+            "positive_cosine": matching.mean(),
+            "negative_cosine": others,
+            "logit_scale": scale.detach(),
         }
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:

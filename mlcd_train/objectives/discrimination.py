@@ -13,8 +13,8 @@ from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
 from mlcd_train.centres import ClassCentres, Drawn
 from mlcd_train.data.batches import Batch
-from mlcd_train.data.labels import label_table
 from mlcd_train.distributed import add_up
+from mlcd_train.drops import NOTHING, DropRule
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.base import (
     Backward,
@@ -64,7 +64,7 @@ class ClusterSettings(ObjectiveSettings):
                 f"that, got {dim}"
             )
         centres = ClassCentres(
-            labels.num_classes,
+            labels.info.num_classes,
             dim,
             self.of_sums,
             ratio=self.ratio,
@@ -75,8 +75,9 @@ class ClusterSettings(ObjectiveSettings):
             device=str(inputs.device),
             positives_count=self.positives_count,
             drawn_only=self.batch_positives == "drawn_only",
+            products=inputs.products,
         )
-        return ClusterDiscrimination(inputs.model, centres, label_table(labels), self.centres_lr)
+        return ClusterDiscrimination(inputs.model, centres, labels.classes_of, self.centres_lr, inputs.drops)
 
 
 class Mlcd(ClusterSettings):
@@ -110,31 +111,38 @@ class ClusterDiscrimination(Objective):
     """
 
     def __init__(
-        self, model: DualEncoder, centres: ClassCentres, labels_of: Callable[[Sequence[str]], Tensor], lr_factor: float
+        self,
+        model: DualEncoder,
+        centres: ClassCentres,
+        labels_of: Callable[[Sequence[str]], Tensor],
+        lr_factor: float,
+        drops: DropRule = NOTHING,
     ) -> None:
         self.model = model
         self.parameters = learning(model)
         self._centres = centres
         self._labels_of = labels_of
         self._lr_factor = lr_factor
+        self._drops = drops
         self._drawn: Drawn | None = None
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
-        labels = self._labels_of(batch.keys).to(batch.images.device)
+        labels = self._labels_of(batch.keys)
         self.enter("centres")
         self._drawn = self._centres.draw(labels, step)
-        terms: dict[str, float] = {}
-        for pixels, classes in zip(batch.images.chunk(parts), labels.chunk(parts), strict=True):
+        terms: dict[str, Tensor] = {}
+        drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
+        for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
             self.enter("forward")
-            features = image_features(self.model, pixels)
+            features = image_features(self.model, pixels, left_out)
             self.enter("centres")
             outcome = self._centres.forward(features, classes, self._drawn)
             outcome.loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
             features.register_hook(lambda _: self.enter("backward"))
             backward(outcome.loss / parts)
             part = {
-                "loss": float(outcome.loss.detach()),
+                "loss": outcome.loss.detach(),
                 "positive": outcome.positive,
                 "negative": outcome.negative,
                 "positive_cosine": outcome.positive_cosine,
@@ -142,13 +150,13 @@ class ClusterDiscrimination(Objective):
                 "positive_below_0": outcome.positive_below_0,
                 "negative_below_0": outcome.negative_below_0,
             }
-            terms = {name: terms.get(name, 0.0) + value / parts for name, value in part.items()}
+            terms = {name: value / parts + terms.get(name, 0.0) for name, value in part.items()}
         return terms
 
-    def finite(self) -> bool:
+    def finite(self) -> Tensor:
         """Whether the gradients of the drawn rows are."""
         assert self._drawn is not None and self._drawn.rows.grad is not None
-        return not add_up((~self._drawn.rows.grad.isfinite()).sum())
+        return add_up((~self._drawn.rows.grad.isfinite()).sum()) == 0
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """AdamW on the drawn rows."""

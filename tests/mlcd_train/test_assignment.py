@@ -1,15 +1,13 @@
-"""Labels of images: which centres, in which order, and the file that holds them."""
+"""Labels of images: which centres, in which order."""
 
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 
-from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.errors import ConfigError
 from mlcd_train import assignment
-from mlcd_train.assignment import NONE, Labels, centres_fingerprint, load_labels, nearest_centres, save_labels
+from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
 
 
 def unit(*angles):
@@ -57,43 +55,6 @@ def test_more_labels_than_centres_are_refused(count):
         nearest_centres(unit(0), unit(0, 20, 40, 60), count)
 
 
-def labels():
-    centres = unit(0, 90, 45)
-    classes, similarities = nearest_centres(unit(5, 85), centres, 2)
-    return Labels(["b", "ä/1"], classes, similarities, 3, "d" * 64, centres_fingerprint(centres))
-
-
-def test_a_label_file_comes_back(tmp_path):
-    save_labels(tmp_path / "labels.safetensors", labels())
-    loaded = load_labels(tmp_path / "labels.safetensors", dataset="d" * 64)
-    assert list(loaded.keys) == ["b", "ä/1"]
-    assert torch.equal(loaded.classes, labels().classes)
-    assert torch.equal(loaded.similarities, labels().similarities)
-    assert (loaded.num_classes, loaded.dataset, loaded.centres) == (3, "d" * 64, labels().centres)
-    assert [path.name for path in tmp_path.iterdir()] == ["labels.safetensors"]
-
-
 def test_the_centres_fingerprint_is_of_their_numbers():
     assert centres_fingerprint(unit(0, 1)) == centres_fingerprint(unit(0, 1))
     assert centres_fingerprint(unit(0, 1)) != centres_fingerprint(unit(1, 0))
-
-
-def test_what_is_wrong_with_a_label_file_is_one_sentence(tmp_path):
-    path = tmp_path / "labels.safetensors"
-    with pytest.raises(DataError, match="is not a label file"):
-        load_labels(path)
-    path.write_bytes(np.random.default_rng(0).bytes(200))
-    with pytest.raises(DataError, match="is not a label file"):
-        load_labels(path)
-    save_labels(path, labels())
-    with pytest.raises(DataError, match="labels another dataset: got fingerprint dddddddddddd, expected eeeeeeeeeeee"):
-        load_labels(path, dataset="e" * 64)
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DataError, match="is not a label file"):
-        load_labels(path)
-    save_labels(path, dataclasses.replace(labels(), num_classes=2))
-    with pytest.raises(DataError, match="classes outside 0 to 1"):
-        load_labels(path)
-    save_labels(path, dataclasses.replace(labels(), keys=["only one"]))
-    with pytest.raises(DataError, match="1 keys"):
-        load_labels(path)

@@ -69,8 +69,8 @@ def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, rati
         is_positive[row, classes[classes >= 0]] = True
     sampled = torch.zeros(40, dtype=torch.bool)
     sampled[drawn.classes] = True
-    assert step.positive_cosine == pytest.approx(cosine[is_positive].mean().item(), abs=1e-5)
-    assert step.negative_cosine == pytest.approx(cosine[~is_positive & sampled].mean().item(), abs=1e-5)
+    assert step.positive_cosine.item() == pytest.approx(cosine[is_positive].mean().item(), abs=1e-5)
+    assert step.negative_cosine.item() == pytest.approx(cosine[~is_positive & sampled].mean().item(), abs=1e-5)
 
 
 def test_negatives_are_drawn_anew_and_in_number(monkeypatch):
@@ -110,7 +110,7 @@ def test_other_images_positives_need_not_be_negatives(of_sums, loss):
     torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-5)
     cosine = normalize(features, dim=1) @ normalize(bank.weight, dim=1).T
     pairs = [cosine[i, c] for i, own in enumerate(labels.tolist()) for c in sorted(at_random - set(own))]
-    assert step.negative_cosine == pytest.approx(float(torch.stack(pairs).mean()), abs=1e-6)
+    assert step.negative_cosine.item() == pytest.approx(float(torch.stack(pairs).mean()), abs=1e-6)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.2])
@@ -216,7 +216,7 @@ def _rank(rank, port, results):
         part.grad = None
         step.loss.backward()
         bank.update(drawn, lr=0.05, weight_decay=0.1)
-        losses.append((step.loss.item(), step.positive_cosine, step.negative_cosine))
+        losses.append((step.loss.item(), step.positive_cosine.item(), step.negative_cosine.item()))
     results.put((rank, losses, part.grad.numpy().copy(), bank.weight.numpy().copy()))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -235,7 +235,7 @@ def test_two_processes_compute_what_one_does(monkeypatch, unused_port):
         step.loss.backward()
         bank.update(drawn, lr=0.05, weight_decay=0.1)
         for rank in (0, 1):
-            expected = (step.loss.item(), step.positive_cosine, step.negative_cosine)
+            expected = (step.loss.item(), step.positive_cosine.item(), step.negative_cosine.item())
             assert by_rank[rank][0][number] == pytest.approx(expected, rel=1e-5, abs=1e-5)
     gradients = torch.cat([torch.tensor(by_rank[rank][1]) for rank in (0, 1)]) / 2  # DDP's mean over ranks
     torch.testing.assert_close(gradients, features.grad, rtol=1e-4, atol=1e-5)

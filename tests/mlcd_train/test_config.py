@@ -80,7 +80,8 @@ def test_what_an_objective_that_trains_a_text_tower_refuses_and_needs(make_confi
     [
         ("fit.learning_rate=1", r"unknown key 'fit.learning_rate', expected one of .*"),
         ("model.vision=vit_tiny_16", r"'model.vision' is 'vit_tiny_16', expected one of .*mean 'vit_tiny_16_64'"),
-        ("assign.labels=13", r"assign.labels at most cluster.k = 12, got 13"),
+        ("assign.labels=12", r"assign.labels less than cluster.k = 12, got 12: an image of all classes has no negat"),
+        ("cluster.k=1", r"cluster.k at least 2, got 1: a single class has no negatives"),
         ("fit.objective.ratio=0", r"'fit.objective.ratio' is 0, expected greater than 0"),
         ("fit.objective.ratio=1.5", r"'fit.objective.ratio' is 1.5, expected less than or equal to 1"),
         ("fit.objective.ratio=.nan", r"'fit.objective.ratio' is nan, expected"),

@@ -10,11 +10,12 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export", "clock", "profiling"},
-    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start"},
+    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host", "sharding", "state_files"}
+    | {"clock", "profiling"},
+    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
-    {"config", "state", "loop"},
-    {"embed", "fit", "lit", "stage_state", "origin"},
+    {"config", "state", "saving", "loop"},
+    {"embed", "fit", "lit", "stage_state", "origin", "checks"},
     {"stages", "dry_step", "plan"},
     {"cli", "__main__"},
 ]

@@ -1,6 +1,7 @@
 """The loop: exact resumption, two processes against one, precision, averages, logs, and what stops it."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from mlcd_train.cli import main
 from mlcd_train.clock import PHASES, Clock
 from mlcd_train.data.batches import Bad
 from mlcd_train.loop import NonFiniteLoss
+from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import read_log
 from mlcd_train.sections import OptimizerConfig
@@ -60,7 +62,7 @@ def same(first, second):
     [
         ("mlcd", ()),
         ("cluster", ("fit.ema=0.9", "fit.accumulation=2")),
-        ("clip", ("data.streams=2",)),
+        ("clip", ("data.streams=2", "fit.drop_path=0.5", "fit.patch_dropout=0.25")),
         ("mlcd", ("fit.precision=bf16", "fit.objective.centres=clusters", "model.embed_dim=32")),
     ],
 )
@@ -116,7 +118,7 @@ def test_lit_leaves_the_image_tower_as_it_was(make_config):
     [("mlcd", 2), *(pytest.param(other, 1, marks=pytest.mark.slow) for other in ("clip", "mlc"))],
 )
 def test_two_processes_train_what_one_does(make_config, unused_port, objective, streams):
-    changes = (f"data.streams={streams}", "fit.accumulation=2")
+    changes = (f"data.streams={streams}", "fit.accumulation=2", "fit.drop_path=0.3", "fit.patch_dropout=0.3")
     alone = run(make_config(*changes, objective=objective, name="one"))
     config = make_config(*changes, objective=objective, name="two")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
@@ -210,6 +212,45 @@ def test_a_loss_that_is_no_number_stops_with_its_step(make_config):
     with pytest.raises(NonFiniteLoss, match=r"the (loss|gradient norm) of step [1-3] is (nan|inf), expected a number"):
         run(config)
     assert not (config.output / "fit" / "done.json").exists()
+
+
+def test_a_diverged_run_follows_its_own_advice(make_config, monkeypatch):
+    """Its loss becomes NaN after a state; the sentence's move and flags are then enough to finish."""
+    config = make_config()
+    with monkeypatch.context() as patch:
+        step = ClusterDiscrimination.step
+        patch.setattr(
+            ClusterDiscrimination,
+            "step",
+            lambda self, batch, number, *rest: (
+                step(self, batch, number, *rest) | ({"loss": torch.tensor(math.nan)} if number == 3 else {})
+            ),
+        )
+        with pytest.raises(NonFiniteLoss, match="the loss of step 3 is nan, expected a number: move ") as error:
+            run(config)
+    words = str(error.value).replace(",", "").split()
+    source, target = words[words.index("move") + 1], words[words.index("to") + 1]
+    Path(source).rename(target)
+    flags = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    again = make_config(*flags)
+    assert again.fit.optimizer.lr == config.fit.optimizer.lr / 2
+    run(again)
+    facts = load_checkpoint(again.output / again.name).config.provenance
+    assert facts["continued_from"].endswith("fit_diverged/state/step_0000002")
+    assert "optimizer.lr was 0.001 and is 0.0005" in facts["continued_changes"]
+
+
+def test_advice_before_the_first_state_and_for_lit(tmp_path):
+    def advice(stage):
+        return str(loop._non_finite("x", tmp_path / stage, 0.5, 1, "loss", math.nan))
+
+    assert "a number: run again with --set fit.optimizer.lr=0.25 (" in advice("fit")
+    (tmp_path / "lit" / "state" / "step_0000001").mkdir(parents=True)
+    (tmp_path / "lit" / "state" / "step_0000001" / "state.json").touch()
+    assert (
+        f"move {tmp_path / 'lit'} to {tmp_path / 'lit_diverged'} and run again with --set lit.optimizer.lr=0.25 ("
+        in advice("lit")
+    )
 
 
 def test_a_warm_up_that_outlasts_training_is_reported(make_config, capsys):

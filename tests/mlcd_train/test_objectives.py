@@ -5,60 +5,25 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 import torch
 from pydantic import Field
+from tiny_objectives import batch, discrimination, gradients, model
 from two_ranks import on_two_ranks
 
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
-from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import tokenizer
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.spec import validated
 from mlcd_eval.support.progress import Progress
-from mlcd_train.centres import ClassCentres
+from mlcd_train import distributed
 from mlcd_train.config import FitConfig, TrainConfig
 from mlcd_train.data.batches import Batch
-from mlcd_train.distributed import average_gradients
-from mlcd_train.fit import new_model
-from mlcd_train.loop import autocast, train
-from mlcd_train.losses import clip_loss, mlcd_of_sums
+from mlcd_train.distributed import GradientMean, average_gradients
+from mlcd_train.loop import train
+from mlcd_train.losses import clip_loss
 from mlcd_train.objectives import AnyObjective
 from mlcd_train.objectives.base import Needs, Objective, ObjectiveSettings, image_features
 from mlcd_train.objectives.contrast import MAX_LOGIT_SCALE, Contrast
-from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.runlog import read_log
 from mlcd_train.sections import LoopConfig, OptimizerConfig
 from mlcd_train.stages import TrainingRun
-
-SHAPE = {
-    "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
-    "text": {"context_length": 12, "width": 32, "depth": 1, "heads": 2},
-    "embed_dim": 16,
-    "preprocess": Preprocess(image_size=16),
-}
-
-
-def model(**changes):
-    return new_model(CheckpointConfig(**{**SHAPE, **changes}), 0, torch.device("cpu"))
-
-
-def batch(images=None):
-    generator = torch.Generator().manual_seed(1)
-    keys = [f"k{n}" for n in range(8)]
-    pixels = torch.randn(8, 3, 16, 16, generator=generator) if images is None else images
-    return Batch(keys, pixels, [f"thing number {n}" for n in range(8)], {0: (0, 8)})
-
-
-def gradients(objective, parts, data, precision="fp32"):
-    for _, parameter in objective.parameters:
-        parameter.grad = None
-    with autocast(torch.device("cpu"), precision):
-        assert precision == "fp32" or not torch.is_autocast_cache_enabled()  # it loses gradients in torch 2.6 to 2.9
-        terms = objective.step(data, 0, parts, lambda loss: loss.backward())
-    return terms, {name: p.grad.clone() for name, p in objective.parameters if p.grad is not None}
-
-
-def discrimination(net):
-    classes = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(n))[:3] for n in range(8)])
-    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3)
-    return ClusterDiscrimination(net, centres, lambda keys: classes[[int(key[1:]) for key in keys]], 1.0)
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-4), ("bf16", 0.03)])
@@ -87,15 +52,46 @@ def _rank(rank, port, results):
         with hooks:
             terms, _ = gradients(objective, parts, part)
         average_gradients(net.parameters())
-        outcomes.append((terms["loss"], {n: p.grad.numpy().copy() for n, p in objective.parameters}))
+        outcomes.append((float(terms["loss"]), {n: p.grad.numpy().copy() for n, p in objective.parameters}))
     clusters = discrimination(model(text=None))
     gradients(clusters, 1, part)
-    finite = [clusters.finite()]
+    finite = [bool(clusters.finite())]
     if rank == 1:
         clusters._drawn.rows.grad[0] = torch.nan
-    results.put((outcomes, (8, 8) in sizes, [*finite, clusters.finite()]))
+    results.put((outcomes, (8, 8) in sizes, [*finite, bool(clusters.finite())]))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def _overlapping(rank, port, results):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    distributed.BUCKET = 3000
+    mine, data, outcomes, early = slice(4 * rank, 4 * rank + 4), batch(), [], []
+    part = Batch(data.keys[mine], data.images[mine], data.texts[mine], data.after)
+    for parts in (1, 2):
+        net = model()
+        objective = Contrast(net, tokenizer(net.config.text))
+        mean = GradientMean([p for _, p in objective.parameters])
+        for _ in range(2):
+            gradients(objective, parts, part)
+            early.append(len(mean._sent))
+            plain = [p.grad.clone() for _, p in objective.parameters]
+            mean.finish()
+            for (_, p), grad in zip(objective.parameters, plain, strict=True):
+                torch.distributed.all_reduce(grad)
+                outcomes.append(torch.equal(p.grad, grad / 2))
+        mean.close()
+        assert not any(p._post_accumulate_grad_hooks for _, p in objective.parameters)
+    results.put((all(outcomes), early))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_gradients_are_averaged_while_backward_runs(unused_port):
+    """From the second step on every message has left when backward ends."""
+    for are_means, early in on_two_ranks(_overlapping, unused_port):
+        assert are_means
+        assert early[0] == early[2] == 0 and early[1] == early[3] > 3
 
 
 CONTRASTS = [(locked, parts) for locked in (False, True) for parts in (1, 2)]
@@ -178,7 +174,7 @@ class LevelObjective(Objective):
     def step(self, batch, step, parts, backward):
         loss = (image_features(self.model, batch.images).norm(dim=1) - self.target).square().mean()
         backward(loss)
-        return {"loss": float(loss.detach())}
+        return {"loss": loss.detach()}
 
 
 def test_an_objective_is_its_settings_and_a_member_of_the_union(make_config):

@@ -10,7 +10,7 @@ from mlcd_eval.errors import ConfigError
 from mlcd_train.centres import ClassCentres
 from mlcd_train.cli import main
 from mlcd_train.config import load_config
-from mlcd_train.dry_step import spread_labels, step_cost
+from mlcd_train.dry_step import SpreadLabels, step_cost
 from mlcd_train.losses import mlcd_of_sums
 from mlcd_train.plan import Plan
 
@@ -44,7 +44,7 @@ def test_operations_are_those_of_the_products():
     case = CASES["mlcd"]
     cost = step_cost(case, "fit", 1)
     assert cost.towers == operations_of_tower(32, TOWER, 128)
-    drawn = ClassCentres(3000, 128, mlcd_of_sums).draw(spread_labels(case, 32).classes, 0)
+    drawn = ClassCentres(3000, 128, mlcd_of_sums).draw(SpreadLabels(case).classes_of([""] * 32), 0)
     assert cost.operations["centres"] == 3 * 2 * 32 * len(drawn.classes) * 128
 
 

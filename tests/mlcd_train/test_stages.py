@@ -1,6 +1,8 @@
 """Stages: done once, refused when made by other settings, every mistake reported before anything is written."""
 
+import json
 import shutil
+import sys
 import tarfile
 
 import pytest
@@ -11,10 +13,14 @@ from tiny_encoder import TinyEncoder
 
 from mlcd_eval.errors import CheckpointError, ConfigError, DataError, IncompatibleError
 from mlcd_eval.support.progress import Progress
-from mlcd_train.assignment import Labels, load_labels, save_labels
+from mlcd_train import checks, stages
 from mlcd_train.cli import main
+from mlcd_train.clustering import load_centres
+from mlcd_train.embed import read_embedding
+from mlcd_train.labels import LabelFiles
 from mlcd_train.runlog import read_log
 from mlcd_train.stages import TrainingRun
+from mlcd_train.start import read_start
 
 
 class Said(Progress):
@@ -47,8 +53,12 @@ def test_a_second_run_does_nothing(make_config):
 def test_labels_are_the_nearest_clusters_of_the_same_data(make_config):
     run = training(make_config())
     run.run()
-    labels = load_labels(run.config.output / "assign" / "labels.safetensors", run.split.scan().fingerprint)
-    assert len(labels.keys) == 40 and labels.classes.shape == (40, 3) and labels.num_classes == 12
+    labels = LabelFiles(run.config.output / "assign" / "labels", run.split.scan().fingerprint)
+    embedding = read_embedding(run.config.output / "embed")
+    centres = load_centres(run.config.output / "cluster" / "centres.safetensors")
+    nearest = (torch.from_numpy(embedding.features.copy()) @ centres.T).argsort(dim=1, descending=True)[:, :3]
+    assert labels.info.images == 40 and labels.info.num_classes == 12
+    assert torch.equal(labels.classes_of(embedding.keys), nearest)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,7 @@ def test_settings_that_change_no_weight_may_change(make_config):
         ("assign/done.json", "[1]", CheckpointError, "done.json is damaged: got a list"),
         ("embed/rows.json", "[]", DataError, "holds no features"),
         ("cluster/centres.safetensors", "x", DataError, "holds no class centres"),
-        ("assign/labels.safetensors", "x", DataError, "is not a label file"),
+        ("assign/labels/labels.json", "x", DataError, "holds no labels"),
     ],
 )
 def test_damaged_files_of_earlier_stages_are_reported(make_config, file, contents, error, message):
@@ -108,9 +118,11 @@ def test_undecodable_images_that_are_allowed_pass_through_all_stages(pairs, make
         training(make_config(data, lit=True)).run()
     run = training(make_config(data, "data.allow_bad=0.05", "fit.steps=10", lit=True))
     run.run()
-    labels = load_labels(run.config.output / "assign" / "labels.safetensors")
+    keys = read_embedding(run.config.output / "embed").keys
     assert read_log(run.config.output / "fit" / "log.jsonl")[-1]["bad_images"] > 0
-    assert len(labels.keys) == 38 and not {"s012", "s017"} & set(labels.keys)
+    assert len(keys) == 38 and not {"s012", "s017"} & set(keys)
+    labels = LabelFiles(run.config.output / "assign" / "labels")
+    assert labels.info.images == 38 and labels.classes_of(keys).shape == (38, 3)
 
 
 def test_one_run_at_a_time_has_the_output(make_config):
@@ -147,7 +159,13 @@ def test_stages_come_one_after_the_other(make_config):
         (("data.train=wds:nowhere",), DataError, "nowhere"),
         (("data.split=test",), DataError, "has no split 'test'"),
         (("data.streams=5",), ConfigError, "data.streams: got 5, expected at most 4, the shards of"),
-        (("fit.compile=true",), ConfigError, "compile: true needs a C\\+\\+ compiler, got none of no_compiler"),
+        (("fit.compile=true",), ConfigError, r"fit.compile: true needs a C\+\+ compiler, got none of no_compiler"),
+        (
+            ("fit.objective.centres=clusters",),
+            ConfigError,
+            "centres is clusters, of the 32 dimensions of embed.model: expected model.embed_dim equal to that, got 16",
+        ),
+        (("embed.model=python:tiny_encoder:make", "embed.layer=penultimate"), IncompatibleError, "embed.layer is"),
         (("data.streams=3",), ConfigError, "data.streams: got 3, expected a divisor of batch_size 8"),
         (("cache=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
         (("output=/dev/null/x",), ConfigError, "folder /dev/null/x cannot be created: Not a directory"),
@@ -163,13 +181,71 @@ def test_mistakes_are_reported_before_anything_is_written(make_config, monkeypat
     assert not config.output.is_dir()
 
 
+def test_a_gpu_compiles_with_triton_and_a_c_compiler(monkeypatch, tmp_path):
+    gpu = torch.device("cuda")
+    monkeypatch.setenv("CC", "no_compiler")
+    with pytest.raises(ConfigError, match=r"lit.compile: true needs a C compiler, got none of no_compiler"):
+        checks._check_compiler("lit", gpu)
+    monkeypatch.setenv("CC", sys.executable)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs the package triton"):
+        checks._check_compiler("fit", gpu)
+    monkeypatch.setattr(checks, "find_spec", lambda name: name)
+    monkeypatch.setattr(checks.sysconfig, "get_path", lambda name: str(tmp_path))
+    with pytest.raises(ConfigError, match=r"needs Python's headers, got no Python.h in"):
+        checks._check_compiler("fit", gpu)
+
+
+def test_a_batch_that_ranks_and_parts_do_not_share_and_too_few_classes(make_config, monkeypatch):
+    monkeypatch.setattr(checks, "world_size", lambda: 16)
+    with pytest.raises(ConfigError, match=r"^fit.batch_size: got 8, expected a multiple of 16 ranks, which share"):
+        training(make_config()).check(["fit"])
+    change = ("fit.batch_size=96", "fit.accumulation=4")
+    with pytest.raises(ConfigError, match=r"got 96, expected a multiple of 16 ranks x 4 parts \(fit.accumulation\)"):
+        training(make_config(*change)).check(["fit"])
+    with pytest.raises(ConfigError, match=r"cluster.k: got 12 classes on 16 ranks, expected at least one per rank"):
+        training(make_config("fit.batch_size=16")).check(["fit"])
+
+
+def test_a_state_takes_the_bytes_that_the_disk_is_asked_for(make_config, monkeypatch):
+    config = make_config("fit.ema=0.9", lit=True)
+    run = training(config)
+    run.run()
+    for stage in ("fit", "lit"):
+        state = max((config.output / stage / "state").glob("step_*"))
+        on_disk = sum(path.stat().st_size for path in state.glob("*.safetensors"))
+        assert checks.state_bytes(config, stage) == pytest.approx(on_disk, rel=0.12)  # the headers are long here
+
+
+def test_a_full_disk_is_seen_before_the_first_stage(make_config, monkeypatch):
+    config = make_config("model.vision={size: vit_base_16_224}", "fit.keep=3")
+    usage = shutil.disk_usage(config.output.parent)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: usage._replace(free=1 << 30))
+    # ViT-B/16 with a projection to 16: 85.8 million numbers, 12 bytes each, and 12 centres
+    with pytest.raises(
+        ConfigError,
+        match=r"got 1.00 GiB free, expected 3.84 GiB: 0.00 GiB for features of 40 images of 32 dimensions, .*"
+        r"3.84 GiB for 4 states of fit of 0.96 GiB each \(fit.keep\)$",
+    ):
+        training(config).run()
+    assert not config.output.is_dir()
+
+
+def test_model_init_is_loaded_once(make_config, monkeypatch, tmp_path):
+    training(make_config(name="first")).run()
+    loaded = []
+    monkeypatch.setattr(stages, "read_start", lambda model: loaded.append(model) or read_start(model))
+    run = training(make_config(f"model.init={tmp_path / 'first' / 'mlcd_tiny'}", name="second"))
+    run.run()
+    assert len(loaded) == 1 and any("fit: starts from" in line for line in run.progress.lines)
+
+
 def test_labels_of_another_dataset(make_config, monkeypatch):
     run = training(make_config())
     for stage in ("embed", "cluster", "assign"):
         run.run_stage(stage)
-    path = run.config.output / "assign" / "labels.safetensors"
-    labels = load_labels(path)
-    save_labels(path, Labels(labels.keys, labels.classes, labels.similarities, 12, "0" * 64, labels.centres))
+    path = run.config.output / "assign" / "labels" / "labels.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "0" * 64}))
     with pytest.raises(DataError, match="labels another dataset: got fingerprint 000000000000"):
         run.run_stage("fit")
 

@@ -125,7 +125,10 @@ class PretendCuda:
         plain = {**kwargs, "device": CPU, "pin_memory": False} if asked else kwargs
         plain = {key: value for key, value in plain.items() if key != "pin_memory" or value}
         host_args = self._rounded(name, _on_host(args))
-        result = operation(*host_args, **_on_host(plain))
+        if operation is torch.ops.aten.mm.dtype:  # products of bf16 with fp32 sums, which no CPU has
+            result = torch.ops.aten.mm(*(factor.float() for factor in host_args[:2]))
+        else:
+            result = operation(*host_args, **_on_host(plain))
         if not operation.is_view:
             self._count(name, host_args, result)
         return self._returned(operation, args, kwargs, result)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import torch
 from torch.distributed import TCPStore
 
 from mlcd_eval.errors import ConfigError
@@ -36,3 +37,19 @@ def test_an_address_at_which_nobody_listens_is_named(store, monkeypatch):
     monkeypatch.setenv("MASTER_PORT", "1")
     with pytest.raises(ConfigError, match=r"torchrun: the ranks did not meet at 127\.0\.0\.1:1 within 0:00:01"):
         distributed._arrived()
+
+
+def test_two_ranks_that_see_one_gpu_are_refused(store):
+    store.set("attempt 1/rank 1", "GPU 7 of node1")
+    assert distributed._arrived("GPU 6 of node1")[1:] == (0, 2)
+    sentence = "torchrun: rank 0 and rank 1 see only GPU 7 of node1, expected at most one process per GPU"
+    with pytest.raises(ConfigError, match=sentence):
+        distributed._arrived("GPU 7 of node1")
+
+
+def test_a_gpu_is_known_by_its_machine_and_number(monkeypatch):
+    properties = type("Properties", (), {"uuid": "abc"})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    monkeypatch.setattr(distributed.socket, "gethostname", lambda: "node1")
+    assert distributed._identity(torch.device("cuda", 0)) == "GPU abc of node1"
+    assert distributed._identity(torch.device("cpu")) == ""

@@ -78,8 +78,8 @@ class QuickGELU(nn.Module):
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Rotary embedding of x (B, heads, N, d) by angles (N, d/2), channel i paired with i + d/2."""
-    cos, sin = angles.cos().repeat(1, 2), angles.sin().repeat(1, 2)
+    """Rotary embedding of x (B, heads, N, d) by angles (N, d/2), or (B, 1, N, d/2), channel i paired with i + d/2."""
+    cos, sin = (torch.cat([part, part], dim=-1) for part in (angles.cos(), angles.sin()))
     first, second = x.float().chunk(2, dim=-1)
     return (x.float() * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
 
@@ -98,14 +98,22 @@ class Block(nn.Module):
         self.act = QuickGELU() if activation == "quick_gelu" else nn.GELU()
         self.mlp_out = nn.Linear(mlp_width, width)
 
-    def forward(self, x: torch.Tensor, angles: torch.Tensor | None = None, causal: bool = False) -> torch.Tensor:
-        """(B, N, width) -> (B, N, width)."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        angles: torch.Tensor | None = None,
+        causal: bool = False,
+        paths: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(B, N, width) -> (B, N, width). paths (2, B): factors on what attention and MLP add to each sample."""
         q, k, v = self.qkv(self.ln_1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.mlp_out(self.act(self.mlp_in(self.ln_2(x))))
+        added = self.out(attended.transpose(1, 2).flatten(2))
+        x = x + (added if paths is None else added * paths[0, :, None, None])
+        added = self.mlp_out(self.act(self.mlp_in(self.ln_2(x))))
+        return x + (added if paths is None else added * paths[1, :, None, None])
 
 
 class VisionTransformer(nn.Module):
@@ -130,8 +138,14 @@ class VisionTransformer(nn.Module):
         self.ln_post = nn.LayerNorm(width, config.norm_eps)
         init_blocks(self.blocks, width, config.depth)
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images must have the configured size with absolute positions; rotary ones take any multiple of a patch."""
+    def forward(
+        self, pixels: torch.Tensor, kept: torch.Tensor | None = None, paths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images must have the configured size with absolute positions; rotary ones take any multiple of a patch.
+
+        In training: kept (B, n), the tokens of each image that are computed, the class token (0) first; the patches
+        are then (B, n - 1, width). paths (depth, 2, B): factors on what each block's two branches add.
+        """
         x = self.patch_embedding(pixels)
         grid = x.shape[-2:]
         x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x.flatten(2).mT], dim=1)
@@ -139,11 +153,14 @@ class VisionTransformer(nn.Module):
             x, angles = x + self.position_embedding, None
         else:
             angles = torch.cat([self.class_angles, self._patch_angles(*grid)])
+        if kept is not None:
+            x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
+            angles = None if angles is None else angles[kept][:, None]
         x = self.ln_pre(x)
-        for block in self.blocks:
-            x = block(x, angles)
+        for number, block in enumerate(self.blocks):
+            x = block(x, angles, paths=None if paths is None else paths[number])
         x = self.ln_post(x)
-        return x[:, 0], x[:, 1:].unflatten(1, grid)
+        return x[:, 0], x[:, 1:].unflatten(1, grid) if kept is None else x[:, 1:]
 
     def _patch_angles(self, height: int, width: int) -> torch.Tensor:
         """(height * width, head width / 2): the row's angles, then the column's."""

@@ -1,0 +1,175 @@
+"""Labels on disk: the classes of each image, found by its key, in files that all ranks of a machine map.
+
+Rows are sorted by a digest of the key, of 8 bytes: the first two are the row's bucket, whose beginnings are in
+buckets.npy, the other six are in the row, with the classes as int32. An image takes 6 + 4 l bytes of disk and of the
+pages that the machine's ranks share. Two keys have the same digest with a probability of N^2 / 2^65, 0.4% for 400
+million images; then both images get the labels of one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
+from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.foreign import reading
+from mlcd_train.assignment import NONE
+
+FORMAT_VERSION = 2
+BUCKETS = 1 << 16
+ROWS = 1 << 22  # of a file, at most twice that
+ABOUT = "labels.json"
+
+
+@dataclass(frozen=True)
+class LabelsInfo:
+    """images: their number, N; labels: l per image; num_classes: K; dataset, centres: fingerprints of the images' data
+    set and of the cluster centres."""
+
+    images: int
+    labels: int
+    num_classes: int
+    dataset: str
+    centres: str
+
+
+def write_piece(folder: Path, first: int, keys: Sequence[str], classes: Tensor) -> None:
+    """Write the classes (n, l) of n images, whose first one is number `first`; pieces come in any order, from any
+    rank."""
+    rows = np.empty(len(keys), [("digest", "<u8"), ("classes", "<i4", (classes.shape[1],))])
+    rows["digest"], rows["classes"] = _digests(keys), classes.numpy()
+    rows.sort(order="digest")
+    _save(folder / f"piece_{first:012d}.npy", rows)
+
+
+def join_pieces(folder: Path, info: LabelsInfo) -> None:
+    """Make the label files of all pieces. Every rank calls it, when all have written theirs."""
+    barrier()
+    places = sorted(folder.glob("piece_*.npy"))
+    pieces = [np.load(place, mmap_mode="r", allow_pickle=False) for place in places]
+    files, counts = _num_files(info.images), np.zeros(BUCKETS, np.int64)
+    for number in range(rank(), files, world_size()):
+        first, last = number << 64 - _bits(files), number + 1 << 64 - _bits(files)
+        parts = [piece[_first(piece, first) : _first(piece, last)] for piece in pieces]
+        rows = np.concatenate(parts)
+        rows.sort(order="digest", kind="stable")
+        packed = np.empty(len(rows), _row_type(info.labels))
+        packed["high"], packed["low"] = rows["digest"] >> 16 & 0xFFFFFFFF, rows["digest"] & 0xFFFF
+        packed["classes"] = rows["classes"]
+        counts += np.bincount((rows["digest"] >> 48).astype(np.int64), minlength=BUCKETS)
+        _save(folder / f"rows_{number:05d}.npy", packed)
+    counts = np.sum(gather_objects(counts), axis=0)
+    if rank() == 0:
+        _save(folder / "buckets.npy", np.concatenate([[0], counts.cumsum()]))
+        write_text(folder / ABOUT, json.dumps({"format_version": FORMAT_VERSION, **vars(info)}, indent=2) + "\n")
+        for place in places:
+            place.unlink()
+
+
+class LabelFiles:
+    """The label files of a folder.
+
+    dataset: fingerprint of the data set that they must label, None for any. Raises DataError for files that are
+    missing, damaged, or of another data set.
+    """
+
+    def __init__(self, folder: Path, dataset: str | None = None) -> None:
+        self.folder, self.info = folder, _read_info(folder)
+        if dataset is not None and self.info.dataset != dataset:
+            raise DataError(
+                f"{folder} labels another dataset: got fingerprint {self.info.dataset[:12]}, expected {dataset[:12]} "
+                f"(run `mlcd-train assign` again)"
+            )
+        with reading(f"{folder} holds no labels (run `mlcd-train assign`)"):
+            starts = np.load(folder / "buckets.npy", allow_pickle=False)
+            names = [f"rows_{number:05d}.npy" for number in range(_num_files(self.info.images))]
+            rows = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names]
+        self._per_file = BUCKETS // len(rows)
+        sizes = [len(file) for file in rows]
+        is_whole = starts.shape == (BUCKETS + 1,) and sizes == np.diff(starts[:: self._per_file]).tolist()
+        if not is_whole or sum(sizes) != self.info.images:
+            raise DataError(f"{folder} is damaged: {sum(sizes)} rows, expected {self.info.images}, sorted in buckets")
+        if any(file.dtype != _row_type(self.info.labels) for file in rows):
+            raise DataError(f"{folder} is damaged: rows of another form than 6 bytes and {self.info.labels} classes")
+        self._starts = starts
+        self._columns = [(file["high"], file["low"], file["classes"]) for file in rows]
+
+    def classes_of(self, keys: Sequence[str]) -> Tensor:
+        """Classes (B, l) int64 of the images with these keys, the most similar first, padded with NONE.
+
+        Raises DataError for a key that the files lack, and for classes that there cannot be.
+        """
+        classes = np.empty((len(keys), self.info.labels), np.int64)
+        for place, digest in enumerate(_digests(keys).tolist()):
+            found = self._find(digest)
+            if found is None:
+                raise DataError(f"{self.folder} lacks images of the training data: {keys[place]!r}")
+            classes[place] = found
+        if len(keys) and not NONE <= classes.min() <= classes.max() < self.info.num_classes:
+            raise DataError(f"{self.folder} is damaged: classes outside 0 to {self.info.num_classes - 1}")
+        return torch.from_numpy(classes)
+
+    def _find(self, digest: int) -> np.ndarray | None:
+        bucket, high, low = digest >> 48, digest >> 16 & 0xFFFFFFFF, digest & 0xFFFF
+        number = bucket // self._per_file
+        highs, lows, classes = self._columns[number]
+        begin, end = (self._starts[bucket : bucket + 2] - self._starts[number * self._per_file]).tolist()
+        row = bisect_left(highs, high, begin, end)
+        while row < end and highs[row] == high:
+            if lows[row] == low:
+                return classes[row]
+            row += 1
+        return None
+
+
+def _read_info(folder: Path) -> LabelsInfo:
+    try:
+        about = dict(read_json(folder / ABOUT))
+        version = about.pop("format_version")
+        info = LabelsInfo(**about)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{folder} holds no labels: {error} (run `mlcd-train assign`)") from error
+    numbers = (version, info.images, info.labels, info.num_classes)
+    if any(type(number) is not int for number in numbers) or version != FORMAT_VERSION or min(numbers[1:]) < 1:
+        raise DataError(f"{folder / ABOUT} is damaged: expected format_version {FORMAT_VERSION} and numbers above 0")
+    if not isinstance(info.dataset, str) or not isinstance(info.centres, str):
+        raise DataError(f"{folder / ABOUT} is damaged: expected fingerprints")
+    return info
+
+
+def _digests(keys: Sequence[str]) -> np.ndarray:
+    hashes = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest() for key in keys)
+    return np.frombuffer(b"".join(hashes), ">u8").astype(np.uint64)
+
+
+def _row_type(labels: int) -> np.dtype:
+    return np.dtype([("high", "<u4"), ("low", "<u2"), ("classes", "<i4", (labels,))])
+
+
+def _num_files(images: int) -> int:
+    """A power of two, so that a file holds whole buckets."""
+    return min(BUCKETS, 1 << max(0, (images // ROWS).bit_length()))
+
+
+def _bits(files: int) -> int:
+    return files.bit_length() - 1
+
+
+def _first(piece: np.ndarray, digest: int) -> int:
+    return bisect_left(piece["digest"], digest)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with atomic_write(path) as file:
+        np.save(file, array)

@@ -1,0 +1,88 @@
+"""The tensors of a training state on disk: one file, or, if they are sharded, a folder to which each rank adds a file.
+
+The folder is written and read by torch.distributed.checkpoint in its safetensors format, which holds no pickles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from safetensors import safe_open
+from torch import Tensor
+
+from mlcd_eval.encoders.weights import write_tensors
+from mlcd_eval.errors import ConfigError
+from mlcd_eval.support.distributed import parallel
+
+FILE, FOLDER = "model.safetensors", "model"
+
+
+def check_sharding() -> None:
+    """Raise ConfigError where PyTorch cannot write sharded states."""
+    if not hasattr(dcp, "HuggingFaceStorageWriter"):
+        raise ConfigError(f"fit.shard: fsdp needs torch 2.9 or later, got {torch.__version__}")
+
+
+def write_whole(place: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write the tensors of a state that rank 0 has."""
+    write_tensors(place / FILE, tensors)
+
+
+def write_sharded(place: Path, tensors: Mapping[str, Tensor], group: Any) -> None:
+    """Write the tensors of a state, each rank its part. group: of processes, for messages on the host."""
+    (place / FOLDER).mkdir(exist_ok=True)
+    writer = dcp.HuggingFaceStorageWriter(str(place / FOLDER), save_distributed=True)
+    with _quiet():
+        dcp.save(dict(tensors), storage_writer=writer, process_group=group, no_dist=not parallel())
+
+
+def files(place: Path) -> list[Path]:
+    """The files that hold a state's tensors."""
+    return [place / FILE] if (place / FILE).is_file() else sorted((place / FOLDER).glob("*.safetensors"))
+
+
+class StateTensors(Mapping[str, Tensor]):
+    """A state's tensors by name, each whole and read when it is asked for, on the host."""
+
+    def __init__(self, place: Path) -> None:
+        self._path = place / FILE
+        self._reader = None
+        if self._path.is_file():
+            with safe_open(self._path, framework="pt") as file:
+                self._names = list(file.keys())
+        else:
+            self._reader = dcp.HuggingFaceStorageReader(str(place / FOLDER))
+            self._about: Any = self._reader.read_metadata().state_dict_metadata
+            self._names = list(self._about)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        if self._reader is None:
+            with safe_open(self._path, framework="pt") as file:
+                return file.get_tensor(name)
+        about = self._about[name]
+        read = {name: torch.empty(about.size, dtype=about.properties.dtype)}
+        with _quiet():
+            dcp.load(read, storage_reader=self._reader, no_dist=True)
+        return read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the remark that a single process saves or loads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*single process.*")
+        yield

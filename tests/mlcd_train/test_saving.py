@@ -1,0 +1,129 @@
+"""States that are written while training goes on, and those of towers sharded over ranks."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
+from mlcd_eval.errors import ConfigError
+from mlcd_eval.support.progress import Progress
+from mlcd_train import loop, state, state_files
+from mlcd_train.runlog import read_log
+from mlcd_train.stages import TrainingRun
+
+
+def run(config):
+    training = TrainingRun(config, torch.device("cpu"), Progress())
+    training.run()
+    return load_file(training.checkpoint / "model.safetensors")
+
+
+def losses(config):
+    return [line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")]
+
+
+def test_training_goes_on_while_a_state_is_written(make_config, monkeypatch):
+    """The first state waits until step 3 has begun; it holds step 2's numbers all the same."""
+    plain = make_config(objective="clip", name="plain")
+    run(plain)
+    reached, rate, write = threading.Event(), loop.learning_rate, state.write_whole
+
+    def noting(step, *rest):
+        if step == 3:
+            reached.set()
+        return rate(step, *rest)
+
+    def waiting(place, tensors):
+        assert reached.wait(60), "training waits for the state"
+        write(place, tensors)
+
+    monkeypatch.setattr(loop, "learning_rate", noting)
+    monkeypatch.setattr(state, "write_whole", waiting)
+    config = make_config(objective="clip", name="slow")
+    run(config)
+    for step in (2, 4):
+        ours, theirs = (c.output / "fit" / "state" / f"step_{step:07d}" for c in (config, plain))
+        assert (ours / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes()
+
+
+def test_what_writing_raises_stops_training(make_config, monkeypatch):
+    def full(place, tensors):
+        raise OSError(28, "No space left on device", str(place))
+
+    monkeypatch.setattr(state, "write_whole", full)
+    config = make_config("fit.steps=8", objective="clip")
+    with pytest.raises(OSError, match="No space left"):
+        run(config)
+    assert len(losses(config)) == 4  # the second state finds what became of the first
+    assert not list((config.output / "fit" / "state").iterdir())
+
+
+STOPPED = """
+import os, sys
+from mlcd_train import loop
+from mlcd_train.cli import main
+original = loop.learning_rate
+def rate(step, *rest):
+    if step == 5:
+        os._exit(9)
+    return original(step, *rest)
+loop.learning_rate = rate
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_sharded_towers_train_alike_on_one_rank_then_two_then_one(make_config, unused_port, monkeypatch):
+    """Steps 0 to 2 on one rank, 2 to 4 on two, which stop in step 5, and 4 to 6 on one, from sharded states."""
+    changes = ("fit.steps=6", "fit.ema=0.9", "fit.accumulation=2", "model.vision.width=36")
+    unsharded = make_config(*changes, name="unsharded")
+    weights = run(unsharded)
+    changes += ("fit.shard=fsdp",)
+    config = make_config(*changes, name="sharded")
+    with monkeypatch.context() as patch:
+        rate = loop.learning_rate
+
+        def stopping(step, *rest):
+            if step == 3:
+                raise KeyboardInterrupt
+            return rate(step, *rest)
+
+        patch.setattr(loop, "learning_rate", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    folder = config.output / "fit" / "state"
+    assert [path.name for path in folder.iterdir()] == ["step_0000002"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
+    command += ["--no-python", sys.executable, "-c", STOPPED, "run", str(make_config.path("sharded"))]
+    command += [word for change in changes for word in ("--set", change)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert len(list((folder / "step_0000004" / "model").glob("*.safetensors"))) == 2, done.stderr[-3000:]
+    sharded = run(config)
+    assert losses(config) == pytest.approx(losses(unsharded), rel=1e-5) and len(losses(config)) == 6
+    for name, tensor in weights.items():
+        torch.testing.assert_close(sharded[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    halfway = state_files.StateTensors(folder / "step_0000004")
+    plain = load_file(unsharded.output / "fit" / "state" / "step_0000004" / "model.safetensors")
+    assert set(halfway) == set(plain)
+    assert {name: halfway[name].shape for name in plain} == {name: tensor.shape for name, tensor in plain.items()}
+    still = ("fit.optimizer.lr=1e-12", "fit.optimizer.weight_decay=0", "fit.steps=1", "model.vision.width=36")
+    again = make_config(f"fit.continue_from={folder}", *still, name="again")
+    run(again)
+    continued = load_checkpoint(again.output / again.name).state_dict()
+    last = state_files.StateTensors(folder / "step_0000006")
+    for name, tensor in continued.items():
+        torch.testing.assert_close(last[f"model.{name}"], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def test_an_older_pytorch_and_fp16_are_refused(make_config, monkeypatch):
+    with pytest.raises(ConfigError, match="precision: bf16 or fp32 with shard: fsdp, got fp16"):
+        make_config("fit.shard=fsdp", "fit.precision=fp16")
+    monkeypatch.delattr(state_files.dcp, "HuggingFaceStorageWriter")
+    with pytest.raises(ConfigError, match=r"fit.shard: fsdp needs torch 2\.9 or later, got"):
+        TrainingRun(make_config("fit.shard=fsdp"), torch.device("cpu"), Progress()).check(["fit"])
