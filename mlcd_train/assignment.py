@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.arithmetic import exact_fp32
-from mlcd_train.clustering import CELLS
 from mlcd_train.products import Products, product
+from mlcd_train.search import CELLS
 
 ROWS = 1 << 13  # compared with all centres at a time
 NONE = -1  # pads the labels of an image that has fewer than the others

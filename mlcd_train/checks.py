@@ -18,6 +18,7 @@ from mlcd_eval.planning.plan import make_plan
 from mlcd_eval.request import RunRequest
 from mlcd_eval.spec import validated
 from mlcd_eval.support.distributed import world_size
+from mlcd_train.clustering import check_start
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.pixels import num_streams
 from mlcd_train.data.source import TrainSplit
@@ -79,6 +80,7 @@ def check_clusters(config: TrainConfig, split: TrainSplit) -> None:
         return
     if config.cluster.k > split.size:
         raise ConfigError(f"cluster.k: got {config.cluster.k}, expected at most {split.size}, the number of images")
+    check_start(config.cluster.start, config.cluster.k, split.size)
     if config.cluster.k < world_size():
         raise ConfigError(
             f"cluster.k: got {config.cluster.k} classes on {world_size()} ranks, expected at least one per rank"

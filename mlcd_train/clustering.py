@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +25,12 @@ from mlcd_eval.support.distributed import parallel, rank
 from mlcd_eval.support.fileio import atomic_write
 from mlcd_eval.support.resident import Rows
 from mlcd_train.distributed import gather
-from mlcd_train.products import Products, product
+from mlcd_train.products import Products
+from mlcd_train.search import Search, exact, grouped
 
 ROWS = 1 << 14  # read at a time
-CELLS = 1 << 28  # similarities held at a time: 1 GiB, whatever the number of centres
-CACHED = 1 << 22  # the same on a CPU: 16 MiB stay in its cache (1.8 times as fast), but never fewer than 256 rows
+BLOCK = 256  # rows at most that mini-batches read from one place
+PLUS_PLUS = 10**10  # similarities that k-means++ may take, whose centres come one after another
 KEPT = 0.1  # weight of earlier passes in a pass of mini-batches: at 0 its first batch alone would make the centres
 
 
@@ -54,6 +56,7 @@ def spherical_kmeans(
     batch: int | None = None,
     device: str = "cpu",
     products: Products = "fp32",
+    search: Literal["exact", "grouped"] = "exact",
     advance: Callable[[int], None] = lambda _: None,
 ) -> Clusters:
     """Cluster features (N, D), not necessarily normalised, into k centres.
@@ -62,12 +65,15 @@ def spherical_kmeans(
     at the row that is least similar to its centre. batch: mini-batch k-means (Sculley 2010), `iterations` passes in
     batches of `batch` random rows, where a centre is the mean of all rows assigned to it so far. Each pass reduces the
     weight of earlier rows to a tenth, since their assignment is out of date. generator (CPU): the same on every rank.
-    products: of rows and centres; sums are fp32. advance: called with 1 after each iteration. Raises ConfigError for
-    k > N, DataError for rows that are zero or not finite.
+    products: of rows and centres; sums are fp32. search: for the nearest centre, among all, or by groups of centres.
+    advance: called with 1 after each iteration. Raises ConfigError for k > N and for a k-means++ that would not end,
+    DataError for rows that are zero or not finite.
     """
-    rows = _Rows(features, torch.device(device), products)
+    finder = partial(exact if search == "exact" else grouped, products=products)
+    rows = _Rows(features, torch.device(device), finder)
     if not 1 <= k <= rows.total:
         raise ConfigError(f"k-means: got k = {k}, expected 1 to {rows.total}, the number of rows")
+    check_start(start, k, rows.total)
     centres = _sample(rows, k, generator) if start == "sample" else _plus_plus(rows, k, generator)
     inertia: list[float] = []
     if batch is not None:
@@ -87,6 +93,15 @@ def spherical_kmeans(
     return Clusters(centres, assignment, (*inertia, _inertia(rows, similarity)))
 
 
+def check_start(start: str, k: int, rows: int) -> None:
+    """Raise ConfigError for a k-means++ that would not end: each of its k centres takes a pass over all rows."""
+    if start == "k-means++" and k * rows > PLUS_PLUS:
+        raise ConfigError(
+            f"cluster.start: k-means++ reads all rows for each centre: got {k:,} centres x {rows:,} rows, expected "
+            f"at most {PLUS_PLUS:,} similarities (or start: sample)"
+        )
+
+
 def save_centres(path: Path, centres: Tensor) -> None:
     """Centres (k, D) as one safetensors file."""
     with atomic_write(path) as file:
@@ -104,8 +119,8 @@ def load_centres(path: Path) -> Tensor:
 class _Rows:
     """This rank's rows, normalised as they are read, and their position among all ranks' rows."""
 
-    def __init__(self, features: np.ndarray | Tensor, device: torch.device, products: Products) -> None:
-        self.products = products
+    def __init__(self, features: np.ndarray | Tensor, device: torch.device, search: Callable[[Tensor], Search]) -> None:
+        self.search = search
         self._rows, self._dim = Rows(features, device, _unit), features.shape[1]
         self.device = device
         self.count = len(features)
@@ -156,20 +171,12 @@ def _assign(rows: _Rows, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     sums, counts = torch.zeros_like(centres), torch.zeros(len(centres), device=rows.device)
     similarity = torch.empty(rows.count, device=rows.device)
     assignment = torch.empty(rows.count, dtype=torch.int64, device=rows.device)
+    nearest = rows.search(centres)
     for part, x in rows.chunks():
-        similarity[part], assignment[part] = _nearest(x, centres, rows.products)
+        similarity[part], assignment[part] = nearest(x)
         sums.index_add_(0, assignment[part], x)
         counts += torch.bincount(assignment[part], minlength=len(centres))
     return rows.summed(sums), rows.summed(counts), similarity, assignment
-
-
-def _nearest(x: Tensor, centres: Tensor, products: Products) -> tuple[Tensor, Tensor]:
-    """Similarity (n,) and index (n,) of the most similar centre of each row."""
-    rows = max(1, CELLS // len(centres))
-    if x.device.type == "cpu":
-        rows = min(rows, max(256, CACHED // len(centres)))
-    nearest = [product(part, centres, products).max(dim=1) for part in x.split(rows)]
-    return torch.cat([part.values for part in nearest]), torch.cat([part.indices for part in nearest])
 
 
 def _inertia(rows: _Rows, similarity: Tensor) -> float:
@@ -211,6 +218,16 @@ def _directions(sums: Tensor, counts: Tensor, centres: Tensor) -> Tensor:
     return torch.where(norms > 1e-6 * counts[:, None], sums / norms, centres)
 
 
+def _shuffled_blocks(rows: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches of row numbers, each of at least 64 blocks of consecutive rows from anywhere, so that an array on disk is
+    not read row by row. Every row comes once."""
+    block = max(1, min(BLOCK, batch // 64))
+    order = torch.randperm(-(-rows // block), generator=generator)
+    for begins in order.split(max(1, batch // block)):
+        index = (begins[:, None] * block + torch.arange(block)).flatten()
+        yield index[index < rows]
+
+
 def _mini_batches(
     rows: _Rows, centres: Tensor, passes: int, batch: int, generator: torch.Generator, advance: Callable[[int], None]
 ) -> Tensor:
@@ -219,13 +236,12 @@ def _mini_batches(
     for _ in range(passes):
         sums, counts = KEPT * sums, KEPT * counts
         before = counts
-        order = torch.randperm(rows.total, generator=generator)
-        for index in order.split(batch):
+        for index in _shuffled_blocks(rows.total, batch, generator):
             mine = index[(index >= rows.offset) & (index < rows.offset + rows.count)].sort().values - rows.offset
             new_sums, new_counts = torch.zeros_like(sums), torch.zeros_like(counts)
             if len(mine):
                 x = rows[mine]
-                similarity[mine.to(rows.device)], nearest = _nearest(x, centres, rows.products)
+                similarity[mine.to(rows.device)], nearest = rows.search(centres)(x)
                 new_sums.index_add_(0, nearest, x)
                 new_counts += torch.bincount(nearest, minlength=len(centres))
             sums, counts = sums + rows.summed(new_sums), counts + rows.summed(new_counts)

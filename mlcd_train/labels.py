@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_s
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.foreign import reading
-from mlcd_train.assignment import NONE
+from mlcd_eval.support.progress import Progress
+from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
+from mlcd_train.products import Products
+from mlcd_train.sections import AssignConfig
 
 FORMAT_VERSION = 2
 BUCKETS = 1 << 16
 ROWS = 1 << 22  # of a file, at most twice that
+PIECE = 1 << 20  # images that are written together at first
 ABOUT = "labels.json"
 
 
@@ -42,6 +47,36 @@ class LabelsInfo:
     num_classes: int
     dataset: str
     centres: str
+
+
+def label_images(
+    folder: Path,
+    keys: Sequence[str],
+    features: np.ndarray,
+    dataset: str,
+    centres: Tensor,
+    config: AssignConfig,
+    products: Products,
+    progress: Progress,
+) -> None:
+    """Write the label files of N images with keys and features (N, D), each rank those of its part. Every rank calls
+    it. dataset: the images' fingerprint; centres (K, D): unit rows on the device."""
+    if rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while writing
+    barrier()
+    mine = range(rank() * len(keys) // world_size(), (rank() + 1) * len(keys) // world_size())
+    count, total = 0, 0.0
+    with progress.stage(f"labels, l = {config.labels}", len(mine), "images") as advance:
+        for begin in range(mine.start, mine.stop, PIECE):
+            part = slice(begin, min(begin + PIECE, mine.stop))
+            classes, cosine = nearest_centres(features[part], centres, config.labels, config.threshold, products)
+            write_piece(folder, begin, keys[part], classes)
+            count, total = count + int((classes != NONE).sum()), total + float(cosine.sum(dtype=torch.float64))
+            advance(len(classes))
+    join_pieces(folder, LabelsInfo(len(keys), config.labels, len(centres), dataset, centres_fingerprint(centres)))
+    counts, totals = zip(*gather_objects((count, total)), strict=True)
+    mean = sum(totals) / sum(counts)
+    progress.say(f"assign: {sum(counts) / len(keys):.1f} labels per image, mean cosine {mean:.3f}")
 
 
 def write_piece(folder: Path, first: int, keys: Sequence[str], classes: Tensor) -> None:
@@ -96,12 +131,12 @@ class LabelFiles:
             names = [f"rows_{number:05d}.npy" for number in range(_num_files(self.info.images))]
             rows = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names]
         self._per_file = BUCKETS // len(rows)
-        sizes = [len(file) for file in rows]
-        is_whole = starts.shape == (BUCKETS + 1,) and sizes == np.diff(starts[:: self._per_file]).tolist()
-        if not is_whole or sum(sizes) != self.info.images:
-            raise DataError(f"{folder} is damaged: {sum(sizes)} rows, expected {self.info.images}, sorted in buckets")
-        if any(file.dtype != _row_type(self.info.labels) for file in rows):
+        if any(file.ndim != 1 or not _is_row(file.dtype, self.info.labels) for file in rows):
             raise DataError(f"{folder} is damaged: rows of another form than 6 bytes and {self.info.labels} classes")
+        sizes = [len(file) for file in rows]
+        in_order = starts.shape == (BUCKETS + 1,) and starts.dtype == np.int64 and (np.diff(starts) >= 0).all()
+        if not in_order or np.diff(starts[:: self._per_file]).tolist() != sizes or starts[-1] != self.info.images:
+            raise DataError(f"{folder} is damaged: {sum(sizes)} rows, expected {self.info.images}, sorted in buckets")
         self._starts = starts
         self._columns = [(file["high"], file["low"], file["classes"]) for file in rows]
 
@@ -155,6 +190,12 @@ def _digests(keys: Sequence[str]) -> np.ndarray:
 
 def _row_type(labels: int) -> np.dtype:
     return np.dtype([("high", "<u4"), ("low", "<u2"), ("classes", "<i4", (labels,))])
+
+
+def _is_row(dtype: np.dtype, labels: int) -> bool:
+    """Whether it is `_row_type` of that many labels, which may be too many for a type."""
+    is_row = dtype.names == ("high", "low", "classes") and dtype["classes"].shape == (labels,)
+    return is_row and dtype == _row_type(labels)
 
 
 def _num_files(images: int) -> int:

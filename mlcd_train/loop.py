@@ -128,14 +128,17 @@ def train(
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
             profiler.step()
-            logs, saves = (state.step % n == 0 or state.step == steps for n in (config.log_every, config.save_every))
-            if logs or saves:
+            logs, saves, tests = (
+                every is not None and (state.step % every == 0 or state.step == steps)
+                for every in (config.log_every, config.save_every, config.evaluate and config.evaluate.every)
+            )
+            if logs or saves or tests:
                 watch.check()
             if log is not None and logs:
                 values = {name: float(value) for name, value in terms.items()}
                 pace = meter.read(device) | clock.read()
                 log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **pace})
-            if evaluate and config.evaluate and (state.step % config.evaluate.every == 0 or state.step == steps):
+            if evaluate and tests:
                 with _averaged(average):
                     metrics = evaluate(state.step)
                 meter.restart()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,10 +24,9 @@ from mlcd_eval.errors import ConfigError
 from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.request import default_cache
-from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
+from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
-from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
 from mlcd_train.checks import check_clusters, check_dimension, check_disk, check_frozen, check_loop, starts_at_clusters
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig
@@ -36,14 +34,12 @@ from mlcd_train.data.decoders import check_decoder
 from mlcd_train.data.source import TrainSplit, check_captions, check_shard_cache, check_tolerance, open_training_data
 from mlcd_train.embed import check_encoder, embed, read_embedding
 from mlcd_train.fit import fit
-from mlcd_train.labels import LabelFiles, LabelsInfo, join_pieces, write_piece
+from mlcd_train.labels import LabelFiles, label_images
 from mlcd_train.lit import lit
 from mlcd_train.origin import SETTINGS, origin, weights_of
 from mlcd_train.products import products_on
 from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
 from mlcd_train.start import Start, read_start
-
-ASSIGNED = 1 << 20  # images whose labels are written together
 
 
 @dataclass
@@ -236,6 +232,7 @@ class TrainingRun:
                 batch=config.batch,
                 device=str(self.device),
                 products=products_on(self.device, self.config.products),
+                search=config.search,
                 advance=advance,
             )
         if rank() == 0:
@@ -247,27 +244,13 @@ class TrainingRun:
     def _assign(self) -> None:
         config = self.config.assign
         assert config is not None
-        if rank() == 0:
-            shutil.rmtree(self._labels_folder, ignore_errors=True)  # of a run that was stopped while writing
         embedding = read_embedding(self._folder("embed"))
         centres = load_centres(self._centres_path).to(self.device)
         products = products_on(self.device, self.config.products)
-        images = len(embedding.keys)
-        mine = range(rank() * images // world_size(), (rank() + 1) * images // world_size())
-        barrier()
-        labels, total = 0, 0.0
-        with self.progress.stage(f"labels, l = {config.labels}", len(mine), "images") as advance:
-            for begin in range(mine.start, mine.stop, ASSIGNED):
-                part = slice(begin, min(begin + ASSIGNED, mine.stop))
-                rows, keys = embedding.features[part], embedding.keys[part]
-                classes, cosine = nearest_centres(rows, centres, config.labels, config.threshold, products)
-                write_piece(self._labels_folder, begin, keys, classes)
-                labels, total = labels + int((classes != NONE).sum()), total + float(cosine.sum(dtype=torch.float64))
-                advance(len(keys))
-        info = LabelsInfo(images, config.labels, len(centres), embedding.dataset, centres_fingerprint(centres))
-        join_pieces(self._labels_folder, info)
-        labels, total = map(sum, zip(*gather_objects((labels, total)), strict=True))
-        self.progress.say(f"assign: {labels / images:.1f} labels per image, mean cosine {total / labels:.3f}")
+        label_images(
+            self._labels_folder, embedding.keys, embedding.features, embedding.dataset, centres, config, products,
+            self.progress,
+        )  # fmt: skip
 
     @property
     def _centres_path(self) -> Path:

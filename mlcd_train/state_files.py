@@ -6,6 +6,7 @@ The folder is written and read by torch.distributed.checkpoint in its safetensor
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from torch import Tensor
+from torch.distributed.checkpoint import CheckpointException
 
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import ConfigError
@@ -48,7 +50,8 @@ def files(place: Path) -> list[Path]:
 
 
 class StateTensors(Mapping[str, Tensor]):
-    """A state's tensors by name, each whole and read when it is asked for, on the host."""
+    """A state's tensors by name, each whole and read when it is asked for, on the host. Raises OSError, ValueError or
+    SafetensorError for files that are missing or damaged."""
 
     def __init__(self, place: Path) -> None:
         self._path = place / FILE
@@ -60,6 +63,9 @@ class StateTensors(Mapping[str, Tensor]):
             self._reader = dcp.HuggingFaceStorageReader(str(place / FOLDER))
             self._about: Any = self._reader.read_metadata().state_dict_metadata
             self._names = list(self._about)
+            for name, about in self._about.items():
+                if sum(math.prod(chunk.sizes) for chunk in about.chunks) != math.prod(about.size):
+                    raise ValueError(f"a part of {name} is missing")
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
@@ -70,7 +76,10 @@ class StateTensors(Mapping[str, Tensor]):
         about = self._about[name]
         read = {name: torch.empty(about.size, dtype=about.properties.dtype)}
         with _quiet():
-            dcp.load(read, storage_reader=self._reader, no_dist=True)
+            try:
+                dcp.load(read, storage_reader=self._reader, no_dist=True)
+            except CheckpointException as error:
+                raise ValueError(f"{name} cannot be read: {error}") from error
         return read[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -10,8 +10,8 @@ from two_ranks import on_two_ranks
 
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.determinism import deterministic
-from mlcd_train import clustering
-from mlcd_train.clustering import spherical_kmeans
+from mlcd_train import clustering, search
+from mlcd_train.clustering import check_start, spherical_kmeans
 
 
 def rng(seed=0):
@@ -40,7 +40,7 @@ def slow_lloyd(features, centres, iterations):
 def test_similarities_to_many_centres_are_held_a_few_rows_at_a_time(monkeypatch, options):
     features = torch.randn(300, 8, generator=rng())
     whole = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
-    monkeypatch.setattr(clustering, "CELLS", 40)  # three rows of 12
+    monkeypatch.setattr(search, "CELLS", 40)  # three rows of 12
     clusters = spherical_kmeans(features, 12, rng(1), iterations=3, **options)
     torch.testing.assert_close(clusters.centres, whole.centres)
     assert torch.equal(clusters.assignment, whole.assignment)
@@ -123,6 +123,45 @@ def test_a_mapped_array_is_read_in_parts(tmp_path):
     np.save(tmp_path / "features.npy", features.numpy())
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     assert torch.equal(spherical_kmeans(mapped, 6, rng()).centres, spherical_kmeans(features, 6, rng()).centres)
+
+
+def test_mini_batches_read_blocks_from_everywhere_and_every_row_once():
+    for rows, batch, block in ((100_003, 8192, 128), (1000, 50, 1), (3000, 1 << 20, 256)):
+        batches = list(clustering._shuffled_blocks(rows, batch, rng()))
+        assert torch.equal(torch.cat(batches).sort().values, torch.arange(rows))
+        assert [len(index) for index in batches[:-1]] == [batch] * (len(batches) - 1) or rows % block
+        runs = 1 + sum(int((index.diff() != 1).sum()) for index in batches)
+        assert runs <= rows // block + len(batches) + 1
+    assert len({int(index) // 10_000 for index in next(clustering._shuffled_blocks(100_003, 8192, rng()))}) > 9
+
+
+def test_mini_batches_of_blocks_find_what_lloyd_finds():
+    features, _ = blobs(per=1500, noise=0.3)
+    full = spherical_kmeans(features, 6, rng(1), start="k-means++").inertia[-1]
+    assert spherical_kmeans(features, 6, rng(1), start="k-means++", batch=512, iterations=5).inertia[-1] < 1.01 * full
+
+
+def test_groups_of_centres_find_nearly_the_nearest():
+    """Of 1,600 centres in 40 groups a row sees the 16 nearest groups; with all of them it is exact."""
+    centres = normalize(torch.randn(1600, 24, generator=rng(1)), dim=1)
+    rows = normalize(centres[torch.arange(1600)] + 0.1 * torch.randn(1600, 24, generator=rng(2)), dim=1)
+    similarity, index = search.exact(centres, "fp32")(rows)
+    near, found = search.grouped(centres, "fp32")(rows)
+    assert (found == index).float().mean() > 0.97 and (near <= similarity + 1e-6).all()
+    torch.testing.assert_close((rows * centres[found]).sum(dim=1), near)
+    few = centres[:200]  # in 14 groups
+    assert torch.equal(search.grouped(few, "fp32")(rows)[1], search.exact(few, "fp32")(rows)[1])
+    exact, grouped = (
+        spherical_kmeans(rows, 400, rng(3), search=which, iterations=5).inertia[-1] for which in ("exact", "grouped")
+    )
+    assert grouped < 1.01 * exact
+
+
+def test_a_k_means_plus_plus_that_would_not_end_is_refused():
+    check_start("k-means++", 10_000, 1_000_000)
+    check_start("sample", 1_000_000, 400_000_000)
+    with pytest.raises(ConfigError, match="got 10,001 centres x 1,000,000 rows, expected at most 10,000,000,000"):
+        check_start("k-means++", 10_001, 1_000_000)
 
 
 def test_mistakes_are_one_sentence():

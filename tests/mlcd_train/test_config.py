@@ -81,6 +81,10 @@ def test_what_an_objective_that_trains_a_text_tower_refuses_and_needs(make_confi
         ("fit.learning_rate=1", r"unknown key 'fit.learning_rate', expected one of .*"),
         ("model.vision=vit_tiny_16", r"'model.vision' is 'vit_tiny_16', expected one of .*mean 'vit_tiny_16_64'"),
         ("assign.labels=12", r"assign.labels less than cluster.k = 12, got 12: an image of all classes has no negat"),
+        (
+            "cluster={k: 12, batch: 8, search: grouped}",
+            r"search: exact with batch, since groups",
+        ),
         ("cluster.k=1", r"cluster.k at least 2, got 1: a single class has no negatives"),
         ("fit.objective.ratio=0", r"'fit.objective.ratio' is 0, expected greater than 0"),
         ("fit.objective.ratio=1.5", r"'fit.objective.ratio' is 1.5, expected less than or equal to 1"),
@@ -136,7 +140,7 @@ def test_bundled_configs_are_valid():
 def test_defaults_stay_what_they_were():
     """What a config does not name is part of its recipe all the same."""
     assert ClusterConfig(k=2).model_dump() == {
-        "k": 2, "start": "sample", "iterations": 20, "tolerance": 1e-4, "batch": None,
+        "k": 2, "start": "sample", "iterations": 20, "tolerance": 1e-4, "batch": None, "search": "exact",
     }  # fmt: skip
     assert AssignConfig().model_dump() == {"labels": 8, "threshold": None}
     loop = LoopConfig(steps=1).model_dump()

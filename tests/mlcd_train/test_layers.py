@@ -10,8 +10,21 @@ import mlcd_train
 
 ROOT = Path(mlcd_train.__file__).parent
 LAYERS = [
-    {"losses", "distributed", "sections", "runlog", "export", "chance", "products", "host", "sharding", "state_files"}
-    | {"clock", "profiling"},
+    {
+        "losses",
+        "distributed",
+        "sections",
+        "runlog",
+        "export",
+        "chance",
+        "products",
+        "host",
+        "sharding",
+        "state_files",
+        "search",
+        "clock",
+        "profiling",
+    },
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
     {"config", "state", "saving", "loop"},

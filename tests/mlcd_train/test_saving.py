@@ -1,6 +1,8 @@
 """States that are written while training goes on, and those of towers sharded over ranks."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -8,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.progress import Progress
 from mlcd_train import loop, state, state_files
 from mlcd_train.runlog import read_log
@@ -119,6 +121,33 @@ def test_sharded_towers_train_alike_on_one_rank_then_two_then_one(make_config, u
     last = state_files.StateTensors(folder / "step_0000006")
     for name, tensor in continued.items():
         torch.testing.assert_close(last[f"model.{name}"], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def test_damaged_sharded_states_are_named(make_config):
+    config = make_config("fit.shard=fsdp", objective="clip")
+    run(config)
+    shutil.rmtree(config.output / "fit" / "model")
+    (config.output / "fit" / "done.json").unlink()
+    place = config.output / "fit" / "state" / "step_0000004"
+    [path] = (place / "model").iterdir()
+    whole = path.read_bytes()
+    for contents in (whole[:-100], whole[:20], None):
+        path.unlink() if contents is None else path.write_bytes(contents)
+        with pytest.raises(CheckpointError, match="step_0000004 is damaged: "):
+            run(config)
+
+
+def test_a_missing_part_of_a_tensor_is_seen(tmp_path):
+    """The files of two ranks, as torch.distributed.checkpoint writes them, and the second one alone."""
+    for number in (0, 1):
+        about = {"DCP_SHARDING_INFO": json.dumps({"w": {"saved_offsets": [2 * number, 0]}}), "DCP_VERSION": "1.0"}
+        name = f"shard-0000{number + 1}-model-00001-of-00001.safetensors"
+        (tmp_path / "model").mkdir(exist_ok=True)
+        save_file({"w": torch.full((2, 3), float(number))}, tmp_path / "model" / name, about)
+    assert state_files.StateTensors(tmp_path)["w"][:, 0].tolist() == [0, 0, 1, 1]
+    state_files.files(tmp_path)[0].unlink()
+    with pytest.raises(ValueError, match="a part of w is missing"):
+        state_files.StateTensors(tmp_path)
 
 
 def test_an_older_pytorch_and_fp16_are_refused(make_config, monkeypatch):

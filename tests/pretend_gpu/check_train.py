@@ -9,7 +9,9 @@ import yaml
 from pairs import COLOURS, picture, write_shard
 from safetensors.torch import load_file
 
+from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_train.cli import main
+from mlcd_train.products import product
 from pretend_gpu.device import PretendCuda
 
 TOWER = {"image_size": 16, "patch_size": 8, "width": 32, "depth": 1, "heads": 2}
@@ -98,6 +100,33 @@ def test_fp32_gives_the_cpu_s_numbers_and_resumes(pairs, model, tmp_path, object
         assert len(list((tmp_path / "part" / "out" / "fit" / "state").glob("step_*"))) == 1
         assert not (tmp_path / "part" / "out" / "small").exists()
         same(trained(path, "cuda"), whole, 1e-6)
+
+
+def test_products_round_what_their_kind_says():
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(5, 64, generator=generator) for _ in range(2))
+    bits = [((side.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32).double() for side in (left, right)]
+    expected = {
+        "fp32": left.double() @ right.double().T,
+        "tf32": bits[0] @ bits[1].T,
+        "bf16": left.bfloat16().double() @ right.bfloat16().double().T,
+    }
+    with PretendCuda(tf32=True)() as ledger, exact_fp32():
+        for kind, values in expected.items():
+            ours = product(left.to("cuda"), right.to("cuda"), kind).cpu().double()
+            torch.testing.assert_close(ours, values, rtol=1e-5, atol=1e-5)
+    assert ledger.flops["bfloat16"] == 2 * 5 * 64 * 5
+
+
+@pytest.mark.parametrize("objective", ["clip", "mlcd"])
+def test_the_host_waits_at_log_steps_only(pairs, model, tmp_path, objective):
+    waits = []
+    for steps in (2, 6):
+        with PretendCuda()() as ledger:
+            path = config(pairs, tmp_path / str(steps), model, objective, steps=steps, log_every=99, save_every=99)
+            trained(path, "cuda")
+        waits.append(ledger.total("waits", "mlcd_train/"))
+    assert waits[0] == waits[1], ledger.waits
 
 
 def interrupt_after(steps, call):
