@@ -16,6 +16,7 @@ from mlcd_train.config import TrainConfig
 from mlcd_train.data.workers import SLOTS, UNIT
 from mlcd_train.dry_step import GPU, StepCost, step_cost
 from mlcd_train.products import products_on
+from mlcd_train.search import PROBES
 from mlcd_train.sections import LoopConfig
 
 RATES = {"fp32": 40.0, "tf32": 200.0, "bf16": 400.0, "fp16": 400.0}
@@ -116,10 +117,11 @@ class Plan:
         """The products of all stages, over all GPUs."""
         config, centres = self.config, RATES[products_on(GPU, self.config.products)]
         if config.cluster is not None:
-            one_pass = self._per_image(2 * config.cluster.k * self.dim)
+            all_pairs = self._per_image(2 * config.cluster.k * self.dim)
+            one_pass = self._per_image(2 * self._compared * self.dim)
             iterations = config.cluster.iterations
             yield Work(f"cluster: {iterations} passes and one more", one_pass and (iterations + 1) * one_pass, centres)
-            yield Work("assign", one_pass, centres)
+            yield Work("assign", all_pairs, centres)
         for stage, cost in self.costs.items():
             settings: LoopConfig = getattr(config, stage)
             steps, rate = self.steps(stage), self.rate or RATES[settings.precision]
@@ -128,6 +130,16 @@ class Plan:
             yield Work(f"{title}, towers", cost.towers * times, rate)
             if "centres" in cost.operations:
                 yield Work(f"{title}, centres", cost.operations["centres"] * times, centres)
+
+    @property
+    def _compared(self) -> float:
+        """Centres that k-means compares a row with: all, or the heads of groups and those in the nearest groups."""
+        cluster = self.config.cluster
+        assert cluster is not None
+        if cluster.search == "exact":
+            return cluster.k
+        groups = math.isqrt(cluster.k)
+        return groups + min(PROBES, groups) * cluster.k / groups
 
     def seconds(self, work: Work) -> float | None:
         """The time of products on all GPUs together."""

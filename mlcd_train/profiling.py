@@ -50,7 +50,7 @@ class StepProfiler:
         profiler.export_chrome_trace(str(temporary))
         temporary.rename(path)
         self._progress.say(
-            f"{self._title}: profile of {self._done - SKIPPED + 1:,} steps in {path}; most time on the "
+            f"{self._title}: profile of {self._done - SKIPPED:,} steps in {path}; most time on the "
             f"{'GPU' if self._on_gpu else 'CPU'}: {self._costs(profiler)}"
         )
 

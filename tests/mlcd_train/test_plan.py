@@ -67,9 +67,9 @@ def test_the_command_needs_no_data(make_config, capsys):
     printed = capsys.readouterr().out
     assert "mlcd_tiny on 2 GPUs, 1,000,000 images" in printed and "| fit: 4 steps, towers |" in printed
     # 12 centres of 16 dimensions, a million images, 20 passes and one more: 2 x 12 x 16 x 1e6 x 21
-    assert "| cluster: 20 passes and one more | 8.1e+09 | 40 |" in printed
+    assert "| cluster: 20 passes and one more | 8.1e+09 | 200 |" in printed
     assert main(["plan", str(make_config.path())]) == 0
-    assert "| assign | ? | 40 | ? |" in capsys.readouterr().out
+    assert "| assign | ? | 200 | ? |" in capsys.readouterr().out
     assert main(["plan", str(make_config.path()), "--gpus", "3"]) == 2
     assert "batch_size: got 8, expected a multiple of 3 ranks" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 
 from mlcd_eval.data.storage import transfer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
@@ -38,14 +39,14 @@ def same(first, second):
 @pytest.fixture
 def server(pairs, monkeypatch):
     """Serves the pairs; every answer but each third is cut after some bytes. cuts: how many were. version: the ETag."""
-    state = SimpleNamespace(cuts=0, asked=0, version="1", missing=())
+    state = SimpleNamespace(cuts=0, asked=0, version="1", missing=(), forbidden="no such name")
     monkeypatch.setattr(transfer, "BACKOFF", 0.0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             path = pairs / self.path.lstrip("/")
-            if not path.is_file() or path.name in state.missing:
-                self.send_response(404)
+            if not path.is_file() or path.name in state.missing or state.forbidden in path.name:
+                self.send_response(403 if state.forbidden in path.name else 404)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
@@ -97,6 +98,50 @@ def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
     server.missing, server.version = (), "2"
     with pytest.raises(DataError, match="tar changed since it was scanned: run the same command again"):
         next(pixel_batches(split, config, PREPROCESS, Share(8), 0))
+
+
+def test_a_server_that_forbids_says_which_key_is_missing(server, tmp_path):
+    train = f"tars:{server.url}/train/{{0..3}}.tar"
+    server.forbidden = ".json"  # as S3 answers for files that are not there, to whom may not list
+    assert open_training_data(DataConfig(train=train), tmp_path, False).size == 40
+    server.forbidden = ".tar"
+    with pytest.raises(
+        DataError, match=r"0.tar: got HTTP status 403, expected 200 \(private data needs an address with"
+    ):
+        open_training_data(DataConfig(train=train), tmp_path / "other", False)
+
+
+def test_keys_that_end_during_training_stop_it_with_a_sentence(server, tmp_path):
+    """What was trained is in the last state; with the keys again, the same command goes on."""
+    config = DataConfig(train=f"tars:{server.url}/train/{{0..3}}.tar", shuffle=1, shard_cache=1e-6, workers=1)
+    split = open_training_data(config, tmp_path, captions=False)
+    for path in (tmp_path / "shards").glob("*.tar"):
+        path.unlink()
+    server.forbidden = ".tar"
+    with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
+        with pytest.raises(DataError, match="got HTTP status 403"):
+            next(stream)
+    server.forbidden = "no such name"
+    with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
+        assert len(next(stream).keys) == 8
+
+
+class KeylessBucket(MemoryFileSystem):
+    """Answers as s3fs does without credentials."""
+
+    protocol = "keyless"
+
+    def info(self, path, **options):
+        raise RuntimeError("Unable to locate credentials")
+
+
+def test_a_bucket_without_credentials(tmp_path):
+    fsspec.register_implementation("keyless", KeylessBucket, clobber=True)
+    message = (
+        r"keyless://bucket/0.tar cannot be read: got RuntimeError: Unable to locate credentials \(credentials are loo"
+    )
+    with pytest.raises(DataError, match=message):
+        open_training_data(DataConfig(train="tars:keyless://bucket/0.tar"), tmp_path, False)
 
 
 def test_a_bucket_is_read_like_a_folder(pairs, tmp_path):
