@@ -118,9 +118,9 @@ def test_keys_that_end_during_training_stop_it_with_a_sentence(server, tmp_path)
     for path in (tmp_path / "shards").glob("*.tar"):
         path.unlink()
     server.forbidden = ".tar"
-    with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
-        with pytest.raises(DataError, match="got HTTP status 403"):
-            next(stream)
+    stopped = closing(pixel_batches(split, config, PREPROCESS, Share(8), 0))
+    with stopped as stream, pytest.raises(DataError, match="got HTTP status 403"):
+        next(stream)
     server.forbidden = "no such name"
     with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
         assert len(next(stream).keys) == 8
