@@ -76,5 +76,5 @@ def test_images_that_cannot_be_decoded_are_tolerated_as_a_share(make_config, tmp
     train = write(tmp_path / "crawl", lambda number: [("txt", b"red")], broken=(3, 11))
     _, last = trained(make_config, train, "data.allow_bad=0.1", objective="clip")
     assert last["bad_images"] == last["bad_images/undecodable"] == 2
-    with pytest.raises(DataError, match=r"got 2 bad samples of 20 \(undecodable: 2\), expected at most a share of 0"):
-        trained(make_config, train, "data.allow_bad=0", "name=again", f"output={tmp_path}/again", objective="clip")
+    with pytest.raises(DataError, match=r"got 2 bad samples of 20 \(undecodable: 2\), expected .* share of 0.09"):
+        trained(make_config, train, "data.allow_bad=0.09", "name=again", f"output={tmp_path}/again", objective="clip")

@@ -80,13 +80,13 @@ def test_the_page_on_scaling_has_the_plans_numbers():
     """ViT-B/32 at batch 32,768: 12 blocks of width 768 on 50 tokens."""
     text = " ".join((Path(__file__).parents[2] / "docs" / "scaling.md").read_text().split())
     paper = load_config(PAPER, ["lit=null"])
-    cost = step_cost(paper, "fit", 64)
+    plan = Plan(paper, 64, 400_000_000)
+    cost = plan.costs["fit"]
     towers, centres = 64 * cost.towers, 64 * cost.operations["centres"]
     tower = {"image_size": 224, "patch_size": 32, "width": 768, "depth": 12}
     assert towers == operations_of_tower(32_768, tower, 512)
     assert f"ViT-B/32's {towers / 1e14:.1f} x 10^14" in text
     assert centres == pytest.approx(3.1e13, rel=0.05) and f"{centres / towers:.1%} of" in text
-    plan = Plan(paper, 64, 400_000_000)
     for row in plan.table().splitlines():
         if row.startswith(("| gradients", "| cluster", "| assign", "| fit")):
             assert " ".join(row.split()) in text, row
