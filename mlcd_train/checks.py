@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
+from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.features.store import Entry, FeatureKey
 from mlcd_eval.loggers.registry import check_loggers
 from mlcd_eval.planning.plan import make_plan
 from mlcd_eval.request import RunRequest
@@ -103,15 +105,30 @@ def check_dimension(config: TrainConfig, dim: int) -> None:
         )
 
 
-def check_disk(config: TrainConfig, split: TrainSplit, to_do: Collection[str], dim: int | None, cache: Path) -> None:
+def has_features(cache: Path, encoder: Encoder, config: TrainConfig, split: TrainSplit) -> bool:
+    """Whether the feature store in `cache` has the image features that embed computes with an encoder."""
+    assert config.embed is not None
+    data = split.scan().fingerprint
+    key = FeatureKey.of(encoder.info, config.embed.precision, config.embed.layer, "image", data)
+    return Entry(cache, key).complete
+
+
+def check_disk(
+    config: TrainConfig, split: TrainSplit, to_do: Collection[str], dim: int | None, cache: Path, stored: bool
+) -> None:
     """Raise ConfigError where the disk has no room for what the stages `to_do` write. dim: of the features, None where
-    they are there."""
+    they are there. stored: whether the feature store in `cache` has them."""
     output = config.output
     needs: list[tuple[Path, str, int]] = []
     if "embed" in to_do and dim is not None:
         size = split.size * dim * FLOAT
         what = f"features of {split.size:,} images of {dim} dimensions"
-        needs += [(output, what, size), (cache, what, 2 * size)]  # the store joins its parts into one array
+        needs.append((output, what, size))
+        if not stored:
+            needs.append((cache, f"{what} in the feature store", 2 * size))  # it joins its parts into one array
+    if "assign" in to_do and config.assign is not None:
+        size = split.size * (14 + 2 * FLOAT * config.assign.labels)  # pieces by rank, then the files made of them
+        needs.append((output, f"labels of {split.size:,} images", size))
     for name in ("fit", "lit"):
         section: LoopConfig | None = getattr(config, name)
         if name in to_do and section is not None:

@@ -84,13 +84,15 @@ def train(
 
     clock = Clock(device)
     objective.enter = clock.enter
-    stage = progress.stage(title, steps - state.step, "steps")
-    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
     states = StateWriter(folder / "state", identity, config.keep)
-    ending = (contextlib.closing(part) for part in (log or _Closed(), mean, states, profiler))
-    with stage as advance, contextlib.ExitStack() as stack:
-        for part in ending:
-            stack.enter_context(part)
+    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
+    with (
+        progress.stage(title, steps - state.step, "steps") as advance,
+        contextlib.closing(log or _Closed()),
+        contextlib.closing(mean),
+        contextlib.closing(states),
+        contextlib.closing(profiler),
+    ):
         clock.enter("data")
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
             clock.enter("forward")

@@ -23,7 +23,8 @@ def shard(model: DualEncoder, device: torch.device) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (world_size(),))
-    for tower in filter(None, (model.visual, model.text)):
+    towers: list[Any] = [model.visual, *([model.text] if model.text is not None else [])]
+    for tower in towers:
         for block in tower.blocks:
             fully_shard(block, mesh=mesh)
         fully_shard(tower, mesh=mesh)

@@ -27,7 +27,7 @@ from mlcd_eval.request import default_cache
 from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.fileio import check_writable, write_text
 from mlcd_eval.support.progress import Progress
-from mlcd_train.checks import check_clusters, check_dimension, check_disk, check_frozen, check_loop, starts_at_clusters
+from mlcd_train import checks
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
 from mlcd_train.config import STAGES, TrainConfig
 from mlcd_train.data.decoders import check_decoder
@@ -113,29 +113,30 @@ class TrainingRun:
         products_on(self.device, config.products)
         for name, section in (("fit", config.fit), ("lit", config.lit)):
             if section is not None:
-                check_loop(name, section, config, self.split, self.device)
+                checks.check_loop(name, section, config, self.split, self.device)
         if config.embed is not None:
             check_spec(config.embed.model)
         if self._caption_readers:
             check_captions(self.split, self._caption_readers[0])
         check_tolerance(self.split, config.data)
         check_shard_cache(self.split, config.data)
-        check_clusters(config, self.split)
+        checks.check_clusters(config, self.split)
         to_do = [stage for stage in stages if not self._done(stage)]
         if "fit" in to_do:
-            check_frozen(config)
+            checks.check_frozen(config)
             _ = self._origin
         dim = self._dimension(to_do)
         if dim is not None:
-            check_dimension(config, dim)
-        check_disk(config, self.split, to_do, dim, self._cache)
+            checks.check_dimension(config, dim)
+        stored = "embed" in to_do and checks.has_features(self._cache, self._encoder, config, self.split)
+        checks.check_disk(config, self.split, to_do, dim, self._cache, stored)
 
     def _dimension(self, to_do: Sequence[str]) -> int | None:
         """The dimension of the features that are to be computed, or that class centres are to start from."""
         config = self.config.embed
         if config is not None and "embed" in to_do:
             return check_encoder(self._encoder, config)
-        if "fit" in to_do and starts_at_clusters(self.config) and self._done("embed"):
+        if "fit" in to_do and checks.starts_at_clusters(self.config) and self._done("embed"):
             return read_embedding(self._folder("embed")).features.shape[1]
         return None
 

@@ -1,16 +1,13 @@
 """States that are written while training goes on, and those of towers sharded over ranks."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from two_ranks import on_two_ranks
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.errors import CheckpointError, ConfigError
@@ -66,18 +63,25 @@ def test_what_writing_raises_stops_training(make_config, monkeypatch):
     assert not list((config.output / "fit" / "state").iterdir())
 
 
-STOPPED = """
-import os, sys
-from mlcd_train import loop
-from mlcd_train.cli import main
-original = loop.learning_rate
-def rate(step, *rest):
-    if step == 5:
-        os._exit(9)
-    return original(step, *rest)
-loop.learning_rate = rate
-sys.exit(main(sys.argv[1:]))
-"""
+def stop_before(step, patch):
+    rate = loop.learning_rate
+
+    def stopping(number, *rest):
+        if number == step:
+            raise KeyboardInterrupt
+        return rate(number, *rest)
+
+    patch.setattr(loop, "learning_rate", stopping)
+
+
+def _stopped_rank(rank, port, config, results):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_before(5, patch)
+        run(config)
+    results.put(rank)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def test_sharded_towers_train_alike_on_one_rank_then_two_then_one(make_config, unused_port, monkeypatch):
@@ -87,25 +91,13 @@ def test_sharded_towers_train_alike_on_one_rank_then_two_then_one(make_config, u
     weights = run(unsharded)
     changes += ("fit.shard=fsdp",)
     config = make_config(*changes, name="sharded")
-    with monkeypatch.context() as patch:
-        rate = loop.learning_rate
-
-        def stopping(step, *rest):
-            if step == 3:
-                raise KeyboardInterrupt
-            return rate(step, *rest)
-
-        patch.setattr(loop, "learning_rate", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(config)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_before(3, patch)
+        run(config)
     folder = config.output / "fit" / "state"
     assert [path.name for path in folder.iterdir()] == ["step_0000002"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={unused_port}"]
-    command += ["--no-python", sys.executable, "-c", STOPPED, "run", str(make_config.path("sharded"))]
-    command += [word for change in changes for word in ("--set", change)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert len(list((folder / "step_0000004" / "model").glob("*.safetensors"))) == 2, done.stderr[-3000:]
+    on_two_ranks(_stopped_rank, unused_port, config)
+    assert len(list((folder / "step_0000004" / "model").glob("*.safetensors"))) == 2
     sharded = run(config)
     assert losses(config) == pytest.approx(losses(unsharded), rel=1e-5) and len(losses(config)) == 6
     for name, tensor in weights.items():

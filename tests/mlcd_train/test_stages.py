@@ -231,6 +231,18 @@ def test_a_full_disk_is_seen_before_the_first_stage(make_config, monkeypatch):
     assert not config.output.is_dir()
 
 
+def test_features_that_the_store_has_need_no_more_room(make_config, monkeypatch):
+    training(make_config(name="first")).run(["embed"])
+    usage = shutil.disk_usage(".")
+    # 40 rows of 32 numbers are 5,120 bytes, once in the run's folder and twice in the store
+    for name, free in (("first", 0), ("again", 5_120)):
+        monkeypatch.setattr(checks.shutil, "disk_usage", lambda path, free=free: usage._replace(free=free))
+        training(make_config(name=name)).check(["embed"])
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: usage._replace(free=3 * 5_120 - 1))
+    with pytest.raises(ConfigError, match="of 32 dimensions in the feature store"):
+        training(make_config(f"cache={make_config.path().parent / 'other'}", name="third")).check(["embed"])
+
+
 def test_model_init_is_loaded_once(make_config, monkeypatch, tmp_path):
     training(make_config(name="first")).run()
     loaded = []
