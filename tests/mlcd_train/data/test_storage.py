@@ -15,11 +15,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mlcd_eval.data.storage import transfer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.progress import Progress
 from mlcd_train.data.batches import Share
 from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.source import open_training_data
+from mlcd_train.runlog import read_log
 from mlcd_train.sections import DataConfig
+from mlcd_train.stages import TrainingRun
 
 PREPROCESS = Preprocess(image_size=16)
 
@@ -82,6 +85,16 @@ def test_a_server_that_cuts_connections_changes_nothing(pairs, server, tmp_path,
     remote = keys_and_pixels(f"tars:{server.url}/train/{{0..3}}.tar", tmp_path, workers=workers)
     same(remote, keys_and_pixels(f"tars:{pairs}/train/{{0..3}}.tar", None))
     assert server.cuts > 4
+
+
+def test_a_run_over_a_server_that_cuts_connections_is_that_over_a_folder(pairs, server, make_config):
+    losses = {}
+    for name, place in (("local", pairs), ("remote", server.url)):
+        changes = (f"data.train=tars:{place}/train/{{0..3}}.tar", "data.shard_cache=0.001")
+        config = make_config(*changes, "data.workers=2", "fit.steps=6", objective="clip", name=name)
+        TrainingRun(config, torch.device("cpu"), Progress()).run()
+        losses[name] = [line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")]
+    assert losses["remote"] == losses["local"] and len(losses["local"]) == 6 and server.cuts > 4
 
 
 def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
