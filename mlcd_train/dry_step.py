@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, tokenizer
+from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
 from mlcd_train.clock import Phase
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch, Share
@@ -36,7 +36,7 @@ from mlcd_train.objectives.base import Objective
 from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.optimizer import WeightAverage, make_optimizer
 from mlcd_train.sections import LoopConfig
-from mlcd_train.sharding import clip_gradients, is_sharded
+from mlcd_train.sharding import clip_gradients, is_sharded, local
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 ATTENTION = ("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_backward")
@@ -92,7 +92,10 @@ def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> 
     without_numbers = FakeTensorMode(allow_non_fake_inputs=True)
     with _pretended(ranks), ledger:
         with without_numbers:
-            objective = _fit(config, labels) if stage == "fit" else _lit(config)
+            model = _model(config, stage)
+        prepare(model, settings.model_copy(update={"compile": False}), CPU)
+        with without_numbers:
+            objective = _objective(config, stage, model, labels)
             parameters = [parameter for _, parameter in objective.parameters]
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
@@ -122,23 +125,22 @@ def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> 
     return StepCost(dict(ledger.operations), ledger.peak, lasting, sum(p.numel() for p in parameters))
 
 
-def _fit(config: TrainConfig, labels: SpreadLabels) -> Objective:
-    model = _model(checkpoint_config(config.model, {}), config.fit)
-    freeze(model, config.fit.freeze)
+def _model(config: TrainConfig, stage: str) -> DualEncoder:
+    """The towers that a stage trains, or has beside those that it trains."""
+    shape = checkpoint_config(config.model, {})
+    if stage == "lit" and config.lit is not None:
+        shape = shape.model_copy(update={"text": config.lit.text})
+    model = DualEncoder(shape)
+    if stage == "fit":
+        freeze(model, config.fit.freeze)
+    return model
+
+
+def _objective(config: TrainConfig, stage: str, model: DualEncoder, labels: SpreadLabels) -> Objective:
+    if stage == "lit" and config.lit is not None:
+        return Contrast(model, tokenizer(config.lit.text), locked=True)
     dim = model.config.embed_dim or model.config.vision.width
     return build_objective(config, model, lambda: labels, lambda: torch.empty(labels.info.num_classes, dim), GPU)
-
-
-def _lit(config: TrainConfig) -> Objective:
-    assert config.lit is not None
-    shape = checkpoint_config(config.model, {}).model_copy(update={"text": config.lit.text})
-    return Contrast(_model(shape, config.lit), tokenizer(config.lit.text), locked=True)
-
-
-def _model(shape: CheckpointConfig, settings: LoopConfig) -> DualEncoder:
-    model = DualEncoder(shape)
-    prepare(model, settings.model_copy(update={"compile": False}), CPU)
-    return model
 
 
 def _batch(config: TrainConfig, stage: str, count: int) -> Batch:
@@ -185,7 +187,8 @@ class _Ledger(TorchDispatchMode):
             self.operations[self._phase] += formula(*args, **(kwargs or {}), out_val=result)
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                self._hold(leaf.untyped_storage())
+                with torch.no_grad():
+                    self._hold(local(leaf).untyped_storage())
         return result
 
     def _hold(self, storage: torch.UntypedStorage) -> None:

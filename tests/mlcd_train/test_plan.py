@@ -61,6 +61,14 @@ def test_ranks_share_the_work_and_the_centres():
         step_cost(CASES["mlcd"], "fit", 5)
 
 
+def test_sharded_towers_do_the_same_and_last_as_parts():
+    whole, sharded = (step_cost(config(TOWER, 32, 3000, shard=shard), "fit", 4) for shard in ("none", "fsdp"))
+    assert sharded.operations == whole.operations and sharded.parameters == whole.parameters
+    centres, projection = 750 * (3 * 128 + 1) * 4, 48 * 128  # the projection is whole on every rank
+    parts = (whole.parameters - projection) / 4 + projection
+    assert sharded.lasting == pytest.approx(centres + 3 * 4 * parts, rel=0.02)
+
+
 def test_the_command_needs_no_data(make_config, capsys):
     make_config(lit=True)
     assert main(["plan", str(make_config.path()), "--gpus", "2", "--images", "1e6", "--rate", "100"]) == 0
