@@ -7,7 +7,7 @@ import math
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,8 @@ def train(
                 values = {name: float(value) for name, value in terms.items()}
                 pace = meter.read(device) | clock.read()
                 log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **pace})
+                if progress.verbosity == "verbose":
+                    progress.say(_line(title, state.step, values["loss"], pace, clock))
             if evaluate and tests:
                 with _averaged(average):
                     metrics = evaluate(state.step)
@@ -175,6 +177,11 @@ def _backward(scaler: torch.amp.GradScaler, clock: Clock, loss: Tensor) -> None:
     with torch.autocast(loss.device.type, enabled=False):  # what ran in fp32 goes back in fp32
         scaler.scale(loss).backward()
     clock.enter("forward")
+
+
+def _line(title: str, step: int, loss: float, pace: Mapping[str, float], clock: Clock) -> str:
+    bad = f", {pace['bad_images']:.0f} bad samples" if pace["bad_images"] else ""
+    return f"{title}: step {step:,}: loss {loss:.4g}, {pace['images_per_s']:,.0f} images/s ({clock.shares()}){bad}"
 
 
 class _Watch:

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from safetensors.torch import load_file
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.vit import Block
-from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.errors import CheckpointError, ConfigError, DataError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
@@ -401,14 +403,45 @@ def test_the_phases_of_a_step(make_config, monkeypatch):
 def test_a_profile_names_what_takes_most_time(make_config, capsys):
     make_config("fit.steps=6", objective="clip")
     command = ["run", str(make_config.path()), "--set", "fit.steps=6", "--profile", "3", "--log-to", "tensorboard"]
-    assert main(command) == 0
+    assert main([*command, "--verbose"]) == 0
     fit = make_config.path().parent / "run" / "fit"
-    said = next(line for line in capsys.readouterr().err.splitlines() if "profile of" in line)
+    lines = capsys.readouterr().err.splitlines()
+    said = next(line for line in lines if "profile of" in line)
+    assert re.search(
+        r"fit clip_tiny: step 6: loss [\d.]+, [\d,]+ images/s \(data \d+%, forward \d+%, ", "\n".join(lines)
+    )
+    assert any(line.startswith("fit clip_tiny: time of its steps: data ") for line in lines)
     assert f"profile of 3 steps in {fit / 'profile.json'}; most time on the CPU: aten::" in said and "%" in said
     trace = json.loads((fit / "profile.json").read_text())["traceEvents"]
     assert sum(event["name"].startswith("ProfilerStep") for event in trace if event["ph"] == "X") == 3
     assert any(event["name"] == "aten::addmm" for event in trace)
     assert list((fit / "tensorboard").glob("events*"))
+
+
+def test_a_shard_that_changes_while_training_loses_nothing(make_config, pairs, monkeypatch, tmp_path):
+    """The run stops with a sentence; when the shard is as it was, the same command goes on from the last state."""
+    shutil.copytree(pairs, tmp_path / "crawl")
+    tars = sorted((tmp_path / "crawl" / "train").glob("*.tar"))
+    before = [path.stat().st_mtime_ns for path in tars]
+    changes = (f"data.train=tars:{tmp_path}/crawl/train/*.tar", "data.shuffle=1", "fit.steps=10")
+    undisturbed = run(make_config(*changes, objective="clip", name="whole"))
+    config = make_config(*changes, objective="clip", name="stopped")
+    original = loop.learning_rate
+
+    def rate(number, *rest):
+        if number == 4:
+            for path in tars:
+                os.utime(path, (1, 1))
+        return original(number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", rate)
+        with pytest.raises(DataError, match=r"\d.tar changed since it was scanned: run the same command again"):
+            run(config)
+    for path, time in zip(tars, before, strict=True):
+        os.utime(path, ns=(time, time))
+    assert len(read_log(config.output / "fit" / "log.jsonl")) >= 4
+    same(run(config), undisturbed)
 
 
 def test_schedule():
