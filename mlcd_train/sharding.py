@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.support.distributed import parallel, rank, world_size
@@ -35,8 +35,9 @@ def whole(model: DualEncoder) -> DualEncoder:
     if not any(map(is_sharded, model.parameters())):
         return model
     gathered: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    tensors: dict[str, Any] = model.state_dict()
+    for name, tensor in tensors.items():
+        full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor
         if rank() == 0:
             gathered[name] = full.cpu()
     with torch.device("meta"):
@@ -47,17 +48,20 @@ def whole(model: DualEncoder) -> DualEncoder:
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether each rank holds a part of it."""
-    return isinstance(tensor, DTensor)
+    module = sys.modules.get("torch.distributed.tensor")  # half a second to import, for sharded towers only
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
-def local(tensor: Tensor) -> Tensor:
+def local(tensor: Any) -> Tensor:
     """This rank's part, which shares the tensor's memory; the tensor itself if it is whole."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
-def set_to(tensor: Tensor, full: Tensor) -> None:
+def set_to(tensor: Any, full: Tensor) -> None:
     """Copy whole values into a tensor, or each rank its part of them."""
-    if isinstance(tensor, DTensor):
+    if is_sharded(tensor):
+        from torch.distributed.tensor import distribute_tensor
+
         full = full.to(tensor.device, tensor.dtype)
         full = distribute_tensor(full, tensor.device_mesh, tensor.placements, src_data_rank=None)
     tensor.copy_(full)

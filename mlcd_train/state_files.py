@@ -1,6 +1,7 @@
 """The tensors of a training state on disk: one file, or, if they are sharded, a folder to which each rank adds a file.
 
-The folder is written and read by torch.distributed.checkpoint in its safetensors format, which holds no pickles.
+The folder is written and read by torch.distributed.checkpoint in its safetensors format, which holds no pickles; it is
+imported only where it is needed, since that takes half a second.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from torch import Tensor
-from torch.distributed.checkpoint import CheckpointException
 
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import ConfigError
@@ -27,6 +26,8 @@ FILE, FOLDER = "model.safetensors", "model"
 
 def check_sharding() -> None:
     """Raise ConfigError where PyTorch cannot write sharded states."""
+    import torch.distributed.checkpoint as dcp
+
     if not hasattr(dcp, "HuggingFaceStorageWriter"):
         raise ConfigError(f"fit.shard: fsdp needs torch 2.9 or later, got {torch.__version__}")
 
@@ -38,6 +39,8 @@ def write_whole(place: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def write_sharded(place: Path, tensors: Mapping[str, Tensor], group: Any) -> None:
     """Write the tensors of a state, each rank its part. group: of processes, for messages on the host."""
+    import torch.distributed.checkpoint as dcp
+
     (place / FOLDER).mkdir(exist_ok=True)
     writer = dcp.HuggingFaceStorageWriter(str(place / FOLDER), save_distributed=True)
     with _quiet():
@@ -54,12 +57,13 @@ class StateTensors(Mapping[str, Tensor]):
     SafetensorError for files that are missing or damaged."""
 
     def __init__(self, place: Path) -> None:
-        self._path = place / FILE
-        self._reader = None
-        if self._path.is_file():
-            with safe_open(self._path, framework="pt") as file:
-                self._names = list(file.keys())
+        self._file: Any = None
+        if (place / FILE).is_file():
+            self._file = safe_open(place / FILE, framework="pt")
+            self._names = list(self._file.keys())
         else:
+            import torch.distributed.checkpoint as dcp
+
             self._reader = dcp.HuggingFaceStorageReader(str(place / FOLDER))
             self._about: Any = self._reader.read_metadata().state_dict_metadata
             self._names = list(self._about)
@@ -70,15 +74,16 @@ class StateTensors(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(name)
-        if self._reader is None:
-            with safe_open(self._path, framework="pt") as file:
-                return file.get_tensor(name)
+        if self._file is not None:
+            return self._file.get_tensor(name)
+        import torch.distributed.checkpoint as dcp
+
         about = self._about[name]
         read = {name: torch.empty(about.size, dtype=about.properties.dtype)}
         with _quiet():
             try:
                 dcp.load(read, storage_reader=self._reader, no_dist=True)
-            except CheckpointException as error:
+            except dcp.CheckpointException as error:
                 raise ValueError(f"{name} cannot be read: {error}") from error
         return read[name]
 
