@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from mlcd_eval.support.progress import duration
+from mlcd_eval.tables.published.models import of_spec
 from mlcd_train.checks import COPIES, FLOAT, GIB, state_bytes
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.workers import SLOTS, UNIT
@@ -25,12 +27,19 @@ of the 989 in bf16 and fp16. Nothing here was measured on one."""
 ENCODED = 40_000  # bytes of an image of a crawl, as img2dataset resizes it to 256 pixels
 
 
-@dataclass(frozen=True)
-class Work:
-    """Products of one kind. rate: TFLOP/s of one GPU."""
+class Work(NamedTuple):
+    """Products of one kind. operations: None where the number of images is unknown. rate: TFLOP/s of one GPU."""
 
     what: str
     operations: float | None
+    rate: float
+
+
+class StepWork(NamedTuple):
+    """Products of one kind in a step."""
+
+    what: str
+    operations: int
     rate: float
 
 
@@ -116,20 +125,34 @@ class Plan:
     def work(self) -> Iterator[Work]:
         """The products of all stages, over all GPUs."""
         config, centres = self.config, RATES[products_on(GPU, self.config.products)]
+        if config.embed is not None and self._gflops is not None:
+            total = self._per_image(1e9 * self._gflops)
+            yield Work(f"embed: {config.embed.model}", total, RATES[config.embed.precision])
         if config.cluster is not None:
             all_pairs = self._per_image(2 * config.cluster.k * self.dim)
             one_pass = self._per_image(2 * self._compared * self.dim)
             iterations = config.cluster.iterations
             yield Work(f"cluster: {iterations} passes and one more", one_pass and (iterations + 1) * one_pass, centres)
             yield Work("assign", all_pairs, centres)
-        for stage, cost in self.costs.items():
-            settings: LoopConfig = getattr(config, stage)
-            steps, rate = self.steps(stage), self.rate or RATES[settings.precision]
+        for stage in self.costs:
+            steps = self.steps(stage)
             title = f"{stage}: a step" if steps is None else f"{stage}: {steps:,} steps"
-            times = self.gpus * (steps or 1)
-            yield Work(f"{title}, towers", cost.towers * times, rate)
-            if "centres" in cost.operations:
-                yield Work(f"{title}, centres", cost.operations["centres"] * times, centres)
+            for part in self.step_work(stage):
+                yield Work(f"{title}, {part.what}", part.operations * self.gpus * (steps or 1), part.rate)
+
+    def step_work(self, stage: str) -> Iterator[StepWork]:
+        """The products of one step on one GPU."""
+        cost, settings = self.costs[stage], getattr(self.config, stage)
+        yield StepWork("towers", cost.towers, self.rate or RATES[settings.precision])
+        if "centres" in cost.operations:
+            yield StepWork("centres", cost.operations["centres"], RATES[products_on(GPU, self.config.products)])
+
+    @property
+    def _gflops(self) -> float | None:
+        """Billions of operations that the off-the-shelf encoder takes per image, as the atlas of models says."""
+        embed = self.config.embed
+        model = of_spec(embed.model, embed.model) if embed is not None and embed.source == "image" else None
+        return None if model is None else model.image_gflops
 
     @property
     def _compared(self) -> float:
@@ -165,10 +188,12 @@ class Plan:
 
     def _notes(self) -> Iterator[str]:
         if self.config.embed is not None:
-            yield (
-                f"Not counted: the forward passes of {self.config.embed.model} in embed, whose features are taken to "
-                f"have {self.dim} dimensions."
-            )
+            yield f"Off-the-shelf features are taken to have {self.dim} dimensions."
+            if self._gflops is None:
+                yield f"Not counted: the forward passes of {self.config.embed.model} in embed."
+        step = sum(work.operations / work.rate for work in self.step_work("fit")) / 1e12
+        share = self.config.fit.batch_size / self.gpus
+        yield f"At these rates fit needs {share / step:,.0f} images/s for each GPU from its workers (data.workers)."
         yield (
             "Rates are assumed (--rate sets that of the towers); reading data and exchanging gradients are not counted."
         )

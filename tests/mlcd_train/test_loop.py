@@ -387,6 +387,34 @@ def test_the_clock_gives_each_phase_its_time(monkeypatch):
     assert set(clock.read().values()) == {0.0}
 
 
+def test_on_a_gpu_the_clock_reads_events_that_are_over_and_waits_for_none(monkeypatch):
+    """The device is two marks behind the host: a reading has what is over, the next one the rest."""
+    events = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            events.append(self)
+
+        def record(self):
+            self.ms = 1000.0 * len(events) ** 2
+
+        def query(self):
+            return len(events) - events.index(self) > 2
+
+        def elapsed_time(self, end):
+            return end.ms - self.ms
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    clock = Clock(torch.device("cuda"))
+    for phase in ("data", "forward", "backward", "optimizer", "other"):
+        clock.enter(phase)
+    # marks at 1, 4, 9, 16 and 25 s, of which the first three are over
+    assert clock.read() == {f"seconds/{p}": s for p, s in zip(PHASES, (3.0, 5.0, 0.0, 0.0, 0.0), strict=True)}
+    clock.enter("data")
+    clock.enter("forward")
+    assert clock.read() == {f"seconds/{p}": s for p, s in zip(PHASES, (0.0, 0.0, 7.0, 0.0, 9.0), strict=True)}
+
+
 def test_the_phases_of_a_step(make_config, monkeypatch):
     """Classes are drawn, then centres come between the tower's forward and backward, both ways."""
     entered = []

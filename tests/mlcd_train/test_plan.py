@@ -77,7 +77,9 @@ def test_the_command_needs_no_data(make_config, capsys):
     # 12 centres of 16 dimensions, a million images, 20 passes and one more: 2 x 12 x 16 x 1e6 x 21
     assert "| cluster: 20 passes and one more | 8.1e+09 | 200 |" in printed
     assert main(["plan", str(make_config.path())]) == 0
-    assert "| assign | ? | 200 | ? |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| assign | ? | 200 | ? |" in printed
+    assert "Not counted: the forward passes of python:tiny_encoder:make in embed." in printed
     assert main(["plan", str(make_config.path()), "--gpus", "3"]) == 2
     assert "batch_size: got 8, expected a multiple of 3 ranks" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -95,6 +97,7 @@ def test_the_page_on_scaling_has_the_plans_numbers():
     assert towers == operations_of_tower(32_768, tower, 512)
     assert f"ViT-B/32's {towers / 1e14:.1f} x 10^14" in text
     assert centres == pytest.approx(3.1e13, rel=0.05) and f"{centres / towers:.1%} of" in text
+    assert "| embed: open_clip:ViT-L-14/openai | 6.5e+19 | 400 | 42 min |" in text  # 162 GFLOP for each of 4e8 images
     for row in plan.table().splitlines():
         if row.startswith(("| gradients", "| cluster", "| assign", "| fit")):
             assert " ".join(row.split()) in text, row
