@@ -51,7 +51,7 @@ def test_the_scripts_of_the_page_run_its_configs(pages_files, tmp_path):
     assert set(scripts) == {"one_gpu.sh", "eight_gpus.sh", "train.sbatch"}
     for name, text in scripts.items():
         subprocess.run(["bash", "-n", str(tmp_path / name)], check=True)
-        [command] = re.findall(r"(?:mlcd-train|-m mlcd_train) (run [^|\n]*)", text)
+        [command] = re.findall(r"(?:mlcd-train|-m mlcd_train) (run [^&\n]*)", text)
         args = build_parser().parse_args(command.split())
         config = load_config(args.config, args.changes)
         gpus = {"one_gpu.sh": 1, "eight_gpus.sh": 8, "train.sbatch": 64}[name]
