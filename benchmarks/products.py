@@ -62,10 +62,11 @@ def steps(rows, labels, kind, device):
 
 def cluster(rows, **options):
     device = str(rows.device)
-    started = time.perf_counter()
+    clock = time.perf_counter if device == "cuda" else time.process_time  # the CPU's own time, whoever else computes
+    started = clock()
     found = spherical_kmeans(rows, CLUSTERS, torch.Generator().manual_seed(0), tolerance=-1, iterations=8,
                              device=device, **options)  # fmt: skip
-    return found, time.perf_counter() - started
+    return found, clock() - started
 
 
 def main():
