@@ -130,9 +130,10 @@ def train(
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
             profiler.step()
+            evaluated = config.evaluate.every if config.evaluate is not None else steps
             logs, saves, tests = (
-                every is not None and (state.step % every == 0 or state.step == steps)
-                for every in (config.log_every, config.save_every, config.evaluate and config.evaluate.every)
+                state.step % every == 0 or state.step == steps
+                for every in (config.log_every, config.save_every, evaluated)
             )
             if logs or saves or tests:
                 watch.check()

@@ -208,7 +208,7 @@ class TrainingState:
         for name, parameter in self.parameters:
             set_to(parameter, tensors[f"model.{name}"])
             if stepped or not self.scaler.is_enabled():  # else fp16 has skipped every step so far
-                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
                 self.optimizer.state[parameter] = self._moved(moments, parameter)
             if self.average is not None:
                 set_to(self.average.weights[name], tensors[f"average.{name}"])

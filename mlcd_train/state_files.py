@@ -65,7 +65,8 @@ class StateTensors(Mapping[str, Tensor]):
             import torch.distributed.checkpoint as dcp
 
             self._reader = dcp.HuggingFaceStorageReader(str(place / FOLDER))
-            self._about: Any = self._reader.read_metadata().state_dict_metadata
+            metadata: Any = self._reader.read_metadata()
+            self._about = metadata.state_dict_metadata
             self._names = list(self._about)
             for name, about in self._about.items():
                 if sum(math.prod(chunk.sizes) for chunk in about.chunks) != math.prod(about.size):
