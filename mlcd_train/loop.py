@@ -79,12 +79,17 @@ def train(
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
     meter, mean = _Meter(), GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
-    watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
+    states = StateWriter(folder / "state", identity, config.keep)
+
+    def failed(step: int, what: str, value: float, expected: str = "a number") -> NonFiniteLoss:
+        states.wait()  # the advice is to go on from the last one
+        return _non_finite(title, folder, config.optimizer.lr, step, what, value, expected)
+
+    watch = _Watch(device, scaler.is_enabled(), failed)
     stream = batches(state.positions) if state.step < steps else iter(())
 
     clock = Clock(device)
     objective.enter = clock.enter
-    states = StateWriter(folder / "state", identity, config.keep)
     profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
     with (
         progress.stage(title, steps - state.step, "steps") as advance,
@@ -118,9 +123,7 @@ def train(
                 clock.enter("optimizer")
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
-                raise _non_finite(
-                    title, folder, config.optimizer.lr, step, "fp16 loss scale", scaler.get_scale(), "at least 1"
-                )
+                raise failed(step, "fp16 loss scale", scaler.get_scale(), "at least 1")
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
