@@ -109,8 +109,10 @@ def webdataset_loader(folder, args, workers):
 
 
 def open_clip_loader(folder, args, workers):
-    from open_clip_train.data import get_wds_dataset
+    from open_clip_train import data
 
+    grouped = data.group_by_keys_nothrow  # of older webdatasets, which marked no end of a tar by an empty sample
+    data.group_by_keys_nothrow = lambda files, **given: grouped(filter(None, files), **given)
     transform = transforms.Compose([crop(args.size), transforms.ToTensor()])
     options = SimpleNamespace(
         train_data=f"{folder}/{{00000..{SHARDS - 1:05d}}}.tar",
@@ -122,7 +124,7 @@ def open_clip_loader(folder, args, workers):
         workers=workers,
         world_size=1,
     )
-    return of_loader(get_wds_dataset(options, transform, is_train=True, tokenizer=lambda text: [text]).dataloader)
+    return of_loader(data.get_wds_dataset(options, transform, is_train=True, tokenizer=lambda text: [text]).dataloader)
 
 
 def alone(decoder, args):

@@ -43,13 +43,16 @@ class Drawn:
 class Discrimination:
     """Outcome of one step. loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and
     log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
-    (the paper's figure 3). All are on the device, since reading them would make the host wait for it."""
+    (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is below 0, where
+    its term of the loss hardly learns. All are on the device, since reading them would make the host wait for it."""
 
     loss: Tensor
     positive: Tensor
     negative: Tensor
     positive_cosine: Tensor
     negative_cosine: Tensor
+    positive_below_0: Tensor
+    negative_below_0: Tensor
 
 
 class ClassCentres:
@@ -178,6 +181,8 @@ class ClassCentres:
             negative=negative.detach().mean(),
             positive_cosine=total / pairs.clamp_min(1),
             negative_cosine=other_total / other_pairs.clamp_min(1),
+            positive_below_0=(positive < 0).float().mean(),
+            negative_below_0=(negative < 0).float().mean(),
         )
 
     @torch.no_grad()

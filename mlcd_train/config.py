@@ -157,6 +157,13 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     return validated(TrainConfig, values, str(path))
 
 
+def with_looks(config: TrainConfig, looks: Mapping[str, Any]) -> TrainConfig:
+    """The config with settings of fit and lit that change no weight; a value of None leaves it as it is."""
+    given = {key: value for key, value in looks.items() if value is not None}
+    loops = {name: loop for name in ("fit", "lit") if (loop := getattr(config, name)) is not None}
+    return config.model_copy(update={name: loop.model_copy(update=given) for name, loop in loops.items()})
+
+
 def _apply(values: dict[str, Any], change: str) -> None:
     keys, equals, text = change.partition("=")
     *sections, key = keys.split(".")

@@ -27,7 +27,7 @@ from mlcd_train.data.source import TrainSplit
 from mlcd_train.drops import DropRule
 from mlcd_train.labels import LabelFiles
 from mlcd_train.loop import Evaluate, checkpoint_activations, train
-from mlcd_train.objectives.base import ObjectiveInputs
+from mlcd_train.objectives.base import Objective, ObjectiveInputs
 from mlcd_train.products import products_on
 from mlcd_train.sections import LoopConfig, ModelConfig
 from mlcd_train.sharding import shard, whole
@@ -64,11 +64,7 @@ def fit(
         progress.say(f"fit: starts from {config.model.init}; at random: {named(random)}{left}")
     freeze(model, settings.freeze)
     prepare(model, settings, device)
-    vision = config.model.vision
-    drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
-    products = products_on(device, config.products)
-    inputs = ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products)
-    objective = settings.objective.build(inputs)
+    objective = build_objective(config, model, read_labels, read_centres, device)
 
     def batches(start: Positions | None) -> Iterator[Batch]:
         share = Share(settings.batch_size, rank(), world_size())
@@ -83,6 +79,20 @@ def fit(
     title = f"fit {config.name}"
     train(objective, batches, steps, settings, folder, identity, device, progress, title, evaluator, begin)
     return whole(model)
+
+
+def build_objective(
+    config: TrainConfig,
+    model: DualEncoder,
+    read_labels: Callable[[], LabelFiles],
+    read_centres: Callable[[], Tensor],
+    device: torch.device,
+) -> Objective:
+    """What fit minimises. device: where images and class centres are multiplied."""
+    settings, vision = config.fit, config.model.vision
+    drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
+    products = products_on(device, config.products)
+    return settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products))
 
 
 def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:

@@ -7,7 +7,7 @@ import math
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import UserError
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.progress import Progress
+from mlcd_train.clock import Clock
 from mlcd_train.data.batches import Bad, Batch, Positions
 from mlcd_train.distributed import GradientMean
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
+from mlcd_train.profiling import StepProfiler
 from mlcd_train.runlog import RunLog
 from mlcd_train.saving import StateWriter
 from mlcd_train.sections import LoopConfig
@@ -77,23 +79,35 @@ def train(
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
     meter, mean = _Meter(), GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
-    watch = _Watch(device, scaler.is_enabled(), partial(_non_finite, title, folder, config.optimizer.lr))
+    states = StateWriter(folder / "state", identity, config.keep)
+
+    def failed(step: int, what: str, value: float, expected: str = "a number") -> NonFiniteLoss:
+        states.wait()  # the advice is to go on from the last one
+        return _non_finite(title, folder, config.optimizer.lr, step, what, value, expected)
+
+    watch = _Watch(device, scaler.is_enabled(), failed)
     stream = batches(state.positions) if state.step < steps else iter(())
 
-    states = StateWriter(folder / "state", identity, config.keep)
+    clock = Clock(device)
+    objective.enter = clock.enter
+    profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
     with (
         progress.stage(title, steps - state.step, "steps") as advance,
         contextlib.closing(log or _Closed()),
         contextlib.closing(mean),
         contextlib.closing(states),
+        contextlib.closing(profiler),
     ):
+        clock.enter("data")
         for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
+            clock.enter("forward")
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             on_device = _on(batch, device)
             with autocast(device, config.precision):
-                terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler))
+                terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler, clock))
+            clock.enter("optimizer")
             grad_scale = scaler.get_scale()
             mean.finish()
             finite = objective.finite()
@@ -106,18 +120,19 @@ def train(
             scaler.step(optimizer)
             if not scaler.is_enabled() or norm.isfinite():  # else the fp16 scaler has skipped this step
                 objective.update(lr, config.optimizer, grad_scale)
+                clock.enter("optimizer")
             scaler.update()
             if scaler.is_enabled() and scaler.get_scale() < 1:
-                raise _non_finite(
-                    title, folder, config.optimizer.lr, step, "fp16 loss scale", scaler.get_scale(), "at least 1"
-                )
+                raise failed(step, "fp16 loss scale", scaler.get_scale(), "at least 1")
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
 
+            clock.enter("other")
             state.step, state.positions = step + 1, batch.after
             meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
+            profiler.step()
             evaluated = config.evaluate.every if config.evaluate is not None else steps
             logs, saves, tests = (
                 state.step % every == 0 or state.step == steps
@@ -127,7 +142,10 @@ def train(
                 watch.check()
             if log is not None and logs:
                 values = {name: float(value) for name, value in terms.items()}
-                log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **meter.read(device)})
+                pace = meter.read(device) | clock.read()
+                log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **pace})
+                if progress.verbosity == "verbose":
+                    progress.say(_line(title, state.step, values["loss"], pace, clock))
             if evaluate and tests:
                 with _averaged(average):
                     metrics = evaluate(state.step)
@@ -136,6 +154,9 @@ def train(
                     log.write(state.step, metrics)
             if saves:
                 states.write(state)
+            clock.enter("data")
+    if clock.shares():
+        progress.say(f"{title}: time of its steps: {clock.shares()}")
     if average is not None:
         average.swap()
 
@@ -155,9 +176,16 @@ def checkpoint_activations(model: torch.nn.Module) -> None:
             module.forward = partial(checkpoint, module.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
-def _backward(scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+def _backward(scaler: torch.amp.GradScaler, clock: Clock, loss: Tensor) -> None:
+    clock.enter("backward")
     with torch.autocast(loss.device.type, enabled=False):  # what ran in fp32 goes back in fp32
         scaler.scale(loss).backward()
+    clock.enter("forward")
+
+
+def _line(title: str, step: int, loss: float, pace: Mapping[str, float], clock: Clock) -> str:
+    bad = f", {pace['bad_images']:.0f} bad samples" if pace["bad_images"] else ""
+    return f"{title}: step {step:,}: loss {loss:.4g}, {pace['images_per_s']:,.0f} images/s ({clock.shares()}){bad}"
 
 
 class _Watch:

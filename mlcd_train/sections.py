@@ -198,8 +198,8 @@ class LoopConfig(Section):
 
     keep: number of training states that stay on disk. ema: decay of a running mean of the weights, which is then the
     result. log_to: experiment trackers that get what log.jsonl gets, such as [wandb] (those of `mlcd-eval run
-    --log-to`). shard: `fsdp` shards the towers' parameters, gradients and moments over ranks, for models that fill a
-    GPU.
+    --log-to`). profile: steps of which a trace is written (profiling.py). Both are also flags of `mlcd-train run`.
+    shard: `fsdp` shards the towers' parameters, gradients and moments over ranks, for models that fill a GPU.
     """
 
     batch_size: Count = 256
@@ -216,6 +216,7 @@ class LoopConfig(Section):
     keep: Count = 2
     log_every: Count = 10
     log_to: tuple[str, ...] = ()
+    profile: Annotated[int, Field(ge=0)] = 0
     evaluate: EvaluateConfig | None = None
 
     @model_validator(mode="after")

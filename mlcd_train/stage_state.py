@@ -23,6 +23,7 @@ LOOKS_ONLY = {
     "keep",
     "log_every",
     "log_to",
+    "profile",
     "evaluate",
     "compile",
     "activation_checkpointing",

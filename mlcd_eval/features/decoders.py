@@ -44,13 +44,17 @@ def with_decoder(encoder: Encoder, decoder: str) -> Encoder:
 
 def check_decoder(decoder: str) -> None:
     """Raise ConfigError if a decoder needs a package that does not work here."""
-    if decoder != "torchcodec":
-        return
+    if decoder == "torchcodec":
+        check_torchcodec("--decoder torchcodec")
+
+
+def check_torchcodec(asked_by: str) -> None:
+    """Raise ConfigError if TorchCodec does not work here. asked_by: the setting that needs it."""
     try:
         from torchcodec.decoders import decode_jpeg  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:  # it loads libraries that fit some versions of PyTorch
         raise ConfigError(
-            f"--decoder torchcodec needs TorchCodec 0.16 or later, pip install 'mlcd-eval[torchcodec]': {error}"
+            f"{asked_by} needs TorchCodec 0.16 or later, pip install 'mlcd-eval[torchcodec]': {error}"
         ) from error
 
 

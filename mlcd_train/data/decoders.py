@@ -1,7 +1,8 @@
 """`data.decoder`: from an encoded image to augmented 8-bit pixels.
 
-`pil` decodes and resizes as mlcd-eval does, and is exact. `torch` decodes JPEG by torchvision and resizes 8-bit pixels
-by PyTorch, antialiased; it is faster, and pixels differ by a step or two of 255 (`difference` measures it).
+`pil` decodes and resizes as mlcd-eval does, and is exact. `torch` decodes JPEG by TorchCodec, to the same pixels, and
+resizes 8-bit pixels by PyTorch, antialiased; it is faster, and pixels differ by a step or two of 255 (`difference`
+measures it).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,13 +20,13 @@ from torch import Tensor
 
 from mlcd_eval.data.base import EncodedImage
 from mlcd_eval.data.storage.images import FORMATS, MAX_RATIO, decode
-from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.errors import DataError
+from mlcd_eval.features.decoders import check_torchcodec
 from mlcd_train.augment import augmented, crop_box
 from mlcd_train.data.batches import Bad
 from mlcd_train.sections import Augmentation
 
 Decoder = Literal["pil", "torch"]
-END_OF_JPEG = b"\xff\xd9"
 
 Resize: TypeAlias = "Callable[[EncodedImage, str, random.Random], Tensor]"
 
@@ -50,20 +50,18 @@ class Load:
 
     def __call__(self, image: EncodedImage, key: str, chance: random.Random) -> Tensor:
         """The pixels of an image; raises BadImage."""
-        if self.decoder == "torch" and isinstance(image, bytes | Path):
-            contents = image if isinstance(image, bytes) else _read(image, key)
-            pixels = _jpeg(contents)
-            if pixels is not None:
-                self._check_side((pixels.shape[2], pixels.shape[1]), key)
-                return self._resized(pixels, chance)
+        is_torch = self.decoder == "torch"
         try:
-            decoded = decode(image, key)
+            decoded = decode(image, key, _jpeg) if is_torch else decode(image, key)
         except DataError as error:
             raise BadImage(Bad(_reason(image), str(error))) from error
-        self._check_side(decoded.size, key)
-        if self.decoder == "torch":
-            return self._resized(torch.from_numpy(np.array(decoded)).permute(2, 0, 1), chance)
-        return augmented(decoded, chance, self.augmentation, self.size)
+        if isinstance(decoded, Image.Image):
+            self._check_side(decoded.size, key)
+            if not is_torch:
+                return augmented(decoded, chance, self.augmentation, self.size)
+            decoded = torch.from_numpy(np.array(decoded)).permute(2, 0, 1)
+        self._check_side((decoded.shape[2], decoded.shape[1]), key)
+        return self._resized(decoded, chance)
 
     def _check_side(self, size: tuple[int, int], key: str) -> None:
         if min(size) < self.min_side:
@@ -81,30 +79,11 @@ class Load:
         return resized.flip(1) if chance.random() < self.augmentation.flip else resized
 
 
-def _read(path: Path, key: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadImage(Bad("undecodable", f"image {key!r} ({path}) cannot be read: {error.strerror}")) from error
+def _jpeg(contents: bytes) -> Tensor:
+    """(3, H, W) uint8 of a JPEG file. Raises RuntimeError for a damaged one."""
+    from torchcodec.decoders import decode_jpeg
 
-
-def _jpeg(contents: bytes) -> Tensor | None:
-    """(3, H, W) uint8 of a whole JPEG in RGB or grey; None for other images, which Pillow judges."""
-    if contents[:2] != b"\xff\xd8" or not contents.rstrip(b"\0").endswith(END_OF_JPEG):
-        return None
-    try:
-        with Image.open(io.BytesIO(contents), formats=("JPEG",)) as opened:
-            (width, height), mode = opened.size, opened.mode
-    except Exception:
-        return None
-    if mode not in ("RGB", "L") or max(width, height) > MAX_RATIO * min(width, height):
-        return None
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    try:
-        pixels: Tensor = decode_jpeg(torch.frombuffer(bytearray(contents), dtype=torch.uint8), mode=ImageReadMode.RGB)
-    except RuntimeError:
-        return None
+    pixels: Tensor = decode_jpeg(contents)
     return pixels
 
 
@@ -123,10 +102,7 @@ def _reason(image: EncodedImage) -> str:
 def check_decoder(decoder: Decoder) -> None:
     """Raise ConfigError where a decoder's package is missing."""
     if decoder == "torch":
-        try:
-            import torchvision.io  # noqa: F401
-        except (ImportError, RuntimeError, OSError) as error:
-            raise ConfigError(f"data.decoder: torch needs torchvision: {error} (expected pil without it)") from error
+        check_torchcodec("data.decoder: torch")
 
 
 def difference(decoder: Decoder, augmentation: Augmentation, size: int) -> str:

@@ -13,7 +13,7 @@ from braceexpand import braceexpand
 
 from mlcd_eval.data.sources.tars import local_tars, split_path
 from mlcd_eval.data.sources.wds import location_of
-from mlcd_eval.data.storage.location import Digest, Location, decode_text, is_web_address
+from mlcd_eval.data.storage.location import Digest, ForbiddenError, Location, decode_text, is_web_address
 from mlcd_eval.data.storage.remote import RemoteFolder
 from mlcd_eval.errors import ConfigError, DataError
 
@@ -143,8 +143,18 @@ class Bucket:
         return stream
 
 
+def text_beside(place: Location, name: str) -> str | None:
+    """A small file beside a tar file; None where there is none. Storage of S3's kind forbids to read what is not there
+    to whom may not list it."""
+    try:
+        return place.read_text(name)
+    except ForbiddenError:
+        return None
+
+
 def _unreadable(address: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"there is no file {address}")
     text = str(error).strip().partition("\n")[0]
-    return DataError(f"{address} cannot be read: got {type(error).__name__}: {text} ({WHERE_KEYS_ARE})")
+    kind = ForbiddenError if isinstance(error, PermissionError) else DataError
+    return kind(f"{address} cannot be read: got {type(error).__name__}: {text} ({WHERE_KEYS_ARE})")

@@ -19,7 +19,7 @@ from mlcd_eval.support.disk_memo import file_identity, memoised
 from mlcd_eval.support.documents import parse_json
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.shards import Gone, TrainScan
-from mlcd_train.data.storage import place_of
+from mlcd_train.data.storage import place_of, text_beside
 from mlcd_train.data.tar_index import Row, TarIndex
 
 _VERSION = 1  # of what a scan holds
@@ -74,7 +74,7 @@ class TrainTar:
     def _counted(self, digest: str | None) -> TrainScan | None:
         """The scan by what is written beside the file, None where nothing is."""
         place = place_of(self.folder)
-        stats = place.read_text(f"{self.name.removesuffix('.tar')}_stats.json")
+        stats = text_beside(place, f"{self.name.removesuffix('.tar')}_stats.json")
         count = _successes(stats) if stats is not None else _sizes(self.folder).get(self.name)
         if count is None:
             return None
@@ -204,7 +204,7 @@ def _successes(stats: str) -> int | None:
 def _sizes(folder: str) -> dict[str, int]:
     """The numbers of samples by file that webdataset's sizes.json holds."""
     try:
-        values = parse_json(place_of(folder).read_text("sizes.json") or "{}")
+        values = parse_json(text_beside(place_of(folder), "sizes.json") or "{}")
     except ValueError:
         return {}
     return {name: count for name, count in values.items() if isinstance(count, int)} if isinstance(values, dict) else {}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_train.centres import ClassCentres
+from mlcd_train.clock import Phase
 from mlcd_train.data.batches import Batch
 from mlcd_train.drops import NOTHING, WHOLE, DropRule, Drops
 from mlcd_train.labels import LabelFiles
@@ -72,10 +73,12 @@ class Objective:
     """What a step of training minimises.
 
     parameters: the named parameters that the optimizer moves. After `backward` has been called for a batch, `update`
-    moves whatever else the objective trains.
+    moves whatever else the objective trains. enter: called where a step begins another phase of those that the log
+    times, besides forward, in which it starts, and backward.
     """
 
     parameters: list[tuple[str, nn.Parameter]]
+    enter: Callable[[Phase], None] = staticmethod(lambda phase: None)
 
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Call `backward` on the loss of a batch, in `parts` whose losses add up to the loss of the whole batch

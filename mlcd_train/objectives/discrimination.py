@@ -129,11 +129,17 @@ class ClusterDiscrimination(Objective):
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
         labels = self._labels_of(batch.keys)
+        self.enter("centres")
         self._drawn = self._centres.draw(labels, step)
         terms: dict[str, Tensor] = {}
         drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
         for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
-            outcome = self._centres.forward(image_features(self.model, pixels, left_out), classes, self._drawn)
+            self.enter("forward")
+            features = image_features(self.model, pixels, left_out)
+            self.enter("centres")
+            outcome = self._centres.forward(features, classes, self._drawn)
+            outcome.loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
+            features.register_hook(lambda _: self.enter("backward"))
             backward(outcome.loss / parts)
             part = {
                 "loss": outcome.loss.detach(),
@@ -141,6 +147,8 @@ class ClusterDiscrimination(Objective):
                 "negative": outcome.negative,
                 "positive_cosine": outcome.positive_cosine,
                 "negative_cosine": outcome.negative_cosine,
+                "positive_below_0": outcome.positive_below_0,
+                "negative_below_0": outcome.negative_below_0,
             }
             terms = {name: value / parts + terms.get(name, 0.0) for name, value in part.items()}
         return terms
@@ -153,6 +161,7 @@ class ClusterDiscrimination(Objective):
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
         """AdamW on the drawn rows."""
         assert self._drawn is not None
+        self.enter("centres")
         self._centres.update(
             self._drawn, lr * self._lr_factor, config.betas, config.eps, config.weight_decay, grad_scale
         )

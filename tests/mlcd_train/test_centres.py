@@ -34,6 +34,16 @@ def dense(features, labels, weight, sampled, loss, margin=0.3, scale=64.0):
     return torch.stack(values).mean()
 
 
+def test_shares_of_images_whose_terms_are_below_0():
+    """A is log exp(-64 cos) with one positive, B is log sum exp(64 cos) over the other rows: below 0 by their signs."""
+    features = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.6, 0.8], [0.1, -1.0]])
+    bank = ClassCentres(2, 2, mlcd_of_sums, ratio=1.0, margin=0.0, centres=torch.tensor([[1.0, 0.0], [-0.6, -0.8]]))
+    labels = torch.zeros(4, 1, dtype=torch.int64)
+    step = bank.forward(features, labels, bank.draw(labels, 0))
+    # cosines with the positive 1, -1, 0.6, 0.1; with the negative -0.6, 0.6, -1, 0.7
+    assert (step.positive_below_0, step.negative_below_0) == (0.75, 0.5)
+
+
 @pytest.mark.parametrize(("of_sums", "loss"), OBJECTIVES)
 @pytest.mark.parametrize("ratio", [0.2, 1.0])
 def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, ratio):

@@ -22,12 +22,14 @@ LAYERS = [
         "sharding",
         "state_files",
         "search",
+        "clock",
+        "profiling",
     },
     {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
     {"objectives"},
     {"config", "state", "saving", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin", "checks"},
-    {"stages"},
+    {"stages", "dry_step", "plan"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

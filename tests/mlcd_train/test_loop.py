@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +16,12 @@ from safetensors.torch import load_file
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.vit import Block
-from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.errors import CheckpointError, ConfigError, DataError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
+from mlcd_train.cli import main
+from mlcd_train.clock import PHASES, Clock
 from mlcd_train.data.batches import Bad
 from mlcd_train.loop import NonFiniteLoss
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
@@ -302,6 +306,7 @@ def test_the_log_has_the_papers_curves_and_evaluations(make_config, monkeypatch)
     run(config)
     lines = read_log(config.output / "fit" / "log.jsonl")
     wanted = {"loss", "positive", "negative", "positive_cosine", "negative_cosine", "lr", "images_per_s", "memory_gib"}
+    wanted |= {"positive_below_0", "negative_below_0", *(f"seconds/{phase}" for phase in PHASES)}
     assert wanted <= set(lines[0])
     scores = [line["knn/demo_clipart/knn_acc1@20"] for line in lines if "knn/demo_clipart/knn_acc1@20" in line]
     assert len(scores) == 2 and all(0 < score < 1 for score in scores)
@@ -364,6 +369,107 @@ def test_images_per_second_are_those_since_the_last_reading(monkeypatch):
     meter.add(6, [])
     assert meter.read(cpu)["images_per_s"] == pytest.approx(3)
     assert 0.01 < second["memory_gib"] < 1000
+
+
+def test_the_clock_gives_each_phase_its_time(monkeypatch):
+    """Two steps with centres within backward, as the hooks see them, and 50 s of evaluation that count nowhere."""
+    now = [0.0]
+    monkeypatch.setattr("mlcd_train.clock.time.perf_counter", lambda: now[0])
+    clock = Clock(torch.device("cpu"))
+    step = [("data", 1), ("forward", 2), ("centres", 3), ("backward", 4), ("centres", 5), ("backward", 6)]
+    for phase, seconds in [*step, ("optimizer", 7), ("other", 50)] * 2:
+        clock.enter(phase)
+        now[0] += seconds
+    clock.enter("data")
+    expected = {"data": 1, "forward": 2, "backward": 10, "centres": 8, "optimizer": 7}
+    assert clock.read() == {f"seconds/{phase}": seconds for phase, seconds in expected.items()}
+    assert clock.shares() == "data 4%, forward 7%, backward 36%, centres 29%, optimizer 25%"
+    assert set(clock.read().values()) == {0.0}
+
+
+def test_on_a_gpu_the_clock_reads_events_that_are_over_and_waits_for_none(monkeypatch):
+    """The device is two marks behind the host: a reading has what is over, the next one the rest."""
+    events = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            events.append(self)
+
+        def record(self):
+            self.ms = 1000.0 * len(events) ** 2
+
+        def query(self):
+            return len(events) - events.index(self) > 2
+
+        def elapsed_time(self, end):
+            return end.ms - self.ms
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    clock = Clock(torch.device("cuda"))
+    for phase in ("data", "forward", "backward", "optimizer", "other"):
+        clock.enter(phase)
+    # marks at 1, 4, 9, 16 and 25 s, of which the first three are over
+    assert clock.read() == {f"seconds/{p}": s for p, s in zip(PHASES, (3.0, 5.0, 0.0, 0.0, 0.0), strict=True)}
+    clock.enter("data")
+    clock.enter("forward")
+    assert clock.read() == {f"seconds/{p}": s for p, s in zip(PHASES, (0.0, 0.0, 7.0, 0.0, 9.0), strict=True)}
+
+
+def test_the_phases_of_a_step(make_config, monkeypatch):
+    """Classes are drawn, then centres come between the tower's forward and backward, both ways."""
+    entered = []
+    enter = Clock.enter
+    monkeypatch.setattr(Clock, "enter", lambda clock, phase: entered.append(phase) or enter(clock, phase))
+    run(make_config("fit.steps=1", "fit.optimizer.warmup=0"))
+    order = [phase for phase, before in zip(entered, [None, *entered], strict=False) if phase != before]
+    assert order == [
+        *("data", "forward", "centres", "forward", "centres", "backward", "centres", "backward", "forward"),
+        *("optimizer", "centres", "optimizer", "other", "data"),
+    ]
+
+
+def test_a_profile_names_what_takes_most_time(make_config, capsys):
+    make_config("fit.steps=6", objective="clip")
+    command = ["run", str(make_config.path()), "--set", "fit.steps=6", "--profile", "3", "--log-to", "tensorboard"]
+    assert main([*command, "--verbose"]) == 0
+    fit = make_config.path().parent / "run" / "fit"
+    lines = capsys.readouterr().err.splitlines()
+    said = next(line for line in lines if "profile of" in line)
+    assert re.search(
+        r"fit clip_tiny: step 6: loss [\d.]+, [\d,]+ images/s \(data \d+%, forward \d+%, ", "\n".join(lines)
+    )
+    assert any(line.startswith("fit clip_tiny: time of its steps: data ") for line in lines)
+    assert f"profile of 3 steps in {fit / 'profile.json'}; most time on the CPU: aten::" in said and "%" in said
+    trace = json.loads((fit / "profile.json").read_text())["traceEvents"]
+    assert sum(event["name"].startswith("ProfilerStep") for event in trace if event["ph"] == "X") == 3
+    assert any(event["name"] == "aten::addmm" for event in trace)
+    assert list((fit / "tensorboard").glob("events*"))
+
+
+def test_a_shard_that_changes_while_training_loses_nothing(make_config, pairs, monkeypatch, tmp_path):
+    """The run stops with a sentence; when the shard is as it was, the same command goes on from the last state."""
+    shutil.copytree(pairs, tmp_path / "crawl")
+    tars = sorted((tmp_path / "crawl" / "train").glob("*.tar"))
+    before = [path.stat().st_mtime_ns for path in tars]
+    changes = (f"data.train=tars:{tmp_path}/crawl/train/*.tar", "data.shuffle=1", "fit.steps=10")
+    undisturbed = run(make_config(*changes, objective="clip", name="whole"))
+    config = make_config(*changes, objective="clip", name="stopped")
+    original = loop.learning_rate
+
+    def rate(number, *rest):
+        if number == 4:
+            for path in tars:
+                os.utime(path, (1, 1))
+        return original(number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", rate)
+        with pytest.raises(DataError, match=r"\d.tar changed since it was scanned: run the same command again"):
+            run(config)
+    for path, time in zip(tars, before, strict=True):
+        os.utime(path, ns=(time, time))
+    assert len(read_log(config.output / "fit" / "log.jsonl")) >= 4
+    same(run(config), undisturbed)
 
 
 def test_schedule():

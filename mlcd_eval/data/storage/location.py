@@ -10,6 +10,10 @@ from mlcd_eval.errors import DataError, nearest
 HUB = "https://huggingface.co"
 
 
+class ForbiddenError(DataError):
+    """What the storage does not let us read."""
+
+
 class Digest(NamedTuple):
     """What identifies a file's contents. is_sha256: it is the sha256 of the contents, which can be compared with it."""
 

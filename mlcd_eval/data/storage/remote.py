@@ -9,7 +9,7 @@ import re
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from mlcd_eval.data.storage.location import HUB, Digest, decode_text
+from mlcd_eval.data.storage.location import HUB, Digest, ForbiddenError, decode_text
 from mlcd_eval.data.storage.transfer import Body, bounded_retry, validator_of
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.addresses import without_secrets
@@ -123,10 +123,15 @@ class RemoteFolder:
 
 
 def check_status(response: requests.Response, url: str) -> None:
-    """Raises DataError unless the status is 2xx."""
-    if not response.ok:
-        hint = " (private data needs HF_TOKEN)" if response.status_code in (401, 403) else ""
-        raise DataError(f"cannot read {url}: got HTTP status {response.status_code}, expected 200{hint}")
+    """Raises DataError unless the status is 2xx, ForbiddenError for 401 and 403."""
+    if response.ok:
+        return
+    problem = f"cannot read {url}: got HTTP status {response.status_code}, expected 200"
+    if response.status_code not in (401, 403):
+        raise DataError(problem)
+    on_hub = url.startswith((HUB, os.environ.get("HF_ENDPOINT", HUB)))
+    key = "HF_TOKEN" if on_hub else "an address with a name and password, https://NAME:PASSWORD@HOST/"
+    raise ForbiddenError(f"{problem} (private data needs {key})")
 
 
 def _roots(root: str) -> tuple[str, str, bool]:

@@ -10,15 +10,19 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 
 from mlcd_eval.data.storage import transfer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.progress import Progress
 from mlcd_train.data.batches import Share
 from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.source import open_training_data
+from mlcd_train.runlog import read_log
 from mlcd_train.sections import DataConfig
+from mlcd_train.stages import TrainingRun
 
 PREPROCESS = Preprocess(image_size=16)
 
@@ -38,14 +42,14 @@ def same(first, second):
 @pytest.fixture
 def server(pairs, monkeypatch):
     """Serves the pairs; every answer but each third is cut after some bytes. cuts: how many were. version: the ETag."""
-    state = SimpleNamespace(cuts=0, asked=0, version="1", missing=())
+    state = SimpleNamespace(cuts=0, asked=0, version="1", missing=(), forbidden="no such name")
     monkeypatch.setattr(transfer, "BACKOFF", 0.0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             path = pairs / self.path.lstrip("/")
-            if not path.is_file() or path.name in state.missing:
-                self.send_response(404)
+            if not path.is_file() or path.name in state.missing or state.forbidden in path.name:
+                self.send_response(403 if state.forbidden in path.name else 404)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
@@ -83,6 +87,16 @@ def test_a_server_that_cuts_connections_changes_nothing(pairs, server, tmp_path,
     assert server.cuts > 4
 
 
+def test_a_run_over_a_server_that_cuts_connections_is_that_over_a_folder(pairs, server, make_config):
+    losses = {}
+    for name, place in (("local", pairs), ("remote", server.url)):
+        changes = (f"data.train=tars:{place}/train/{{0..3}}.tar", "data.shard_cache=0.001")
+        config = make_config(*changes, "data.workers=2", "fit.steps=6", objective="clip", name=name)
+        TrainingRun(config, torch.device("cpu"), Progress()).run()
+        losses[name] = [line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")]
+    assert losses["remote"] == losses["local"] and len(losses["local"]) == 6 and server.cuts > 4
+
+
 def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
     train = f"tars:{server.url}/train/{{0..3}}.tar"
     config = DataConfig(train=train, shuffle=1, shard_cache=0.001, allow_bad=0.25)
@@ -97,6 +111,50 @@ def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
     server.missing, server.version = (), "2"
     with pytest.raises(DataError, match="tar changed since it was scanned: run the same command again"):
         next(pixel_batches(split, config, PREPROCESS, Share(8), 0))
+
+
+def test_a_server_that_forbids_says_which_key_is_missing(server, tmp_path):
+    train = f"tars:{server.url}/train/{{0..3}}.tar"
+    server.forbidden = ".json"  # as S3 answers for files that are not there, to whom may not list
+    assert open_training_data(DataConfig(train=train), tmp_path, False).size == 40
+    server.forbidden = ".tar"
+    with pytest.raises(
+        DataError, match=r"0.tar: got HTTP status 403, expected 200 \(private data needs an address with"
+    ):
+        open_training_data(DataConfig(train=train), tmp_path / "other", False)
+
+
+def test_keys_that_end_during_training_stop_it_with_a_sentence(server, tmp_path):
+    """What was trained is in the last state; with the keys again, the same command goes on."""
+    config = DataConfig(train=f"tars:{server.url}/train/{{0..3}}.tar", shuffle=1, shard_cache=1e-6, workers=1)
+    split = open_training_data(config, tmp_path, captions=False)
+    for path in (tmp_path / "shards").glob("*.tar"):
+        path.unlink()
+    server.forbidden = ".tar"
+    stopped = closing(pixel_batches(split, config, PREPROCESS, Share(8), 0))
+    with stopped as stream, pytest.raises(DataError, match="got HTTP status 403"):
+        next(stream)
+    server.forbidden = "no such name"
+    with closing(pixel_batches(split, config, PREPROCESS, Share(8), 0)) as stream:
+        assert len(next(stream).keys) == 8
+
+
+class KeylessBucket(MemoryFileSystem):
+    """Answers as s3fs does without credentials."""
+
+    protocol = "keyless"
+
+    def info(self, path, **options):
+        raise RuntimeError("Unable to locate credentials")
+
+
+def test_a_bucket_without_credentials(tmp_path):
+    fsspec.register_implementation("keyless", KeylessBucket, clobber=True)
+    message = (
+        r"keyless://bucket/0.tar cannot be read: got RuntimeError: Unable to locate credentials \(credentials are loo"
+    )
+    with pytest.raises(DataError, match=message):
+        open_training_data(DataConfig(train="tars:keyless://bucket/0.tar"), tmp_path, False)
 
 
 def test_a_bucket_is_read_like_a_folder(pairs, tmp_path):
