@@ -80,3 +80,13 @@ def test_a_claim_is_no_record(tmp_path):
     store.write(make_result("a"))
     with store.claimed([make_result("a")]):
         assert len(read_all([tmp_path])) == 1
+
+
+def test_a_claim_that_was_removed_meanwhile_is_no_fault(tmp_path):
+    with ResultStore(tmp_path).claimed([make_result()]):
+        (path,) = tmp_path.rglob("*.json")
+        path.unlink()
+        (tmp_path / "tiny" / path.name.replace(path.suffix, "x.json")).write_text("{}")  # a process that has ended
+        with ResultStore(tmp_path).claimed([make_result(seed=1)]):
+            pass
+    assert leftovers(tmp_path) == []

@@ -1,5 +1,6 @@
 """The index of a large folder: what comes from it, and what never does."""
 
+import gc
 import json
 import os
 
@@ -132,3 +133,39 @@ def test_small_folders_have_no_index_and_no_folder_of_records_gets_a_file(folder
     monkeypatch.setattr(index, "FEWEST", 7)
     read_all([folder])
     assert not list((folder.parent / "cache" / "records").iterdir())
+
+
+def test_reading_does_without_the_search_for_garbage_and_leaves_it_as_it_was(folder, monkeypatch):
+    during, read = [], store.read
+
+    def watched(path):
+        during.append(gc.isenabled())
+        return read(path)
+
+    monkeypatch.setattr(store, "read", watched)
+    assert gc.isenabled()
+    read_all([folder])
+    assert gc.isenabled() and set(during) == {False}
+    gc.disable()
+    try:
+        index_file(folder).unlink()
+        read_all([folder])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_an_index_without_news_is_not_written_again(folder, monkeypatch):
+    read_all([folder])
+    monkeypatch.setattr(index, "atomic_write", lambda _: pytest.fail("nothing is new"))
+    assert len(read_all([folder])) == 6
+
+
+def test_a_file_settles_by_its_newer_time(folder, opened, monkeypatch):
+    """A file that was just written with an old time of modification may change again."""
+    monkeypatch.setattr(index, "SETTLED_NS", 10**10)
+    for path in store._record_files(folder):
+        os.utime(path, ns=(0, 0))
+    read_all([folder])
+    read_all([folder])
+    assert len(opened) == 12
