@@ -5,9 +5,10 @@ python -m benchmarks.mutants [--number 120] [--seed 0] [--budget 3600] [--worker
 A seeded sample of mutants (a comparison, an operator, a number or a condition changed, two arguments exchanged, a
 statement or a returned value left out), as many of each group of modules. Each runs in a copy of the working tree
 against the tests that call the changed function, those of the module's own test file first. Which tests these are is
-traced once per test file and kept in --cache (the first run takes as long as the whole suite). accepted.txt lists
-mutants that no test can notice, with the reason. Exit code 1 if fewer than 95% of the others are noticed. Needs
-Python 3.11. --again: only the mutants that an earlier output lists as survivors.
+traced once per test file and kept in --cache (the first run takes as long as the whole suite). reasons.txt says of
+survivors why they survive: those that no test can notice are accepted, others count. Exit code 1 if fewer than 95% of
+the mutants that are not accepted are noticed. Needs Python 3.11. --again: only the mutants that an earlier output lists
+as survivors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from benchmarks.mutants import coverage
 from benchmarks.mutants.copies import ROOT, Copy, copies
 from benchmarks.mutants.mutate import Mutant, mutants
 
-ACCEPTED = Path(__file__).parent / "accepted.txt"
+REASONS = Path(__file__).parent / "reasons.txt"
+NOT_TESTED = "Not tested"
+"""How the reason of a survivor begins that a test could notice."""
 TARGET = 0.95
 GROUPS = {
     "data": "mlcd_eval/data", "metrics": "mlcd_eval/metrics", "logistic": "mlcd_eval/protocols/classification/logistic",
@@ -128,14 +131,15 @@ def entries(text: str) -> dict[tuple[str, str, str], str]:
 
 def report(outcomes: list[tuple[tuple[str, Mutant], str]]) -> int:
     """Print the rate of each group and every survivor; return the exit code."""
-    accepted = entries(ACCEPTED.read_text())
+    reasons = entries(REASONS.read_text())
     counts: Counter[tuple[str, str]] = Counter()
     survivors = []
     for (group, mutant), what in sorted(outcomes, key=lambda row: (list(GROUPS).index(row[0][0]), str(row[0][1]))):
-        is_accepted = what in ("survived", "not called") and mutant.key in accepted
-        counts[group, "accepted" if is_accepted else what] += 1
-        if what in ("survived", "not called") and not is_accepted:
-            survivors.append((what, mutant))
+        reason = reasons.get(mutant.key, "") if what in ("survived", "not called") else ""
+        kind = "accepted" if reason and not reason.startswith(NOT_TESTED) else what
+        counts[group, kind] += 1
+        if what in ("survived", "not called"):
+            survivors.append((kind, mutant, reason))
     noticed_of_all = total_of_all = 0
     print(f"{'group':10}{'mutants':>9}{'noticed':>9}{'survived':>10}{'accepted':>10}{'not run':>9}{'rate':>7}")
     for group in dict.fromkeys(pair[0] for pair, _ in outcomes):
@@ -146,8 +150,9 @@ def report(outcomes: list[tuple[tuple[str, Mutant], str]]) -> int:
         row = f"{group:10}{count:9}{noticed:9}{lost:10}{counts[group, 'accepted']:10}{counts[group, 'not run']:9}"
         print(row + (f"{noticed / total:7.0%}" if total else f"{'-':>7}"))
     print(f"all: {noticed_of_all} of {total_of_all} mutants that change what the code does are noticed\n")
-    for what, mutant in survivors:
-        print(f"{mutant.path} line {mutant.line} {what}\n- {mutant.was}\n+ {mutant.becomes}\n")
+    for kind, mutant, reason in survivors:
+        print(f"{mutant.path} line {mutant.line} {kind}\n- {mutant.was}\n+ {mutant.becomes}")
+        print(f"  {reason}\n" if reason else "")
     return 0 if total_of_all and noticed_of_all >= TARGET * total_of_all else 1
 
 

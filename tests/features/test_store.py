@@ -123,8 +123,8 @@ def test_an_entry_says_what_it_is_of_and_is_intact_only_with_all_its_files(entry
 def test_a_file_that_changes_while_it_is_used_is_named(entry):
     entry.write_part((0, 0), part(0, 3))
     for path, read in (
-        (entry.folder / "features.npy", entry.array),
         (entry.folder / "rows.json", entry.features),
+        (entry.folder / "features.npy", entry.array),
         (entry.part_path((0, 0)), lambda: entry.read_part((0, 0))),
     ):
         path.write_bytes(b"{}")
