@@ -202,6 +202,7 @@ def test_what_a_run_says_of_itself_is_taken_only_where_it_can_be(run_import, lmm
     def change(run):
         run["config"] |= {"random_seed": seed, "model_num_parameters": parameters, "model_dtype": None}
         run["n-samples"]["docvqa_val"] = {"original": original, "effective": 5349}
+        run["configs"]["docvqa_val"].pop("num_fewshot")
         run["n-shot"] = {"docvqa_val": 2}
         run["versions"] = {"docvqa_val": 0}
 
