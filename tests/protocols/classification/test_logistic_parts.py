@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcd_eval.protocols.classification.logistic import line, preconditioner
+from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path, line, preconditioner
 from mlcd_eval.protocols.classification.logistic.lbfgs import InverseHessian
 from mlcd_eval.protocols.classification.logistic.line import Data, Line
 from mlcd_eval.protocols.classification.logistic.line_search import search
@@ -169,3 +169,34 @@ def test_the_trials_of_a_search(function, first, trials):
     value, slope = function(0.0)[0], -1.0 if function(0.0)[0] == 0 else function(0.0)[1]
     assert search(at, value, slope, first)[0] == tried[-1]
     assert tried == pytest.approx(trials)
+
+
+def drawn(n, d, c, seed=0):
+    """Features with a wide spectrum, as encoders give."""
+    r = rng(seed)
+    labels, scale = r.integers(c, size=n), 3.0 / np.arange(1, d + 1)
+    return (r.normal(size=(c, d))[labels] * scale + r.normal(size=(n, d)) * scale).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(
+    ("shape", "one_vs_rest", "passes"),
+    [
+        ((120, 10, 4), False, (37, 26, 11, 6)),
+        ((12, 40, 3), False, (35, 14, 9, 6)),
+        ((400, 30, 8), False, (40, 32, 15, 8)),
+        ((120, 10, 4), True, (46, 26, 13, 6)),
+    ],
+)
+def test_fits_take_few_passes(shape, one_vs_rest, passes):
+    """A solver that is only slower gives the same results. Other processors round otherwise, by a pass or two."""
+    x, labels = drawn(*shape)
+    problem = LogisticProblem(x, np.eye(shape[2], dtype=np.int64)[labels] if one_vs_rest else labels, shape[2])
+    taken = tuple(problem.fit(lambda_).iterations for lambda_ in (1e-4, 1e-2, 1.0, 1e2))
+    assert taken == pytest.approx(passes, rel=0.08, abs=1)
+
+
+def test_a_path_takes_fewer_passes_than_its_fits_alone():
+    x, labels = drawn(400, 30, 8)
+    path = Path(LogisticProblem(x, labels, 8), tolerance=1e-6, max_iterations=1000)
+    taken = tuple(path.fit(lambda_).iterations for lambda_ in (100.0, 1.0, 0.01, 0.1))
+    assert taken == pytest.approx((8, 13, 19, 7), rel=0.08, abs=1)
