@@ -17,6 +17,7 @@ import argparse
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -36,6 +37,7 @@ GROUPS = {
     "encoders": "mlcd_eval/encoders", "features": "mlcd_eval/features", "records": "mlcd_eval/records",
     "trainer": "mlcd_train",
 }  # fmt: skip
+TRACING = threading.Lock()
 LONGEST = 45.0  # seconds of the tests of one batch
 
 
@@ -60,7 +62,7 @@ def main() -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     with copies(args.workers) as run_all:
         test_map = traced(run_all, args.cache, start + args.budget / 2 if args.trace is None else start + args.trace)
-        outcomes = run_all(lambda copy, pair: outcome(copy, *pair, test_map, end), chosen)
+        outcomes = run_all(lambda copy, pair: outcome(copy, *pair, test_map, args.cache, end), chosen)
     return report(list(zip(chosen, outcomes, strict=True)))
 
 
@@ -81,35 +83,35 @@ def sample(groups: list[str], number: int, seed: int) -> list[tuple[str, Mutant]
 def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -> coverage.TestMap:
     """The map of the tests; test files that are not traced yet are, until a time."""
 
-    def trace(copy: Copy, test: str) -> dict | None:
-        path = coverage.kept_trace(cache, copy.root, test)
-        if not path.is_file() and time.monotonic() < end:
-            coverage.trace(copy, cache, test, limit=900)
-        return coverage.read(path) if path.is_file() else None
+    def known(copy: Copy, test: str) -> dict | None:
+        is_kept = coverage.kept_trace(cache, copy.root, test).is_file()
+        return coverage.traced(copy, cache, test) if is_kept or time.monotonic() < end else None
 
     test_map = coverage.TestMap()
     tests = coverage.test_files(ROOT)
-    for test, kept in zip(tests, run_all(trace, tests), strict=True):
-        if kept is None or not kept["seconds"]:
-            test_map.untraced[test] = (ROOT / test).read_text()
-        else:
-            test_map.add(kept)
+    test_map.untraced |= {test: (ROOT / test).read_text() for test in tests}
+    for test, kept in zip(tests, run_all(known, tests), strict=True):
+        if kept is not None:
+            test_map.add(test, kept)
     seconds, files = sum(test_map.seconds.values()), len(tests) - len(test_map.untraced)
-    left = f", {len(test_map.untraced)} files not traced" if test_map.untraced else ""
+    left = f", {len(test_map.untraced)} are, where they are needed" if test_map.untraced else ""
     print(f"{len(test_map.seconds)} tests of {files} files traced, {seconds:.0f} seconds{left}", flush=True)
     return test_map
 
 
-def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, end: float) -> str:
+def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, cache: Path, end: float) -> str:
     """`noticed`, `survived`, `not called` (no test calls the function) or `not run` (the budget has ended)."""
-    batches = test_map.batches(mutant.path, mutant.function, LONGEST)
+    with TRACING:
+        for test in sorted(test_map.guessed(mutant.path)) if time.monotonic() < end else ():
+            test_map.add(test, coverage.traced(copy, cache, test))
+        batches = test_map.batches(mutant.path, mutant.function, LONGEST)
     what = "survived" if batches else "not called"
     with copy.changed(mutant.path, mutant.source):
         for tests in batches:
             if time.monotonic() > end:
                 what = "not run"
                 break
-            limit = 60 + 4 * sum(map(test_map.taken, tests))
+            limit = 60 + 4 * sum(test_map.seconds[test] for test in tests)
             code = copy.pytest([*coverage.PYTEST, "-x", *tests], limit)
             if code != 0:
                 what = "noticed" if code > 0 and code != 124 else "noticed by the time it takes"
