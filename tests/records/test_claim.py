@@ -90,3 +90,17 @@ def test_a_claim_that_was_removed_meanwhile_is_no_fault(tmp_path):
         with ResultStore(tmp_path).claimed([make_result(seed=1)]):
             pass
     assert leftovers(tmp_path) == []
+
+
+def test_long_names_that_begin_alike_are_different_records(tmp_path):
+    """As are names with what a glob would take for a pattern."""
+    names = [f"zeroshot/{'x' * 200}{end}" for end in ("a", "b")] + ["zeroshot/[ab]", "zeroshot/a"]
+    with ResultStore(tmp_path).claimed([make_result(task=name) for name in names]):
+        assert len(leftovers(tmp_path)) == 8
+        match = r"/zeroshot__\[ab\]\.json is being written by another run"
+        with (
+            pytest.raises(ConfigError, match=match),
+            ResultStore(tmp_path).claimed([make_result(task=names[2], seed=1)]),
+        ):
+            pass
+    assert leftovers(tmp_path) == []

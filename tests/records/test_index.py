@@ -169,3 +169,23 @@ def test_a_file_settles_by_its_newer_time(folder, opened, monkeypatch):
     read_all([folder])
     read_all([folder])
     assert len(opened) == 12
+
+
+def test_an_index_is_for_a_thousand_records(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("MLCD_EVAL_CACHE", str(tmp_path / "cache"))
+    with index.indexed(tmp_path, 999, store.read) as read:
+        assert read is store.read
+    with index.indexed(tmp_path, 1000, store.read) as read:
+        assert read is not store.read
+
+
+@pytest.mark.parametrize(("after", "kept"), [(2_000_000_000, 0), (2_000_000_001, 1)])
+def test_a_file_is_settled_two_seconds_after_its_last_change(folder, monkeypatch, after, kept):
+    path = record_path(folder, "a", "knn/y")
+    newest = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+    monkeypatch.setattr(index, "SETTLED_NS", 2_000_000_000)
+    monkeypatch.setattr(index.time, "time_ns", lambda: newest + after)
+    of_folder = index._Index(folder, store.read)
+    of_folder.read(path)
+    assert len(of_folder._lines) == kept
