@@ -158,6 +158,10 @@ def test_a_model_of_transformers_has_the_layers_of_its_adapter():
         theirs = model.eval().get_image_features(pixel_values=pixels[None])
         theirs = theirs if isinstance(theirs, torch.Tensor) else theirs.pooler_output
         torch.testing.assert_close(encoder.encode_images(pixels[None], ["projected"])["projected"], theirs)
+    by_function, image = as_encoder(model, preprocess), Image.new("RGB", (50, 40), (200, 0, 0))
+    assert torch.equal(by_function.preprocess(image), preprocess(image))
+    assert by_function.info.layers == encoder.info.layers and by_function.info.no_text == encoder.info.no_text
+    assert by_function.info.fingerprint != encoder.info.fingerprint
 
 
 def test_an_encoder_keeps_its_info():
