@@ -38,7 +38,7 @@ GROUPS = {
     "trainer": "mlcd_train",
 }  # fmt: skip
 TRACING = threading.Lock()
-LONGEST = 45.0  # seconds of the tests of one batch
+LONGEST = 45.0  # seconds of the processor, of the tests of one batch
 
 
 def main() -> int:
