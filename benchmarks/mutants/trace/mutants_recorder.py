@@ -21,6 +21,6 @@ def pytest_runtest_logreport(report):
 
 
 def seconds_since_last():
-    global used  # noqa: PLW0603
+    global used
     before, used = used, sum(os.times()[:4])
     return used - before
