@@ -53,8 +53,8 @@ class TestMap:
         return [batch for batch in (self._first(near, longest), self._first(far, longest)) if batch]
 
     def guessed(self, path: str) -> set[str]:
-        """Files that are not traced yet and may call a module: its own and those that name it; all of its folder where no
-        test is known to call it."""
+        """Files that are not traced yet and may call a module: its own and those that name it; all of its folder where
+        no test is known to call it."""
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         package, _, name = module.rpartition(".")
         naming = re.compile(rf"\b{re.escape(module)}\b(?!\.)|from {re.escape(package)} import [^\n]*\b{name}\b")
