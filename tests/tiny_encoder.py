@@ -92,3 +92,39 @@ class RedFinder(TinyEncoder):
 
 def red_finder():
     return RedFinder()
+
+
+class Echo(TinyEncoder):
+    """Returns what each of its methods is called with."""
+
+    reentrant = True
+    jpeg = staticmethod(len)
+    device = torch.device("meta")
+
+    def encode_images(self, pixels, layers):
+        return {"images": (pixels, layers)}
+
+    def encode_texts(self, texts):
+        return ("texts", texts)
+
+    def segment(self, image, expression):
+        return ("segment", image, expression)
+
+    def answer(self, images, questions, max_new_tokens=32):
+        return ["answer", images, questions, max_new_tokens]
+
+    def to(self, device, precision="fp32"):
+        self.moved = (device, precision)
+        return self
+
+
+def check_it_passes_all_to(encoder, wrapper):
+    """A wrapper around an Echo gives each call to it unchanged."""
+    assert isinstance(encoder, Echo)
+    assert wrapper.encode_images(1, 2) == {"images": (1, 2)}
+    assert wrapper.encode_texts(["x"]) == ("texts", ["x"])
+    assert wrapper.segment(1, "it") == ("segment", 1, "it")
+    assert wrapper.answer([1], ["x"]) == ["answer", [1], ["x"], 32]
+    assert wrapper.answer([1], ["x"], 7) == ["answer", [1], ["x"], 7]
+    assert wrapper.reentrant is True and wrapper.device == torch.device("meta")
+    encoder.reentrant = False

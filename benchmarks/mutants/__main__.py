@@ -5,9 +5,10 @@ python -m benchmarks.mutants [--number 120] [--seed 0] [--budget 3600] [--worker
 A seeded sample of mutants (a comparison, an operator, a number or a condition changed, two arguments exchanged, a
 statement or a returned value left out), as many of each group of modules. Each runs in a copy of the working tree
 against the tests that call the changed function, those of the module's own test file first. Which tests these are is
-traced once per test file and kept in --cache (the first run takes as long as the whole suite). accepted.txt lists
-mutants that no test can notice, with the reason. Exit code 1 if fewer than 95% of the others are noticed. Needs
-Python 3.11. --again: only the mutants that an earlier output lists as survivors.
+traced once per test file and kept in --cache (the first run takes as long as the whole suite). reasons.txt says of
+survivors why they survive: those that no test can notice are accepted, others count. Exit code 1 if fewer than 95% of
+the mutants that are not accepted are noticed. Needs Python 3.11. --again: only the mutants that an earlier output lists
+as survivors.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +27,9 @@ from benchmarks.mutants import coverage
 from benchmarks.mutants.copies import ROOT, Copy, copies
 from benchmarks.mutants.mutate import Mutant, mutants
 
-ACCEPTED = Path(__file__).parent / "accepted.txt"
+REASONS = Path(__file__).parent / "reasons.txt"
+NOT_TESTED = "Not tested"
+"""How the reason of a survivor begins that a test could notice."""
 TARGET = 0.95
 GROUPS = {
     "data": "mlcd_eval/data", "metrics": "mlcd_eval/metrics", "logistic": "mlcd_eval/protocols/classification/logistic",
@@ -33,7 +37,8 @@ GROUPS = {
     "encoders": "mlcd_eval/encoders", "features": "mlcd_eval/features", "records": "mlcd_eval/records",
     "trainer": "mlcd_train",
 }  # fmt: skip
-LONGEST = 45.0  # seconds of the tests of one batch
+TRACING = threading.Lock()
+LONGEST = 45.0  # seconds of the processor, of the tests of one batch
 
 
 def main() -> int:
@@ -57,7 +62,7 @@ def main() -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     with copies(args.workers) as run_all:
         test_map = traced(run_all, args.cache, start + args.budget / 2 if args.trace is None else start + args.trace)
-        outcomes = run_all(lambda copy, pair: outcome(copy, *pair, test_map, end), chosen)
+        outcomes = run_all(lambda copy, pair: outcome(copy, *pair, test_map, args.cache, end), chosen)
     return report(list(zip(chosen, outcomes, strict=True)))
 
 
@@ -78,35 +83,35 @@ def sample(groups: list[str], number: int, seed: int) -> list[tuple[str, Mutant]
 def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -> coverage.TestMap:
     """The map of the tests; test files that are not traced yet are, until a time."""
 
-    def trace(copy: Copy, test: str) -> dict | None:
-        path = coverage.kept_trace(cache, copy.root, test)
-        if not path.is_file() and time.monotonic() < end:
-            coverage.trace(copy, cache, test, limit=900)
-        return coverage.read(path) if path.is_file() else None
+    def known(copy: Copy, test: str) -> dict | None:
+        is_kept = coverage.kept_trace(cache, copy.root, test).is_file()
+        return coverage.traced(copy, cache, test) if is_kept or time.monotonic() < end else None
 
     test_map = coverage.TestMap()
     tests = coverage.test_files(ROOT)
-    for test, kept in zip(tests, run_all(trace, tests), strict=True):
-        if kept is None or not kept["seconds"]:
-            test_map.untraced[test] = (ROOT / test).read_text()
-        else:
-            test_map.add(kept)
+    test_map.untraced |= {test: (ROOT / test).read_text() for test in tests}
+    for test, kept in zip(tests, run_all(known, tests), strict=True):
+        if kept is not None:
+            test_map.add(test, kept)
     seconds, files = sum(test_map.seconds.values()), len(tests) - len(test_map.untraced)
-    left = f", {len(test_map.untraced)} files not traced" if test_map.untraced else ""
+    left = f", {len(test_map.untraced)} are, where they are needed" if test_map.untraced else ""
     print(f"{len(test_map.seconds)} tests of {files} files traced, {seconds:.0f} seconds{left}", flush=True)
     return test_map
 
 
-def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, end: float) -> str:
+def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, cache: Path, end: float) -> str:
     """`noticed`, `survived`, `not called` (no test calls the function) or `not run` (the budget has ended)."""
-    batches = test_map.batches(mutant.path, mutant.function, LONGEST)
+    with TRACING:
+        for test in sorted(test_map.guessed(mutant.path)) if time.monotonic() < end else ():
+            test_map.add(test, coverage.traced(copy, cache, test))
+        batches = test_map.batches(mutant.path, mutant.function, LONGEST)
     what = "survived" if batches else "not called"
     with copy.changed(mutant.path, mutant.source):
         for tests in batches:
             if time.monotonic() > end:
                 what = "not run"
                 break
-            limit = 60 + 4 * sum(map(test_map.taken, tests))
+            limit = 60 + 4 * sum(test_map.seconds[test] for test in tests)
             code = copy.pytest([*coverage.PYTEST, "-x", *tests], limit)
             if code != 0:
                 what = "noticed" if code > 0 and code != 124 else "noticed by the time it takes"
@@ -128,14 +133,15 @@ def entries(text: str) -> dict[tuple[str, str, str], str]:
 
 def report(outcomes: list[tuple[tuple[str, Mutant], str]]) -> int:
     """Print the rate of each group and every survivor; return the exit code."""
-    accepted = entries(ACCEPTED.read_text())
+    reasons = entries(REASONS.read_text())
     counts: Counter[tuple[str, str]] = Counter()
     survivors = []
     for (group, mutant), what in sorted(outcomes, key=lambda row: (list(GROUPS).index(row[0][0]), str(row[0][1]))):
-        is_accepted = what in ("survived", "not called") and mutant.key in accepted
-        counts[group, "accepted" if is_accepted else what] += 1
-        if what in ("survived", "not called") and not is_accepted:
-            survivors.append((what, mutant))
+        reason = reasons.get(mutant.key, "") if what in ("survived", "not called") else ""
+        kind = "accepted" if reason and not reason.startswith(NOT_TESTED) else what
+        counts[group, kind] += 1
+        if what in ("survived", "not called"):
+            survivors.append((kind, mutant, reason))
     noticed_of_all = total_of_all = 0
     print(f"{'group':10}{'mutants':>9}{'noticed':>9}{'survived':>10}{'accepted':>10}{'not run':>9}{'rate':>7}")
     for group in dict.fromkeys(pair[0] for pair, _ in outcomes):
@@ -146,8 +152,9 @@ def report(outcomes: list[tuple[tuple[str, Mutant], str]]) -> int:
         row = f"{group:10}{count:9}{noticed:9}{lost:10}{counts[group, 'accepted']:10}{counts[group, 'not run']:9}"
         print(row + (f"{noticed / total:7.0%}" if total else f"{'-':>7}"))
     print(f"all: {noticed_of_all} of {total_of_all} mutants that change what the code does are noticed\n")
-    for what, mutant in survivors:
-        print(f"{mutant.path} line {mutant.line} {what}\n- {mutant.was}\n+ {mutant.becomes}\n")
+    for kind, mutant, reason in survivors:
+        print(f"{mutant.path} line {mutant.line} {kind}\n- {mutant.was}\n+ {mutant.becomes}")
+        print(f"  {reason}\n" if reason else "")
     return 0 if total_of_all and noticed_of_all >= TARGET * total_of_all else 1
 
 

@@ -1,4 +1,7 @@
-"""Which tests call which functions, and how long each takes: made once per test file, kept until the file changes."""
+"""Which tests call which functions, and how long each takes: made once per test file, kept until the file changes.
+
+Only tests that pass in a copy without a mutant are counted, so that none is noticed by a test that fails anyway.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from pathlib import Path
 from benchmarks.mutants.copies import Copy
 
 TRACE = Path(__file__).parent / "trace"
-LEFT_OUT = ("tests/crashes", "tests/pretend_gpu", "tests/docs", "tests/test_wheel.py", "tests/test_laws.py")
+LEFT_OUT = ("tests/crashes", "tests/docs", "tests/test_wheel.py", "tests/test_laws.py")
 """Tests of the whole that take long and are no one's first check, and tests of the text of the code."""
 LAST = ("tests/test_", *(f"tests/{name}" for name in ("cli", "running", "support", "spec", "planning", "extras")))
-PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow and not cluster"]
 
 
 @dataclass
@@ -29,16 +32,13 @@ class TestMap:
     untraced: dict[str, str] = field(default_factory=dict)
     calls: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
-    def add(self, kept: dict) -> None:
+    def add(self, test: str, kept: dict) -> None:
         """Add what `trace` wrote of one test file."""
+        self.untraced.pop(test, None)
         self.seconds |= kept["seconds"]
         for path, functions in kept["calls"].items():
             for function, tests in functions.items():
                 self.calls[path][function].update(tests)
-
-    def taken(self, test: str) -> float:
-        """Seconds of a test, or a guess of those of a whole file."""
-        return self.seconds.get(test, 5.0)
 
     def batches(self, path: str, function: str, longest: float) -> list[list[str]]:
         """Tests of a change in a function (empty: in none): of the mirrored folder, then others that call it.
@@ -47,24 +47,24 @@ class TestMap:
         """
         functions = self.calls[path]
         tests = functions.get(function) or set().union(*functions.values())  # of the file, where only imports call it
-        tests |= self._guessed(path)
         nearness = {test: _nearness(path, test.partition("::")[0]) for test in tests}
-        near = sorted((t for t in tests if nearness[t] < 2), key=lambda t: (nearness[t], self.taken(t), t))
-        far = sorted((t for t in tests if nearness[t] == 2), key=lambda t: (self.taken(t), t))
+        near = sorted((t for t in tests if nearness[t] < 2), key=lambda t: (nearness[t], self.seconds[t], t))
+        far = sorted((t for t in tests if nearness[t] == 2), key=lambda t: (self.seconds[t], t))
         return [batch for batch in (self._first(near, longest), self._first(far, longest)) if batch]
 
-    def _guessed(self, path: str) -> set[str]:
-        """Files that are not traced: the module's own and those that name it, else all of its folder."""
+    def guessed(self, path: str) -> set[str]:
+        """Files that are not traced yet and may call a module: its own and those that name it; all of its folder where
+        no test is known to call it."""
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         package, _, name = module.rpartition(".")
         naming = re.compile(rf"\b{re.escape(module)}\b(?!\.)|from {re.escape(package)} import [^\n]*\b{name}\b")
         guessed = {test for test, text in self.untraced.items() if _nearness(path, test) == 0 or naming.search(text)}
-        return guessed or {test for test in self.untraced if _nearness(path, test) == 1}
+        return guessed if guessed or self.calls[path] else {t for t in self.untraced if _nearness(path, t) == 1}
 
     def _first(self, tests: list[str], longest: float) -> list[str]:
         chosen, files, total = [], set(), 0.0
         for test in tests:
-            file, seconds = test.partition("::")[0], self.taken(test)
+            file, seconds = test.partition("::")[0], self.seconds[test]
             if (total + seconds > longest and chosen) or (file not in files and len(files) == 12):
                 continue
             chosen, total = [*chosen, test], total + seconds
@@ -96,16 +96,21 @@ def kept_trace(folder: Path, root: Path, test: str) -> Path:
     return folder / f"{digest[:24]}.json"
 
 
-def trace(copy: Copy, folder: Path, test: str, limit: float) -> None:
-    """Run a test file in a copy and keep its trace, that of no test if it takes longer than the limit."""
+def traced(copy: Copy, folder: Path, test: str, limit: float = 900) -> dict:
+    """The trace of a test file that is kept, or is made now in a copy: of no test if it takes longer than the limit."""
     path = kept_trace(folder, copy.root, test)
-    raw = path.with_suffix(".raw")
-    for old in (raw, Path(f"{raw}.tests")):
-        old.unlink(missing_ok=True)
-    places = {"MUTANTS_TRACE": str(raw), "MUTANTS_ROOT": str(copy.root)}
-    places["PYTHONPATH"] = os.pathsep.join([str(TRACE), str(copy.root)])
-    copy.pytest([*PYTEST, "-p", "mutants_recorder", test], limit, places)
-    path.write_text(json.dumps(_read(_lines(raw), _lines(Path(f"{raw}.tests")))))
+    if not path.is_file():
+        raw = path.with_suffix(".raw")
+        places = {"MUTANTS_TRACE": str(raw), "MUTANTS_ROOT": str(copy.root)}
+        places["PYTHONPATH"] = os.pathsep.join([str(TRACE), str(copy.root)])
+        _remove(raw)
+        copy.pytest([*PYTEST, "-p", "mutants_recorder", test], limit, places)
+        path.write_text(json.dumps(_read(_lines(raw), _lines(Path(f"{raw}.tests")))))
+        _remove(raw)
+    return json.loads(path.read_text())
+
+
+def _remove(raw: Path) -> None:
     for old in (raw, Path(f"{raw}.tests")):
         old.unlink(missing_ok=True)
 
@@ -132,8 +137,3 @@ def _read(called: Iterable[list[str]], reports: Iterable[list[str]]) -> dict:
         "seconds": passed,
         "calls": {path: {f: sorted(tests) for f, tests in functions.items()} for path, functions in calls.items()},
     }
-
-
-def read(path: Path) -> dict:
-    """A trace that was kept."""
-    return json.loads(path.read_text())

@@ -16,6 +16,7 @@ COMBINED = {
     ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.MatMult: ast.Sub,
 }  # fmt: skip
 DELETED = (ast.AugAssign, ast.Break, ast.Continue, ast.Raise, ast.Delete)
+SYMMETRIC = {"min", "max", "minimum", "maximum", "gcd", "hypot"}  # functions that take their arguments in any order
 UNCHANGED_KEYWORDS = {"strict", "frozen", "slots", "stacklevel", "repr"}  # checks of ourselves, which no caller can see
 
 
@@ -118,7 +119,7 @@ def _replacements(node: ast.AST) -> Iterator[ast.AST | str]:
         case ast.Constant(value=float(value)):
             yield ast.Constant(value * 2 or 1.0)
         case ast.Call(args=[first, second, *others]) if not any(isinstance(a, ast.Starred) for a in node.args):
-            if ast.dump(first) != ast.dump(second):
+            if ast.dump(first) != ast.dump(second) and ast.unparse(node.func).rpartition(".")[2] not in SYMMETRIC:
                 yield ast.Call(node.func, [second, first, *others], node.keywords)
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant) or value.value is not None:
             yield "return None"

@@ -170,16 +170,12 @@ class Entry:
 
     def features(self) -> Features:
         """Return the array of an image entry with its keys, labels and texts."""
+        array = self.array()
         with _unchanged(self.folder / "rows.json") as path:
             rows = json.loads(path.read_text(encoding="utf-8"))
-        labels = None if None in rows["labels"] else np.asarray(rows["labels"], dtype=np.int64)
-        return Features(
-            array=self.array(),
-            keys=rows["keys"],
-            labels=labels,
-            texts=[tuple(captions) for captions in rows["texts"]],
-            bad=rows["bad"],
-        )
+            labels = None if None in rows["labels"] else np.asarray(rows["labels"], dtype=np.int64)
+            texts = [tuple(captions) for captions in rows["texts"]]
+            return Features(array=array, keys=rows["keys"], labels=labels, texts=texts, bad=rows["bad"])
 
 
 def write_part(path: Path, part: Part) -> None:

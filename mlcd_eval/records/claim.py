@@ -7,6 +7,7 @@ however that ends, so that a dead run claims nothing.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -30,7 +31,7 @@ def claimed(path: Path, request: str, command: str | None) -> Iterator[None]:
     Raises ConfigError if a run that is still alive claims the record with another request.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.stem[:80]}.claim."
+    prefix = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.claim."  # names may be too long for more
     claim = path.parent / f"{prefix}{uuid.uuid4().hex}.json"
     with _held(_lock_of(claim)):
         owner = {"request": request, "process": os.getpid(), "host": socket.gethostname(), "command": command}

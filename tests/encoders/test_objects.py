@@ -1,5 +1,6 @@
 """Models in memory: features are the module's own, the object stays as it is, other weights are another model."""
 
+import dataclasses
 import doctest
 
 import numpy as np
@@ -8,12 +9,12 @@ import pytest
 import torch
 import transformers as T
 from PIL import Image
-from tiny_encoder import TinyEncoder
+from tiny_encoder import Echo, TinyEncoder, check_it_passes_all_to
 from torch import nn
 
 from mlcd_eval.encoders import torch_encoder
 from mlcd_eval.encoders.objects import as_encoder
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import ConfigError, IncompatibleError
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -76,6 +77,36 @@ def test_texts_go_through_the_tokenizer_to_the_models_own_tower():
     assert bound._encode_text.__self__ is bound.model  # which moves to another device; the caller's does not
 
 
+def test_what_is_known_of_a_module():
+    def wide(image):
+        assert (image.mode, image.getpixel((0, 0))) == ("RGB", (128, 128, 128))
+        return torch.zeros(3, 32, 48)
+
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8))
+    info = as_encoder(model, wide).info
+    assert (info.image_size, info.num_params, info.no_text) == (
+        (32, 48),
+        32,
+        "was given without tokenizer= or encode_text=",
+    )
+    assert info.preprocessing.startswith("<function ") and " at 0x" not in info.preprocessing
+    with pytest.raises(IncompatibleError, match="Sequential' was given without tokenizer= or encode_text=: got texts"):
+        as_encoder(model, wide).encode_texts(["a"])
+
+
+def test_tokens_by_name_are_given_by_name():
+    class Named(Towers):
+        def encode_text(self, ids, mask):
+            return self.text(ids).mean(1) * mask
+
+    def tokenizer(texts):
+        return {"mask": torch.full((len(texts), 1), 3.0), "ids": tokens(texts)}
+
+    model = Named()
+    expected = model.text(tokens(["a cat", "dog"])).mean(1) * 3
+    assert torch.equal(as_encoder(model, preprocess, tokenizer).encode_texts(["a cat", "dog"]), expected)
+
+
 def test_layers_by_name():
     class Layered(nn.Module):
         def forward(self, pixels):
@@ -127,6 +158,10 @@ def test_a_model_of_transformers_has_the_layers_of_its_adapter():
         theirs = model.eval().get_image_features(pixel_values=pixels[None])
         theirs = theirs if isinstance(theirs, torch.Tensor) else theirs.pooler_output
         torch.testing.assert_close(encoder.encode_images(pixels[None], ["projected"])["projected"], theirs)
+    by_function, image = as_encoder(model, preprocess), Image.new("RGB", (50, 40), (200, 0, 0))
+    assert torch.equal(by_function.preprocess(image), preprocess(image))
+    assert by_function.info.layers == encoder.info.layers and by_function.info.no_text == encoder.info.no_text
+    assert by_function.info.fingerprint != encoder.info.fingerprint
 
 
 def test_an_encoder_keeps_its_info():
@@ -138,6 +173,16 @@ def test_an_encoder_keeps_its_info():
     assert as_encoder(given).info == first
     given.directions = given.directions * 2
     assert as_encoder(given).info.fingerprint != first.fingerprint
+
+
+def test_a_given_encoder_is_called_for_everything():
+    given = Echo()
+    encoder = as_encoder(given)
+    check_it_passes_all_to(given, encoder)
+    assert encoder.to("there", "bf16") is encoder and given.moved == ("there", "bf16")
+    assert encoder.preprocess is given.preprocess
+    given.info = dataclasses.replace(given.info, name="mine")
+    assert as_encoder(given).info.name == "mine"
 
 
 class Uncopied(nn.Module):
@@ -160,6 +205,14 @@ def returning(output):
         (module(), {}, "Sequential came without preprocess="),
         (TinyEncoder(), {"preprocess": preprocess}, "TinyEncoder is an Encoder, which has its own preprocessing"),
         (module(), {"preprocess": lambda image: 3}, "preprocess= of Sequential gave int, expected a tensor"),
+        (module(), {"preprocess": lambda image: torch.ones(1, 3, 8, 8)}, r"gave \(1, 3, 8, 8\), expected a tensor"),
+        (TinyEncoder(), {"tokenizer": tokens}, "tokenizer= and encode_text= only with modules"),
+        (TinyEncoder(), {"encode_text": tokens}, "tokenizer= and encode_text= only with modules"),
+        (
+            returning(lambda pixels: {"patches": pixels, "projected": 3}),
+            {"preprocess": preprocess},
+            "gave dict for pix",
+        ),
         (module(), {"preprocess": preprocess, "tokenizer": tokens}, "Sequential has no method encode_text"),
         (returning(lambda pixels: pixels), {"preprocess": preprocess}, r"gave \(1, 3, 32, 32\) for pixels .*\(B, D\)"),
         (returning(lambda pixels: {"pooled": pixels}), {"preprocess": preprocess}, "the layer 'pooled', expected some"),

@@ -102,6 +102,43 @@ def test_logits_are_resized_before_they_are_thresholded():
     assert _mask(np.ones((1, 3, 5), np.uint8), (5, 3)).all()
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int32, np.int64, np.float32])
+def test_masks_of_any_type_and_leading_ones(kind):
+    """Zeros and ones are cut at a half; in logits a zero is outside."""
+    mask = np.array([[0, 1, 1], [0, 0, 1]]).astype(kind)
+    for given in (mask, mask[None], mask[None, None]):
+        assert _mask(given, (3, 2)).tolist() == [[False, True, True], [False, False, True]]
+    assert _mask(mask[:1, :2], (4, 1)).tolist() == [[False, kind is np.float32, True, True]]  # 0, 1/4, 3/4, 1
+    assert _mask(mask, (6, 4)).shape == (4, 6)
+    with pytest.raises(AssertionError, match=r"segment returned \(2, 2, 3\), expected \(h, w\)"):
+        _mask(np.stack([mask, mask]), (3, 2))
+
+
+def test_predictions_are_kept_for_what_they_depend_on(tmp_path):
+    """Another prompt, length, precision or data is another file; another batch size is not."""
+    dataset = open_dataset(f"docvqa:{demo_data_dir()}/docdemo/val_v1.0_withQT.json")
+    annotations = dataset.annotations("val")[:2]
+
+    def made(ability="answer", fingerprint="f", **changes):
+        split = dataset.split("val")
+        return predict(red_finder(), split, annotations, ability, fingerprint, tmp_path, **changes).made
+
+    assert made() == 2
+    assert made(precision="fp32", prompt="{question}", max_new_tokens=32, batch_size=2) == 0  # the defaults
+    changes = ({"precision": "bf16"}, {"prompt": "{question}!"}, {"max_new_tokens": 31}, {"fingerprint": "g"})
+    assert [made(**change) for change in changes] == [2] * 4
+    assert len(list((tmp_path / "predictions").glob("*.jsonl"))) == 5
+
+
+def test_progress_counts_stored_predictions_first(tmp_path):
+    done = []
+    predict_demo(tmp_path, count=3, batch_size=2, advance=done.append)
+    assert done == [0, 2, 1]
+    done.clear()
+    predict_demo(tmp_path, count=5, batch_size=2, advance=done.append)
+    assert done == [3, 2]
+
+
 def test_letterboxed_images_are_complete_and_their_features_have_another_key():
     encoder = red_finder()
     letterboxed = LetterboxedEncoder(encoder)

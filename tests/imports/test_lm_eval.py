@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from mlcd_eval.imports.lm_results import _sample_paths
+from mlcd_eval.imports.source import Source
+
 LMMS = "20260925_122419_results.json"
 LM = "results_2026-09-25T12-24-19.123456.json"
 
@@ -183,3 +186,53 @@ def test_a_list_of_runs_is_refused(run_import, golden, tmp_path, capsys):
     path.write_text(f"[{(golden / LMMS).read_text()}]")
     assert run_import("lmms-eval", path) == (2, {})
     assert "holds a list, expected one object as lmms-eval writes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seed", "parameters", "original", "known"),
+    [
+        (3, 7, 6000, (3, 7, 5349)),
+        (0, 1, 5349, (0, 1, None)),
+        (True, 0, "6000", (0, None, None)),
+        (None, -5, None, (0, None, None)),
+        ("3", "7", 5350, (0, None, 5349)),
+    ],
+)
+def test_what_a_run_says_of_itself_is_taken_only_where_it_can_be(run_import, lmms, seed, parameters, original, known):
+    def change(run):
+        run["config"] |= {"random_seed": seed, "model_num_parameters": parameters, "model_dtype": None}
+        run["n-samples"]["docvqa_val"] = {"original": original, "effective": 5349}
+        run["configs"]["docvqa_val"].pop("num_fewshot")
+        run["n-shot"] = {"docvqa_val": 2}
+        run["versions"] = {"docvqa_val": 0}
+
+    result = run_import("lmms-eval", lmms(change))[1]["docvqa/docvqa_val"]
+    assert (result.seed, result.model.num_params, result.limit) == known
+    assert result.model.precision == "unknown" and result.primary.num_scored == 5349
+    assert (result.task.settings["num_fewshot"], result.task.settings["task_version"]) == (2, 0)
+    assert not {"alias", "sample_len"} & result.details["theirs"]["values"].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "name"),
+    [
+        ("pretrained=org/name-7b,dtype=auto", "hf", "name-7b"),
+        ("dtype=auto,model_version=a/b", "hf", "b"),
+        ("model_name=c.safetensors", "hf", "c"),
+        ("dtype=auto", "qwen_vl", "qwen_vl"),
+        (None, "gpt4v", "gpt4v"),
+    ],
+)
+def test_a_model_is_named_by_its_arguments_or_its_kind(run_import, lmms, arguments, model, name):
+    file = lmms(lambda run: run["config"].update(model_args=arguments, model=model) or run.update(model_name=None))
+    assert run_import("lmms-eval", file)[1]["docvqa/docvqa_val"].model.name == f"{name}@lmms-eval"
+
+
+def test_the_samples_of_a_task_are_found_by_the_date_of_its_results(tmp_path):
+    def names(stem):
+        paths = _sample_paths(Source("lm-eval", tmp_path / f"{stem}.json", b""), "t")
+        assert {path.parent for path in paths} == {tmp_path}
+        return {path.name for path in paths}
+
+    assert {"samples_t_2026.jsonl", "2026_samples_t.jsonl"} <= names("results_2026") & names("2026_results")
+    assert "samples_t_2026-01.jsonl" in names("model_results_2026-01")

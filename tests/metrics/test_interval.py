@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mlcd_eval.metrics import interval
 from mlcd_eval.metrics.interval import bootstrap, bootstrap_class_means, bootstrap_sums, generator, ratio
 
 
@@ -94,6 +95,31 @@ def test_nothing_to_resample():
 def test_undefined_resamples_are_left_out():
     low, high = bootstrap(lambda i: None if (i == 0).all() else float(i.mean()), 2, rng())
     assert (low, high) == (0.5, 1.0)
+
+
+def test_draws_in_chunks_are_the_draws_at_once(monkeypatch):
+    outcomes, labels = rng(3).random(9), np.arange(9) % 3
+    whole = bootstrap_mean(outcomes, rng()), bootstrap_class_means(outcomes, labels, rng())
+    monkeypatch.setattr(interval, "_CHUNK", 9 * 7 + 1)
+    chunks = list(interval._resampled_counts(np.ones(9, int), rng(), 30))
+    assert [len(counts) for counts in chunks] == [7, 7, 7, 7, 2] and (np.concatenate(chunks).sum(axis=1) == 9).all()
+    assert (bootstrap_mean(outcomes, rng()), bootstrap_class_means(outcomes, labels, rng())) == whole
+    monkeypatch.setattr(interval, "_CHUNK", 1)
+    assert [len(counts) for counts in interval._resampled_counts(np.ones(9, int), rng(), 2)] == [1, 1]
+
+
+def test_a_thousand_resamples_between_the_fortieths():
+    values = np.arange(1.0, 1001.0)
+    assert interval._percentiles(np.append(values, np.nan)) == (1 + 0.025 * 999, 1 + 0.975 * 999)
+    assert (
+        interval.RESAMPLES == 1000 and sum(map(len, interval._resampled_counts(np.ones(2, int), rng(), 1000))) == 1000
+    )
+
+
+def test_a_standard_error_is_that_of_a_mean():
+    values = rng(1).normal(size=50)
+    expected = values.std() / 50**0.5
+    assert interval.standard_error(values - values.mean()) == pytest.approx(expected)
 
 
 def test_memory_is_bounded():

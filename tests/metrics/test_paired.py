@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
+from mlcd_eval.metrics import paired
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.interval import ratio
 from mlcd_eval.metrics.multilabel import prepare_mean_average_precision
@@ -100,6 +101,25 @@ def test_permutation_counts_the_observed_and_its_mirror():
     far = np.full((60, 1), 0.1)
     assert permutation(np.zeros((60, 1)), far, lambda total: total[..., 0], rng()) == 1 / 10_001
     assert permutation(a, a, lambda total: total[..., 0], rng()) == 1
+
+
+def test_swaps_in_chunks_are_the_swaps_at_once(monkeypatch):
+    a, b = rng(3).random((2, 9, 1))
+    whole = permutation(a, b, lambda total: total[..., 0], rng(), draws=1000)
+    for chunk in (9 * 7 + 1, 1):
+        monkeypatch.setattr(paired, "_CHUNK", chunk)
+        assert permutation(a, b, lambda total: total[..., 0], rng(), draws=1000) == whole
+
+
+def test_a_z_test_by_hand():
+    """Errors of the difference of 0.1 are 1 / sqrt(25) of the influences' difference of 0.25 or -0.25."""
+    influence = np.array([0.25, -0.25] * 12 + [0.25])
+    found = paired.paired_influences((0.5, np.zeros(25)), (0.6, influence))
+    assert (found.a, found.b, found.test) == (0.5, 0.6, paired.Z_TEST)
+    assert found.ci95 == pytest.approx((0.1 - 1.959963985 * 0.05, 0.1 + 1.959963985 * 0.05))
+    assert found.p == pytest.approx(2 * stats.norm.sf(2))
+    same = np.zeros(3)
+    assert [paired.paired_influences((0.5, same), (value, same)).p for value in (0.5, 0.6)] == [1.0, 0.0]
 
 
 def test_samples_of_one_image_are_swapped_together():

@@ -204,6 +204,7 @@ STAGES = {
     ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
     ("retrieval", "default"): {"ranks": 40},
+    ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
     ("refcoco", "probe"): {"training the probe": 2, "masks": 36},
 }

@@ -80,3 +80,27 @@ def test_a_claim_is_no_record(tmp_path):
     store.write(make_result("a"))
     with store.claimed([make_result("a")]):
         assert len(read_all([tmp_path])) == 1
+
+
+def test_a_claim_that_was_removed_meanwhile_is_no_fault(tmp_path):
+    with ResultStore(tmp_path).claimed([make_result()]):
+        (path,) = tmp_path.rglob("*.json")
+        path.unlink()
+        (tmp_path / "tiny" / path.name.replace(path.suffix, "x.json")).write_text("{}")  # a process that has ended
+        with ResultStore(tmp_path).claimed([make_result(seed=1)]):
+            pass
+    assert leftovers(tmp_path) == []
+
+
+def test_long_names_that_begin_alike_are_different_records(tmp_path):
+    """As are names with what a glob would take for a pattern."""
+    names = [f"zeroshot/{'x' * 200}{end}" for end in ("a", "b")] + ["zeroshot/[ab]", "zeroshot/a"]
+    with ResultStore(tmp_path).claimed([make_result(task=name) for name in names]):
+        assert len(leftovers(tmp_path)) == 8
+        match = r"/zeroshot__\[ab\]\.json is being written by another run"
+        with (
+            pytest.raises(ConfigError, match=match),
+            ResultStore(tmp_path).claimed([make_result(task=names[2], seed=1)]),
+        ):
+            pass
+    assert leftovers(tmp_path) == []

@@ -1,5 +1,6 @@
 """The index of a large folder: what comes from it, and what never does."""
 
+import gc
 import json
 import os
 
@@ -132,3 +133,59 @@ def test_small_folders_have_no_index_and_no_folder_of_records_gets_a_file(folder
     monkeypatch.setattr(index, "FEWEST", 7)
     read_all([folder])
     assert not list((folder.parent / "cache" / "records").iterdir())
+
+
+def test_reading_does_without_the_search_for_garbage_and_leaves_it_as_it_was(folder, monkeypatch):
+    during, read = [], store.read
+
+    def watched(path):
+        during.append(gc.isenabled())
+        return read(path)
+
+    monkeypatch.setattr(store, "read", watched)
+    assert gc.isenabled()
+    read_all([folder])
+    assert gc.isenabled() and set(during) == {False}
+    gc.disable()
+    try:
+        index_file(folder).unlink()
+        read_all([folder])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_an_index_without_news_is_not_written_again(folder, monkeypatch):
+    read_all([folder])
+    monkeypatch.setattr(index, "atomic_write", lambda _: pytest.fail("nothing is new"))
+    assert len(read_all([folder])) == 6
+
+
+def test_a_file_settles_by_its_newer_time(folder, opened, monkeypatch):
+    """A file that was just written with an old time of modification may change again."""
+    monkeypatch.setattr(index, "SETTLED_NS", 10**10)
+    for path in store._record_files(folder):
+        os.utime(path, ns=(0, 0))
+    read_all([folder])
+    read_all([folder])
+    assert len(opened) == 12
+
+
+def test_an_index_is_for_a_thousand_records(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("MLCD_EVAL_CACHE", str(tmp_path / "cache"))
+    with index.indexed(tmp_path, 999, store.read) as read:
+        assert read is store.read
+    with index.indexed(tmp_path, 1000, store.read) as read:
+        assert read is not store.read
+
+
+@pytest.mark.parametrize(("after", "kept"), [(2_000_000_000, 0), (2_000_000_001, 1)])
+def test_a_file_is_settled_two_seconds_after_its_last_change(folder, monkeypatch, after, kept):
+    path = record_path(folder, "a", "knn/y")
+    newest = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+    monkeypatch.setattr(index, "SETTLED_NS", 2_000_000_000)
+    monkeypatch.setattr(index.time, "time_ns", lambda: newest + after)
+    of_folder = index._Index(folder, store.read)
+    of_folder.read(path)
+    assert len(of_folder._lines) == kept

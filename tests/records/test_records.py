@@ -146,6 +146,30 @@ def test_the_record_of_a_failed_task_holds_the_reason(tmp_path, failed_result):
     assert isinstance(result.dataset, DatasetRecord)
 
 
+def test_a_record_in_one_line(failed_result):
+    assert (
+        str(make_result())
+        == repr(make_result())
+        == "<Result tiny zeroshot/demo: acc1 0.4525 [0.4000, 0.5012], n = 200>"
+    )
+    assert str(make_result(metrics=[metric("map", None)])) == "<Result tiny zeroshot/demo: map undefined, n = 200>"
+    assert str(failed_result) == "<Result tiny zeroshot/demo: error: split 'test' is empty>"
+    assert str(make_result(primary_metric="other")) == "<Result tiny zeroshot/demo: no metric>"
+
+
+def test_files_of_a_record_are_laid_out_for_readers(tmp_path):
+    """Two spaces a level in records, one in submissions, and letters as they are."""
+    store, result = ResultStore(tmp_path), make_result(details={"word": "é"})
+    store.write(result)
+    lines = store.path(result).read_text(encoding="utf-8").splitlines()
+    assert lines[:2] == ["{", '  "schema_version": 1,'] and '    "word": "é"' in lines
+    path = store.write_submission(result, [{"id": 1, "answer": "é"}])
+    assert path == tmp_path / "tiny" / "submissions" / "zeroshot__demo.json"
+    assert path.read_text(encoding="utf-8") == '[\n {\n  "id": 1,\n  "answer": "é"\n }\n]\n'
+    store.write_samples(result, {"key": ["é"]})
+    assert store.samples_path(result).read_text(encoding="utf-8") == '{"key": "é"}\n'
+
+
 def flipped(contents, at, bit):
     return contents[:at] + bytes([contents[at] ^ 1 << bit]) + contents[at + 1 :]
 

@@ -8,8 +8,8 @@ import sys
 import threading
 
 
-def start() -> None:
-    """Trace this process from now on."""
+def start(of_test: str | None = None) -> None:
+    """Trace this process from now on. of_test: the test that started it, which may be one of a pytest of its own."""
     path, root = os.environ["MUTANTS_TRACE"], os.environ["MUTANTS_ROOT"].rstrip("/") + "/"
     seen: dict = {}
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -23,7 +23,7 @@ def start() -> None:
         if last is None and not (code.co_filename.startswith(root) and "/tests/" not in code.co_filename):
             seen[code] = False
             return
-        test = environment.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        test = (of_test or environment.get("PYTEST_CURRENT_TEST", "")).rpartition(" ")[0]
         if test != last:
             seen[code] = test
             os.write(file, f"{test}\t{code.co_filename[len(root) :]}\t{code.co_qualname}\n".encode())
@@ -33,4 +33,4 @@ def start() -> None:
 
 
 if "PYTEST_CURRENT_TEST" in os.environ:
-    start()
+    start(os.environ["PYTEST_CURRENT_TEST"])

@@ -195,6 +195,14 @@ def test_remote_code_segments_only_when_allowed(tmp_path, monkeypatch):
     assert mask.shape == (30, 40) and mask.dtype == bool
     assert not mask[:, :20].any() and mask[:, 20:].all()
     assert encoder.info.abilities == ("segment",) and encoder.info.extra["force_seg"] == "true"
+    assert (encoder.info.num_params, encoder.info.has_text, encoder.info.layers) == (1, False, {})
+    assert not encoder.model.training and not encoder.model.scale.requires_grad
+    assert encoder.to(torch.device("cpu"), "bf16") is encoder and encoder.model.scale.dtype == torch.bfloat16
+    assert encoder.device == torch.device("cpu")
+    masks = {"list": [torch.tensor([[-1.0, 2.0]])], "tuple": (np.array([[0, 1]]),), "array": np.array([[0, 1]])}
+    for mask in masks.values():
+        monkeypatch.setattr(encoder.model, "seg", lambda *_, mask=mask, **__: mask)
+        assert encoder.segment(IMAGES[0], "right").tolist() == [[False, True]]
 
 
 def test_a_model_without_seg_is_refused(tmp_path):
@@ -227,5 +235,11 @@ def test_models_of_vlmevalkit(monkeypatch):
     monkeypatch.setitem(sys.modules, "vlmeval.config", config)
     encoder = load_encoder("vlmevalkit:kit_7b")
     assert encoder.answer(IMAGES[:2], ["a?", "b?"]) == ["255 a?", "0 b?"]
+    assert encoder.to(torch.device("cuda"), "bf16") is encoder and encoder.device == torch.device("cpu")
+    assert (encoder.info.num_params, encoder.info.has_text, encoder.info.abilities) == (6, False, ("answer",))
+    known = encoder.info.fingerprint
+    for name, value in (("temperature", 0.5), ("kwargs", {"top_p": 1})):
+        monkeypatch.setattr(Kit, "__init__", lambda self, name=name, value=value: vars(self).update({name: value}))
+        assert load_encoder("vlmevalkit:kit_7b").info.fingerprint != known
     with pytest.raises(ConfigError, match="did you mean 'kit_7b'"):
         load_encoder("vlmevalkit:kit_8b")

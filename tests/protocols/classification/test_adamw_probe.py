@@ -11,6 +11,7 @@ from protocol_inputs import features, mixture, rng, values
 
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.classification.adamw_probe import MOST_TRAININGS
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, LinearProbeSettings
 
@@ -66,6 +67,22 @@ def agrees(scores, expected):
     assert metrics["acc5"] == pytest.approx(expected["lp_acc5"], abs=1e-7)
     assert metrics["mean_per_class_recall"] == pytest.approx(expected["lp_mean_per_class_recall"], abs=1e-12)
     assert scores.details["weight_decay"] == expected["weight_decay"]
+
+
+@pytest.mark.parametrize(("weight_decay", "total"), [(0.0, 1), (None, MOST_TRAININGS)])
+def test_trainings_are_counted_to_their_total(weight_decay, total):
+    """A search that needs fewer counts the rest at its end."""
+    totals, done = [], []
+
+    @contextlib.contextmanager
+    def stage(what, total, unit):
+        totals.append(total)
+        yield done.append
+
+    settings = {**DIALECTS["clip-benchmark"].settings, "adamw": {"weight_decay": weight_decay, "epochs": 1}}
+    images = dict(zip(("train", "val", "test"), mixture(0, sizes=(40, 30, 20)), strict=True))
+    LinearProbe().score(LinearProbeSettings.model_validate(settings), Inputs(images, stage=stage))
+    assert totals == [total] and sum(done) == total and min(done) >= 0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])

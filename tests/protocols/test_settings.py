@@ -1,0 +1,87 @@
+"""Settings of protocols: what a task that is silent means, and the least values."""
+
+import pytest
+from pydantic import ValidationError
+
+from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
+from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
+
+DEFAULTS = {
+    "knn": {"layer": "penultimate", "exif": False, "ks": (10, 20, 100, 200), "temperature": 0.07},
+    "linear_probe": {
+        "layer": "penultimate",
+        "exif": False,
+        "val_fraction": 0.2,
+        "lambda_": None,
+        "max_iter": 1000,
+        "shots": None,
+        "trials": 5,
+        "normalise": False,
+        "sweep": "clip",
+        "c": None,
+        "tolerance": 1e-6,
+        "adamw": None,
+    },
+    "clustering": {
+        "split": "test",
+        "layer": "penultimate",
+        "exif": False,
+        "normalise": False,
+        "batch_size": 500,
+        "random_state": 42,
+    },
+    "retrieval": {"split": "test", "layer": "projected", "exif": False, "ks": (1, 5, 10), "captions_per_image": None},
+    "zeroshot": {"exif": False},
+    "docvqa": {"steps": 2000, "max_new_tokens": 32, "mode": "auto"},
+    "refcoco": {"steps": 1000},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_a_silent_task_means(name):
+    settings = get_protocol(name).Settings().model_dump()
+    assert {key: settings[key] for key in DEFAULTS[name]} == DEFAULTS[name] and name in PROTOCOLS
+
+
+def test_the_layer_that_is_trained_by_adamw():
+    """clip_benchmark 1.6.2: cli.py's fewshot_lr 0.1, fewshot_epochs 10 and batch_size 64."""
+    assert AdamWSettings().model_dump() == {"lr": 0.1, "epochs": 10, "batch_size": 64, "weight_decay": 0.0}
+    assert AdamWSettings(epochs=1, batch_size=1, weight_decay=None).weight_decay is None
+    for bad in ({"lr": 0}, {"epochs": 0}, {"batch_size": 0}, {"weight_decay": -1}):
+        with pytest.raises(ValidationError):
+            AdamWSettings(**bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "below"),
+    [
+        ("knn", {"ks": (1,), "temperature": 0.001}, {"ks": (), "temperature": 0}),
+        ("knn", {"ks": (1, 2)}, {"ks": (0,)}),
+        (
+            "linear_probe",
+            {"val_fraction": 0.01, "max_iter": 1, "shots": 1, "trials": 1},
+            {"val_fraction": 0, "max_iter": 0, "shots": 0, "trials": 0, "tolerance": 0, "c": 0, "lambda_": 0},
+        ),
+        ("linear_probe", {"val_fraction": 0.99}, {"val_fraction": 1}),
+        ("clustering", {"batch_size": 1, "random_state": 0}, {"batch_size": 0, "random_state": -1}),
+        ("retrieval", {"ks": (1,), "captions_per_image": 1}, {"ks": (), "captions_per_image": 0}),
+        ("docvqa", {"steps": 1, "max_new_tokens": 1}, {"steps": 0, "max_new_tokens": 0}),
+        ("refcoco", {"steps": 1}, {"steps": 0}),
+    ],
+)
+def test_the_least_values(name, least, below):
+    kind = get_protocol(name).Settings
+    made = kind(**least)
+    assert {key: getattr(made, key) for key in least} == least
+    for key, value in below.items():
+        with pytest.raises(ValidationError):
+            kind(**{key: value})
+
+
+@pytest.mark.parametrize("two", [("lambda_", "c"), ("c", "adamw"), ("lambda_", "adamw")])
+def test_a_probe_has_one_penalty(two):
+    values = {"lambda_": 1.0, "c": 1.0, "adamw": AdamWSettings()}
+    kind = get_protocol("linear_probe").Settings
+    with pytest.raises(ValidationError, match=f"expected at most one of lambda_, c and adamw, got {' and '.join(two)}"):
+        kind(**{name: values[name] for name in two})
+    assert kind().searches and not any(kind(**{name: values[name]}).searches for name in two)
