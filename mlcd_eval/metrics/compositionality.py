@@ -25,7 +25,7 @@ def found(similarities: torch.Tensor, ties: Ties) -> torch.Tensor:
 
 def chance_of_choice(matched: int, items: int) -> float:
     """Return how often `matched` queries all choose their own of `items` items, if similarities are drawn at random."""
-    return items**-matched
+    return float(items) ** -matched
 
 
 def chance_of_both(matched: int, others: int) -> float:
