@@ -189,7 +189,9 @@ def lives(title, command, root, result, expected, kills, draw):
             left_over += poison(folder)
         good = code == 0 and result(folder) == expected
         equal += good
-        at_end += sum(path.name.endswith((".tmp", ".old")) for path in folder.rglob("*"))
+        unfinished = [path for path in folder.rglob("*") if path.name.endswith((".tmp", ".old"))]
+        at_end += len(unfinished)
+        print(*(f"LEFT: life {number}: {path.relative_to(folder)}\n" for path in unfinished), sep="", end="")
         if not good:
             print(f"NOT EQUAL: life {number}, exit code {code}, kept in {folder}:")
             print((folder / "log.txt").read_text()[-2000:])
@@ -215,9 +217,10 @@ def records(folder):
 
 def weights(folder):
     """The contents of the checkpoints and of the files that they were made from."""
-    names = ("model.safetensors", "config.json", "centres.safetensors", "labels.safetensors", "done.json")
+    labels = ("labels.json", "buckets.npy", "rows_00000.npy")
+    names = ("model.safetensors", "config.json", "centres.safetensors", "done.json", *labels)
     files = [path for path in sorted((folder / "out").rglob("*")) if path.name in names and "state" not in path.parts]
-    assert len(files) == 14
+    assert len(files) == 16
     return {str(path.relative_to(folder)): _contents(path) for path in files}
 
 

@@ -134,16 +134,15 @@ def check_disk(
         if name in to_do and section is not None:
             held = sum(path.stat().st_size for path in (output / name).rglob("*.safetensors"))
             size, states = state_bytes(config, name), section.keep + 1  # the new one is written before one is deleted
-            what = f"{states} states of {name} of {size / GIB:.2f} GiB each ({name}.keep)"
+            what = f"{states} states of {name} of {_shown(size)} each ({name}.keep)"
             needs.append((output, what, max(states * size - held, 0)))
     for place in {_disk(path) for path, _, _ in needs}:
         here = [(what, size) for path, what, size in needs if _disk(path) == place]
         wanted, free = sum(size for _, size in here), shutil.disk_usage(_existing(_first(needs, place))).free
         if wanted > free:
-            listed = ", ".join(f"{size / GIB:.2f} GiB for {what}" for what, size in here)
+            listed = ", ".join(f"{_shown(size)} for {what}" for what, size in here)
             raise ConfigError(
-                f"disk of {_first(needs, place)}: got {free / GIB:.2f} GiB free, expected {wanted / GIB:.2f} GiB: "
-                f"{listed}"
+                f"disk of {_first(needs, place)}: got {_shown(free)} free, expected {_shown(wanted)}: {listed}"
             )
 
 
@@ -177,6 +176,10 @@ def _empty_model(config: TrainConfig) -> DualEncoder:
         model = DualEncoder(checkpoint_config(config.model, {}))
     freeze(model, config.fit.freeze)
     return model
+
+
+def _shown(size: int) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 100 else f"{size / 1024:,.0f} KiB"
 
 
 def _existing(path: Path) -> Path:

@@ -17,8 +17,9 @@ from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.foreign import reading
+from mlcd_eval.support.npy import write_npy
 from mlcd_eval.support.progress import Progress
 from mlcd_train.sections import EmbedConfig
 
@@ -53,19 +54,21 @@ def embed(
     if rank() != 0:
         return  # the other ranks only take part in encoding
     texts = _texts(encoder, images, options, progress) if config.source != "image" else None
-    with atomic_write(folder / "features.npy") as file:
-        dim = images.array.shape[1]
-        header = {"descr": "<f4", "fortran_order": False, "shape": (len(images.keys), dim)}
-        np.lib.format.write_array_header_2_0(file, header)
-        for begin in range(0, len(images.keys), ROWS):
-            part = slice(begin, begin + ROWS)
-            rows = np.zeros((len(images.array[part]), dim), np.float32)
-            if config.source != "text":
-                rows += _unit(images.array[part], images.keys[part])
-            if texts is not None:
-                rows += _unit(texts[part], images.keys[part])
-            file.write(np.ascontiguousarray(_unit(rows, images.keys[part]), dtype="<f4").data)
+    parts = [slice(begin, begin + ROWS) for begin in range(0, len(images.keys), ROWS)]
+    rows = (_rows(config, images, texts, part) for part in parts)
+    write_npy(folder / "features.npy", (len(images.keys), images.array.shape[1]), rows)
     write_text(folder / "rows.json", json.dumps({"keys": list(images.keys), "dataset": split.scan().fingerprint}))
+
+
+def _rows(config: EmbedConfig, images: Features, texts: np.ndarray | None, part: slice) -> np.ndarray:
+    """Unit rows of a part: of the images, of the texts, or of both added up."""
+    keys = images.keys[part]
+    rows = np.zeros((len(keys), images.array.shape[1]), np.float32)
+    if config.source != "text":
+        rows += _unit(images.array[part], keys)
+    if texts is not None:
+        rows += _unit(texts[part], keys)
+    return _unit(rows, keys)
 
 
 def check_encoder(encoder: Encoder, config: EmbedConfig) -> int:

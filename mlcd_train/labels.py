@@ -23,8 +23,9 @@ from torch import Tensor
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.foreign import reading
+from mlcd_eval.support.npy import write_npy
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
 from mlcd_train.products import Products
@@ -85,7 +86,7 @@ def write_piece(folder: Path, first: int, keys: Sequence[str], classes: Tensor) 
     rows = np.empty(len(keys), [("digest", "<u8"), ("classes", "<i4", (classes.shape[1],))])
     rows["digest"], rows["classes"] = _digests(keys), classes.numpy()
     rows.sort(order="digest")
-    _save(folder / f"piece_{first:012d}.npy", rows)
+    write_npy(folder / f"piece_{first:012d}.npy", rows.shape, [rows], rows.dtype)
 
 
 def join_pieces(folder: Path, info: LabelsInfo) -> None:
@@ -103,10 +104,11 @@ def join_pieces(folder: Path, info: LabelsInfo) -> None:
         packed["high"], packed["low"] = rows["digest"] >> 16 & 0xFFFFFFFF, rows["digest"] & 0xFFFF
         packed["classes"] = rows["classes"]
         counts += np.bincount((rows["digest"] >> 48).astype(np.int64), minlength=BUCKETS)
-        _save(folder / f"rows_{number:05d}.npy", packed)
+        write_npy(folder / f"rows_{number:05d}.npy", packed.shape, [packed], packed.dtype)
     counts = np.sum(gather_objects(counts), axis=0)
     if rank() == 0:
-        _save(folder / "buckets.npy", np.concatenate([[0], counts.cumsum()]))
+        ends = np.concatenate([[0], counts.cumsum()])
+        write_npy(folder / "buckets.npy", ends.shape, [ends], ends.dtype)
         write_text(folder / ABOUT, json.dumps({"format_version": FORMAT_VERSION, **vars(info)}, indent=2) + "\n")
         for place in places:
             place.unlink()
@@ -209,8 +211,3 @@ def _bits(files: int) -> int:
 
 def _first(piece: np.ndarray, digest: int) -> int:
     return bisect_left(piece["digest"], digest)
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with atomic_write(path) as file:
-        np.save(file, array)

@@ -26,6 +26,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.npy import write_npy
 
 FORMAT_VERSION = 2
 
@@ -153,11 +154,7 @@ class Entry:
         self._finish()
 
     def _write_features(self, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-        with atomic_write(self.folder / "features.npy") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_2_0(file, header)
-            for piece in pieces:
-                file.write(np.ascontiguousarray(piece, dtype="<f4").data)
+        write_npy(self.folder / "features.npy", shape, pieces)
 
     def _finish(self) -> None:
         meta = {**asdict(self.key), "crc32": self._checksums()}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.npy import write_npy
 
 ROWS = 4096  # of a parquet row group
 
@@ -113,11 +114,7 @@ def _write_npy(path: Path, contents: FeatureFile) -> None:
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:
-    with atomic_write(path) as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": array.shape}
-        np.lib.format.write_array_header_2_0(file, header)
-        for rows in _slices(len(array)):
-            file.write(np.ascontiguousarray(array[rows], dtype="<f4").data)
+    write_npy(path, array.shape, (array[rows] for rows in _slices(len(array))))
 
 
 def _write_safetensors(path: Path, contents: FeatureFile) -> None:

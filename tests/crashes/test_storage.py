@@ -36,7 +36,9 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_reported_in_one_sentence_and_nothing_is_half_written(disk, tmp_path, capsys, expected, train):
+def test_a_full_disk_is_reported_in_one_sentence_and_nothing_is_half_written(
+    disk, tmp_path, capsys, monkeypatch, expected, train
+):
     folder, fill = disk
     failures = 0
     for free in (4 << 10, 40 << 10, 160 << 10, 400 << 10, 700 << 10):
@@ -53,6 +55,9 @@ def test_a_full_disk_is_reported_in_one_sentence_and_nothing_is_half_written(dis
     assert evaluate(folder) == 0 and records(folder) == expected
     shutil.rmtree(folder / "out"), shutil.rmtree(folder / "cache")
 
+    fill(100 << 10)
+    assert train(folder, "lit=null") == 2 and "disk of" in capsys.readouterr().err
+    monkeypatch.setattr("mlcd_train.checks.check_disk", lambda *_: None)  # others may fill the disk after the check
     failures = 0
     for free in (4 << 10, 40 << 10, 100 << 10, 160 << 10, 250 << 10, 330 << 10, 450 << 10):
         fill(free)

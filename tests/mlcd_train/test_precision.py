@@ -12,6 +12,7 @@ from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.progress import Progress
 from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
+from mlcd_train.clock import Clock
 from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.losses import mlcd_of_sums
@@ -42,7 +43,7 @@ def train(objective, batch, steps, precision, folder):
 def test_the_loss_of_bf16_features_goes_back_in_fp32():
     objective, batch = discrimination(40, 3, 16)
     with loop.autocast(CPU, "bf16"):
-        objective.step(batch, 0, 1, partial(loop._backward, torch.amp.GradScaler("cpu", enabled=False)))
+        objective.step(batch, 0, 1, partial(loop._backward, torch.amp.GradScaler("cpu", enabled=False), Clock(CPU)))
         features = image_features(objective.model, batch.images).detach()
     labels = objective._labels_of(batch.keys)
     expected = objective.centres().draw(labels, 0)
