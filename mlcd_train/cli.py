@@ -68,6 +68,9 @@ def _add_config(parser: Any) -> Any:
         metavar="SECTION.KEY=VALUE",
         help="change a setting, such as fit.optimizer.lr=1e-3; may be repeated",
     )
+    parser.add_argument(
+        "--allow-pipes", action="store_true", help="run the commands of the config's data (tars:pipe:COMMAND)"
+    )
     add_output_flags(parser)
     return parser
 
@@ -92,7 +95,7 @@ def _train(args: argparse.Namespace) -> int:
     from mlcd_train.config import load_config, with_looks
 
     looks = {"log_to": args.log_to and tuple(args.log_to), "profile": args.profile} if "profile" in args else {}
-    config = with_looks(load_config(args.config, args.changes), looks)
+    config = with_looks(load_config(args.config, args.changes, args.allow_pipes), looks)
 
     from mlcd_eval.support.determinism import deterministic
     from mlcd_eval.support.device import pick_device
@@ -112,7 +115,7 @@ def _plan(args: argparse.Namespace) -> int:
     from mlcd_train.config import load_config
     from mlcd_train.plan import Plan
 
-    print(Plan(load_config(args.config, args.changes), args.gpus, args.images, args.rate).table())
+    print(Plan(load_config(args.config, args.changes, args.allow_pipes), args.gpus, args.images, args.rate).table())
     return 0
 
 
@@ -138,7 +141,7 @@ def _rate(text: str) -> float:
 def _export(args: argparse.Namespace) -> int:
     from mlcd_train.config import load_config
 
-    config = load_config(args.config, args.changes)
+    config = load_config(args.config, args.changes, args.allow_pipes)
 
     import torch
 

@@ -13,6 +13,7 @@ from mlcd_eval.encoders.towers.text_transformer import TEXT_SIZES, TextConfig
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.spec import validated
 from mlcd_eval.support.documents import parse_yaml, read_yaml
+from mlcd_train.data.commands import check_consent
 from mlcd_train.objectives import OBJECTIVES, FitObjective, Mlcd
 from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import (
@@ -149,12 +150,15 @@ def _refuse_flat_settings(fit: Mapping[str, Any]) -> None:
     raise ValueError(f"fit.{', fit.'.join(flat)} {moved}: write objective: {form}")
 
 
-def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML file and `section.key=value` changes on it. Raises ConfigError for whatever is wrong with them."""
+def load_config(path: Path, changes: Sequence[str] = (), allow_pipes: bool = False) -> TrainConfig:
+    """Read a YAML file and `section.key=value` changes on it. Raises ConfigError for whatever is wrong with them, and
+    for data that commands write unless `allow_pipes`."""
     values = read_yaml(path)
     for change in changes:
         _apply(values, change)
-    return validated(TrainConfig, values, str(path))
+    config = validated(TrainConfig, values, str(path))
+    check_consent(config.data.train, allow_pipes)
+    return config
 
 
 def with_looks(config: TrainConfig, looks: Mapping[str, Any]) -> TrainConfig:

@@ -17,6 +17,7 @@ from mlcd_eval.data.sources.wds import WebDataset
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_eval.support.distributed import on_every_rank, rank, world_size
 from mlcd_eval.support.progress import Progress
+from mlcd_train.data.commands import PIPE
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.shards import ScannedShard, SequentialShard, TrainScan, TrainShard
 from mlcd_train.data.storage import tar_files
@@ -79,8 +80,8 @@ def _name(refs: Sequence[str]) -> str:
 
 
 def _shards(ref: str, config: DataConfig, cache: Path | None) -> list[TrainShard]:
-    if ref.startswith("pipe:"):
-        tar_files(ref)  # says why not
+    if ref.startswith(PIPE):
+        raise ConfigError(f"data.train: got {ref!r}, expected tars:{ref}")
     reference = parse_reference(ref)
     options, name = reference.options, reference.scheme.name
     if name == "tars":
@@ -111,7 +112,7 @@ def _split_name(ref: str, splits: Sequence[str], wanted: str | None) -> str:
 def _tars(
     files: Sequence[tuple[str, str]], captions: Captions | None, config: DataConfig, cache: Path | None
 ) -> list[TrainShard]:
-    is_remote = any("://" in folder for folder, _ in files)
+    is_remote = any(folder == PIPE or "://" in folder for folder, _ in files)
     if is_remote and cache is None:
         raise ConfigError("cache: remote tar files are read through copies, expected a folder for them")
     copies = ShardCache((cache or Path()) / "shards", int(config.shard_cache * GIB))

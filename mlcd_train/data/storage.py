@@ -1,4 +1,4 @@
-"""Where tar files are: folders of this machine, web addresses, and buckets such as s3:// and gs://, through fsspec."""
+"""Where tar files are: folders of this machine, web addresses, commands, and buckets such as s3:// through fsspec."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mlcd_eval.data.sources.wds import location_of
 from mlcd_eval.data.storage.location import Digest, ForbiddenError, Location, decode_text, is_web_address
 from mlcd_eval.data.storage.remote import RemoteFolder
 from mlcd_eval.errors import ConfigError, DataError
+from mlcd_train.data.commands import PIPE, Commands
 
 WHERE_KEYS_ARE = "credentials are looked for where the bucket's own tools do, such as AWS_ACCESS_KEY_ID or ~/.aws"
 
@@ -23,13 +24,10 @@ WHERE_KEYS_ARE = "credentials are looked for where the bucket's own tools do, su
 def tar_files(address: str) -> list[tuple[str, str]]:
     """The folder and name of each tar file of braces, globs or folders, in the order of braces, those of a glob sorted.
 
-    Raises DataError where there is none, ConfigError for `pipe:`.
+    Of `pipe:COMMAND` the folder is `pipe:` and the name the command. Raises DataError where there is no file.
     """
-    if address.startswith("pipe:"):
-        raise ConfigError(
-            f"data.train: got {address!r}, which runs a shell command that a config names: expected the address itself "
-            "(https://, s3:// or gs://), which mlcd-train reads without a command"
-        )
+    if address.startswith(PIPE):
+        return [(PIPE, command) for command in braceexpand(address.removeprefix(PIPE))]
     paths = [path for pattern in braceexpand(address) for path in _matching(pattern, address)]
     return [split_path(path) for path in paths]
 
@@ -57,11 +55,15 @@ def place_of(folder: str) -> Location:
 
 @lru_cache(maxsize=1024)
 def _place(folder: str, process: int) -> Location:
+    if folder == PIPE:
+        return Commands()
     return Bucket(folder) if is_bucket(folder) else location_of(folder, offline=False)
 
 
 def is_missing(place: Location, name: str) -> bool:
-    """Whether the server or bucket says that there is no such file."""
+    """Whether the server or bucket says that there is no such file; a command says so only when it is run."""
+    if isinstance(place, Commands):
+        return False
     if isinstance(place, Bucket):
         return not place.has(name)
     if isinstance(place, RemoteFolder):

@@ -1,5 +1,6 @@
 """Configs: names become sizes, changes apply, and what cannot work is reported in one sentence."""
 
+import json
 import re
 from pathlib import Path
 
@@ -124,6 +125,16 @@ def test_mistakes_are_one_sentence(make_config, change, sentence):
     with pytest.raises(ConfigError, match=sentence) as error:
         make_config(change)
     assert "\n" not in str(error.value)
+
+
+def test_commands_are_run_only_with_consent(make_config, tmp_path):
+    marker = tmp_path / "ran"
+    for train in (f"tars:pipe:touch {marker}", [f"tars:{tmp_path}", f"tars:pipe:touch {marker}"]):
+        change = f"data.train={json.dumps(train)}"
+        with pytest.raises(ConfigError, match=r"data.train: got 'tars:pipe:touch .*' *, a command .* --allow-pipes"):
+            make_config(change)
+        assert load_config(make_config.path(), [change], allow_pipes=True).data.train
+    assert not marker.exists()
 
 
 def test_a_section_that_the_objective_needs(make_config):

@@ -122,8 +122,11 @@ def test_several_data_sets_keep_their_keys_apart(crawl, tmp_path):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("pipe:curl x", "runs a shell command that a config names: expected the address itself"),
-        ("tars:pipe:curl x", "runs a shell command that a config names"),
+        ("pipe:curl x", "got 'pipe:curl x', expected tars:pipe:curl x"),
+        ("tars:pipe:no-such-program x", "pipe:no-such-program x cannot be run: .*No such file"),
+        ("tars:pipe:cat 'x", "pipe:cat 'x cannot be run: No closing quotation"),
+        ("tars:pipe:ls /nowhere/0.tar", "pipe:ls /nowhere/0.tar failed with exit code 2: .*/nowhere/0.tar"),
+        ("tars:pipe:echo no tar", "pipe:echo no tar is truncated or not a tar file"),
         ("tars:/nowhere/*.tar", "there is no file /nowhere/"),
         ("tars:s3://bucket/0.tar", "expected fsspec with s3fs for s3://"),
         ("tars:nothing://bucket/0.tar", "nothing://bucket cannot be read: .*rotocol"),

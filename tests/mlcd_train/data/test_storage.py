@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from mlcd_eval.data.storage import transfer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.progress import Progress
 from mlcd_train.data.batches import Share
 from mlcd_train.data.pixels import pixel_batches
@@ -168,6 +168,21 @@ def test_a_bucket_is_read_like_a_folder(pairs, tmp_path):
     assert open_training_data(DataConfig(train="tars:memory://bucket/0.tar"), tmp_path, False).size == 10
     with pytest.raises(DataError, match=r"there is no file memory://bucket/9.tar"):
         open_training_data(DataConfig(train="tars:memory://bucket/9.tar"), tmp_path, False)
+
+
+def test_commands_are_read_like_a_folder(pairs, tmp_path):
+    local = keys_and_pixels(f"tars:{pairs}/train/*.tar", None)
+    same(keys_and_pixels(f"tars:pipe:cat {pairs}/train/{{0..3}}.tar", tmp_path), local)
+    with pytest.raises(ConfigError, match="remote tar files are read through copies"):
+        open_training_data(DataConfig(train=f"tars:pipe:cat {pairs}/train/0.tar"), None, False)
+
+
+def test_a_command_that_fails_at_the_end_leaves_no_copy(pairs, tmp_path):
+    script = tmp_path / "half.sh"
+    script.write_text(f"cat {pairs}/train/0.tar; echo the bucket is gone >&2; exit 3")
+    with pytest.raises(DataError, match=r"half.sh failed with exit code 3: the bucket is gone$"):
+        open_training_data(DataConfig(train=f"tars:pipe:sh {script}"), tmp_path / "cache", False)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_the_cache_is_bounded_and_what_is_open_is_read_on(pairs, tmp_path):
