@@ -11,8 +11,11 @@ WIDTH, HEIGHT = 500, 375
 DISTINCT = 32
 
 
-def jpegs(count=DISTINCT):
-    """The files' contents. Without scikit-learn, whose photographs they show, they show smooth noise."""
+def jpegs(count=DISTINCT, quality=92, size=(WIDTH, HEIGHT)):
+    """The files' contents. Without scikit-learn, whose photographs they show, they show smooth noise.
+
+    size: to which they are scaled.
+    """
     rng = np.random.default_rng(0)
     photos = _photographs(rng)
     files = []
@@ -20,7 +23,8 @@ def jpegs(count=DISTINCT):
         photo = photos[number % len(photos)]
         left, top = rng.integers(0, photo.width - WIDTH + 1), rng.integers(0, photo.height - HEIGHT + 1)
         file = io.BytesIO()
-        photo.crop((left, top, left + WIDTH, top + HEIGHT)).save(file, "JPEG", quality=92, subsampling=2)
+        crop = photo.crop((left, top, left + WIDTH, top + HEIGHT)).resize(size, Image.Resampling.LANCZOS)
+        crop.save(file, "JPEG", quality=quality, subsampling=2)
         files.append(file.getvalue())
     return files
 

@@ -37,6 +37,7 @@ from mlcd_train.data.workers import Workers
 from mlcd_train.sections import Augmentation, DataConfig
 
 SHARDS = 16
+CRAWLED = (341, 256)  # img2dataset's usual output: the shorter side 256, quality 95
 FACTS = b'{"caption": "a photo", "url": "https://example.org/%s"}' % (b"x" * 300)
 AUGMENTATION = Augmentation()
 
@@ -127,9 +128,9 @@ def open_clip_loader(folder, args, workers):
     return of_loader(data.get_wds_dataset(options, transform, is_train=True, tokenizer=lambda text: [text]).dataloader)
 
 
-def alone(decoder, args):
+def alone(decoder, contents, args):
     """Images per second of CPU, decoded and augmented on one core."""
-    contents, load = jpegs(), Load(decoder, AUGMENTATION, args.size)
+    load = Load(decoder, AUGMENTATION, args.size)
     started = time.process_time()
     for number in range(args.images // 4):
         load(contents[number % DISTINCT], "", random.Random(number))
@@ -145,9 +146,12 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}")
+    kinds = {"500 x 375, quality 92": jpegs(), "341 x 256, quality 95": jpegs(quality=95, size=CRAWLED)}
     for decoder in ("pil", "torch"):
-        accuracy = difference(decoder, AUGMENTATION, args.size)
-        print(f"decode and augment, one core, {accuracy}: {alone(decoder, args):,.0f} per s", flush=True)
+        print(difference(decoder, AUGMENTATION, args.size))
+        for kind, contents in kinds.items():
+            rate = alone(decoder, contents, args)
+            print(f"decode and augment on one core, {decoder}, JPEGs of {kind}: {rate:,.0f} per s", flush=True)
     print(f"{'images per second of':44} {'main CPU':>10} {'all CPU':>10} {'clock':>10}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
