@@ -209,7 +209,8 @@ def ticks(low: float, high: float) -> list[float]:
         return [low]
     step = 10 ** math.floor(math.log10((high - low) / 5))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 5)
-    return [round(place * step, 12) for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)  # 0.35 / 0.05 is below 7
+    return [round(place * step, 12) for place in range(first, last + 1)]
 
 
 def _style(place: int) -> dict[str, int | str]:
