@@ -22,16 +22,17 @@ def with_selections(
     selections: the penalty, how often it was chosen, and the test samples' columns with it; chosen twice or more in
     all. The noise of the choice is independent of the test samples, which bootstrap intervals are over.
     """
-    of_metric = {metric.name: metric for metric in metrics if metric.value is not None and metric.ci95 is not None}
-    values = {name: [metric_value(name, columns) for _, _, columns in selections] for name in of_metric}
     times = [count for _, count, _ in selections]
-    std = {name: float(np.std(np.repeat(np.array(row, float), times), ddof=1)) for name, row in values.items()}
-    wider = [
-        metric.model_copy(update={"ci95": widened(metric.ci95, metric.value, std[metric.name])})
-        if metric.name in std
-        else metric
-        for metric in metrics
-    ]
+    wider: list[Metric] = []
+    values: dict[str, list[float | None]] = {}
+    std: dict[str, float] = {}
+    for metric in metrics:
+        if metric.value is not None and metric.ci95 is not None:
+            of_selection = values[metric.name] = [metric_value(metric.name, columns) for _, _, columns in selections]
+            std[metric.name] = float(np.std(np.repeat(np.array(of_selection, dtype=np.float64), times), ddof=1))
+            interval = widened(metric.ci95, metric.value, std[metric.name])
+            metric = metric.model_copy(update={"ci95": interval})
+        wider.append(metric)
     rows = [
         {"lambda": lambda_, "times": count, **{name: row[place] for name, row in values.items()}}
         for place, (lambda_, count, _) in enumerate(selections)
