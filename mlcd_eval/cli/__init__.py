@@ -34,6 +34,7 @@ COMMANDS = (
     "submit",
     "bench",
     "compare",
+    "power",
     "explain",
     "doctor",
     "completion",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlcd_eval.tables.comparison.compare import Comparison
 
 
 def add_parser(commands: Any) -> None:
@@ -12,6 +15,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "compare", help="test two models against each other on the same samples, by every metric"
     )
+    add_sides(parser)
+    parser.set_defaults(run=run)
+
+
+def add_sides(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name two models, and --json."""
     add = parser.add_argument
     add(
         "paths",
@@ -22,26 +31,32 @@ def add_parser(commands: Any) -> None:
     )
     add("--model", metavar="NAME", action="append", default=[], help="folder in OUTPUT: A's first, then B's")
     add("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
-    from mlcd_eval.tables.comparison.compare import as_json, as_markdown, compare
-    from mlcd_eval.tables.comparison.pairing import load_side
+    from mlcd_eval.tables.comparison.compare import as_json, as_markdown
 
-    first, second = _folders(args.paths, args.model)
-    comparison = compare(load_side(first), load_side(second))
+    comparison = compared(args, "compare")
     print(as_json(comparison) if args.json else as_markdown(comparison), end="")
     return 0
 
 
-def _folders(paths: list[Path], models: list[str]) -> list[Path]:
+def compared(args: argparse.Namespace, command: str) -> Comparison:
+    """Return the comparison of the two models of `add_sides`."""
+    from mlcd_eval.tables.comparison.compare import compare
+    from mlcd_eval.tables.comparison.pairing import load_side
+
+    first, second = _folders(command, args.paths, args.model)
+    return compare(load_side(first), load_side(second))
+
+
+def _folders(command: str, paths: list[Path], models: list[str]) -> list[Path]:
     from mlcd_eval.errors import ConfigError, nearest
 
     if (len(paths), len(models)) not in ((2, 0), (1, 2)):
         raise ConfigError(
-            f"compare takes two folders, or one and --model twice: got {len(paths)} and --model {len(models)} times"
+            f"{command} takes two folders, or one and --model twice: got {len(paths)} and --model {len(models)} times"
         )
     if not models:
         return paths

@@ -19,6 +19,18 @@ def stratified_split(labels: np.ndarray, fraction: float, rng: np.random.Generat
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 
 
+def stratified_folds(labels: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Sorted row indices of each fold, at most `count` folds, none empty, whose sizes differ by at most one.
+
+    labels (N,): the rows of a class are in as many folds as possible, so that a class of two or more rows is never in
+    one fold only; a class of one row is in none. labels (N, C) multi-hot: drawn at random over all rows.
+    """
+    groups = _by_class(labels) if labels.ndim == 1 else [np.arange(len(labels))]
+    dealt = [rng.permutation(rows) for rows in groups if len(rows) > 1]
+    in_turn = np.concatenate(dealt) if dealt else np.empty(0, dtype=np.int64)
+    return [np.sort(in_turn[first::count]) for first in range(min(count, len(in_turn)))]
+
+
 def few_shot(labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """Sorted indices of k rows of each class of `labels` (N,), all of a class that has fewer."""
     chosen = [rng.permutation(rows)[:k] for rows in _by_class(labels)]

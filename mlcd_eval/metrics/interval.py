@@ -9,6 +9,7 @@ distinct terms, so 50,000 right-or-wrong outcomes cost as much as two.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,6 +99,14 @@ def bootstrap(
 def standard_error(influences: NDArray[Any]) -> float:
     """Of a metric with this influence function at each sample (N,), by the delta method."""
     return float(np.sqrt((influences**2).mean() / len(influences)))
+
+
+def widened(interval: Interval, value: float, deviation: float) -> Interval:
+    """The interval of a fraction with a further, independent source of noise of this standard deviation: the distance
+    of either end from the value grows by it in quadrature, and stays within 0 and 1."""
+    low, high = interval
+    reach = Z95 * deviation
+    return max(0.0, value - math.hypot(value - low, reach)), min(1.0, value + math.hypot(high - value, reach))
 
 
 def group_sums(terms: NDArray[Any], groups: ArrayLike) -> NDArray[Any]:

@@ -35,13 +35,20 @@ _CHUNK = 1 << 22  # counts held at a time, 32 MB
 
 
 class Paired(NamedTuple):
-    """Values of A and B over the samples, 95% interval of B - A, and p with the name of its test."""
+    """Values of A and B over the samples, 95% interval of B - A, and p with the name of its test. discordant: the share
+    of samples on which exactly one is right, None of a test that is not McNemar's."""
 
     a: float
     b: float
     ci95: Interval
     p: float
     test: str
+    discordant: float | None = None
+
+    @property
+    def error(self) -> float:
+        """The standard error of B - A."""
+        return (self.ci95[1] - self.ci95[0]) / (2 * Z95)
 
 
 def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: ArrayLike | None = None) -> Paired:
@@ -57,7 +64,7 @@ def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: A
         return paired_sums(np.column_stack([a, ones]), np.column_stack([b, ones]), ratio, rng, groups)
     interval = bootstrap_sums(np.column_stack([b - a, ones]), ratio, rng)
     assert interval is not None, "there is a sample"
-    return Paired(float(a.mean()), float(b.mean()), interval, mcnemar(a, b), MCNEMAR)
+    return Paired(float(a.mean()), float(b.mean()), interval, mcnemar(a, b), MCNEMAR, float((a != b).mean()))
 
 
 def paired_sums(

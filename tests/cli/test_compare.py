@@ -39,6 +39,19 @@ def test_a_model_with_itself_is_a_tie_on_every_protocol(output, capsys):
     assert all(task["ci95"] == [0, 0] and task["outcome"] == "tie" for task in found["tasks"])
 
 
+def test_power(output, capsys):
+    a, b = (str(output / f"tiny_encoder_{factory}") for factory in TASKS)
+    assert main(["power", a, b]) == 0
+    table = capsys.readouterr().out
+    assert "| detectable | to detect B - A |" in table and table.count("Left out: ") == 2
+    assert main(["power", a, a, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["level"], found["power"]) == (0.05, 0.8)
+    assert all(task["detectable"] is None and task["images"] is None for task in found["tasks"])  # they never differ
+    assert main(["power", a]) == 2
+    assert "power takes two folders, or one and --model twice: got 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

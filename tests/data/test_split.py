@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlcd_eval.data.split import few_shot, stratified_split
+from mlcd_eval.data.split import few_shot, stratified_folds, stratified_split
 
 
 def rng(seed=0):
@@ -58,3 +58,23 @@ def test_draw_is_uniform():
     for _ in range(2000):
         counts[few_shot(np.zeros(5, dtype=np.int64), 2, generator)] += 1
     assert counts / 2000 == pytest.approx(0.4, abs=4 * np.sqrt(0.4 * 0.6 / 2000))
+
+
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(2, 6), st.integers(0, 9))
+def test_folds_hold_out_each_row_of_a_class_of_two_or_more_once(labels, count, seed):
+    labels = np.array(labels, dtype=np.int64)
+    folds = stratified_folds(labels, count, rng(seed))
+    sizes = np.bincount(labels, minlength=6)
+    held_out = np.concatenate([*folds, np.empty(0, np.int64)])
+    assert sorted(held_out) == np.flatnonzero(sizes[labels] > 1).tolist()
+    assert len(folds) == min(count, len(held_out))
+    lengths = [len(fold) for fold in folds]
+    assert not lengths or max(lengths) - min(lengths) <= 1
+    for label in np.flatnonzero(sizes > 1):
+        assert sum((labels[fold] == label).any() for fold in folds) == min(sizes[label], count)
+    assert all((np.diff(fold) > 0).all() for fold in folds)
+
+
+def test_folds_of_several_labels_hold_out_each_row_once():
+    folds = stratified_folds(np.zeros((11, 3), dtype=np.int64), 5, rng())
+    assert sorted(np.concatenate(folds)) == list(range(11)) and [len(fold) for fold in folds] == [3, 2, 2, 2, 2]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlcd_eval.metrics import interval
-from mlcd_eval.metrics.interval import bootstrap, bootstrap_class_means, bootstrap_sums, generator, ratio
+from mlcd_eval.metrics.interval import bootstrap, bootstrap_class_means, bootstrap_sums, generator, ratio, widened
 
 
 def rng(seed=0):
@@ -131,3 +131,9 @@ def test_memory_is_bounded():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150e6
+
+
+def test_a_further_source_of_noise_adds_in_quadrature_and_stays_a_fraction():
+    assert widened((0.47, 0.56), 0.5, 0.04 / 1.959963984540054) == pytest.approx((0.45, 0.5 + np.hypot(0.06, 0.04)))
+    assert widened((0.0, 0.1), 0.05, 0.0) == (0.0, 0.1)
+    assert widened((0.9, 1.0), 0.95, 0.2)[1] == 1.0

@@ -1,9 +1,10 @@
 """Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4), or in other dialects.
 
 Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
-on the val split, or on a seeded stratified part of train where there is none; the best one is fitted on train and val
-together; only then is the test split scored. A candidate that is far below the best while its fit is still rough is not
-fitted to the end, and the record says so.
+on the val split where there is one, else by cross-validation of train (cross_validation.py) or, as CLIP does it and
+where train is large, on a seeded stratified part of it; the best one is fitted on train and val together; only then is
+the test split scored. A candidate that is far behind the best while its fit is still rough, or on the first folds, is
+not fitted to the end, and the record says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlcd_eval.data.split import stratified_folds
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -20,6 +22,7 @@ from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
+from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
@@ -31,6 +34,7 @@ from mlcd_eval.protocols.classification.labelled import (
 )
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
+from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.shared.unit import unit
@@ -46,7 +50,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
-    version = 2
+    version = 3
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Self-Supervised Image Classification",)
@@ -57,8 +61,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     factors = FACTORS
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """It draws the shots, the part of train that lambda is searched on and AdamW's batches, but for the draws of
-        sources that have a seed of their own."""
+        """It draws the shots, the part or folds of train that lambda is searched on and AdamW's batches, but for the
+        draws of sources that have a seed of their own."""
         if settings.get("adamw"):
             return True
         if settings.get("shots"):
@@ -110,13 +114,21 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             ]
             rows = Rows(test.array, inputs.device, _prepare(settings))
             columns, details = report(probes, rows, labels["test"], settings.also)
+            selections = [
+                (lambda_, count, report([Probe(fit, {})], rows, labels["test"], ())[0])
+                for lambda_, (fit, count) in (probes[0].selections if len(probes) == 1 else {}).items()
+            ]
         if settings.shots:
             fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
             details |= {"classes_with_fewer_shots": fewer} if fewer else {}
         metrics = measured(columns, num_classes, multilabel, inputs.seed, len(test.bad))
         also = [measure(name, columns, inputs.seed, len(test.bad), defined=not multilabel) for name in settings.also]
+        metrics = [*metrics, *also]
+        if selections:
+            metrics, spread = with_selections(metrics, selections)
+            details |= spread
         return Scores(
-            metrics=[*metrics, *also],
+            metrics=metrics,
             primary=primary,
             samples={"key": list(test.keys), **as_lists(columns)},
             details=details,
@@ -143,7 +155,7 @@ def _trained(
     if settings.c is not None:
         lambda_ = lambda_of_c(settings.c, binary=data.labels.ndim == 1 and len(np.unique(data.labels)) == 2)
     return train_probe(
-        data, num_classes, metric, sweep, lambda_, settings.max_iter, settings.tolerance, device, advance
+        data, num_classes, metric, sweep, lambda_, settings.max_iter, settings.tolerance, device, advance, seed
     )
 
 
@@ -192,7 +204,10 @@ def _training_sets(
             array = np.concatenate([array, inputs.images["val"].array])
             places = np.arange(len(array))
             both = np.concatenate([of_rows, labels["val"]])
-            yield TrainingSet(array, both, places[: len(rows)], places[len(rows) :], prepare)
+            yield TrainingSet(array, both, places[: len(rows)], places[len(rows) :], prepare=prepare)
+        elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
+            folds = stratified_folds(of_rows, FOLDS, rng)
+            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)
         else:
             held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
-            yield TrainingSet(array, of_rows, *held_out, prepare)
+            yield TrainingSet(array, of_rows, *held_out, prepare=prepare)

@@ -13,17 +13,18 @@ from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 
 
 class LinearProbeSettings(ProtocolSettings):
-    """metric: the primary one, which also chooses lambda; None: acc1, or map_11point where images have several labels.
-    also: metrics of the predicted classes to report besides, of one label per image. normalise: divide each feature by
-    its length. exif: turn images as their EXIF orientation says.
+    """metric: the primary one, which also chooses lambda on a held-out part; None: acc1, or map_11point where images
+    have several labels. also: metrics of the predicted classes to report besides, of one label per image. normalise:
+    divide each feature by its length. exif: turn images as their EXIF orientation says.
 
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
-    the same as scikit-learn's C. val_fraction: of train, where the dataset has no val split; hold_out: how it is drawn.
-    max_iter: the most passes over the data in a fit; tolerance: at which the last fit stops (see
-    LogisticProblem.fit).
+    the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched by cross-validation
+    if there are fewer than TOO_MANY train images (cross_validation.py), or with holdout, as CLIP does it, on a part of
+    train; val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the data in a fit;
+    tolerance: at which the last fit stops (see LogisticProblem.fit).
 
     shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
-    result is the mean over `trials` draws; lambda is searched on val_fraction of the shots, and is 1 for one shot. Of a
+    result is the mean over `trials` draws; lambda is searched on the shots alone, and is 1 for one shot. Of a
     class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
 
     adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
@@ -41,6 +42,7 @@ class LinearProbeSettings(ProtocolSettings):
     normalise: bool = False
     sweep: Literal["clip", "dinov2"] = "clip"
     c: PositiveFloat | None = None
+    selection: Literal["cross_validation", "holdout"] = "cross_validation"
     hold_out: Literal["stratified", "dinov2", "dinov3"] = "stratified"
     tolerance: PositiveFloat = 1e-6
     draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"
@@ -51,6 +53,18 @@ class LinearProbeSettings(ProtocolSettings):
         given = [name for name in ("lambda_", "c", "adamw") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"expected at most one of lambda_, c and adamw, got {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _holdout_has_its_settings(self) -> LinearProbeSettings:
+        defaults = LinearProbeSettings.model_fields
+        given = [
+            name for name in ("val_fraction", "hold_out", "sweep") if getattr(self, name) != defaults[name].default
+        ]
+        if given and self.selection != "holdout":
+            raise ValueError(
+                f"{given[0]} is of a held-out part: expected selection holdout with it, got {self.selection}"
+            )
         return self
 
     @property
@@ -89,12 +103,12 @@ DIALECTS = {
         "tasks have 10 experiments (trials=10).",
     ),
     "dinov2": ProtocolDialect(
-        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov2"},
+        {"sweep": "dinov2", "val_fraction": 0.1, "selection": "holdout", "hold_out": "dinov2"},
         "DINOv2, dinov2/eval/log_regression.py at 05c66df (its --metric-type is here the task's metric)",
         f"cuML's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
     ),
     "dinov3": ProtocolDialect(
-        {"sweep": "dinov2", "val_fraction": 0.1, "hold_out": "dinov3"},
+        {"sweep": "dinov2", "val_fraction": 0.1, "selection": "holdout", "hold_out": "dinov3"},
         "DINOv3, dinov3/eval/log_regression.py at 78dc9b8 (its metric type is here the task's metric)",
         f"scikit-learn's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
     ),

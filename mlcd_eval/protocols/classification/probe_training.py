@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import metric_value
+from mlcd_eval.protocols.classification.cross_validation import Part, choose_lambda
 from mlcd_eval.protocols.classification.sweep import Sweep
 from mlcd_eval.support.progress import Advance
 
@@ -30,12 +32,14 @@ DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 @dataclass(frozen=True)
 class TrainingSet:
     """features (N, D), labels (N,) or (N, C). fit_rows, val_rows: rows to fit and to score in the search of lambda;
-    val_rows may be empty. prepare: what features pass through first."""
+    val_rows may be empty. folds: the rows of each fold, where lambda is chosen by cross-validation instead. prepare:
+    what features pass through first."""
 
     features: np.ndarray
     labels: np.ndarray
     fit_rows: np.ndarray
     val_rows: np.ndarray
+    folds: Sequence[np.ndarray] = ()
     prepare: Callable[[Tensor], Tensor] = lambda rows: rows
 
 
@@ -52,10 +56,12 @@ class Fitted(Protocol):
 
 @dataclass(frozen=True)
 class Probe:
-    """A trained probe. details: how it was trained, for the record."""
+    """A trained probe. details: how it was trained, for the record. selections: lambda -> the probe with it and how
+    often other draws of the images would have chosen it, if that is known."""
 
     fit: Fitted
     details: dict[str, Any]
+    selections: Mapping[float, tuple[Fitted, int]] = field(default_factory=dict)
 
 
 def train_probe(
@@ -68,10 +74,13 @@ def train_probe(
     tolerance: float,
     device: str,
     advance: Advance = lambda _: None,
+    seed: int = 0,
 ) -> Probe:
-    """Search lambda by the metric on the two parts of the rows, unless it is given, then fit all rows.
+    """Search lambda by the metric on the two parts of the rows, or by their loss on the folds, unless it is given, then
+    fit all rows.
 
-    tolerance: of the last fit. advance: called with the fits done, `sweep.most` and one in all for a search.
+    tolerance: of the last fit. seed: of the selections. advance: called with the fits done, `sweep.most` and one in all
+    for a search.
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
@@ -80,9 +89,15 @@ def train_probe(
     features, labels = Rows(data.features, device, data.prepare), data.labels
     check_contrast(labels)
     start: tuple[Tensor, Tensor] | None = None
+    selections: list[float] = []
     details: dict[str, Any] = {"num_train": len(labels)}
     if lambda_ is not None:
         details["lambda_from"] = "settings"
+    elif data.folds:
+        choice = choose_lambda(_parts(data, features, num_classes, max_iter), seed, advance)
+        advance(sweep.most - len(choice.details["search"]))
+        lambda_, start, selections = choice.lambda_, choice.start, choice.selections
+        details |= choice.details
     elif len(data.val_rows) == 0:
         lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
     else:
@@ -105,7 +120,26 @@ def train_probe(
     fit = problem.fit(lambda_, start, tolerance, max_iter)
     advance(1)
     details |= {"lambda": lambda_, "objective": fit.objective, "gradient_norm": fit.gradient_norm, **_convergence(fit)}
-    return Probe(fit, details)
+    path = Path(problem, SEARCH_TOLERANCE, max_iter)
+    path.fits.append(fit)
+    times = sorted(Counter(selections).items(), reverse=True)
+    return Probe(fit, details, {other: (fit if other == lambda_ else path.fit(other), n) for other, n in times})
+
+
+def _parts(data: TrainingSet, features: Rows, num_classes: int, max_iter: int) -> list[Part]:
+    """Raises IncompatibleError where the rows outside a fold have no contrast."""
+    import torch
+
+    from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
+
+    parts = []
+    for held_out in data.folds:
+        rows = np.setdiff1d(np.arange(len(data.labels)), held_out)
+        check_contrast(data.labels[rows])
+        problem = LogisticProblem(features.select(rows), data.labels[rows], num_classes)
+        labels = torch.as_tensor(data.labels[held_out], device=features.device)
+        parts.append(Part(features.select(held_out), labels, Path(problem, SEARCH_TOLERANCE, max_iter)))
+    return parts
 
 
 @dataclass

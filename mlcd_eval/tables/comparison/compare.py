@@ -10,18 +10,34 @@ from typing import Any
 import numpy as np
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.metrics.paired import holm
+from mlcd_eval.metrics.paired import Paired, holm
+from mlcd_eval.metrics.power import (
+    LEVEL,
+    POWER,
+    mcnemar_detectable,
+    mcnemar_images,
+    t_detectable,
+    t_images,
+)
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.tables.comparison.pairing import PairedMetric, Side, pair_metrics, why_unpairable
 from mlcd_eval.tables.text import cell, markdown_table, shown, shown_difference
 
-LEVEL = 0.05
 _SMALLEST = 1e-6  # a smaller p is shown as smaller
+TIES = (
+    f"Beside a tie: the least difference that this test alone, at p below {LEVEL}, would find {POWER:.0%} of the time "
+    "with these samples and this agreement of A and B; smaller ones are not ruled out (`mlcd-eval power`)."
+)
 
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """One metric of one task, in the metric's unit. p and ci95 (of B - A) are None where there is no test."""
+    """One metric of one task, in the metric's unit. p and ci95 (of B - A) are None where there is no test.
+
+    detectable: the least difference that this test of so many samples finds at POWER, at the agreement of A and B; None
+    where there is no test, or where no difference is large enough. images: about how many samples it takes to find the
+    difference that was measured; None for no difference.
+    """
 
     task: str
     metric: str
@@ -33,6 +49,8 @@ class MetricComparison:
     ci95: tuple[float, float] | None = None
     p: float | None = None
     unit: str = "fraction"
+    detectable: float | None = None
+    images: int | None = None
 
     @property
     def difference(self) -> float:
@@ -139,6 +157,20 @@ def _fields(task: str, row: PairedMetric) -> dict[str, Any]:
         "ci95": row.paired.ci95 if row.paired else None,
         "p": row.paired.p if row.paired else None,
         "unit": row.a.unit,
+        **(_power(row.paired, row.num_samples) if row.paired else {}),
+    }
+
+
+def _power(paired: Paired, n: int) -> dict[str, Any]:
+    difference = paired.b - paired.a
+    if paired.discordant is None:
+        return {
+            "detectable": t_detectable(n, paired.error),
+            "images": t_images(n, difference, paired.error),
+        }
+    return {
+        "detectable": mcnemar_detectable(n, paired.discordant),
+        "images": mcnemar_images(paired.discordant, difference),
     }
 
 
@@ -171,7 +203,7 @@ def as_markdown(comparison: Comparison) -> str:
         for name, side in (("A", comparison.a), ("B", comparison.b))
     ]
     header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
-    rows = [_line(task, [task.outcome], [task.adjusted_p]) for task in comparison.tasks]
+    rows = [_line(task, [_outcome(task)], [task.adjusted_p]) for task in comparison.tasks]
     counts = {"wins": "win", "ties": "tie", "losses": "loss", "not tested": "not tested"}
     score = ", ".join(f"{words} {comparison.count(outcome)}" for words, outcome in counts.items())
     rank_a, rank_b = comparison.mean_ranks()
@@ -182,6 +214,7 @@ def as_markdown(comparison: Comparison) -> str:
         "Per cent, differences in points; intervals by paired bootstrap; p two-sided, adjusted by Holm's method for "
         "the tests of the primary metrics, one per task, which are shown here; a win or a loss is an adjusted p below "
         f"{LEVEL}.",
+        *([TIES] if comparison.count("tie") else []),
         *_other_metrics([other for task in comparison.tasks for other in task.others]),
         *(f"Left out: {cell(task)} ({cell(reason)})." for task, reason in comparison.left_out.items()),
     ]
@@ -212,6 +245,15 @@ def _line(row: MetricComparison, outcome: Sequence[str] = (), adjusted: Sequence
         *values,
         *map(_shown_p, [row.p, *adjusted]),
     ]
+
+
+def _outcome(task: TaskComparison) -> str:
+    """A tie with the difference that could have been seen."""
+    if task.outcome != "tie":
+        return task.outcome
+    if task.detectable is None:
+        return "tie (nothing detectable)"
+    return f"tie ({shown_difference(task.detectable, task.unit).lstrip('+')} detectable)"
 
 
 def _shown_p(p: float | None) -> str:

@@ -8,6 +8,7 @@ from conftest import make_result, metric
 from scipy import stats
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.metrics.power import mcnemar_power
 from mlcd_eval.records import ResultStore, TaskRecord
 from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, as_markdown, compare
 from mlcd_eval.tables.comparison.pairing import load_side
@@ -65,6 +66,15 @@ def test_right_or_wrong_by_mcnemar_with_holm(three_tasks):
     assert tasks["zeroshot/won"].difference == pytest.approx(18 / 40)
     assert [tasks[task].outcome for task in p] == ["loss", "win", "tie"]
     assert comparison.mean_ranks() == pytest.approx(((2 + 2 + 1) / 3, (1 + 1 + 2) / 3))
+
+
+def test_a_tie_says_what_could_have_been_seen(three_tasks):
+    tasks, comparison = compared(three_tasks)
+    tied = tasks["zeroshot/tied"]  # 12 of 30 samples are discordant
+    assert mcnemar_power(30, 12 / 30, tied.detectable) == pytest.approx(0.8, abs=1e-3)
+    assert mcnemar_power(tied.images, 12 / 30, 6 / 30) >= 0.8 and tied.images > 30
+    text = as_markdown(comparison)
+    assert f"tie ({100 * tied.detectable:.2f} detectable)" in text and text.count("detectable)") == 1
 
 
 def test_the_other_way_round_wins_are_losses(three_tasks):
