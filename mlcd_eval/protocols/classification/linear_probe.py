@@ -1,8 +1,8 @@
 """Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4), or in other dialects.
 
 Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
-on the val split where there is one, else by cross-validation of train (cross_validation.py) or, as CLIP does it and
-where train is large, on a seeded stratified part of it; the best one is fitted on train and val together; only then is
+on the val split where there is one, else on a seeded stratified part of train or, with `selection=cross_validation`,
+by cross-validation of it where it is small (cross_validation.py); the best one is fitted on train and val together; only then is
 the test split scored. A candidate that is far behind the best while its fit is still rough, or on the first folds, is
 not fitted to the end, and the record says so.
 """
@@ -50,7 +50,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
-    version = 3
+    version = 2
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Self-Supervised Image Classification",)

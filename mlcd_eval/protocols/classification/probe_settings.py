@@ -18,9 +18,9 @@ class LinearProbeSettings(ProtocolSettings):
     divide each feature by its length. exif: turn images as their EXIF orientation says.
 
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
-    the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched by cross-validation
-    if there are fewer than TOO_MANY train images (cross_validation.py), or with holdout, as CLIP does it, on a part of
-    train; val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the data in a fit;
+    the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched on a held-out part
+    of train, as CLIP does it, or by cross-validation if there are fewer than TOO_MANY train images
+    (cross_validation.py); val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the data in a fit;
     tolerance: at which the last fit stops (see LogisticProblem.fit).
 
     shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
@@ -42,7 +42,7 @@ class LinearProbeSettings(ProtocolSettings):
     normalise: bool = False
     sweep: Literal["clip", "dinov2"] = "clip"
     c: PositiveFloat | None = None
-    selection: Literal["cross_validation", "holdout"] = "cross_validation"
+    selection: Literal["holdout", "cross_validation"] = "holdout"
     hold_out: Literal["stratified", "dinov2", "dinov3"] = "stratified"
     tolerance: PositiveFloat = 1e-6
     draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"

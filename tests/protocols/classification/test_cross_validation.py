@@ -15,8 +15,9 @@ from mlcd_eval.protocols.classification.sweep import HALF_DECADE, search_lambda
 from mlcd_eval.protocols.classification.temperature import fit_temperature, log_losses
 
 
-def score(train, test, seed=0, **settings):
-    return LinearProbe().score(LinearProbeSettings(**settings), Inputs({"train": train, "test": test}, seed=seed))
+def score(train, test, seed=0, selection="cross_validation", **settings):
+    settings = LinearProbeSettings(selection=selection, **settings)
+    return LinearProbe().score(settings, Inputs({"train": train, "test": test}, seed=seed))
 
 
 def noisy(seed=0, sizes=(150, 100), c=4, d=6):
@@ -152,7 +153,7 @@ def test_several_labels_one_of_which_a_fold_alone_has():
 @pytest.mark.parametrize("given", [{"val_fraction": 0.1}, {"hold_out": "dinov2"}, {"sweep": "dinov2"}])
 def test_what_is_held_out_is_said_with_holdout_only(given):
     with pytest.raises(ValidationError, match="expected selection holdout with it, got cross_validation"):
-        LinearProbeSettings(**given)
+        LinearProbeSettings(**given, selection="cross_validation")
     LinearProbeSettings(**given, selection="holdout")
 
 
