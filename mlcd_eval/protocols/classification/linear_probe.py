@@ -2,9 +2,9 @@
 
 Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
 on the val split where there is one, else on a seeded stratified part of train or, with `selection=cross_validation`,
-by cross-validation of it where it is small (cross_validation.py); the best one is fitted on train and val together; only then is
-the test split scored. A candidate that is far behind the best while its fit is still rough, or on the first folds, is
-not fitted to the end, and the record says so.
+by cross-validation of it where it is small (cross_validation.py); the best one is fitted on train and val together;
+only then is the test split scored. A candidate that is far behind the best while its fit is still rough, or on the
+first folds, is not fitted to the end, and the record says so.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class LinearProbeSettings(ProtocolSettings):
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
     the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched on a held-out part
     of train, as CLIP does it, or by cross-validation if there are fewer than TOO_MANY train images
-    (cross_validation.py); val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the data in a fit;
-    tolerance: at which the last fit stops (see LogisticProblem.fit).
+    (cross_validation.py); val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the
+    data in a fit; tolerance: at which the last fit stops (see LogisticProblem.fit).
 
     shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
     result is the mean over `trials` draws; lambda is searched on the shots alone, and is 1 for one shot. Of a
