@@ -14,8 +14,10 @@ import torch
 from mlcd_eval.encoders.adapters.timm_naflex import NaflexTransform, unpacked
 from mlcd_eval.encoders.adapters.timm_weights import create_with_file
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
+from mlcd_eval.encoders.blocks import found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import settings_digest
+from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import NONE, TOKEN, pooling_of
 from mlcd_eval.encoders.registry import model_name
@@ -118,7 +120,13 @@ class TimmEncoder(TorchEncoder):
             probe_pixels = torch.zeros(1, 3, height, width)
         self._pooling = pooling_of(model)
         with torch.inference_mode():
-            probe = self._layers(probe_pixels)
+            probe, self.stack = found_stack(
+                model,
+                "blocks",
+                lambda: self._layers(probe_pixels),
+                has_class=getattr(getattr(model, "embeds", model), "cls_token", None) is not None,
+                tokens_of_patches=self.preprocess.max_patches if self._naflex else None,
+            )
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
@@ -129,6 +137,7 @@ class TimmEncoder(TorchEncoder):
             num_params=num_params(model),
             has_text=False,
             extra={**notes, "pooling": self._pooling},
+            blocks=self.stack.info if self.stack else NO_BLOCKS,
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -139,6 +148,9 @@ class TimmEncoder(TorchEncoder):
         outputs = {} if self._pooling == NONE else {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
         patches = self._patches(features, pixels)
         return outputs if patches is None else {**outputs, PATCHES: patches}
+
+    def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        return unpacked(pixels)["patch_valid"] if self._naflex else None
 
     def _patches(self, features: Any, pixels: torch.Tensor) -> torch.Tensor | None:
         """(B, h, w, D), or None where a model's tokens are no grid (PiT and CoaT have several stages, Hiera's are in an

@@ -26,10 +26,14 @@ class LinearProbeSettings(ProtocolSettings):
     result is the mean over `trials` draws; lambda is searched on val_fraction of the shots, and is 1 for one shot. Of a
     class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
 
+    layers: `all` probes every block of the tower at every pooling, in place of `layer`, and reports the one that is
+    best on the part of train that is held out (layer_search.py).
+
     adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
     """
 
     layer: str = PENULTIMATE
+    layers: Literal["all"] | None = None
     exif: bool = False
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -51,6 +55,14 @@ class LinearProbeSettings(ProtocolSettings):
         given = [name for name in ("lambda_", "c", "adamw") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"expected at most one of lambda_, c and adamw, got {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_layer(self) -> LinearProbeSettings:
+        given = [name for name in ("shots", "adamw") if getattr(self, name) is not None]
+        given += ["layer"] if self.layer != PENULTIMATE else []
+        if self.layers is not None and given:
+            raise ValueError(f"expected layers without {' and '.join(given)}")
         return self
 
     @property
