@@ -46,7 +46,7 @@ class TorchEncoder(Encoder):
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the layers asked for, from one forward pass of the image tower."""
         outputs: dict[str, torch.Tensor] = {}
-        inside = [layer for layer in layers if layer not in self.info.layers]
+        inside = [layer for layer in layers if layer not in self.info.layers] if self.stack is not None else []
         if inside and self.stack is not None:
             run = lambda: outputs.update(self._layers(pixels))  # noqa: E731
             outputs |= self.stack.read(self.model, inside, run, self._mask(pixels))

@@ -18,7 +18,6 @@ from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
-from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
@@ -27,6 +26,7 @@ from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
+    columns_of,
     count_classes,
     measured,
     primary_metric,
@@ -203,15 +203,9 @@ def _report(
 def _multilabel_report(
     probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
 ) -> tuple[Columns, dict[str, Any]]:
-    """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
-    half, are exactly the true ones."""
+    """The same for several labels per image."""
     (probe,) = probes
-    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test)])
-    columns = multilabel_samples(scores, labels) | {
-        "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
-        "correct": ((scores > 0) == labels).all(axis=1) * 1.0,
-    }
-    return columns, dict(probe.details)
+    return columns_of(probe.fit.scores(test), labels), dict(probe.details)
 
 
 def _training_sets(
