@@ -34,8 +34,7 @@ def reference_of(head):
     """A reference with the head's weights; its query's projection is the identity, and keys have a bias that softmax
     cancels."""
     width = len(head.query)
-    reference, copied = Reference(width, head.heads, head.linear.out_features), nn.MultiheadAttention
-    assert copied
+    reference = Reference(width, head.heads, head.linear.out_features)
     with torch.no_grad():
         weights = [torch.eye(width), head.key.weight, head.value.weight]
         reference.attention.in_proj_weight.copy_(torch.cat(weights))
