@@ -9,6 +9,7 @@ from torch import nn
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.classification import attentive_head
 from mlcd_eval.protocols.classification.attentive_head import AttentiveHead, heads_of, scores_of, train_attentive
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.resident import Rows
@@ -73,16 +74,25 @@ def test_logits_and_gradients_are_those_of_torchs_attention(width, heads):
 
 
 def split(count, seed, classes=3):
-    """Images of 4 x 4 patches: one patch says which class it is, and is marked; two others lie."""
+    """Images of 4 x 4 patches: a marked one says which class it is, two others lie, the rest are background."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     patches = rng.normal(0, 0.1, (count, 16, 8)).astype(np.float32)
+    patches[..., 5] += 4
     for image, label in enumerate(labels):
         true, *false = rng.choice(16, 3, replace=False)
-        patches[image, true, [label, 7]] += 2
+        patches[image, [true, *false], 5] = 0
+        patches[image, true, [label, 7]] += 4
         for place, lie in zip(false, [(label + 1) % classes, (label + 2) % classes], strict=True):
-            patches[image, place, [lie, 6]] += 2
+            patches[image, place, [lie, 6]] += 4
     return Features(patches.reshape(count, 4, 4, 8), [f"{seed}_{n}" for n in range(count)], labels)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """A recipe of few steps."""
+    monkeypatch.setattr(attentive_head, "LEAST_STEPS", 5)
+    monkeypatch.setattr(attentive_head, "EPOCHS", 1)
 
 
 def scored(images, **settings):
@@ -92,18 +102,21 @@ def scored(images, **settings):
 
 def test_it_reads_the_patch_that_a_mean_hides():
     images = {"train": split(120, 0), "test": split(60, 1)}
-    scores = scored(images)
+    scores = scored(images, lr=1e-2, weight_decay=0.01)
     value = {metric.name: metric.value for metric in scores.metrics}
     assert value["acc1"] > 0.95
     means = {role: dataclasses.replace(each, array=each.array.mean((1, 2))) for role, each in images.items()}
     linear = get_protocol("linear_probe")
     [acc1] = [m for m in linear.score(linear.Settings(), Inputs(images=means)).metrics if m.name == "acc1"]
     assert acc1.value < 0.6
-    assert scores.details["recipe"] == 1 and scores.details["heads"] == 1
-    grid = [(line["lr"], line["weight_decay"]) for line in scores.details["search"]]
-    assert len(set(grid)) == 6 and (scores.details["lr"], scores.details["weight_decay"]) in grid
-    best = max(line["score"] for line in scores.details["search"])
-    assert next(line for line in scores.details["search"] if line["score"] == best)["lr"] == scores.details["lr"]
+
+
+def test_the_grid_is_searched_on_held_out_rows(short):
+    details = scored({"train": split(40, 0), "test": split(9, 1)}).details
+    assert (details["recipe"], details["heads"], details["chosen_from"]) == (1, 1, "search by acc1 on 9 samples")
+    search = {(line["lr"], line["weight_decay"]): line["score"] for line in details["search"]}
+    assert list(search) == [(rate, decay) for rate in (3e-4, 1e-3, 3e-3) for decay in (0.01, 0.1)]
+    assert (details["lr"], details["weight_decay"]) == max(search, key=search.get)  # the first of equal ones
 
 
 def test_several_labels_per_image():
@@ -111,13 +124,13 @@ def test_several_labels_per_image():
     several = {
         role: dataclasses.replace(each, labels=np.eye(3, dtype=np.int64)[each.labels]) for role, each in images.items()
     }
-    scores = scored(several, lr=1e-3, weight_decay=0.01)
+    scores = scored(several, lr=1e-2, weight_decay=0.01)
     assert scores.primary == "map_11point" and scores.metrics[0].value is not None
     [value] = [metric.value for metric in scores.metrics if metric.name == "map_11point"]
     assert value > 0.9 and scores.details["chosen_from"] == "settings"
 
 
-def test_test_decides_nothing_and_val_is_learned_from():
+def test_test_decides_nothing_and_val_is_learned_from(short):
     train, val, test = split(60, 0), split(30, 1), split(30, 2)
     shuffled = dataclasses.replace(test, labels=np.roll(test.labels, 1))
     settings = {"lr": 1e-3}
@@ -156,6 +169,6 @@ def test_mistakes_are_one_sentence():
         get_protocol("attentive_probe").Settings(layer="penultimate")
 
 
-def test_without_a_row_to_spare_the_defaults_are_used():
+def test_without_a_row_to_spare_the_defaults_are_used(short):
     details = scored({"train": split(3, 0), "test": split(9, 1)}).details
     assert details["chosen_from"] == "default: no class has two train samples" and "search" not in details
