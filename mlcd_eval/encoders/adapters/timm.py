@@ -110,10 +110,12 @@ class TimmEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self._naflex = isinstance(model, timm.models.NaFlexVit)
         _, height, width = data_config["input_size"]
+        packed: int | None = None
         if self._naflex:
             patch = model.embeds.patch_size
-            self.preprocess = NaflexTransform(patch, (height // patch[0]) * (width // patch[1]), data_config)
-            probe_pixels = torch.zeros(1, 1, 1 + self.preprocess.max_patches, math.prod(patch) * 3)
+            packed = (height // patch[0]) * (width // patch[1])
+            self.preprocess = NaflexTransform(patch, packed, data_config)
+            probe_pixels = torch.zeros(1, 1, 1 + packed, math.prod(patch) * 3)
             probe_pixels[:, :, 0, :2] = torch.tensor([height // patch[0], width // patch[1]])
         else:
             self.preprocess = timm.data.create_transform(**data_config, is_training=False)
@@ -125,7 +127,7 @@ class TimmEncoder(TorchEncoder):
                 "blocks",
                 lambda: self._layers(probe_pixels),
                 has_class=getattr(getattr(model, "embeds", model), "cls_token", None) is not None,
-                tokens_of_patches=self.preprocess.max_patches if self._naflex else None,
+                tokens_of_patches=packed,
             )
         self.info = EncoderInfo(
             spec=spec.text,
