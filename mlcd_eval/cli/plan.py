@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import Any
 
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
@@ -25,6 +26,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per job, then every problem. Return 2 if there are problems, else 0."""
+    from mlcd_eval.planning.disk import kept_features
     from mlcd_eval.planning.plan import make_plan
 
     flags, request = flags_and_request(args)
@@ -40,12 +42,18 @@ def run(args: argparse.Namespace) -> int:
         }
         for model, task, path in plan.records()
     ]
+    kept = kept_features(plan)
     left_out = list(plan.refused.values()) if plan.request.skip_incompatible else []
     if getattr(flags, "json", False):
-        print(json.dumps({"jobs": rows, "left_out": left_out, "problems": plan.problems}, indent=2))
+        features = [asdict(each) for each in kept]
+        print(
+            json.dumps({"jobs": rows, "features": features, "left_out": left_out, "problems": plan.problems}, indent=2)
+        )
         return 2 if plan.problems else 0
     for row in rows:
         print(f"{row['model']}  {row['task']}  {row['data']}{'  (has a record)' if row['done'] else ''}")
+    for each in kept:
+        print(each.in_words())
     for sentence in left_out:
         print(f"left out: {sentence}")
     for problem in plan.problems:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from mlcd_eval.encoders.layers import NO_BLOCKS, BlockInfo
 from mlcd_eval.errors import IncompatibleError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ PENULTIMATE = "penultimate"  # pooled, before the projection to the joint space:
 PROJECTED = "projected"  # in the joint image-text space: zero-shot and retrieval
 PATCHES = "patches"  # (h, w, D) grid of patch tokens: segmentation
 PROJECTED_PATCHES = "projected_patches"  # the same by the pooled feature's projection: segmentation by similarity
+POOLED = (PENULTIMATE, PROJECTED)  # small, and read by different tasks: whoever encodes for one keeps the other too
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class EncoderInfo:
     neither tensors nor modules show (config, tokenizer; a constant will do); `load_encoder` adds the weights and the
     rest (identity.py).
     preprocessing: the transform in words, another part of every feature's identity.
-    layers: layer name -> feature dimension; image_size: (height, width) that the model takes.
+    layers: layer name -> feature dimension, of those at the output; blocks: those inside the tower (layers.py).
+    image_size: (height, width) that the model takes.
     no_text: why texts cannot be encoded where has_text is False; it completes a sentence about the model.
     abilities: what the model can do beyond features: `segment`, `answer`.
     """
@@ -48,6 +51,21 @@ class EncoderInfo:
     abilities: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)  # provenance: config, seeds, versions, git commit
     no_text: str = NO_TEXT
+    blocks: BlockInfo = NO_BLOCKS
+
+    def width_of(self, layer: str) -> int | None:
+        """Return the last dimension of a layer's features, None if the model has no such layer."""
+        return self.layers[layer] if layer in self.layers else self.blocks.width_of(layer)
+
+    def numbers_of(self, layer: str) -> int | None:
+        """Return how many numbers an image has at a layer, None if the model has no such layer, or it is a grid."""
+        if layer in POOLED:
+            return self.layers.get(layer)
+        return self.blocks.numbers_of(layer) or None
+
+    def layers_in_words(self) -> str:
+        """Return the names of all layers, for messages."""
+        return "; ".join(part for part in (", ".join(self.layers), self.blocks.in_words()) if part)
 
 
 class Encoder:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.encoders.blocks import Stack
 
 
 class TorchEncoder(Encoder):
@@ -36,14 +37,26 @@ class TorchEncoder(Encoder):
     """
 
     model: Any
+    stack: Stack | None = None
+    """The tower's blocks, where it has some that are read."""
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         raise NotImplementedError
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the layers asked for, from one forward pass of the image tower."""
-        outputs = self._layers(pixels)
+        outputs: dict[str, torch.Tensor] = {}
+        inside = [layer for layer in layers if layer not in self.info.layers] if self.stack is not None else []
+        if inside and self.stack is not None:
+            run = lambda: outputs.update(self._layers(pixels))  # noqa: E731
+            outputs |= self.stack.read(self.model, inside, run, self._mask(pixels))
+        else:
+            outputs = self._layers(pixels)
         return {layer: outputs[layer] for layer in layers}
+
+    def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        """(B, N) bool, which tokens after the class token and registers are patches; None where all are."""
+        return None
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights; they stay fp32."""

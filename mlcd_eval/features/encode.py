@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from mlcd_eval.data.base import Sample, Split
-from mlcd_eval.encoders.base import PROJECTED, Encoder
+from mlcd_eval.encoders.base import POOLED, PROJECTED, Encoder
 from mlcd_eval.encoders.stages import stages
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.decode import Batch, Samples, batches
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.forward import Forward, Queued
@@ -80,16 +80,23 @@ def encode_split(
     with in_use(options.cache):
         if not broadcast_object(rank() == 0 and all(entry.settled for entry in entries.values())):
             with entry_lock(options.cache, entries[layers[0]].key) if rank() == 0 else contextlib.nullcontext():
+                kept = entries | entries_of(encoder, split, _pooled_beside(encoder, layers), options)
                 if rank() == 0:
-                    for entry in entries.values():
+                    for entry in kept.values():
                         entry.tidy()
-                missing = broadcast_object([layer for layer, entry in entries.items() if not entry.complete])
-                images_encoded = _encode_missing(
-                    encoder, split, {layer: entries[layer] for layer in missing}, options, advance
-                )
+                missing = broadcast_object([layer for layer, entry in kept.items() if not entry.complete])
+                if entries.keys() & set(missing):
+                    todo = {layer: kept[layer] for layer in missing}
+                    images_encoded = _encode_missing(encoder, split, todo, options, advance)
         features = {layer: entry.features() for layer, entry in entries.items()}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
     return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
+
+
+def _pooled_beside(encoder: Encoder, layers: Sequence[str]) -> list[str]:
+    """Return the other pooled layers that a model has. They are small, so that a pass over images keeps them too, and
+    another task on the same images needs no pass of its own."""
+    return [layer for layer in POOLED if layer in encoder.info.layers and layer not in layers]
 
 
 def entries_of(encoder: Encoder, split: Split, layers: Sequence[str], options: EncodeOptions) -> dict[str, Entry]:
@@ -105,8 +112,6 @@ def _encode_missing(
     encoder: Encoder, split: Split, entries: dict[str, Entry], options: EncodeOptions, advance: Advance
 ) -> int:
     """Compute and join the entries' parts. Return the number of images encoded on all ranks."""
-    if not entries:
-        return 0
     chunks = _chunks(split)
     todo = {
         chunk: [layer for layer, entry in entries.items() if not entry.part_path(chunk).is_file()] for chunk in chunks
@@ -154,13 +159,13 @@ def _encode_chunks(
         advance(len(batch.samples))
         if batch.last or pieces.due:
             store = pieces.finish if batch.last else pieces.add
-            store(batch.chunk, {layer: _part(done, layer) for layer in todo[batch.chunk]})
+            store(batch.chunk, {layer: _part(done, layer, entries[layer].dtype) for layer in todo[batch.chunk]})
             encoded += sum(len(samples) - len(in_batch) for samples, in_batch, _ in done)
             done = []
         if batch.last:
             unfinished.discard(batch.chunk)
     for chunk in unfinished:
-        pieces.finish(chunk, {layer: _part([], layer) for layer in todo[chunk]})
+        pieces.finish(chunk, {layer: _part([], layer, entries[layer].dtype) for layer in todo[chunk]})
     return encoded
 
 
@@ -174,9 +179,9 @@ def _chunks(split: Split) -> list[Chunk]:
     ]
 
 
-def _part(done: list[_Done], layer: str) -> Part:
-    pieces = [arrays[layer] for _, _, arrays in done if arrays]
-    array = np.concatenate(pieces) if pieces else np.empty((0, 0), dtype=np.float32)
+def _part(done: list[_Done], layer: str, dtype: str) -> Part:
+    pieces = [_as(arrays[layer], layer, dtype) for _, _, arrays in done if arrays]
+    array = np.concatenate(pieces) if pieces else np.empty((0, 0), dtype=dtype)
     good = [
         row
         for samples, bad, _ in done
@@ -191,6 +196,17 @@ def _part(done: list[_Done], layer: str) -> Part:
         texts=[texts for _, _, texts in good],
         bad=[key for _, bad, _ in done for key in bad],
     )
+
+
+def _as(array: np.ndarray, layer: str, dtype: str) -> np.ndarray:
+    """Return an array as the store keeps it. Raises IncompatibleError for a number that is too large for fp16."""
+    with np.errstate(over="ignore"):
+        kept = array.astype(dtype, copy=False)
+    if dtype == "<f2" and np.isinf(kept).any():
+        raise IncompatibleError(
+            f"layer {layer!r} is kept in fp16: got a feature of {np.abs(array).max():.3g}, expected at most 65,504"
+        )
+    return kept
 
 
 def _selected(split: Split, wanted: Container[Chunk], limit: int | None) -> Iterator[tuple[Chunk, Sample]]:

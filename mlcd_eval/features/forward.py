@@ -132,7 +132,7 @@ class Forward:
         with a user's own encoder."""
         for layer in layers:
             got = outputs.get(layer) if isinstance(outputs, Mapping) else outputs
-            width = self.encoder.info.layers.get(layer)
+            width = self.encoder.info.width_of(layer)
             shape = tuple(got.shape) if isinstance(got, torch.Tensor) else ()
             if not isinstance(outputs, Mapping) or not shape or shape[0] != rows or shape[-1] != (width or shape[-1]):
                 raise IncompatibleError(

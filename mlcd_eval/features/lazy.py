@@ -13,8 +13,9 @@ from mlcd_eval import encoders
 from mlcd_eval.encoders.base import Encoder, EncoderInfo, Preprocess
 from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
+from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import CheckpointError, ConfigError
-from mlcd_eval.support.disk_memo import file_identity, memoised
+from mlcd_eval.support.disk_memo import file_identity, memoised, recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "tokenizers", "numpy", "pillow")
 """Distributions that build models or read images."""
+MEMO = "encoders"
+"""The folder of the cache where infos are remembered."""
 
 
 def open_encoder(
@@ -50,14 +53,28 @@ def open_encoder(
         return placed
 
     check_spec(spec)
-    parsed = parse(spec, trust_remote_code=trust_remote_code, offline=offline)
+    identity = _identity(parse(spec, trust_remote_code=trust_remote_code, offline=offline))
+    if identity is None:
+        return load()
+    return LazyEncoder(load, pick_device, lambda make: memoised(cache / MEMO, identity, EncoderInfo, make))
+
+
+def remembered_info(
+    spec: str, cache: Path, *, trust_remote_code: bool = False, offline: bool = False
+) -> EncoderInfo | None:
+    """Return what an earlier `open_encoder` found out about a model that is made from local files alone, None if it
+    has to be loaded for that. The spec must have passed `check_spec`."""
+    identity = _identity(parse(spec, trust_remote_code=trust_remote_code, offline=offline))
+    return None if identity is None else recalled(cache / MEMO, identity, EncoderInfo)
+
+
+def _identity(parsed: Spec) -> str | None:
+    """Return what a model's info depends on, None if that is more than local files."""
     files = KINDS[parsed.kind].files(parsed)
     if not files:
-        return load()
+        return None
     code = sorted(Path(encoders.__file__).parent.rglob("*.py"))
-    identity = [repr(parsed), *_versions(), *map(file_identity, [*code, *files])]
-    folder = cache / "encoders"
-    return LazyEncoder(load, pick_device, lambda make: memoised(folder, "\n".join(identity), EncoderInfo, make))
+    return "\n".join([repr(parsed), *_versions(), *map(file_identity, [*code, *files])])
 
 
 def _versions() -> Iterator[str]:

@@ -23,6 +23,7 @@ import numpy as np
 from filelock import FileLock
 
 from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.encoders.layers import is_inside
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.support.fileio import atomic_write, write_text
@@ -32,6 +33,11 @@ FORMAT_VERSION = 2
 
 Chunk = tuple[int, int]
 """The number of a data shard, and the number of a part of it."""
+
+
+def bytes_per_number(layer: str) -> int:
+    """Return 2 (fp16) for a layer inside a tower, of which there are many, 4 (fp32) for one at its output."""
+    return 2 if is_inside(layer) else 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class FeatureKey:
 class Part:
     """The features of one chunk of a data shard.
 
-    array (n, ...) float32; keys, labels, texts: of its n rows; bad: keys of images that could not be decoded.
+    array (n, ...), of the dtype that the entry keeps; keys, labels, texts: of its n rows; bad: keys of images that
+    could not be decoded.
     """
 
     array: np.ndarray
@@ -78,6 +85,11 @@ class Entry:
     def __init__(self, cache: Path, key: FeatureKey) -> None:
         self.key = key
         self.folder = cache / "features" / key.digest
+
+    @property
+    def dtype(self) -> str:
+        """Of the array, in numpy's words."""
+        return "<f2" if bytes_per_number(self.key.layer) == 2 else "<f4"
 
     @property
     def complete(self) -> bool:
@@ -154,7 +166,7 @@ class Entry:
         self._finish()
 
     def _write_features(self, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-        write_npy(self.folder / "features.npy", shape, pieces)
+        write_npy(self.folder / "features.npy", shape, pieces, self.dtype)
 
     def _finish(self) -> None:
         meta = {**asdict(self.key), "crc32": self._checksums()}
@@ -178,8 +190,9 @@ class Entry:
 def write_part(path: Path, part: Part) -> None:
     """Write features atomically: a line of checksum, shape and rows, then the array."""
     rows = {"keys": part.keys, "labels": part.labels, "texts": part.texts, "bad": part.bad}
-    head = json.dumps({"shape": part.array.shape, "rows": rows}).encode() + b"\n"
-    data = np.ascontiguousarray(part.array, dtype="<f4").data
+    about = {"shape": part.array.shape, "dtype": part.array.dtype.str, "rows": rows}
+    head = json.dumps(about).encode() + b"\n"
+    data = np.ascontiguousarray(part.array).data
     with atomic_write(path) as file:
         file.write(b"%08x %s" % (zlib.crc32(data, zlib.crc32(head)), head))
         file.write(data)
@@ -189,7 +202,8 @@ def read_part(path: Path) -> Part:
     """Read what `write_part` wrote."""
     with _unchanged(path), path.open("rb") as file:
         head = json.loads(file.readline().partition(b" ")[2])
-        return Part(np.fromfile(file, dtype="<f4").reshape(head["shape"]), **head["rows"])
+        array = np.fromfile(file, dtype=head.get("dtype", "<f4"))  # absent in parts of earlier versions
+        return Part(array.reshape(head["shape"]), **head["rows"])
 
 
 @contextlib.contextmanager

@@ -125,11 +125,11 @@ class Job(LocatedTask):
         if job.needs.texts and not info.has_text:
             raise IncompatibleError(needs_text_tower(job.name, info.spec, info.no_text))
         for request in job.requests.values():
-            if request.layer not in info.layers:
+            if info.width_of(request.layer) is None:
                 pooling = f"; pooling {info.extra['pooling']}" if "pooling" in info.extra else ""
                 raise IncompatibleError(
                     f"{job.name} needs layer {request.layer!r}: got model {info.spec!r} with "
-                    f"{', '.join(info.layers)}{pooling}"
+                    f"{info.layers_in_words()}{pooling}"
                 )
         return job
 

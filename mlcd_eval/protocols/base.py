@@ -46,9 +46,9 @@ class View(NamedTuple):
 class Features:
     """Encoded images of a split. Row i of every field but `bad` belongs to sample i.
 
-    array: (N, D) float32, or (N, h, w, D) for patches, possibly memory-mapped. labels: (N,) int64, or (N, C) 0/1 for
-    multilabel, None for retrieval. texts: the captions of each row for retrieval, else empty tuples. bad: keys of
-    images that could not be decoded (only with --allow-bad-images), which have no row.
+    array: (N, D) float32, or (N, h, w, D) for patches, possibly memory-mapped; float16 inside a tower. labels: (N,)
+    int64, or (N, C) 0/1 for multilabel, None for retrieval. texts: the captions of each row for retrieval, else empty
+    tuples. bad: keys of images that could not be decoded (only with --allow-bad-images), which have no row.
     """
 
     array: NDArray[Any]

@@ -84,7 +84,8 @@ class Clustering(Protocol[ClusteringSettings]):
                 f"clusters of split {settings.split!r} cannot be scored: got {len(labels)} images, all of class "
                 f"{classes[0]}, expected at least two classes"
             )
-        array = unit(torch.tensor(images.array)).numpy() if settings.normalise else images.array
+        array = images.array.astype(np.float32, copy=False)
+        array = unit(torch.tensor(array)).numpy() if settings.normalise else array
         kmeans = MiniBatchKMeans(
             len(classes), batch_size=settings.batch_size, n_init="auto", random_state=settings.random_state
         )

@@ -25,6 +25,7 @@ from mlcd_eval.features.encode import (
 )
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
+from mlcd_eval.features.store import bytes_per_number
 from mlcd_eval.features.upright import UprightEncoder
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
@@ -224,7 +225,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details),
+            details=dict(scores.details) | _kept_in_fp16(job),
             timing=timing,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )
@@ -257,6 +258,12 @@ class DatasetRun:
             role: [each for each in in_role if keys[role].issuperset(images_of(each))]
             for role, in_role in annotations.items()
         }
+
+
+def _kept_in_fp16(job: Job) -> dict[str, Any]:
+    """Return for the record which of the job's layers the store rounds."""
+    layers = sorted({request.layer for request in job.requests.values() if bytes_per_number(request.layer) == 2})
+    return {"features_in_fp16": layers} if layers else {}
 
 
 def _num_images(images: Mapping[str, Features]) -> int:

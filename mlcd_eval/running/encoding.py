@@ -62,9 +62,9 @@ def encode(request: EncodeRequest, progress: Progress | None = None) -> FeatureF
     pick = partial(pick_device, request.device)
     encoder = open_encoder(request.model, pick, request.precision, request.cache, progress.say, **options)
     info = encoder.info
-    if request.layer not in info.layers:
+    if info.width_of(request.layer) is None:
         raise ConfigError(
-            f"--layer got {request.layer!r}, expected a layer of {info.name}: {', '.join(info.layers)}"
+            f"--layer got {request.layer!r}, expected a layer of {info.name}: {info.layers_in_words()}"
             f"{nearest(request.layer, info.layers)}"
         )
     if request.texts and not info.has_text:

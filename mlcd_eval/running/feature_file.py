@@ -124,7 +124,7 @@ def _write_safetensors(path: Path, contents: FeatureFile) -> None:
 
     from mlcd_eval.encoders.weights import os_errors  # imports torch
 
-    tensors = {"features": contents.images.array}
+    tensors = {"features": contents.images.array.astype(np.float32, copy=False)}
     if contents.labels is not None:
         tensors["labels"] = contents.labels
     if contents.captions is not None:

@@ -31,14 +31,24 @@ def file_identity(path: Path) -> str:
 
 def memoised(folder: Path, identity: str, kind: type[T], make: Callable[[], T]) -> T:
     """Return `make()`, a dataclass of type `kind`, or the stored result of an earlier call with this identity."""
-    json = TypeAdapter(kind)
-    path = folder / f"{hashlib.sha256(identity.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
-    with contextlib.suppress(FileNotFoundError):
-        checksum, _, text = path.read_bytes().partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(text):  # otherwise the file is damaged
-            return json.validate_json(text)
+    stored = recalled(folder, identity, kind)
+    if stored is not None:
+        return stored
     value = make()
-    text = json.dump_json(value)
-    with atomic_write(path) as file:
+    text = TypeAdapter(kind).dump_json(value)
+    with atomic_write(_path(folder, identity)) as file:
         file.write(b"%08x %s" % (zlib.crc32(text), text))
     return value
+
+
+def recalled(folder: Path, identity: str, kind: type[T]) -> T | None:
+    """Return the stored result of an earlier call of `memoised`, None without one."""
+    with contextlib.suppress(FileNotFoundError):
+        checksum, _, text = _path(folder, identity).read_bytes().partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(text):  # otherwise the file is damaged
+            return TypeAdapter(kind).validate_json(text)
+    return None
+
+
+def _path(folder: Path, identity: str) -> Path:
+    return folder / f"{hashlib.sha256(identity.encode(errors='surrogateescape')).hexdigest()[:32]}.json"

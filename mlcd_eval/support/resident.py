@@ -17,7 +17,7 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 class Rows:
-    """The rows of array (N, ...), which may be memory-mapped, as tensors on a device.
+    """The rows of array (N, ...), which may be memory-mapped, as tensors on a device; those of float16 as float32.
 
     On a GPU the prepared rows are uploaded when they are first asked for, and stay there as long as this object if they
     take at most SHARE of the free memory. Otherwise, on a CPU, or with keep=False, every access reads the array.
@@ -104,7 +104,7 @@ class _Store:
         yield from self._streamed(size, self._prepare) if kept is None else kept.split(size)
 
     def _uploaded(self, part: np.ndarray | Tensor) -> Tensor:
-        return part.to(self.device) if isinstance(part, Tensor) else torch.tensor(part, device=self.device)
+        return _wide(part.to(self.device) if isinstance(part, Tensor) else torch.tensor(part, device=self.device))
 
     def _streamed(self, size: int, prepare: Prepare = lambda x: x) -> Iterator[Tensor]:
         """Yield rows in order. On a GPU they pass through two pinned buffers: one is filled while the other's copy and
@@ -123,4 +123,9 @@ class _Store:
             np.copyto(buffer[: len(part)].numpy(), part)
             rows = buffer[: len(part)].to(self.device, non_blocking=True)
             event.record()
-            yield prepare(rows)
+            yield prepare(_wide(rows))
+
+
+def _wide(rows: Tensor) -> Tensor:
+    """What is stored in float16 is computed with in float32."""
+    return rows.float() if rows.dtype == torch.float16 else rows

@@ -1,96 +1,23 @@
 """The store and the pass over a split, with a model whose features can be computed by hand."""
 
 import contextlib
-import io
+import dataclasses
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from levels import STAGES, MeanEncoder, grey, make_split, options
 
-from mlcd_eval.data.base import Sample, ShardScan, Split
-from mlcd_eval.encoders.base import Encoder, EncoderInfo
-from mlcd_eval.encoders.stages import Stages
+from mlcd_eval.data.base import Sample
+from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decode import batches
-from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts
+from mlcd_eval.features.encode import encode_split, encode_texts
 from mlcd_eval.features.forward import Forward, Slices
 from mlcd_eval.features.store import Entry, FeatureKey, Part
-
-
-def grey(level: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (4, 4), (level, level, level)).save(file, "PNG")
-    return file.getvalue()
-
-
-def preprocess(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1)
-
-
-STAGES = Stages(preprocess, (3, 4, 4))
-
-
-class MeanEncoder(Encoder):
-    """penultimate: the mean grey level and its square. projected: minus the level. seen: images and texts encoded."""
-
-    def __init__(self, largest_batch: int = 1000) -> None:
-        self.info = EncoderInfo("fake", "fake", "f" * 64, "none", {"penultimate": 2, "projected": 1}, (4, 4), 0, True)
-        self.preprocess = preprocess
-        self.seen = 0
-        self.largest_batch = largest_batch
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        if len(pixels) > self.largest_batch:
-            raise torch.OutOfMemoryError("simulated")
-        self.seen += len(pixels)
-        mean = pixels.mean((1, 2, 3))
-        outputs = {"penultimate": torch.stack([mean, mean**2], 1), "projected": -mean[:, None]}
-        return {layer: outputs[layer] for layer in layers}
-
-    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        self.seen += len(texts)
-        return torch.tensor([[float(len(text))] for text in texts])
-
-
-@dataclass
-class ListShard:
-    name: str
-    items: list[Sample]
-    remote: bool = False
-    reads: int = field(default=0)
-
-    def scan(self) -> ShardScan:
-        return ShardScan(f"{self.name}{[s.key for s in self.items]}", None if self.remote else len(self.items))
-
-    def samples(self) -> Iterator[Sample]:
-        self.reads += 1
-        yield from self.items
-
-
-def make_split(sizes: Sequence[int] = (5, 0, 3), broken: Sequence[int] = (), remote: bool = False) -> Split:
-    levels = iter(range(sum(sizes)))
-    shards = []
-    for number, size in enumerate(sizes):
-        samples = []
-        for level in (next(levels) for _ in range(size)):
-            image = b"not an image" if level in broken else grey(level)
-            samples.append(Sample(f"k{level}", image, label=level % 2))
-        shards.append(ListShard(f"shard{number}", samples, remote))
-    return Split("toy", "test", shards)
-
-
-def options(tmp_path: Path, **changes: object) -> EncodeOptions:
-    return EncodeOptions(cache=tmp_path, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 0), (64, 0), (2, 2)])
@@ -113,11 +40,12 @@ def test_rows_follow_the_samples_for_any_batch_size_and_workers(tmp_path, batch_
 
 def test_a_second_pass_encodes_nothing_and_a_new_layer_takes_one_pass(tmp_path):
     encoder, split = MeanEncoder(), make_split()
+    encoder.info = dataclasses.replace(encoder.info, layers={**encoder.info.layers, "doubled": 1})
     encode_split(encoder, split, ["penultimate"], options(tmp_path))
     assert encoder.seen == 8
     again = encode_split(encoder, split, ["penultimate"], options(tmp_path))
     assert (encoder.seen, again.images_encoded, again.seconds) == (8, 0, 0.0)
-    encode_split(encoder, split, ["penultimate", "projected"], options(tmp_path))
+    encode_split(encoder, split, ["penultimate", "doubled"], options(tmp_path))
     assert encoder.seen == 16
 
 
@@ -240,7 +168,7 @@ def test_each_text_is_encoded_once_and_stored(tmp_path):
 
 
 def test_the_key_is_written_beside_the_features(tmp_path):
-    encode_split(MeanEncoder(), make_split(), ["projected"], options(tmp_path))
+    encode_split(MeanEncoder(only="projected"), make_split(), ["projected"], options(tmp_path))
     (meta,) = tmp_path.rglob("meta.json")
     assert json.loads(meta.read_text())["layer"] == "projected"
 
@@ -253,7 +181,7 @@ def test_batches_do_not_cross_shards_and_keep_order():
 
 @pytest.mark.parametrize("name", ["features.npy", "rows.json", "meta.json"])
 def test_damaged_features_are_detected_and_computed_again(tmp_path, name):
-    encoder, split = MeanEncoder(), make_split()
+    encoder, split = MeanEncoder(only="projected"), make_split()
     before = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"]
     expected = np.array(before.array)
     (path,) = tmp_path.rglob(name)
@@ -268,7 +196,7 @@ def test_damaged_features_are_detected_and_computed_again(tmp_path, name):
 
 
 def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
-    encoder, split = MeanEncoder(), make_split((3, 2))
+    encoder, split = MeanEncoder(only="projected"), make_split((3, 2))
     with monkeypatch.context() as patch:
         patch.setattr(Entry, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -294,7 +222,7 @@ def flipped(contents):
 @pytest.mark.filterwarnings("ignore:stored features")
 @pytest.mark.parametrize("name", ["features.npy", "rows.json"])
 def test_every_flipped_bit_of_stored_features_is_detected(tmp_path, name):
-    encoder, split = MeanEncoder(), make_split((2,))
+    encoder, split = MeanEncoder(only="projected"), make_split((2,))
     expected = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"].array.tolist()
     [path] = tmp_path.rglob(name)
     for number, contents in enumerate(flipped(path.read_bytes())):

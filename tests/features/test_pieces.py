@@ -84,9 +84,10 @@ def stop_after(most, split, cache, **more):
 def test_pieces_of_one_layer_do_not_serve_two(tmp_path, split):
     stop_after(11, split, tmp_path / "cache", layers=["projected"])
     resumed = Stopped()
-    again = encode(resumed, split, tmp_path / "cache")
+    layers = ["projected", "patches"]
+    again = encode(resumed, split, tmp_path / "cache", layers=layers)
     assert resumed.count == 38
-    assert arrays(again.features) == arrays(encode(TinyEncoder(), split, tmp_path / "whole").features)
+    assert arrays(again.features) == arrays(encode(TinyEncoder(), split, tmp_path / "whole", layers=layers).features)
 
 
 def test_pieces_behind_a_damaged_one_are_encoded_again(tmp_path, split):

@@ -15,9 +15,11 @@ import torch
 
 from mlcd_eval.data.base import Question
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.classification import attentive_head
 from mlcd_eval.protocols.docvqa import reading_head
 from mlcd_eval.protocols.refcoco import mask_head
 from mlcd_eval.protocols.shared.patches import patches_of
+from mlcd_eval.support.resident import Rows
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
 STEPS = 3
@@ -46,7 +48,19 @@ def reading_head_steps():
     reading_head._train(rows, questions, STEPS, 0, "cpu", lambda _: None)
 
 
-PROBES = {"refcoco": (mask_head, mask_head_steps), "docvqa": (reading_head, reading_head_steps)}
+def attentive_head_steps():
+    chance = np.random.default_rng(0)
+    patches = chance.normal(size=(SENTENCES, 2, 2, 8)).astype(np.float32)
+    attentive_head.train_attentive(
+        Rows(patches, "cpu"), np.arange(SENTENCES) % 3, 3, 1e-3, 0.01, 0, "fp32", steps=STEPS
+    )
+
+
+PROBES = {
+    "refcoco": (mask_head, mask_head_steps),
+    "docvqa": (reading_head, reading_head_steps),
+    "attentive_probe": (attentive_head, attentive_head_steps),
+}
 
 
 def watched(train, monkeypatch):

@@ -112,7 +112,21 @@ def asked():
     return Inputs({}, annotations={"test": questions}, predictions=dict(enumerate(given)))
 
 
+def patched(**options):
+    """Each image's feature as one of four patches, the others noise."""
+    inputs, rng = classified(**options), np.random.default_rng(3)
+    images = {}
+    for role, features in inputs.images.items():
+        array = rng.normal(0, 0.3, (len(features.keys), 2, 2, 8)).astype(np.float32)
+        array[np.arange(len(array)), rng.integers(2, size=len(array)), rng.integers(2, size=len(array))] = (
+            features.array
+        )
+        images[role] = dataclasses.replace(features, array=array)
+    return dataclasses.replace(inputs, images=images)
+
+
 CASES = {
+    "attentive_probe": {"probe": ({"lr": 1e-3, "weight_decay": 0.01}, patched)},
     "knn": {"default": ({"ks": [5, 20]}, classified)},
     "linear_probe": {
         "search": ({}, classified),
@@ -200,6 +214,7 @@ def test_a_change_of_a_number_is_noticed():
 # the same inputs show that what takes long says how far it is, and ends at its total
 
 STAGES = {
+    ("attentive_probe", "probe"): {"steps of the probe": 300},
     ("knn", "default"): {"nearest neighbours": 60},
     ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},

@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.blocks import Stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
+from mlcd_eval.encoders.layers import CLS, MEAN, BlockInfo
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
@@ -185,7 +187,9 @@ class CheckpointEncoder(TorchEncoder):
             num_params=num_params(model),
             has_text=config.text is not None,
             extra={**config.provenance, "pooling": "token"},
+            blocks=BlockInfo(config.vision.depth, config.vision.width, (CLS, MEAN)),
         )
+        self.stack = Stack("visual.blocks", "visual.ln_post", 1, self.info.blocks)
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ from mlcd_eval.encoders.adapters.open_clip_training import (
     warn_of_another_activation,
 )
 from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.blocks import Stack, found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
+from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import pooling_of
 from mlcd_eval.encoders.registry import model_name
@@ -208,7 +211,7 @@ class OpenClipEncoder(TorchEncoder):
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         with torch.inference_mode():
-            probe = self._image_tower(torch.zeros(1, 3, height, width))
+            probe, self.stack = self._probed(model.visual, torch.zeros(1, 3, height, width))
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
@@ -220,6 +223,19 @@ class OpenClipEncoder(TorchEncoder):
             has_text=self._tokenizer is not None,
             no_text=tokenizer if isinstance(tokenizer, str) else NO_TEXT,
             extra={**notes, "pooling": pooling_of(getattr(model.visual, "trunk", model.visual))},
+            blocks=self.stack.info if self.stack else NO_BLOCKS,
+        )
+
+    def _probed(self, visual: nn.Module, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Stack | None]:
+        """Return the layers of one image and the image tower's blocks."""
+        trunk = getattr(visual, "trunk", None)
+        grid = getattr(visual, "grid_size", None)
+        return found_stack(
+            self.model,
+            "visual.transformer.resblocks" if trunk is None else "visual.trunk.blocks",
+            lambda: self._image_tower(pixels),
+            has_class=trunk is None or getattr(trunk, "cls_token", None) is not None,
+            tokens_of_patches=grid and math.prod(grid),
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

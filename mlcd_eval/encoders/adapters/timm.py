@@ -14,8 +14,10 @@ import torch
 from mlcd_eval.encoders.adapters.timm_naflex import NaflexTransform, unpacked
 from mlcd_eval.encoders.adapters.timm_weights import create_with_file
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder, EncoderInfo
+from mlcd_eval.encoders.blocks import found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import settings_digest
+from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import NONE, TOKEN, pooling_of
 from mlcd_eval.encoders.registry import model_name
@@ -108,17 +110,25 @@ class TimmEncoder(TorchEncoder):
         self.model = model.eval().requires_grad_(False)
         self._naflex = isinstance(model, timm.models.NaFlexVit)
         _, height, width = data_config["input_size"]
+        packed: int | None = None
         if self._naflex:
             patch = model.embeds.patch_size
-            self.preprocess = NaflexTransform(patch, (height // patch[0]) * (width // patch[1]), data_config)
-            probe_pixels = torch.zeros(1, 1, 1 + self.preprocess.max_patches, math.prod(patch) * 3)
+            packed = (height // patch[0]) * (width // patch[1])
+            self.preprocess = NaflexTransform(patch, packed, data_config)
+            probe_pixels = torch.zeros(1, 1, 1 + packed, math.prod(patch) * 3)
             probe_pixels[:, :, 0, :2] = torch.tensor([height // patch[0], width // patch[1]])
         else:
             self.preprocess = timm.data.create_transform(**data_config, is_training=False)
             probe_pixels = torch.zeros(1, 3, height, width)
         self._pooling = pooling_of(model)
         with torch.inference_mode():
-            probe = self._layers(probe_pixels)
+            probe, self.stack = found_stack(
+                model,
+                "blocks",
+                lambda: self._layers(probe_pixels),
+                has_class=getattr(getattr(model, "embeds", model), "cls_token", None) is not None,
+                tokens_of_patches=packed,
+            )
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
@@ -129,6 +139,7 @@ class TimmEncoder(TorchEncoder):
             num_params=num_params(model),
             has_text=False,
             extra={**notes, "pooling": self._pooling},
+            blocks=self.stack.info if self.stack else NO_BLOCKS,
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -139,6 +150,9 @@ class TimmEncoder(TorchEncoder):
         outputs = {} if self._pooling == NONE else {PENULTIMATE: self.model.forward_head(features, pre_logits=True)}
         patches = self._patches(features, pixels)
         return outputs if patches is None else {**outputs, PATCHES: patches}
+
+    def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        return unpacked(pixels)["patch_valid"] if self._naflex else None
 
     def _patches(self, features: Any, pixels: torch.Tensor) -> torch.Tensor | None:
         """(B, h, w, D), or None where a model's tokens are no grid (PiT and CoaT have several stages, Hiera's are in an

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator
@@ -12,10 +12,15 @@ from pydantic_core import PydanticCustomError
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, MetricKind, measure
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
 from mlcd_eval.protocols.shared.finite import check_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _known_metric(name: str) -> str:
@@ -73,6 +78,21 @@ def primary_metric(wanted: str | None, num_classes: int, multilabel: bool) -> st
             f"expected one of {', '.join(fitting)}"
         )
     return wanted or ("map_11point" if multilabel else "acc1")
+
+
+def columns_of(scores: Iterable[Tensor], labels: np.ndarray) -> Columns:
+    """Return what the metrics need to know of logits, in chunks (B, C), of labels (N,) or (N, C) 0/1.
+
+    For several labels per image `prediction` has those of probability over a half, and `correct` is 1 where these are
+    exactly the true ones.
+    """
+    if labels.ndim == 1:
+        return classification_samples(scores, labels)
+    every = np.concatenate([part.cpu().numpy() for part in scores])
+    return multilabel_samples(every, labels) | {
+        "prediction": [np.flatnonzero(row > 0).tolist() for row in every],
+        "correct": ((every > 0) == labels).all(axis=1) * 1.0,
+    }
 
 
 def measured(columns: Columns, num_classes: int, multilabel: bool, seed: int, num_unscored: int) -> list[Metric]:

@@ -10,14 +10,16 @@ first folds, is not fitted to the end, and the record says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlcd_eval.data.split import stratified_folds
+from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
-from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
@@ -27,13 +29,15 @@ from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
+    columns_of,
     count_classes,
     measured,
     primary_metric,
     split_requests,
 )
+from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
-from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet, train_probe
+from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
@@ -82,7 +86,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                     "too (or set adamw's weight_decay)"
                 )
         optional = ("val",) if reads_val else ()
-        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
+        layer = settings.layer if settings.layers is None else BLOCKS
+        return split_requests(self.name, layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
@@ -92,6 +97,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         """
         from mlcd_eval.support.resident import Rows
 
+        if settings.layers is not None:
+            return self._at_best_layer(settings, inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
@@ -133,6 +140,36 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             samples={"key": list(test.keys), **as_lists(columns)},
             details=details,
         )
+
+    def _at_best_layer(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
+        """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""
+        from mlcd_eval.support.resident import Rows
+
+        labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
+        multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
+        metric = primary_metric(settings.metric, num_classes, multilabel)
+        sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
+        report = _multilabel_report if multilabel else _report
+        (data,) = _training_sets(settings, inputs, labels)
+
+        def train(rows: TrainingSet, lambda_: float | None) -> Probe:
+            changed = settings.model_copy(update={"tolerance": SEARCH_TOLERANCE})
+            changed = changed if lambda_ is None else changed.model_copy(update={"lambda_": lambda_, "c": None})
+            return _trained(changed, rows, num_classes, metric, sweep, inputs.seed, inputs.device, lambda _: None)
+
+        def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> Metric:
+            columns, _ = report([probe], Rows(features, inputs.device, data.prepare), of_rows, ())
+            return measure(metric, columns, inputs.seed)
+
+        layers = layers_of(data.features)
+        with (
+            threads_for(data.features[:, 0, 0].size * num_classes),
+            inputs.stage("layers", len(layers), "layers") as advance,
+        ):
+            layer, curve = best_layer(layers, data, train, score, advance)
+        chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
+        found = {"layer": layer.name, "layer_from": f"search by {metric} on {len(data.val_rows)} samples"}
+        return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
 
 def _prepare(settings: LinearProbeSettings) -> Callable[[Tensor], Tensor]:
@@ -178,15 +215,9 @@ def _report(
 def _multilabel_report(
     probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
 ) -> tuple[Columns, dict[str, Any]]:
-    """The same for several labels per image; `correct` is 1 where the predicted labels, those of probability over a
-    half, are exactly the true ones."""
+    """The same for several labels per image."""
     (probe,) = probes
-    scores = np.concatenate([part.cpu().numpy() for part in probe.fit.scores(test)])
-    columns = multilabel_samples(scores, labels) | {
-        "prediction": [np.flatnonzero(row > 0).tolist() for row in scores],
-        "correct": ((scores > 0) == labels).all(axis=1) * 1.0,
-    }
-    return columns, dict(probe.details)
+    return columns_of(probe.fit.scores(test), labels), dict(probe.details)
 
 
 def _training_sets(

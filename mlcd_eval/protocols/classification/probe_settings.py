@@ -27,10 +27,14 @@ class LinearProbeSettings(ProtocolSettings):
     result is the mean over `trials` draws; lambda is searched on the shots alone, and is 1 for one shot. Of a
     class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
 
+    layers: `all` probes every block of the tower at every pooling, in place of `layer`, and reports the one that is
+    best on the part of train that is held out (layer_search.py).
+
     adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
     """
 
     layer: str = PENULTIMATE
+    layers: Literal["all"] | None = None
     exif: bool = False
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -65,6 +69,15 @@ class LinearProbeSettings(ProtocolSettings):
             raise ValueError(
                 f"{given[0]} is of a held-out part: expected selection holdout with it, got {self.selection}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_layer(self) -> LinearProbeSettings:
+        given = [name for name in ("shots", "adamw") if getattr(self, name) is not None]
+        given += ["layer"] if self.layer != PENULTIMATE else []
+        given += ["selection=cross_validation"] if self.selection != "holdout" else []
+        if self.layers is not None and given:
+            raise ValueError(f"expected layers without {' and '.join(given)}")
         return self
 
     @property

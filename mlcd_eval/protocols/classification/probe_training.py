@@ -187,13 +187,13 @@ def _convergence(fit: Fit) -> dict[str, Any]:
     return {"iterations": fit.iterations, "gap": fit.gap, "converged": fit.converged}
 
 
-def check_contrast(labels: np.ndarray) -> None:
-    """Raise IncompatibleError if all labels are equal."""
+def check_contrast(labels: np.ndarray, protocol: str = "linear_probe") -> None:
+    """Raise IncompatibleError, which names the protocol, if all labels are equal."""
     if labels.ndim == 1 and labels.min() == labels.max():
         raise IncompatibleError(
-            f"linear_probe needs two classes to tell apart: got {len(labels)} train samples, all of class {labels[0]}"
+            f"{protocol} needs two classes to tell apart: got {len(labels)} train samples, all of class {labels[0]}"
         )
     if labels.ndim == 2 and (labels.min(axis=0) == labels.max(axis=0)).all():
         raise IncompatibleError(
-            f"linear_probe needs a label that some images have and some lack: got none in {len(labels)} train samples"
+            f"{protocol} needs a label that some images have and some lack: got none in {len(labels)} train samples"
         )

@@ -156,7 +156,7 @@ def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequenc
         axes=labels,
         shapes=shapes,
     )
-    return Figure(caption, Markup(svg), [(_swatch(place), name) for place, (name, _) in enumerate(models)])  # noqa: S704 made of escaped parts
+    return Figure(caption, Markup(svg), [(swatch(place), name) for place, (name, _) in enumerate(models)])  # noqa: S704 made of escaped parts
 
 
 def curves(caption: str, steps: Sequence[int], series: Sequence[tuple[str, Sequence[float | None]]]) -> Figure:
@@ -181,7 +181,7 @@ def curves(caption: str, steps: Sequence[int], series: Sequence[tuple[str, Seque
         height=height,
         left=left,
     )
-    legend = [(_swatch(place), name) for place, (name, _) in enumerate(series)] if len(series) > 1 else []
+    legend = [(swatch(place), name) for place, (name, _) in enumerate(series)] if len(series) > 1 else []
     return Figure(caption, Markup(svg), legend)  # noqa: S704 made of escaped parts
 
 
@@ -217,7 +217,8 @@ def _style(place: int) -> dict[str, int | str]:
     return {"colour": place % COLOURS, "dash": DASHES[place % len(DASHES)]}
 
 
-def _swatch(place: int) -> Markup:
+def swatch(place: int) -> Markup:
+    """A short piece of the line in this place, for a legend."""
     return Markup(_SWATCH.render(_style(place)))  # noqa: S704 made of escaped parts
 
 

@@ -54,12 +54,22 @@ def radio(tower: Any, pixels: torch.Tensor, head: str = "backbone") -> Output:
 
 def naflex(tower: Any, pixels: torch.Tensor) -> Output:
     """Patches of images that keep their aspect, as `pack` packed them."""
-    patches, shapes = pixels[:, :, :-_EXTRA_ROWS], pixels[:, 0, -_EXTRA_ROWS, :2].long()
-    mask = torch.arange(patches.shape[2], device=pixels.device) < shapes.prod(1, keepdim=True)
+    patches, shapes, mask = pixels[:, :, :-_EXTRA_ROWS], _shapes(pixels), naflex_mask(pixels)
     output = tower(
         pixel_values=patches.permute(0, 2, 3, 1).flatten(2), pixel_attention_mask=mask.long(), spatial_shapes=shapes
     )
     return Output(output.last_hidden_state, output.pooler_output, mask)
+
+
+def naflex_mask(pixels: torch.Tensor) -> torch.Tensor:
+    """(B, N) bool, which rows of packed pixels are patches and not padding."""
+    rows = torch.arange(pixels.shape[2] - _EXTRA_ROWS, device=pixels.device)
+    return rows < _shapes(pixels).prod(1, keepdim=True)
+
+
+def _shapes(pixels: torch.Tensor) -> torch.Tensor:
+    """(B, 2), height and width of the grids of packed pixels."""
+    return pixels[:, 0, -_EXTRA_ROWS, :2].long()
 
 
 def pack(patches: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,10 @@ from mlcd_eval.encoders.adapters.hf.reader import Reader
 from mlcd_eval.encoders.adapters.hf.texts import Texts, text_features
 from mlcd_eval.encoders.adapters.hf.transform import ImageTransform
 from mlcd_eval.encoders.base import NO_TEXT, EncoderInfo
+from mlcd_eval.encoders.blocks import found_stack
 from mlcd_eval.encoders.families.choice import Choice
 from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
+from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
@@ -42,9 +44,16 @@ class HFEncoder(TorchEncoder):
         self._texts = texts if isinstance(texts, Texts) else None
         self._reader = Reader(model, choice.family, spec.options, has_pooler)
         pixels = preprocess(Image.new("RGB", (64, 64)))
+        mask = self._reader.mask(pixels[None])
         with torch.inference_mode():
             self._reader.choose(pixels[None], spec.options.get("pool"), spec.text)
-            probe = self._layers(pixels[None])
+            probe, self.stack = found_stack(
+                model,
+                self._reader.blocks_path(model),
+                lambda: self._layers(pixels[None]),
+                has_class=self._reader.has_class,
+                tokens_of_patches=None if mask is None else mask.shape[1],
+            )
         pooling = self._reader.in_words()
         treatment = {} if self._texts is None else {"text": self._texts.in_words()}
         self.info = EncoderInfo(
@@ -64,10 +73,14 @@ class HFEncoder(TorchEncoder):
             has_text=self._texts is not None,
             no_text=texts if isinstance(texts, str) else NO_TEXT,
             extra={"class": choice.name, "pooling": pooling, **treatment},
+            blocks=self.stack.info if self.stack else NO_BLOCKS,
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self._reader(pixels)
+
+    def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        return self._reader.mask(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """By the model's tokenizer, as its family was trained to take texts."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from mlcd_eval.encoders.adapters.hf.calls import Output, call_of
+from mlcd_eval.encoders.adapters.hf.calls import Output, call_of, naflex_mask
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES
 from mlcd_eval.encoders.families.choice import POOLINGS
 from mlcd_eval.encoders.families.rows import Family
@@ -49,8 +50,9 @@ class Tokens:
 class Reader:
     """One image tower with its family's way to read it.
 
-    pooling: what `penultimate` is, one of POOLINGS, None for a tower that has patches only; it is chosen with the first
-    pixels. has_pooler: whether the checkpoint held the weights of the class's own pooling.
+    pooling: what `penultimate` is, one of POOLINGS, None for a tower that has patches only; has_class: whether there is
+    a class token; both are known with the first pixels. has_pooler: whether the checkpoint held the weights of the
+    class's own pooling.
     """
 
     def __init__(self, model: Any, family: Family, options: Mapping[str, str], has_pooler: bool) -> None:
@@ -58,6 +60,7 @@ class Reader:
         self.has_pooler = has_pooler
         self.call = call_of(family.call, options)
         self.pooling: str | None = None
+        self.has_class = False
         self.tower = _part(model, "vision_model", "vision_encoder")
         self.norm = getattr(self.tower, family.norm) if family.norm else None
         self.projection = getattr(model, family.projection) if family.projection else None
@@ -69,7 +72,19 @@ class Reader:
         ways = [way for way in POOLINGS if tokens.pool(way) is not None]
         if wanted is not None and wanted not in ways:
             raise IncompatibleError(f"--model {spec!r}: got pool={wanted}, expected one of {', '.join(ways)}")
+        self.has_class = "cls" in ways
         self.pooling = wanted or next((way for way in self.family.pool if way in ways), None)
+
+    def mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        """(B, N) bool, which tokens of the tower are patches, None where the layout of its tokens tells."""
+        return naflex_mask(pixels) if self.family.call == "naflex" else None
+
+    def blocks_path(self, model: Any) -> str:
+        """The name in the model of the tower's list of blocks, which has as many as its config says; empty without."""
+        depth = getattr(self.tower.config, "num_hidden_layers", None)
+        lists = (module for module in self.tower.modules() if isinstance(module, nn.ModuleList))
+        blocks = next((module for module in lists if len(module) == depth), None)
+        return "" if blocks is None else next(name for name, module in model.named_modules() if module is blocks)
 
     def in_words(self) -> str:
         """The pooling as records store it."""

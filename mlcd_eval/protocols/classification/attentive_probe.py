@@ -1,0 +1,158 @@
+"""Attentive probe: a head that attends to patch tokens, as AIM and V-JEPA evaluate frozen encoders.
+
+The head and its recipe are in attentive_head.py. Learning rate and weight decay are chosen from a grid on the val
+split, or on a seeded stratified part of train where there is none; a head with the best ones is trained on train and
+val together; only then is the test split scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from mlcd_eval.encoders.base import PATCHES
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.metrics.table import metric_value
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.draws import HOLD_OUTS
+from mlcd_eval.protocols.classification.labelled import (
+    PrimaryMetric,
+    as_lists,
+    checked_labels,
+    columns_of,
+    count_classes,
+    measured,
+    primary_metric,
+    split_requests,
+)
+from mlcd_eval.protocols.classification.probe_training import check_contrast
+from mlcd_eval.protocols.dialects import ProtocolSettings
+
+LRS = (3e-4, 1e-3, 3e-3)
+WEIGHT_DECAYS = (0.01, 0.1)
+DEFAULT = (1e-3, 0.01)
+"""Learning rate and weight decay where no class has an image to spare for choosing them."""
+
+
+class AttentiveProbeSettings(ProtocolSettings):
+    """metric: the primary one, by which the grid is searched; None: acc1, or map_11point where images have several
+    labels. lr, weight_decay: fixed, in place of the grid's. val_fraction: of train, where the data set has no val
+    split. precision: of the head's arithmetic. exif: turn images as their EXIF orientation says."""
+
+    layer: Literal["patches", "projected_patches"] = PATCHES  # type: ignore[assignment]
+    exif: bool = False
+    metric: PrimaryMetric | None = None
+    lr: PositiveFloat | None = None
+    weight_decay: float | None = Field(default=None, ge=0)
+    val_fraction: float = Field(default=0.2, gt=0, lt=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def grid(self) -> list[tuple[float, float]]:
+        """(learning rate, weight decay) that are tried."""
+        rates = LRS if self.lr is None else (self.lr,)
+        decays = WEIGHT_DECAYS if self.weight_decay is None else (self.weight_decay,)
+        return [(rate, decay) for rate in rates for decay in decays]
+
+
+class AttentiveProbe(Protocol[AttentiveProbeSettings]):
+    """A softmax over classes, or a sigmoid for each where images have several labels."""
+
+    name = "attentive_probe"
+    version = 1
+    Settings = AttentiveProbeSettings
+    kinds = ("classification", "multilabel")
+    pwc_tasks = ("Self-Supervised Image Classification",)
+    pwc_board = "{dataset} (attentive probe)"
+    pwc_num_params = True
+    hub_task_type = "image-classification"
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """It draws the first weights, the batches and the part of train that is held out."""
+        return True
+
+    def requests(self, settings: AttentiveProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """Return patches of train, test, and val where there is one."""
+        return split_requests(self.name, settings.layer, splits, ("val",), settings.exif)
+
+    def score(self, settings: AttentiveProbeSettings, inputs: Inputs) -> Scores:
+        """A test sample whose class does not occur in train is scored, as wrong.
+
+        Raises IncompatibleError where the metric does not fit the labels or all labels of train are equal; DataError
+        where a feature is not finite.
+        """
+        from mlcd_eval.protocols.classification.attentive_head import RECIPE, scores_of, steps_of, train_attentive
+        from mlcd_eval.support.resident import Rows
+
+        labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
+        check_contrast(labels["train"], self.name)
+        multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
+        metric = primary_metric(settings.metric, num_classes, multilabel)
+        patches, truth, fit, held_out = _learned(settings, inputs, labels)
+        rows, test = Rows(patches, inputs.device), inputs.images["test"]
+        grid = settings.grid if len(held_out) or len(settings.grid) == 1 else [DEFAULT]
+        trainings = [len(fit)] * (len(grid) if len(grid) > 1 else 0) + [len(truth)]
+        search = []
+        with inputs.stage("steps of the probe", sum(map(steps_of, trainings)), "steps") as advance:
+
+            def trained(part: np.ndarray, rate: float, decay: float) -> Any:
+                return train_attentive(
+                    rows.select(part),
+                    truth[part],
+                    num_classes,
+                    rate,
+                    decay,
+                    inputs.seed,
+                    settings.precision,
+                    advance,
+                )
+
+            for rate, decay in grid if len(grid) > 1 else ():
+                scores = scores_of(trained(fit, rate, decay), rows.select(held_out), settings.precision)
+                value = metric_value(metric, columns_of(scores, truth[held_out]))
+                if value is None:
+                    raise IncompatibleError(
+                        f"learning rate and weight decay cannot be chosen by {metric}: got {len(held_out)} validation "
+                        "samples on which it is undefined, expected positives and negatives (or set lr and "
+                        "weight_decay)"
+                    )
+                search.append({"lr": rate, "weight_decay": decay, "score": value})
+            best = max(range(len(search)), key=lambda place: search[place]["score"], default=0)
+            rate, decay = grid[best]
+            head = trained(np.arange(len(truth)), rate, decay)
+            columns = columns_of(scores_of(head, Rows(test.array, inputs.device), settings.precision), labels["test"])
+        chosen = f"search by {metric} on {len(held_out)} samples" if search else _unsearched(settings)
+        return Scores(
+            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)),
+            primary=metric,
+            samples={"key": list(test.keys), **as_lists(columns)},
+            details={
+                "recipe": RECIPE,
+                "heads": head.heads,
+                "num_train": len(truth),
+                "lr": rate,
+                "weight_decay": decay,
+                "chosen_from": chosen,
+                **({"search": search} if search else {}),
+            },
+        )
+
+
+def _unsearched(settings: AttentiveProbeSettings) -> str:
+    return "settings" if len(settings.grid) == 1 else "default: no class has two train samples"
+
+
+def _learned(
+    settings: AttentiveProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the patches and labels of train and val, and the rows to fit and to choose by."""
+    array, train = inputs.images["train"].array, labels["train"]
+    if "val" not in labels:
+        rng = np.random.default_rng(inputs.seed)
+        return array, train, *HOLD_OUTS["stratified"](train, settings.val_fraction, rng)
+    both = np.concatenate([train, labels["val"]])
+    places = np.arange(len(both))
+    return np.concatenate([array, inputs.images["val"].array]), both, places[: len(train)], places[len(train) :]

@@ -1,0 +1,91 @@
+"""Best layers: how well probes of each block do on the rows that choose among them, one chart per record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from mlcd_eval.encoders.layers import parsed
+from mlcd_eval.records import Result
+from mlcd_eval.tables.report.charts import COLOURS, DASHES, ENVIRONMENT, GRID, WIDTH, Figure, swatch, ticks
+from mlcd_eval.tables.text import shown, shown_metric
+
+HEIGHT, LEFT, BOTTOM, TOP = 220, 44, 182, 12
+SHIFT = 2.5  # pixels between the whiskers of one block
+
+_DEPTH = ENVIRONMENT.from_string(
+    GRID
+    + """\
+{% for x, label in xs %}
+ <text x="{{ x }}" y="{{ height - 20 }}" text-anchor="middle">{{ label }}</text>
+{% endfor %}
+ <text x="{{ (left + width - 8) / 2 }}" y="{{ height - 4 }}" text-anchor="middle">block</text>
+{% for line in lines %}
+ <path d="{{ line.d }}" class="line s{{ line.colour }}" stroke-dasharray="{{ line.dash }}"/>
+{% for x, low, high, words in line.whiskers %}
+ <path d="M{{ x }},{{ low }}V{{ high }}" class="grid s{{ line.colour }}"><title>{{ words }}</title></path>
+{% endfor %}
+{% endfor %}
+{% if best %}
+ <circle cx="{{ best.0 }}" cy="{{ best.1 }}" r="5" class="line s{{ best.2 }}"><title>{{ best.3 }}</title></circle>
+{% endif %}
+</svg>
+"""
+)
+
+
+def best_layers(results: Sequence[Result]) -> list[Figure]:
+    """Return a chart for each record that chose its layer: the scores of every block, a line per pooling, with their
+    95% intervals, and a circle around the chosen one."""
+    return [_chart(result) for result in results if result.status == "ok" and result.details.get("layers")]
+
+
+def _chart(result: Result) -> Figure:
+    curve: Sequence[Mapping[str, Any]] = [line for line in result.details["layers"] if line["score"] is not None]
+    named = [(name, line) for line in curve if (name := parsed(line["layer"])) is not None]
+    ways = list(dict.fromkeys("+".join(name.poolings) for name, _ in named))
+    ends = [end for _, line in named for end in (line["score"], *(line["ci95"] or ()))]
+    low, high, last = min(ends), max(ends), max(name.number for name, _ in named)
+
+    def x(block: float) -> float:
+        return round(LEFT + 12 + (WIDTH - 32 - LEFT) * ((block - 1) / (last - 1) if last > 1 else 0.5), 1)
+
+    def y(value: float) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * ((value - low) / (high - low) if high > low else 0.5), 1)
+
+    chosen, lines = result.details["layer"], []
+    best: tuple[float, float, int, str] | None = None
+    for place, way in enumerate(ways):
+        own = [(name.number, line) for name, line in named if "+".join(name.poolings) == way]
+        shift = SHIFT * (place - (len(ways) - 1) / 2)
+        points = [(x(block) + shift, y(line["score"])) for block, line in own]
+        whiskers = [
+            (x(block) + shift, *(y(end) for end in line["ci95"]), _words(line)) for block, line in own if line["ci95"]
+        ]
+        style = {"colour": place % COLOURS, "dash": DASHES[place % len(DASHES)]}
+        lines.append({**style, "d": "M" + "L".join(f"{a},{b}" for a, b in points), "whiskers": whiskers})
+        best = next(
+            ((*spot, place, _words(line)) for spot, (_, line) in zip(points, own, strict=True)
+             if line["layer"] == chosen), best
+        )  # fmt: skip
+    metric = result.primary
+    reported = f", {metric.name} {shown_metric(metric)} on test" if metric is not None else ""
+    caption = f"{result.model.name}, {result.task.name}: {chosen} is best{reported}"
+    svg = _DEPTH.render(
+        summary=f"{caption}; {'; '.join(_words(line) for _, line in named)}",
+        ys=[(y(tick), shown(tick, decimals=0)) for tick in ticks(low, high)],
+        xs=[(x(tick), f"{tick:g}") for tick in ticks(1, last) if tick == round(tick)],
+        lines=lines,
+        best=best,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+    )
+    return Figure(caption, Markup(svg), [(swatch(place), way) for place, way in enumerate(ways)])  # noqa: S704 made of escaped parts
+
+
+def _words(line: Mapping[str, Any]) -> str:
+    interval = f" [{', '.join(shown(end, decimals=1) for end in line['ci95'])}]" if line["ci95"] else ""
+    return f"{line['layer']} {shown(line['score'])}{interval}"
