@@ -259,8 +259,10 @@ def test_stored_features_with_objects(tmp_path, payload_file):
 
     split = open_dataset(f"wds:{demo_data_dir()}/wds_demo_clipart").split("test")
     encode_split(TinyEncoder(), split, ["projected"], EncodeOptions(tmp_path))
-    (path,) = tmp_path.rglob("features.npy")
-    np.save(path, np.array([Payload(payload_file)], dtype=object), allow_pickle=True)
+    paths = list(tmp_path.rglob("features.npy"))
+    assert len(paths) == 2  # both pooled layers are kept
+    for path in paths:
+        np.save(path, np.array([Payload(payload_file)], dtype=object), allow_pickle=True)
     with pytest.warns(UserWarning, match="damaged"):
         encode_split(TinyEncoder(), split, ["projected"], EncodeOptions(tmp_path))
 

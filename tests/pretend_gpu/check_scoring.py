@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import gpu_plan
 from mlcd_eval.data.split import stratified_split
-from mlcd_eval.encoders.base import PENULTIMATE
+from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.features.forward import Forward
 from mlcd_eval.metrics.retrieval import retrieval_ranks
 from mlcd_eval.protocols.classification import knn
@@ -197,7 +197,7 @@ class Seen:
     """An encoder that records cuDNN's settings."""
 
     device = torch.device("cuda", 0)
-    info = type("Info", (), {"name": "seen", "layers": {PENULTIMATE: 3}})
+    info = EncoderInfo("seen", "seen", "0" * 64, "none", {PENULTIMATE: 3}, (8, 8), 0, False)
 
     def __init__(self):
         self.settings = []

@@ -114,7 +114,8 @@ def scores_of(head: AttentiveHead, patches: Rows, precision: str) -> Iterator[Te
     """Yield the logits (B, C) of patches (N, h, w, D), in order, in chunks."""
     for rows in patches.chunks(_TEST_ROWS):
         with torch.inference_mode():
-            yield _logits(head, rows, precision)
+            logits = _logits(head, rows, precision)
+        yield logits  # outside, so that what takes them is not in this mode
 
 
 def _logits(head: AttentiveHead, patches: Tensor, precision: str) -> Tensor:
