@@ -5,9 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 8_000  # characters of a message
+
 
 class UserError(Exception):
-    """An error in one sentence: what, where, got, expected. The command line prints it and exits with 2."""
+    """An error in one sentence: what, where, got, expected. The command line prints it and exits with 2.
+
+    What it quotes of damaged files may be of any length: of a longer message the beginning and the end are kept.
+    """
+
+    def __init__(self, message: object) -> None:
+        text = str(message)
+        if len(text) > LONGEST:
+            kept = LONGEST // 2 - 50
+            text = f"{text[:kept]} ... ({len(text) - 2 * kept:,} characters) ... {text[-kept:]}"
+        super().__init__(text)
 
 
 class ConfigError(UserError):

@@ -7,7 +7,6 @@ and epochs, whose best is not marked), so that each becomes a task of its own.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -157,7 +156,11 @@ def _variant(settings: Mapping[str, Any]) -> str:
 
 def _parsed(value: Any) -> Any:
     """The cell of a CSV file as the JSON file has it."""
-    return ast.literal_eval(value) if isinstance(value, str) and re.fullmatch(r"True|False|-?[\d.]+", value) else value
+    if value in ("True", "False"):
+        return value == "True"
+    if not isinstance(value, str) or not re.fullmatch(r"-?([0-9]{1,300}(\.[0-9]*)?|\.[0-9]+)", value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def _whole(source: Source, key: str, value: Any) -> int:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from mlcd_eval.imports import clip_benchmark
 from mlcd_eval.tables.frame import results_frame
 
 
@@ -178,3 +179,24 @@ def test_the_scaling_experiments_are_read_as_they_are(run_import, tmp_path):
     assert by_shots[None].primary.value == 0.74902
     assert (by_shots[10].task.settings["batch_size"], by_shots[10].task.settings["lr"]) == (256, 0.1)
     assert not by_shots[10].details["not_imported"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        *(
+            ("True", True),
+            ("False", False),
+            ("16", 16),
+            ("-1", -1),
+            ("01", 1),
+            ("0.10", 0.1),
+            ("-.5", -0.5),
+            ("1.", 1.0),
+        ),
+        *(("1.2.3", "1.2.3"), (".", "."), ("-", "-"), ("9" * 5000, "9" * 5000), ("en", "en"), (4, 4), (None, None)),
+    ],
+)
+def test_cells_of_numbers_are_numbers_and_others_stay(cell, value):
+    got = clip_benchmark._parsed(cell)
+    assert got == value and type(got) is type(value)

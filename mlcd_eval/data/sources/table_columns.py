@@ -142,7 +142,7 @@ class Cells:
         image = row[self.columns.image]
         if _contents(image) is not None:
             return str(where.number)
-        path = image["path"] if isinstance(image, Mapping) else image
+        path = image.get("path") if isinstance(image, Mapping) else image
         text = path.strip() if isinstance(path, str) else ""
         if not text:
             raise DataError(f"{where} has no image: got {path!r} in column {self.columns.image!r}, expected a path")
