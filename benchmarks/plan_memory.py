@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def config(vision, batch_size, classes=None, text=None, **fit):
-    """A config of an MLCD of so many classes, or of CLIP with a text tower."""
+    """A config of MLCD with the given number of classes, or of CLIP with a text tower."""
     values = {
         "name": "planned",
         "output": "unused",

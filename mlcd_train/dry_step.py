@@ -1,7 +1,7 @@
 """A training step without numbers: the trainer's own code on tensors that hold none, which counts what it would take.
 
 Matrix products are counted by PyTorch's FlopCounter; bytes by following every tensor from its first operation to its
-end. Ranks are pretended: this process is rank 0 of so many, and what the others send has the shape of its own.
+end. Ranks are pretended: this process is rank 0, and what the others would send has its shape.
 """
 
 from __future__ import annotations

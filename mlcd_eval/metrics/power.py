@@ -1,4 +1,4 @@
-"""The power of a paired comparison of two models: how often so many images would tell them apart.
+"""The power of a paired comparison of two models: how often a test of n images would tell them apart.
 
 Two-sided tests at LEVEL. Right-or-wrong outcomes: the exact power of McNemar's exact test, for models of which exactly
 one is right on a share `discordant` of all images (Miettinen 1968). Other metrics: that of a paired t-test, which a

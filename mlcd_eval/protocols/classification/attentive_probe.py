@@ -27,6 +27,7 @@ from mlcd_eval.protocols.classification.labelled import (
     measured,
     primary_metric,
     split_requests,
+    train_and_val,
 )
 from mlcd_eval.protocols.classification.probe_training import check_contrast
 from mlcd_eval.protocols.dialects import ProtocolSettings
@@ -153,6 +154,4 @@ def _learned(
     if "val" not in labels:
         rng = np.random.default_rng(inputs.seed)
         return array, train, *HOLD_OUTS["stratified"](train, settings.val_fraction, rng)
-    both = np.concatenate([train, labels["val"]])
-    places = np.arange(len(both))
-    return np.concatenate([array, inputs.images["val"].array]), both, places[: len(train)], places[len(train) :]
+    return train_and_val(array, train, inputs.images["val"].array, labels["val"])

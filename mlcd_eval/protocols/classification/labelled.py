@@ -57,6 +57,15 @@ def checked_labels(features: Features, split: str) -> np.ndarray:
     return features.labels
 
 
+def train_and_val(
+    array: np.ndarray, labels: np.ndarray, val: np.ndarray, val_labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the features and labels of train and val, in this order, and the rows of each."""
+    places = np.arange(len(labels) + len(val_labels))
+    both = np.concatenate([array, val]), np.concatenate([labels, val_labels])
+    return *both, places[: len(labels)], places[len(labels) :]
+
+
 def count_classes(inputs: Inputs) -> int:
     """The number of classes that the dataset names, or where it names none, that its labels show."""
     labels = [features.labels for features in inputs.images.values() if features.labels is not None]

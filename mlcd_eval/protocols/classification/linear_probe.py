@@ -34,6 +34,7 @@ from mlcd_eval.protocols.classification.labelled import (
     measured,
     primary_metric,
     split_requests,
+    train_and_val,
 )
 from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
@@ -232,10 +233,9 @@ def _training_sets(
     for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
         array, of_rows = (features, train) if in_order else (features[rows], train[rows])
         if "val" in labels:
-            array = np.concatenate([array, inputs.images["val"].array])
-            places = np.arange(len(array))
-            both = np.concatenate([of_rows, labels["val"]])
-            yield TrainingSet(array, both, places[: len(rows)], places[len(rows) :], prepare=prepare)
+            yield TrainingSet(
+                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
+            )
         elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
             folds = stratified_folds(of_rows, FOLDS, rng)
             yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)

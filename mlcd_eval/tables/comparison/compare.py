@@ -34,7 +34,7 @@ TIES = (
 class MetricComparison:
     """One metric of one task, in the metric's unit. p and ci95 (of B - A) are None where there is no test.
 
-    detectable: the least difference that this test of so many samples finds at POWER, at the agreement of A and B; None
+    detectable: the least difference that this test finds on as many samples at POWER, at the agreement of A and B; None
     where there is no test, or where no difference is large enough. images: about how many samples it takes to find the
     difference that was measured; None for no difference.
     """

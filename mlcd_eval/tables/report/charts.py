@@ -143,7 +143,7 @@ def radar(caption: str, axes: Sequence[str], models: Sequence[tuple[str, Sequenc
         labels.append({**spot, "name": name, "anchor": anchor, "baseline": baseline, "lines": lines})
     shapes = [
         {
-            **_style(place),
+            **style(place),
             "points": outline(radius * value / top if top else 0.0 for value, top in zip(values, best, strict=True)),
         }
         for place, (_, values) in enumerate(models)
@@ -176,7 +176,7 @@ def curves(caption: str, steps: Sequence[int], series: Sequence[tuple[str, Seque
         summary=_summary(caption, [(name, _course(values)) for name, values in series]),
         ys=[(y(tick), f"{tick:g}") for tick in ticks(low, high)],
         xs=[(x(step), f"{step:g}") for step in ticks(first, last)],
-        paths=[{**_style(place), "d": _path(steps, values, x, y)} for place, (_, values) in enumerate(series)],
+        paths=[{**style(place), "d": _path(steps, values, x, y)} for place, (_, values) in enumerate(series)],
         width=width,
         height=height,
         left=left,
@@ -213,13 +213,14 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(place * step, 12) for place in range(first, last + 1)]
 
 
-def _style(place: int) -> dict[str, int | str]:
+def style(place: int) -> dict[str, int | str]:
+    """Return the colour and the dashes of a chart's line."""
     return {"colour": place % COLOURS, "dash": DASHES[place % len(DASHES)]}
 
 
 def swatch(place: int) -> Markup:
     """A short piece of the line in this place, for a legend."""
-    return Markup(_SWATCH.render(_style(place)))  # noqa: S704 made of escaped parts
+    return Markup(_SWATCH.render(style(place)))  # noqa: S704 made of escaped parts
 
 
 def _course(values: Sequence[float | None]) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mlcd_eval.encoders.layers import parsed
 from mlcd_eval.records import Result
-from mlcd_eval.tables.report.charts import COLOURS, DASHES, ENVIRONMENT, GRID, WIDTH, Figure, swatch, ticks
+from mlcd_eval.tables.report.charts import ENVIRONMENT, GRID, WIDTH, Figure, style, swatch, ticks
 from mlcd_eval.tables.text import shown, shown_metric
 
 HEIGHT, LEFT, BOTTOM, TOP = 220, 44, 182, 12
@@ -64,8 +64,7 @@ def _chart(result: Result) -> Figure:
         whiskers = [
             (x(block) + shift, *(y(end) for end in line["ci95"]), _words(line)) for block, line in own if line["ci95"]
         ]
-        style = {"colour": place % COLOURS, "dash": DASHES[place % len(DASHES)]}
-        lines.append({**style, "d": "M" + "L".join(f"{a},{b}" for a, b in points), "whiskers": whiskers})
+        lines.append({**style(place), "d": "M" + "L".join(f"{a},{b}" for a, b in points), "whiskers": whiskers})
         best = next(
             ((*spot, place, _words(line)) for spot, (_, line) in zip(points, own, strict=True)
              if line["layer"] == chosen), best
