@@ -1,11 +1,15 @@
 """examples/: each script runs as it is, and prints what it is for."""
 
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+import yaml
 from documentation import ROOT
+
+from mlcd_eval.cli import build_parser
 
 
 def script(name, folder, *words):
@@ -40,3 +44,10 @@ def test_a_module_in_memory_is_measured_anew_after_training(tmp_path):
 def test_the_list_of_examples_is_whole():
     listed = (ROOT / "examples" / "README.md").read_text()
     assert [path.name for path in (ROOT / "examples").glob("*.py") if f"({path.name})" not in listed] == []
+
+
+def test_the_workflow_of_a_leaderboard_runs_commands_that_there_are():
+    workflow = yaml.safe_load((ROOT / "examples" / "leaderboard.yml").read_text())
+    steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    commands = [shlex.split(step, comments=True)[1:] for step in steps if step.startswith("mlcd-eval ")]
+    assert [build_parser().parse_args(words).command for words in commands] == ["validate", "serve"]

@@ -11,7 +11,7 @@ from documentation import ROOT, blocks, holds, run
 from mlcd_eval import cli
 from mlcd_train import cli as train_cli
 
-RUN = ("tutorial", "data", "api", "tasks", "probes", "tables", "clusters", "watching")
+RUN = ("tutorial", "data", "api", "tasks", "probes", "tables", "clusters", "watching", "serving")
 """Pages whose every block runs here. Blocks of the language `sh` need a network, a cluster or somebody's data: they are
 read by the program's parser alone."""
 NEEDED = {"watching": ("tensorboard", "pyarrow"), "data": ("pyarrow",)}
