@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
         from mlcd_eval.tables.serving.export import export
         from mlcd_eval.tables.serving.pages import pages
 
-        site = pages(read_all([args.folder]), args.title, args.published)
-        changed = export(site, args.export)
-        print(f"{len(site)} files, {changed} changed: {args.export / 'index.html'}")
+        written = pages(read_all([args.folder]), args.title, args.published)
+        changed = export(written, args.export)
+        print(f"{len(written)} files, {changed} changed: {args.export / 'index.html'}")
         return 0
 
     from mlcd_eval.tables.serving.server import Site, make_server
