@@ -23,8 +23,8 @@ SECONDS = 60
 """The longest that an input may take."""
 MEMORY = 2 << 30
 """Bytes that an input may need beside what the process has."""
-LONGEST_MESSAGE = 12_000
-"""Characters of a refusal, which may quote a name of 5,000 that is in the file."""
+LONGEST_MESSAGE = 8_000
+"""Characters of a refusal, which may quote names of 5,000 that are in the file."""
 
 
 class TooLong(BaseException):
