@@ -238,7 +238,7 @@ def _contents(path):
 def evaluation(root, tasks):
     """A function that evaluates the small model by the command line."""
     words = ["run", "--model", str(root / "small"), "--tasks", tasks, "--device", "cpu"]
-    words += ["--set", "steps=20"] if tasks == TASKS else []  # for the probes of refcoco and docvqa
+    words += ["--set", "steps=5"] if tasks == TASKS else []  # of the probes of refcoco and docvqa
     return lambda: mlcd_eval.cli.main([*words, "--output", "out", "--cache", "cache"])
 
 
