@@ -1,4 +1,4 @@
-"""Kill an evaluation of all demo tasks and a training with SIGKILL, resume them, and check that nothing is lost.
+"""Kill an evaluation of the demo tasks and a training with SIGKILL, resume them, and check that nothing is lost.
 
 python benchmarks/crashes.py [--kills 50] [--train-kills 20] [--tasks A,B] [--seed 0]
 
@@ -40,12 +40,15 @@ from mlcd_eval.features.store import Entry
 from mlcd_eval.records import ResultStore
 from mlcd_eval.running import dataset as dataset_run
 from mlcd_eval.running import run
+from mlcd_eval.spec import TaskIndex
 from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_train import stages
 from mlcd_train.fit import new_model
 from mlcd_train.state import TrainingState
 
-TASKS = "demo"
+TASKS = ",".join(task.name for task in TaskIndex.load().select(["demo"]) if task.protocol != "attentive_probe")
+"""The attentive probe trains for longer than all others take, and most kills would hit that one training, which writes
+nothing before its record; reading its patches, scoring and writing are what the other tasks do."""
 VISION = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2}
 TEXT = {"context_length": 16, "width": 32, "depth": 1, "heads": 2}
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events, besides files opened to write
@@ -235,7 +238,7 @@ def _contents(path):
 def evaluation(root, tasks):
     """A function that evaluates the small model by the command line."""
     words = ["run", "--model", str(root / "small"), "--tasks", tasks, "--device", "cpu"]
-    words += ["--set", "steps=20"] if tasks == TASKS else []  # for the probes of refcoco and docvqa
+    words += ["--set", "steps=5"] if tasks == TASKS else []  # of the probes of refcoco and docvqa
     return lambda: mlcd_eval.cli.main([*words, "--output", "out", "--cache", "cache"])
 
 

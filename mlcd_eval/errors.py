@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST = 8_000  # characters of a message
+LONGEST_WORD = 1_000  # characters without a space in it
 
 
 class UserError(Exception):
     """An error in one sentence: what, where, got, expected. The command line prints it and exits with 2.
 
-    What it quotes of damaged files may be of any length: of a longer message the beginning and the end are kept.
+    What it quotes of damaged files may be of any length: of a longer word the beginning and the end are kept, so that
+    the words around it stay, and of a longer message too.
     """
 
     def __init__(self, message: object) -> None:
-        text = str(message)
-        if len(text) > LONGEST:
-            kept = LONGEST // 2 - 50
-            text = f"{text[:kept]} ... ({len(text) - 2 * kept:,} characters) ... {text[-kept:]}"
-        super().__init__(text)
+        text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _shortened(word[0], LONGEST_WORD), str(message))
+        super().__init__(_shortened(text, LONGEST))
 
 
 class ConfigError(UserError):
@@ -36,6 +36,14 @@ class IncompatibleError(UserError):
 
 class CheckpointError(UserError):
     """Weights that are missing, damaged or made for another architecture."""
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The beginning and the end of a text of more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    kept = longest // 2 - 50
+    return f"{text[:kept]} ... ({len(text) - 2 * kept:,} characters) ... {text[-kept:]}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

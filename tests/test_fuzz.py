@@ -56,6 +56,11 @@ def wait(path):
     time.sleep(60)
 
 
+def work(path):
+    while True:
+        pass
+
+
 @pytest.mark.parametrize(
     ("read", "outcome"),
     [
@@ -66,11 +71,13 @@ def wait(path):
         (nameless, "a refusal that names no file: it is refused"),
         (die, "the process died by signal 11"),
         (eat, "MemoryError"),
-        (wait, "TooLong: over 1 s"),
+        (wait, "TooLong: over 1 s by the clock"),
+        (work, "TooLong: over 0.5 s of the processor"),
     ],
 )
 def test_what_is_wrong(tmp_path, fuzz, monkeypatch, read, outcome):
-    monkeypatch.setattr(fuzz["attack"], "SECONDS", 1)
+    monkeypatch.setattr(fuzz["attack"], "SECONDS", 0.5)
+    monkeypatch.setattr(fuzz["attack"], "WAITING", 1 if read is wait else 60)
     path = tmp_path / "victim.json"
     path.write_text('{"a": 1}')
 

@@ -20,11 +20,13 @@ from reader import Reader
 from mlcd_eval.errors import UserError
 
 SECONDS = 60
-"""The longest that an input may take."""
+"""The longest that an input may take, of the processor: a busy machine changes nothing."""
+WAITING = 600
+"""The longest that it may take by the clock, of a reader that waits."""
 MEMORY = 2 << 30
 """Bytes that an input may need beside what the process has."""
-LONGEST_MESSAGE = 12_000
-"""Characters of a refusal, which may quote a name of 5,000 that is in the file."""
+LONGEST_MESSAGE = 8_000
+"""Characters of a refusal, which may quote names of 5,000 that are in the file."""
 
 
 class TooLong(BaseException):
@@ -33,7 +35,8 @@ class TooLong(BaseException):
 
 @dataclass
 class Outcomes:
-    """Counts by outcome, and a line for each input that was handled wrongly. slowest: seconds of an input."""
+    """Counts by outcome, and a line for each input that was handled wrongly. slowest: an input's seconds of the
+    processor."""
 
     counts: collections.Counter[str] = field(default_factory=collections.Counter)
     wrong: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ def _follow(reader: Reader, receive: int, child: int, number: int, outcomes: Out
     """Read what a child says until it ends; return the number of the next input."""
     buffer, hung = b"", False
     while True:
-        ready, _, _ = select.select([receive], [], [], SECONDS + 30)
+        ready, _, _ = select.select([receive], [], [], WAITING + SECONDS)
         if not ready:
             os.kill(child, signal.SIGKILL)
             hung = True
@@ -102,15 +105,16 @@ def _child(reader: Reader, intact: bytes, numbers: range, seed: int, send: int) 
         os.dup2(devnull, 1), os.dup2(devnull, 2)  # C libraries write there
         warnings.simplefilter("ignore")
         logging.disable()
-        signal.signal(signal.SIGALRM, _stop)
+        for limit in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(limit, _stop)
         faulthandler.disable()
         expected = reader.read(reader.path)  # a file that is refused before it is damaged would test nothing
         for number in numbers:
             _limit_memory()
             reader.path.write_bytes(input_of(reader, intact, seed, number))
-            began = time.monotonic()
+            began = time.process_time()
             outcome, problem = _judged(reader, expected)
-            line = json.dumps([number, round(time.monotonic() - began, 2), outcome, problem])
+            line = json.dumps([number, round(time.process_time() - began, 2), outcome, problem])
             os.write(send, line.encode() + b"\n")
         code = 0
     finally:
@@ -124,13 +128,16 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
 
 
-def _stop(*_: object) -> None:
-    raise TooLong(f"over {SECONDS} s")
+def _stop(number: int, _: object) -> None:
+    raise TooLong(
+        f"over {SECONDS} s of the processor" if number == signal.SIGPROF else f"over {WAITING} s by the clock"
+    )
 
 
 def _judged(reader: Reader, expected: Any) -> tuple[str, str]:
     """(outcome, problem). Right is an answer, or one sentence of a UserError that names the file."""
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAITING)
     try:
         result = reader.read(reader.path)
         return "read", "another result than before" if reader.recovers and result != expected else ""
@@ -146,6 +153,7 @@ def _judged(reader: Reader, expected: Any) -> tuple[str, str]:
         return "crashed", f"{type(error).__name__}: {error}" + _where(error)
     finally:
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _where(error: BaseException) -> str:

@@ -19,7 +19,8 @@ from benchmarks.mutants.copies import Copy
 TRACE = Path(__file__).parent / "trace"
 LEFT_OUT = ("tests/crashes", "tests/docs", "tests/test_wheel.py", "tests/test_laws.py")
 """Tests of the whole that take long and are no one's first check, and tests of the text of the code."""
-LAST = ("tests/test_", *(f"tests/{name}" for name in ("cli", "running", "support", "spec", "planning", "extras")))
+WHOLE = ("pretend_gpu", "cli", "running", "support", "spec", "planning", "extras")
+LAST = ("tests/test_", *(f"tests/{name}" for name in WHOLE))
 PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow and not cluster"]
 
 

@@ -5,14 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mlcd_eval.metrics.base import Metric
 
 SCHEMA_VERSION: Literal[1] = 1
+
+
+def plain(value: Any) -> Any:
+    """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None, and
+    half characters in keys are escaped."""
+    if isinstance(value, Mapping):
+        return {str(key).encode("utf-8", "backslashreplace").decode(): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+PlainDict = Annotated[dict[str, Any], AfterValidator(plain)]
 
 
 class _Frozen(BaseModel):
@@ -27,7 +46,7 @@ class TaskRecord(_Frozen):
     version: int
     protocol: str
     protocol_version: int | None = None
-    settings: dict[str, Any]
+    settings: PlainDict
 
 
 class DatasetRecord(_Frozen):
@@ -77,7 +96,7 @@ class RequestRecord(_Frozen):
     command: str
     dataset: str
     revision: str | None = None
-    options: dict[str, Any]
+    options: PlainDict
     predictions: str | None = None
 
 
@@ -106,17 +125,12 @@ class Result(_Frozen):
     model: ModelRecord
     metrics: tuple[Metric, ...] = ()
     primary_metric: str | None = None
-    details: dict[str, Any] = Field(default_factory=dict)
+    details: PlainDict = Field(default_factory=dict)
     seed: int
     limit: int | None = None
-    environment: dict[str, Any]
+    environment: PlainDict
     timing: Timing
     request: RequestRecord | None = None
-
-    @field_validator("details", "environment")
-    @classmethod
-    def _plain(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return {key: plain(item) for key, item in value.items()}
 
     @property
     def primary(self) -> Metric | None:
@@ -152,19 +166,3 @@ class Result(_Frozen):
             "limit": self.limit,
         }
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-
-
-def plain(value: Any) -> Any:
-    """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None, and
-    half characters in keys are escaped."""
-    if isinstance(value, Mapping):
-        return {str(key).encode("utf-8", "backslashreplace").decode(): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

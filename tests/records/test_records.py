@@ -8,7 +8,8 @@ from conftest import make_result, metric
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.records import DatasetRecord, ResultStore, Timing, read, read_all, record_path
+from mlcd_eval.records import DatasetRecord, ResultStore, TaskRecord, Timing, read, read_all, record_path
+from mlcd_eval.records.result import RequestRecord
 
 
 def test_a_record_is_written_to_its_documented_path_and_reads_back(tmp_path):
@@ -235,6 +236,11 @@ def test_the_checksum_is_of_values_and_not_of_layout(tmp_path):
 
 
 def test_half_a_character_in_a_key_is_escaped(tmp_path):
-    store, result = ResultStore(tmp_path), make_result(details={"theirs": {"\ud800": 1}})
+    half, escaped = {"theirs": {"\ud800": 1}, "\udcff": 2}, {"theirs": {"\\ud800": 1}, "\\udcff": 2}
+    task = TaskRecord(name="zeroshot/demo", version=1, protocol="zeroshot", settings=half)
+    request = RequestRecord(command="mlcd-eval run", dataset="wds:demo", options=half)
+    store, result = ResultStore(tmp_path), make_result(details=half, environment=half, request=request)
+    result = result.model_copy(update={"task": task})
     store.write(result)
-    assert read(store.path(result)).details == {"theirs": {"\\ud800": 1}}
+    kept = read(store.path(result))
+    assert kept.details == kept.environment == kept.task.settings == kept.request.options == escaped

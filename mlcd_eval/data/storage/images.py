@@ -20,6 +20,9 @@ Content = TypeVar("Content")
 
 ORIENTATION = 0x0112  # EXIF's tag
 
+LARGEST = 4 << 30
+"""Bytes of an image's file: the largest that Pillow's limit of pixels lets through is smaller."""
+
 MAX_RATIO = 1000
 """The largest ratio of the sides: models scale the shorter side to their size, and so a line of pixels to gigabytes."""
 
@@ -38,10 +41,12 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
         try:
             if isinstance(image, Image.Image):
                 return _checked(image, problem).convert("RGB")
-            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+            # not from the path: Pillow reserves what a damaged length says, of a file in memory only what is there
+            contents = image if isinstance(image, bytes) else _contents(image, problem)
+            with Image.open(io.BytesIO(contents), formats=FORMATS) as opened:
                 checked = _checked(opened, problem)
                 if jpeg is not None and opened.format == "JPEG":
-                    content = jpeg(image if isinstance(image, bytes) else Path(image).read_bytes())
+                    content = jpeg(contents)
                     if isinstance(content, Image.Image) and "exif" in opened.info:
                         content.info["exif"] = opened.info["exif"]  # as after Pillow's own decoding
                     return content
@@ -54,7 +59,8 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
 
 
 def orientation(image: EncodedImage) -> int | None:
-    """The EXIF orientation of an image by its header, 1 (upright) where it says none; None where it cannot be read."""
+    """The EXIF orientation of an image by its header, 1 (upright) where it says none; None where it cannot be read,
+    also for lack of the memory that a damaged length asks for."""
     try:
         with reading("the header of an image cannot be read"):
             if isinstance(image, Image.Image):
@@ -65,8 +71,15 @@ def orientation(image: EncodedImage) -> int | None:
                 as_decoded = Image.new("RGB", (1, 1))  # JPEG's own getexif is silent about damage
                 as_decoded.info = dict(opened.info)
                 return as_decoded.getexif().get(ORIENTATION, 1)
-    except DataError:
+    except (DataError, MemoryError):
         return None
+
+
+def _contents(path: Path, problem: str) -> bytes:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise DataError(f"{problem}: got a file of {size:,} bytes, expected at most {LARGEST:,}")
+    return path.read_bytes()
 
 
 def _checked(image: Image.Image, problem: str) -> Image.Image:

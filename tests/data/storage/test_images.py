@@ -1,16 +1,19 @@
 """Images as webdataset decodes them, and what becomes of unusual ones (docs/robustness.md)."""
 
 import io
+import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
 from open_clip.transform import image_transform
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from webdataset.autodecode import ImageHandler
 
-from mlcd_eval.data.storage.images import decode
+from mlcd_eval.data.storage.images import LARGEST, decode, orientation
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.letterbox import Letterbox
@@ -179,3 +182,33 @@ def test_between_warning_and_refusal_an_image_is_read(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
     with pytest.warns(Image.DecompressionBombWarning, match="64 pixels"):
         assert decode(png(8, 8, b"\0\xff" * 8), "s1").getpixel((7, 7)) == (255, 255, 255)
+
+
+def test_a_damaged_length_reserves_no_memory(tmp_path):
+    """A chunk of pixels that says it has 4 GB: of a path, Pillow reads as many bytes at once as the length says."""
+    whole = png(8, 8, b"\0\xff" * 8)
+    at = whole.index(b"IDAT") - 4
+    path = tmp_path / "long.png"
+    path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+    tracemalloc.start()
+    try:
+        assert decode(path, "s1").getpixel((7, 7)) == (255, 255, 255)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+def test_without_memory_for_the_pixels_the_orientation_is_unknown(monkeypatch):
+    def load(image):
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    assert orientation(png(8, 8, b"\0\xff" * 8)) is None
+
+
+def test_a_file_larger_than_any_image_is_refused(tmp_path):
+    path = tmp_path / "film.png"
+    path.write_bytes(b"")
+    os.truncate(path, LARGEST + 1)
+    with pytest.raises(DataError, match=r"film\.png\) cannot be decoded: got a file of 4,294,967,297 bytes, expected"):
+        decode(path, "s1")

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from mlcd_eval.encoders.adapters.torchvision import _old_options
 from mlcd_eval.encoders.published import PublishedWeightsDiffer
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.errors import CheckpointError, ConfigError
@@ -34,6 +35,15 @@ def test_layers_agree_with_torchvision(name, tmp_path):
         torch.testing.assert_close(theirs.fc(ours["penultimate"]), logits, rtol=1e-4, atol=1e-4)
     assert encoder.info.num_params == sum(parameter.numel() for parameter in theirs.parameters())
     assert encoder.info.extra["read_from"] == "w.pth" and not encoder.info.has_text
+
+
+def test_the_models_with_heads_for_training_are_built_without_them():
+    """Their published weights came from TensorFlow, whose scaling of pixels these two do themselves."""
+    for name in ("googlenet", "inception_v3"):
+        for published in (True, False):
+            options = _old_options(name, published)
+            assert options == {"aux_logits": False, "transform_input": published, "init_weights": True}
+    assert _old_options("resnet18", True) == {}
 
 
 def test_a_vits_patches_are_its_tokens(monkeypatch):

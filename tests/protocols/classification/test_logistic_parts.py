@@ -156,6 +156,8 @@ def test_values_slopes_and_gradients_along_a_line_by_autograd(monkeypatch, loss,
         (lambda t: ((t - 0.75) ** 2, 2 * (t - 0.75)), 0.2, [0.2, 0.8]),  # flat enough
         (lambda t: ((t - 0.8) ** 2, 2 * (t - 0.8)), 1.0, [1.0]),
         (lambda t: ((t - 0.01) ** 2, 2 * (t - 0.01)), 1.0, [1.0, 0.05, 0.01]),  # not below a twentieth
+        (lambda t: ((t - 0.5) ** 2, 2 * (t - 0.5)), 0.2, [0.2, 0.8, 0.5]),  # between two trials
+        (lambda t: (5e-5 * (t == 1) - 0.1 * (0 < t < 1), 0.0), 1.0, [1.0, 1 / 3.0003]),  # flat, but no lower than at 0
         (lambda t: (float("nan"), 1.0) if t > 0.4 else (-t, 0.1), 1.0, [1.0, 0.5, 0.25]),  # halved
     ],
 )

@@ -234,6 +234,13 @@ def test_the_cut_is_that_of_a_slow_search():
     assert iou(similarity.sign, similarity.threshold).item() == pytest.approx(best.item(), abs=1e-4)
 
 
+def test_the_cells_that_an_image_covers_of_the_square():
+    from mlcd_eval.protocols.refcoco.mask_similarity import _shown
+
+    low, high = _shown([(30, 40), (400, 100)]).numpy()
+    assert low[:48].all() and not low[48:].any() and high[:, :16].all() and not high[:, 16:].any()
+
+
 def test_requests_and_modes():
     splits = ("train", "val", "testA")
     probe = RefcocoSettings(split="testA", mode="probe")

@@ -333,6 +333,17 @@ def test_every_eval_ever(options, tmp_path):
     assert result["source_data"]["hf_repo"] == TaskIndex.load().tasks[TASK].dataset.hub
     assert ours["retrieved_timestamp"] == "1767225600.0"  # 2026-01-01T00:00:00Z
     assert ours["source_metadata"]["evaluator_relationship"] == "third_party"
+    model = ours["model_info"]
+    assert (model["name"], model["id"], model["developer"]) == ("tiny", "org/tiny", "org")
+    details = model["additional_details"]
+    assert (details["model_availability"], details["num_params"], details["precision"]) == ("other", "14500000", "fp32")
+
+
+def test_every_eval_ever_says_what_was_read_from_the_hub(options, tmp_path):
+    result = food()
+    result = result.model_copy(update={"model": result.model.model_copy(update={"spec": "hf:org/tiny"})})
+    (text,) = files("every-eval-ever", [result], options("every-eval-ever"), tmp_path).values()
+    assert json.loads(text)["model_info"]["additional_details"]["model_availability"] == "hf"
 
 
 def test_huggingface(options, tmp_path, eval_yaml):

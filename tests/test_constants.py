@@ -1,0 +1,155 @@
+"""Numbers in the code that decide what is refused, drawn, kept or counted, and what a caller gets who leaves an
+argument out: a change of one is a decision, not a slip.
+
+Sizes of pieces, which only take time and memory, are not here. Recipes and settings have tests of their own
+(protocols/test_recipes.py, protocols/test_settings.py, mlcd_train/test_sections.py).
+"""
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+from mlcd_eval.protocols.registry import get_protocol
+
+GIB = 2**30
+CONSTANTS = {
+    # what is refused: docs/robustness.md and SECURITY.md tell users most of these
+    "mlcd_eval.data.labels": {"MAX_CLASSES": 1_000_000},
+    "mlcd_eval.data.sources.coco": {"LONGEST_SIDE": 32_768},
+    "mlcd_eval.data.sources.csv_files": {"LONGEST_CELL": 2**20},
+    "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
+    "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},
+    "mlcd_eval.data.storage.images": {"LARGEST": 4 * GIB, "MAX_RATIO": 1000},
+    "mlcd_eval.data.storage.remote": {"LARGEST_TEXT": 2**24},
+    "mlcd_eval.data.storage.rle": {"FARTHEST": 1e6, "LONGEST_OUTLINE": 4e6, "MOST_PIXELS": 2**28},
+    "mlcd_eval.data.storage.transfer": {
+        "RETRIES": 4, "BACKOFF": 0.5, "LONGEST_WAIT": 60.0, "SLOWEST": 1000.0, "PATIENCE": 60.0,
+    },
+    "mlcd_eval.encoders.adapters.onnx": {"LONGEST_TEXT": 4096},
+    "mlcd_eval.encoders.bounds": {"LARGEST_SIDE": 16_384, "MOST_PATCHES": 2**20},
+    "mlcd_eval.encoders.torchscript": {"MOST_INFLATED": 2**26},
+    "mlcd_eval.errors": {"LONGEST": 8_000, "LONGEST_WORD": 1_000},
+    "mlcd_eval.features.letterbox": {"LARGEST": 8192},
+    "mlcd_eval.imports.importing": {"LONGEST_NAME": 250, "SHOWN": 8},
+    "mlcd_eval.imports.spreadsheet": {"LARGEST": 2**26, "MOST_CELLS": 10_000_000},
+    "mlcd_eval.support.documents": {
+        "DEEPEST": 100, "LARGEST_JSON": 4 * GIB, "LARGEST_YAML": 2**24, "MOST_NODES": 1_000_000,
+    },
+    "mlcd_train.data.tars": {"LONGEST_TEXT": 2**16},
+    "mlcd_train.clustering": {"PLUS_PLUS": 10**10, "KEPT": 0.1},
+    # what lies on disks: another number makes everything that is there unreadable
+    "mlcd_eval.features.predict": {"FORMAT_VERSION": 2},
+    "mlcd_eval.features.store": {"FORMAT_VERSION": 2},
+    "mlcd_eval.records.result": {"SCHEMA_VERSION": 1},
+    "mlcd_train.labels": {"FORMAT_VERSION": 2, "BUCKETS": 2**16},
+    "mlcd_train.state": {"FORMAT_VERSION": 1},
+    # draws and levels, which tables and pages name
+    "mlcd_eval.metrics.interval": {"RESAMPLES": 1000},
+    "mlcd_eval.metrics.paired": {"DRAWS": 10_000, "SLOW_DRAWS": 2_000},
+    "mlcd_eval.metrics.power": {"LEVEL": 0.05, "POWER": 0.8},
+    "mlcd_eval.metrics.shapley": {"MOST_EXACT": 8, "ORDERS": 128},
+    "mlcd_eval.metrics.text": {"THRESHOLD": 0.5},
+    "mlcd_eval.tables.comparison.pairing": {"SEED": 0},
+    # what a protocol does where nothing is set
+    "mlcd_eval.protocols.classification.cross_validation": {
+        "FOLDS": 5, "TOO_MANY": 10_000, "BELOW": 10**-0.5, "SELECTIONS": 20, "BEHIND": 3.0, "FEWEST": 50,
+    },
+    "mlcd_eval.protocols.classification.draws": {"MTEB_SEED": 42},
+    "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
+    "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
+    "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
+    "mlcd_eval.protocols.retrieval": {"CUT": 10},
+    "mlcd_train.assignment": {"NONE": -1},
+    "mlcd_train.start": {"TOLERANCE": 1e-3},
+}  # fmt: skip
+"""Module -> name -> value."""
+
+
+@pytest.mark.parametrize("module", CONSTANTS)
+def test_a_number_that_decides_changes_by_decision_only(module):
+    there = vars(import_module(module))
+    assert {name: there[name] for name in CONSTANTS[module]} == CONSTANTS[module]
+
+
+NEW_TOKENS = {"max_new_tokens": 32}
+SILENT = {
+    "mlcd_eval.api:evaluate": {
+        "deterministic": False, "seed": 0, "log_samples": False, "resume": True, "offline": False,
+        "trust_remote_code": False, "allow_bad_images": 0, "skip_incompatible": False, "submit": False,
+        "progress": False,
+    },
+    "mlcd_eval.data.open:open_dataset": {"offline": False},
+    "mlcd_eval.encoders.base:Encoder.answer": NEW_TOKENS,
+    "mlcd_eval.encoders.registry:load_encoder": {"trust_remote_code": False, "offline": False},
+    "mlcd_eval.features.decode:batches": {"held": 2, "pinned": False},
+    "mlcd_eval.features.encode:EncodeOptions": {
+        "precision": "fp32", "batch_size": None, "workers": 0, "limit": None, "allow_bad_images": 0,
+        "tolerance_setting": "--allow-bad-images",
+    },
+    "mlcd_eval.features.loading:Loading": {"held": 2, "pinned": False},
+    "mlcd_eval.features.predict:predict": {"batch_size": 1, **NEW_TOKENS},
+    "mlcd_eval.imports.values:fraction": {"per_cent": False},
+    "mlcd_eval.metrics.interval:bootstrap": {"resamples": 1000},
+    "mlcd_eval.metrics.interval:bootstrap_class_means": {"resamples": 1000},
+    "mlcd_eval.metrics.interval:bootstrap_sums": {"resamples": 1000},
+    "mlcd_eval.metrics.paired:permutation": {"draws": 10_000},
+    "mlcd_eval.metrics.power:mcnemar_images": {"power": 0.8},
+    "mlcd_eval.metrics.power:mcnemar_detectable": {"power": 0.8},
+    "mlcd_eval.metrics.power:t_images": {"power": 0.8},
+    "mlcd_eval.metrics.power:t_detectable": {"power": 0.8},
+    "mlcd_eval.metrics.text:relaxed_accuracy": {"tolerance": 0.05},
+    "mlcd_eval.protocols.base:ImageRequest": {"letterbox": False, "exif": False},
+    "mlcd_eval.protocols.base:Needs": {"texts": False, "class_prompts": False, **NEW_TOKENS},
+    "mlcd_eval.protocols.classification.logistic.problem:LogisticProblem.fit": {
+        "tolerance": 1e-6, "max_iterations": 1000,
+    },
+    "mlcd_eval.protocols.classification.temperature:log_losses": {"temperature": 1.0},
+    "mlcd_eval.support.resident:Rows": {"keep": True},
+    "mlcd_eval.tables.boards.leaderboard:Cell": {"decimals": 2},
+    "mlcd_eval.tables.hub:push_to_hub": {"dry_run": False, "allow_partial": False},
+    "mlcd_eval.tables.text:markdown_table": {"left": 1},
+    "mlcd_eval.tables.text:shown": {"decimals": 2},
+    "mlcd_train.centres:ClassCentres": {
+        "ratio": 0.1, "margin": 0.3, "scale": 64.0, "seed": 0, "positives_count": False, "drawn_only": False,
+    },
+    "mlcd_train.clustering:spherical_kmeans": {
+        "iterations": 20, "tolerance": 1e-4, "start": "sample", "batch": None, "device": "cpu", "products": "fp32",
+        "search": "exact",
+    },
+    "mlcd_train.config:load_config": {"allow_pipes": False},
+}  # fmt: skip
+"""Module:function or class -> argument -> what it is if left out."""
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_what_is_left_out_changes_by_decision_only(name):
+    module, _, path = name.partition(":")
+    called = import_module(module)
+    for part in path.split("."):
+        called = getattr(called, part)
+    arguments = inspect.signature(called).parameters
+    assert {key: arguments[key].default for key in SILENT[name]} == SILENT[name]
+
+
+TURNED, LAYERS = {"exif": (False, True)}, {"layer": ("penultimate", "projected")}
+VARIED = {
+    "knn": {**LAYERS, **TURNED},
+    "linear_probe": {
+        **LAYERS, **TURNED, "normalise": (False, True), "shots": (None, 16),
+        "draw": ("stratified", "mteb", "clip_benchmark"), "c": (None, 1.0),
+    },
+    "clustering": {**LAYERS, **TURNED, "normalise": (False, True)},
+    "zeroshot": {
+        "templates": (None, "clip", "imagenet7", "mteb", ("a photo of a {c}.",), "first", "none"),
+        "class_names": (None, "clip", "mteb", "wordnet", "words"), "metric": (None, "acc1", "mean_per_class_recall"),
+        **TURNED,
+    },
+    "compositionality": {"ties": ("wrong", "first"), **TURNED},
+    "retrieval": {"captions_per_image": (None, 5), "ties": ("first", "last"), **TURNED},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_what_an_explanation_varies(name):
+    assert get_protocol(name).factors == VARIED[name]
