@@ -28,14 +28,20 @@ BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with i
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Chosen:
     """The classes that one step touches. classes (n,): of this rank's shard, sorted; at_random (n,): whether a class
-    was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard; rows
-    (n, D): their centres, of any length; the step's gradients add up in their `.grad`."""
+    was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard, on the
+    device."""
 
     classes: Tensor
     at_random: Tensor
     places: Tensor
+
+
+@dataclass(frozen=True)
+class Drawn(Chosen):
+    """The same with rows (n, D): their centres, of any length; the step's gradients add up in their `.grad`."""
+
     rows: Tensor
 
 
@@ -114,9 +120,10 @@ class ClassCentres:
         """Whether this rank owns classes of the block that begins there."""
         return begin < self.end and begin + BLOCK > self.begin
 
-    def draw(self, labels: Tensor, step: int) -> Drawn:
+    def choose(self, labels: Tensor, step: int) -> Chosen:
         """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks. labels: on the
-        host, where all of this is computed, so that it waits for no work of the device."""
+        host, where all of this is computed, so that it waits for no work of the device. It depends on no centre, so
+        that it may come before the update of the step before."""
         labels = gather_on_host(labels)
         positives = labels[labels != NONE].unique()
         drawn = [
@@ -127,7 +134,15 @@ class ClassCentres:
         classes = torch.cat([positives, at_random]).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
         places = upload(classes - self.begin, self.weight.device)
-        return Drawn(classes, torch.isin(classes, at_random), places, self.weight[places].requires_grad_())
+        return Chosen(classes, torch.isin(classes, at_random), places)
+
+    def read(self, chosen: Chosen) -> Drawn:
+        """The chosen classes with their centres as they are now."""
+        return Drawn(**vars(chosen), rows=self.weight[chosen.places].requires_grad_())
+
+    def draw(self, labels: Tensor, step: int) -> Drawn:
+        """Choose the classes of a step, and read their centres."""
+        return self.read(self.choose(labels, step))
 
     def _drawn_of_block(self, begin: int, positives: Tensor, step: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)

@@ -33,6 +33,7 @@ def batch(images=None):
 def gradients(objective, parts, data, precision="fp32"):
     for _, parameter in objective.parameters:
         parameter.grad = None
+    objective.prepare(data, 0)
     with autocast(torch.device("cpu"), precision):
         assert precision == "fp32" or not torch.is_autocast_cache_enabled()  # it loses gradients in torch 2.6 to 2.9
         terms = objective.step(data, 0, parts, lambda loss: loss.backward())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
-from mlcd_train.centres import ClassCentres, Drawn
+from mlcd_train.centres import Chosen, ClassCentres, Drawn
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up
 from mlcd_train.drops import NOTHING, DropRule
@@ -124,13 +124,21 @@ class ClusterDiscrimination(Objective):
         self._labels_of = labels_of
         self._lr_factor = lr_factor
         self._drops = drops
+        self._coming: tuple[Tensor, Chosen] | None = None
         self._drawn: Drawn | None = None
+
+    def prepare(self, batch: Batch, step: int) -> None:
+        """Find the images' labels, and choose the step's classes."""
+        self.enter("centres")
+        labels = self._labels_of(batch.keys)
+        self._coming = labels, self._centres.choose(labels, step)
 
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
-        labels = self._labels_of(batch.keys)
+        assert self._coming is not None, "prepare comes before step"
+        labels, chosen = self._coming
         self.enter("centres")
-        self._drawn = self._centres.draw(labels, step)
+        self._drawn = self._centres.read(chosen)
         terms: dict[str, Tensor] = {}
         drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
         for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
