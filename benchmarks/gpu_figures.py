@@ -151,9 +151,12 @@ def training(machine, figures, out):
         batch = Batch([""] * batch_size, images, [], {})
         number = iter(range(1_000_000))
 
+        objective.prepare(batch, next(number))
+
         def train(objective=objective, optimizer=optimizer, batch=batch, number=number):
             with autocast(device, "fp32" if machine.tiny else "bf16"):
-                objective.step(batch, next(number), 1, lambda loss: loss.backward())
+                objective.step(batch, 0, 1, lambda loss: loss.backward())
+            objective.prepare(batch, next(number))
             objective.finite()
             torch.nn.utils.clip_grad_norm_([parameter for _, parameter in objective.parameters], 1.0)
             optimizer.step()

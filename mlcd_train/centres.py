@@ -21,32 +21,48 @@ from mlcd_train.assignment import NONE
 from mlcd_train.chance import step_generator
 from mlcd_train.distributed import add_up, gather_for_shares, gather_on_host
 from mlcd_train.host import upload
-from mlcd_train.losses import additive_angular_margin, logsumexp
+from mlcd_train.losses import (
+    Filtered,
+    MarginGradient,
+    MarginKind,
+    logsumexp,
+    negative_similarity,
+    positive_similarity,
+)
 from mlcd_train.products import Products, product
 
 BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Chosen:
     """The classes that one step touches. classes (n,): of this rank's shard, sorted; at_random (n,): whether a class
-    was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard; rows
-    (n, D): their centres, of any length; the step's gradients add up in their `.grad`."""
+    was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard, on the
+    device. by_label (l, n): of several draws, one for each label of an image, whether a class is in each, on the host;
+    at_random is then (l, n) too.
+    """
 
     classes: Tensor
     at_random: Tensor
     places: Tensor
+    by_label: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Chosen):
+    """The same with rows (n, D): their centres, of any length; the step's gradients add up in their `.grad`."""
+
     rows: Tensor
 
 
 @dataclass(frozen=True)
 class Discrimination:
-    """Outcome of one step. loss: mean over all ranks' images; positive, negative: log sum exp(-s_i) and
+    """Outcome of one step. losses (B,): of all ranks' images; positive, negative: log sum exp(-s_i) and
     log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
     (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is below 0, where
     its term of the loss hardly learns. All are on the device, since reading them would make the host wait for it."""
 
-    loss: Tensor
+    losses: Tensor
     positive: Tensor
     negative: Tensor
     positive_cosine: Tensor
@@ -54,15 +70,28 @@ class Discrimination:
     positive_below_0: Tensor
     negative_below_0: Tensor
 
+    @property
+    def loss(self) -> Tensor:
+        """Mean over images."""
+        return self.losses.mean()
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """What is logged, the loss first."""
+        terms = {name: value for name, value in vars(self).items() if name != "losses"}
+        return {"loss": self.loss.detach(), **terms}
+
 
 class ClassCentres:
     """This rank's share of K centres of dimension D, with AdamW moments for each row.
 
     loss_of_sums: `mlcd_of_sums` or `mlc_of_sums` of mlcd_train.losses. ratio: r, the share of all classes that a step
     draws as negatives besides its positives, or, if positives_count, together with them (PartialFC's own rule).
-    drawn_only: an image's negatives are the classes drawn at random, without other images' positives. margin: added to
-    the positives' angle, radians. scale: of all cosines. products: of images and centres. centres: (K, D) to start
-    from, by default N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    drawn_only: an image's negatives are the classes drawn at random, without other images' positives. margin: of the
+    positives, in radians if it is angular. scale: of all cosines. threshold: above which negatives are filtered.
+    products: of images and centres. centres: (K, D) to start from, by default N(0, 0.01) as in UNICOM. The other
+    settings are those of `positive_similarity` and `negative_similarity` of mlcd_train.losses.
+    Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -79,6 +108,10 @@ class ClassCentres:
         device: str = "cpu",
         positives_count: bool = False,
         drawn_only: bool = False,
+        margin_kind: MarginKind = "angular",
+        margin_gradient: MarginGradient = "exact",
+        threshold: float | None = None,
+        filtered: Filtered = "left_out",
         products: Products = "fp32",
     ) -> None:
         if not 0 < ratio <= 1:
@@ -89,6 +122,8 @@ class ClassCentres:
         self.num_classes, self.loss_of_sums = num_classes, loss_of_sums
         self.ratio, self.margin, self.scale, self.seed = ratio, margin, scale, seed
         self.positives_count, self.drawn_only, self.products = positives_count, drawn_only, products
+        self.margin_kind, self.margin_gradient = margin_kind, margin_gradient
+        self.threshold, self.filtered = threshold, filtered
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)
@@ -114,24 +149,48 @@ class ClassCentres:
         """Whether this rank owns classes of the block that begins there."""
         return begin < self.end and begin + BLOCK > self.begin
 
-    def draw(self, labels: Tensor, step: int) -> Drawn:
+    def choose(self, labels: Tensor, step: int) -> Chosen:
         """The classes that a step touches: a share r of each block, and all labels (B, l) of all ranks. labels: on the
-        host, where all of this is computed, so that it waits for no work of the device."""
+        host, where all of this is computed, so that it waits for no work of the device. It depends on no centre, so
+        that it may come before the update of the step before."""
+        classes, at_random = self._choose(gather_on_host(labels), step)
+        return Chosen(classes, at_random, self._places(classes))
+
+    def choose_by_label(self, labels: Tensor, step: int) -> Chosen:
+        """The same with a draw of its own for each of the l labels of an image."""
         labels = gather_on_host(labels)
+        draws = [self._choose(labels[:, number, None], step, number) for number in range(labels.shape[1])]
+        classes = torch.cat([of_label for of_label, _ in draws]).unique()
+        by_label = torch.stack([torch.isin(classes, of_label) for of_label, _ in draws])
+        at_random = torch.stack([torch.isin(classes, of_label[random]) for of_label, random in draws])
+        return Chosen(classes, at_random, self._places(classes), by_label)
+
+    def _choose(self, labels: Tensor, step: int, draw: int = 0) -> tuple[Tensor, Tensor]:
+        """Classes and at_random of a draw for labels (B, l) of all ranks."""
         positives = labels[labels != NONE].unique()
         drawn = [
-            self._drawn_of_block(begin, positives, step)
+            self._drawn_of_block(begin, positives, step, draw)
             for begin in range(self.begin // BLOCK * BLOCK, self.end, BLOCK)
         ]
         at_random = torch.cat(drawn) if drawn else positives[:0]
         classes = torch.cat([positives, at_random]).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
-        places = upload(classes - self.begin, self.weight.device)
-        return Drawn(classes, torch.isin(classes, at_random), places, self.weight[places].requires_grad_())
+        return classes, torch.isin(classes, at_random)
 
-    def _drawn_of_block(self, begin: int, positives: Tensor, step: int) -> Tensor:
+    def _places(self, classes: Tensor) -> Tensor:
+        return upload(classes - self.begin, self.weight.device)
+
+    def read(self, chosen: Chosen) -> Drawn:
+        """The chosen classes with their centres as they are now."""
+        return Drawn(**vars(chosen), rows=self.weight[chosen.places].requires_grad_())
+
+    def draw(self, labels: Tensor, step: int) -> Drawn:
+        """Choose the classes of a step, and read their centres."""
+        return self.read(self.choose(labels, step))
+
+    def _drawn_of_block(self, begin: int, positives: Tensor, step: int, draw: int) -> Tensor:
         size = min(BLOCK, self.num_classes - begin)
-        order = torch.randperm(size, generator=step_generator(self.seed, step, begin))
+        order = torch.randperm(size, generator=step_generator(self.seed, step, begin, draw))
         count = math.ceil(self.ratio * size)
         if self.positives_count:
             taken = torch.isin(order, positives - begin)
@@ -146,22 +205,28 @@ class ClassCentres:
         positive of another image is a negative of this one, unless `drawn_only`. The gradient with respect to
         `features` is W times that of the mean over all images, since `average_gradients` divides by W.
         """
-        device = features.device
-        images = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1))
-        with torch.autocast(device.type, enabled=False):
-            rows = torch.nn.functional.normalize(drawn.rows, dim=1)
-            cosine = product(images, rows, self.products)  # (all B, sampled)
+        return self.outcome(self.cosines(features, drawn), gather_on_host(labels), drawn.classes, drawn.at_random)
 
-        found = _Found.of(drawn.classes, gather_on_host(labels))
+    def cosines(self, features: Tensor, drawn: Drawn) -> Tensor:
+        """Cosines (all B, n) of all ranks' features with this rank's drawn classes."""
+        images = gather_for_shares(torch.nn.functional.normalize(features.float(), dim=1))
+        with torch.autocast(features.device.type, enabled=False):
+            return product(images, torch.nn.functional.normalize(drawn.rows, dim=1), self.products)
+
+    def outcome(self, cosine: Tensor, labels: Tensor, classes: Tensor, at_random: Tensor) -> Discrimination:
+        """The loss of cosines (all B, n) with the drawn classes (n,), of all ranks' labels (all B, l)."""
+        device = cosine.device
+        found = _Found.of(classes, labels)
         own = upload(found.image, device), upload(found.column[found.image, found.label], device)
         is_here = upload(found.is_here, device)
         empty = torch.zeros(is_here.shape, device=device)
-        matches = torch.where(is_here, cosine.gather(1, upload(found.column, device)), 0.0) if len(rows) else empty
-        with_margin = additive_angular_margin(matches, self.margin, self.scale)
+        matches = torch.where(is_here, cosine.gather(1, upload(found.column, device)), 0.0) if len(classes) else empty
+        with_margin = positive_similarity(matches, self.margin, self.scale, self.margin_kind, self.margin_gradient)
         excluded = torch.full((), -torch.inf, device=device)
-        similarity = (self.scale * cosine).index_put_(own, excluded)  # an image's own positives
+        similarity = negative_similarity(cosine, self.scale, self.threshold, self.filtered)
+        similarity = similarity.index_put_(own, excluded)  # an image's own positives
         if self.drawn_only:
-            similarity = similarity.masked_fill(upload(~drawn.at_random, device), -torch.inf)
+            similarity = similarity.masked_fill(upload(~at_random, device), -torch.inf)
 
         positive = _add_up_logs(logsumexp((-with_margin).masked_fill(~is_here, -torch.inf)))
         negative = _add_up_logs(logsumexp(similarity))
@@ -169,14 +234,14 @@ class ClassCentres:
             total, others, both = matches.sum(dtype=torch.float64), cosine, found.is_here
             same = total
             if self.drawn_only:
-                others = cosine[:, upload(drawn.at_random.nonzero().squeeze(1), device)]
-                both = found.is_here & drawn.at_random[found.column] if len(rows) else found.is_here
+                others = cosine[:, upload(at_random.nonzero().squeeze(1), device)]
+                both = found.is_here & at_random[found.column] if len(classes) else found.is_here
                 same = matches.masked_fill(~upload(both, device), 0.0).sum(dtype=torch.float64)
             pairs = torch.tensor([len(found.image), others.numel() - int(both.sum())], dtype=torch.float64)
             sums = torch.stack([total, others.sum(dtype=torch.float64) - same, *upload(pairs, device)])
             total, other_total, pairs, other_pairs = add_up(sums)
         return Discrimination(
-            loss=self.loss_of_sums(positive, negative).mean(),
+            losses=self.loss_of_sums(positive, negative),
             positive=positive.detach().mean(),
             negative=negative.detach().mean(),
             positive_cosine=total / pairs.clamp_min(1),

@@ -10,7 +10,7 @@ import torch
 
 Phase = Literal["data", "forward", "backward", "centres", "optimizer", "other"]
 PHASES: tuple[Phase, ...] = ("data", "forward", "backward", "centres", "optimizer")
-"""What is reported. `other` is what comes between steps: logs, evaluations and states."""
+"""What is reported. `data` is of the next step; `other` is what comes between steps: logs, evaluations and states."""
 
 
 class Clock:
@@ -28,9 +28,8 @@ class Clock:
         self.total = dict.fromkeys(PHASES, 0.0)
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase; `forward` after `data` begins a step."""
-        if self._marks and self._marks[-1][0] == "data" and phase != "data":
-            self._steps += 1
+        """Begin a phase; `other` ends a step."""
+        self._steps += phase == "other"
         mark: Any = time.perf_counter()
         if self._cuda:
             mark = torch.cuda.Event(enable_timing=True)

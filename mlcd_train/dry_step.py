@@ -104,15 +104,21 @@ def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> 
         optimizer.step()  # makes the moments
         optimizer.zero_grad()
         lasting = ledger.live
+        share = settings.batch_size // ranks
         with without_numbers:
-            batch = _batch(config, stage, settings.batch_size // ranks)
+            coming = _batch(config, stage, share)
+        objective.prepare(coming, 0)
         ledger.peak = ledger.live
         objective.enter = ledger.enter
         mean = GradientMean([p for p in parameters if not is_sharded(p)])
         for step in range(2 if ranks > 1 else 1):  # from the second on gradients are exchanged during backward
             ledger.operations.clear()
+            batch = coming
             with autocast(CPU, settings.precision):
                 objective.step(batch, step, settings.accumulation, partial(_backward, ledger))
+            with without_numbers:
+                coming = _batch(config, stage, share)
+            objective.prepare(coming, step + 1)
             ledger.enter("optimizer")
             mean.finish()
             clip_gradients(parameters, settings.optimizer.grad_clip or math.inf)

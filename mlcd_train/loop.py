@@ -86,10 +86,18 @@ def train(
         return _non_finite(title, folder, config.optimizer.lr, step, what, value, expected)
 
     watch = _Watch(device, scaler.is_enabled(), failed)
-    stream = batches(state.positions) if state.step < steps else iter(())
-
     clock = Clock(device)
     objective.enter = clock.enter
+    stream = zip(range(state.step, steps), batches(state.positions) if state.step < steps else (), strict=False)
+
+    def following() -> tuple[int, Batch] | None:
+        """The next step and its batch, which the objective is prepared for; None after the last one."""
+        clock.enter("data")
+        coming = next(stream, None)
+        if coming is not None:
+            objective.prepare(coming[1], coming[0])
+        return coming
+
     profiler = StepProfiler(config.profile if rank() == 0 else 0, folder, title, device, progress)
     with (
         progress.stage(title, steps - state.step, "steps") as advance,
@@ -98,8 +106,9 @@ def train(
         contextlib.closing(states),
         contextlib.closing(profiler),
     ):
-        clock.enter("data")
-        for step, batch in zip(range(state.step, steps), stream):  # noqa: B905 the stream is endless
+        coming = following()
+        while coming is not None:
+            step, batch = coming
             clock.enter("forward")
             lr = learning_rate(step, steps, config.optimizer)
             for group in optimizer.param_groups:
@@ -107,6 +116,7 @@ def train(
             on_device = _on(batch, device)
             with autocast(device, config.precision):
                 terms = objective.step(on_device, step, config.accumulation, partial(_backward, scaler, clock))
+            coming = following()  # while the device is at work on this step
             clock.enter("optimizer")
             grad_scale = scaler.get_scale()
             mean.finish()
@@ -154,7 +164,6 @@ def train(
                     log.write(state.step, metrics)
             if saves:
                 states.write(state)
-            clock.enter("data")
     if clock.shares():
         progress.say(f"{title}: time of its steps: {clock.shares()}")
     if average is not None:

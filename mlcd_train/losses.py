@@ -14,10 +14,15 @@ positive": both drop out, with gradient zero. Everything is computed in at least
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+MarginKind = Literal["angular", "cosine"]
+MarginGradient = Literal["exact", "straight_through"]
+Filtered = Literal["left_out", "zero"]
 
 
 def mlcd_loss(positive: Tensor, negative: Tensor) -> Tensor:
@@ -60,6 +65,41 @@ def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tens
     sine = (1 - cosine.square()).clamp_min(1e-12).sqrt()
     shifted = cosine * math.cos(margin) - sine * math.sin(margin)
     return scale * torch.where(cosine > math.cos(math.pi - margin), shifted, cosine - margin * math.sin(margin))
+
+
+def positive_similarity(
+    cosine: Tensor,
+    margin: float,
+    scale: float,
+    kind: MarginKind = "angular",
+    gradient: MarginGradient = "exact",
+) -> Tensor:
+    """Similarities of positives with a margin: scale * cos(theta + margin) if it is `angular` (ArcFace), scale *
+    (cos(theta) - margin) if it is `cosine` (CosFace, Wang et al. 2018), elementwise.
+
+    gradient: `straight_through` takes d similarity / d cosine to be the scale, as the code of insightface and UNICOM
+    does for an angular margin, and has no other value where theta + margin exceeds pi. Of a cosine margin that is the
+    derivative.
+    """
+    cosine = _float(cosine)
+    if kind == "cosine":
+        return scale * (cosine - margin)
+    if gradient == "exact":
+        return additive_angular_margin(cosine, margin, scale)
+    with torch.no_grad():
+        shift = torch.cos(cosine.clamp(-1, 1).acos() + margin) - cosine
+    return scale * (cosine + shift)
+
+
+def negative_similarity(
+    cosine: Tensor, scale: float, threshold: float | None = None, filtered: Filtered = "left_out"
+) -> Tensor:
+    """scale * cosine of negatives, elementwise. Those whose cosine is above a threshold may be positives without a
+    label: they are left out (-inf), or their cosine is `zero` without gradient, as in insightface's code."""
+    similarity = scale * _float(cosine)
+    if threshold is None:
+        return similarity
+    return similarity.masked_fill(cosine > threshold, -torch.inf if filtered == "left_out" else 0.0)
 
 
 def clip_loss(

@@ -8,8 +8,9 @@ from mlcd_train.centres import ClassCentres
 from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast
-from mlcd_train.losses import mlcd_of_sums
+from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
 
 SHAPE = {
     "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -33,6 +34,7 @@ def batch(images=None):
 def gradients(objective, parts, data, precision="fp32"):
     for _, parameter in objective.parameters:
         parameter.grad = None
+    objective.prepare(data, 0)
     with autocast(torch.device("cpu"), precision):
         assert precision == "fp32" or not torch.is_autocast_cache_enabled()  # it loses gradients in torch 2.6 to 2.9
         terms = objective.step(data, 0, parts, lambda loss: loss.backward())
@@ -40,7 +42,34 @@ def gradients(objective, parts, data, precision="fp32"):
     return terms, {name: p.grad.clone() for name, p in objective.parameters if p.grad is not None}
 
 
-def discrimination(net):
+def labels_of(keys):
+    """Three of 30 classes for each image."""
     classes = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(n))[:3] for n in range(8)])
-    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3)
-    return ClusterDiscrimination(net, centres, lambda keys: classes[[int(key[1:]) for key in keys]], 1.0)
+    return classes[[int(key[1:]) for key in keys]]
+
+
+def discrimination(net, **settings):
+    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3, **settings)
+    return ClusterDiscrimination(net, centres, labels_of, 1.0)
+
+
+def some_labels_of(keys):
+    """The same, but two of them for the last image."""
+    classes = labels_of(keys)
+    classes[[key == "k7" for key in keys], 2] = -1
+    return classes
+
+
+def multi_softmax(net):
+    centres = ClassCentres(30, 16, mlc_of_sums, ratio=0.3, positives_count=True, margin_kind="cosine", scale=16.0)
+    return SoftmaxPerLabel(net, centres, some_labels_of, 1.0, 3)
+
+
+OBJECTIVES = {
+    "mlcd": discrimination,
+    "mlcd, filtered": lambda net: discrimination(
+        net, margin_gradient="straight_through", threshold=0.2, scale=16.0, drawn_only=True
+    ),
+    "multi_softmax": multi_softmax,
+}
+"""Every kind of objective, on a model with a text tower."""

@@ -72,13 +72,17 @@ class ObjectiveSettings(Section):
 class Objective:
     """What a step of training minimises.
 
-    parameters: the named parameters that the optimizer moves. After `backward` has been called for a batch, `update`
-    moves whatever else the objective trains. enter: called where a step begins another phase of those that the log
-    times, besides forward, in which it starts, and backward.
+    parameters: the named parameters that the optimizer moves. Each batch is given to `prepare`, then to `step`; after
+    its `backward` has been called, `update` moves whatever else the objective trains. enter: called where another phase
+    begins of those that the log times, besides forward, in which a step starts, and backward.
     """
 
     parameters: list[tuple[str, nn.Parameter]]
     enter: Callable[[Phase], None] = staticmethod(lambda phase: None)
+
+    def prepare(self, batch: Batch, step: int) -> None:
+        """Do what a step needs of its batch but for pixels and weights, on the host: it is called while the device is
+        at work on the step before, whose `update` is yet to come. Every rank calls it."""
 
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Call `backward` on the loss of a batch, in `parts` whose losses add up to the loss of the whole batch

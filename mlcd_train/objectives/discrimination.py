@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
-from mlcd_train.centres import ClassCentres, Drawn
+from mlcd_train.centres import Chosen, ClassCentres, Discrimination, Drawn
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up
 from mlcd_train.drops import NOTHING, DropRule
-from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.losses import Filtered, MarginGradient, MarginKind, mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.base import (
     Backward,
     Needs,
@@ -34,9 +34,12 @@ class ClusterSettings(ObjectiveSettings):
     ratio: r. A step draws r of all classes at random besides every positive of the whole batch. positives_count: r of
     all classes with those positives among them, as PartialFC's code does it. batch_positives: whether other images'
     positives are negatives of an image even if they were not drawn (`negatives`, as in PartialFC; a larger share than
-    r: 0.31 with r = 0.1, 1,000,000 classes, batch 32,768 and 8 labels per image) or not (`drawn_only`). margin
-    (radians) and scale: of the cosine. centres: start from the clusters' centres (`clusters`, needs an embed_dim equal
-    to theirs) or from N(0, 0.01) (`random`). centres_lr: factor on the learning rate of the class centres.
+    r: 0.31 with r = 0.1, 1,000,000 classes, batch 32,768 and 8 labels per image) or not (`drawn_only`). margin and
+    scale: of the cosine; margin_kind: added to the angle, in radians (ArcFace), or subtracted from the cosine
+    (CosFace); margin_gradient: `straight_through` leaves the angular margin out of the derivative, as insightface's
+    and UNICOM's code does. filter: negatives whose cosine is above it are left out, or, if filtered is `zero`, count
+    as ones of cosine 0, as in that code. centres: start from the clusters' centres (`clusters`, needs an embed_dim
+    equal to theirs) or from N(0, 0.01) (`random`). centres_lr: factor on the learning rate of the class centres.
     """
 
     needs: ClassVar[Needs] = Needs(clusters=True)
@@ -44,6 +47,10 @@ class ClusterSettings(ObjectiveSettings):
     positives_count: bool = False
     batch_positives: Literal["negatives", "drawn_only"] = "negatives"
     margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
+    margin_kind: MarginKind = "angular"
+    margin_gradient: MarginGradient = "exact"
+    filter: Annotated[float, Field(gt=-1, le=1)] | None = None
+    filtered: Filtered = "left_out"
     scale: Positive = 64.0
     centres: Literal["random", "clusters"] = "random"
     centres_lr: Positive = 1.0
@@ -54,8 +61,14 @@ class ClusterSettings(ObjectiveSettings):
         raise NotImplementedError
 
     def build(self, inputs: ObjectiveInputs) -> ClusterDiscrimination:
-        """Class centres for the labels' classes; raises ConfigError if the clusters' dimension is not the model's."""
-        labels, shape = inputs.read_labels(), inputs.model.config
+        """Images against centres of the labels' classes."""
+        labels = inputs.read_labels()
+        centres = self.class_centres(inputs, labels.info.num_classes)
+        return ClusterDiscrimination(inputs.model, centres, labels.classes_of, self.centres_lr, inputs.drops)
+
+    def class_centres(self, inputs: ObjectiveInputs, num_classes: int) -> ClassCentres:
+        """Centres of the classes; raises ConfigError if the clusters' dimension is not the model's."""
+        shape = inputs.model.config
         dim = shape.embed_dim or shape.vision.width
         start = inputs.read_centres() if self.centres == "clusters" else None
         if start is not None and start.shape[1] != dim:
@@ -63,8 +76,8 @@ class ClusterSettings(ObjectiveSettings):
                 f"fit.objective.centres is clusters, of {start.shape[1]} dimensions: expected model.embed_dim equal to "
                 f"that, got {dim}"
             )
-        centres = ClassCentres(
-            labels.info.num_classes,
+        return ClassCentres(
+            num_classes,
             dim,
             self.of_sums,
             ratio=self.ratio,
@@ -75,9 +88,12 @@ class ClusterSettings(ObjectiveSettings):
             device=str(inputs.device),
             positives_count=self.positives_count,
             drawn_only=self.batch_positives == "drawn_only",
+            margin_kind=self.margin_kind,
+            margin_gradient=self.margin_gradient,
+            threshold=self.filter,
+            filtered=self.filtered,
             products=inputs.products,
         )
-        return ClusterDiscrimination(inputs.model, centres, labels.classes_of, self.centres_lr, inputs.drops)
 
 
 class Mlcd(ClusterSettings):
@@ -124,33 +140,40 @@ class ClusterDiscrimination(Objective):
         self._labels_of = labels_of
         self._lr_factor = lr_factor
         self._drops = drops
+        self._coming: tuple[Tensor, Chosen] | None = None
         self._drawn: Drawn | None = None
+
+    def prepare(self, batch: Batch, step: int) -> None:
+        """Find the images' labels, and choose the step's classes."""
+        self.enter("centres")
+        self._coming = self.chosen(self._labels_of(batch.keys), step)
+
+    def chosen(self, labels: Tensor, step: int) -> tuple[Tensor, Chosen]:
+        """Of an image's labels (B, l) those that a step learns, on the host, and the classes that it touches."""
+        return labels, self._centres.choose(labels, step)
+
+    def outcome(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
+        """Compare features (B, D) with the drawn classes."""
+        return self._centres.forward(features, labels, drawn)
 
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
-        labels = self._labels_of(batch.keys)
+        assert self._coming is not None, "prepare comes before step"
+        labels, chosen = self._coming
         self.enter("centres")
-        self._drawn = self._centres.draw(labels, step)
+        self._drawn = self._centres.read(chosen)
         terms: dict[str, Tensor] = {}
         drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
         for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
             self.enter("forward")
             features = image_features(self.model, pixels, left_out)
             self.enter("centres")
-            outcome = self._centres.forward(features, classes, self._drawn)
-            outcome.loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
+            outcome = self.outcome(features, classes, self._drawn)
+            loss = outcome.loss
+            loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
             features.register_hook(lambda _: self.enter("backward"))
-            backward(outcome.loss / parts)
-            part = {
-                "loss": outcome.loss.detach(),
-                "positive": outcome.positive,
-                "negative": outcome.negative,
-                "positive_cosine": outcome.positive_cosine,
-                "negative_cosine": outcome.negative_cosine,
-                "positive_below_0": outcome.positive_below_0,
-                "negative_below_0": outcome.negative_below_0,
-            }
-            terms = {name: value / parts + terms.get(name, 0.0) for name, value in part.items()}
+            backward(loss / parts)
+            terms = {name: value / parts + terms.get(name, 0.0) for name, value in outcome.terms.items()}
         return terms
 
     def finite(self) -> Tensor:

@@ -20,6 +20,7 @@ from mlcd_eval.errors import CheckpointError, ConfigError, DataError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress, Progress
 from mlcd_train import loop
+from mlcd_train.centres import ClassCentres
 from mlcd_train.cli import main
 from mlcd_train.clock import PHASES, Clock
 from mlcd_train.data.batches import Bad
@@ -152,12 +153,15 @@ def test_a_state_of_two_ranks_serves_one(make_config, unused_port, monkeypatch):
 
 
 KILLED_AT_3 = """
-import os, sys
+import os, sys, time
+from pathlib import Path
 from mlcd_train import loop
 from mlcd_train.cli import main
 original = loop.learning_rate
 def rate(step, *rest):
     if step == 3:
+        while not Path(sys.argv[2]).with_suffix("").joinpath("fit", "state", "step_0000002").exists():
+            time.sleep(0.05)
         os._exit(9)
     return original(step, *rest)
 loop.learning_rate = rate
@@ -416,16 +420,52 @@ def test_on_a_gpu_the_clock_reads_events_that_are_over_and_waits_for_none(monkey
 
 
 def test_the_phases_of_a_step(make_config, monkeypatch):
-    """Classes are drawn, then centres come between the tower's forward and backward, both ways."""
+    """Centres come between the tower's forward and backward, both ways; then the next step's classes are drawn."""
     entered = []
     enter = Clock.enter
     monkeypatch.setattr(Clock, "enter", lambda clock, phase: entered.append(phase) or enter(clock, phase))
-    run(make_config("fit.steps=1", "fit.optimizer.warmup=0"))
+    run(make_config("fit.steps=2"))
     order = [phase for phase, before in zip(entered, [None, *entered], strict=False) if phase != before]
-    assert order == [
-        *("data", "forward", "centres", "forward", "centres", "backward", "centres", "backward", "forward"),
-        *("optimizer", "centres", "optimizer", "other", "data"),
-    ]
+    towers = ("forward", "centres", "forward", "centres", "backward", "centres", "backward", "forward")
+    update = ("optimizer", "centres", "optimizer", "other")
+    assert order == ["data", "centres", *towers, "data", "centres", *update, *towers, "data", *update]
+
+
+def test_the_next_steps_classes_are_drawn_before_the_host_waits_for_this_step(make_config, monkeypatch):
+    events = []
+
+    def noted(owner, name, event):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args: events.append(event(*args)) or original(*args))
+
+    noted(ClassCentres, "choose", lambda centres, labels, step: f"drawn for {step}")
+    noted(ClusterDiscrimination, "update", lambda *_: "updated")
+    noted(loop._Watch, "check", lambda _: "waited")
+    run(make_config("fit.steps=3"))
+    after = ["updated", "waited"]
+    assert events == ["drawn for 0", "drawn for 1", *after, "drawn for 2", *after, *after]
+
+
+def test_a_draw_ahead_changes_nothing(make_config, monkeypatch):
+    """Beside a training that draws at the step itself: losses, weights and centres, also of a run that was killed."""
+    changes = ("fit.steps=6", "fit.objective.positives_count=true", "fit.accumulation=2")
+    configs = [make_config(*changes, name=name) for name in ("late", "ahead", "killed")]
+    prepare, step = ClusterDiscrimination.prepare, ClusterDiscrimination.step
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterDiscrimination, "prepare", lambda *_: None)
+        patch.setattr(ClusterDiscrimination, "step", lambda *args: prepare(*args[:3]) or step(*args))
+        late = run(configs[0])
+    same(run(configs[1]), late)
+    with monkeypatch.context() as patch:
+        kill_before_step(patch, 3)
+        with pytest.raises(Killed):
+            run(configs[2])
+    same(run(configs[2]), late)
+    losses = [[line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")] for config in configs]
+    assert losses[0] == losses[1] == losses[2] and len(losses[0]) == 6
+    centres = [next((config.output / "fit" / "state" / "step_0000006").glob("centres_*")) for config in configs]
+    same(load_file(centres[1]), load_file(centres[0]))
+    same(load_file(centres[2]), load_file(centres[0]))
 
 
 def test_a_profile_names_what_takes_most_time(make_config, capsys):

@@ -42,6 +42,7 @@ def train(objective, batch, steps, precision, folder):
 
 def test_the_loss_of_bf16_features_goes_back_in_fp32():
     objective, batch = discrimination(40, 3, 16)
+    objective.prepare(batch, 0)
     with loop.autocast(CPU, "bf16"):
         objective.step(batch, 0, 1, partial(loop._backward, torch.amp.GradScaler("cpu", enabled=False), Clock(CPU)))
         features = image_features(objective.model, batch.images).detach()

@@ -1,0 +1,86 @@
+"""Losses over classes and their gradients in float64, pair by pair, from the papers' formulas: no autograd, no PyTorch.
+
+Each function returns the mean loss of features (B, D) with class rows (K, D), and its derivatives with respect to both.
+labels: for each image a list of classes. pools: for each image, or label of it, the classes that are in use.
+"""
+
+import math
+
+import numpy as np
+
+
+def unit(vector):
+    length = math.sqrt(sum(value * value for value in vector))
+    return vector / length, length
+
+
+class Pairs:
+    """Cosines of all pairs, and the way back from derivatives by cosine to vectors."""
+
+    def __init__(self, features, rows):
+        self.images, self.classes = ([unit(v) for v in side.astype(np.float64)] for side in (features, rows))
+        self.of_features, self.of_rows = (np.zeros(side.shape) for side in (features, rows))
+
+    def cosine(self, image, number):
+        return float(self.images[image][0] @ self.classes[number][0])
+
+    def add(self, image, number, slope):
+        (x, long), (w, high), cosine = self.images[image], self.classes[number], self.cosine(image, number)
+        self.of_features[image] += slope * (w - cosine * x) / long
+        self.of_rows[number] += slope * (x - cosine * w) / high
+
+
+def positive(cosine, margin, scale, kind, gradient):
+    """Similarity of a positive, and its derivative by the cosine."""
+    if kind == "cosine":
+        return scale * (cosine - margin), scale
+    angle = math.acos(cosine) + margin
+    if gradient == "straight_through":
+        return scale * math.cos(angle), scale
+    if angle > math.pi:
+        return scale * (cosine - margin * math.sin(margin)), scale
+    return scale * math.cos(angle), scale * math.sin(angle) / math.sin(angle - margin)
+
+
+def negative(cosine, scale, threshold, filtered):
+    """Similarity of a negative and its derivative, None where it is left out."""
+    if threshold is None or cosine <= threshold:
+        return scale * cosine, scale
+    return None if filtered == "left_out" else (0.0, 0.0)
+
+
+def log_sum(values):
+    largest = max(values, default=-math.inf)
+    return largest if largest == -math.inf else largest + math.log(sum(math.exp(v - largest) for v in values))
+
+
+def logistic(value):
+    return 1 / (1 + math.exp(-value)) if value > 0 else math.exp(value) / (1 + math.exp(value))
+
+
+def softplus(value):
+    return value + math.log1p(math.exp(-value)) if value > 0 else math.log1p(math.exp(value))
+
+
+def cluster_losses(features, rows, labels, pools, loss, *, margin, scale, kind, gradient, threshold, filtered):
+    """loss: `mlcd`, `mlc`, or `softmax`, the mean over an image's labels of a softmax with one pool each."""
+    pairs, total = Pairs(features, rows), 0.0
+    for image, (own, pool) in enumerate(zip(labels, pools, strict=True)):
+        terms = [([c], part) for c, part in zip(own, pool, strict=True)] if loss == "softmax" else [(own, pool)]
+        for positives, classes in terms:
+            share = 1 / len(features) / len(terms)
+            near = [(c, *positive(pairs.cosine(image, c), margin, scale, kind, gradient)) for c in positives]
+            others = [(c, negative(pairs.cosine(image, c), scale, threshold, filtered)) for c in classes]
+            far = [(c, *pair) for c, pair in others if pair is not None and c not in positives]
+            a, b = log_sum([-s for _, s, _ in near]), log_sum([s for _, s, _ in far])
+            if loss == "mlcd":
+                total += share * (softplus(a) + softplus(b))
+                of_a, of_b = logistic(a), logistic(b)
+            else:
+                total += share * softplus(a + b) if b > -math.inf else 0.0
+                of_a = of_b = logistic(a + b) if b > -math.inf else 0.0
+            for c, s, slope in near:
+                pairs.add(image, c, -share * of_a * math.exp(-s - a) * slope)
+            for c, s, slope in far:
+                pairs.add(image, c, share * of_b * math.exp(s - b) * slope)
+    return total, pairs.of_features, pairs.of_rows

@@ -1,0 +1,101 @@
+"""Objectives over classes at 40 random configurations: loss and gradients against float64 code without autograd."""
+
+import random
+
+import float64_reference as reference
+import pytest
+import torch
+
+from mlcd_train import centres as module
+from mlcd_train.centres import ClassCentres
+from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
+
+LARGEST = 2e-6
+
+
+def configuration(seed):
+    """Sizes, features, labels of different number (padded by -1), and settings."""
+    chance = random.Random(seed)
+    generator = torch.Generator().manual_seed(seed)
+    images, dim, classes = chance.randint(1, 7), chance.choice([2, 5, 16]), chance.randint(6, 60)
+    most = chance.randint(1, 5)
+    labels = torch.stack([torch.randperm(classes, generator=generator)[:most] for _ in range(images)])
+    for row in labels:
+        row[chance.randint(1, most) :] = -1
+    features = torch.randn(images, dim, generator=generator)
+    rows = torch.randn(classes, dim, generator=generator)
+    rows[labels[0, 0]] = features[0] + 0.3 * torch.randn(dim, generator=generator)  # some cosines are large
+    settings = {
+        "margin": chance.choice([0.0, 0.1, 0.3, 0.5]),
+        "scale": chance.choice([1.0, 8.0, 32.0, 64.0]),
+        "margin_kind": chance.choice(["angular", "cosine"]),
+        "margin_gradient": chance.choice(["exact", "straight_through"]),
+        "threshold": chance.choice([None, 0.2, 0.75]),
+        "filtered": chance.choice(["left_out", "zero"]),
+        "positives_count": chance.random() < 0.5,
+        "ratio": chance.choice([0.1, 0.5, 1.0]),
+        "seed": seed,
+    }
+    return features, rows, labels, settings
+
+
+def expected(features, rows, labels, pools, loss, settings):
+    names = {"margin_kind": "kind", "margin_gradient": "gradient"}
+    own = [[c for c in row if c >= 0] for row in labels.tolist()]
+    chosen = {names.get(key, key): settings[key] for key in settings if key not in ("positives_count", "ratio", "seed")}
+    return reference.cluster_losses(features.numpy(), rows.numpy(), own, pools, loss, **chosen)
+
+
+def assert_close(ours, theirs):
+    """Relative to the loss, and to the gradients' norms, or to 1 where these are smaller."""
+    assert abs(float(ours[0]) - theirs[0]) <= LARGEST * max(1.0, abs(theirs[0]))
+    for grad, exact in zip(ours[1:], theirs[1:], strict=True):
+        exact = torch.from_numpy(exact)
+        assert (grad.double() - exact).norm() <= LARGEST * max(float(exact.norm()), 1.0)
+
+
+def bank_of(rows, of_sums, settings):
+    return ClassCentres(*rows.shape, of_sums, centres=rows, **settings)
+
+
+def with_gradients(features, drawn, loss):
+    loss.backward()
+    whole = torch.zeros(int(drawn.classes.max()) + 1, features.shape[1])
+    whole[drawn.classes] = drawn.rows.grad
+    return loss.detach(), features.grad, whole
+
+
+@pytest.mark.parametrize("loss", ["mlcd", "mlc"])
+@pytest.mark.parametrize("seed", range(40))
+def test_discrimination(monkeypatch, seed, loss):
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, rows, labels, settings = configuration(seed)
+    bank = bank_of(rows, {"mlcd": mlcd_of_sums, "mlc": mlc_of_sums}[loss], settings)
+    drawn, x = bank.draw(labels, seed), features.clone().requires_grad_()
+    ours = with_gradients(x, drawn, bank.forward(x, labels, drawn).loss)
+    theirs = expected(features, rows, labels, [drawn.classes.tolist()] * len(features), loss, settings)
+    assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_multi_softmax(monkeypatch, seed):
+    """Each label of the subset against the classes of its own draw; an image has as many terms as labels."""
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, rows, labels, settings = configuration(seed)
+    subset = 1 + seed % labels.shape[1]
+    objective = SoftmaxPerLabel.__new__(SoftmaxPerLabel)
+    objective._centres, objective._subset = bank_of(rows, mlc_of_sums, settings), subset
+    chosen, classes = objective.chosen(labels, seed)
+    assert chosen.shape == (len(labels), subset)
+    for own, taken in zip(labels.tolist(), chosen.tolist(), strict=True):
+        real = [c for c in own if c >= 0]
+        assert len({c for c in taken if c >= 0}) == min(subset, len(real)) and set(taken) <= {*real, -1}
+    drawn, x = objective._centres.read(classes), features.clone().requires_grad_()
+    ours = with_gradients(x, drawn, objective.outcome(x, chosen, drawn).loss)
+    pools = [[drawn.classes[members].tolist() for members in drawn.by_label] for _ in features]
+    of_labels = []
+    for row, of_image in zip(chosen.tolist(), pools, strict=True):
+        of_labels.append([pool for c, pool in zip(row, of_image, strict=True) if c >= 0])
+    theirs = expected(features, rows, chosen, of_labels, "softmax", settings)
+    assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
