@@ -28,9 +28,9 @@ BESIDE = ("samples", "submissions")
 """Folders beside records, whose JSON files are none."""
 
 
-def record_path(output: Path, model: str, task: str) -> Path:
-    """Return `<output>/<model>/<task with / as __>.json`."""
-    return output / model / f"{task.replace('/', '__')}.json"
+def record_path(output: Path, model: str, name: str) -> Path:
+    """Return `<output>/<model>/<name with / as __>.json`. name: of the record, which is mostly that of its task."""
+    return output / model / f"{name.replace('/', '__')}.json"
 
 
 class ResultStore:
@@ -41,7 +41,7 @@ class ResultStore:
 
     def path(self, result: Result) -> Path:
         """Return the path of this record."""
-        return record_path(self.output, result.model.name, result.task.name)
+        return record_path(self.output, result.model.name, result.name)
 
     def samples_path(self, result: Result) -> Path:
         """Return the path of this record's per-sample outcomes."""
