@@ -3,7 +3,7 @@ record read it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.planning.narrowed import request_record
+from mlcd_eval.planning.swept import each_value
 from mlcd_eval.protocols.base import ImageRequest, Needs, Protocol
 from mlcd_eval.protocols.dialects import DIALECT, expanded
 from mlcd_eval.protocols.registry import get_protocol
@@ -29,7 +30,8 @@ from mlcd_eval.spec import TaskSpec, validated
 class LocatedTask:
     """A task with its protocol, the protocol's settings, and the reference of its data.
 
-    request: the request that named the task, narrowed to it.
+    request: the request that named the task, narrowed to it. part: what tells its name from that of the same task with
+    another value of a setting that the request gives several (see `each_value`).
     """
 
     task: TaskSpec
@@ -37,11 +39,12 @@ class LocatedTask:
     settings: BaseModel
     ref: str
     request: RunRequest
+    part: str
 
     @property
     def name(self) -> str:
-        """The task's name."""
-        return self.task.name
+        """The task's name, with its part."""
+        return self.task.name + self.part
 
     @property
     def needs(self) -> Needs:
@@ -57,15 +60,18 @@ def needs_text_tower(task: str, spec: str, reason: str) -> str:
     )
 
 
-def located_task(task: TaskSpec, ref: str, request: RunRequest) -> LocatedTask:
-    """Return the task with its settings, overridden by those of the request that the protocol has.
+def located_tasks(task: TaskSpec, ref: str, request: RunRequest) -> Iterator[LocatedTask]:
+    """Yield the task with its settings, overridden by those of the request that the protocol has; once for each value
+    of a setting that has several.
 
     Raises ConfigError naming the task and the key.
     """
     protocol = get_protocol(task.protocol)
     changes = {key: value for key, value in request.settings.items() if _has(protocol, key, value)}
-    settings = settings_of(task, protocol, changes)
-    return LocatedTask(task, protocol, settings, ref, request.model_copy(update={"settings": changes}))
+    for part, values in each_value(protocol, {**task.settings, **changes}, f"settings of {task.name}"):
+        settings = settings_of(task, protocol, {**changes, **values})
+        narrowed = {**changes, **{key: [value] for key, value in values.items()}}  # a list, so that the part stays
+        yield LocatedTask(task, protocol, settings, ref, request.model_copy(update={"settings": narrowed}), part)
 
 
 def _has(protocol: Protocol[Any], key: str, value: Any) -> bool:
@@ -157,7 +163,7 @@ class Job(LocatedTask):
             model,
             seed=self.request.seed,
             limit=self.request.limit,
-            request=request_record(self.request, text, self.ref, self._revision, predictions),
+            request=request_record(self.request, text, self.ref, self._revision, predictions, self.part),
         )
 
 
@@ -191,7 +197,18 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
             needs.templates,
         )
     _check_num_classes(task, dataset, prompts)
-    return Job(task, protocol, located.settings, located.ref, located.request, dataset, requests, splits, prompts)
+    return Job(
+        task,
+        protocol,
+        located.settings,
+        located.ref,
+        located.request,
+        located.part,
+        dataset,
+        requests,
+        splits,
+        prompts,
+    )
 
 
 def _check_num_classes(task: TaskSpec, dataset: Dataset, prompts: Prompts | None) -> None:

@@ -14,11 +14,12 @@ _HARMLESS = frozenset(option.name for row in ROWS for option in row.options)
 
 
 def request_record(
-    request: RunRequest, model: str, ref: str, revision: str | None, predictions: Path | None
+    request: RunRequest, model: str, ref: str, revision: str | None, predictions: Path | None, part: str
 ) -> RequestRecord:
     """Return the request as a record holds it.
 
-    request: narrowed to the record's task. model: as a request names it. ref: that the data was opened by.
+    request: narrowed to the record's task. model: as a request names it. ref: that the data was opened by. part: as in
+    `LocatedTask`.
     """
     changed = {**request.changed(), "models": [model]}
     options = redacted({name: value for name, value in changed.items() if name not in HERE}, _HARMLESS)
@@ -34,4 +35,5 @@ def request_record(
         revision=revision,
         options=options,
         predictions=None if predictions is None else str(predictions),
+        part=part,
     )

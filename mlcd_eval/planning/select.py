@@ -23,7 +23,7 @@ from mlcd_eval.data.open import (
     with_root,
 )
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
-from mlcd_eval.planning.job import Job, LocatedTask, located_task, resolved
+from mlcd_eval.planning.job import Job, LocatedTask, located_tasks, resolved
 from mlcd_eval.planning.locate import find_under, locate
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.request import RunRequest
@@ -72,11 +72,11 @@ class Selection:
             yield from located
             return
         for task in self.index.select([word]):
-            yield self._located(task, locate(task, self.request), word if word.endswith(SUFFIXES) else task.name)
+            yield from self._located(task, locate(task, self.request), word if word.endswith(SUFFIXES) else task.name)
 
-    def _located(self, task: TaskSpec, ref: str, word: str, datasets: tuple[str, ...] = ()) -> LocatedTask:
-        """Return the task. word, datasets: what names it in a request of its own."""
-        return located_task(task, ref, self.request.model_copy(update={"tasks": (word,), "datasets": datasets}))
+    def _located(self, task: TaskSpec, ref: str, word: str, datasets: tuple[str, ...] = ()) -> Iterator[LocatedTask]:
+        """Yield the task as `located_tasks`. word, datasets: what names it in a request of its own."""
+        return located_tasks(task, ref, self.request.model_copy(update={"tasks": (word,), "datasets": datasets}))
 
     def _on_datasets(self, protocol: str) -> Iterator[LocatedTask]:
         """Yield a task of the protocol for each data set of --dataset."""
@@ -90,7 +90,7 @@ class Selection:
             known = self.index.tasks.get(f"{protocol}/{default_name(ref)}")
             is_copy = known is not None and is_copy_of(ref, known.dataset)
             task = _task_on(protocol, default_name(ref), known.dataset.sizes if known and is_copy else None)
-            yield self._located(task, ref if root is None else with_root(ref, root), protocol, (ref,))
+            yield from self._located(task, ref if root is None else with_root(ref, root), protocol, (ref,))
 
     def _under_root(self, word: str, root: Path) -> Iterator[LocatedTask]:
         """Yield the tasks that match a group or glob and have data in the root: first the known ones, then those on
@@ -113,9 +113,9 @@ class Selection:
         for task, ref in [*known, *new]:
             if ref is not None and fnmatch.fnmatch(task.name, pattern):
                 with contextlib.suppress(IncompatibleError):  # a retrieval folder is not an error for linear_probe
-                    located = self._located(task, ref, task.name)
-                    self.job(located)
-                    yield located
+                    for located in self._located(task, ref, task.name):
+                        self.job(located)
+                        yield located
 
     def _scored_parts(self, ref: str, protocols: Sequence[str]) -> list[str]:
         """Return a reference for each split that can be scored, if each split is a separate task, else none.

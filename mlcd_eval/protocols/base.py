@@ -127,7 +127,8 @@ class Protocol(Generic[S]):
     Settings: the model of its settings, with defaults. kinds: the kinds of data set that it can use. takes_predictions:
     whether it can score predictions that another program saved, without features. dialects: name -> how another source
     measures the same, chosen by the setting `dialect`. factors: setting -> the values that public sources use, first
-    the default; `explain` tries their combinations.
+    the default; `explain` tries their combinations. swept: setting that a request may give a list of values, each of
+    which makes a record -> the values that the word `curve` means.
     """
 
     name: ClassVar[str]
@@ -137,6 +138,7 @@ class Protocol(Generic[S]):
     takes_predictions: ClassVar[bool] = False
     dialects: ClassVar[Mapping[str, ProtocolDialect]] = {}
     factors: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    swept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def needs(self, settings: S) -> Needs:
         """Return what it needs besides features."""

@@ -90,7 +90,8 @@ class RequestRecord(_Frozen):
     command: the command line that repeats it. dataset: the reference by which the data was opened. revision: the
     commit, branch or tag of a copy on the hub, None if it is not pinned. options: the fields of RunRequest that differ
     from their defaults and may change a number. predictions: the file of saved predictions that was scored, None if a
-    model ran. The versions of packages are in the record's environment.
+    model ran. part: what tells the record's name from those of the same task with other values of a setting that the
+    request gave several, such as `@shots=4`. The versions of packages are in the record's environment.
     """
 
     command: str
@@ -98,6 +99,7 @@ class RequestRecord(_Frozen):
     revision: str | None = None
     options: PlainDict
     predictions: str | None = None
+    part: str = ""
 
 
 class Timing(_Frozen):
@@ -131,6 +133,11 @@ class Result(_Frozen):
     environment: PlainDict
     timing: Timing
     request: RequestRecord | None = None
+
+    @property
+    def name(self) -> str:
+        """The task's name, with what tells it from other records of the task that one request made."""
+        return self.task.name + (self.request.part if self.request else "")
 
     @property
     def primary(self) -> Metric | None:

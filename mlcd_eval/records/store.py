@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,9 +29,9 @@ BESIDE = ("samples", "submissions")
 """Folders beside records, whose JSON files are none."""
 
 
-def record_path(output: Path, model: str, task: str) -> Path:
-    """Return `<output>/<model>/<task with / as __>.json`."""
-    return output / model / f"{task.replace('/', '__')}.json"
+def record_path(output: Path, model: str, name: str) -> Path:
+    """Return `<output>/<model>/<name with / as __>.json`. name: of the record, which is mostly that of its task."""
+    return output / model / f"{name.replace('/', '__')}.json"
 
 
 class ResultStore:
@@ -41,7 +42,7 @@ class ResultStore:
 
     def path(self, result: Result) -> Path:
         """Return the path of this record."""
-        return record_path(self.output, result.model.name, result.task.name)
+        return record_path(self.output, result.model.name, result.name)
 
     def samples_path(self, result: Result) -> Path:
         """Return the path of this record's per-sample outcomes."""
@@ -172,9 +173,15 @@ def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Res
 
 
 def record_files(folder: Path) -> list[Path]:
-    """Return the JSON files under a folder, in the order of their paths, without those that belong to records."""
+    """Return the JSON files under a folder, in the order of their paths with numbers as numbers, without those that
+    belong to records."""
     paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in BESIDE and not name.startswith(".")]
         paths += [Path(parent, name) for name in names if name.endswith(".json") and not name.startswith(".")]
-    return sorted(paths, key=lambda path: path.parts)
+    return sorted(paths, key=lambda path: [_natural(part) for part in path.parts])
+
+
+def _natural(name: str) -> list[str | int]:
+    """A key by which `shots=4` comes before `shots=16`: texts and numbers by turns."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]

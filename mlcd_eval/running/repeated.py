@@ -48,10 +48,10 @@ def plan_of(record: Result, path: Path, request: RunRequest, *, allow_code: bool
     else. Raises UserError for a request that cannot be carried out here.
     """
     plan = make_plan(request)
-    plan.tasks = {name: task for name, task in plan.tasks.items() if name == record.task.name}
+    plan.tasks = {name: task for name, task in plan.tasks.items() if name == record.name}
     plan.raise_problems()
     if not plan.tasks:
-        raise DataError(f"{path}: {', '.join(request.tasks)} no longer names the task {record.task.name}")
+        raise DataError(f"{path}: {', '.join(request.tasks)} no longer names the task {record.name}")
     if not allow_code:
         _check_code(path, request, plan)
     return plan

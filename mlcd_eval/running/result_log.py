@@ -60,7 +60,7 @@ class ResultLog:
 def values_of(result: Result) -> dict[str, float]:
     """Return `TASK/METRIC` -> value, with `_low` and `_high` for the ends of its 95% interval, as stored in the record;
     `TASK/failed` -> 1 for a failed task."""
-    task = result.task.name
+    task = result.name
     if result.status == "error":
         return {f"{task}/failed": 1.0}
     values: dict[str, float] = {}

@@ -9,6 +9,7 @@ first folds, is not fitted to the end, and the record says so.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ from mlcd_eval.protocols.classification.labelled import (
     train_and_val,
 )
 from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
-from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
+from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, SWEPT, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
@@ -64,6 +65,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     averages_metrics = True  # as the tables of CLIP and MLCD
     dialects = DIALECTS
     factors = FACTORS
+    swept = SWEPT
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws the shots, the part or folds of train that lambda is searched on and AdamW's batches, but for the
@@ -128,7 +130,13 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             ]
         if settings.shots:
             fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
-            details |= {"classes_with_fewer_shots": fewer} if fewer else {}
+            if fewer:
+                details["classes_with_fewer_shots"] = fewer
+                warnings.warn(
+                    f"shots={settings.shots}: classes with fewer train images, of which all are taken: {fewer} of "
+                    f"{num_classes}",
+                    stacklevel=2,
+                )
         metrics = measured(columns, num_classes, multilabel, inputs.seed, len(test.bad))
         also = [measure(name, columns, inputs.seed, len(test.bad), defined=not multilabel) for name in settings.also]
         metrics = [*metrics, *also]

@@ -25,7 +25,8 @@ class LinearProbeSettings(ProtocolSettings):
 
     shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
     result is the mean over `trials` draws; lambda is searched on the shots alone, and is 1 for one shot. Of a
-    class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them.
+    class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them. A request may give a
+    list of numbers, or `curve` for those of SWEPT.
 
     layers: `all` probes every block of the tower at every pooling, in place of `layer`, and reports the one that is
     best on the part of train that is held out (layer_search.py).
@@ -94,6 +95,8 @@ FACTORS = {
     "draw": ("stratified", "mteb", "clip_benchmark"),
     "c": (None, 1.0),
 }
+
+SWEPT = {"shots": (1, 2, 4, 8, 16, 32)}
 
 _ITERATIONS = "stops after 1,000 iterations, converged or not; these fits converge"
 

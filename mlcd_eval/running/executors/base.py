@@ -147,7 +147,7 @@ class GroupExecutor(ABC):
         if errors:
             raise _joined(errors)
         records = [result for position in sorted(results) for result in results[position]]
-        done = {(result.model.name, result.task.name) for result in records}
+        done = {(result.model.name, result.name) for result in records}
         for model, task, path in plan.records():
             left_out = plan.request.skip_incompatible and (model, task.name) not in done
             if not path.is_file() and not left_out:

@@ -23,15 +23,15 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Side:
-    """The records of one model by task, as `run` wrote them to a folder with their samples."""
+    """The records of one model by name, as `run` wrote them to a folder with their samples."""
 
     folder: Path
     model: str
     records: dict[str, Result]
 
-    def samples_path(self, task: str) -> Path:
-        """Where the samples of a task are, if they were logged."""
-        return self.folder / "samples" / f"{task.replace('/', '__')}.jsonl"
+    def samples_path(self, name: str) -> Path:
+        """Where the samples of a record are, if they were logged."""
+        return self.folder / "samples" / f"{name.replace('/', '__')}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def load_side(folder: Path) -> Side:
         raise DataError(f"{folder} holds no records: expected OUTPUT/MODEL, or OUTPUT with --model NAME twice")
     results = [read(file) for file in files]
     models = sorted({result.model.name for result in results})
-    records = {result.task.name: result for result in results}
+    records = {result.name: result for result in results}
     if len(models) > 1 or len(records) < len(files):
         raise DataError(
             f"{folder} is not the folder of one model: got {len(files)} records of {len(records)} tasks by "

@@ -38,7 +38,7 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
         samples = store.samples_path(result)
         with samples.open(encoding="utf-8") as lines:
             rows = [parse_json(line) for line in lines]
-        write_text(samples.with_suffix(".html"), sheet(result, rows, selection.open(tasks[result.task.name])))
+        write_text(samples.with_suffix(".html"), sheet(result, rows, selection.open(tasks[result.name])))
 
 
 def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
