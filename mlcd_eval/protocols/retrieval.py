@@ -13,6 +13,7 @@ from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class RetrievalSettings(ProtocolSettings):
     EXIF orientation says."""
 
     split: str = "test"
-    layer: str = "projected"
+    layer: VectorLayer = "projected"
     exif: bool = False
     ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
     captions_per_image: PositiveInt | None = None

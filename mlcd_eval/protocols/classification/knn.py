@@ -16,6 +16,7 @@ from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class KNNSettings(ProtocolSettings):
     """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks. exif: turn images
     as their EXIF orientation says."""
 
-    layer: str = PENULTIMATE
+    layer: VectorLayer = PENULTIMATE
     exif: bool = False
     ks: tuple[PositiveInt, ...] = Field(default=(10, 20, 100, 200), min_length=1)
     temperature: PositiveFloat = 0.07

@@ -36,7 +36,14 @@ from mlcd_eval.protocols.classification.labelled import (
     split_requests,
     train_and_val,
 )
-from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
+from mlcd_eval.protocols.classification.layer_search import (
+    Layer,
+    at_layer,
+    best_layer,
+    layers_of,
+    split_roles,
+    with_output,
+)
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.selections import with_selections
@@ -87,8 +94,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                     "too (or set adamw's weight_decay)"
                 )
         optional = ("val",) if reads_val else ()
-        layer = settings.layer if settings.layers is None else BLOCKS
-        return split_requests(self.name, layer, splits, optional, settings.exif)
+        if settings.layers is not None:
+            return with_output(split_requests(self.name, BLOCKS, splits, optional, settings.exif))
+        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
@@ -146,12 +154,16 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""
         from mlcd_eval.support.resident import Rows
 
-        labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
+        labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
         sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
         report = _multilabel_report if multilabel else _report
-        (data,) = _training_sets(settings, inputs, labels)
+        layers = layers_of(inputs.images["train"].array)
+
+        def data_at(layer: Layer) -> TrainingSet:
+            (data,) = _training_sets(settings, at_layer(inputs, layer, without="test"), labels)
+            return data
 
         def train(rows: TrainingSet, lambda_: float | None) -> Probe:
             changed = settings.model_copy(update={"tolerance": SEARCH_TOLERANCE})
@@ -159,17 +171,16 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return _trained(changed, rows, num_classes, metric, sweep, inputs.seed, inputs.device, lambda _: None)
 
         def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> Metric:
-            columns, _ = report([probe], Rows(features, inputs.device, data.prepare), of_rows, ())
+            columns, _ = report([probe], Rows(features, inputs.device, _prepare(settings)), of_rows, ())
             return measure(metric, columns, inputs.seed)
 
-        layers = layers_of(data.features)
         with (
-            threads_for(data.features[:, 0, 0].size * num_classes),
+            threads_for(inputs.images["train"].array[:, 0, 0].size * num_classes),
             inputs.stage("layers", len(layers), "layers") as advance,
         ):
-            layer, curve = best_layer(layers, data, train, score, advance)
+            layer, curve, held_out = best_layer(layers, data_at, train, score, advance)
         chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
-        found = {"layer": layer.name, "layer_from": f"search by {metric} on {len(data.val_rows)} samples"}
+        found = {"layer": layer.name, "layer_from": f"search by {metric} on {held_out} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
 

@@ -10,6 +10,7 @@ from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
 from mlcd_eval.protocols.classification.labelled import PrimaryMetric
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 
 class LinearProbeSettings(ProtocolSettings):
@@ -33,7 +34,7 @@ class LinearProbeSettings(ProtocolSettings):
     adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
     """
 
-    layer: str = PENULTIMATE
+    layer: VectorLayer = PENULTIMATE
     layers: Literal["all"] | None = None
     exif: bool = False
     metric: PrimaryMetric | None = None
