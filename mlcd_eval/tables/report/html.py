@@ -22,6 +22,7 @@ from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.report.depth import best_layers
+from mlcd_eval.tables.report.efficiency import costs
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.page import template
@@ -91,6 +92,7 @@ def report(
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
         best_layers=best_layers(results),
+        costs=[] if many else costs(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),
