@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -54,16 +54,12 @@ def costs(results: Sequence[Result]) -> list[Figure]:
     joins the models that no cheaper one reaches."""
     good = [result for result in results if result.status == "ok" and result.efficiency is not None]
     labels = variants(good)
-    groups: dict[Hashable, list[Result]] = {}
+    groups: dict[tuple[str, str | None], list[Result]] = {}
     for result in good:
         if result.primary is not None and result.primary.value is not None:
             place = with_label(result.task.name, labels.label(result))
             groups.setdefault((place, result.primary_metric), []).append(result)
-    figures = [
-        _figure(str(place), members, unit, of)
-        for (place, _), members in groups.items()  # type: ignore[misc]
-        for unit, of in AXES
-    ]
+    figures = [_figure(place, members, unit, of) for (place, _), members in groups.items() for unit, of in AXES]
     return [figure for figure in figures if figure is not None]
 
 
