@@ -114,6 +114,7 @@ def add_setting_flags(add: Any) -> None:
     )
     add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
     add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
+    add("--embedding", metavar="int8|binary|dim=N", help="compress features: knn, retrieval, linear_probe")
     add(
         "--empty-union",
         choices=("lisa", "lavt"),
@@ -141,8 +142,8 @@ def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:
         settings["templates"] = templates_of_flag(templates)
     if (class_names := getattr(args, "classnames", None)) is not None:
         settings["class_names"] = class_names_of_flag(class_names)
-    empty_union = getattr(args, "empty_union", None)
-    return settings | ({"empty_union": empty_union} if empty_union else {})
+    shorthands = {name: getattr(args, name, None) for name in ("embedding", "empty_union")}
+    return settings | {name: value for name, value in shorthands.items() if value}
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:

@@ -75,6 +75,7 @@ class Encoder:
     jpeg: decodes JPEG files for it; None: Pillow does.
     reentrant: whether several threads may call encode_images at once, because it keeps nothing in the object (hooks
     do).
+    costed: whether what an image costs can be counted by one call more, because PyTorch runs the model.
     Features are not normalised; protocols do that where their definition says so.
     """
 
@@ -82,6 +83,7 @@ class Encoder:
     preprocess: Preprocess
     jpeg: Callable[[bytes], Image.Image] | None = None
     reentrant: bool = False
+    costed: bool = False
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """One forward pass: pixels (B, 3, H, W) -> {layer: (B, D)}, `patches` as (B, h, w, D)."""

@@ -102,7 +102,7 @@ class GivenEncoder(Encoder):
         self._encoder = encoder
         self.info = replace(encoder.info, spec=spec.text, name=encoder.info.name or _class_name(encoder))
         self.preprocess = encoder.preprocess
-        self.reentrant = encoder.reentrant
+        self.reentrant, self.costed = encoder.reentrant, encoder.costed
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Encode images by the user's encoder."""

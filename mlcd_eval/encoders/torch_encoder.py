@@ -37,6 +37,7 @@ class TorchEncoder(Encoder):
     """
 
     model: Any
+    costed = True
     stack: Stack | None = None
     """The tower's blocks, where it has some that are read."""
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -20,11 +20,15 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.features.decode import Batch, Samples, batches
 from mlcd_eval.features.decoders import JpegsOnGpu
 from mlcd_eval.features.forward import Forward, Queued
+from mlcd_eval.features.measuring import RankPass, cost_of_first, efficiency
 from mlcd_eval.features.overlap import Overlap
+from mlcd_eval.features.pace import Pace
 from mlcd_eval.features.pieces import Pieces
 from mlcd_eval.features.store import Chunk, Entry, FeatureKey, Part, entry_lock, in_use
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.support.distributed import broadcast_object, on_every_rank, rank, world_size
+from mlcd_eval.support.peak_memory import PeakMemory
 from mlcd_eval.support.progress import Advance
 
 CHUNK = 1024  # samples of a shard that are stored together during a pass
@@ -59,11 +63,13 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features by layer, with the images encoded and seconds spent: 0 if the store had all of them."""
+    """Features by layer, with the images encoded and seconds spent: 0 if the store had all of them. efficiency: by
+    layer, of the pass that made the features; without those of which nothing is known."""
 
     features: dict[str, Features]
     images_encoded: int
     seconds: float
+    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
 
 
 def encode_split(
@@ -89,8 +95,9 @@ def encode_split(
                     todo = {layer: kept[layer] for layer in missing}
                     images_encoded = _encode_missing(encoder, split, todo, options, advance)
         features = {layer: entry.features() for layer, entry in entries.items()}
+        costs = {layer: cost for layer, entry in entries.items() if (cost := entry.efficiency()) is not None}
     _check_bad(split, {key: f"image {key!r}" for key in features[layers[0]].bad}, options)
-    return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0)
+    return Encoded(features, images_encoded, time.perf_counter() - started if images_encoded else 0.0, costs)
 
 
 def _pooled_beside(encoder: Encoder, layers: Sequence[str]) -> list[str]:
@@ -119,14 +126,17 @@ def _encode_missing(
     of_rank = {
         chunk: todo[chunk] for number, chunk in enumerate(chunks) if number % world_size() == rank() and todo[chunk]
     }
-    encoded = on_every_rank(lambda: _encode_chunks(encoder, split, of_rank, entries, options, advance))
+    passes = on_every_rank(lambda: _encode_chunks(encoder, split, of_rank, entries, options, advance))
+    encoded = sum(of_rank.encoded for of_rank in passes)
 
     def join() -> None:
         for entry in entries.values() if rank() == 0 else ():
+            if encoded:
+                entry.note_efficiency(efficiency(encoder, list(entries), options.precision, options.workers, passes))
             entry.join_parts(chunks)
 
     on_every_rank(join)
-    return sum(encoded)
+    return encoded
 
 
 def _encode_chunks(
@@ -136,15 +146,17 @@ def _encode_chunks(
     entries: Mapping[str, Entry],
     options: EncodeOptions,
     advance: Advance,
-) -> int:
-    """Encode and store the layers that each chunk of `todo` lacks. Return the number of images encoded."""
+) -> RankPass:
+    """Encode and store the layers that each chunk of `todo` lacks. Return what that took."""
     prepared = stages(encoder)
     forward, overlap = Forward(encoder, options.precision, options.batch_size, prepared), Overlap[Batch](encoder)
+    pace, memory = Pace(overlap.at_once), PeakMemory(encoder.device)
     pieces = Pieces(entries, todo)
     samples = pieces.rest(_selected(split, todo, options.limit))
     on_cuda = encoder.device.type == "cuda"
     jpegs = encoder.on_device() if isinstance(encoder, JpegsOnGpu) else None
     stream = batches(samples, prepared, forward.slices.batch_size, options.workers, overlap.held, on_cuda, jpegs)
+    cost, stream = cost_of_first(encoder, forward, stream, list(entries), options.cache)
     bad: dict[str, str] = {}
     encoded, unfinished = 0, set(todo)  # at the end those of which no sample is left, or selected by `limit`
 
@@ -157,6 +169,7 @@ def _encode_chunks(
         _check_bad(split, bad, options)
         done.append((batch.samples, batch.bad, arrays))  # without the pixels, whose memory is used again
         advance(len(batch.samples))
+        pace.done(len(batch.samples))
         if batch.last or pieces.due:
             store = pieces.finish if batch.last else pieces.add
             store(batch.chunk, {layer: _part(done, layer, entries[layer].dtype) for layer in todo[batch.chunk]})
@@ -166,7 +179,8 @@ def _encode_chunks(
             unfinished.discard(batch.chunk)
     for chunk in unfinished:
         pieces.finish(chunk, {layer: _part([], layer, entries[layer].dtype) for layer in todo[chunk]})
-    return encoded
+    batch_size = forward.slices.batch_size
+    return RankPass(encoded, pace.images, pace.images_per_s, cost, memory.in_bytes(), batch_size)
 
 
 def _chunks(split: Split) -> list[Chunk]:

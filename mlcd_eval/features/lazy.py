@@ -123,6 +123,11 @@ class LazyEncoder(Encoder):
         """Whether threads may call the loaded model at once."""
         return self._loaded.reentrant
 
+    @cached_property
+    def costed(self) -> bool:  # type: ignore[override]
+        """Whether what an image costs can be counted."""
+        return self._loaded.costed
+
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Encode images by the loaded model."""
         return self._loaded.encode_images(pixels, layers)

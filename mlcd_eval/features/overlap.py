@@ -27,7 +27,8 @@ class Overlap(Generic[Item]):
 
     On a CPU each batch in flight has a few cores, since cores that share one batch wait for each other after every
     layer; the calling thread reads the next batches. A GPU gets a batch before the results of the one before are
-    awaited, so that it never waits for this process. held: batches that are in use at a time.
+    awaited, so that it never waits for this process. held: batches that are in use at a time; at_once: those
+    that are computed at a time.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -35,6 +36,7 @@ class Overlap(Generic[Item]):
         self._on_cuda = encoder.device.type == "cuda"
         self._threads = min(cores, AT_ONCE) if encoder.device.type == "cpu" and encoder.reentrant else 0
         self._cores = cores // max(1, self._threads)
+        self.at_once = max(1, self._threads)
         self.held = 2 * self._threads + 2 if self._threads else 3
 
     def __call__(self, call: Callable[[Item], Queued], batches: Iterable[Item]) -> Iterator[tuple[Item, Arrays]]:

@@ -37,7 +37,8 @@ class KeptImages:
             return encode_split(encoder, split, layers, options, advance)
         where, size = f"{split.dataset}/{split.name}", split.scan().num_samples
         if isinstance(encoder, UprightEncoder) and _is_kept(encoder.as_they_are, split, layers, options):
-            kept = encode_split(encoder.as_they_are, split, layers, options).features
+            as_they_are = encode_split(encoder.as_they_are, split, layers, options)
+            kept = as_they_are.features
             keys = kept[layers[0]].keys
             if len(set(keys)) == len(keys) and world_size() == 1:
                 turned = _turned(split, set(keys), options)
@@ -45,7 +46,7 @@ class KeptImages:
                     f"{where}: EXIF turns {len(turned)} of {len(keys)} images, which are encoded; the features of the "
                     f"others are kept"
                 )
-                return self._with_turned(encoder, split, kept, turned, options, advance)
+                return self._with_turned(encoder, split, as_they_are, turned, options, advance)
         which = "upright images" if isinstance(encoder, UprightEncoder) else "images"
         self._say(
             f"{where}: no features of {which} are kept at {' and '.join(layers)}, so that "
@@ -57,17 +58,18 @@ class KeptImages:
         self,
         encoder: Encoder,
         split: Split,
-        kept: dict[str, Features],
+        as_they_are: Encoded,
         turned: Collection[str],
         options: EncodeOptions,
         advance: Advance,
     ) -> Encoded:
+        kept, efficiency = as_they_are.features, as_they_are.efficiency
         if not turned:
-            return Encoded(kept, 0, 0.0)
+            return Encoded(kept, 0, 0.0, efficiency)
         part = Split(split.dataset, split.name, [_Chosen(shard, turned) for shard in split.shards])
         done = encode_split(encoder, part, list(kept), replace(options, limit=None), advance)
         features = {layer: _replaced(kept[layer], done.features[layer]) for layer in kept}
-        return Encoded(features, done.images_encoded, done.seconds)
+        return Encoded(features, done.images_encoded, done.seconds, efficiency)
 
 
 def _is_kept(encoder: Encoder, split: Split, layers: Sequence[str], options: EncodeOptions) -> bool:

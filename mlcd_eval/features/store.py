@@ -21,11 +21,13 @@ from typing import IO, Any
 
 import numpy as np
 from filelock import FileLock
+from pydantic import ValidationError
 
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.encoders.layers import is_inside
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.npy import write_npy
 
@@ -171,6 +173,17 @@ class Entry:
     def _finish(self) -> None:
         meta = {**asdict(self.key), "crc32": self._checksums()}
         write_text(self.folder / "meta.json", json.dumps(meta, indent=2) + "\n")
+
+    def note_efficiency(self, efficiency: Efficiency) -> None:
+        """Keep what the features cost beside them."""
+        write_text(self.folder / "efficiency.json", efficiency.model_dump_json(indent=2) + "\n")
+
+    def efficiency(self) -> Efficiency | None:
+        """Return what the features cost, None if it is not known."""
+        try:
+            return Efficiency.model_validate_json((self.folder / "efficiency.json").read_bytes())
+        except (FileNotFoundError, ValidationError):  # of another version of this package
+            return None
 
     def array(self) -> np.ndarray:
         """Return the array, memory-mapped read-only (an empty array cannot be mapped and is read)."""

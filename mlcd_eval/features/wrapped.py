@@ -33,6 +33,11 @@ class WrappedEncoder(Encoder):
         return self._encoder.reentrant
 
     @property
+    def costed(self) -> bool:  # type: ignore[override]
+        """Whether what an image costs can be counted."""
+        return self._encoder.costed
+
+    @property
     def device(self) -> torch.device:
         """The encoder's device."""
         return self._encoder.device

@@ -88,13 +88,14 @@ class Scores:
 
     primary: the name of the metric by which models are ranked. samples: column -> one entry per scored sample, with a
     column `key`; written by --log-samples and paired by `compare`. details: anything else that a reader needs, such as
-    the chosen lambda.
+    the chosen lambda. bytes_per_embedding: of an image as it was compared, None for a row of the features.
     """
 
     metrics: Sequence[Metric]
     primary: str
     samples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    bytes_per_embedding: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 
 class ClusteringSettings(ProtocolSettings):
@@ -22,7 +23,7 @@ class ClusteringSettings(ProtocolSettings):
     random_state: of MiniBatchKMeans; the run's seed changes the interval of the accuracy only."""
 
     split: str = "test"
-    layer: str = PENULTIMATE
+    layer: VectorLayer = PENULTIMATE
     exif: bool = False
     normalise: bool = False
     batch_size: PositiveInt = 500

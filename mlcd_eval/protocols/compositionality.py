@@ -16,6 +16,7 @@ from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 _SIMILARITIES = 1 << 22  # of items that are scored at once
 
@@ -26,7 +27,7 @@ class CompositionalitySettings(ProtocolSettings):
     EXIF orientation says."""
 
     split: str = "test"
-    layer: str = "projected"
+    layer: VectorLayer = "projected"
     exif: bool = False
     ties: Literal["wrong", "first"] = "wrong"
 

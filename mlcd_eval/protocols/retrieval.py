@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.shared.embedding import Embedding, beside_full_precision, check_dimensions
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +32,12 @@ class RetrievalSettings(ProtocolSettings):
     25,000 of COCO's 25,010 captions); None keeps all. metric: the primary one; `recall` is
     image-to-text recall at the smallest K, `ndcg` image-to-text nDCG@10, with which the other scores of whole rankings
     come. ties: which of equally similar items is ahead, the first or the last of the data. exif: turn images as their
-    EXIF orientation says."""
+    EXIF orientation says. embedding: how images and texts are compressed (shared/embedding.py)."""
 
     split: str = "test"
-    layer: str = "projected"
+    layer: VectorLayer = "projected"
     exif: bool = False
+    embedding: Embedding | None = None
     ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
     captions_per_image: PositiveInt | None = None
     metric: Literal["recall", "mean_recall", "ndcg"] = "recall"
@@ -101,11 +105,19 @@ class Retrieval(Protocol[RetrievalSettings]):
             raise IncompatibleError(f"retrieval reads the split {settings.split!r}: got {', '.join(splits)}")
         return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
 
+    def for_model(self, settings: RetrievalSettings, info: EncoderInfo) -> RetrievalSettings:
+        """Raise IncompatibleError for a model of fewer dimensions than are to be kept."""
+        check_dimensions(settings.embedding, settings.layer, info)
+        return settings
+
     def score(self, settings: RetrievalSettings, inputs: Inputs) -> Scores:
         """Intervals are over images, since captions of one image are not independent.
 
         Raises DataError without captions.
         """
+        return beside_full_precision(self._score, settings, inputs, inputs.images["test"])
+
+    def _score(self, settings: RetrievalSettings, inputs: Inputs) -> Scores:
         from mlcd_eval.metrics.retrieval import recall_at
 
         images = inputs.images["test"]
@@ -113,7 +125,7 @@ class Retrieval(Protocol[RetrievalSettings]):
         image_of_text = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
         if len(image_of_text) == 0:
             raise DataError(f"split {settings.split!r} cannot be searched: got 0 captions, expected at least 1")
-        image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs)
+        image, text = joint_embeddings(images, [t for texts in captions for t in texts], inputs, settings.embedding)
         ranks, ranks_of_captions = _ranks(settings, image, text, image_of_text, inputs)
         captioned = np.unique(image_of_text)
         text_ranks, image_ranks = ranks.text_to_image, ranks.image_to_text[captioned]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,7 +18,7 @@ def environment(device: str) -> dict[str, str | int | None]:
     """Return versions, platform, device name and thread count of this process; `deterministic` if that is on."""
     import torch
 
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "CPU"
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     facts = {**_versions(), "device": device, "device_name": name, "threads": torch.get_num_threads()}
     return facts | ({"deterministic": "true"} if torch.are_deterministic_algorithms_enabled() else {})
 
@@ -33,6 +35,16 @@ def _versions() -> dict[str, str | int | None]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
     return versions
+
+
+@functools.cache
+def _processor() -> str:
+    """Return the processor's name, `CPU` where the system does not give it."""
+    with contextlib.suppress(OSError):
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
+        if named:
+            return named[1].strip()
+    return platform.processor() or "CPU"
 
 
 def _git_commit() -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.records.efficiency import Efficiency
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -115,7 +116,8 @@ class Timing(_Frozen):
 class Result(_Frozen):
     """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback.
 
-    request: None in records of other harnesses and in those written before records held it.
+    request, efficiency: None in records of other harnesses, in those written before records held them, and, efficiency,
+    where no images were encoded.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -132,6 +134,7 @@ class Result(_Frozen):
     limit: int | None = None
     environment: PlainDict
     timing: Timing
+    efficiency: Efficiency | None = None
     request: RequestRecord | None = None
 
     @property

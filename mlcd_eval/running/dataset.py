@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
 from mlcd_eval.protocols.base import Features, Inputs, Scores, View
 from mlcd_eval.records import Result, ResultStore, Timing
+from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
@@ -221,12 +223,14 @@ class DatasetRun:
             score_s=time.perf_counter() - started,
             images_encoded=sum(encoding.images_encoded for encoding in passes.values()),
         )
+        efficiency = _efficiency(job, passes, images, scores) if job.requests else None
         num_scored = len(inputs.annotations["test"]) if inputs.annotations else _num_images(images)
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
             details=dict(scores.details) | _kept_in_fp16(job),
             timing=timing,
+            efficiency=efficiency,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )
         return result, scores.samples
@@ -266,8 +270,22 @@ def _kept_in_fp16(job: Job) -> dict[str, Any]:
     return {"features_in_fp16": layers} if layers else {}
 
 
+def _efficiency(job: Job, passes: Mapping[View, Encoded], images: Mapping[str, Features], scores: Scores) -> Efficiency:
+    """Return what the job's images cost, of its passes the one that was timed longest."""
+    requests = job.requests.values()
+    known = [cost for each in requests if (cost := passes[each.view].efficiency.get(each.layer)) is not None]
+    longest = max(known, key=lambda cost: cost.images_timed, default=Efficiency())
+    array = _scored(images).array
+    size = scores.bytes_per_embedding or array.itemsize * math.prod(array.shape[1:])
+    return longest.model_copy(update={"bytes_per_embedding": size})
+
+
+def _scored(images: Mapping[str, Features]) -> Features:
+    return images.get("test", list(images.values())[-1])
+
+
 def _num_images(images: Mapping[str, Features]) -> int:
-    scored = images.get("test", list(images.values())[-1])
+    scored = _scored(images)
     return len(scored.keys) + len(scored.bad)
 
 

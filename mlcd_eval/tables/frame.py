@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.records import Result, read_all
+from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.result import plain
 from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.identity import variants
@@ -22,8 +23,10 @@ ABOUT_METRIC = ("metric", "primary", "value", "unit", "higher_is_better")
 OF_RECORD = ("model", "spec", "task", "variant", "protocol", "task_version", "settings", "dataset", "split")
 OF_METRIC = (*ABOUT_METRIC, "ci_low", "ci_high", "num_scored", "num_unscored")
 OF_RUN = ("seed", "limit", "precision", "model_fingerprint", "dataset_fingerprint", "status", "error")
-COLUMNS = (*OF_RECORD, *OF_METRIC, *OF_RUN)
-"""variant: what sets a number apart from the others of its task (see `identity.variants`), empty for the usual one."""
+OF_COST = ("images_per_s", "encode_device", "image_params", "gflops", "peak_memory_bytes", "bytes_per_embedding")
+COLUMNS = (*OF_RECORD, *OF_METRIC, *OF_RUN, *OF_COST)
+"""variant: what sets a number apart from the others of its task (see `identity.variants`), empty for the usual one.
+OF_COST: see records.efficiency; image_params: its num_params; encode_device: the device's name."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 
@@ -90,10 +93,19 @@ def _rows(result: Result, variant: str, settings: Any) -> Iterator[dict[str, Any
     about = (model.name, model.spec, task.name, variant, task.protocol, task.version, settings, data.name)
     run = (result.seed, result.limit, model.precision, model.fingerprint, data.fingerprint, result.status, result.error)
     of_record = dict(zip(OF_RECORD, (*about, data.split), strict=True))
-    of_run = dict(zip(OF_RUN, run, strict=True))
+    of_run = dict(zip(OF_RUN, run, strict=True)) | _cost(result.efficiency)
     if not result.metrics:
         yield of_record | dict.fromkeys(OF_METRIC) | of_run
     for metric in result.metrics:
         named = (metric.name, metric.name == result.primary_metric, metric.value, metric.unit, metric.higher_is_better)
         counted = (*(metric.ci95 or (None, None)), metric.num_scored, metric.num_unscored)
         yield of_record | dict(zip(OF_METRIC, (*named, *counted), strict=True)) | of_run
+
+
+def _cost(efficiency: Efficiency | None) -> dict[str, Any]:
+    if efficiency is None:
+        return dict.fromkeys(OF_COST)
+    device = efficiency.measured.device_name if efficiency.measured else None
+    speed, memory = efficiency.images_per_s, efficiency.peak_memory_bytes
+    values = (speed, device, efficiency.num_params, efficiency.gflops, memory, efficiency.bytes_per_embedding)
+    return dict(zip(OF_COST, values, strict=True))

@@ -49,9 +49,10 @@ def test_saved_flags_make_the_same_request(tmp_path):
         "3",
     ]
     words += ["--no-resume", "--offline", "--set", "ks=[5, 10]", "--empty-union", "lavt", "--output", "o u t", "--json"]
+    words += ["--embedding", "dim=64"]
     flags, made = request(*words, "--save-config", tmp_path / "run.yaml")
     again, same = request("--config", tmp_path / "run.yaml")
-    assert same == made
+    assert same == made and made.settings["embedding"] == "dim=64"
     for name in vars(flags).keys() - {"config", "save_config", "parser"}:
         assert getattr(again, name) == getattr(flags, name), name
 

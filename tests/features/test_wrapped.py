@@ -11,7 +11,7 @@ def test_a_wrapped_encoder_is_called_for_everything():
     encoder = Echo()
     wrapper = WrappedEncoder(encoder)
     check_it_passes_all_to(encoder, wrapper)
-    assert wrapper.reentrant is False and wrapper.jpeg is len
+    assert wrapper.reentrant is False and wrapper.jpeg is len and wrapper.costed is False
 
 
 def test_a_lazy_encoder_calls_the_loaded_one_for_everything():

@@ -7,6 +7,7 @@ tests/protocols/test_recipes.py`, which writes nothing under a recipe that has o
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 
 from mlcd_eval.data.base import Question
 from mlcd_eval.protocols.base import Features
-from mlcd_eval.protocols.classification import attentive_head
+from mlcd_eval.protocols.classification import attentive_head, onevision_head
+from mlcd_eval.protocols.classification.attentive_training import train_attentive
 from mlcd_eval.protocols.docvqa import reading_head
 from mlcd_eval.protocols.refcoco import mask_head
 from mlcd_eval.protocols.shared.patches import patches_of
@@ -48,18 +50,17 @@ def reading_head_steps():
     reading_head._train(rows, questions, STEPS, 0, "cpu", lambda _: None)
 
 
-def attentive_head_steps():
+def attentive_head_steps(recipe=attentive_head.AIM):
     chance = np.random.default_rng(0)
     patches = chance.normal(size=(SENTENCES, 2, 2, 8)).astype(np.float32)
-    attentive_head.train_attentive(
-        Rows(patches, "cpu"), np.arange(SENTENCES) % 3, 3, 1e-3, 0.01, 0, "fp32", steps=STEPS
-    )
+    train_attentive(recipe, Rows(patches, "cpu"), np.arange(SENTENCES) % 3, 3, 1e-3, 0.01, 0, "fp32", steps=STEPS)
 
 
 PROBES = {
     "refcoco": (mask_head, mask_head_steps),
     "docvqa": (reading_head, reading_head_steps),
     "attentive_probe": (attentive_head, attentive_head_steps),
+    "attentive_probe_onevision": (onevision_head, partial(attentive_head_steps, onevision_head.ONEVISION)),
 }
 
 

@@ -31,7 +31,7 @@ def test_all_layers_are_probed_kept_in_fp16_and_their_size_was_said(words, tmp_p
     assert main(["run", *chosen, "--workers", "0"]) == 0
     [record] = read_all([tmp_path / "out"])
     assert record.task.settings["layers"] == "all" and record.details["features_in_fp16"] == ["blocks"]
-    assert len(record.details["layers"]) == 2 * 3 and record.details["layer"].startswith("block_")
+    assert [line["layer"] for line in record.details["layers"]][5:] == ["block_2/cls+mean", "penultimate"]
     capsys.readouterr()
     assert main(["plan", *chosen]) == 0
     out = capsys.readouterr().out
@@ -58,6 +58,15 @@ def test_a_layer_that_the_tower_lacks_is_one_sentence_with_its_layers(words, cap
         "/cls, /mean, /cls+mean"
         in said
     )
+
+
+@pytest.mark.parametrize("task", ["linear_probe/demo_clipart", "knn/demo_clipart", "clustering/demo_clipart"])
+@pytest.mark.parametrize(("layer", "what"), [("blocks", "every block"), ("patches", "every patch")])
+def test_a_layer_of_several_vectors_is_one_sentence(words, capsys, task, layer, what):
+    assert main(["plan", *words, "--tasks", task, "--set", f"layer={layer}"]) == 2
+    said = capsys.readouterr().out
+    assert f"settings of {task}: 'layer' is '{layer}', expected a layer of one vector per image" in said
+    assert what in said.splitlines()[0]
 
 
 def test_a_model_without_blocks_has_no_best_layer(words, capsys):

@@ -1,14 +1,14 @@
 """Attentive probe: a head that attends to patch tokens, as AIM and V-JEPA evaluate frozen encoders.
 
-The head and its recipe are in attentive_head.py. Learning rate and weight decay are chosen from a grid on the val
-split, or on a seeded stratified part of train where there is none; a head with the best ones is trained on train and
-val together; only then is the test split scored.
+The heads and their recipes are in attentive_head.py and onevision_head.py. Learning rate and weight decay are chosen
+from a grid on the val split, or on a seeded stratified part of train where there is none; a head with the best ones is
+trained on train and val together; only then is the test split scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -30,7 +30,10 @@ from mlcd_eval.protocols.classification.labelled import (
     train_and_val,
 )
 from mlcd_eval.protocols.classification.probe_training import check_contrast
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+
+if TYPE_CHECKING:
+    from mlcd_eval.protocols.classification.attentive_training import Recipe
 
 LRS = (3e-4, 1e-3, 3e-3)
 WEIGHT_DECAYS = (0.01, 0.1)
@@ -41,7 +44,8 @@ DEFAULT = (1e-3, 0.01)
 class AttentiveProbeSettings(ProtocolSettings):
     """metric: the primary one, by which the grid is searched; None: acc1, or map_11point where images have several
     labels. lr, weight_decay: fixed, in place of the grid's. val_fraction: of train, where the data set has no val
-    split. precision: of the head's arithmetic. exif: turn images as their EXIF orientation says."""
+    split. head: which one, with its recipe. precision: of the head's arithmetic. exif: turn images as their EXIF
+    orientation says."""
 
     layer: Literal["patches", "projected_patches"] = PATCHES  # type: ignore[assignment]
     exif: bool = False
@@ -49,6 +53,7 @@ class AttentiveProbeSettings(ProtocolSettings):
     lr: PositiveFloat | None = None
     weight_decay: float | None = Field(default=None, ge=0)
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
+    head: Literal["aim", "onevision"] = "aim"
     precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
@@ -57,6 +62,16 @@ class AttentiveProbeSettings(ProtocolSettings):
         rates = LRS if self.lr is None else (self.lr,)
         decays = WEIGHT_DECAYS if self.weight_decay is None else (self.weight_decay,)
         return [(rate, decay) for rate in rates for decay in decays]
+
+
+DIALECTS = {
+    "onevision": ProtocolDialect(
+        {"head": "onevision", "lr": 1e-4, "weight_decay": 0.0, "precision": "bf16"},
+        "OneVision-Encoder, eval_encoder/attentive_probe.py at c2cd3e0",
+        "There the tokens of a video's frames, with sines of their time added, and random crops of train; here those "
+        "of an image as it is evaluated. There the best pass on the scored data is reported, here the last one.",
+    ),
+}
 
 
 class AttentiveProbe(Protocol[AttentiveProbeSettings]):
@@ -70,6 +85,7 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
     pwc_board = "{dataset} (attentive probe)"
     pwc_num_params = True
     hub_task_type = "image-classification"
+    dialects = DIALECTS
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws the first weights, the batches and the part of train that is held out."""
@@ -85,8 +101,10 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
         Raises IncompatibleError where the metric does not fit the labels or all labels of train are equal; DataError
         where a feature is not finite.
         """
-        from mlcd_eval.protocols.classification.attentive_head import RECIPE, scores_of, steps_of, train_attentive
+        from mlcd_eval.protocols.classification.attentive_training import scores_of, train_attentive
         from mlcd_eval.support.resident import Rows
+
+        recipe = recipe_of(settings.head)
 
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         check_contrast(labels["train"], self.name)
@@ -97,10 +115,11 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
         grid = settings.grid if len(held_out) or len(settings.grid) == 1 else [DEFAULT]
         trainings = [len(fit)] * (len(grid) if len(grid) > 1 else 0) + [len(truth)]
         search = []
-        with inputs.stage("steps of the probe", sum(map(steps_of, trainings)), "steps") as advance:
+        with inputs.stage("steps of the probe", sum(map(recipe.steps_of, trainings)), "steps") as advance:
 
             def trained(part: np.ndarray, rate: float, decay: float) -> Any:
                 return train_attentive(
+                    recipe,
                     rows.select(part),
                     truth[part],
                     num_classes,
@@ -131,7 +150,7 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
             primary=metric,
             samples={"key": list(test.keys), **as_lists(columns)},
             details={
-                "recipe": RECIPE,
+                "recipe": recipe.number,
                 "heads": head.heads,
                 "num_train": len(truth),
                 "lr": rate,
@@ -140,6 +159,14 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 **({"search": search} if search else {}),
             },
         )
+
+
+def recipe_of(head: str) -> Recipe:
+    """Return a head's recipe."""
+    from mlcd_eval.protocols.classification.attentive_head import AIM
+    from mlcd_eval.protocols.classification.onevision_head import ONEVISION
+
+    return {"aim": AIM, "onevision": ONEVISION}[head]
 
 
 def _unsearched(settings: AttentiveProbeSettings) -> str:

@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from mlcd_eval.encoders.base import PENULTIMATE
+from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.table import measure, metric_kind
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.shared.embedding import (
+    BINARY,
+    Embedding,
+    beside_full_precision,
+    check_dimensions,
+    compressed,
+    cut,
+)
 from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
     import torch
+
+    from mlcd_eval.support.resident import Prepare
 
 PRIMARY_K = 20
 _TILE = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 16)}  # test rows and train rows compared at a time
@@ -29,10 +40,11 @@ _VOTES = 1 << 22  # test rows x classes at a time
 
 class KNNSettings(ProtocolSettings):
     """ks: numbers of neighbours; the primary metric is accuracy with 20, else with the first of ks. exif: turn images
-    as their EXIF orientation says."""
+    as their EXIF orientation says. embedding: how features are compressed (shared/embedding.py)."""
 
-    layer: str = PENULTIMATE
+    layer: VectorLayer = PENULTIMATE
     exif: bool = False
+    embedding: Embedding | None = None
     ks: tuple[PositiveInt, ...] = Field(default=(10, 20, 100, 200), min_length=1)
     temperature: PositiveFloat = 0.07
 
@@ -87,8 +99,16 @@ class KNN(Protocol[KNNSettings]):
         """Return features of train and test."""
         return split_requests(self.name, settings.layer, splits, exif=settings.exif)
 
+    def for_model(self, settings: KNNSettings, info: EncoderInfo) -> KNNSettings:
+        """Raise IncompatibleError for a model of fewer dimensions than are to be kept."""
+        check_dimensions(settings.embedding, settings.layer, info)
+        return settings
+
     def score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
         """Undefined (None) for a k above the number of train images. Raises DataError where a feature is not finite."""
+        return beside_full_precision(self._score, settings, inputs, inputs.images["test"])
+
+    def _score(self, settings: KNNSettings, inputs: Inputs) -> Scores:
         train, test = inputs.images["train"], inputs.images["test"]
         train_labels, labels = checked_labels(train, "train"), checked_labels(test, "test")
         num_classes = count_classes(inputs)
@@ -97,7 +117,7 @@ class KNN(Protocol[KNNSettings]):
             threads_for(train.array.size * len(labels)),
             inputs.stage("nearest neighbours", len(labels), "images") as advance,
         ):
-            similarity, rows = nearest(train.array, test.array, max(possible, default=1), inputs.device, advance)
+            similarity, rows = _neighbours(settings.embedding, train.array, test.array, possible, inputs, advance)
         ahead = similarity.astype(np.float64) - similarity[:, :1]  # so that the nearest weighs 1: exp could overflow
         weights, classes = np.exp(ahead / settings.temperature), train_labels[rows]
         columns = {k: _samples(weights[:, :k], classes[:, :k], labels, num_classes) for k in possible}
@@ -125,25 +145,48 @@ class KNN(Protocol[KNNSettings]):
         )
 
 
+def _neighbours(
+    embedding: str | None,
+    train: np.ndarray,
+    test: np.ndarray,
+    possible: Sequence[int],
+    inputs: Inputs,
+    advance: Advance,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `nearest` for the largest k, of compressed features. Those of bits are not divided by their length, which
+    is the same for all: their products are whole numbers, so that equal distances stay equal."""
+    train, test = cut(embedding, train), cut(embedding, test)
+    length = train.shape[1] if embedding == BINARY else 1
+    prepare = compressed(embedding, train, inputs.device, unit)
+    whole = prepare if embedding in (None, BINARY) else lambda rows: unit(prepare(rows))
+    similarity, rows = nearest(train, test, max(possible, default=1), inputs.device, advance, whole)
+    return similarity / length, rows
+
+
 def nearest(
-    train: np.ndarray, test: np.ndarray, k: int, device: str = "cpu", advance: Advance = lambda _: None
+    train: np.ndarray,
+    test: np.ndarray,
+    k: int,
+    device: str = "cpu",
+    advance: Advance = lambda _: None,
+    prepare: Prepare = unit,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k train rows nearest to each test row: cosine similarities (M, k), descending, and rows (M, k).
 
-    train (N, D), test (M, D), k <= N. Equal similarities are in the order of train. train is read once, a tile at a
-    time; test is on the device throughout where it fits.
+    train (N, D), test (M, D), k <= N. prepare: what rows pass through before they are multiplied. Equal similarities
+    are in the order of train. train is read once, a tile at a time; test is on the device throughout where it fits.
     """
     import torch
 
     from mlcd_eval.support.resident import Rows
 
     step, width = _TILE[torch.device(device).type]
-    queries = Rows(test, device, unit)
+    queries = Rows(test, device, prepare)
     blocks = [slice(begin, min(begin + step, len(test))) for begin in range(0, len(test), step)]
     best = [torch.empty(block.stop - block.start, 0, device=device) for block in blocks]
     where = [torch.empty(len(values), 0, dtype=torch.int64, device=device) for values in best]
     offset = 0
-    for tile in Rows(train, device, unit, keep=False).chunks(width):
+    for tile in Rows(train, device, prepare, keep=False).chunks(width):
         columns = torch.arange(offset, offset + len(tile), device=device)
         for number, block in enumerate(blocks):
             near, index = _largest(_products(queries[block], tile), columns.expand(len(best[number]), -1), k)

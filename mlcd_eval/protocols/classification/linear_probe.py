@@ -10,13 +10,14 @@ first folds, is not fitted to the end, and the record says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlcd_eval.data.split import stratified_folds
+from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
@@ -37,19 +38,25 @@ from mlcd_eval.protocols.classification.labelled import (
     split_requests,
     train_and_val,
 )
-from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
+from mlcd_eval.protocols.classification.layer_search import (
+    Layer,
+    at_layer,
+    best_layer,
+    layers_of,
+    split_roles,
+    with_output,
+)
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, SWEPT, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_dimensions, compressed, cut
 from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mlcd_eval.support.resident import Rows
+    from mlcd_eval.support.resident import Prepare, Rows
 
 
 class LinearProbe(Protocol[LinearProbeSettings]):
@@ -89,8 +96,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                     "too (or set adamw's weight_decay)"
                 )
         optional = ("val",) if reads_val else ()
-        layer = settings.layer if settings.layers is None else BLOCKS
-        return split_requests(self.name, layer, splits, optional, settings.exif)
+        if settings.layers is not None:
+            return with_output(split_requests(self.name, BLOCKS, splits, optional, settings.exif))
+        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
+
+    def for_model(self, settings: LinearProbeSettings, info: EncoderInfo) -> LinearProbeSettings:
+        """Raise IncompatibleError for a model of fewer dimensions than are to be kept."""
+        check_dimensions(settings.embedding, settings.layer, info)
+        return settings
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
@@ -98,10 +111,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         Raises IncompatibleError where the metric, few-shot or AdamW does not fit the labels, or train has one class
         only; DataError where a feature is not finite.
         """
-        from mlcd_eval.support.resident import Rows
-
         if settings.layers is not None:
             return self._at_best_layer(settings, inputs)
+        return beside_full_precision(self._score, settings, inputs, inputs.images["test"])
+
+    def _score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
+        from mlcd_eval.support.resident import Rows
+
+        inputs = _cut(settings, inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
@@ -122,7 +139,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                 _trained(settings, data, num_classes, primary, sweep, inputs.seed + trial, inputs.device, advance)
                 for trial, data in enumerate(_training_sets(settings, inputs, labels))
             ]
-            rows = Rows(test.array, inputs.device, _prepare(settings))
+            rows = Rows(test.array, inputs.device, _prepare(settings, inputs))
             columns, details = report(probes, rows, labels["test"], settings.also)
             selections = [
                 (lambda_, count, report([Probe(fit, {})], rows, labels["test"], ())[0])
@@ -154,12 +171,16 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""
         from mlcd_eval.support.resident import Rows
 
-        labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
+        labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
         sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
         report = _multilabel_report if multilabel else _report
-        (data,) = _training_sets(settings, inputs, labels)
+        layers = layers_of(inputs.images["train"].array)
+
+        def data_at(layer: Layer) -> TrainingSet:
+            (data,) = _training_sets(settings, at_layer(inputs, layer, without="test"), labels)
+            return data
 
         def train(rows: TrainingSet, lambda_: float | None) -> Probe:
             changed = settings.model_copy(update={"tolerance": SEARCH_TOLERANCE})
@@ -167,22 +188,31 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return _trained(changed, rows, num_classes, metric, sweep, inputs.seed, inputs.device, lambda _: None)
 
         def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> Metric:
-            columns, _ = report([probe], Rows(features, inputs.device, data.prepare), of_rows, ())
+            columns, _ = report([probe], Rows(features, inputs.device, _normalised(settings)), of_rows, ())
             return measure(metric, columns, inputs.seed)
 
-        layers = layers_of(data.features)
         with (
-            threads_for(data.features[:, 0, 0].size * num_classes),
+            threads_for(inputs.images["train"].array[:, 0, 0].size * num_classes),
             inputs.stage("layers", len(layers), "layers") as advance,
         ):
-            layer, curve = best_layer(layers, data, train, score, advance)
+            layer, curve, held_out = best_layer(layers, data_at, train, score, advance)
         chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
-        found = {"layer": layer.name, "layer_from": f"search by {metric} on {len(data.val_rows)} samples"}
+        found = {"layer": layer.name, "layer_from": f"search by {metric} on {held_out} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
 
-def _prepare(settings: LinearProbeSettings) -> Callable[[Tensor], Tensor]:
+def _normalised(settings: LinearProbeSettings) -> Prepare:
     return unit if settings.normalise else lambda rows: rows
+
+
+def _prepare(settings: LinearProbeSettings, inputs: Inputs) -> Prepare:
+    """Return what features pass through; what that depends on is learned on train."""
+    return compressed(settings.embedding, inputs.images["train"].array, inputs.device, _normalised(settings))
+
+
+def _cut(settings: LinearProbeSettings, inputs: Inputs) -> Inputs:
+    images = {role: replace(each, array=cut(settings.embedding, each.array)) for role, each in inputs.images.items()}
+    return replace(inputs, images=images)
 
 
 def _trained(
@@ -237,7 +267,7 @@ def _training_sets(
     features, train = inputs.images["train"].array, labels["train"]
     in_order = settings.draw == "stratified" and not settings.shots
     trials = settings.trials if settings.shots else 1
-    prepare = _prepare(settings)
+    prepare = _prepare(settings, inputs)
     for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
         array, of_rows = (features, train) if in_order else (features[rows], train[rows])
         if "val" in labels:

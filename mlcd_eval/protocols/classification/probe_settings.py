@@ -10,12 +10,15 @@ from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
 from mlcd_eval.protocols.classification.labelled import PrimaryMetric
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.shared.embedding import Embedding
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 
 class LinearProbeSettings(ProtocolSettings):
     """metric: the primary one, which also chooses lambda on a held-out part; None: acc1, or map_11point where images
     have several labels. also: metrics of the predicted classes to report besides, of one label per image. normalise:
-    divide each feature by its length. exif: turn images as their EXIF orientation says.
+    divide each feature by its length. exif: turn images as their EXIF orientation says. embedding: how
+    features are compressed, after that (shared/embedding.py).
 
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
     the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched on a held-out part
@@ -34,9 +37,10 @@ class LinearProbeSettings(ProtocolSettings):
     adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
     """
 
-    layer: str = PENULTIMATE
+    layer: VectorLayer = PENULTIMATE
     layers: Literal["all"] | None = None
     exif: bool = False
+    embedding: Embedding | None = None
     metric: PrimaryMetric | None = None
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     lambda_: PositiveFloat | None = None
@@ -74,7 +78,7 @@ class LinearProbeSettings(ProtocolSettings):
 
     @model_validator(mode="after")
     def _one_layer(self) -> LinearProbeSettings:
-        given = [name for name in ("shots", "adamw") if getattr(self, name) is not None]
+        given = [name for name in ("shots", "adamw", "embedding") if getattr(self, name) is not None]
         given += ["layer"] if self.layer != PENULTIMATE else []
         given += ["selection=cross_validation"] if self.selection != "holdout" else []
         if self.layers is not None and given:

@@ -22,6 +22,7 @@ from mlcd_eval.protocols.classification.labelled import (
 )
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ class ZeroShotSettings(ProtocolSettings):
     clip-benchmark's by its name. exif: turn images as their EXIF orientation says."""
 
     split: str = "test"
-    layer: str = "projected"
+    layer: VectorLayer = "projected"
     exif: bool = False
     metric: PrimaryMetric | None = None
     class_names: str | tuple[str, ...] | None = None

@@ -13,6 +13,7 @@ from mlcd_eval.tables.boards.printed import places, without_records
 from mlcd_eval.tables.identity import Variants, identity, variants
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
+from mlcd_eval.tables.text import shown, shown_difference
 
 
 def leaderboards(
@@ -208,8 +209,22 @@ def _mark_failed(rows: Mapping[str, Row], failed: Sequence[Result], good: Sequen
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
-    """Which data is not the protocol's, by its size."""
+    """Which data is not the protocol's, by its size, and what compressed embeddings cost."""
     sizes = {(r.task.name, r.dataset.num_samples, r.dataset.expected_num_samples) for r in results}
     other = sorted((task, size, meant) for task, size, meant in sizes if size and meant and size != meant)
     texts = [f"{task} {size:,} ({meant:,})" for task, size, meant in other]
-    return [f"Not the protocol's data, by number of samples (and the protocol's): {', '.join(texts)}."] if texts else []
+    notes = (
+        [f"Not the protocol's data, by number of samples (and the protocol's): {', '.join(texts)}."] if texts else []
+    )
+    losses = [_loss(result) for result in results if "against_full_precision" in result.details]
+    return notes + (
+        [f"Compressed embeddings, against full precision in points: {'; '.join(losses)}."] if losses else []
+    )
+
+
+def _loss(result: Result) -> str:
+    """`vit knn/pets embedding=int8: -0.10 [-0.4, 0.2]`."""
+    loss = result.details["against_full_precision"]
+    low, high = (shown(end, decimals=1) for end in loss["ci95"])
+    named = f"{result.model.name} {result.task.name} embedding={result.task.settings.get('embedding')}"
+    return f"{named}: {shown_difference(loss['difference'])} [{low}, {high}]"

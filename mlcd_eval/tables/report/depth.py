@@ -1,4 +1,5 @@
-"""Best layers: how well probes of each block do on the rows that choose among them, one chart per record."""
+"""Best layers: how well probes of each block and of the output do on the rows that choose among them, one chart per
+record."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.encoders.layers import parsed
 from mlcd_eval.records import Result
 from mlcd_eval.tables.report.charts import ENVIRONMENT, GRID, WIDTH, Figure, style, swatch, ticks
@@ -23,7 +25,7 @@ _DEPTH = ENVIRONMENT.from_string(
 {% endfor %}
  <text x="{{ (left + width - 8) / 2 }}" y="{{ height - 4 }}" text-anchor="middle">block</text>
 {% for line in lines %}
- <path d="{{ line.d }}" class="line s{{ line.colour }}" stroke-dasharray="{{ line.dash }}"/>
+ <path d="{{ line.d }}" class="{{ line.kind }} s{{ line.colour }}" stroke-dasharray="{{ line.dash }}"/>
 {% for x, low, high, words in line.whiskers %}
  <path d="M{{ x }},{{ low }}V{{ high }}" class="grid s{{ line.colour }}"><title>{{ words }}</title></path>
 {% endfor %}
@@ -37,17 +39,19 @@ _DEPTH = ENVIRONMENT.from_string(
 
 
 def best_layers(results: Sequence[Result]) -> list[Figure]:
-    """Return a chart for each record that chose its layer: the scores of every block, a line per pooling, with their
-    95% intervals, and a circle around the chosen one."""
+    """Return a chart for each record that chose its layer: the scores of every block, a line per pooling, and of the
+    output, with their 95% intervals, and a circle around the chosen one."""
     return [_chart(result) for result in results if result.status == "ok" and result.details.get("layers")]
 
 
 def _chart(result: Result) -> Figure:
     curve: Sequence[Mapping[str, Any]] = [line for line in result.details["layers"] if line["score"] is not None]
-    named = [(name, line) for line in curve if (name := parsed(line["layer"])) is not None]
-    ways = list(dict.fromkeys("+".join(name.poolings) for name, _ in named))
-    ends = [end for _, line in named for end in (line["score"], *(line["ci95"] or ()))]
-    low, high, last = min(ends), max(ends), max(name.number for name, _ in named)
+    blocks = [(name.number, "+".join(name.poolings), line) for line in curve if (name := parsed(line["layer"]))]
+    depth = max(number for number, _, _ in blocks)
+    named = [*blocks, *((depth + 1, PENULTIMATE, line) for line in curve if line["layer"] == PENULTIMATE)]
+    ways = list(dict.fromkeys(way for _, way, _ in named))
+    ends = [end for _, _, line in named for end in (line["score"], *(line["ci95"] or ()))]
+    low, high, last = min(ends), max(ends), max(number for number, _, _ in named)
 
     def x(block: float) -> float:
         return round(LEFT + 12 + (WIDTH - 32 - LEFT) * ((block - 1) / (last - 1) if last > 1 else 0.5), 1)
@@ -58,13 +62,15 @@ def _chart(result: Result) -> Figure:
     chosen, lines = result.details["layer"], []
     best: tuple[float, float, int, str] | None = None
     for place, way in enumerate(ways):
-        own = [(name.number, line) for name, line in named if "+".join(name.poolings) == way]
+        own = [(number, line) for number, of_line, line in named if of_line == way]
         shift = SHIFT * (place - (len(ways) - 1) / 2)
         points = [(x(block) + shift, y(line["score"])) for block, line in own]
         whiskers = [
             (x(block) + shift, *(y(end) for end in line["ci95"]), _words(line)) for block, line in own if line["ci95"]
         ]
-        lines.append({**style(place), "d": "M" + "L".join(f"{a},{b}" for a, b in points), "whiskers": whiskers})
+        path = "M" + "L".join(f"{a},{b}" for a, b in points) + ("h0" if len(points) == 1 else "")
+        shape = {"kind": "line"} if len(points) > 1 else {"kind": "dots", "dash": "none"}
+        lines.append({**style(place), **shape, "d": path, "whiskers": whiskers})
         best = next(
             ((*spot, place, _words(line)) for spot, (_, line) in zip(points, own, strict=True)
              if line["layer"] == chosen), best
@@ -73,9 +79,9 @@ def _chart(result: Result) -> Figure:
     reported = f", {metric.name} {shown_metric(metric)} on test" if metric is not None else ""
     caption = f"{result.model.name}, {result.task.name}: {chosen} is best{reported}"
     svg = _DEPTH.render(
-        summary=f"{caption}; {'; '.join(_words(line) for _, line in named)}",
+        summary=f"{caption}; {'; '.join(_words(line) for _, _, line in named)}",
         ys=[(y(tick), shown(tick, decimals=0)) for tick in ticks(low, high)],
-        xs=[(x(tick), f"{tick:g}") for tick in ticks(1, last) if tick == round(tick)],
+        xs=[(x(tick), f"{tick:g}") for tick in ticks(1, depth) if tick == round(tick)],
         lines=lines,
         best=best,
         width=WIDTH,

@@ -21,12 +21,11 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
-from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.examples import Examples, read_examples
-from mlcd_eval.tables.report.few_shot import few_shot_curves
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.page import template
+from mlcd_eval.tables.report.panels import panels
 from mlcd_eval.tables.report.provenance import Provenance
 from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
@@ -96,8 +95,7 @@ def report(
         baseline=baseline,
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
-        best_layers=best_layers(results),
-        few_shot=few_shot_curves(results),
+        panels=panels(results, many),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),

@@ -139,6 +139,7 @@ def _record(result: Result) -> dict[str, Mapping[str, Any]]:
         "model": result.model.model_dump(exclude={"extra"}),
         "what its files and its kind say": result.model.extra,
         "timing": result.timing.model_dump(),
+        **({"efficiency": result.efficiency.model_dump()} if result.efficiency else {}),
         "environment": result.environment,
         "details": result.details,
     }

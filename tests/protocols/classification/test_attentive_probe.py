@@ -10,7 +10,8 @@ from torch import nn
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.classification import attentive_head
-from mlcd_eval.protocols.classification.attentive_head import AttentiveHead, heads_of, scores_of, train_attentive
+from mlcd_eval.protocols.classification.attentive_head import AIM, AttentiveHead, heads_of
+from mlcd_eval.protocols.classification.attentive_training import scores_of, train_attentive
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.resident import Rows
 
@@ -91,8 +92,7 @@ def split(count, seed, classes=3):
 @pytest.fixture
 def short(monkeypatch):
     """A recipe of few steps."""
-    monkeypatch.setattr(attentive_head, "LEAST_STEPS", 5)
-    monkeypatch.setattr(attentive_head, "EPOCHS", 1)
+    monkeypatch.setattr(attentive_head, "AIM", dataclasses.replace(AIM, least_steps=5, epochs=1))
 
 
 def scored(images, **settings):
@@ -144,14 +144,14 @@ def test_the_same_seed_gives_the_same_head_whatever_state_torch_is_in():
     heads = []
     for state in (1, 2):
         torch.manual_seed(state)
-        heads.append(train_attentive(rows, labels, 3, 1e-3, 0.01, 5, "fp32", steps=3))
+        heads.append(train_attentive(AIM, rows, labels, 3, 1e-3, 0.01, 5, "fp32", steps=3))
     first, second = (torch.cat(list(scores_of(head, rows, "fp32"))) for head in heads)
     assert torch.equal(first, second)
 
 
 def test_bf16_is_near_fp32():
     rows, labels = Rows(split(60, 0).array, "cpu"), split(60, 0).labels
-    head = train_attentive(rows, labels, 3, 1e-3, 0.01, 0, "bf16", steps=40)
+    head = train_attentive(AIM, rows, labels, 3, 1e-3, 0.01, 0, "bf16", steps=40)
     near, exact = (torch.cat(list(scores_of(head, rows, precision))) for precision in ("bf16", "fp32"))
     assert near.dtype == torch.float32 and not torch.equal(near, exact)
     torch.testing.assert_close(near, exact, rtol=0, atol=0.05)

@@ -20,11 +20,18 @@ def split(count, seed, best, depth=3, poolings=2):
     return Features(array, [f"{seed}_{row}" for row in range(count)], labels)
 
 
-def scored(train, test, **settings):
+def scored(train, test, output=None, **settings):
+    """output: (train, test) at the pooled output, by default noise."""
     protocol = get_protocol("linear_probe")
-    return protocol.score(
-        protocol.Settings.model_validate({"layers": "all", **settings}), Inputs(images={"train": train, "test": test})
-    )
+    if output is None:
+        noise = np.random.default_rng(7).normal
+        output = [noise(size=(len(each.keys), 2 * WIDTH)).astype(np.float32) for each in (train, test)]
+    images = {"train": train, "test": test}
+    images |= {
+        f"{role}/penultimate": Features(array, each.keys, each.labels)
+        for (role, each), array in zip(list(images.items()), output, strict=True)
+    }
+    return protocol.score(protocol.Settings.model_validate({"layers": "all", **settings}), Inputs(images=images))
 
 
 def plain(features, block, ways):
@@ -47,7 +54,8 @@ def test_the_best_layer_is_found_and_scored_as_a_layer_is():
 def test_the_curve_has_every_block_and_pooling_with_its_interval():
     curve = scored(split(80, 0, (2, 0)), split(40, 1, (2, 0))).details["layers"]
     assert [line["layer"] for line in curve] == [
-        f"block_{block}/{way}" for block in (1, 2, 3) for way in ("cls", "mean", "cls+mean")
+        *(f"block_{block}/{way}" for block in (1, 2, 3) for way in ("cls", "mean", "cls+mean")),
+        "penultimate",
     ]
     for line in curve:
         low, high = line["ci95"]
@@ -67,11 +75,37 @@ def test_of_equal_scores_the_shorter_and_then_the_deeper_wins():
     for features in (train, test):
         features.array[:] = 4 * np.eye(WIDTH)[features.labels][:, None, None]
     assert scored(train, test).details["layer"] == "block_3/cls"
+    output = [np.repeat(features.array[:, 0, 0].astype(np.float32), 2, axis=1) for features in (train, test)]
+    assert scored(train, test, output).details["layer"] == "penultimate"
+
+
+def test_the_output_is_a_candidate_and_scored_as_usual():
+    train, test = split(80, 0, (0, 0)), split(40, 1, (0, 0))
+    noise = np.random.default_rng(3).normal
+    output = [
+        (6 * np.eye(WIDTH)[each.labels] + noise(size=(len(each.keys), WIDTH))).astype(np.float32)
+        for each in (train, test)
+    ]
+    scores = scored(train, test, output)
+    protocol = get_protocol("linear_probe")
+    images = {
+        "train": Features(output[0], train.keys, train.labels),
+        "test": Features(output[1], test.keys, test.labels),
+    }
+    assert scores.details["layer"] == "penultimate"
+    assert scores.metrics == protocol.score(protocol.Settings(), Inputs(images=images)).metrics
+
+
+def test_each_split_is_read_at_all_blocks_and_at_the_output():
+    protocol = get_protocol("linear_probe")
+    requests = protocol.requests(protocol.Settings(layers="all", exif=True), ["train", "val", "test"])
+    layers = {(request.split, request.exif, request.layer) for request in requests.values()}
+    assert layers == {(part, True, at) for part in ("train", "val", "test") for at in ("blocks", "penultimate")}
 
 
 def test_a_tower_without_a_class_token_has_means():
     curve = scored(split(80, 0, (1, 0), poolings=1), split(40, 1, (1, 0), poolings=1)).details["layers"]
-    assert [line["layer"] for line in curve] == ["block_1/mean", "block_2/mean", "block_3/mean"]
+    assert [line["layer"] for line in curve] == ["block_1/mean", "block_2/mean", "block_3/mean", "penultimate"]
 
 
 def test_several_labels_per_image():

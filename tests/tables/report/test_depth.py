@@ -41,6 +41,17 @@ def test_each_layer_has_its_score_and_interval_and_the_chosen_one_a_circle():
     assert float(height) == 46.0  # of 0.5
 
 
+def test_the_output_is_a_point_beyond_the_last_block():
+    details = {**chosen().details, "layer": "penultimate", "layers": [*LINES, line("penultimate", 0.6, 0.5, 0.7)]}
+    [figure] = best_layers([chosen().model_copy(update={"details": details})])
+    svg = str(figure.svg)
+    assert [name for _, name in figure.legend] == ["cls", "mean", "penultimate"]
+    [point] = re.findall(r'd="M([\d.]+),([\d.]+)h0" class="dots', svg)
+    assert point == re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)[0]
+    lines = re.findall(r'd="M[\d.]+,[\d.]+L([\d.]+),', svg)  # the last block of each pooling
+    assert max(map(float, lines)) < float(point[0]) and "penultimate is best" in figure.caption
+
+
 def test_the_page_has_the_charts_where_there_are_any():
     assert "Best layers" in report([chosen()]) and "block_2/cls is best" in report([chosen()])
     assert "Best layers" not in report([make_result(metrics=[metric("acc1", 0.5)])])
