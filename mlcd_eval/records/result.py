@@ -81,6 +81,15 @@ class RequestRecord(_Frozen):
     predictions: str | None = None
 
 
+class OutcomesRecord(_Frozen):
+    """Where the outcomes of samples are (records/outcomes.py). file: its name in the folder `outcomes` beside the
+    record; sha256: of the file; keys: sha256, and name, of the file of its samples' keys."""
+
+    file: str = Field(pattern=r"^[^/\\]+\.npz$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    keys: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Timing(_Frozen):
     """started: ISO 8601, UTC. encode_s, score_s: seconds; all tasks of one encoding pass have the same encode_s.
     images_encoded: 0 if the store had the features."""
@@ -94,7 +103,8 @@ class Timing(_Frozen):
 class Result(_Frozen):
     """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback.
 
-    request: None in records of other harnesses and in those written before records held it.
+    request: None in records of other harnesses and in those written before records held it. outcomes: None where there
+    are no outcomes of samples, and in records written before these were kept.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -112,6 +122,7 @@ class Result(_Frozen):
     environment: dict[str, Any]
     timing: Timing
     request: RequestRecord | None = None
+    outcomes: OutcomesRecord | None = None
 
     @field_validator("details", "environment")
     @classmethod
