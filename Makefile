@@ -1,4 +1,4 @@
-# make demo: install, then train a CLIP baseline and MLCD on the bundled data and evaluate both. make test: install, then run the tests.
+# make demo: install, then train a CLIP baseline and MLCD on the bundled data, evaluate both and compare them. make test: install, then run the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
@@ -12,6 +12,7 @@ demo: $(INSTALLED)
 	$(BIN)/mlcd-eval run --model results/train/demo_clip/demo_clip --model results/train/demo_mlcd/demo_mlcd \
 		--tasks demo --output results/runs/demo
 	$(BIN)/mlcd-eval table results/runs/demo --baseline demo_clip
+	$(BIN)/mlcd-eval compare results/runs/demo
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not cluster"

@@ -90,12 +90,12 @@ def ablation_parts(frame):
 
 
 def paired_table(records):
-    """Return the tasks that MLCD wins, ties and loses for each rival and seed, or "" without samples (not in git)."""
+    """Return the tasks that MLCD wins, ties and loses for each rival and seed, or "" without outcomes (not in git)."""
     rows = []
     for rival in ("unicom", "mlc", "clip"):
         for seed in range(3):
             sides = [records / f"{name}_seed{seed}" for name in (rival, "mlcd")]
-            if not all((side / "samples").is_dir() for side in sides):
+            if not all((side / "outcomes").is_dir() for side in sides):
                 continue
             comparison = compare(*map(load_side, sides))
             decided = [task for task in comparison.tasks if task.outcome in ("win", "loss")]

@@ -22,7 +22,6 @@ results = mlcd_eval.evaluate(
     ["knn", "linear_probe"] if args.data else ["knn/demo_clipart", "linear_probe/demo_clipart"],
     datasets=args.data or (),
     output=args.output,
-    log_samples=True,
 )
 for result in results:
     metric = result.primary

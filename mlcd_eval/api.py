@@ -86,7 +86,7 @@ def evaluate(
         cache: the feature store, by default $MLCD_EVAL_CACHE or the user's cache folder.
         limit: at most this many images per split, for trying things.
         seed: of few-shot draws, validation splits and intervals.
-        log_samples: write the outcome of each sample beside the record.
+        log_samples: write texts and masks of each sample too; outcomes are always kept.
         resume: keep the records of the same request that exist.
         offline: never use the network.
         trust_remote_code: run code that a model repository ships.

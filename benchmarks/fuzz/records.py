@@ -18,11 +18,10 @@ from mlcd_eval.cli.config import merged
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.imports.importing import import_results
-from mlcd_eval.records import read
+from mlcd_eval.records import read, read_outcomes
+from mlcd_eval.records.packing import unpacked
 from mlcd_eval.spec import TaskIndex, read_spec
 from mlcd_eval.support.bundled import tasks_dir
-from mlcd_eval.tables.comparison.compare import compare
-from mlcd_eval.tables.comparison.pairing import load_side
 from mlcd_train.fit import new_model
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "imports" / "golden"
@@ -58,7 +57,7 @@ def read_flags(path: Path) -> None:
 
 
 def record_readers(folder: Path) -> Iterator[Reader]:
-    """Readers of task files, records, samples, and results of other harnesses."""
+    """Readers of task files, records, samples, outcomes, and results of other harnesses."""
     datasets = TaskIndex.load().datasets
     for name in ("linear_probe/pets.yaml", "suites/demo.yaml"):
         path = folder / name.replace("/", "_")
@@ -74,11 +73,13 @@ def record_readers(folder: Path) -> Iterator[Reader]:
     save_checkpoint(folder / "model", model)
     folders = {"output": folder / "out", "cache": folder / "cache"}
     mlcd_eval.evaluate(str(folder / "model"), "knn/demo_clipart", limit=20, log_samples=True, **folders)
-    shutil.copytree(folder / "out" / "model", folder / "other")
-    (path,) = (folder / "out" / "model").glob("*.json")
-    yield Reader("record", path, read)
+    (record,) = (folder / "out" / "model").glob("*.json")
+    yield Reader("record", record, read)
+    earlier = read(record).completed(outcomes=None)
     (path,) = (folder / "out" / "model" / "samples").glob("*.jsonl")
-    yield Reader("samples", path, lambda path: compare(load_side(path.parents[1]), load_side(folder / "other")))
+    yield Reader("samples", path, lambda path: read_outcomes(record, earlier))
+    (path,) = (folder / "out" / "model" / "outcomes").glob("*.npz")
+    yield Reader("outcomes", path, lambda path: unpacked(path.read_bytes(), path))
 
     book = openpyxl.Workbook()
     for row in (("index", "question", "answer", "prediction"), (0, "q", "['a', 'b']", "a"), (1, "q", "c", None)):

@@ -27,7 +27,7 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="A and B, folders OUTPUT/MODEL; or OUTPUT with --model twice",
+        help="A and B, folders OUTPUT/MODEL; or OUTPUT with --model twice, or of two models",
     )
     add("--model", metavar="NAME", action="append", default=[], help="folder in OUTPUT: A's first, then B's")
     add("--json", action="store_true", help="print JSON")
@@ -35,10 +35,11 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
-    from mlcd_eval.tables.comparison.compare import as_json, as_markdown
+    from mlcd_eval.tables.boards.terminal import drawing
+    from mlcd_eval.tables.comparison.compare import as_json, as_text
 
     comparison = compared(args, "compare")
-    print(as_json(comparison) if args.json else as_markdown(comparison), end="")
+    print(as_json(comparison) if args.json else as_text(comparison, drawing()), end="")
     return 0
 
 
@@ -53,14 +54,19 @@ def compared(args: argparse.Namespace, command: str) -> Comparison:
 
 def _folders(command: str, paths: list[Path], models: list[str]) -> list[Path]:
     from mlcd_eval.errors import ConfigError, nearest
+    from mlcd_eval.records.store import models_of
 
-    if (len(paths), len(models)) not in ((2, 0), (1, 2)):
-        raise ConfigError(
-            f"{command} takes two folders, or one and --model twice: got {len(paths)} and --model {len(models)} times"
-        )
-    if not models:
+    if (len(paths), len(models)) == (2, 0):
         return paths
-    known = sorted(path.name for path in paths[0].glob("*") if path.is_dir())
+    known = models_of(paths[0])
+    if len(paths) == 1 and not models and len(known) == 2:
+        models = known
+    if (len(paths), len(models)) != (1, 2):
+        of_output = f" (it holds {len(known)} models)" if len(paths) == 1 and not models else ""
+        raise ConfigError(
+            f"{command} takes two folders OUTPUT/MODEL, or one OUTPUT with --model twice or of two models: "
+            f"got {len(paths)}{of_output} and --model {len(models)} times"
+        )
     for name in models:
         if name not in known:
             raise ConfigError(

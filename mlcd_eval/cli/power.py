@@ -19,8 +19,9 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per task."""
-    from mlcd_eval.tables.comparison.power import as_json, as_markdown
+    from mlcd_eval.tables.boards.terminal import drawing
+    from mlcd_eval.tables.comparison.power import as_json, as_text
 
     comparison = compared(args, "power")
-    print(as_json(comparison) if args.json else as_markdown(comparison), end="")
+    print(as_json(comparison) if args.json else as_text(comparison, drawing()), end="")
     return 0

@@ -91,7 +91,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     where("--cache", type=Path, metavar="DIR", help="feature store ($MLCD_EVAL_CACHE or ~/.cache)")
     where("--no-resume", dest="resume", action="store_false", help="score again what has a record")
     where("--resume", action="store_true", help=argparse.SUPPRESS)
-    switch(where, "--log-samples", "write the outcome of every sample")
+    switch(where, "--log-samples", "write texts and masks of every sample too")
     switch(where, "--json", "print JSON on stdout")
     where("--config", type=Path, metavar="FILE", help="YAML file of flags; flags given here win")
     where("--save-config", type=Path, metavar="FILE", help="write the flags to a file for --config")

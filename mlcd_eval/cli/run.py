@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     leads = os.environ.get("RANK", "0") == "0"  # the other processes of torchrun print and log nothing
     log = ResultLog((getattr(flags, "log_to", None) or ()) if leads else (), request.output)
 
+    from mlcd_eval.tables.boards.terminal import drawing
     from mlcd_eval.tables.summary import summary
 
     progress = progress_of(flags) if leads else Progress()
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if getattr(flags, "json", False):
         print("[" + ",\n".join(result.model_dump_json(indent=2) for result in results) + "]")
     else:
-        print(summary(results))
+        print(summary(results, drawing()))
         print(f"Records: {request.output}")
     failed = [result for result in results if result.status == "error"]
     for result in failed:

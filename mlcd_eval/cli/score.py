@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--log-samples",
         action="store_true",
-        help="write per-sample outcomes, and pictures of some",
+        help="write texts and masks of every sample, and pictures of some (outcomes are always kept)",
     )
     add_setting_flags(parser.add_argument)
     add_output_flags(parser)
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.request import RunRequest
     from mlcd_eval.running.predictions import protocol_of_predictions, score
     from mlcd_eval.support.warned import collected_warnings
+    from mlcd_eval.tables.boards.terminal import drawing
     from mlcd_eval.tables.summary import summary
 
     if (args.task is None) == (args.dataset is None):
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     progress = progress_of(args)
     with collected_warnings(progress):
         result = score(args.predictions, request, args.name, progress)
-    print(summary([result]))
+    print(summary([result], drawing()))
     print(f"Records: {args.output}")
     if args.log_samples:
         from mlcd_eval.tables.report.sheet import write_sheets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,8 +18,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--format",
         choices=tuple(FORMATS),
-        default="markdown",
-        help="; ".join(f"{name}: {_help(name)}" for name in FORMATS),
+        help="; ".join(f"{name}: {_help(name)}" for name in FORMATS)
+        + " (default: terminal on a terminal, else markdown)",
     )
     add("--baseline", metavar="NAME", help=f"model to show the differences from ({', '.join(_taking('baseline'))})")
     add(
@@ -65,6 +66,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the table."""
+    shown = sys.stdout.isatty() and not args.output and not args.push_to_hub
+    args.format = args.format or ("terminal" if shown else "markdown")
     _check(args)
 
     from mlcd_eval.records import read_all

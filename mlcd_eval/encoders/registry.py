@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlcd_eval.encoders.base import Encoder
 
 
-RESERVED_FOLDERS = ("samples", "submissions")
+RESERVED_FOLDERS = ("samples", "submissions", "outcomes", "keys")
 """Folders beside records, which are not searched for records."""
 
 

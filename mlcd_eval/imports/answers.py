@@ -45,9 +45,13 @@ class QuestionSet:
                 return [as_text(item) for item in ast.literal_eval(answer)]
         return [answer]
 
+    def scores(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[float]]:
+        """Our metrics -> the score of each (prediction, right answers)."""
+        return {name: [SCORERS[name](*pair) for pair in pairs] for name in self.scored}
+
     def metrics(self, pairs: Sequence[tuple[str, Sequence[str]]], suffix: str = "") -> tuple[Metric, ...]:
         """Our metrics of (prediction, right answers), means over the questions. suffix: of the metrics' names."""
-        means = {name: sum(SCORERS[name](*pair) for pair in pairs) / len(pairs) for name in self.scored}
+        means = {name: sum(scores) / len(pairs) for name, scores in self.scores(pairs).items()}
         return tuple(Metric(name=name + suffix, value=mean, num_scored=len(pairs)) for name, mean in means.items())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class ImportedTask:
     model: safe as a folder, empty where the file names none. task: ours, or by `foreign_task`. dataset: in the
     harness' words. settings: what tells this number from another of the task. theirs: version and configuration of the
     harness, for the record. left_out: by the name of the value. samples: files of the same run that were read too.
+    outcomes: columns of our metrics by sample, where the file has them; it never has units, such as documents.
     """
 
     source: Source
@@ -50,6 +51,7 @@ class ImportedTask:
     theirs: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     samples: tuple[Source, ...] = ()
+    outcomes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     num_samples: int | None = None
     limit: int | None = None
     num_params: int | None = None

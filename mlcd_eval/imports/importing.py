@@ -45,10 +45,10 @@ def import_results(harness: str, files: Sequence[Path], output: Path, name: str 
     _check_each_file_has_some(tasks, known)
     _check_models(known, name)
     store = ResultStore(output)
-    records = _by_place(store, [record(task, index, name) for task in known])
-    for result in records:
-        store.write(result)
-    return Imported(records, list(dict.fromkeys(_left_out(tasks))))
+    records = _by_place(store, [(record(task, index, name), task) for task in known])
+    return Imported(
+        [store.write(result, task.outcomes) for result, task in records], list(dict.fromkeys(_left_out(tasks)))
+    )
 
 
 def _files(harness: str, path: Path) -> list[Path]:
@@ -102,20 +102,20 @@ def _check_models(tasks: Sequence[ImportedTask], name: str | None) -> None:
             raise DataError(f"{task.source.path} names no model: expected --name MODEL")
 
 
-def _by_place(store: ResultStore, records: Sequence[Result]) -> list[Result]:
-    """The records, one per place; those of files of the same content are one.
+def _by_place(store: ResultStore, records: Sequence[tuple[Result, ImportedTask]]) -> list[tuple[Result, ImportedTask]]:
+    """The records with their tasks, one per place; those of files of the same content are one.
 
     Raises DataError where two records have one place, or the place holds a record of other content.
     """
-    taken: dict[Path, Result] = {}
-    for result in records:
+    taken: dict[Path, tuple[Result, ImportedTask]] = {}
+    for result, task in records:
         path, file = store.path(result), result.details["file"]
         if max(len(part.encode()) for part in (path.name, path.parent.name)) > LONGEST_NAME:
             raise DataError(
                 f"{file} holds a name of over {LONGEST_NAME} characters, which no file can have: {path.name[:40]}"
             )
         what = f"{result.task.name} of {result.model.name}"
-        earlier = taken.get(path)
+        earlier = taken[path][0] if path in taken else None
         if earlier is not None and earlier.model.spec == result.model.spec and earlier.details["file"] == file:
             raise DataError(f"{file} holds {what} twice: expected each task of a model once")
         if earlier is None and path.is_file():
@@ -125,5 +125,5 @@ def _by_place(store: ResultStore, records: Sequence[Result]) -> list[Result]:
             raise DataError(
                 f"{other} and {file} differ, and both hold {what} ({path}): give one of them another --name or --output"
             )
-        taken[path] = result
+        taken[path] = result, task
     return list(taken.values())

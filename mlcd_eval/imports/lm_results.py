@@ -89,8 +89,11 @@ def _imported(
     original, params = counts.get("original"), config.get("model_num_parameters")
     ours = known.tasks.get(task)
     metrics, left_out = _metrics(source, run, task, values, ours, known.units, count)
-    if ours is not None and (pairs := answers_of(samples, ours.questions)):
+    outcomes: dict[str, Sequence[Any]] = {}
+    if ours is not None and (answers := answers_of(samples, ours.questions)):
+        pairs = list(answers.values())
         scored = ours.questions.metrics(pairs)
+        outcomes = {"key": list(answers), **ours.questions.scores(pairs)}
         names = {metric.name for metric in scored}
         metrics = [*scored, *(metric for metric in metrics if metric.name not in names)]
     return ImportedTask(
@@ -110,6 +113,7 @@ def _imported(
         },
         left_out=left_out,
         samples=samples,
+        outcomes=outcomes,
         num_samples=count,
         limit=count if count and isinstance(original, int) and count < original else None,
         num_params=params if isinstance(params, int) and params > 0 else None,

@@ -21,17 +21,17 @@ def count_of(source: Source, task: str, said: Any, samples: Sequence[Source]) ->
     return next(iter(counts), None)
 
 
-def answers_of(samples: Sequence[Source], questions: QuestionSet) -> list[tuple[str, list[str]]]:
-    """(prediction, right answers) of every document; empty where the lines do not hold one answer per document."""
+def answers_of(samples: Sequence[Source], questions: QuestionSet) -> dict[int, tuple[str, list[str]]]:
+    """Document -> (prediction, right answers); empty where the lines do not hold one answer per document."""
     lines = [(source, line) for source in samples for line in source.json_lines()]
     pairs: dict[int, tuple[str, list[str]]] = {}
     for source, line in lines:
         answer = _response(line)
         known = questions.known_answers(line.get("target"))
         if answer is None or not any(known) or _doc_id(source, line) in pairs:
-            return []
+            return {}
         pairs[_doc_id(source, line)] = answer, known
-    return list(pairs.values())
+    return pairs
 
 
 def _response(line: Mapping[str, Any]) -> str | None:

@@ -49,14 +49,19 @@ def _of_samples(source: Source, index: TaskIndex) -> Iterator[ImportedTask]:
         rows_of.setdefault((model, str(row["dataset"]), str(row["split_name"])), []).append(row)
     for (model, dataset, split), rows in rows_of.items():
         where = f"{source.path}: {dataset} {split}"
-        sums = [sum(_foreground(where, row, name, None) for row in rows) for name in ("intersection", "union")]
+        outcomes = {
+            "key": [str(row.get("sample_id", number)) for number, row in enumerate(rows)],
+            **{name: [_foreground(where, row, name, None) for row in rows] for name in ("intersection", "union")},
+            "iou": [_foreground(where, row, "accuracy_iou", 1) for row in rows],
+        }
+        sums = [sum(outcomes[name]) for name in ("intersection", "union")]
         overall = sums[0] / sums[1] if sums[1] else None
-        mean = sum(_foreground(where, row, "accuracy_iou", 1) for row in rows) / len(rows)
+        mean = sum(outcomes["iou"]) / len(rows)
         metrics = [
             Metric(name=OVERALL, value=None if overall is None else fraction(where, overall), num_scored=len(rows)),
             Metric(name=MEAN, value=mean, num_scored=len(rows)),
         ]
-        yield _task(source, index, model, dataset, split, metrics, num_samples=len(rows))
+        yield _task(source, index, model, dataset, split, metrics, outcomes=outcomes, num_samples=len(rows))
 
 
 def _foreground(where: str, row: Mapping[str, Any], name: str, most: float | None) -> float:
@@ -90,6 +95,7 @@ def _task(
     split: str,
     metrics: Sequence[Metric],
     num_samples: int | None = None,
+    outcomes: Mapping[str, Sequence[Any]] | None = None,
     left_out: Mapping[str, LeftOut] | None = None,
 ) -> ImportedTask:
     """Ours where the names of data set and split are those of one of our tasks."""
@@ -105,5 +111,6 @@ def _task(
         split=split,
         settings={"mask_size": "the model's output", "empty_union": "lisa"},
         left_out=left_out or {},
+        outcomes=outcomes or {},
         num_samples=num_samples,
     )

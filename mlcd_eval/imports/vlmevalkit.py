@@ -205,6 +205,7 @@ def _of_answers(source: Source, model: str, dataset: str, rows: Sequence[Mapping
             "scored_by": "mlcd-eval, from the answers",
             "interval": "none: the file does not say which questions share a page",
         },
+        outcomes={"key": [as_text(row["index"]) for row in rows], **questions.scores(pairs)},
         num_samples=len(pairs),
     )
 

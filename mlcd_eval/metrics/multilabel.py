@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.metrics.columns import places
+
 
 class Rankings:
     """Each class's samples in order of score, sorted once for any number of weightings of the samples.
@@ -76,10 +78,7 @@ def multilabel_samples(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, 
     """
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN, which has no rank")
-    places = np.empty(scores.shape, dtype=np.int64)
-    for column, values in enumerate(scores.T):
-        places[:, column] = np.unique(values, return_inverse=True)[1]
-    return {"label": [np.flatnonzero(row).tolist() for row in labels], "places": places}
+    return {"label": [np.flatnonzero(row).tolist() for row in labels], "places": places(scores)}
 
 
 def one_hot(classes: Sequence[Sequence[int]], num_classes: int) -> NDArray[Any]:

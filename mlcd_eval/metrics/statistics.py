@@ -1,6 +1,6 @@
 """The forms that a metric takes: each has a value, a bootstrap interval and a paired test, from the same columns.
 
-The columns are those of a task's samples (what --log-samples writes): column -> one entry for each sample.
+The columns are those of a task's samples, which every record keeps (records/outcomes.py).
 `groups`, where it is not None, holds the unit of each sample: samples of one unit are resampled and swapped together.
 """
 

@@ -1,14 +1,14 @@
 """The table of metrics: all that is known about each, in one entry, and how a metric is measured by it.
 
-A metric is made from the columns of a task's samples, the ones that --log-samples writes, so that every value can be
-made again from its samples file and two files can be paired. A new metric is one entry here. The protocols report every
+A metric is made from the columns of a task's samples, which are kept with every record (records/outcomes.py), so that
+every value can be made again and two models can be paired. A new metric is one entry here. The protocols report every
 metric of a group (`CLASSIFICATION`, `MULTILABEL`, `REFER`) that fits the data.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,8 +65,12 @@ class MetricKind:
         if self.among is not None:
             name, entry = self.among
             rows = [row for row, value in enumerate(columns[name]) if value == entry]
-            columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+            columns = {name: _entries(values, rows) for name, values in columns.items()}
         return columns, None if self.over is None else np.asarray(columns[self.over])
+
+
+def _entries(values: Sequence[Any] | NDArray[Any], rows: list[int]) -> Sequence[Any] | NDArray[Any]:
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
 
 def _within(k: int, rank: str = "rank") -> Callable[[Columns], NDArray[Any]]:

@@ -87,8 +87,9 @@ class Scores:
     """What a protocol returns.
 
     primary: the name of the metric by which models are ranked. samples: column -> one entry per scored sample, with a
-    column `key`; written by --log-samples and paired by `compare`. details: anything else that a reader needs, such as
-    the chosen lambda. bytes_per_embedding: of an image as it was compared, None for a row of the features.
+    column `key`; the columns of numbers are kept beside the record and paired by `compare`, all are written by
+    --log-samples. details: anything else that a reader needs, such as the chosen lambda. bytes_per_embedding: of an
+    image as it was compared, None for a row of the features.
     """
 
     metrics: Sequence[Metric]

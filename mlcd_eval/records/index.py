@@ -22,7 +22,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.records.result import DatasetRecord, ModelRecord, RequestRecord, Result, TaskRecord, Timing
+from mlcd_eval.records.result import (
+    DatasetRecord,
+    ModelRecord,
+    OutcomesRecord,
+    RequestRecord,
+    Result,
+    TaskRecord,
+    Timing,
+)
 from mlcd_eval.request import default_cache
 from mlcd_eval.support.fileio import atomic_write
 
@@ -39,7 +47,7 @@ SHARED: dict[str, type[BaseModel] | None] = {
 }
 """Fields of a record that many records have alike, and their classes: the index, and the memory of a process that reads
 it, hold each value once."""
-SINGLE: dict[str, type[BaseModel]] = {"timing": Timing, "request": RequestRecord}
+SINGLE: dict[str, type[BaseModel]] = {"timing": Timing, "request": RequestRecord, "outcomes": OutcomesRecord}
 """Fields that have a class and differ from record to record."""
 KINDS: tuple[type[BaseModel], ...] = (Result, Metric, *SINGLE.values())
 FIELDS = {kind: tuple(kind.model_fields) for kind in KINDS}

@@ -103,6 +103,15 @@ class RequestRecord(_Frozen):
     part: str = ""
 
 
+class OutcomesRecord(_Frozen):
+    """Where the outcomes of samples are (records/outcomes.py). file: its name in the folder `outcomes` beside the
+    record; sha256: of the file; keys: sha256, and name, of the file of its samples' keys."""
+
+    file: str = Field(pattern=r"^[^/\\]+\.npz$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    keys: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Timing(_Frozen):
     """started: ISO 8601, UTC. encode_s, score_s: seconds; all tasks of one encoding pass have the same encode_s.
     images_encoded: 0 if the store had the features."""
@@ -117,7 +126,8 @@ class Result(_Frozen):
     """One task on one model. A failed task has status "error", the error in a sentence, and for a bug its traceback.
 
     request, efficiency: None in records of other harnesses, in those written before records held them, and, efficiency,
-    where no images were encoded.
+    where no images were encoded. outcomes: None where there are no outcomes of samples, and in records written before
+    these were kept.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -136,6 +146,7 @@ class Result(_Frozen):
     timing: Timing
     efficiency: Efficiency | None = None
     request: RequestRecord | None = None
+    outcomes: OutcomesRecord | None = None
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from mlcd_eval.errors import DataError
 from mlcd_eval.records.claim import claimed
 from mlcd_eval.records.index import indexed
+from mlcd_eval.records.outcomes import FOLDER, KEYS, outcomes_path, samples_path, write_outcomes
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
@@ -25,13 +26,19 @@ from mlcd_eval.support.fileio import write_text
 CHECKSUM = "checksum"
 """The key of a record's checksum in its file. Records of earlier versions have none, and are read without a check."""
 
-BESIDE = ("samples", "submissions")
-"""Folders beside records, whose JSON files are none."""
+BESIDE = ("samples", "submissions", FOLDER, KEYS)
+"""Folders beside records and their models, whose JSON files are none."""
 
 
 def record_path(output: Path, model: str, name: str) -> Path:
     """Return `<output>/<model>/<name with / as __>.json`. name: of the record, which is mostly that of its task."""
     return output / model / f"{name.replace('/', '__')}.json"
+
+
+def models_of(output: Path) -> list[str]:
+    """Return the names of the models whose records are in an output folder."""
+    folders = (path for path in output.glob("*") if path.is_dir() and path.name not in BESIDE)
+    return sorted(path.name for path in folders if next(path.glob("*.json"), None))
 
 
 class ResultStore:
@@ -45,9 +52,8 @@ class ResultStore:
         return record_path(self.output, result.model.name, result.name)
 
     def samples_path(self, result: Result) -> Path:
-        """Return the path of this record's per-sample outcomes."""
-        path = self.path(result)
-        return path.parent / "samples" / f"{path.stem}.jsonl"
+        """Return the path of this record's samples, if they are logged."""
+        return samples_path(self.path(result))
 
     @contextlib.contextmanager
     def claimed(self, requests: Iterable[Result]) -> Iterator[None]:
@@ -61,14 +67,20 @@ class ResultStore:
                 claims.enter_context(claimed(self.path(request), request.request_key(), command))
             yield
 
-    def write(self, result: Result) -> None:
-        """Write the record atomically."""
+    def write(self, result: Result, samples: Mapping[str, Sequence[Any]] | None = None) -> Result:
+        """Write the outcomes of the samples and then the record that names them, each atomically; return the record."""
+        path = self.path(result)
+        replaced = _outcomes_at(path)
+        result = result.model_copy(update={"outcomes": write_outcomes(path, result, samples or {})})
         values = result.model_dump(mode="json")
         values[CHECKSUM] = checksum(values)
-        write_text(self.path(result), json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        if replaced is not None and replaced != outcomes_path(path, result):
+            replaced.unlink(missing_ok=True)
+        return result
 
     def write_samples(self, result: Result, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Write one JSON object per line and scored sample."""
+        """Write one JSON object per line and scored sample, for people: metrics are made from outcomes."""
         rows = zip(*columns.values(), strict=True)
         lines = [json.dumps(plain(dict(zip(columns, row, strict=True))), ensure_ascii=False) for row in rows]
         write_text(self.samples_path(result), "".join(line + "\n" for line in lines))
@@ -80,7 +92,8 @@ class ResultStore:
         return path
 
     def done(self, request: Result, with_samples: bool = False) -> Result | None:
-        """Return the successful record of the same request, if it exists (with its samples, if they are wanted)."""
+        """Return the successful record of the same request, if it exists with the outcomes that it names (and with its
+        samples, if they are wanted)."""
         path = self.path(request)
         if not path.is_file() or (with_samples and not self.samples_path(request).is_file()):
             return None
@@ -88,7 +101,18 @@ class ResultStore:
             existing = read(path)
         except DataError:
             return None  # a damaged record, or one of another schema version, is recomputed
+        outcomes = outcomes_path(path, existing)
+        if outcomes is not None and not outcomes.is_file():
+            return None
         return existing if existing.status == "ok" and existing.request_key() == request.request_key() else None
+
+
+def _outcomes_at(path: Path) -> Path | None:
+    """Return the file of the outcomes of the record at this path, None where there is none."""
+    try:
+        return outcomes_path(path, read(path)) if path.is_file() else None
+    except DataError:
+        return None
 
 
 def read(path: Path) -> Result:

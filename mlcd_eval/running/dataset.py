@@ -154,7 +154,7 @@ class DatasetRun:
         """Score one job, then write and return its record, whether it succeeded or failed."""
         start = {"environment": environment(str(self.encoder.device)), "timing": started_now()}
         pending = pending.model_copy(update=start)
-        samples = None
+        samples: Mapping[str, Sequence[Any]] = {}
         try:
             if isinstance(predictions, Exception):
                 raise predictions
@@ -170,10 +170,9 @@ class DatasetRun:
                 error=f"{type(error).__name__}: {error}" if bug else str(error),
                 traceback="".join(traceback.format_exception(error)) if bug else None,
             )
-        if samples is not None and self.request.log_samples:
+        if samples and self.request.log_samples:
             self.store.write_samples(result, samples)
-        self.store.write(result)
-        return result
+        return self.store.write(result, samples)
 
     def _submit(self, job: Job, pending: Result, predictions: Predictions | None) -> Result:
         """Write the predictions for the benchmark's server, and a record without metrics."""

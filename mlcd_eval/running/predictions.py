@@ -51,8 +51,7 @@ def score(path: Path, request: RunRequest, model: str | None = None, progress: P
     store = ResultStore(request.output)
     if request.log_samples:
         store.write_samples(result, scores.samples)
-    store.write(result)
-    return result
+    return store.write(result, scores.samples)
 
 
 def prediction_job(request: RunRequest) -> Job:

@@ -68,6 +68,7 @@ ROWS = {
     "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
     "html": TableFormat(f"{TABLES}.report.html:as_html", "a report with charts and samples", PAGE),
     "latex": TableFormat(f"{TABLES}.boards.latex:as_latex", "leaderboards for booktabs", BOARD),
+    "terminal": TableFormat(f"{TABLES}.boards.terminal:as_terminal", "leaderboards as wide as it", (*BOARD, "nearest")),
     "pwc": TableFormat(f"{TABLES}.pwc:pwc_json", "evaluation tables of Papers with Code", SITE, for_others=True),
     "pwc-table": TableFormat(f"{TABLES}.pwc:pwc_table", "the table of a paper's page there", SITE, for_others=True),
     "pwc-submission": TableFormat(f"{TABLES}.pwc:pwc_submission", "requests of its client", SITE, for_others=True),

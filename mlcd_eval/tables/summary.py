@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from mlcd_eval.records import Result
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.lookup import protocol_named
-from mlcd_eval.tables.text import cell, count, markdown_table, shown_metric
+from mlcd_eval.tables.text import MARKDOWN, Drawing, count, shown_metric
 
 
-def summary(results: Sequence[Result]) -> str:
+def summary(results: Sequence[Result], draw: Drawing = MARKDOWN) -> str:
     """The metrics that each protocol shows, in per cent, with 95% intervals. The records hold the others."""
     labels = variants(results)
     rows = []
     for result in results:
-        head = [cell(result.model.name), cell(with_label(result.task.name, labels.label(result)))]
+        head = [draw.text(result.model.name), draw.text(with_label(result.task.name, labels.label(result)))]
         if result.status == "error":
             rows.append([*head, "failed", "-", "-"])
         names = [metric.name for metric in result.metrics]
@@ -23,4 +23,4 @@ def summary(results: Sequence[Result]) -> str:
         for metric in result.metrics:
             if metric.name in shown:
                 rows.append([*head, metric.name, shown_metric(metric), count(metric.num_scored)])
-    return markdown_table(["model", "task", "metric", "% [95% interval]", "n"], rows, left=3)
+    return draw.table(["model", "task", "metric", "% [95% interval]", "n"], rows, 3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from mlcd_eval.metrics.base import Metric
 
@@ -53,3 +54,13 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
 
     rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)]) + "\n"
+
+
+class Drawing(NamedTuple):
+    """How a table is written. text: makes a name fit for a cell; table: header, rows and columns flush left -> text."""
+
+    text: Callable[[str], str]
+    table: Callable[[Sequence[str], Sequence[Sequence[str]], int], str]
+
+
+MARKDOWN = Drawing(cell, markdown_table)

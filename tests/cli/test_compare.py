@@ -16,15 +16,17 @@ def output(tmp_path_factory):
     flags = ["--output", str(folder / "out"), "--cache", str(folder / "cache"), "--limit", "40", "--workers", "0"]
     for factory, tasks in TASKS.items():
         words = ["--model", f"python:tiny_encoder:{factory}", "--tasks", tasks]
-        assert main(["run", *words, *flags, "--log-samples"]) == 0
+        assert main(["run", *words, *flags]) == 0
     return folder / "out"
 
 
 def test_two_folders_or_two_names(output, capsys):
-    a, b = sorted(folder.name for folder in output.iterdir())
+    a, b = "tiny_encoder_make", "tiny_encoder_vision_only"
     assert main(["compare", str(output / a), str(output / b)]) == 0
     by_folder = capsys.readouterr().out
     assert main(["compare", str(output), "--model", a, "--model", b]) == 0
+    assert capsys.readouterr().out == by_folder
+    assert main(["compare", str(output)]) == 0  # of two models
     assert capsys.readouterr().out == by_folder
     assert "wins 0, ties 2, losses 0, not tested 0. Mean rank by task: A 1.50, B 1.50." in by_folder
     assert by_folder.count("Left out: ") == 2
@@ -49,13 +51,17 @@ def test_power(output, capsys):
     assert (found["level"], found["power"]) == (0.05, 0.8)
     assert all(task["detectable"] is None and task["images"] is None for task in found["tasks"])  # they never differ
     assert main(["power", a]) == 2
-    assert "power takes two folders, or one and --model twice: got 1" in capsys.readouterr().err
+    assert (
+        "power takes two folders OUTPUT/MODEL, or one OUTPUT with --model twice or of two models: got 1"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (["OUT"], "compare takes two folders, or one and --model twice: got 1 and --model 0 times"),
+        (["OUT/keys"], "--model twice or of two models: got 1 (it holds 0 models) and --model 0 times"),
+        (["OUT", "--model", "x"], "--model twice or of two models: got 1 and --model 1 times"),
         (["OUT", "OUT", "--model", "x"], "got 2 and --model 1 times"),
         (["OUT", "--model", "tiny_encoder_mak", "--model", "x"], "did you mean 'tiny_encoder_make'?"),
         (["OUT/nothing", "OUT"], "nothing holds no records: expected OUTPUT/MODEL"),

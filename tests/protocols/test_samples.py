@@ -1,21 +1,26 @@
-"""What --log-samples writes is all that the metrics are made of: each protocol's values come again from its samples."""
+"""What is kept of samples is all that the metrics are made of: each protocol's values come again from its samples, as
+--log-samples writes them, and with their intervals from its outcomes, which every record has."""
 
 import json
 
 import numpy as np
 import pytest
+from conftest import make_result
 from protocol_inputs import features, mixture, rng, text_encoder, values
 
-from mlcd_eval.data.base import Expression, Question
+from mlcd_eval.data.base import Expression, GeneralizedExpression, Pairs, Question
 from mlcd_eval.metrics.segmentation import encode
-from mlcd_eval.metrics.table import metric_value
+from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
+from mlcd_eval.protocols.clustering import Clustering, ClusteringSettings
+from mlcd_eval.protocols.compositionality import Compositionality, CompositionalitySettings
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 
 
@@ -49,11 +54,13 @@ def several_labels():
     return LinearProbe().score(LinearProbeSettings(lambda_=1.0), Inputs(parts))
 
 
-def retrieval():
+def retrieval(**settings):
     texts = [tuple(f"{row}/{n}" for n in range(row % 3)) for row in range(30)]
     vectors = {text: rng(list(text.encode())).normal(size=8) for captions in texts for text in captions}
     images = features(rng(5).normal(size=(30, 8)), texts=texts)
-    return Retrieval().score(RetrievalSettings(ks=(1, 3, 10)), Inputs({"test": images}, text_encoder(vectors)))
+    return Retrieval().score(
+        RetrievalSettings(ks=(1, 3, 10), **settings), Inputs({"test": images}, text_encoder(vectors))
+    )
 
 
 def refcoco():
@@ -62,6 +69,34 @@ def refcoco():
     predictions = {n: encode(mask) for n, mask in enumerate(masks[1])}
     inputs = Inputs(images={}, annotations={"test": truths}, predictions=predictions)
     return Refcoco().score(RefcocoSettings(mode="native"), inputs)
+
+
+def generalized():
+    masks = rng(7).random((2, 20, 6, 8)) < 0.4
+    masks[0, ::4] = masks[1, ::8] = False  # no target; an empty answer to every other of these
+    truths = [
+        GeneralizedExpression(n, n, f"image {n // 2}", "red", (6, 8), encode(mask), n % 4 > 0)
+        for n, mask in enumerate(masks[0])
+    ]
+    predictions = {n: encode(mask) for n, mask in enumerate(masks[1])}
+    inputs = Inputs(images={}, annotations={"test": truths}, predictions=predictions)
+    return Refcoco().score(RefcocoSettings(mode="native"), inputs)
+
+
+def clustering():
+    return Clustering().score(ClusteringSettings(), Inputs({"test": splits(3)["test"]}))
+
+
+def compositionality():
+    texts = [f"text {n}" for n in range(40)]
+    vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
+    images = features(rng(9).normal(size=(20, 8)))
+    items = [
+        Pairs(str(n), (images.keys[2 * n], images.keys[2 * n + 1]), tuple(texts[2 * n : 2 * n + 2]), "swap")
+        for n in range(10)
+    ]
+    inputs = Inputs({"test": images}, text_encoder(vectors), annotations={"test": items})
+    return Compositionality().score(CompositionalitySettings(), inputs)
 
 
 def docvqa(metric):
@@ -83,6 +118,10 @@ CASES = {
     "zeroshot, several labels": lambda: zeroshot(several_labels=True),
     "retrieval": retrieval,
     "refcoco": refcoco,
+    "retrieval, whole rankings": lambda: retrieval(metric="ndcg"),
+    "refcoco, generalized": generalized,
+    "clustering": clustering,
+    "compositionality": compositionality,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
     "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),
@@ -98,3 +137,19 @@ def test_every_value_comes_again_from_the_samples(case):
     assert {name: metric_value(name, samples) for name in defined} == defined  # to the last bit
     assert len(set(defined.values()) - {0.0, 1.0}) >= min(2, len(defined))  # of nothing trivial
     assert all(np.isfinite(metric.ci95).all() for metric in scores.metrics if metric.value is not None)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_value_and_interval_comes_again_from_the_outcomes(case, tmp_path):
+    scores = CASES[case]()
+    store = ResultStore(tmp_path)
+    result = store.write(make_result(metrics=scores.metrics), scores.samples)
+    columns = read_outcomes(store.path(result), result).columns
+    assert columns["key"] == plain(scores.samples["key"])
+    for metric in scores.metrics:
+        if metric.value is not None:
+            again = measure(metric.name, columns, 0)
+            assert (again.value, again.ci95) == (metric.value, metric.ci95), metric.name  # to the last bit
+    if "prediction" in columns:
+        assert np.array(columns["prediction"], object).tolist() == plain(scores.samples["prediction"])
+    assert not {"expression", "truth", "answer", "answers", "question", "texts"} & set(columns)

@@ -288,6 +288,10 @@ def test_several_models_share_a_run(tmp_path, capsys):
         main(flags(tmp_path, "--model", "python:tiny_encoder:vision_only", "--limit", "40", tasks="knn/demo_clipart"))
         == 0
     )
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny_encoder_make", "tiny_encoder_vision_only"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "keys",
+        "tiny_encoder_make",
+        "tiny_encoder_vision_only",
+    }
     assert main(["table", str(tmp_path / "out")]) == 0
     assert "tiny_encoder_vision_only" in capsys.readouterr().out

@@ -54,13 +54,14 @@ def test_another_package_adds_a_format(wordy, tmp_path, capsys):
     assert capsys.readouterr().err == "mlcd-eval: error: --training goes with --format html: got --format words\n"
 
 
-def test_help_and_choices_are_read_from_the_rows(capsys):
+def test_help_and_choices_are_read_from_the_rows(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main(["table", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for name, row in ROWS.items():
         assert f"{name}: {row.help}" in text
-    assert "show the differences from (markdown, html, latex)" in text
+    assert "show the differences from (markdown, html, latex, terminal)" in text
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ def test_help_and_choices_are_read_from_the_rows(capsys):
     [
         (
             ["--baseline", "x", "--format", "csv"],
-            "--baseline goes with --format markdown, html or latex: got --format csv",
+            "--baseline goes with --format markdown, html, latex or terminal: got --format csv",
         ),
         (["--training", "x"], "--training goes with --format html: got --format markdown"),
         (
             ["--published", "MLCD", "--format", "json"],
-            "--published and --published-group go with --format markdown, html, latex, pwc, pwc-table or "
-            "pwc-submission: got --format json",
+            "--published and --published-group go with --format markdown, html, latex, terminal, pwc, "
+            "pwc-table or pwc-submission: got --format json",
         ),
     ],
 )

@@ -39,11 +39,20 @@ class Style(NamedTuple):
 @dataclass(frozen=True)
 class Grid:
     """lines: all of one length; heads: the number of lines that are headings; names: the number of cells without
-    numbers at the start of a line."""
+    numbers at the start of a line; counted: whether the number of samples follows them; models_down: whether each
+    further line is of a model, or of a task; tasks: of each column of the former, or line of the latter."""
 
     lines: list[list[str]]
     heads: int
     names: int
+    tasks: list[str]
+    counted: bool = False
+    models_down: bool = False
+
+    def turned(self) -> Grid:
+        """A grid of a line per task with a line per model."""
+        lines = [list(line) for line in zip(*self.lines, strict=True)]
+        return Grid(lines, heads=self.names + self.counted, names=self.heads, tasks=self.tasks, models_down=True)
 
 
 def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
@@ -67,9 +76,9 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
         lines.append([average.name, average.measure, "", *means])
     if not counted:
         lines = [[task, metric, *cells] for task, metric, _, *cells in lines]
-    if len(board.rows) > max(len(lines) - 1, FEW):
-        return Grid([list(line) for line in zip(*lines, strict=True)], heads=3 if counted else 2, names=1)
-    return Grid(lines, heads=1, names=2)
+    tasks = ["", *(column.task for column in board.columns), "average"][: len(lines)]
+    table = Grid(lines, heads=1, names=2, tasks=tasks, counted=counted)
+    return table.turned() if len(board.rows) > max(len(lines) - 1, FEW) else table
 
 
 def legend(boards: Sequence[Leaderboard], style: Style) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mlcd_eval.tables.boards.choose import boards_as
-from mlcd_eval.tables.boards.grid import Style, grid, legend
+from mlcd_eval.tables.boards.fit import fitted
+from mlcd_eval.tables.boards.grid import Grid, Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
 from mlcd_eval.tables.formats import TableInput
 
+WIDTH, WRAPPED = 100, 34
+"""Characters of a line, as many as fit a page of two columns in ten points, and of a model's name in one line."""
+BETWEEN = "\\par\\bigskip\n"
 ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\textquotedbl{}"}
@@ -40,18 +45,28 @@ def as_latex(table: TableInput) -> str:
 
 def latex(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
     """One table environment per board; `baseline` adds each model's difference from that model."""
-    return "\n".join(["% \\usepackage{booktabs}\n", *(_table(board, baseline) for board in boards)])
+    return "\n".join(["% \\usepackage{booktabs,array}\n", *(_table(board, baseline) for board in boards)])
 
 
 def _table(board: Leaderboard, baseline: str | None) -> str:
-    table = grid(board, baseline, STYLE)
-    columns = "l" * table.names + "r" * (len(table.lines[0]) - table.names)
+    parts = fitted(grid(board, baseline, STYLE), WIDTH, _seen, between=2, wrapped=WRAPPED)
     sentences = [f"{board.title}.", board.about, *board.notes]
     caption = " ".join([escaped(text) for text in sentences if text] + [legend([board], STYLE).replace("%", r"\%")])
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{caption}}}",
+        *BETWEEN.join(_tabular(part) for part in parts).splitlines(),
+        r"\end{table}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _tabular(table: Grid) -> str:
+    wraps = table.models_down and max(_seen(line[0]) for line in table.lines) > WRAPPED
+    names = rf">{{\raggedright}}p{{{WRAPPED * 0.45:.1f}em}}" if wraps else "l" * table.names
+    columns = names + "r" * (len(table.lines[0]) - table.names)
+    lines = [
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *map(_line, table.lines[: table.heads]),
@@ -59,9 +74,15 @@ def _table(board: Leaderboard, baseline: str | None) -> str:
         *map(_line, table.lines[table.heads :]),
         r"\bottomrule",
         r"\end{tabular}",
-        r"\end{table}",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _seen(text: str) -> int:
+    """The characters that a cell shows: a command has none, its argument those of its text."""
+    return len(re.sub(r"\\text(backslash|ascii\w+|quotedbl|less|greater|bar)\{\}|\\dag|\\Delta", "x", text)) - sum(
+        len(command) for command in re.findall(r"\\(?:textbf|textit|underline|textsuperscript)\b|[\\{}$]", text)
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

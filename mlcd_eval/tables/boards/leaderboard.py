@@ -132,11 +132,11 @@ class Leaderboard:
         return _distinct([row[column] for row in self.rows], column.higher_is_better)
 
     def average(self) -> Average | None:
-        """Over the columns in which every row has a value: of the usual numbers of each task, or, where no column is
-        usual, of all. Without any such column a mean has no value either.
+        """Over the columns: of the usual numbers of each task, or, where no column is usual, of all.
 
-        None where a mean says nothing: of one task, or over several columns of a task, protocols, units, directions or
-        metrics. Papers do print a mean over metrics: over the tasks of a suite, each by its own.
+        None where a mean says nothing: where a row lacks a value, of one task, or over several columns of a task,
+        protocols, units, directions or metrics. Papers do print a mean over metrics: over the tasks of a suite, each by
+        its own.
         """
         columns = [column for column in self.columns if not column.variant] or self.columns
         alike = {(column.protocol, column.unit, column.higher_is_better) for column in columns}
@@ -145,11 +145,10 @@ class Leaderboard:
             return None
         if len({column.metric for column in columns}) > 1 and not all(map(_is_averaged_by_papers, columns)):
             return None
-        over = [column for column in columns if all(row[column].value is not None for row in self.rows)]
-        if not over:
-            return Average("average (no task has a value of every model)", [], [EMPTY] * len(self.rows))
-        name = f"average of {len(over)}" + ("" if len(over) == len(self.columns) else " that all have")
-        return Average(name, over, [_mean([row[column] for column in over]) for row in self.rows])
+        if any(row[column].value is None for column in columns for row in self.rows):
+            return None
+        name = f"average of {len(columns)}" + ("" if len(columns) == len(self.columns) else " usual")
+        return Average(name, columns, [_mean([row[column] for column in columns]) for row in self.rows])
 
     def difference(self, row: Row, other: Row | None, column: Column) -> Difference | None:
         """A row's value minus another row's, None where either has none or both are one row."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlcd_eval.tables.boards.choose import boards_as
+from mlcd_eval.tables.boards.fit import fitted
 from mlcd_eval.tables.boards.grid import Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
 from mlcd_eval.tables.boards.neighbours import neighbours
 from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.text import cell, markdown_table
 
+WIDTH = 150
+"""Characters of a line, of which an editor shows as many."""
 STYLE = Style(
     text=cell,
     best="**{}**".format,
@@ -35,8 +38,8 @@ def markdown(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
 
 
 def _section(board: Leaderboard, baseline: str | None) -> str:
-    table = grid(board, baseline, STYLE)
+    parts = fitted(grid(board, baseline, STYLE), WIDTH)
     about = f"{cell(board.about)}\n\n" if board.about else ""
     notes = "".join(f"\n{cell(note)}\n" for note in board.notes)
-    lines = markdown_table(table.lines[0], table.lines[1:], left=table.names)
+    lines = "\n".join(markdown_table(part.lines[0], part.lines[1:], left=part.names) for part in parts)
     return f"## {cell(board.title)}\n\n{about}{lines}{notes}"

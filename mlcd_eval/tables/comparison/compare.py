@@ -20,8 +20,9 @@ from mlcd_eval.metrics.power import (
     t_images,
 )
 from mlcd_eval.metrics.table import metric_kind
+from mlcd_eval.records import Outcomes
 from mlcd_eval.tables.comparison.pairing import PairedMetric, Side, pair_metrics, why_unpairable
-from mlcd_eval.tables.text import cell, markdown_table, shown, shown_difference
+from mlcd_eval.tables.text import MARKDOWN, Drawing, cell, shown, shown_difference
 
 _SMALLEST = 1e-6  # a smaller p is shown as smaller
 TIES = (
@@ -98,11 +99,11 @@ class Comparison:
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Every task that both have with samples, measured in the same way on the same data.
+    """Every task that both have with outcomes of samples, measured in the same way on the same data.
 
     The tests of the primary metrics, one per task, are one family: their p values are adjusted by Holm's method, and
-    they alone make wins and losses. Raises DataError where there is nothing to compare, or samples are not those of
-    their records.
+    they alone make wins and losses. A task whose outcomes are damaged, or not those of its record, is left out. Raises
+    DataError where there is nothing to compare.
     """
     tasks, left_out = [], {}
     for task in sorted({*a.records, *b.records}):
@@ -110,10 +111,11 @@ def compare(a: Side, b: Side) -> Comparison:
         if reason is None:
             reason = why_unpairable(a.records[task], b.records[task])
         if reason is None:
-            reason = _without_samples("A", a, task) or _without_samples("B", b, task)
-        if reason is None:
-            tasks.append(_compare_task(a, b, task))
-        else:
+            try:
+                tasks.append(_compare_task(a, b, task))
+            except DataError as error:
+                reason = str(error)
+        if reason is not None:
             left_out[task] = reason
     if not tasks:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in list(left_out.items())[:3])
@@ -135,12 +137,18 @@ def _without_value(name: str, side: Side, task: str) -> str | None:
     return None
 
 
-def _without_samples(name: str, side: Side, task: str) -> str | None:
-    return None if side.samples_path(task).is_file() else f"{name} has no samples, run both with --log-samples"
+def _outcomes(name: str, side: Side, task: str) -> Outcomes:
+    outcomes = side.outcomes(task)
+    if outcomes is None:
+        how = "by an import" if "harness" in side.records[task].details else "by an earlier version"
+        raise DataError(f"{name}'s record, written {how}, has no outcomes of samples")
+    return outcomes
 
 
 def _compare_task(a: Side, b: Side, task: str) -> TaskComparison:
-    primary, *others = (_fields(task, row) for row in pair_metrics(a, b, task))
+    """Raises DataError for outcomes that are missing, damaged, or not those of the records."""
+    outcomes = _outcomes("A", a, task), _outcomes("B", b, task)
+    primary, *others = (_fields(task, row) for row in pair_metrics(a.records[task], b.records[task], *outcomes))
     return TaskComparison(**primary, others=tuple(MetricComparison(**fields) for fields in others))
 
 
@@ -196,49 +204,51 @@ def _task_as_json(task: TaskComparison) -> dict[str, Any]:
     return {**fields, "metrics": [{**asdict(other), "difference": other.difference} for other in task.others]}
 
 
-def as_markdown(comparison: Comparison) -> str:
+def as_text(comparison: Comparison, draw: Drawing = MARKDOWN) -> str:
     """A table with a row per task, a table with a row per other metric, and a summary."""
     sides = [
         f"- {name}: {cell(side.model)} ({cell(str(side.folder))})"
         for name, side in (("A", comparison.a), ("B", comparison.b))
     ]
     header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
-    rows = [_line(task, [_outcome(task)], [task.adjusted_p]) for task in comparison.tasks]
+    rows = [_line(task, draw, [_outcome(task)], [task.adjusted_p]) for task in comparison.tasks]
     counts = {"wins": "win", "ties": "tie", "losses": "loss", "not tested": "not tested"}
     score = ", ".join(f"{words} {comparison.count(outcome)}" for words, outcome in counts.items())
     rank_a, rank_b = comparison.mean_ranks()
     parts = [
         "\n".join(sides),
-        markdown_table(header, rows, left=4).rstrip("\n"),
+        draw.table(header, rows, 4).rstrip("\n"),
         f"B against A: {score}. Mean rank by task: A {rank_a:.2f}, B {rank_b:.2f}.",
         "Per cent, differences in points; intervals by paired bootstrap; p two-sided, adjusted by Holm's method for "
         "the tests of the primary metrics, one per task, which are shown here; a win or a loss is an adjusted p below "
         f"{LEVEL}.",
         *([TIES] if comparison.count("tie") else []),
-        *_other_metrics([other for task in comparison.tasks for other in task.others]),
+        *_other_metrics([other for task in comparison.tasks for other in task.others], draw),
         *(f"Left out: {cell(task)} ({cell(reason)})." for task, reason in comparison.left_out.items()),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _other_metrics(others: Sequence[MetricComparison]) -> list[str]:
+def _other_metrics(others: Sequence[MetricComparison], draw: Drawing) -> list[str]:
     if not others:
         return []
     header = ["task", "other metric", "test", "n", "A", "B", "B - A", "95% interval", "unadjusted p"]
     return [
-        markdown_table(header, [_line(other) for other in others], left=3).rstrip("\n"),
+        draw.table(header, [_line(other, draw) for other in others], 3).rstrip("\n"),
         "Other metrics are shown to explain a result, not to decide it: their p is not adjusted, and of equal models "
         f"about one in {round(1 / LEVEL)} would be below {LEVEL}.",
     ]
 
 
-def _line(row: MetricComparison, outcome: Sequence[str] = (), adjusted: Sequence[float | None] = ()) -> list[str]:
-    interval = f"[{', '.join(shown_difference(end, row.unit) for end in row.ci95)}]" if row.ci95 else "-"
+def _line(
+    row: MetricComparison, draw: Drawing, outcome: Sequence[str] = (), adjusted: Sequence[float | None] = ()
+) -> list[str]:
+    interval = draw.text(f"[{', '.join(shown_difference(end, row.unit) for end in row.ci95)}]") if row.ci95 else "-"
     values = [shown(row.a, row.unit), shown(row.b, row.unit), shown_difference(row.difference, row.unit), interval]
     heading = metric_kind(row.metric).heading + ("" if row.higher_is_better else ", lower is better")
     return [
-        cell(row.task),
-        cell(heading),
+        draw.text(row.task),
+        draw.text(heading),
         row.test,
         *outcome,
         f"{row.num_samples:,}",

@@ -14,8 +14,7 @@ from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.paired import PERMUTATION, Paired
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import metric_kind, metric_value
-from mlcd_eval.records import Result, read
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.records import Outcomes, Result, read, read_outcomes
 from mlcd_eval.tables.identity import facts
 
 SEED = 0
@@ -23,15 +22,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Side:
-    """The records of one model by name, as `run` wrote them to a folder with their samples."""
+    """The records of one model by name, as `run` wrote them to a folder, and their files."""
 
     folder: Path
     model: str
     records: dict[str, Result]
+    files: dict[str, Path]
 
-    def samples_path(self, name: str) -> Path:
-        """Where the samples of a record are, if they were logged."""
-        return self.folder / "samples" / f"{name.replace('/', '__')}.jsonl"
+    def outcomes(self, name: str) -> Outcomes | None:
+        """The outcomes of a record, None where there are none; raises DataError for damaged ones."""
+        return read_outcomes(self.files[name], self.records[name])
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_side(folder: Path) -> Side:
             f"{folder} is not the folder of one model: got {len(files)} records of {len(records)} tasks by "
             f"{', '.join(models)}, expected one model and one record per task"
         )
-    return Side(folder, models[0], records)
+    return Side(folder, models[0], records, {result.name: file for file, result in zip(files, results, strict=True)})
 
 
 def why_unpairable(a: Result, b: Result) -> str | None:
@@ -78,32 +78,35 @@ def why_unpairable(a: Result, b: Result) -> str | None:
     return None
 
 
-def pair_metrics(a: Side, b: Side, task: str) -> list[PairedMetric]:
+def pair_metrics(a: Result, b: Result, of_a: Outcomes, of_b: Outcomes) -> list[PairedMetric]:
     """The metrics of a task that both have values of: the primary one first, then those that have a paired test.
 
-    Raises DataError for samples that are damaged, not the same in A and B, or not those of their records.
+    Raises DataError for outcomes that are damaged, not of the same samples in A and B, or not those of their records.
     """
-    columns_a, columns_b = (_columns(side.samples_path(task)) for side in (a, b))
-    for key_a, key_b in zip_longest(columns_a.get("key", ()), columns_b.get("key", ())):
-        if key_a != key_b:
-            counts = (len(next(iter(columns.values()))) for columns in (columns_a, columns_b))
-            raise DataError(
-                f"{task}: A and B were not scored on the same samples: got {' and '.join(f'{n:,}' for n in counts)}, "
-                f"the first that differ being {key_a!r} and {key_b!r}"
-            )
+    _check_same_samples(of_a.columns, of_b.columns)
     rows: list[PairedMetric] = []
-    for metric_a, metric_b in _in_both(a.records[task], b.records[task]):
+    for metric_a, metric_b in _in_both(a, b):
         try:
-            for side, columns, metric in ((a, columns_a, metric_a), (b, columns_b, metric_b)):
-                _check_value(side.samples_path(task), columns, metric)
-            row = _paired(metric_a, metric_b, columns_a, columns_b)
+            for outcomes, metric in ((of_a, metric_a), (of_b, metric_b)):
+                _check_value(outcomes, metric)
+            row = _paired(metric_a, metric_b, of_a.columns, of_b.columns)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{task}: samples of A or B are damaged: {type(error).__name__} {error}") from error
+            raise DataError(f"samples of A or B are damaged: {type(error).__name__} {error}") from error
         except _NoTestError as reason:
-            row = PairedMetric(metric_a, metric_b, len(next(iter(columns_a.values()))), f"none ({reason})")
+            row = PairedMetric(metric_a, metric_b, len(next(iter(of_a.columns.values()))), f"none ({reason})")
         if row.paired is not None or not rows:
             rows.append(row)
     return rows
+
+
+def _check_same_samples(a: Columns, b: Columns) -> None:
+    for key_a, key_b in zip_longest(a.get("key", ()), b.get("key", ())):
+        if key_a != key_b:
+            counts = (len(next(iter(columns.values()))) for columns in (a, b))
+            raise DataError(
+                f"A and B were not scored on the same samples: got {' and '.join(f'{n:,}' for n in counts)}, "
+                f"the first that differ being {key_a!r} and {key_b!r}"
+            )
 
 
 def _in_both(a: Result, b: Result) -> Iterator[tuple[Metric, Metric]]:
@@ -115,32 +118,17 @@ def _in_both(a: Result, b: Result) -> Iterator[tuple[Metric, Metric]]:
             yield metric, other
 
 
-def _columns(path: Path) -> Columns:
-    """The samples in a file, by column."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            rows = [parse_json(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} does not hold samples: got {error}, expected one JSON object per line") from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} does not hold samples: got {len(rows)} lines, expected one JSON object per line")
-    lacking = next((number for number, row in enumerate(rows, 1) if row.keys() != rows[0].keys()), None)
-    if lacking is not None:
-        raise DataError(f"{path} does not hold samples: line {lacking} has other columns than line 1")
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _check_value(path: Path, columns: Columns, metric: Metric) -> None:
-    """Raise DataError where the samples do not give the record's value, _NoTestError where they cannot give any."""
+def _check_value(outcomes: Outcomes, metric: Metric) -> None:
+    """Raise DataError where the outcomes do not give the record's value, _NoTestError where they cannot give any."""
     kind = metric_kind(metric.name)
     if kind.statistic is None:
         raise _NoTestError(f"{metric.name} has no paired test")
     try:
-        value = metric_value(metric.name, columns)
+        value = metric_value(metric.name, outcomes.columns)
     except KeyError as missing:
         raise _NoTestError(f"the samples have no column {missing.args[0]!r}") from missing
     if value is None or metric.value is None or not abs(metric.value - value) < 1e-6:
-        raise DataError(f"{path} is not of its record: got {metric.name} {value}, expected {metric.value}")
+        raise DataError(f"{outcomes.path} is not of its record: got {metric.name} {value}, expected {metric.value}")
 
 
 def _paired(metric_a: Metric, metric_b: Metric, a: Columns, b: Columns) -> PairedMetric:

@@ -7,7 +7,7 @@ import json
 from mlcd_eval.metrics.power import LEVEL, POWER
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.tables.comparison.compare import Comparison, MetricComparison
-from mlcd_eval.tables.text import cell, markdown_table, shown_difference
+from mlcd_eval.tables.text import MARKDOWN, Drawing, cell, shown_difference
 
 NOTE = (
     f"By the primary metric of each task, two-sided at {LEVEL} for this test alone, with a power of {POWER:.0%} and at "
@@ -16,13 +16,13 @@ NOTE = (
 )
 
 
-def as_markdown(comparison: Comparison) -> str:
+def as_text(comparison: Comparison, draw: Drawing = MARKDOWN) -> str:
     """A table with a row per task, and what it means."""
     header = ["task", "metric", "test", "n", "B - A", "detectable", "to detect B - A"]
     rows = [
         [
-            cell(row.task),
-            cell(metric_kind(row.metric).heading),
+            draw.text(row.task),
+            draw.text(metric_kind(row.metric).heading),
             row.test,
             f"{row.num_samples:,}",
             shown_difference(row.difference, row.unit),
@@ -32,7 +32,7 @@ def as_markdown(comparison: Comparison) -> str:
         for row in comparison.tasks
     ]
     left_out = [f"Left out: {cell(task)} ({cell(reason)})." for task, reason in comparison.left_out.items()]
-    return "\n\n".join([markdown_table(header, rows, left=3).rstrip("\n"), NOTE, *left_out]) + "\n"
+    return "\n\n".join([draw.table(header, rows, 3).rstrip("\n"), NOTE, *left_out]) + "\n"
 
 
 def as_json(comparison: Comparison) -> str:

@@ -111,7 +111,7 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
         [_cell(board, row, original, column, ranking, provenance) for column, ranking in rankings.items()]
         for row, original in zip(board.rows, board.originals(), strict=True)
     ]
-    if (average := board.average()) and average.over:
+    if average := board.average():
         ranking = average.ranked()
         over = f"{average.name.removeprefix('average').strip()}, {average.measure}"
         columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})

@@ -89,10 +89,13 @@ def test_records_stand_in_a_papers_table(tmp_path, capsys):
     store.write(probe("ours", "demo", 0.5))
     assert main(["table", str(tmp_path), "--published-group", "linear_probe_vit_l14"]) == 0
     text = capsys.readouterr().out
-    assert cells(text, "Food101")[1:5] == ["acc1", "200", "95.10 [94.8, 95.2]", "<u>95.2</u>"]
-    assert cells(text, "CIFAR10")[3] == "-"
-    assert "| demo " not in text
-    assert cells(text, "average of 1 that all have")[3:5] == ["95.10", "<u>95.2</u>"]
+    first = text.partition("\n\n| task")[2]  # the first of the parts, of a line per model
+    assert cells(f"| task{first}", "task")[1:3] == ["Food101", "CIFAR10"]
+    assert cells(first, "n")[1:3] == ["200", "-"]
+    assert cells(first, "ours")[1:3] == ["95.10 [94.8, 95.2]", "-"]
+    assert cells(first, "*CLIP ViT-L/14, WIT-400M (reported in the CLIP paper), published*")[1] == "<u>95.2</u>"
+    assert " demo " not in text
+    assert "average" not in text  # "ours" has one of the tasks
     assert main(["table", str(tmp_path), "--published-group", "refcoco"]) == 0
     assert "No record is of this table's tasks." in capsys.readouterr().out
 
@@ -135,9 +138,11 @@ def test_the_row_that_is_reproduced_must_be_one():
         render([probe("clip", "food101", 0.9)], "markdown", published=["clip=CLIP"])
 
 
-def test_no_shared_task_gives_dashes_and_says_so():
-    text = render([probe("a", "x", 0.9), probe("b", "y", 0.8)], "markdown")
-    assert cells(text, "average (no task has a value of every model)")[3:] == ["-", "-"]
+def test_a_mean_is_over_tasks_that_every_model_has():
+    alone = [probe("a", "x", 0.9), probe("b", "y", 0.8)]
+    assert "average" not in render(alone, "markdown")
+    text = render([*alone, probe("a", "y", 0.7), probe("b", "x", 0.6)], "markdown")
+    assert cells(text, "average of 2")[2:] == ["", "**80.00**", "<u>70.00</u>"]
 
 
 def test_many_models_go_down():
@@ -199,7 +204,7 @@ def test_a_failed_task_fails_every_column_of_it():
         (["--published", "MLCD", "--format", "csv"], "--published and --published-group go with --format markdown"),
         (
             ["--published", "MLCD", "--baseline", "x", "--format", "pwc"],
-            "--baseline goes with --format markdown, html or",
+            "--baseline goes with --format markdown, html, latex or",
         ),
         (["--published", "MLCD", "--dry-run"], "--dry-run goes with --push-to-hub ORG/NAME"),
         (["--published", "MLCD", "--push-to-hub", "a/b"], "--push-to-hub writes a model card"),

@@ -18,7 +18,7 @@ def test_a_table_word_for_word():
         make_result("big_one", "zeroshot/demo", [metric("acc1", 0.5)]),
     ]
     lines = render(results, "latex").splitlines()
-    assert lines[0] == "% \\usepackage{booktabs}"
+    assert lines[0] == "% \\usepackage{booktabs,array}"
     assert lines[2:4] == [r"\begin{table}", r"\centering"]
     assert lines[4].startswith(r"\caption{zeroshot. Per cent, with 95\% bootstrap intervals")
     assert lines[5:] == [
@@ -53,6 +53,6 @@ def test_published_rows_and_differences():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_takes_it(tmp_path):
     table = render([make_result(HOSTILE)], "latex", published=["MLCD"], groups=["zeroshot_vit_l14"])
-    document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage[T1]{fontenc}\n\\begin{document}\n"
+    document = "\\documentclass{article}\n\\usepackage{booktabs,array}\n\\usepackage[T1]{fontenc}\n\\begin{document}\n"
     (tmp_path / "t.tex").write_text(f"{document}{table}\\end{{document}}\n")
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True, timeout=60)

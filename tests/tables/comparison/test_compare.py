@@ -1,6 +1,7 @@
 """Two models by hand-made records and samples."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,19 +10,15 @@ from scipy import stats
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.power import mcnemar_power
-from mlcd_eval.records import ResultStore, TaskRecord
-from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, as_markdown, compare
+from mlcd_eval.records import ResultStore, TaskRecord, read
+from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, as_text, compare
 from mlcd_eval.tables.comparison.pairing import load_side
 
 
 def write(output, model, task_name, name, value, columns, others=(), **changes):
-    """A record with a primary metric, others beside it, and samples."""
-    store = ResultStore(output)
+    """A record with a primary metric, others beside it, and outcomes."""
     result = make_result(model, task_name, [metric(name, value), *others]).model_copy(update=changes)
-    store.write(result)
-    if columns is not None:
-        store.write_samples(result, columns)
-    return result
+    return ResultStore(output).write(result, columns)
 
 
 def right_or_wrong(only_a, only_b, both=10, neither=8):
@@ -73,7 +70,7 @@ def test_a_tie_says_what_could_have_been_seen(three_tasks):
     tied = tasks["zeroshot/tied"]  # 12 of 30 samples are discordant
     assert mcnemar_power(30, 12 / 30, tied.detectable) == pytest.approx(0.8, abs=1e-3)
     assert mcnemar_power(tied.images, 12 / 30, 6 / 30) >= 0.8 and tied.images > 30
-    text = as_markdown(comparison)
+    text = as_text(comparison)
     assert f"tie ({100 * tied.detectable:.2f} detectable)" in text and text.count("detectable)") == 1
 
 
@@ -162,8 +159,8 @@ def test_without_scores_there_is_a_difference_and_no_test(three_tasks):
     assert (voc.ci95, voc.p, voc.adjusted_p, voc.outcome) == (None, None, None, "not tested")
     assert voc.difference == pytest.approx(0.1)
     assert tasks["zeroshot/won"].adjusted_p == pytest.approx(2 * stats.binomtest(2, 22).pvalue)  # of three tests still
-    assert "none (f1 has no paired test)" in as_markdown(comparison)
-    assert "B against A: wins 1, ties 1, losses 1, not tested 2." in as_markdown(comparison)
+    assert "none (f1 has no paired test)" in as_text(comparison)
+    assert "B against A: wins 1, ties 1, losses 1, not tested 2." in as_text(comparison)
 
 
 def test_what_only_one_has_is_listed(three_tasks, failed_result):
@@ -178,16 +175,16 @@ def test_what_only_one_has_is_listed(three_tasks, failed_result):
     assert len(tasks) == 3
     assert comparison.left_out == {
         "knn/few": "knn_acc1@20 is undefined for A",
-        "zeroshot/bare": "A has no samples, run both with --log-samples",
+        "zeroshot/bare": "A's record, written by an earlier version, has no outcomes of samples",
         "zeroshot/broken": "it failed for B",
         "zeroshot/mine": "B has no record of it",
     }
-    assert "Left out: zeroshot/mine (B has no record of it)." in as_markdown(comparison)
+    assert "Left out: zeroshot/mine (B has no record of it)." in as_text(comparison)
 
 
 def test_markdown_word_for_word(tmp_path):
     write_accuracy(tmp_path, "zeroshot/won", *right_or_wrong(0, 22, both=18, neither=0))
-    text = as_markdown(compared(tmp_path)[1])
+    text = as_text(compared(tmp_path)[1])
     low, high = compared(tmp_path)[0]["zeroshot/won"].ci95
     cells = [cell.strip() for cell in text.splitlines()[5].split("|")[1:-1]]
     assert cells == [
@@ -243,7 +240,7 @@ def test_holm_is_over_the_primary_metrics_alone(several_metrics):
     tasks, comparison = compared(several_metrics)
     assert (tasks["docvqa/x"].p, tasks["docvqa/x"].outcome) == (1, "tie")
     assert tasks["zeroshot/y"].adjusted_p == pytest.approx(2 * stats.binomtest(0, 6).pvalue)  # of two tests
-    text = as_markdown(comparison)
+    text = as_text(comparison)
     assert "unadjusted p" in text and "their p is not adjusted" in text
     row = next(line for line in text.splitlines() if "character error rate, lower is better" in line)
     assert [part.strip() for part in row.split("|")[3:8]] == [
@@ -259,10 +256,12 @@ def test_samples_that_do_not_give_another_metrics_value_are_refused(several_metr
     write_accuracy(several_metrics, "zeroshot/z", *right_or_wrong(2, 4))
     result = make_result("b", "zeroshot/z", [metric("acc1", 14 / 24), metric("mean_top1_top5", 0.1)])
     other = make_result("a", "zeroshot/z", [metric("acc1", 12 / 24), metric("mean_top1_top5", 18 / 24)])
-    for record in (result, other):
-        ResultStore(several_metrics).write(record)
-    with pytest.raises(DataError, match=r"b/samples/zeroshot__z.jsonl is not of its record: got mean_top1_top5 0.79"):
-        compared(several_metrics)
+    for record, ranks in ((other, [1] * 12 + [2] * 12), (result, [1] * 14 + [2] * 10)):
+        columns = {"key": [f"s{n}" for n in range(24)], "rank": ranks}
+        ResultStore(several_metrics).write(record, columns)
+    tasks, comparison = compared(several_metrics)
+    assert "b/outcomes/zeroshot__z." in comparison.left_out["zeroshot/z"] and "zeroshot/z" not in tasks
+    assert ".npz is not of its record: got mean_top1_top5 0.79" in comparison.left_out["zeroshot/z"]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +279,7 @@ def test_samples_that_do_not_give_another_metrics_value_are_refused(several_metr
 )
 def test_what_differs_is_not_paired(tmp_path, changes, what):
     write_accuracy(tmp_path, "linear_probe/x", *right_or_wrong(2, 4))
-    plain = make_result("b", "linear_probe/x", [metric("acc1", 14 / 24)])
+    plain = read(tmp_path / "b" / "linear_probe__x.json")
     for field, value in changes.items():
         old = getattr(plain, field)
         new = old.model_copy(update=value) if hasattr(old, "model_copy") else value
@@ -306,8 +305,43 @@ def test_the_seed_matters_where_something_is_trained(tmp_path, mode, refused):
         assert compared(tmp_path)[0]["refcoco/x"].p == 1
 
 
+def write_logged(output, task, a, b):
+    """As versions before outcomes did with --log-samples."""
+    store = ResultStore(output)
+    for model, correct in (("a", a), ("b", b)):
+        result = store.write(make_result(model, task, [metric("acc1", float(np.mean(correct)))]))
+        keys = [f"s{n}" for n in range(len(correct))]
+        store.write_samples(result, {"key": keys, "rank": [1 if right else 2 for right in correct]})
+
+
+def test_records_of_earlier_versions_are_paired_by_their_logged_samples(tmp_path, three_tasks):
+    write_logged(tmp_path / "old", "zeroshot/won", *right_or_wrong(2, 20))
+    assert compared(tmp_path / "old")[0]["zeroshot/won"].p == compared(three_tasks)[0]["zeroshot/won"].p
+    mixed = compare(load_side(tmp_path / "old" / "a"), load_side(three_tasks / "b"))
+    assert [(task.task, task.difference) for task in mixed.tasks] == [("zeroshot/won", pytest.approx(18 / 40))]
+
+
+def test_a_damaged_file_of_outcomes_is_named_and_left_out(three_tasks):
+    (path,) = (three_tasks / "b" / "outcomes").glob("zeroshot__won.*")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    tasks, comparison = compared(three_tasks)
+    assert list(tasks) == ["knn/lost", "zeroshot/tied"]
+    assert comparison.left_out["zeroshot/won"].startswith(f"{path} is damaged, or of another run than its record")
+    assert f"{path} is damaged" in as_text(comparison)
+
+
+def test_a_model_folder_moved_without_the_keys_is_told_so(three_tasks, tmp_path):
+    moved = tmp_path / "elsewhere" / "a"
+    moved.parent.mkdir()
+    (three_tasks / "a").rename(moved)
+    with pytest.raises(DataError, match=r"keys/\w+.json, which a record names, cannot be read: got No such file"):
+        compare(load_side(moved), load_side(three_tasks / "b"))
+    shutil.copytree(three_tasks / "keys", moved.parent / "keys")
+    assert len(compare(load_side(moved), load_side(three_tasks / "b")).tasks) == 3
+
+
 def test_samples_of_another_run_are_refused(tmp_path):
-    write_accuracy(tmp_path, "zeroshot/x", *right_or_wrong(2, 4))
+    write_logged(tmp_path, "zeroshot/x", *right_or_wrong(2, 4))
     samples = tmp_path / "b/samples/zeroshot__x.jsonl"
     lines = samples.read_text().splitlines(keepends=True)
 
@@ -334,7 +368,9 @@ def test_samples_of_another_run_are_refused(tmp_path):
 def test_nothing_to_compare_says_why(tmp_path):
     for model in ("a", "b"):
         write(tmp_path, model, "zeroshot/x", "acc1", 0.5, None)
-    with pytest.raises(DataError, match="no task to compare: zeroshot/x: A has no samples, run both with --log"):
+    with pytest.raises(
+        DataError, match="no task to compare: zeroshot/x: A's record, written by an earlier version, has"
+    ):
         compared(tmp_path)
 
 

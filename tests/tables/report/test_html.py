@@ -81,21 +81,32 @@ def test_a_board_is_ranked_ordered_and_averaged(results):
     ((head, *rows),) = page.tables
     assert [cell[0] for cell in head] == [
         "model",
-        "average of 1 that all have, acc1",
         "food101 acc1 n = 200",
         "pets mean_per_class_recall n = 200",
     ]
-    assert [cell[1].get("aria-sort") for cell in head] == [None, "descending", None, None]
+    assert [cell[1].get("aria-sort") for cell in head] == [None, "descending", None]
     assert [[cell[0] for cell in row] for row in rows] == [
-        ["c", "96.00 , best", "96.00 , best", "-"],
-        ["b", "95.00 , second", "95.00 , second", "70.00 , second"],
-        ["a", "90.00", "90.00 [89.0, 91.0]", "80.00 , best"],
+        ["c", "96.00 , best", "-"],
+        ["b", "95.00 , second", "70.00 , second"],
+        ["a", "90.00 [89.0, 91.0]", "80.00 , best"],
     ]
-    assert "strong" in rows[0][2][1] and "u" in rows[1][2][1]
-    assert [row[3][1]["data-value"] for row in rows] == ["", "0.7", "0.8"]
+    assert "strong" in rows[0][1][1] and "u" in rows[1][1][1]
+    assert [row[2][1]["data-value"] for row in rows] == ["", "0.7", "0.8"]
+
+
+def test_a_board_of_which_every_model_has_every_value_has_an_average():
+    results = [
+        make_result(model, f"linear_probe/{task}", [metric("acc1", value)])
+        for model, values in (("a", (0.9, 0.8)), ("b", (0.95, 0.7)))
+        for task, value in zip(("food101", "cifar10"), values, strict=True)
+    ]
+    page = Page(report(results))
+    ((head, *rows),) = page.tables
+    assert head[1][0] == "average of 2, acc1" and head[1][1].get("aria-sort") == "descending"
+    assert [[cell[0] for cell in row[:2]] for row in rows] == [["a", "85.00 , best"], ["b", "82.50 , second"]]
     title, lines = page.opened(rows[0][1][1]["entry"])
-    assert title == "c: average"
-    assert lines == {"": {"value": "0.96"}, "mean of, in per cent": {"linear_probe/food101 acc1": "96.00"}}
+    parts = {"linear_probe/food101 acc1": "90.00", "linear_probe/cifar10 acc1": "80.00"}
+    assert title == "a: average" and lines["mean of, in per cent"] == parts
 
 
 @pytest.mark.parametrize("folds", [False, True])
@@ -141,8 +152,8 @@ def test_published_numbers_open_their_table(results):
     page = Page(report(results, published=["MLCD"]))
     row = next(row for row in page.tables[0] if row[0][0] == "MLCD ViT-L/14, LAION-400M published")
     assert row[0][1]["em"]
-    assert row[2][0] == "94.3"
-    assert "entry" not in row[2][1]
+    assert row[1][0] == "94.3"
+    assert "entry" not in row[1][1]
     title, lines = page.opened(row[0][1]["entry"])  # the name opens all of the row's numbers
     assert title == "MLCD ViT-L/14, LAION-400M, published"
     assert lines[""] == {
