@@ -13,6 +13,9 @@ from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "numpy", "scikit-learn", "pillow")
 
+CPUINFO = Path("/proc/cpuinfo")
+"""Linux's own account of its processors."""
+
 
 def environment(device: str) -> dict[str, str | int | None]:
     """Return versions, platform, device name and thread count of this process; `deterministic` if that is on."""
@@ -41,7 +44,7 @@ def _versions() -> dict[str, str | int | None]:
 def _processor() -> str:
     """Return the processor's name, `CPU` where the system does not give it."""
     with contextlib.suppress(OSError):
-        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
+        named = re.search(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(errors="replace"), re.MULTILINE)
         if named:
             return named[1].strip()
     return platform.processor() or "CPU"

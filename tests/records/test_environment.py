@@ -17,11 +17,24 @@ def no_versions(monkeypatch):
     monkeypatch.setattr(module, "_versions", dict)
 
 
-@pytest.mark.parametrize(("processor", "name"), [("z80", "z80"), ("", "CPU")])
-def test_a_processor_is_named_where_the_system_knows_it(monkeypatch, no_versions, processor, name):
+@pytest.mark.parametrize(
+    ("cpuinfo", "processor", "name"),
+    [("model name\t: Z80 of 1976\n", "z80", "Z80 of 1976"), ("bogomips: 1\n", "z80", "z80"), (None, "", "CPU")],
+)
+def test_a_processor_is_named_where_the_system_knows_it(monkeypatch, tmp_path, no_versions, cpuinfo, processor, name):
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(module, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(platform, "processor", lambda: processor)
+    module._processor.cache_clear()
     threads = torch.get_num_threads()
     assert module.environment("cpu") == {"device": "cpu", "device_name": name, "threads": threads}
+
+
+@pytest.fixture(autouse=True)
+def _the_processor_is_looked_up_again():
+    yield
+    module._processor.cache_clear()
 
 
 def test_a_gpu_is_named_and_determinism_is_noted(monkeypatch, no_versions):

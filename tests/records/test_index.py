@@ -44,7 +44,7 @@ def index_file(folder):
 
 
 def from_files(folder):
-    return [store.read(path) for path in store._record_files(folder)]
+    return [store.read(path) for path in store.record_files(folder)]
 
 
 def test_records_of_unchanged_files_come_from_the_index(folder, opened):
@@ -164,7 +164,7 @@ def test_an_index_without_news_is_not_written_again(folder, monkeypatch):
 def test_a_file_settles_by_its_newer_time(folder, opened, monkeypatch):
     """A file that was just written with an old time of modification may change again."""
     monkeypatch.setattr(index, "SETTLED_NS", 10**10)
-    for path in store._record_files(folder):
+    for path in store.record_files(folder):
         os.utime(path, ns=(0, 0))
     read_all([folder])
     read_all([folder])
