@@ -38,6 +38,12 @@ def test_rows_follow_the_samples_for_any_batch_size_and_workers(tmp_path, batch_
     assert encoded.images_encoded == 8
 
 
+def test_progress_counts_every_sample_once(tmp_path):
+    done = []
+    encode_split(MeanEncoder(), make_split(), ["penultimate"], options(tmp_path, batch_size=3), done.append)
+    assert sum(done) == 8
+
+
 def test_a_second_pass_encodes_nothing_and_a_new_layer_takes_one_pass(tmp_path):
     encoder, split = MeanEncoder(), make_split()
     encoder.info = dataclasses.replace(encoder.info, layers={**encoder.info.layers, "doubled": 1})

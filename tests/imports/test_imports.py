@@ -26,6 +26,48 @@ def test_the_help_lists_every_harness_with_its_files_and_version(capsys):
         assert callable(HARNESSES[name].reader().read) and callable(HARNESSES[name].reader().recognises)
 
 
+@pytest.mark.parametrize(
+    ("harness", "keys"),
+    [
+        ("clip-benchmark", "dataset model task metrics"),
+        ("clip-benchmark", "dataset model task model_fullname"),
+        ("clip-benchmark", "model pretrained dataset shots lp_acc1 lr epochs batch_size"),
+        ("clip-benchmark", "k bs fewshot_k lr epochs lp_acc1"),
+        ("open_clip", "name pretrained MNIST"),
+        ("open_clip", "model version MNIST"),
+        ("mteb", "mteb_version"),
+        ("mlcd-seg", "accuracy_iou"),
+        ("vlmevalkit", "Overall"),
+        ("vlmevalkit", "Final_Score"),
+        ("vlmevalkit", "perception reasoning"),
+        ("vlmevalkit", "aAcc fAcc qAcc"),
+        ("vlmevalkit", "Bleu CIDEr"),
+        ("vlmevalkit", "index prediction"),
+    ],
+)
+def test_a_row_is_known_by_these_keys_and_not_by_fewer(harness, keys):
+    recognises = HARNESSES[harness].reader().recognises
+    row = {key.replace("_", " ") if key == "Final_Score" else key: 1 for key in keys.split()}
+    assert recognises(row, "results") and recognises({**row, "more": 1}, "results")
+    for key in row:
+        assert not recognises({name: value for name, value in row.items() if name != key}, "results")
+    assert [name for name in HARNESSES if HARNESSES[name].reader().recognises(row, "results")] == [harness]
+
+
+def test_results_of_the_two_lm_harnesses_are_told_apart():
+    ours, theirs = (HARNESSES[name].reader().recognises for name in ("lm-eval", "lmms-eval"))
+    marked = {"results": {}, "configs": {"task": {"doc_to_visual": "x"}}}
+    for run, expected in (
+        ({"results": {}, "lm_eval_version": 1}, (True, False)),
+        ({"results": {}, "lmms_eval_version": 1}, (False, True)),
+        ({"results": {}, "model_configs": 1, "pretty_env_info": 1}, (False, True)),
+        (marked, (False, True)),
+        ({"results": {}}, (True, True)),
+        ({"results": [], "lmms_eval_version": 1}, (False, False)),
+    ):
+        assert (ours(run, "results"), theirs(run, "results")) == expected
+
+
 def test_an_unknown_harness_is_refused_with_the_nearest(run_import, golden, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_import("lmm-eval", golden / "clip_zeroshot.json")

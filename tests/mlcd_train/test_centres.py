@@ -176,7 +176,9 @@ def test_training_pulls_positives_closer_than_negatives():
 
 def test_start_and_mistakes():
     centroids = torch.randn(20, 4)
-    assert torch.equal(ClassCentres(20, 4, mlcd_of_sums, centres=centroids).weight, centroids)
+    bank = ClassCentres(20, 4, mlcd_of_sums, centres=centroids)
+    assert torch.equal(bank.weight, centroids)
+    assert bank.weight.data_ptr() != centroids.data_ptr()  # training changes the bank's own copy
     drawn = ClassCentres(20_000, 4, mlcd_of_sums).weight
     assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
     for ratio in (0.0, 1.1, float("nan")):

@@ -12,7 +12,6 @@ from PIL import Image
 
 from mlcd_eval.encoders.adapters.hf.calls import naflex, pack
 from mlcd_eval.encoders.adapters.hf.load import encoder_of
-from mlcd_eval.encoders.adapters.hf.reader import _grid_of
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
@@ -253,9 +252,3 @@ def test_a_config_without_architectures_is_read_by_its_model_type(tmp_path):
     del config["architectures"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert load_encoder(f"hf:{tmp_path}").info.extra["class"] == "Dinov2Model"
-
-
-def test_a_number_of_patches_forms_a_grid_of_the_images_aspect_or_none():
-    assert _grid_of(196, (224, 224)) == (14, 14)
-    assert (_grid_of(24, (64, 96)), _grid_of(24, (96, 64))) == ((4, 6), (6, 4))
-    assert (_grid_of(0, (64, 64)), _grid_of(7, (64, 64))) == (None, None)
