@@ -144,7 +144,7 @@ def _model(config: TrainConfig, stage: str) -> DualEncoder:
 
 def _objective(config: TrainConfig, stage: str, model: DualEncoder, labels: SpreadLabels) -> Objective:
     if stage == "lit" and config.lit is not None:
-        return Contrast(model, tokenizer(config.lit.text), locked=True)
+        return Contrast(model, tokenizer(config.lit.text), locked=True, loss=config.lit.loss)
     dim = model.config.embed_dim or model.config.vision.width
     return build_objective(config, model, lambda: labels, lambda: torch.empty(labels.info.num_classes, dim), GPU)
 

@@ -84,3 +84,19 @@ def cluster_losses(features, rows, labels, pools, loss, *, margin, scale, kind, 
             for c, s, slope in far:
                 pairs.add(image, c, share * of_b * math.exp(s - b) * slope)
     return total, pairs.of_features, pairs.of_rows
+
+
+def sigmoid_contrast(image, text, factor, bias):
+    """SigLIP's loss, and its derivatives by images, texts, log(factor) and bias. image, text: rows of any length."""
+    pairs, total, of_log_factor, of_bias = Pairs(image, text), 0.0, 0.0, 0.0
+    count = len(image)
+    for i in range(count):
+        for j in range(count):
+            sign, cosine = 1 if i == j else -1, pairs.cosine(i, j)
+            logit = factor * cosine + bias
+            total += softplus(-sign * logit) / count
+            slope = -sign * logistic(-sign * logit) / count
+            pairs.add(i, j, slope * factor)
+            of_log_factor += slope * factor * cosine
+            of_bias += slope
+    return total, pairs.of_features, pairs.of_rows, np.array(of_log_factor), np.array(of_bias)

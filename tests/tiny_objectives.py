@@ -2,13 +2,14 @@
 
 import torch
 
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.centres import ClassCentres
 from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
 
@@ -71,5 +72,7 @@ OBJECTIVES = {
         net, margin_gradient="straight_through", threshold=0.2, scale=16.0, drawn_only=True
     ),
     "multi_softmax": multi_softmax,
+    "sigmoid contrast": lambda net: Contrast(net, tokenizer(net.config.text), loss="sigmoid"),
+    "sigmoid contrast, locked": lambda net: Contrast(net, tokenizer(net.config.text), locked=True, loss="sigmoid"),
 }
 """Every kind of objective, on a model with a text tower."""

@@ -1,5 +1,6 @@
 """Objectives over classes at 40 random configurations: loss and gradients against float64 code without autograd."""
 
+import math
 import random
 
 import float64_reference as reference
@@ -8,7 +9,7 @@ import torch
 
 from mlcd_train import centres as module
 from mlcd_train.centres import ClassCentres
-from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.losses import mlc_of_sums, mlcd_of_sums, sigmoid_contrast_loss
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
 
 LARGEST = 2e-6
@@ -99,3 +100,25 @@ def test_multi_softmax(monkeypatch, seed):
         of_labels.append([pool for c, pool in zip(row, of_image, strict=True) if c >= 0])
     theirs = expected(features, rows, chosen, of_labels, "softmax", settings)
     assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sigmoid_contrast(seed):
+    chance, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    size = (chance.randint(1, 12), chance.choice([2, 5, 16]))
+    image, text = (torch.randn(size, generator=generator).requires_grad_() for _ in range(2))
+    log_factor, bias = (torch.tensor(chance.uniform(*span), requires_grad=True) for span in ((0.0, 4.0), (-12.0, 2.0)))
+    unit_image, unit_text = (torch.nn.functional.normalize(side, dim=1) for side in (image, text))
+    loss = sigmoid_contrast_loss(unit_image, unit_text, log_factor.exp(), bias)
+    halves = [slice(0, size[0] // 2 or 1), slice(size[0] // 2 or 1, size[0])]
+    parts = [
+        (here.stop - here.start)
+        * sigmoid_contrast_loss(unit_image[here], unit_text[here], log_factor.exp(), bias, unit_text, here.start)
+        for here in halves
+        if here.stop > here.start
+    ]
+    torch.testing.assert_close(sum(parts) / size[0], loss)
+    loss.backward()
+    sides = [side.detach().numpy() for side in (image, text)]
+    theirs = reference.sigmoid_contrast(*sides, math.exp(log_factor.item()), bias.item())
+    assert_close((loss.detach(), image.grad, text.grad, log_factor.grad, bias.grad), theirs)
