@@ -137,9 +137,8 @@ def sigmoid_contrast_loss(
     with torch.autocast(image.device.type, enabled=False):
         logits = logit_scale * _float(image) @ _float(texts).T + bias
     rows = torch.arange(len(image), device=image.device)
-    signs = torch.full_like(logits, -1.0).index_put_(
-        (rows, first + rows), torch.ones((), device=image.device).to(logits)
-    )
+    signs = torch.full_like(logits, -1.0)
+    signs.index_put_((rows, first + rows), torch.ones_like(logits[0, 0]))
     return F.softplus(-signs * logits).sum() / len(image)
 
 

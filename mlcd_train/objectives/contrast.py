@@ -47,8 +47,8 @@ class Clip(ObjectiveSettings):
 
 class Contrast(Objective):
     """Image-text pairs against each other over all ranks, with a learned temperature: by softmax, its factor at most
-    100 (CLIP), or by sigmoid, with a learned bias, which starts at -10 and the factor at 10 (SigLIP). Each rank computes
-    the loss of its own rows against all rows.
+    100 (CLIP), or by sigmoid, with a learned bias, which starts at -10, and the factor at 10 (SigLIP). Each rank
+    computes the loss of its own rows against all rows.
 
     tokenize: texts -> (B, context) token ids. locked: the image tower does not learn (LiT); batches may then hold its
     features instead of pixels. drops: what each step leaves out of an image tower that learns.

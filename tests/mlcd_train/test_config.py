@@ -121,7 +121,7 @@ def test_what_an_objective_that_trains_a_text_tower_refuses_and_needs(make_confi
         ("data.augmentation.scale=[0.9, 0.5]", r"expected scale and ratio as \[low, high\]"),
         ("seed", r"--set got 'seed', expected SECTION.KEY=VALUE"),
         ("fit.objective.x=1", r"unknown key 'fit.objective.x', expected one of name, ratio, positives_count, .*"),
-        ("fit.objective={name: clip, margin: 0.5}", r"unknown key 'fit.objective.margin', expected one of name$"),
+        ("fit.objective={name: clip, margin: 0.5}", r"unknown key 'fit.objective.margin', expected one of name, loss$"),
         ("fit.objective=mlcdd", r"'fit.objective.name' is 'mlcdd', expected one of .*mean 'mlcd'\?"),
         ("fit.objective={margin: 0.5}", r"the key 'fit.objective.name' is missing"),
         ("fit.objective=3", r"'fit.objective' is 3, expected a mapping"),
