@@ -19,6 +19,7 @@ from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import (
     AssignConfig,
     ClusterConfig,
+    ContrastLoss,
     DataConfig,
     EmbedConfig,
     LoopConfig,
@@ -56,10 +57,11 @@ class FitConfig(LoopConfig):
 
 
 class LitConfig(LoopConfig):
-    """text: the tower to train from scratch. images: `cached` computes the locked tower's features once, without
-    augmentation; `augmented` computes them at every step."""
+    """text: the tower to train from scratch. loss: as of the objective clip. images: `cached` computes the locked
+    tower's features once, without augmentation; `augmented` computes them at every step."""
 
     text: TextConfig
+    loss: ContrastLoss = "softmax"
     images: Literal["cached", "augmented"] = "cached"
 
     @field_validator("text", mode="before")

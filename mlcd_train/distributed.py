@@ -40,6 +40,15 @@ def gather_for_shares(features: Tensor) -> Tensor:
     return _Gather.apply(features, world_size()) if parallel() else features
 
 
+def for_shares(parameter: Tensor) -> Tensor:
+    """A parameter that every rank has, for a loss to which each rank adds its own share: its gradient is W times that
+    of the share, since `average_gradients` divides by W."""
+    copy = parameter.view_as(parameter)
+    if copy.requires_grad:
+        copy.register_hook(lambda grad: world_size() * grad)
+    return copy
+
+
 def gather_for_mean(features: Tensor) -> Tensor:
     """All ranks' rows, for a loss that is the mean of the ranks' losses: backward adds the ranks' gradients up, and
     `average_gradients` divides the sum by W."""

@@ -82,6 +82,10 @@ class SpreadLabels(LabelFiles):
         first = torch.randint(classes, (len(keys), 1), generator=torch.Generator().manual_seed(0))
         return (first + torch.arange(self.info.labels) * (classes // self.info.labels)) % classes
 
+    def counts(self) -> Tensor:
+        """Each class has one image."""
+        return torch.ones(self.info.num_classes, dtype=torch.int64)
+
 
 def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> StepCost:
     """What a step of the stage takes on rank 0 of `ranks`. Raises ConfigError for a batch that they cannot share."""
@@ -144,7 +148,7 @@ def _model(config: TrainConfig, stage: str) -> DualEncoder:
 
 def _objective(config: TrainConfig, stage: str, model: DualEncoder, labels: SpreadLabels) -> Objective:
     if stage == "lit" and config.lit is not None:
-        return Contrast(model, tokenizer(config.lit.text), locked=True)
+        return Contrast(model, tokenizer(config.lit.text), locked=True, loss=config.lit.loss)
     dim = model.config.embed_dim or model.config.vision.width
     return build_objective(config, model, lambda: labels, lambda: torch.empty(labels.info.num_classes, dim), GPU)
 

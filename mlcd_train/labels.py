@@ -157,6 +157,15 @@ class LabelFiles:
             raise DataError(f"{self.folder} is damaged: classes outside 0 to {self.info.num_classes - 1}")
         return torch.from_numpy(classes)
 
+    def counts(self) -> Tensor:
+        """The number of images (K,) that have each class."""
+        counts = np.zeros(self.info.num_classes, np.int64)
+        for _, _, classes in self._columns:
+            for begin in range(0, len(classes), PIECE):
+                part = classes[begin : begin + PIECE]
+                counts += np.bincount(part[part != NONE], minlength=self.info.num_classes)
+        return torch.from_numpy(counts)
+
     def _find(self, digest: int) -> np.ndarray | None:
         bucket, high, low = digest >> 48, digest >> 16 & 0xFFFFFFFF, digest & 0xFFFF
         number = bucket // self._per_file

@@ -48,7 +48,7 @@ def lit(
     model = new_model(shape, config.seed, device)
     model.load_state_dict(image_tower.state_dict(), strict=False)
     prepare(model, settings, device)
-    objective = Contrast(model, tokenizer(settings.text), locked=True)
+    objective = Contrast(model, tokenizer(settings.text), locked=True, loss=settings.loss)
     share = Share(settings.batch_size, rank(), world_size())
 
     if settings.images == "cached":

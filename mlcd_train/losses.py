@@ -120,6 +120,28 @@ def clip_loss(
     return (_one_way(image, texts, logit_scale, first) + _one_way(text, images, logit_scale, first)) / 2
 
 
+def sigmoid_contrast_loss(
+    image: Tensor,
+    text: Tensor,
+    logit_scale: Tensor | float,
+    bias: Tensor | float,
+    texts: Tensor | None = None,
+    first: int = 0,
+) -> Tensor:
+    """SigLIP's loss (Zhai et al. 2023, arXiv 2303.15343, algorithm 1) of unit rows (B, D) -> (): each pair is judged on
+    its own by logit_scale * cosine + bias; summed over texts, mean over images. Rows i are a pair.
+
+    texts (N, D): as in `clip_loss`.
+    """
+    texts = text if texts is None else texts
+    with torch.autocast(image.device.type, enabled=False):
+        logits = logit_scale * _float(image) @ _float(texts).T + bias
+    rows = torch.arange(len(image), device=image.device)
+    signs = torch.full_like(logits, -1.0)
+    signs.index_put_((rows, first + rows), torch.ones_like(logits[0, 0]))
+    return F.softplus(-signs * logits).sum() / len(image)
+
+
 def _one_way(rows: Tensor, others: Tensor, logit_scale: Tensor | float, first: int) -> Tensor:
     with torch.autocast(rows.device.type, enabled=False):
         logits = logit_scale * _float(rows) @ _float(others).T

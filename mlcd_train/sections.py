@@ -13,6 +13,7 @@ from mlcd_eval.encoders.towers.vit import VIT_SIZES, VisionConfig
 from mlcd_eval.errors import nearest
 
 Precision = Literal["fp32", "bf16", "fp16"]
+ContrastLoss = Literal["softmax", "sigmoid"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]

@@ -23,7 +23,7 @@ from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, side_group
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
-from mlcd_train.centres import ClassCentres
+from mlcd_train.class_rows import ClassRows
 from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
 from mlcd_train.sharding import set_to
@@ -93,7 +93,7 @@ class TrainingState:
     parameters: list[tuple[str, nn.Parameter]]
     optimizer: torch.optim.AdamW
     average: WeightAverage | None
-    centres: ClassCentres | None
+    centres: ClassRows | None
     scaler: torch.amp.GradScaler
     step: int = 0
     positions: Positions | None = None
@@ -247,7 +247,7 @@ def _shape_of_centres(place: Path) -> tuple[int, int]:
     return rows, dim
 
 
-def _restore_centres(place: Path, centres: ClassCentres) -> None:
+def _restore_centres(place: Path, centres: ClassRows) -> None:
     """Read this rank's share of the class centres from the files of any number of ranks."""
     filled = 0
     for path in sorted(place.glob("centres_*.safetensors")):

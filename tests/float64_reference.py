@@ -84,3 +84,67 @@ def cluster_losses(features, rows, labels, pools, loss, *, margin, scale, kind, 
             for c, s, slope in far:
                 pairs.add(image, c, share * of_b * math.exp(s - b) * slope)
     return total, pairs.of_features, pairs.of_rows
+
+
+def sigmoid_contrast(image, text, factor, bias):
+    """SigLIP's loss, and its derivatives by images, texts, log(factor) and bias. image, text: rows of any length."""
+    pairs, total, of_log_factor, of_bias = Pairs(image, text), 0.0, 0.0, 0.0
+    count = len(image)
+    for i in range(count):
+        for j in range(count):
+            sign, cosine = 1 if i == j else -1, pairs.cosine(i, j)
+            logit = factor * cosine + bias
+            total += softplus(-sign * logit) / count
+            slope = -sign * logistic(-sign * logit) / count
+            pairs.add(i, j, slope * factor)
+            of_log_factor += slope * factor * cosine
+            of_bias += slope
+    return total, pairs.of_features, pairs.of_rows, np.array(of_log_factor), np.array(of_bias)
+
+
+class Linear(Pairs):
+    """Logits of a linear layer, whose rows end with the bias, and the way back."""
+
+    def __init__(self, features, rows):
+        self.images = np.concatenate([features.astype(np.float64), np.ones((len(features), 1))], axis=1)
+        self.classes = rows.astype(np.float64)
+        self.of_features, self.of_rows = np.zeros(features.shape), np.zeros(rows.shape)
+
+    def cosine(self, image, number):
+        return float(self.images[image] @ self.classes[number])
+
+    def add(self, image, number, slope):
+        self.of_features[image] += slope * self.classes[number][:-1]
+        self.of_rows[number] += slope * self.images[image]
+
+
+def sigmoid_per_class(features, rows, labels, pools, share, factor=None, bias=0.0):
+    """Binary cross-entropy of each class of an image's pool, of linear logits or of factor * cosine + bias, times a
+    share; also its derivatives by log(factor) and bias."""
+    pairs, total, of_log_factor, of_bias = (Pairs if factor else Linear)(features, rows), 0.0, 0.0, 0.0
+    for image, (own, pool) in enumerate(zip(labels, pools, strict=True)):
+        for c in pool:
+            sign, value = 1 if c in own else -1, pairs.cosine(image, c)
+            logit = (factor or 1.0) * value + bias
+            total += share * softplus(-sign * logit)
+            slope = -share * sign * logistic(-sign * logit)
+            pairs.add(image, c, slope * (factor or 1.0))
+            of_log_factor += slope * (factor or 1.0) * value
+            of_bias += slope
+    return total, pairs.of_features, pairs.of_rows, np.array(of_log_factor), np.array(of_bias)
+
+
+def weighted_softmax(features, rows, labels, pools, weights):
+    """Cross-entropy of a linear layer over an image's pool with its labels, each of its share of their weights."""
+    pairs, total = Linear(features, rows), 0.0
+    for image, (own, pool) in enumerate(zip(labels, pools, strict=True)):
+        logits = {c: pairs.cosine(image, c) for c in pool}
+        whole, share = sum(weights[c] for c in own), 1 / len(features)
+        if whole == 0:
+            continue
+        target = {c: weights[c] / whole if c in own else 0.0 for c in pool}
+        logs = log_sum(list(logits.values()))
+        total += share * sum(target[c] * (logs - logits[c]) for c in own)
+        for c in pool:
+            pairs.add(image, c, share * (math.exp(logits[c] - logs) - target[c]))
+    return total, pairs.of_features, pairs.of_rows

@@ -2,15 +2,19 @@
 
 import torch
 
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, tokenizer
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.centres import ClassCentres
+from mlcd_train.class_rows import ClassRows
 from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.loop import autocast
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
+from mlcd_train.objectives.superclass import SuperClass, WeightedSoftmax
 
 SHAPE = {
     "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -65,11 +69,30 @@ def multi_softmax(net):
     return SoftmaxPerLabel(net, centres, some_labels_of, 1.0, 3)
 
 
+def multi_sigmoid(net, **settings):
+    settings = MultiSigmoid(**settings)
+    rows = ClassRows(30, 16, ratio=0.3, linear=settings.logits == "linear")
+    return SigmoidPerClass(net, rows, some_labels_of, settings)
+
+
+def superclass(net, **settings):
+    rows = ClassRows(30, 16, ratio=0.5, linear=True)
+    return WeightedSoftmax(net, rows, some_labels_of, torch.linspace(0, 3, 30), SuperClass(**settings))
+
+
 OBJECTIVES = {
     "mlcd": discrimination,
     "mlcd, filtered": lambda net: discrimination(
         net, margin_gradient="straight_through", threshold=0.2, scale=16.0, drawn_only=True
     ),
     "multi_softmax": multi_softmax,
+    "multi_sigmoid": multi_sigmoid,
+    "multi_sigmoid, linear": lambda net: multi_sigmoid(
+        net, logits="linear", over_classes="mean", batch_positives="drawn_only"
+    ),
+    "superclass": superclass,
+    "superclass, drawn only": lambda net: superclass(net, batch_positives="drawn_only"),
+    "sigmoid contrast": lambda net: Contrast(net, tokenizer(net.config.text), loss="sigmoid"),
+    "sigmoid contrast, locked": lambda net: Contrast(net, tokenizer(net.config.text), locked=True, loss="sigmoid"),
 }
 """Every kind of objective, on a model with a text tower."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
-from mlcd_train.centres import ClassCentres
+from mlcd_train.class_rows import ClassRows
 from mlcd_train.clock import Phase
 from mlcd_train.data.batches import Batch
 from mlcd_train.drops import NOTHING, WHOLE, DropRule, Drops
@@ -100,8 +100,8 @@ class Objective:
         grad_scale: the factor on the loss, hence on the gradients (fp16).
         """
 
-    def centres(self) -> ClassCentres | None:
-        """The class centres, if any, which the training state must hold."""
+    def centres(self) -> ClassRows | None:
+        """The class rows, if any, which the training state must hold."""
         return None
 
 

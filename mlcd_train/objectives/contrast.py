@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
@@ -16,7 +16,7 @@ from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up, gather_for_mean
 from mlcd_train.drops import NOTHING, DropRule, Drops
 from mlcd_train.host import upload
-from mlcd_train.losses import clip_loss
+from mlcd_train.losses import clip_loss, sigmoid_contrast_loss
 from mlcd_train.objectives.base import (
     Backward,
     Needs,
@@ -26,26 +26,29 @@ from mlcd_train.objectives.base import (
     image_features,
     learning,
 )
-from mlcd_train.sections import OptimizerConfig
+from mlcd_train.sections import ContrastLoss, OptimizerConfig
 
 MAX_LOGIT_SCALE = math.log(100.0)
 
 
 class Clip(ObjectiveSettings):
-    """Both towers from scratch by contrast (CLIP, Radford et al. 2021). It has no settings of its own."""
+    """Both towers from scratch by contrast. loss: `softmax` over the batch (CLIP, Radford et al. 2021), or `sigmoid` of
+    each pair (SigLIP, Zhai et al. 2023)."""
 
     needs: ClassVar[Needs] = Needs(captions=True)
     name: Literal["clip"] = "clip"
+    loss: ContrastLoss = "softmax"
 
     def build(self, inputs: ObjectiveInputs) -> Contrast:
         """Contrast of both towers."""
         assert inputs.model.config.text is not None
-        return Contrast(inputs.model, tokenizer(inputs.model.config.text), drops=inputs.drops)
+        return Contrast(inputs.model, tokenizer(inputs.model.config.text), loss=self.loss, drops=inputs.drops)
 
 
 class Contrast(Objective):
-    """Image-text pairs against each other over all ranks (CLIP), with a learned temperature whose factor is at most
-    100. Each rank computes the loss of its own rows against all rows.
+    """Image-text pairs against each other over all ranks, with a learned temperature: by softmax, its factor at most
+    100 (CLIP), or by sigmoid, with a learned bias, which starts at -10, and the factor at 10 (SigLIP). Each rank
+    computes the loss of its own rows against all rows.
 
     tokenize: texts -> (B, context) token ids. locked: the image tower does not learn (LiT); batches may then hold its
     features instead of pixels. drops: what each step leaves out of an image tower that learns.
@@ -56,6 +59,7 @@ class Contrast(Objective):
         model: DualEncoder,
         tokenize: Callable[[list[str]], Tensor],
         locked: bool = False,
+        loss: ContrastLoss = "softmax",
         drops: DropRule = NOTHING,
     ) -> None:
         assert model.text is not None and model.logit_scale is not None
@@ -65,6 +69,12 @@ class Contrast(Objective):
         self.parameters = [(name, p) for name, p in learning(model) if name.startswith(learns)]
         self._tokenize, self._drops = tokenize, drops
         self._text, self._logit_scale = model.text, model.logit_scale
+        self._bias: nn.Parameter | None = None
+        if loss == "sigmoid":
+            with torch.no_grad():
+                self._logit_scale.fill_(math.log(10.0))
+            self._bias = nn.Parameter(torch.full_like(self._logit_scale, -10.0))
+            self.parameters.append(("contrast.bias", self._bias))
 
     def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
         """With several parts (GradCache, Gao et al. 2021) all features are computed first, without gradient, and the
@@ -100,21 +110,27 @@ class Contrast(Objective):
 
     def _loss(self, image: Tensor, text: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         scale = self._logit_scale.exp()
-        loss = clip_loss(image, text, scale, gather_for_mean(image), gather_for_mean(text), rank() * len(image))
+        first, texts = rank() * len(image), gather_for_mean(text)
+        if self._bias is None:
+            loss = clip_loss(image, text, scale, gather_for_mean(image), texts, first)
+        else:
+            loss = sigmoid_contrast_loss(image, text, scale, self._bias, texts, first)
         with torch.no_grad():
             matching = (image * text).sum(dim=1)
             others = ((image @ text.T).sum() - matching.sum()) / max(len(image) * (len(image) - 1), 1)
-        return loss, {
+        terms = {
             "loss": add_up(loss.detach()) / world_size(),
             "positive_cosine": matching.mean(),
             "negative_cosine": others,
             "logit_scale": scale.detach(),
         }
+        return loss, terms if self._bias is None else {**terms, "bias": self._bias.detach()}
 
     def update(self, lr: float, config: OptimizerConfig, grad_scale: float) -> None:
-        """Keep the temperature's factor at 100 at most."""
-        with torch.no_grad():
-            self._logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        """Keep the softmax's temperature factor at 100 at most."""
+        if self._bias is None:
+            with torch.no_grad():
+                self._logit_scale.clamp_(0, MAX_LOGIT_SCALE)
 
 
 def _carry_back(outputs: Sequence[tuple[Tensor, Tensor]]) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.support.distributed import rank
 from mlcd_train.assignment import NONE
-from mlcd_train.centres import Chosen, ClassCentres, Discrimination, Drawn
+from mlcd_train.centres import ClassCentres, Discrimination
 from mlcd_train.chance import step_generator
+from mlcd_train.class_rows import Chosen, Drawn
 from mlcd_train.distributed import gather_on_host
 from mlcd_train.drops import NOTHING, DropRule
 from mlcd_train.host import upload
@@ -42,7 +43,7 @@ class MultiSoftmax(ClusterSettings):
 
     def build(self, inputs: ObjectiveInputs) -> SoftmaxPerLabel:
         """Images against centres of the labels' classes."""
-        labels = inputs.read_labels()
+        labels = self.labels(inputs)
         centres = self.class_centres(inputs, labels.info.num_classes)
         subset = min(self.subset, labels.info.labels)
         return SoftmaxPerLabel(inputs.model, centres, labels.classes_of, self.centres_lr, subset, inputs.drops)
@@ -72,10 +73,10 @@ class SoftmaxPerLabel(ClusterDiscrimination):
         labels = labels.gather(1, order)
         return labels, self._centres.choose_by_label(labels, step)
 
-    def outcome(self, features: Tensor, labels: Tensor, drawn: Drawn) -> Discrimination:
+    def compare(self, features: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over an image's labels of their losses; of the other terms the mean over labels."""
         assert drawn.by_label is not None
-        cosine, labels = self._centres.cosines(features, drawn), gather_on_host(labels)
+        cosine, labels = self._centres.logits(features, drawn), gather_on_host(labels)
         parts = []
         for number, members in enumerate(drawn.by_label):
             of_label = cosine[:, upload(members.nonzero().squeeze(1), cosine.device)]
@@ -85,4 +86,5 @@ class SoftmaxPerLabel(ClusterDiscrimination):
         means = {name: torch.stack([part[name] for part in parts]).mean(dim=0) for name in parts[0]}
         count = (labels != NONE).sum(dim=1).clamp_min(1)
         means["losses"] = means["losses"] * upload(labels.shape[1] / count, cosine.device)
-        return Discrimination(**means)
+        outcome = Discrimination(**means)
+        return outcome.loss, outcome.terms

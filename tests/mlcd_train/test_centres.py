@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 from two_ranks import on_two_ranks
 
 from mlcd_eval.errors import ConfigError
-from mlcd_train import centres as module
+from mlcd_train import class_rows as module
 from mlcd_train.centres import ClassCentres
 from mlcd_train.losses import mlc_loss, mlc_of_sums, mlcd_loss, mlcd_of_sums
 

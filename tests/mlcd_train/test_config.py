@@ -41,7 +41,7 @@ def test_the_pages_table_of_objectives_is_true():
         others = {key: value for key, value in values.items() if settings["mlcd"].get(key, ...) != value}
         return f"the same, but {listed(others)}" if others else "the same"
 
-    expected = {name: listed(values) or "no settings" for name, values in settings.items()}
+    expected = {name: listed(values) for name, values in settings.items()}
     of_classes = [name for name, objective in OBJECTIVES.items() if issubclass(objective, ClusterSettings)]
     expected |= {name: like_mlcd(settings[name]) for name in of_classes if name != "mlcd"}
     assert rows == expected
@@ -121,7 +121,7 @@ def test_what_an_objective_that_trains_a_text_tower_refuses_and_needs(make_confi
         ("data.augmentation.scale=[0.9, 0.5]", r"expected scale and ratio as \[low, high\]"),
         ("seed", r"--set got 'seed', expected SECTION.KEY=VALUE"),
         ("fit.objective.x=1", r"unknown key 'fit.objective.x', expected one of name, ratio, positives_count, .*"),
-        ("fit.objective={name: clip, margin: 0.5}", r"unknown key 'fit.objective.margin', expected one of name$"),
+        ("fit.objective={name: clip, margin: 0.5}", r"unknown key 'fit.objective.margin', expected one of name, loss$"),
         ("fit.objective=mlcdd", r"'fit.objective.name' is 'mlcdd', expected one of .*mean 'mlcd'\?"),
         ("fit.objective={margin: 0.5}", r"the key 'fit.objective.name' is missing"),
         ("fit.objective=3", r"'fit.objective' is 3, expected a mapping"),

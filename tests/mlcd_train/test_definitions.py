@@ -1,15 +1,19 @@
 """Objectives over classes at 40 random configurations: loss and gradients against float64 code without autograd."""
 
+import math
 import random
 
 import float64_reference as reference
 import pytest
 import torch
 
-from mlcd_train import centres as module
+from mlcd_train import class_rows as module
 from mlcd_train.centres import ClassCentres
-from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
+from mlcd_train.class_rows import ClassRows
+from mlcd_train.losses import mlc_of_sums, mlcd_of_sums, sigmoid_contrast_loss
+from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
+from mlcd_train.objectives.superclass import SuperClass, WeightedSoftmax, inverse_document_frequency
 
 LARGEST = 2e-6
 
@@ -61,7 +65,7 @@ def bank_of(rows, of_sums, settings):
 
 def with_gradients(features, drawn, loss):
     loss.backward()
-    whole = torch.zeros(int(drawn.classes.max()) + 1, features.shape[1])
+    whole = torch.zeros(int(drawn.classes.max()) + 1, drawn.rows.shape[1])
     whole[drawn.classes] = drawn.rows.grad
     return loss.detach(), features.grad, whole
 
@@ -92,10 +96,83 @@ def test_multi_softmax(monkeypatch, seed):
         real = [c for c in own if c >= 0]
         assert len({c for c in taken if c >= 0}) == min(subset, len(real)) and set(taken) <= {*real, -1}
     drawn, x = objective._centres.read(classes), features.clone().requires_grad_()
-    ours = with_gradients(x, drawn, objective.outcome(x, chosen, drawn).loss)
+    ours = with_gradients(x, drawn, objective.compare(x, chosen, drawn)[0])
     pools = [[drawn.classes[members].tolist() for members in drawn.by_label] for _ in features]
     of_labels = []
     for row, of_image in zip(chosen.tolist(), pools, strict=True):
         of_labels.append([pool for c, pool in zip(row, of_image, strict=True) if c >= 0])
     theirs = expected(features, rows, chosen, of_labels, "softmax", settings)
     assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
+
+
+def per_class(monkeypatch, seed, linear):
+    """Features, rows (with biases), labels, the drawn classes and those in use for each image, whose own are always."""
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, rows, labels, settings = configuration(seed)
+    if linear:
+        rows = torch.cat([rows, torch.randn(len(rows), 1, generator=torch.Generator().manual_seed(seed))], dim=1)
+    kept = {key: settings[key] for key in ("positives_count", "ratio", "seed")}
+    bank = ClassRows(len(rows), features.shape[1], centres=rows, linear=linear, **kept)
+    own = [[c for c in row if c >= 0] for row in labels.tolist()]
+    drawn = bank.draw(labels, seed)
+    drawn_only = seed % 3 == 0
+    at_random = drawn.classes[drawn.at_random] if drawn_only else drawn.classes
+    pools = [sorted({*at_random.tolist(), *of_image}) for of_image in own]
+    chosen = {"batch_positives": "drawn_only" if drawn_only else "negatives"}
+    return features, rows, labels, own, bank, drawn, pools, chosen
+
+
+@pytest.mark.parametrize("logits", ["cosine", "linear"])
+@pytest.mark.parametrize("seed", range(40))
+def test_multi_sigmoid(monkeypatch, seed, logits):
+    features, rows, labels, own, bank, drawn, pools, chosen = per_class(monkeypatch, seed, logits == "linear")
+    over = ("sum", "mean")[seed % 2]
+    objective = SigmoidPerClass(torch.nn.Module(), bank, None, MultiSigmoid(logits=logits, over_classes=over, **chosen))
+    x, share = features.clone().requires_grad_(), 1 / len(features)
+    ours = with_gradients(x, drawn, objective.compare(x, labels, drawn)[0])
+    share = share / len(drawn.classes) if over == "mean" else share
+    learned = [parameter for _, parameter in objective.parameters]
+    given = (10.0, -10.0) if learned else ()
+    theirs = reference.sigmoid_per_class(features.numpy(), rows.numpy(), own, pools, share, *given)
+    grads = [parameter.grad for parameter in learned]
+    assert_close((*ours, *grads), (*theirs[:2], theirs[2][: len(ours[2])], *theirs[3 : 3 + len(grads)]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_superclass(monkeypatch, seed):
+    features, rows, labels, own, bank, drawn, pools, chosen = per_class(monkeypatch, seed, True)
+    weights = torch.rand(len(rows), generator=torch.Generator().manual_seed(seed))
+    weights[own[0]] = 0.0
+    objective = WeightedSoftmax(torch.nn.Module(), bank, None, weights, SuperClass(**chosen))
+    x = features.clone().requires_grad_()
+    ours = with_gradients(x, drawn, objective.compare(x, labels, drawn)[0])
+    theirs = reference.weighted_softmax(features.numpy(), rows.numpy(), own, pools, weights.double().tolist())
+    assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
+
+
+def test_rare_classes_weigh_more():
+    """log(N / (1 + n)) of 8 images, none below 0: n = 0, 1, 3, 7 and 8."""
+    weights = inverse_document_frequency(torch.tensor([0, 1, 3, 7, 8]), 8)
+    torch.testing.assert_close(weights, torch.tensor([math.log(8), math.log(4), math.log(2), 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sigmoid_contrast(seed):
+    chance, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    size = (chance.randint(1, 12), chance.choice([2, 5, 16]))
+    image, text = (torch.randn(size, generator=generator).requires_grad_() for _ in range(2))
+    log_factor, bias = (torch.tensor(chance.uniform(*span), requires_grad=True) for span in ((0.0, 4.0), (-12.0, 2.0)))
+    unit_image, unit_text = (torch.nn.functional.normalize(side, dim=1) for side in (image, text))
+    loss = sigmoid_contrast_loss(unit_image, unit_text, log_factor.exp(), bias)
+    halves = [slice(0, size[0] // 2 or 1), slice(size[0] // 2 or 1, size[0])]
+    parts = [
+        (here.stop - here.start)
+        * sigmoid_contrast_loss(unit_image[here], unit_text[here], log_factor.exp(), bias, unit_text, here.start)
+        for here in halves
+        if here.stop > here.start
+    ]
+    torch.testing.assert_close(sum(parts) / size[0], loss)
+    loss.backward()
+    sides = [side.detach().numpy() for side in (image, text)]
+    theirs = reference.sigmoid_contrast(*sides, math.exp(log_factor.item()), bias.item())
+    assert_close((loss.detach(), image.grad, text.grad, log_factor.grad, bias.grad), theirs)

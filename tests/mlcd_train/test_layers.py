@@ -25,7 +25,7 @@ LAYERS = [
         "clock",
         "profiling",
     },
-    {"clustering", "assignment", "augment", "data", "centres", "optimizer", "start", "drops", "labels"},
+    {"clustering", "assignment", "augment", "data", "centres", "class_rows", "optimizer", "start", "drops", "labels"},
     {"objectives"},
     {"config", "state", "saving", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin", "checks"},
