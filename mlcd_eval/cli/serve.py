@@ -29,11 +29,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder, expected one of records")
     if args.export:
-        from mlcd_eval.records import read_all
+        from mlcd_eval.records import read_files
         from mlcd_eval.tables.serving.export import export
         from mlcd_eval.tables.serving.pages import pages
 
-        written = pages(read_all([args.folder]), args.title, args.published)
+        records = read_files([args.folder])
+        files, results = [file for file, _ in records], [result for _, result in records]
+        written = pages(results, args.title, args.published, files=files)
         changed = export(written, args.export)
         print(f"{len(written)} files, {changed} changed: {args.export / 'index.html'}")
         return 0

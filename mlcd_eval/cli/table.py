@@ -70,11 +70,12 @@ def run(args: argparse.Namespace) -> int:
     args.format = args.format or ("terminal" if shown else "markdown")
     _check(args)
 
-    from mlcd_eval.records import read_all
+    from mlcd_eval.records import read_files
     from mlcd_eval.support.fileio import write_text
     from mlcd_eval.tables.formats import render
 
-    results = read_all(args.paths)
+    pairs = read_files(args.paths)
+    results = [result for _, result in pairs]
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
             args.published,
             args.published_group,
             paths=args.paths,
+            files=[file for file, _ in pairs],
             trainings=args.training,
             nearest=args.nearest,
             by=args.by,

@@ -9,6 +9,7 @@ that a run killed in between leaves the old record with its own. Texts, masks an
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -79,8 +80,7 @@ def read_outcomes(record: Path, result: Result) -> Outcomes | None:
         return Outcomes(logged, _logged(logged)) if logged.is_file() else None
     places = dict.fromkeys(_keys_path(file, result.outcomes) for file in (record.absolute(), record.resolve()))
     keys = next((place for place in places if place.is_file()), next(iter(places)))
-    of_data = _checked(keys, result.outcomes.keys)
-    columns = {**_of_data(of_data, keys), **unpacked(_checked(path, result.outcomes.sha256), path)}
+    columns = {**_of_data(keys, result.outcomes.keys), **unpacked(_checked(path, result.outcomes.sha256), path)}
     if len({len(values) for values in columns.values()}) != 1:
         raise DataError(f"{path} does not fit {keys}: got columns of different lengths")
     return Outcomes(path, columns)
@@ -121,9 +121,11 @@ def _checked(path: Path, digest: str) -> bytes:
     return contents
 
 
-def _of_data(contents: bytes, path: Path) -> dict[str, list[Any]]:
+@functools.lru_cache(maxsize=16)
+def _of_data(path: Path, digest: str) -> Mapping[str, list[Any]]:
+    """The columns of a file of keys, which many records share. They are not to be changed."""
     try:
-        columns = parse_json(contents)
+        columns = parse_json(_checked(path, digest))
     except ValueError as error:
         raise DataError(f"{path} does not hold keys of samples: got {error}, expected JSON") from error
     if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):

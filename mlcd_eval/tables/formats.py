@@ -44,7 +44,8 @@ class TableFormat:
 class TableInput:
     """What a table is made of.
 
-    results: the records. paths: their files or folders, which may also hold samples. baseline: a model to show
+    results: the records. paths: their files or folders, which may also hold samples; files: the file of each, if they
+    were read from some. baseline: a model to show
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
     `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
     section; by: what makes them near.
@@ -52,6 +53,7 @@ class TableInput:
 
     results: Sequence[Result]
     paths: Sequence[Path] = ()
+    files: Sequence[Path] = ()
     baseline: str | None = None
     published: Sequence[str] = ()
     groups: Sequence[str] = ()
@@ -89,6 +91,7 @@ def render(
     groups: Sequence[str] = (),
     *,
     paths: Sequence[Path] = (),
+    files: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
     nearest: int | None = None,
     by: By = "value",
@@ -105,7 +108,7 @@ def render(
     if row.one_model:
         results = of_one_model(results)
     write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
-    return write(TableInput(results, paths, baseline, published, groups, trainings, nearest, by))
+    return write(TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by))
 
 
 def check_whole(results: Sequence[Result], where: str) -> None:

@@ -78,14 +78,18 @@ def why_unpairable(a: Result, b: Result) -> str | None:
     return None
 
 
-def pair_metrics(a: Result, b: Result, of_a: Outcomes, of_b: Outcomes) -> list[PairedMetric]:
+def pair_primary(a: Result, b: Result, of_a: Outcomes, of_b: Outcomes) -> PairedMetric:
+    """The primary metric of a task that both have a value of; raises DataError as `pair_metrics`."""
+    return next(pair_metrics(a, b, of_a, of_b))
+
+
+def pair_metrics(a: Result, b: Result, of_a: Outcomes, of_b: Outcomes) -> Iterator[PairedMetric]:
     """The metrics of a task that both have values of: the primary one first, then those that have a paired test.
 
     Raises DataError for outcomes that are damaged, not of the same samples in A and B, or not those of their records.
     """
     _check_same_samples(of_a.columns, of_b.columns)
-    rows: list[PairedMetric] = []
-    for metric_a, metric_b in _in_both(a, b):
+    for place, (metric_a, metric_b) in enumerate(_in_both(a, b)):
         try:
             for outcomes, metric in ((of_a, metric_a), (of_b, metric_b)):
                 _check_value(outcomes, metric)
@@ -94,12 +98,13 @@ def pair_metrics(a: Result, b: Result, of_a: Outcomes, of_b: Outcomes) -> list[P
             raise DataError(f"samples of A or B are damaged: {type(error).__name__} {error}") from error
         except _NoTestError as reason:
             row = PairedMetric(metric_a, metric_b, len(next(iter(of_a.columns.values()))), f"none ({reason})")
-        if row.paired is not None or not rows:
-            rows.append(row)
-    return rows
+        if row.paired is not None or place == 0:
+            yield row
 
 
 def _check_same_samples(a: Columns, b: Columns) -> None:
+    if a.get("key") is b.get("key"):  # read from one file
+        return
     for key_a, key_b in zip_longest(a.get("key", ()), b.get("key", ())):
         if key_a != key_b:
             counts = (len(next(iter(columns.values()))) for columns in (a, b))

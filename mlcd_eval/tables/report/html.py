@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlcd_eval.records import Result
@@ -24,6 +25,7 @@ from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.links import Links
+from mlcd_eval.tables.report.matrix import matrix
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.panels import panels
 from mlcd_eval.tables.report.provenance import Provenance
@@ -57,6 +59,7 @@ def as_html(table: TableInput) -> str:
         trainings,
         nearest=table.nearest,
         by=table.by,
+        files=table.files,
     )
 
 
@@ -70,10 +73,14 @@ def report(
     *,
     nearest: int | None = None,
     by: By = "value",
+    files: Sequence[Path] = (),
     links: Links | None = None,
 ) -> str:
-    """The page, alone or with links to the others of its site; raises ConfigError for an unknown baseline or published
-    model, DataError as `choose`."""
+    """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
+    beside which their outcomes are.
+
+    Raises ConfigError for an unknown baseline or published model, DataError as `choose`.
+    """
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
@@ -85,6 +92,7 @@ def report(
         links=links,
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
+        matrix=matrix(results, files),
         boards=folds or [_board(board, provenance) for board in boards],
         folds=folds,
         most_bars=MOST_BARS,

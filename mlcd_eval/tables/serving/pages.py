@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
+from pathlib import Path
 from urllib.parse import quote
 
 from mlcd_eval.records import Result
@@ -25,6 +27,10 @@ LONGEST = 150
 """Bytes of a name in an address; the end of a longer one becomes a hash."""
 
 
+Record = tuple[Result, "Path | None"]
+"""A record and its file."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A page before it is made. content_type: as in HTTP."""
@@ -34,27 +40,33 @@ class Page:
 
 
 def pages(
-    results: Sequence[Result], title: str, published: Sequence[str] = (), version: str | None = None
+    results: Sequence[Result],
+    title: str,
+    published: Sequence[str] = (),
+    version: str | None = None,
+    files: Sequence[Path] = (),
 ) -> dict[str, Page]:
     """Address, relative to the site's root -> page. Addresses are made from names alone, so that they stay.
 
     version: of the records, for pages that look for newer ones while they are open; None for pages that stay as they
-    are.
+    are. files: of the records, if they were read from some.
     """
-    by_task, by_model = _grouped(results, _task_address), _grouped(results, _model_address)
-    tasks = [(of_task[0].task.name, address) for address, of_task in sorted(by_task.items())]
-    models = [(of_model[0].model.name, address) for address, of_model in sorted(by_model.items())]
+    records = list(zip_longest(results, files))
+    by_task, by_model = _grouped(records, _task_address), _grouped(records, _model_address)
+    tasks = [(of_task[0][0].task.name, address) for address, of_task in sorted(by_task.items())]
+    models = [(of_model[0][0].model.name, address) for address, of_model in sorted(by_model.items())]
 
-    def page(chosen: Sequence[Result], name: str, depth: int, numbers: Sequence[str] = ()) -> Page:
+    def page(chosen: Sequence[Record], name: str, depth: int, numbers: Sequence[str] = ()) -> Page:
         up = "../" * depth
         others = {"Models": models, "Tasks": tasks, "Data": [("JSON", "records.json"), ("feed", "feed.json")]}
         groups = {group: [(word, up + quote(address)) for word, address in links] for group, links in others.items()}
         links = Links(name, groups, home=(title, up + INDEX) if depth else None, version=version, root=up)
-        return Page(HTML, partial(report, chosen, published=numbers, links=links))
+        places = [file for _, file in chosen if file is not None]
+        return Page(HTML, partial(report, [each for each, _ in chosen], published=numbers, files=places, links=links))
 
-    site = {INDEX: page(results, title, 0, published)}
-    site |= {address: page(chosen, chosen[0].task.name, 1) for address, chosen in by_task.items()}
-    site |= {address: page(chosen, chosen[0].model.name, 1) for address, chosen in by_model.items()}
+    site = {INDEX: page(records, title, 0, published)}
+    site |= {address: page(chosen, chosen[0][0].task.name, 1) for address, chosen in by_task.items()}
+    site |= {address: page(chosen, chosen[0][0].model.name, 1) for address, chosen in by_model.items()}
     site["records.json"] = Page(JSON, partial(as_json, TableInput(results)))
     site["feed.json"] = Page(FEED, partial(feed, results, title))
     return site
@@ -94,8 +106,8 @@ def _file_name(name: str) -> str:
     return f"{safe.encode()[:LONGEST].decode(errors='ignore')}-{digest}"
 
 
-def _grouped(results: Sequence[Result], address: Callable[[Result], str]) -> Mapping[str, list[Result]]:
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        groups.setdefault(address(result), []).append(result)
+def _grouped(records: Sequence[Record], address: Callable[[Result], str]) -> Mapping[str, list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(address(record[0]), []).append(record)
     return groups

@@ -13,7 +13,7 @@ from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from mlcd_eval.errors import DataError, UserError
-from mlcd_eval.records import Result, read_all, record_files
+from mlcd_eval.records import Result, read_files, record_files
 from mlcd_eval.tables.serving.pages import INDEX, Page, pages
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -49,7 +49,9 @@ class Site:
         with self._lock:
             version = self.version()
             if version != self._version:
-                self._pages = pages(self._results(), self._title, self._published, version)
+                records = self._records()
+                files, results = [file for file, _ in records], [result for _, result in records]
+                self._pages = pages(results, self._title, self._published, version, files)
                 self._version, self._made = version, {}
             if (page := self._pages.get(address)) is None:
                 return None
@@ -57,21 +59,21 @@ class Site:
                 self._made[address] = page.make()
             return version, page.content_type, self._made[address]
 
-    def _results(self) -> list[Result]:
+    def _records(self) -> list[tuple[Path, Result]]:
         told: list[str] = []
-        results: list[Result] = []
+        records: list[tuple[Path, Result]] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             if record_files(self._folder):
                 try:
-                    results = read_all([self._folder])
+                    records = read_files([self._folder])
                 except DataError as error:  # none can be read
                     told.append(str(error))
         for text in (*(str(warning.message) for warning in caught), *told):
             if text not in self._said:
                 self._said.add(text)
                 self._say(text)
-        return results
+        return records
 
 
 class _Handler(BaseHTTPRequestHandler):

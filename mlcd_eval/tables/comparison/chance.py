@@ -1,0 +1,41 @@
+"""What a model that knows nothing scores, so that scores of different tasks can be averaged."""
+
+from __future__ import annotations
+
+from mlcd_eval.metrics.base import Metric
+from mlcd_eval.records import Result
+
+PER_CLASS = ("acc1", "mean_per_class_recall", "macro_recall", "cluster_accuracy")
+"""Metrics of which one class out of all, drawn at random, is right."""
+NOTHING = ("nmi", "ari", "overall_iou", "mean_iou", "anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")
+"""Metrics of which chance is zero, or too near to it to matter."""
+
+
+def chance(result: Result, metric: Metric) -> float | None:
+    """The expected value of a metric by chance; None where it is not known, or the metric has no best value of 1."""
+    classes = result.dataset.num_classes
+    known = result.details.get("chance")
+    name, _, cut = metric.name.partition("@")
+    if metric.unit != "fraction" or not metric.higher_is_better:
+        return None
+    if isinstance(known, dict) and isinstance(known.get(metric.name), (int, float)):
+        return float(known[metric.name])
+    if metric.name in NOTHING:
+        return 0.0
+    if metric.name == "roc_auc":
+        return 0.5
+    if name in ("text_to_image_recall", "image_to_text_recall"):
+        images = result.details.get("num_images")
+        return min(1.0, int(cut) / images) if isinstance(images, int) and images > 0 and cut.isdigit() else None
+    if not classes:
+        return None
+    if metric.name in PER_CLASS or name == "knn_acc1":
+        return 1 / classes
+    if metric.name == "mean_top1_top5":
+        return (1 + min(5, classes)) / 2 / classes
+    return min(5, classes) / classes if metric.name == "acc5" or name == "knn_acc5" else None
+
+
+def corrected(value: float, by_chance: float) -> float:
+    """The share of what is left above chance: 0 by chance, 1 for a perfect model, below 0 where it is worse."""
+    return (value - by_chance) / (1 - by_chance)

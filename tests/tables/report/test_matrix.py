@@ -1,0 +1,106 @@
+"""The matrix that opens a report."""
+
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from conftest import make_result, metric
+
+from mlcd_eval.cli import main
+from mlcd_eval.records import ResultStore, read_files
+from mlcd_eval.tables.report import matrix as module
+from mlcd_eval.tables.report.html import report
+from mlcd_eval.tables.report.matrix import matrix
+
+HOSTILE = '<b title="x">مرحبا 🙂' + "x" * 300
+NUMBERS = {"a": (150, 60), HOSTILE: (148, 90), "c": (60, 80)}
+
+
+@pytest.fixture
+def records(tmp_path):
+    for model, numbers in NUMBERS.items():
+        for task, number in zip(("x", "y"), numbers, strict=True):
+            rank = np.where(np.arange(200) < number, 1, 2).tolist()
+            value = number / 200
+            result = make_result(model, f"zeroshot/{task}", [metric("acc1", value, (value - 0.05, value + 0.05))])
+            folder = "hostile" if model == HOSTILE else model
+            store = ResultStore(tmp_path)
+            store.path = lambda of, folder=folder: tmp_path / folder / f"{of.task.name.replace('/', '__')}.json"
+            store.write(result, {"key": list(range(200)), "rank": rank})
+    pairs = read_files([tmp_path])
+    return [result for _, result in pairs], [file for file, _ in pairs]
+
+
+def cells(view):
+    return {row["name"]: row["cells"] for row in view["rows"]}
+
+
+def test_cells_have_value_interval_mark_and_shade(records):
+    view = matrix(*records)
+    assert [(column["name"], column["metric"]) for column in view["columns"]] == [("x", "acc@1"), ("y", "acc@1")]
+    x = {model: of_model[0] for model, of_model in cells(view).items()}
+    assert {model: (cell["text"], cell["ends"], cell["mark"], cell["shade"]) for model, cell in x.items()} == {
+        "a": ("75.0", "[70.0, 80.0]", "best", 8),
+        HOSTILE: ("74.0", "[69.0, 79.0]", "tied", round(8 * 88 / 90)),
+        "c": ("30.0", "[25.0, 35.0]", "", 0),
+    }
+    assert x["a"]["hint"] == "[70.0, 80.0]; n = 200; best"
+    assert x[HOSTILE]["hint"].endswith("n = 200; not distinguishable from the best")
+    assert [row["name"] for row in view["rows"]][:1] == [HOSTILE]  # ranks 1.5, 2, 2.5
+    assert {row["name"]: row["overall"][0]["text"] for row in view["rows"]} == {"a": "2.0", HOSTILE: "1.5", "c": "2.5"}
+    assert len(view["notes"]) == 1 and view["notes"][0].startswith("rank: the mean over the 2 of 2 tasks that 3 of 3")
+
+
+def test_records_without_files_have_no_marks_and_it_is_said(records):
+    view = matrix(records[0])
+    assert not any(cell["mark"] == "tied" for row in view["rows"] for cell in row["cells"])
+    assert view["notes"][0].startswith("Not tested against the best of their task: 4 of 4 numbers, most since ")
+    assert "its record has no outcomes of samples" in view["notes"][0]
+
+
+def test_one_model_of_a_task_is_best_of_nothing():
+    results = [make_result("a", "zeroshot/x"), make_result("b", "zeroshot/y"), make_result("b", "zeroshot/z")]
+    view = matrix(results)
+    assert [[cell and cell["mark"] for cell in row["cells"]] for row in view["rows"]] == [
+        ["", None, None],
+        [None, "", ""],
+    ]
+    assert all(cell["shade"] is None for row in view["rows"] for cell in row["cells"] if cell)
+    assert view["ranked"] is False and "There is no rank over all tasks" in view["notes"][0]
+    assert 'id="matrix"' in report(results) and matrix(results[:1]) is None and matrix([]) is None
+    assert 'id="matrix"' not in report([])
+
+
+def test_lower_is_better_is_shaded_the_other_way_round():
+    few, many = (metric("character_error_rate", value, higher_is_better=False) for value in (0.1, 0.4))
+    view = matrix([make_result("a", "docvqa/x", [many]), make_result("b", "docvqa/x", [few])])
+    ((a, b),) = ([row["cells"][0] for row in view["rows"]],)
+    assert (a["shade"], a["mark"], b["shade"], b["mark"]) == (0, "", 8, "best")
+    assert view["columns"][0]["first"] == "ascending"
+
+
+def test_too_many_cells_make_no_matrix(records, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 5)
+    assert matrix(*records) is None and 'id="matrix"' not in report(records[0])
+
+
+def test_a_cell_takes_little_room(monkeypatch):
+    results = [make_result(f"m{n}", f"zeroshot/t{task}") for n in range(10) for task in range(40)]
+    whole = len(report(results))
+    monkeypatch.setattr(module, "MOST", 399)
+    assert whole - len(report(results)) < 5_000 + 130 * 400 + 300 * (10 + 40)
+
+
+def test_the_page_holds_it_and_escapes_names(records, tmp_path):
+    assert main(["table", str(tmp_path), "--format", "html", "--output", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    section = page.partition('<section aria-labelledby="matrix"')[2].partition("</section>")[0]
+    assert section.index("<h2") < section.index("<table") and '<b title="x">' not in section
+    assert HOSTILE in unescape(section)
+    assert re.findall(r'<span class="tied">([\d.]+)</span><span class="hidden">, not distinguishable', section) == [
+        "74.0"
+    ]
+    assert section.count("<strong>") == 3  # one in its explanation
+    assert 'data-ends aria-pressed="false"' in section
+    assert "style=" not in section  # which the page's security policy would not apply
