@@ -49,7 +49,7 @@ def _of_samples(source: Source, index: TaskIndex) -> Iterator[ImportedTask]:
         rows_of.setdefault((model, str(row["dataset"]), str(row["split_name"])), []).append(row)
     for (model, dataset, split), rows in rows_of.items():
         where = f"{source.path}: {dataset} {split}"
-        outcomes = {
+        outcomes: dict[str, list[Any]] = {
             "key": [str(row.get("sample_id", number)) for number, row in enumerate(rows)],
             **{name: [_foreground(where, row, name, None) for row in rows] for name in ("intersection", "union")},
             "iou": [_foreground(where, row, "accuracy_iou", 1) for row in rows],

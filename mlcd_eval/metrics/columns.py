@@ -26,8 +26,9 @@ def places(scores: NDArray[Any]) -> NDArray[Any]:
 
 
 def _ratio(columns: Columns) -> NDArray[Any]:
-    union = np.asarray(columns["union"])
-    return np.asarray(columns["intersection"]) / np.where(union == 0, 1, union)
+    intersection, union = np.asarray(columns["intersection"], float), np.asarray(columns["union"])
+    shares: NDArray[Any] = intersection / np.where(union == 0, 1, union)
+    return shares
 
 
 EXPECTED: Mapping[str, Callable[[Columns], NDArray[Any]]] = {

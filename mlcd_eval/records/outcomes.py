@@ -1,7 +1,7 @@
 """The outcomes of samples, kept beside every record: the columns that its metrics are made from.
 
 What a data set's samples are (keys, labels, the units that are resampled together) is one file for all models and
-tasks, named after its content: OUTPUT/keys/SHA256.json. What a model made of them is a file for each record, of arrays:
+tasks, named after its content: OUTPUT/keys/SHA256.keys. What a model made of them is a file for each record, of arrays:
 OUTPUT/MODEL/outcomes/TASK.DIGEST.npz. Both are written before the record, which names them, and never overwritten, so
 that a run killed in between leaves the old record with its own. Texts, masks and pictures of samples are written by
 --log-samples only (samples/TASK.jsonl), which records of earlier versions have instead of outcomes.
@@ -93,7 +93,7 @@ def _file_name(record: Path, digest: str) -> str:
 
 
 def _keys_path(record: Path, outcomes: OutcomesRecord) -> Path:
-    return record.parent.parent / KEYS / f"{outcomes.keys}.json"
+    return record.parent.parent / KEYS / f"{outcomes.keys}.keys"
 
 
 def _write(path: Path, contents: bytes, digest: str) -> None:

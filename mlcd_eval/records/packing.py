@@ -68,7 +68,7 @@ def _columns(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Sequence[Any] | ND
 
 
 def _arrays(columns: Columns) -> dict[str, NDArray[Any]]:
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, values in columns.items():
         array = _numbers(values)
         if array is None:
@@ -142,7 +142,7 @@ def _whole(small: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(f"an array has the form {small.shape} {small.dtype}")
     if small.dtype == np.uint8:
         planes = [plane.astype(np.int64) << 8 * place for place, plane in enumerate(small)]
-        return np.sum(planes, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(planes, axis=0, dtype=np.int64))
     if small.dtype.kind == "b":
         return small
     return small.astype(np.float64 if small.dtype.kind == "f" else np.int64)

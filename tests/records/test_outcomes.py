@@ -178,7 +178,7 @@ def forged(tmp_path, contents, keys=b'{"key":["a"]}'):
     path, result = written(tmp_path)
     digest, of_keys = (store.hashlib.sha256(part).hexdigest() for part in (contents, keys))
     (tmp_path / "tiny" / "outcomes" / "x.npz").write_bytes(contents)
-    (tmp_path / "keys" / f"{of_keys}.json").write_bytes(keys)
+    (tmp_path / "keys" / f"{of_keys}.keys").write_bytes(keys)
     outcomes = {"file": "x.npz", "sha256": digest, "keys": of_keys}
     return path, result.completed(outcomes=outcomes)
 
