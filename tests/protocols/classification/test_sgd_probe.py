@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import make_result, metric
 from protocol_inputs import mixture
 from torch import nn
 
@@ -16,6 +17,7 @@ from mlcd_eval.protocols.classification import sgd_probe
 from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, train_sgd
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.resident import Rows
+from mlcd_eval.tables.identity import variants
 
 RATES = (0.01, 0.1, 2.0)
 
@@ -175,3 +177,19 @@ def test_mistakes_are_one_sentence():
         SGDSettings(layers=("blocks",))
     with pytest.raises(IncompatibleError, match="got 4 train samples and no class with two"):
         scored(split(4, 0, None, "train") | split(8, 1, None, "test"))
+
+
+def test_a_table_names_it_beside_nothing_else():
+    """Fields of a setting that is usually absent are named; those of a dialect by its name alone."""
+    settings = get_protocol("linear_probe").Settings
+    labels = []
+    for given in ({"sgd": SGDSettings(iterations=300)}, {"adamw": {"lr": 0.3}}, {}):
+        record = make_result(task="linear_probe/demo", metrics=[metric("acc1", 0.5)])
+        task = record.task.model_copy(update={"settings": settings.model_validate(given).model_dump(mode="json")})
+        record = record.model_copy(update={"task": task})
+        labels.append(variants([record]).label(record))
+    assert "sgd.iterations=300" in labels[0] and "adamw.lr=0.3" in labels[1] and labels[2] == ""
+    dialect = get_protocol("linear_probe").dialects["dinov3-linear"].settings
+    named = settings.model_validate({**dialect, "dialect": "dinov3-linear"}).model_dump(mode="json")
+    record = record.model_copy(update={"task": task.model_copy(update={"settings": named})})
+    assert variants([record]).label(record) == "dialect=dinov3-linear"
