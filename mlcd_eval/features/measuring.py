@@ -21,7 +21,7 @@ from mlcd_eval.support.distributed import rank
 
 _MEMO = "costs"
 """The folder of the cache where costs are remembered."""
-_NOT_COUNTED = "no PyTorch module that this package knows encodes the images"
+_NOT_COUNTED = "PyTorch cannot count what encodes the images"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ def cost_of_first(
         return None, batches if first is None else chain([first], batches)
     pixels = first.pixels[:1]
     identity = f"{encoder.info.fingerprint} {sorted(layers)} {tuple(pixels.shape[1:])} {torch.__version__}"
-    cost = memoised(cache / _MEMO, identity, Cost, lambda: cost_of(lambda: forward.images(pixels, layers).arrays()))
+    try:
+        cost = memoised(cache / _MEMO, identity, Cost, lambda: cost_of(lambda: forward.images(pixels, layers).arrays()))
+    except Exception:  # of a model that cannot be watched; one that cannot be called fails in the pass that follows
+        cost = None
     return cost, chain([first], batches)
 
 

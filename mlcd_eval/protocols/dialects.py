@@ -19,12 +19,14 @@ class ProtocolDialect:
     """How one source measures.
 
     settings: those that differ from this package's defaults. source: paper or repository, with its version. differs:
-    what still differs from the source and why, in a sentence; empty if the numbers are the same.
+    what still differs from the source and why, in a sentence; empty if the numbers are the same. explains: whether
+    `explain` measures it; not where it reads layers that runs do not keep.
     """
 
     settings: Mapping[str, Any]
     source: str
     differs: str = ""
+    explains: bool = True
 
 
 class ProtocolSettings(BaseModel):

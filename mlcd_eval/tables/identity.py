@@ -239,7 +239,14 @@ def _always_named(known: Facts, usual: Mapping[str, str | None]) -> list[str]:
             return known[name] != UNKNOWN
         return name in PARTIAL or (name.startswith(SETTING) and name != HARNESS)
 
-    return [name for name, value in known.items() if name in usual and value != usual[name] and may_be(name)]
+    return [
+        name for name, value in known.items() if _has_usual(name, usual) and value != usual.get(name) and may_be(name)
+    ]
+
+
+def _has_usual(name: str, usual: Mapping[str, str | None]) -> bool:
+    """Whether a fact has a usual value; a field of a setting that is usually null has none of its own."""
+    return name in usual or usual.get(".".join(name.split(".")[:2])) == "null"
 
 
 def _shared(usual: Iterable[Mapping[str, str | None]]) -> dict[str, str | None]:

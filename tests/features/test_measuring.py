@@ -103,3 +103,19 @@ def test_the_file_is_plain_json(tmp_path):
     encode_split(MeanEncoder(), make_split(), ["penultimate"], options(tmp_path))
     for path in tmp_path.rglob("efficiency.json"):
         assert json.loads(path.read_text())["measured"]["device"] == "cpu"
+
+
+class Unwatched(Counted):
+    """A model that runs, but not while something watches it."""
+
+    def encode_images(self, pixels, layers):
+        if torch.utils._python_dispatch._get_current_dispatch_mode_stack():
+            raise RuntimeError("not while watched")
+        return super().encode_images(pixels, layers)
+
+
+def test_a_model_that_cannot_be_watched_is_encoded_all_the_same(tmp_path):
+    encoded = encode_split(Unwatched(), make_split(), ["penultimate"], options(tmp_path))
+    cost = encoded.efficiency["penultimate"]
+    assert encoded.images_encoded == 8 and (cost.gflops, cost.num_params) == (None, None)
+    assert cost.unknown["gflops"] == "PyTorch cannot count what encodes the images"

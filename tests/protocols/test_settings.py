@@ -82,6 +82,8 @@ def test_the_least_values(name, least, below):
 def test_a_probe_has_one_penalty(two):
     values = {"lambda_": 1.0, "c": 1.0, "adamw": AdamWSettings()}
     kind = get_protocol("linear_probe").Settings
-    with pytest.raises(ValidationError, match=f"expected at most one of lambda_, c and adamw, got {' and '.join(two)}"):
+    with pytest.raises(
+        ValidationError, match=f"expected at most one of lambda_, c, adamw and sgd, got {' and '.join(two)}"
+    ):
         kind(**{name: values[name] for name in two})
     assert kind().searches and not any(kind(**{name: values[name]}).searches for name in two)

@@ -61,7 +61,7 @@ def test_a_dialect_that_cannot_be_measured_is_left_out_with_the_reason(tmp_path)
         for name, values in factors.values.items()
     )  # AdamW and a penalty
     assert lattice.results([both]) == {}
-    assert "at most one of lambda_, c and adamw" in lattice.left_out[both]
+    assert "at most one of lambda_, c, adamw and sgd" in lattice.left_out[both]
 
 
 def test_samples_are_those_of_the_record(tmp_path):

@@ -50,6 +50,21 @@ def test_one_layer_of_a_tower(words, tmp_path, layer):
     assert record.details["features_in_fp16"] == [layer] and 0 <= record.primary.value <= 1
 
 
+def test_a_record_says_what_an_image_cost_when_its_features_were_made(words, tmp_path):
+    """The second task encodes nothing and states the first one's figures."""
+    assert main(["run", *words, "--workers", "0"]) == 0
+    assert main(["run", *words, "--tasks", "knn/demo_clipart", "--embedding", "binary", "--workers", "0"]) == 0
+    probe, knn = sorted(read_all([tmp_path / "out"]), key=lambda record: record.task.name, reverse=True)
+    assert knn.timing.images_encoded == 0 and knn.efficiency.measured == probe.efficiency.measured
+    assert (probe.efficiency.bytes_per_embedding, knn.efficiency.bytes_per_embedding) == (4 * 16, 2)
+    tokens, width, patch = 5, 16, 3 * 8 * 8
+    blocks = 2 * (12 * width * width * tokens + 2 * tokens * tokens * width)
+    head = (tokens - 1) * patch * width + width * 8  # patches go in; the pooled feature is projected
+    per_patch = (tokens - 1) * width * 8  # and so are the patches
+    assert probe.efficiency.gflops in [2 * (blocks + head + more) / 1e9 for more in (0, per_patch)]
+    assert probe.efficiency.num_params == probe.model.num_params
+
+
 def test_a_layer_that_the_tower_lacks_is_one_sentence_with_its_layers(words, capsys):
     assert main(["run", *words, "--set", "layer=block_3/cls"]) == 2
     assert (

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from mlcd_eval.encoders.base import PENULTIMATE
-from mlcd_eval.encoders.layers import BLOCKS, CLS, MEAN
+from mlcd_eval.encoders.layers import CLS, MEAN
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
+from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.classification.layer_roles import at_role, split_roles
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet
 from mlcd_eval.support.progress import Advance
 
@@ -27,8 +28,6 @@ Score = Callable[[Probe, np.ndarray, np.ndarray], Metric]
 """(probe, features, labels) -> the metric that ranks layers, with its interval."""
 Train = Callable[[TrainingSet, "float | None"], Probe]
 """(rows, lambda) -> a probe; without a lambda it is searched."""
-_OUTPUT = f"/{PENULTIMATE}"
-"""Ends the roles of the pooled output."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +41,11 @@ class Layer:
 
     def of(self, images: Mapping[str, Features], role: str) -> Features:
         """Return the features (N, D) float32 of a role of `split_roles`."""
-        features = images[role if self.ways else f"{role}{_OUTPUT}"]
-        assert list(features.keys) == list(images[role].keys), "layers of one split have the same rows"
         if not self.ways:
-            return features
+            return at_role(images, role, PENULTIMATE)
+        features = images[role]
         columns = [features.array[:, self.block, way] for way in self.ways]
         return replace(features, array=np.concatenate(columns, axis=1, dtype=np.float32))
-
-
-def with_output(requests: Mapping[str, ImageRequest]) -> dict[str, ImageRequest]:
-    """Return requests of blocks with those of the same images at the output."""
-    return dict(requests) | {
-        f"{role}{_OUTPUT}": replace(request, layer=PENULTIMATE)
-        for role, request in requests.items()
-        if request.layer == BLOCKS
-    }
-
-
-def split_roles(images: Mapping[str, Features]) -> list[str]:
-    """Return the roles without those of the output."""
-    return [role for role in images if not role.endswith(_OUTPUT)]
 
 
 def layers_of(array: np.ndarray) -> list[Layer]:

@@ -10,14 +10,13 @@ first folds, is not fitted to the end, and the record says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlcd_eval.data.split import stratified_folds
-from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
@@ -26,8 +25,6 @@ from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
-from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
-from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
@@ -36,27 +33,32 @@ from mlcd_eval.protocols.classification.labelled import (
     measured,
     primary_metric,
     split_requests,
-    train_and_val,
 )
+from mlcd_eval.protocols.classification.layer_roles import split_roles, with_layers
 from mlcd_eval.protocols.classification.layer_search import (
     Layer,
     at_layer,
     best_layer,
     layers_of,
-    split_roles,
-    with_output,
+)
+from mlcd_eval.protocols.classification.probe_rows import (
+    cut_features,
+    inputs_at,
+    normalised,
+    prepare_of,
+    training_sets,
 )
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, SWEPT, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
 from mlcd_eval.protocols.classification.selections import with_selections
+from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, search_sgd, trained_sgd
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_dimensions, compressed, cut
-from mlcd_eval.protocols.shared.unit import unit
+from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_dimensions
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
-    from mlcd_eval.support.resident import Prepare, Rows
+    from mlcd_eval.support.resident import Rows
 
 
 class LinearProbe(Protocol[LinearProbeSettings]):
@@ -77,7 +79,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws the shots, the part or folds of train that lambda is searched on and AdamW's batches, but for the
         draws of sources that have a seed of their own."""
-        if settings.get("adamw"):
+        if settings.get("adamw") or settings.get("sgd"):
             return True
         if settings.get("shots"):
             fixed = settings.get("lambda_") or settings.get("c")
@@ -97,7 +99,11 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                 )
         optional = ("val",) if reads_val else ()
         if settings.layers is not None:
-            return with_output(split_requests(self.name, BLOCKS, splits, optional, settings.exif))
+            blocks = split_requests(self.name, BLOCKS, splits, optional, settings.exif)
+            return with_layers(blocks, [PENULTIMATE])
+        if settings.sgd is not None:
+            layer, *others = settings.sgd.layers
+            return with_layers(split_requests(self.name, layer, splits, optional, settings.exif), others)
         return split_requests(self.name, settings.layer, splits, optional, settings.exif)
 
     def for_model(self, settings: LinearProbeSettings, info: EncoderInfo) -> LinearProbeSettings:
@@ -113,12 +119,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         """
         if settings.layers is not None:
             return self._at_best_layer(settings, inputs)
+        if settings.sgd is not None and settings.sgd.candidates > 1:
+            return self._by_sgd(settings, settings.sgd, inputs)
         return beside_full_precision(self._score, settings, inputs, inputs.images["test"])
 
     def _score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         from mlcd_eval.support.resident import Rows
 
-        inputs = _cut(settings, inputs)
+        inputs = cut_features(settings, inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
@@ -137,9 +145,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         ):
             probes = [
                 _trained(settings, data, num_classes, primary, sweep, inputs.seed + trial, inputs.device, advance)
-                for trial, data in enumerate(_training_sets(settings, inputs, labels))
+                for trial, data in enumerate(training_sets(settings, inputs, labels))
             ]
-            rows = Rows(test.array, inputs.device, _prepare(settings, inputs))
+            rows = Rows(test.array, inputs.device, prepare_of(settings, inputs))
             columns, details = report(probes, rows, labels["test"], settings.also)
             selections = [
                 (lambda_, count, report([Probe(fit, {})], rows, labels["test"], ())[0])
@@ -179,7 +187,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         layers = layers_of(inputs.images["train"].array)
 
         def data_at(layer: Layer) -> TrainingSet:
-            (data,) = _training_sets(settings, at_layer(inputs, layer, without="test"), labels)
+            (data,) = training_sets(settings, at_layer(inputs, layer, without="test"), labels)
             return data
 
         def train(rows: TrainingSet, lambda_: float | None) -> Probe:
@@ -188,7 +196,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return _trained(changed, rows, num_classes, metric, sweep, inputs.seed, inputs.device, lambda _: None)
 
         def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> Metric:
-            columns, _ = report([probe], Rows(features, inputs.device, _normalised(settings)), of_rows, ())
+            columns, _ = report([probe], Rows(features, inputs.device, normalised(settings)), of_rows, ())
             return measure(metric, columns, inputs.seed)
 
         with (
@@ -200,19 +208,28 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         found = {"layer": layer.name, "layer_from": f"search by {metric} on {held_out} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
+    def _by_sgd(self, settings: LinearProbeSettings, sgd: SGDSettings, inputs: Inputs) -> Scores:
+        """Choose a layer and a learning rate on held-out rows, and score the probe of them."""
+        from mlcd_eval.support.resident import Rows
 
-def _normalised(settings: LinearProbeSettings) -> Prepare:
-    return unit if settings.normalise else lambda rows: rows
+        labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
+        multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
+        metric = primary_metric(settings.metric, num_classes, multilabel)
+        report = _multilabel_report if multilabel else _report
 
+        def data_at(layer: str) -> TrainingSet:
+            (data,) = training_sets(settings, inputs_at(inputs, layer, without="test"), labels)
+            return data
 
-def _prepare(settings: LinearProbeSettings, inputs: Inputs) -> Prepare:
-    """Return what features pass through; what that depends on is learned on train."""
-    return compressed(settings.embedding, inputs.images["train"].array, inputs.device, _normalised(settings))
+        def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> float | None:
+            columns, _ = report([probe], Rows(features, inputs.device, normalised(settings)), of_rows, ())
+            return metric_value(metric, columns)
 
-
-def _cut(settings: LinearProbeSettings, inputs: Inputs) -> Inputs:
-    images = {role: replace(each, array=cut(settings.embedding, each.array)) for role, each in inputs.images.items()}
-    return replace(inputs, images=images)
+        with inputs.stage("steps of SGD", sgd.iterations * len(sgd.layers), "steps") as advance:
+            best, search, held_out = search_sgd(sgd, data_at, score, num_classes, inputs.seed, inputs.device, advance)
+        chosen = self.score(settings.model_copy(update={"sgd": best}), inputs_at(inputs, best.layers[0]))
+        found = {"chosen_from": f"search by {metric} on {held_out} samples", "search": search}
+        return replace(chosen, details={**chosen.details, **found})
 
 
 def _trained(
@@ -225,6 +242,8 @@ def _trained(
     device: str,
     advance: Advance,
 ) -> Probe:
+    if settings.sgd is not None:
+        return trained_sgd(data, num_classes, settings.sgd, seed, device, advance)
     if settings.adamw is not None:
         return train_adamw(data, num_classes, settings.adamw, seed, device, settings.shots is None, advance)
     lambda_ = settings.lambda_
@@ -257,26 +276,3 @@ def _multilabel_report(
     """The same for several labels per image."""
     (probe,) = probes
     return columns_of(probe.fit.scores(test), labels), dict(probe.details)
-
-
-def _training_sets(
-    settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray]
-) -> Iterator[TrainingSet]:
-    """One set, or for few-shot one per trial. A val split that is read comes after the rows of train."""
-    rng = np.random.default_rng(inputs.seed)
-    features, train = inputs.images["train"].array, labels["train"]
-    in_order = settings.draw == "stratified" and not settings.shots
-    trials = settings.trials if settings.shots else 1
-    prepare = _prepare(settings, inputs)
-    for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
-        array, of_rows = (features, train) if in_order else (features[rows], train[rows])
-        if "val" in labels:
-            yield TrainingSet(
-                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
-            )
-        elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
-            folds = stratified_folds(of_rows, FOLDS, rng)
-            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)
-        else:
-            held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
-            yield TrainingSet(array, of_rows, *held_out, prepare=prepare)

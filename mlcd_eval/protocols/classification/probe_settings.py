@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
 from mlcd_eval.protocols.classification.labelled import PrimaryMetric
+from mlcd_eval.protocols.classification.sgd_probe import DINOV2_LAYERS, SGDSettings
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.embedding import Embedding
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
@@ -34,7 +35,7 @@ class LinearProbeSettings(ProtocolSettings):
     layers: `all` probes every block of the tower at every pooling, in place of `layer`, and reports the one that is
     best on the part of train that is held out (layer_search.py).
 
-    adamw: train a layer by AdamW in place of logistic regression (adamw_probe.py).
+    adamw, sgd: train a layer by AdamW (adamw_probe.py) or layers by SGD (sgd_probe.py) in place of logistic regression.
     """
 
     layer: VectorLayer = PENULTIMATE
@@ -56,12 +57,13 @@ class LinearProbeSettings(ProtocolSettings):
     tolerance: PositiveFloat = 1e-6
     draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"
     adamw: AdamWSettings | None = None
+    sgd: SGDSettings | None = None
 
     @model_validator(mode="after")
     def _one_penalty(self) -> LinearProbeSettings:
-        given = [name for name in ("lambda_", "c", "adamw") if getattr(self, name) is not None]
+        given = [name for name in ("lambda_", "c", "adamw", "sgd") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"expected at most one of lambda_, c and adamw, got {' and '.join(given)}")
+            raise ValueError(f"expected at most one of lambda_, c, adamw and sgd, got {' and '.join(given)}")
         return self
 
     @model_validator(mode="after")
@@ -85,10 +87,19 @@ class LinearProbeSettings(ProtocolSettings):
             raise ValueError(f"expected layers without {' and '.join(given)}")
         return self
 
+    @model_validator(mode="after")
+    def _sgd_has_its_layers(self) -> LinearProbeSettings:
+        given = [name for name in ("shots", "layers", "embedding") if getattr(self, name) is not None]
+        given += ["layer"] if self.layer != PENULTIMATE else []
+        given += ["selection=cross_validation"] if self.selection != "holdout" else []
+        if self.sgd is not None and given:
+            raise ValueError(f"expected sgd, which has layers of its own, without {' and '.join(given)}")
+        return self
+
     @property
     def searches(self) -> bool:
         """Whether lambda is searched."""
-        return self.lambda_ is None and self.c is None and self.adamw is None
+        return self.lambda_ is None and self.c is None and self.adamw is None and self.sgd is None
 
 
 FACTORS = {
@@ -103,6 +114,12 @@ FACTORS = {
 SWEPT = {"shots": (1, 2, 4, 8, 16, 32)}
 
 _ITERATIONS = "stops after 1,000 iterations, converged or not; these fits converge"
+
+_AUGMENTED = (
+    "There train images are cropped and flipped at random in each step, here the kept features of images as they are "
+    "evaluated are used again. Without a val split the best layer is chosen on a part of train, there on the data that "
+    "is scored."
+)
 
 DIALECTS = {
     "mteb": ProtocolDialect(
@@ -131,6 +148,18 @@ DIALECTS = {
         {"sweep": "dinov2", "val_fraction": 0.1, "selection": "holdout", "hold_out": "dinov3"},
         "DINOv3, dinov3/eval/log_regression.py at 78dc9b8 (its metric type is here the task's metric)",
         f"scikit-learn's solver {_ITERATIONS}, and do not fit to the end a C that is far below the best one.",
+    ),
+    "dinov2-linear": ProtocolDialect(
+        {"sgd": SGDSettings(layers=DINOV2_LAYERS)},
+        "DINOv2, dinov2/eval/linear.py at b8931f7 on one GPU (its --val-metric-type is here the task's metric)",
+        _AUGMENTED,
+        explains=False,
+    ),
+    "dinov3-linear": ProtocolDialect(
+        {"sgd": SGDSettings(layers=("last_1/cls+mean",))},
+        "DINOv3, dinov3/eval/linear.py at 6876159 on one GPU (its val metric type is here the task's metric)",
+        _AUGMENTED,
+        explains=False,
     ),
     "clip-benchmark": ProtocolDialect(
         {

@@ -91,9 +91,10 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
     factors.
     """
     protocol = job.protocol
-    dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in protocol.dialects}
+    used = {name: dialect for name, dialect in protocol.dialects.items() if dialect.explains}
+    dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in used}
     named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
-    set_by = {name: set(dialect.settings) for name, dialect in protocol.dialects.items()}
+    set_by = {name: set(dialect.settings) for name, dialect in used.items()}
     others = sorted(set().union(*set_by.values()) - set(protocol.factors))
     rest = others[0] if len(others) == 1 else OTHERS
     known = {name: _Values(job, info, (name,)) for name in protocol.factors} | (

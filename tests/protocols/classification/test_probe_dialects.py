@@ -151,7 +151,7 @@ def test_dino_searches_on_val_where_there_is_one():
     ("given", "named"), [({"c": 1, "lambda_": 1}, "lambda_ and c"), ({"c": 1, "adamw": {}}, "c and adamw")]
 )
 def test_one_penalty_is_given(given, named):
-    with pytest.raises(ValidationError, match=f"expected at most one of lambda_, c and adamw, got {named}"):
+    with pytest.raises(ValidationError, match=f"expected at most one of lambda_, c, adamw and sgd, got {named}"):
         LinearProbeSettings.model_validate(given)
 
 
@@ -160,5 +160,6 @@ def test_a_seed_that_changes_nothing_is_not_part_of_a_number():
     settings = {name: dialect.settings for name, dialect in DIALECTS.items()}
     of_dialect = {name: LinearProbeSettings.model_validate(given) for name, given in settings.items()}
     seeded = {name: matters(settings.model_dump(mode="json")) for name, settings in of_dialect.items()}
-    assert seeded == {"mteb": False, "dinov2": False, "dinov3": False, "clip-benchmark": True}
+    trained = {"clip-benchmark": True, "dinov2-linear": True, "dinov3-linear": True}
+    assert seeded == {"mteb": False, "dinov2": False, "dinov3": False, **trained}
     assert matters(LinearProbeSettings().model_dump(mode="json")) and matters({"lambda_": None})
