@@ -1,10 +1,10 @@
 """Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4), or in other dialects.
 
 Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
-on the val split where there is one, else on a seeded stratified part of train or, with `selection=cross_validation`,
-by cross-validation of it where it is small (cross_validation.py); the best one is fitted on train and val together;
-only then is the test split scored. A candidate that is far behind the best while its fit is still rough, or on the
-first folds, is not fitted to the end, and the record says so.
+on the val split where there is one, else by cross-validation of train (cross_validation.py) or, where train is large or
+with `selection=holdout`, on a seeded stratified part of it; the best one is fitted on train and val together; only then
+is the test split scored. A candidate that is far behind the best while its fit is still rough is not fitted to the end,
+and the record says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
-from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
+from mlcd_eval.protocols.classification.cross_validation import FOLDS, PARTITIONS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
@@ -56,7 +56,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
-    version = 2
+    version = 3
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Self-Supervised Image Classification",)
@@ -126,7 +126,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             columns, details = report(probes, rows, labels["test"], settings.also)
             selections = [
                 (lambda_, count, report([Probe(fit, {})], rows, labels["test"], ())[0])
-                for lambda_, (fit, count) in (probes[0].selections if len(probes) == 1 else {}).items()
+                for lambda_, (fit, count) in probes[0].selections.items()
             ]
         if settings.shots:
             fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
@@ -159,7 +159,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         metric = primary_metric(settings.metric, num_classes, multilabel)
         sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
         report = _multilabel_report if multilabel else _report
-        (data,) = _training_sets(settings, inputs, labels)
+        (data,) = _training_sets(settings.model_copy(update={"selection": "holdout"}), inputs, labels)
 
         def train(rows: TrainingSet, lambda_: float | None) -> Probe:
             changed = settings.model_copy(update={"tolerance": SEARCH_TOLERANCE})
@@ -245,8 +245,8 @@ def _training_sets(
                 *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
             )
         elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
-            folds = stratified_folds(of_rows, FOLDS, rng)
-            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)
+            folds = [fold for _ in range(PARTITIONS) for fold in stratified_folds(of_rows, FOLDS, rng)]
+            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, trials == 1, prepare)
         else:
             held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
             yield TrainingSet(array, of_rows, *held_out, prepare=prepare)
