@@ -67,9 +67,11 @@ def main():
             part = tuple(array[rows] for array in train)
             halves.append(measured(f"{name}, half {subset}", part, test, arguments.seeds[1]))
     means = {selection: np.mean([rows[selection] for rows in halves], axis=0) for selection in SELECTIONS}
+    gains = [rows["cross_validation"][0] - rows["holdout"][0] for rows in halves]
     rms = {selection: np.sqrt(np.mean([rows[selection][1] ** 2 for rows in halves])) for selection in SELECTIONS}
     print(
         f"{len(halves)} halves: mean accuracy {means['holdout'][0]:.2f} and {means['cross_validation'][0]:.2f}, "
+        f"gain {np.mean(gains):+.2f} +- {np.std(gains, ddof=1) / len(gains) ** 0.5:.2f} (least {min(gains):+.2f}), "
         f"root mean square spread {rms['holdout']:.2f} and {rms['cross_validation']:.2f}, ratio "
         f"{rms['holdout'] / rms['cross_validation']:.1f}, cost {means['cross_validation'][3] / means['holdout'][3]:.1f}"
     )

@@ -130,6 +130,7 @@ CASES = {
     "knn": {"default": ({"ks": [5, 20]}, classified)},
     "linear_probe": {
         "search": ({}, classified),
+        "holdout": ({"selection": "holdout"}, classified),
         "few_shot": ({"shots": 4, "trials": 3}, classified),
         "two_classes": ({"metric": "roc_auc"}, lambda: classified(classes=2)),
         "multilabel": ({}, lambda: classified(multilabel=True)),

@@ -1,10 +1,10 @@
 """Linear probe by CLIP's protocol (Radford et al. 2021, appendix A.3; MLCD, appendix A.1.4), or in other dialects.
 
 Logistic regression on frozen features, which are neither standardised nor, by default, normalised. lambda is searched
-on the val split where there is one, else on a seeded stratified part of train or, with `selection=cross_validation`,
-by cross-validation of it where it is small (cross_validation.py); the best one is fitted on train and val together;
-only then is the test split scored. A candidate that is far behind the best while its fit is still rough, or on the
-first folds, is not fitted to the end, and the record says so.
+on the val split where there is one, else by cross-validation of train (cross_validation.py) or, where train is large or
+with `selection=holdout`, on a seeded stratified part of it; the best one is fitted on train and val together; only then
+is the test split scored. A candidate that is far behind the best while its fit is still rough is not fitted to the end,
+and the record says so.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
     name = "linear_probe"
-    version = 2
+    version = 3
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     pwc_tasks = ("Self-Supervised Image Classification",)
@@ -151,7 +151,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             columns, details = report(probes, rows, labels["test"], settings.also)
             selections = [
                 (lambda_, count, report([Probe(fit, {})], rows, labels["test"], ())[0])
-                for lambda_, (fit, count) in (probes[0].selections if len(probes) == 1 else {}).items()
+                for lambda_, (fit, count) in probes[0].selections.items()
             ]
         if settings.shots:
             fewer = int((np.bincount(labels["train"], minlength=num_classes) < settings.shots).sum())
@@ -185,9 +185,10 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
         report = _multilabel_report if multilabel else _report
         layers = layers_of(inputs.images["train"].array)
+        held_out = settings.model_copy(update={"selection": "holdout"})
 
         def data_at(layer: Layer) -> TrainingSet:
-            (data,) = training_sets(settings, at_layer(inputs, layer, without="test"), labels)
+            (data,) = training_sets(held_out, at_layer(inputs, layer, without="test"), labels)
             return data
 
         def train(rows: TrainingSet, lambda_: float | None) -> Probe:
@@ -203,9 +204,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             threads_for(inputs.images["train"].array[:, 0, 0].size * num_classes),
             inputs.stage("layers", len(layers), "layers") as advance,
         ):
-            layer, curve, held_out = best_layer(layers, data_at, train, score, advance)
+            layer, curve, num_scored = best_layer(layers, data_at, train, score, advance)
         chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
-        found = {"layer": layer.name, "layer_from": f"search by {metric} on {held_out} samples"}
+        found = {"layer": layer.name, "layer_from": f"search by {metric} on {num_scored} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
     def _by_sgd(self, settings: LinearProbeSettings, sgd: SGDSettings, inputs: Inputs) -> Scores:
@@ -216,9 +217,10 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
         report = _multilabel_report if multilabel else _report
+        held_out = settings.model_copy(update={"selection": "holdout"})
 
         def data_at(layer: str) -> TrainingSet:
-            (data,) = training_sets(settings, inputs_at(inputs, layer, without="test"), labels)
+            (data,) = training_sets(held_out, inputs_at(inputs, layer, without="test"), labels)
             return data
 
         def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> float | None:
@@ -226,9 +228,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return metric_value(metric, columns)
 
         with inputs.stage("steps of SGD", sgd.iterations * len(sgd.layers), "steps") as advance:
-            best, search, held_out = search_sgd(sgd, data_at, score, num_classes, inputs.seed, inputs.device, advance)
+            best, search, num_scored = search_sgd(sgd, data_at, score, num_classes, inputs.seed, inputs.device, advance)
         chosen = self.score(settings.model_copy(update={"sgd": best}), inputs_at(inputs, best.layers[0]))
-        found = {"chosen_from": f"search by {metric} on {held_out} samples", "search": search}
+        found = {"chosen_from": f"search by {metric} on {num_scored} samples", "search": search}
         return replace(chosen, details={**chosen.details, **found})
 
 

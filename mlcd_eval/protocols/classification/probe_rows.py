@@ -10,7 +10,7 @@ import numpy as np
 
 from mlcd_eval.data.split import stratified_folds
 from mlcd_eval.protocols.base import Inputs
-from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
+from mlcd_eval.protocols.classification.cross_validation import FOLDS, PARTITIONS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import train_and_val
 from mlcd_eval.protocols.classification.layer_roles import at_role, split_roles
@@ -61,8 +61,8 @@ def training_sets(
                 *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
             )
         elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
-            folds = stratified_folds(of_rows, FOLDS, rng)
-            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)
+            folds = [fold for _ in range(PARTITIONS) for fold in stratified_folds(of_rows, FOLDS, rng)]
+            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, trials == 1, prepare)
         else:
             held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
             yield TrainingSet(array, of_rows, *held_out, prepare=prepare)

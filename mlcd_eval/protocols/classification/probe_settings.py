@@ -22,9 +22,9 @@ class LinearProbeSettings(ProtocolSettings):
     features are compressed, after that (shared/embedding.py).
 
     sweep: the lambdas that are tried, CLIP's search or all 45 of DINOv2. lambda_: fixed, in place of the search; c:
-    the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched on a held-out part
-    of train, as CLIP does it, or by cross-validation if there are fewer than TOO_MANY train images
-    (cross_validation.py); val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the
+    the same as scikit-learn's C. selection: where the dataset has no val split, lambda is searched by cross-validation
+    (cross_validation.py), or, as CLIP does it, on a held-out part of train, which is what TOO_MANY train images or more
+    get in any case; val_fraction: how much of it; hold_out: how it is drawn. max_iter: the most passes over the
     data in a fit; tolerance: at which the last fit stops (see LogisticProblem.fit).
 
     shots: the number of train images per class whose labels are used (val is not read); draw: how they are drawn; the
@@ -52,7 +52,7 @@ class LinearProbeSettings(ProtocolSettings):
     normalise: bool = False
     sweep: Literal["clip", "dinov2"] = "clip"
     c: PositiveFloat | None = None
-    selection: Literal["holdout", "cross_validation"] = "holdout"
+    selection: Literal["cross_validation", "holdout"] = "cross_validation"
     hold_out: Literal["stratified", "dinov2", "dinov3"] = "stratified"
     tolerance: PositiveFloat = 1e-6
     draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"
@@ -82,7 +82,6 @@ class LinearProbeSettings(ProtocolSettings):
     def _one_layer(self) -> LinearProbeSettings:
         given = [name for name in ("shots", "adamw", "embedding") if getattr(self, name) is not None]
         given += ["layer"] if self.layer != PENULTIMATE else []
-        given += ["selection=cross_validation"] if self.selection != "holdout" else []
         if self.layers is not None and given:
             raise ValueError(f"expected layers without {' and '.join(given)}")
         return self
@@ -91,7 +90,6 @@ class LinearProbeSettings(ProtocolSettings):
     def _sgd_has_its_layers(self) -> LinearProbeSettings:
         given = [name for name in ("shots", "layers", "embedding") if getattr(self, name) is not None]
         given += ["layer"] if self.layer != PENULTIMATE else []
-        given += ["selection=cross_validation"] if self.selection != "holdout" else []
         if self.sgd is not None and given:
             raise ValueError(f"expected sgd, which has layers of its own, without {' and '.join(given)}")
         return self
@@ -106,6 +104,7 @@ FACTORS = {
     "layer": (PENULTIMATE, "projected"),
     "exif": (False, True),
     "normalise": (False, True),
+    "selection": ("cross_validation", "holdout"),
     "shots": (None, 16),
     "draw": ("stratified", "mteb", "clip_benchmark"),
     "c": (None, 1.0),
@@ -122,6 +121,7 @@ _AUGMENTED = (
 )
 
 DIALECTS = {
+    "clip": ProtocolDialect({"selection": "holdout"}, "CLIP (Radford et al. 2021), appendix A.3"),
     "mteb": ProtocolDialect(
         {
             "layer": "projected",

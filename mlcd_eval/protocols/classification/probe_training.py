@@ -14,7 +14,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.classification.cross_validation import Part, choose_lambda
+from mlcd_eval.protocols.classification.cross_validation import HARD, TOLERANCE, Part, choose_lambda
 from mlcd_eval.protocols.classification.sweep import Sweep
 from mlcd_eval.support.progress import Advance
 
@@ -32,14 +32,16 @@ DEFAULT_LAMBDA = 1.0  # where no class has a sample to spare for choosing it
 @dataclass(frozen=True)
 class TrainingSet:
     """features (N, D), labels (N,) or (N, C). fit_rows, val_rows: rows to fit and to score in the search of lambda;
-    val_rows may be empty. folds: the rows of each fold, where lambda is chosen by cross-validation instead. prepare:
-    what features pass through first."""
+    val_rows may be empty. folds: the rows of each fold, where lambda is chosen by cross-validation instead. spread:
+    whether the lambdas that other draws of the images would have chosen then are fitted too. prepare: what features
+    pass through first."""
 
     features: np.ndarray
     labels: np.ndarray
     fit_rows: np.ndarray
     val_rows: np.ndarray
     folds: Sequence[np.ndarray] = ()
+    spread: bool = True
     prepare: Callable[[Tensor], Tensor] = lambda rows: rows
 
 
@@ -76,7 +78,7 @@ def train_probe(
     advance: Advance = lambda _: None,
     seed: int = 0,
 ) -> Probe:
-    """Search lambda by the metric on the two parts of the rows, or by their loss on the folds, unless it is given, then
+    """Search lambda by the metric on the two parts of the rows, or on the folds, unless it is given, then
     fit all rows.
 
     tolerance: of the last fit. seed: of the selections. advance: called with the fits done, `sweep.most` and one in all
@@ -94,9 +96,8 @@ def train_probe(
     if lambda_ is not None:
         details["lambda_from"] = "settings"
     elif data.folds:
-        choice = choose_lambda(_parts(data, features, num_classes, max_iter), seed, advance)
-        advance(sweep.most - len(choice.details["search"]))
-        lambda_, start, selections = choice.lambda_, choice.start, choice.selections
+        choice = choose_lambda(_parts(data, features, num_classes, max_iter), seed, sweep.most, advance)
+        lambda_, start, selections = choice.lambda_, choice.start, choice.selections if data.spread else []
         details |= choice.details
     elif len(data.val_rows) == 0:
         lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
@@ -136,9 +137,9 @@ def _parts(data: TrainingSet, features: Rows, num_classes: int, max_iter: int) -
     for held_out in data.folds:
         rows = np.setdiff1d(np.arange(len(data.labels)), held_out)
         check_contrast(data.labels[rows])
-        problem = LogisticProblem(features.select(rows), data.labels[rows], num_classes)
+        problem = LogisticProblem(features.select(rows), data.labels[rows], num_classes, hard=HARD)
         labels = torch.as_tensor(data.labels[held_out], device=features.device)
-        parts.append(Part(features.select(held_out), labels, Path(problem, SEARCH_TOLERANCE, max_iter)))
+        parts.append(Part(held_out, features.select(held_out), labels, Path(problem, TOLERANCE, max_iter)))
     return parts
 
 

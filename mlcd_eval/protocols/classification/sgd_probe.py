@@ -150,7 +150,8 @@ def _slopes(logits: Tensor, target: Tensor) -> Tensor:
 
 def _batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
     """Yield rows of batches of one size from endless passes over all rows, each in a new order."""
-    rng, rest = np.random.default_rng(seed), np.arange(0)
+    rng = np.random.default_rng(seed)
+    rest: np.ndarray = np.arange(0)
     while True:
         while len(rest) < size:
             rest = np.concatenate([rest, rng.permutation(count)])

@@ -17,15 +17,12 @@ MOST_CANDIDATES = 15
 """How many lambdas a search tries at most: 7, then twice 4 as the distance is halved from 16 steps to 1."""
 
 
-HALF_DECADE = STEPS_PER_DECADE // 2
-
-
-def search_lambda(evaluate: Evaluate, finest: int = 1) -> tuple[float, dict[float, float]]:
+def search_lambda(evaluate: Evaluate) -> tuple[float, dict[float, float]]:
     """Return the best lambda, and the scores of all that were tried, by descending lambda.
 
     The search scores 1e-6, 1e-4, ..., 1e6, then the two grid points halfway to the neighbours of the best one so far,
-    and halves the distance until it is `finest` steps. Of equal scores the larger lambda wins: it is the simpler model,
-    and on a plateau at either end of the grid the choice does not depend on rounding. A larger value of `evaluate` is
+    and halves the distance until it is one step. Of equal scores the larger lambda wins: it is the simpler model, and
+    on a plateau at either end of the grid the choice does not depend on rounding. A larger value of `evaluate` is
     better. It is called from large lambda to small in each round, for warm starts.
     """
     scores: dict[int, float] = {}
@@ -35,7 +32,7 @@ def search_lambda(evaluate: Evaluate, finest: int = 1) -> tuple[float, dict[floa
             if 0 <= step < len(LAMBDAS) and step not in scores:
                 scores[step] = evaluate(LAMBDAS[step])
         best = max(scores, key=lambda step: (scores[step], step))
-        if stride == finest:
+        if stride == 1:
             return LAMBDAS[best], {LAMBDAS[step]: scores[step] for step in sorted(scores, reverse=True)}
         stride //= 2
         candidates = [best - stride, best + stride]

@@ -5,13 +5,13 @@ from protocol_inputs import features, mixture, rng, values
 from pydantic import ValidationError
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, logsumexp
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from mlcd_eval.data.split import stratified_folds
 from mlcd_eval.protocols.base import Inputs
-from mlcd_eval.protocols.classification import cross_validation, linear_probe, probe_training
+from mlcd_eval.protocols.classification import cross_validation, probe_training
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
-from mlcd_eval.protocols.classification.sweep import HALF_DECADE, search_lambda
 from mlcd_eval.protocols.classification.temperature import fit_temperature, log_losses
 
 
@@ -41,41 +41,71 @@ def sklearn_probe(x, y, lambda_):
     return LogisticRegression(C=1 / lambda_, tol=1e-8, max_iter=20_000).fit(x.astype(np.float64), y)
 
 
+def held_out_by_sklearn(train, folds, lambda_):
+    """Logits (N, C) of each image, from a fit without its fold."""
+    logits = np.empty((len(train.labels), len(np.unique(train.labels))))
+    for fold in folds:
+        others = np.setdiff1d(np.arange(len(train.labels)), fold)
+        probe = sklearn_probe(train.array[others], train.labels[others], lambda_)
+        logits[fold] = probe.decision_function(train.array[fold].astype(np.float64))
+    return logits
+
+
+def margins(logits, labels):
+    true = np.eye(logits.shape[1], dtype=bool)[labels]
+    return logits[true] - np.where(true, -np.inf, logits).max(axis=1)
+
+
 def test_the_whole_selection_against_scikit_learn(monkeypatch):
-    monkeypatch.setattr(probe_training, "SEARCH_TOLERANCE", 1e-7)
-    monkeypatch.setattr(cross_validation, "BEHIND", np.inf)
+    monkeypatch.setattr(probe_training, "TOLERANCE", 1e-8)
     train, test = noisy()
-    folds = stratified_folds(train.labels, 5, rng(3))
-
-    def held_out(lambda_):
-        logits, labels = [], []
-        for fold in folds:
-            others = np.setdiff1d(np.arange(len(train.labels)), fold)
-            probe = sklearn_probe(train.array[others], train.labels[others], lambda_)
-            logits.append(probe.decision_function(train.array[fold].astype(np.float64)))
-            labels.append(train.labels[fold])
-        return -least_log_loss(np.concatenate(logits), np.concatenate(labels))
-
-    best, tried = search_lambda(held_out, HALF_DECADE)
-    scores = score(train, test, seed=3)
-    assert scores.details["lambda"] == pytest.approx(best / np.sqrt(10))
-    losses = {step["lambda"]: -step["log_loss"] for step in scores.details["search"]}
-    assert losses == pytest.approx(tried, abs=1e-4)
-    assert scores.details["lambda_from"] == "search by log-loss on 150 samples in 5 folds"
-    final = sklearn_probe(train.array, train.labels, scores.details["lambda"])
+    chance = rng(3)
+    partitions = [stratified_folds(train.labels, 5, chance) for _ in range(2)]
+    details = (scores := score(train, test, seed=3)).details
+    assert details["lambda_from"] == "smoothed accuracy of 150 samples in 2 x 5 folds"
+    rows = []
+    for step in details["search"]:
+        twice = [held_out_by_sklearn(train, folds, step["lambda"]) for folds in partitions]
+        both, labels = np.concatenate(twice), np.tile(train.labels, 2)
+        assert step["log_loss"] == pytest.approx(least_log_loss(both, labels), abs=1e-4)
+        of_images = norm.cdf(2 * margins(both, labels) / margins(both, labels).std()).reshape(2, -1).mean(axis=0)
+        assert step["score"] == pytest.approx(of_images.mean(), abs=1e-4)
+        rows.append(of_images)
+    places = np.array([8 * (6 + np.log10(step["lambda"])) for step in details["search"]])
+    assert np.diff(places) == pytest.approx(-4) and len(places) == 7
+    assert np.argmin([step["log_loss"] for step in details["search"]]) == 3  # in the middle
+    draws = rng(9).multivariate_normal(np.mean(rows, axis=1), np.cov(rows) / 150, size=100_000).argmax(axis=1)
+    shares = [step["share_best"] for step in details["search"]]
+    assert shares == pytest.approx(np.bincount(draws, minlength=7) / 100_000, abs=0.05)
+    assert np.log10(details["lambda"]) == pytest.approx(round(shares @ places) / 8 - 6)
+    final = sklearn_probe(train.array, train.labels, details["lambda"])
     assert scores.samples["prediction"] == final.predict(test.array.astype(np.float64)).tolist()
 
 
-def test_a_race_ends_where_the_whole_search_does(monkeypatch):
-    train, test = noisy(1, sizes=(400, 80), d=60)
-    quick = score(train, test).details
-    monkeypatch.setattr(cross_validation, "BEHIND", np.inf)
-    whole = score(train, test).details
-    assert quick["lambda"] == whole["lambda"]
-    assert any(step["out_of_reach"] for step in quick["search"])
-    assert not any(step["out_of_reach"] for step in whole["search"])
-    best = min(step["log_loss"] for step in quick["search"])
-    assert all(step["log_loss"] > best for step in quick["search"] if step["out_of_reach"])
+@pytest.mark.parametrize("scale", [1e-4, 1e3])
+def test_a_best_lambda_far_away_is_found(scale):
+    """Features of a tenth the length need a hundredth of the penalty."""
+    train, test = noisy(1, sizes=(300, 80), d=40)
+    scaled = [features(scale * each.array, each.labels) for each in (train, test)]
+    before, after = (score(*both).details["search"] for both in ((train, test), scaled))
+    middle = [search[np.argmin([step["log_loss"] for step in search])]["lambda"] for search in (before, after)]
+    wanted = np.clip(middle[0] * scale**2, 1e-6, 1e6)
+    assert np.log10(middle[1]) == pytest.approx(np.log10(wanted), abs=0.51)
+
+
+def test_smoothed_accuracy_by_hand():
+    logits = torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.0, 4.0], [1.0, 2.0, 1.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 2, 0])  # margins 2, 4 and -1
+    width = 0.5 * np.std([2, 4, -1])
+    assert cross_validation.smoothed_accuracy(logits, labels) == pytest.approx(norm.cdf(np.array([2, 4, -1]) / width))
+    alike = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert cross_validation.smoothed_accuracy(alike, torch.tensor([0, 1])).tolist() == [1, 1]
+
+
+def test_candidates_that_never_differ_are_weighted_alike_or_not_at_all():
+    places, scores = [96, 92, 88], np.stack([np.full(50, 0.5), rng().random(50) + 2, np.full(50, 0.4)])
+    place, others, shares = cross_validation._averaged(places, scores, rng())
+    assert place == 92 and set(others) == {92} and shares.tolist() == [0, 1, 0]
 
 
 def test_the_spread_over_selections_is_that_of_their_values_and_widens_intervals():
@@ -106,16 +136,26 @@ def test_two_models_have_the_same_folds(monkeypatch):
         seen.append(stratified_folds(*given))
         return seen[-1]
 
-    monkeypatch.setattr(linear_probe, "stratified_folds", noted)
+    monkeypatch.setattr(probe_rows, "stratified_folds", noted)
     train, test = noisy(3)
     for array in (train.array, rng().normal(size=train.array.shape)):
         score(features(array, train.labels), test, seed=5)
-    for first, second in zip(*seen, strict=True):
+    assert len(seen) == 4
+    for first, second in zip([*seen[0], *seen[1]], [*seen[2], *seen[3]], strict=True):
         np.testing.assert_array_equal(first, second)
 
 
+def test_few_shot_draws_are_cross_validated_without_selections():
+    train, test = noisy(3)
+    details = score(train, test, shots=8, trials=2).details
+    assert [trial["lambda_from"] for trial in details["trials"]] == [
+        "smoothed accuracy of 32 samples in 2 x 5 folds"
+    ] * 2
+    assert "selections" not in details and "selections" in score(train, test, shots=8, trials=1).details
+
+
 def test_many_train_images_are_not_cross_validated(monkeypatch):
-    monkeypatch.setattr(linear_probe, "TOO_MANY", 150)
+    monkeypatch.setattr(probe_rows, "TOO_MANY", 150)
     train, test = noisy(4)
     scores = score(train, test)
     assert scores == score(train, test, selection="holdout")
@@ -128,7 +168,8 @@ def test_fewer_images_than_folds(counts):
     train = features(np.eye(len(counts), 3)[labels] + rng().normal(0, 0.1, (len(labels), 3)), labels)
     scores = score(train, train)
     held_out = sum(count for count in counts if count > 1)
-    assert scores.details["lambda_from"] == f"search by log-loss on {held_out} samples in {min(5, held_out)} folds"
+    wanted = f"smoothed accuracy of {held_out} samples in 2 x {min(5, held_out)} folds"
+    assert scores.details["lambda_from"] == wanted
     assert values(scores)["acc1"] >= 0.5
 
 
@@ -145,7 +186,7 @@ def test_several_labels_one_of_which_a_fold_alone_has():
     labels[:, 2] = np.arange(60) == 7  # without contrast where image 7 is held out
     data = features(array, labels)
     scores = score(data, data)
-    assert scores.details["lambda_from"] == "search by log-loss on 60 samples in 5 folds"
+    assert scores.details["lambda_from"] == "log-loss of 60 samples in 2 x 5 folds"
     assert all(np.isfinite(step["log_loss"]) for step in scores.details["search"])
     assert set(scores.details["std_over_selections"]) == {"map", "map_11point"}
 

@@ -122,9 +122,7 @@ def test_no_row_to_choose_by():
         scored(train, test)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"shots": 4}, {"layer": "block_2/cls"}, {"adamw": {}}, {"selection": "cross_validation"}]
-)
+@pytest.mark.parametrize("settings", [{"shots": 4}, {"layer": "block_2/cls"}, {"adamw": {}}])
 def test_settings_that_do_not_go_together(settings):
     with pytest.raises(ValueError, match=f"expected layers without {next(iter(settings))}"):
         get_protocol("linear_probe").Settings.model_validate({"layers": "all", **settings})

@@ -23,9 +23,11 @@ def draw_multilabel(seed=0, sizes=(160, 80), d=8, c=3):
         yield features(x, (x @ directions + r.normal(size=(n, c)) > 1).astype(np.int64))
 
 
-def score(train, test, val=None, seed=0, **settings):
+def score(train, test, val=None, seed=0, selection="holdout", **settings):
+    """By CLIP's protocol; test_cross_validation.py is about the other selection."""
     images = {"train": train, "test": test} if val is None else {"train": train, "val": val, "test": test}
-    return LinearProbe().score(LinearProbeSettings(**settings), Inputs(images, seed=seed))
+    settings = LinearProbeSettings(selection=selection, **settings)
+    return LinearProbe().score(settings, Inputs(images, seed=seed))
 
 
 def sklearn_probe(x, y, lambda_):

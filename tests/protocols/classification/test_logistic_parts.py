@@ -88,7 +88,7 @@ def test_the_hard_samples_are_as_many_as_memory_has_room_for(monkeypatch):
     residual = torch.tensor([[0.9, 0.5, 0.1, 0.2, 0.0, 0.6, 0.5, 1.0]] * 2)
     for budget, kept in ((8 * 3, [1, 6, 5]), (8 * 2, [1, 6]), (1, [1])):
         monkeypatch.setattr(preconditioner, "_BUDGET", budget)
-        mass, largest, where = preconditioner._hardest([(data.x, residual)], data)
+        mass, largest, where = preconditioner._hardest([(data.x, residual)], data, 96)
         assert sorted(where[0].tolist()) == sorted(kept) or (kept == [1] and where[0].tolist() in ([1], [6]))
         assert largest[0].tolist() == pytest.approx([0.25, 0.25, 0.24][: len(kept)])
         assert mass.tolist() == pytest.approx([0.09 * 2 + 0.25 * 2 + 0.16 + 0.24] * 2, abs=1e-6)

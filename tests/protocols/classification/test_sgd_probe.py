@@ -168,7 +168,7 @@ def test_the_dialects_are_the_sources_grids():
 
 def test_mistakes_are_one_sentence():
     protocol = get_protocol("linear_probe")
-    for other in ({"shots": 4}, {"layer": "projected"}, {"embedding": "int8"}, {"selection": "cross_validation"}):
+    for other in ({"shots": 4}, {"layer": "projected"}, {"embedding": "int8"}):
         with pytest.raises(ValueError, match=r"expected sgd, which has layers of its own, without"):
             protocol.Settings.model_validate({"sgd": {}, **other})
     with pytest.raises(ValueError, match="at most one of lambda_, c, adamw and sgd, got c and sgd"):

@@ -15,7 +15,12 @@ _DAMPING = 1e-4  # of the largest entry, so that a factor in float32 exists and 
 
 
 def preconditioner(
-    residuals: Iterable[tuple[Tensor, Tensor]], data: Data, variance: Tensor, lambda_: float, softmax: bool
+    residuals: Iterable[tuple[Tensor, Tensor]],
+    data: Data,
+    variance: Tensor,
+    lambda_: float,
+    softmax: bool,
+    hard: int | None = None,
 ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """Return the map from gradient to step, both (C, D + 1), and each class's curvature (C,) summed over samples.
 
@@ -25,9 +30,9 @@ def preconditioner(
     which would otherwise drift along it.
 
     residuals: chunks of features (B, D) and of the loss's derivative with respect to the logits (C, B). variance (D,):
-    of all features.
+    of all features. hard: K, at most; None for HARD.
     """
-    mass, largest, where = _hardest(residuals, data)
+    mass, largest, where = _hardest(residuals, data, hard or HARD)
     rest = torch.maximum(mass - largest.sum(dim=1, dtype=torch.float64), 1e-3 * mass)[:, None] + 1e-12
     scale = torch.cat([rest * variance + lambda_, rest], dim=1).rsqrt_().float()  # (C, D + 1)
     samples = torch.nn.functional.pad(data.x[where], (0, 1), value=1.0)  # (C, K, D + 1)
@@ -49,10 +54,10 @@ def preconditioner(
     return precondition, mass + 1e-12
 
 
-def _hardest(residuals: Iterable[tuple[Tensor, Tensor]], data: Data) -> tuple[Tensor, Tensor, Tensor]:
+def _hardest(residuals: Iterable[tuple[Tensor, Tensor]], data: Data, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return, for each class, the sum of q (C,) in float64, the largest q (C, K), and their samples (C, K)."""
     c, device = data.num_classes, data.x.device
-    hard = max(1, min(HARD, _BUDGET // (c * (data.x.shape[1] + 1))))
+    hard = max(1, min(most, _BUDGET // (c * (data.x.shape[1] + 1))))
     mass = torch.zeros(c, dtype=torch.float64, device=device)
     largest = torch.zeros(c, 0, device=device)
     where = torch.zeros(c, 0, dtype=torch.int64, device=device)

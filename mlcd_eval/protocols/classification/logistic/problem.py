@@ -54,14 +54,21 @@ class LogisticProblem:
 
     features: (N, D), finite; the device is that of Rows, and `device` for an array. labels: for softmax (N,) class
     indices below num_classes, of at least two classes; for one-vs-rest (N, num_classes) of 0 and 1, with at least one
-    column that is not constant.
+    column that is not constant. hard: see `preconditioner`.
     """
 
-    def __init__(self, features: np.ndarray | Rows, labels: np.ndarray, num_classes: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        features: np.ndarray | Rows,
+        labels: np.ndarray,
+        num_classes: int,
+        device: str = "cpu",
+        hard: int | None = None,
+    ) -> None:
         rows = _as_rows(features, torch.device(device))
         self.device = rows.device
         absent = np.full(num_classes, -np.inf)
-        self._softmax = labels.ndim == 1
+        self._softmax, self._hard = labels.ndim == 1, hard
         if self._softmax:
             counts = np.bincount(labels, minlength=num_classes)
             classes = np.flatnonzero(counts)
@@ -112,7 +119,7 @@ class LogisticProblem:
         while True:
             if pairs.full or objective < 0.5 * built_at:
                 precondition, mass = preconditioner(
-                    line.residuals(), self._data, self._variance, lambda_, self._softmax
+                    line.residuals(), self._data, self._variance, lambda_, self._softmax, self._hard
                 )
                 pairs.clear()
                 built_at = objective
