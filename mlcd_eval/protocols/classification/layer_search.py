@@ -2,9 +2,9 @@
 held-out rows of train.
 
 The features are the layer `blocks`, (N, depth, poolings, D), and beside it `penultimate`, in roles of its own. For each
-candidate lambda is searched as for any linear probe, the probe is fitted with it on the rows that the search fits, and
-the other rows score it. The best layer alone is then probed as any layer is: lambda searched, all rows fitted, test
-scored. Test decides nothing.
+candidate lambda is searched as for any linear probe, and the search's own fit with it is scored on the held-out rows.
+The best layer alone is then probed as any layer is: lambda searched, all rows fitted, test scored. Test decides
+nothing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from mlcd_eval.support.progress import Advance
 
 Score = Callable[[Probe, np.ndarray, np.ndarray], Metric]
 """(probe, features, labels) -> the metric that ranks layers, with its interval."""
-Train = Callable[[TrainingSet, "float | None"], Probe]
-"""(rows, lambda) -> a probe; without a lambda it is searched."""
+Train = Callable[[TrainingSet], Probe]
+"""Rows -> a probe of those that are to be fitted."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,10 @@ def best_layer(
                 f"{len(data.labels)} train samples and no class with two, expected one (or a val split, or a single "
                 "layer)"
             )
-        lambda_ = train(data, None).details["lambda"]
-        part = np.arange(len(data.fit_rows))
-        fitted = replace(
-            data, features=data.features[data.fit_rows], labels=data.labels[data.fit_rows], fit_rows=part,
-            val_rows=part[:0],
-        )  # fmt: skip
-        metric = score(train(fitted, lambda_), data.features[data.val_rows], data.labels[data.val_rows])
-        lines.append({"layer": layer.name, "score": metric.value, "ci95": metric.ci95, "lambda": lambda_})
+        probe = train(data)
+        metric = score(probe, data.features[data.val_rows], data.labels[data.val_rows])
+        line = {"layer": layer.name, "score": metric.value, "ci95": metric.ci95, "lambda": probe.details["lambda"]}
+        lines.append(line)
         ranks.append((metric.value if metric.value is not None else -1.0, -max(1, len(layer.ways)), layer.block, layer))
         advance(1)
     return max(ranks, key=lambda rank: rank[:3])[3], lines, held_out

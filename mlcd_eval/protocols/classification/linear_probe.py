@@ -191,10 +191,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             (data,) = training_sets(held_out, at_layer(inputs, layer, without="test"), labels)
             return data
 
-        def train(rows: TrainingSet, lambda_: float | None) -> Probe:
+        def train(data: TrainingSet) -> Probe:
             changed = settings.model_copy(update={"tolerance": SEARCH_TOLERANCE})
-            changed = changed if lambda_ is None else changed.model_copy(update={"lambda_": lambda_, "c": None})
-            return _trained(changed, rows, num_classes, metric, sweep, inputs.seed, inputs.device, lambda _: None)
+            return _trained(changed, data, num_classes, metric, sweep, inputs.seed, inputs.device, all_rows=False)
 
         def score(probe: Probe, features: np.ndarray, of_rows: np.ndarray) -> Metric:
             columns, _ = report([probe], Rows(features, inputs.device, normalised(settings)), of_rows, ())
@@ -242,7 +241,8 @@ def _trained(
     sweep: Sweep,
     seed: int,
     device: str,
-    advance: Advance,
+    advance: Advance = lambda _: None,
+    all_rows: bool = True,
 ) -> Probe:
     if settings.sgd is not None:
         return trained_sgd(data, num_classes, settings.sgd, seed, device, advance)
@@ -252,7 +252,17 @@ def _trained(
     if settings.c is not None:
         lambda_ = lambda_of_c(settings.c, binary=data.labels.ndim == 1 and len(np.unique(data.labels)) == 2)
     return train_probe(
-        data, num_classes, metric, sweep, lambda_, settings.max_iter, settings.tolerance, device, advance, seed
+        data,
+        num_classes,
+        metric,
+        sweep,
+        lambda_,
+        settings.max_iter,
+        settings.tolerance,
+        device,
+        advance,
+        seed,
+        all_rows,
     )
 
 

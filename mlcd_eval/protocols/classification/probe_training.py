@@ -77,11 +77,13 @@ def train_probe(
     device: str,
     advance: Advance = lambda _: None,
     seed: int = 0,
+    all_rows: bool = True,
 ) -> Probe:
-    """Search lambda by the metric on the two parts of the rows, or on the folds, unless it is given, then
-    fit all rows.
+    """Search lambda by the metric on the two parts of the rows, or on the folds, unless it is given, then fit
+    all rows.
 
-    tolerance: of the last fit. seed: of the selections. advance: called with the fits done, `sweep.most` and one in all
+    tolerance: of the last fit. seed: of the selections. all_rows: False for the probe of fit_rows, which a search has
+    fitted already. advance: called with the fits done, `sweep.most` and one in all
     for a search.
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
@@ -115,7 +117,11 @@ def train_probe(
             {"lambda": tried, "score": score, "out_of_reach": tried in search.out_of_reach, **_convergence(fits[tried])}
             for tried, score in scores.items()
         ]
+        if not all_rows:
+            return Probe(fits[lambda_], details | {"lambda": lambda_})
         del problem, path, search, fits  # they would take memory beside the last fit's, as would the features
+    if not all_rows:
+        features, labels = features.select(data.fit_rows), labels[data.fit_rows]
     problem = LogisticProblem(features, labels, num_classes)
     del features
     fit = problem.fit(lambda_, start, tolerance, max_iter)

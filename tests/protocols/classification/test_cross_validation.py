@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlcd_eval.data.split import stratified_folds
 from mlcd_eval.protocols.base import Inputs
-from mlcd_eval.protocols.classification import cross_validation, probe_training
+from mlcd_eval.protocols.classification import cross_validation, probe_rows, probe_training
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.classification.temperature import fit_temperature, log_losses
 
