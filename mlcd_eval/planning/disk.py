@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlcd_eval.data.open import is_slow_to_open
 from mlcd_eval.encoders.base import POOLED, EncoderInfo
 from mlcd_eval.encoders.layers import is_inside
 from mlcd_eval.errors import UserError
@@ -60,9 +59,10 @@ def kept_features(plan: Plan) -> list[KeptFeatures]:
 
 def _jobs(plan: Plan, model: str) -> Iterator[Job]:
     for name, task, _ in plan.records():
-        if name == model and not is_slow_to_open(task.ref):
+        if name == model:
             try:
-                yield plan.selection.job(task)
+                if not plan.selection.is_slow(task):
+                    yield plan.selection.job(task)
             except UserError:  # is among the plan's problems
                 continue
 

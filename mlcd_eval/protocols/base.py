@@ -103,8 +103,9 @@ class Needs:
 
     texts: the model's text tower. class_prompts: class names and templates; class_names, templates: those to use
     instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
-    instead of the model's own. ability: what the model itself does with the scored split (`segment` or `answer`), None
-    for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
+    instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. ability:
+    what the model itself does with the scored split (`segment` or `answer`), None for features only. prompt: the text
+    around a question. max_new_tokens: the length of an answer.
     """
 
     texts: bool = False
@@ -112,6 +113,7 @@ class Needs:
     class_names: str | Sequence[str] | None = None
     templates: str | Sequence[str] | None = None
     text_encoder: str | None = None
+    ood: str | None = None
     ability: str | None = None
     prompt: str = "{question}"
     max_new_tokens: int = 32

@@ -13,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mlcd_eval.data.base import Annotation, Pairs, fingerprint, images_of
+from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
 from mlcd_eval.features.encode import (
@@ -34,6 +35,7 @@ from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.running.open_set import distinct
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
@@ -198,6 +200,9 @@ class DatasetRun:
                 raise split
             images[role] = split.features[request.layer]
             passes[request.view] = split
+        open_set: dict[str, Any] = {}
+        if job.needs.ood is not None:
+            images[OPEN_SET], open_set = distinct(images[OPEN_SET], job, self.request.cache)
         text_encoder = self._text_encoders.get(job.needs.text_encoder or "", self.encoder)
         stage = self._stage_of(job)
         prompts = job.prompts
@@ -225,7 +230,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details) | _kept_in_fp16(job),
+            details=dict(scores.details) | _kept_in_fp16(job) | open_set,
             timing=timing,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )

@@ -61,6 +61,10 @@ def columns_for(name, seed=0):
         columns |= {"cluster": np.where(r.random(60) < 0.5, labels, r.integers(7, size=60))}
         columns |= {"edits": r.integers(5, size=60), "answer_length": rng(4).integers(5, 30, size=60)}
         columns |= {f"{side}_accuracy": r.integers(2, size=60) * 1.0 for side in ("text", "image", "group")}
+        columns |= {f"confidence{end}": r.random(60) for end in ("", "_scaled")}
+        columns |= {f"{key}{end}": r.random(60) for key in ("brier", "log_loss") for end in ("", "_scaled")}
+        columns |= {"known": rng(8).integers(2, size=60)}
+        columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
     return json.loads(
         json.dumps(

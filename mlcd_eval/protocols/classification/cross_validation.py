@@ -105,7 +105,7 @@ class _Search:
         logits: list[Tensor] = []
         for number, part in enumerate(self._parts, 1):
             fits.append(part.path.fit(lambda_))
-            logits.append(_held_out_logits(fits[-1], part))
+            logits.append(_finite_logits(fits[-1], part))
             if number in (1, len(self._parts)):
                 losses = self._losses(torch.cat(logits))
                 if self._best is not None and number < len(self._parts) and _is_behind(losses, self._best):
@@ -137,7 +137,12 @@ def _is_behind(losses: np.ndarray, best: np.ndarray) -> bool:
     return len(losses) >= FEWEST and bool(deficit.mean() > BEHIND * deficit.std() / math.sqrt(len(losses)))
 
 
-def _held_out_logits(fit: Fit, part: Part) -> Tensor:
+def held_out_logits(part: Part, lambda_: float) -> Tensor:
+    """Return logits (B, C) of a part's held-out images by a fit of the other rows with a lambda."""
+    return _finite_logits(part.path.fit(lambda_), part)
+
+
+def _finite_logits(fit: Fit, part: Part) -> Tensor:
     """Return logits (B, C) of the held-out images, finite. A label without contrast among the rows of the fit, whose
     bias is infinite, gets those of its true answers, so that it does not count."""
     import torch

@@ -22,7 +22,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
 from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
@@ -39,6 +39,7 @@ from mlcd_eval.protocols.classification.labelled import (
 from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
+from mlcd_eval.protocols.classification.reliability import learned_from, measured_reliability
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
@@ -75,6 +76,10 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return not (fixed and settings.get("draw") == "mteb")
         return settings.get("hold_out", "stratified") == "stratified"
 
+    def needs(self, settings: LinearProbeSettings) -> Needs:
+        """Return the need for the images of another data set, if they are asked for."""
+        return Needs(ood=settings.ood)
+
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot). AdamW reads val only to search on it; raises
         IncompatibleError if it is missing then."""
@@ -88,7 +93,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                 )
         optional = ("val",) if reads_val else ()
         layer = settings.layer if settings.layers is None else BLOCKS
-        return split_requests(self.name, layer, splits, optional, settings.exif)
+        requests = split_requests(self.name, layer, splits, optional, settings.exif)
+        return settings.reliability_requests(requests["test"]) | requests
 
     def score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
@@ -100,12 +106,14 @@ class LinearProbe(Protocol[LinearProbeSettings]):
 
         if settings.layers is not None:
             return self._at_best_layer(settings, inputs)
+        everything, inputs = inputs, learned_from(inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
         for given, what in ((settings.shots, "shots are counted by class"), (settings.adamw, "AdamW trains a softmax")):
             if multilabel and given:
                 raise IncompatibleError(f"{what}: got a dataset with several labels per image, expected one")
+        settings.check_one_label(multilabel)
         primary = primary_metric(settings.metric, num_classes, multilabel)
         binary = not multilabel and len(np.unique(labels["train"])) == 2
         sweep = sweep_of(settings.sweep, binary)
@@ -135,17 +143,23 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         if selections:
             metrics, spread = with_selections(metrics, selections)
             details |= spread
+
+        def logits_of(images: Features) -> Iterator[Tensor]:
+            return probes[0].fit.scores(Rows(images.array, inputs.device, _prepare(settings)))
+
+        more = measured_reliability(settings, everything, columns, logits_of, probes[0].held_out)
         return Scores(
-            metrics=metrics,
+            metrics=[*metrics, *more.metrics],
             primary=primary,
-            samples={"key": list(test.keys), **as_lists(columns)},
-            details=details,
+            samples={"key": list(test.keys), **as_lists(columns), **more.samples},
+            details=details | more.details,
         )
 
     def _at_best_layer(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""
         from mlcd_eval.support.resident import Rows
 
+        everything, inputs = inputs, learned_from(inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
@@ -168,7 +182,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             inputs.stage("layers", len(layers), "layers") as advance,
         ):
             layer, curve = best_layer(layers, data, train, score, advance)
-        chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
+        chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(everything, layer))
         found = {"layer": layer.name, "layer_from": f"search by {metric} on {len(data.val_rows)} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
@@ -229,16 +243,18 @@ def _training_sets(
     features, train = inputs.images["train"].array, labels["train"]
     in_order = settings.draw == "stratified" and not settings.shots
     trials = settings.trials if settings.shots else 1
-    prepare = _prepare(settings)
+    prepare, kept = _prepare(settings), settings.calibration == "fitted"
     for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
         array, of_rows = (features, train) if in_order else (features[rows], train[rows])
         if "val" in labels:
             yield TrainingSet(
-                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
+                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]),
+                prepare=prepare,
+                keeps_logits=kept,
             )
         elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
             folds = stratified_folds(of_rows, FOLDS, rng)
-            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare)
+            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, prepare, kept)
         else:
             held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
-            yield TrainingSet(array, of_rows, *held_out, prepare=prepare)
+            yield TrainingSet(array, of_rows, *held_out, prepare=prepare, keeps_logits=kept)

@@ -26,6 +26,7 @@ from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
+from mlcd_eval.tables.report.reliability import reliability_of
 from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
@@ -91,6 +92,7 @@ def report(
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
         best_layers=best_layers(results),
+        reliability=reliability_of(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),
