@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mlcd_eval.data.base import Dataset, LabelledDataset, Sample, Shard, ShardScan, Split
+from mlcd_eval.data.base import Dataset, LabelledDataset, Sample, Shard, ShardScan, Split, groups_of
 from mlcd_eval.errors import DataError
 
 OPEN_SET = "ood"
@@ -33,6 +33,10 @@ class WithOpenSet:
     def split(self, name: str) -> Split:
         """The split; raises DataError for an unknown one."""
         return self._open_set if name == OPEN_SET else self._dataset.split(name)
+
+    def groups(self, split: str) -> Mapping[str, str]:
+        """Those of the data set itself."""
+        return groups_of(self._dataset, split)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class Encoder:
 
     preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
     jpeg: decodes JPEG files for it; None: Pillow does.
+    alter: changes each decoded image, given its key, before `preprocess`; None: images stay as they are.
     reentrant: whether several threads may call encode_images at once, because it keeps nothing in the object (hooks
     do).
     Features are not normalised; protocols do that where their definition says so.
@@ -81,6 +82,7 @@ class Encoder:
     info: EncoderInfo
     preprocess: Preprocess
     jpeg: Callable[[bytes], Image.Image] | None = None
+    alter: Callable[[Image.Image, str], Image.Image] | None = None
     reentrant: bool = False
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.metrics.interval import Interval, bootstrap
-from mlcd_eval.metrics.statistics import Columns, Predicted
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -104,23 +101,3 @@ def prepare_aurc(outcomes: NDArray[Any]) -> Metric:
         return float((among / k).mean())
 
     return value
-
-
-class CalibrationError(Predicted):
-    """Expected calibration error, which is larger the fewer samples there are, and larger still on resamples."""
-
-    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
-        """Over samples, moved by what resampling adds on average, so that it is around the value."""
-        assert groups is None, "no metric of this form has units of several samples"
-        outcomes, values = self.scores(columns), []
-        metric = self.prepare(outcomes, self.labels(columns))
-
-        def noted(rows: NDArray[Any]) -> float | None:
-            values.append(metric(rows))
-            return values[-1]
-
-        value, ends = metric(None), bootstrap(noted, len(outcomes), rng)
-        if value is None or ends is None:
-            return None
-        added = float(np.mean(values)) - value
-        return max(0.0, ends[0] - added), min(1.0, ends[1] - added)

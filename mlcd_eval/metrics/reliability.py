@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.metrics.calibration import CalibrationError, Strategy, prepare_aurc, prepare_calibration_error
+from mlcd_eval.metrics.calibration import Strategy, prepare_aurc, prepare_calibration_error
 from mlcd_eval.metrics.classification import prepare_roc_auc
+from mlcd_eval.metrics.corruption import CORRECT, against_alexnet, corrupted
+from mlcd_eval.metrics.groups import OfGroups, gap, outcomes_by_group, prepare_groups, worst
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.open_set import prepare_fpr95
-from mlcd_eval.metrics.statistics import Columns, Mean, Predicted, Ranking, column
+from mlcd_eval.metrics.statistics import Columns, Mean, Predicted, Ranking, Recentred, column
 
 SCALED = "_scaled"
 """Added to the columns and metrics of logits that are divided by a fitted temperature."""
+
+
+def _by_group(of_groups: OfGroups) -> Recentred:
+    prepare = partial(prepare_groups, of_groups)
+    return Recentred(outcomes_by_group, column("group"), lambda outcomes, _: prepare(outcomes))
 
 
 def _outcomes(suffix: str) -> Callable[[Columns], NDArray[Any]]:
@@ -24,9 +31,9 @@ def _outcomes(suffix: str) -> Callable[[Columns], NDArray[Any]]:
 
 
 def _calibration(suffix: str, which: str) -> dict[str, MetricKind]:
-    def error(strategy: Strategy) -> CalibrationError:
+    def error(strategy: Strategy) -> Recentred:
         prepare = partial(prepare_calibration_error, strategy)
-        return CalibrationError(_outcomes(suffix), column("correct"), lambda outcomes, _: prepare(outcomes))
+        return Recentred(_outcomes(suffix), column("correct"), lambda outcomes, _: prepare(outcomes))
 
     def lower(heading: str, statistic: Any, unit: str = "fraction") -> MetricKind:
         return MetricKind(f"{heading}{which}", statistic, higher_is_better=False, unit=unit)
@@ -47,6 +54,24 @@ CALIBRATION: Mapping[str, MetricKind] = {
     **_calibration(SCALED, " (fitted)"),
 }
 """Columns: correct and, with and without SCALED, confidence, brier and log_loss (metrics/calibration.py)."""
+
+ROBUSTNESS: Mapping[str, MetricKind] = {
+    "corrupted_acc1": MetricKind("acc@1, corrupted", Mean(corrupted)),
+    "mce_alexnet": MetricKind("mCE, AlexNet = 100", Mean(against_alexnet), higher_is_better=False),
+    "stability": MetricKind("unchanged predictions", Mean(column("same"))),
+}
+"""Columns: correct@CORRUPTION, (N, severities); same, (N, changes), 1.0 where the prediction stays."""
+
+GROUPS: Mapping[str, MetricKind] = {
+    "worst_group_acc1": MetricKind("acc@1, worst group", _by_group(worst)),
+    "group_gap": MetricKind("mean minus worst group", _by_group(gap), higher_is_better=False),
+}
+"""Columns: group and correct."""
+
+CORRUPTED = "corrupted_acc1@"
+ROBUSTNESS_FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
+    CORRUPTED: lambda name: MetricKind(f"acc@1, {name.replace('_', ' ')}", Mean(column(f"{CORRECT}{name}"))),
+}
 
 _SCORES = {"max_logit": "max logit", "energy": "energy", "msp": "MSP", "mcm": "MCM"}
 

@@ -47,7 +47,7 @@ def kept_features(plan: Plan) -> list[KeptFeatures]:
             for request in job.requests.values():
                 if not is_inside(request.layer):
                     continue
-                split = f"{job.dataset.name}/{request.split}"
+                split = " ".join(filter(None, (f"{job.dataset.name}/{request.split}", request.alteration)))
                 images = _num_images(job, request.split, plan.request.limit)
                 pooled = [layer for layer in POOLED if info and layer in info.layers]
                 for layer in (request.layer, *pooled):

@@ -21,25 +21,28 @@ from mlcd_eval.support.progress import Progress, Stage
 @dataclass(frozen=True)
 class ImageRequest:
     """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping. exif: turn
-    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not."""
+    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not. alteration: the
+    name of what is done to each image before (data/alterations/names.py)."""
 
     split: str
     layer: str
     letterbox: bool = False
     exif: bool = False
+    alteration: str | None = None
 
     @property
     def view(self) -> View:
         """What is encoded in one pass, at every layer that is requested of it."""
-        return View(self.split, self.letterbox, self.exif)
+        return View(self.split, self.letterbox, self.exif, self.alteration)
 
 
 class View(NamedTuple):
-    """A split as an encoder sees it; letterbox, exif: as in ImageRequest."""
+    """A split as an encoder sees it; letterbox, exif, alteration: as in ImageRequest."""
 
     split: str
     letterbox: bool
     exif: bool
+    alteration: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Inputs:
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
-    seconds.
+    seconds. groups: key -> group of the scored split's samples, empty where the data has none.
     """
 
     images: Mapping[str, Features]
@@ -80,6 +83,7 @@ class Inputs:
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
     predictions: Mapping[Any, Any] | None = None
     stage: Stage = Progress().stage
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

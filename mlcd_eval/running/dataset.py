@@ -12,10 +12,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, Pairs, fingerprint, images_of
+from mlcd_eval.data.base import Annotation, Pairs, fingerprint, groups_of, images_of
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
+from mlcd_eval.features.altered import AlteredEncoder
 from mlcd_eval.features.encode import (
     Encoded,
     EncodeOptions,
@@ -95,7 +96,8 @@ class DatasetRun:
     def _shown(self, view: View) -> Encoder:
         """Return the encoder that sees images in this way."""
         encoder = self._letterboxed if view.letterbox else self.encoder
-        return UprightEncoder(encoder) if view.exif else encoder
+        encoder = UprightEncoder(encoder) if view.exif else encoder
+        return AlteredEncoder(encoder, view.alteration) if view.alteration else encoder
 
     def encode(self) -> dict[View, Encoded | Exception]:
         """Return view -> features at every layer that a job requests, or the error that stopped it."""
@@ -106,7 +108,7 @@ class DatasetRun:
         encoded: dict[View, Encoded | Exception] = {}
         for view, wanted in layers.items():
             split = self.dataset.split(view.split)
-            title = f"{self.model}: {split.dataset}/{view.split}"
+            title = " ".join(filter(None, (f"{self.model}: {split.dataset}/{view.split}", view.alteration)))
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
                     encoded[view] = self._images(self._shown(view), split, list(wanted), self.options, advance)
@@ -217,6 +219,7 @@ class DatasetRun:
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
             stage=stage,
+            groups=groups_of(job.dataset, job.scored_split),
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)

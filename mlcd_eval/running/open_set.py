@@ -34,15 +34,14 @@ def shared_images(job: Job, cache: Path) -> set[str]:
     return shared
 
 
-def shared_in_words(job: Job, cache: Path) -> str | None:
-    """Return a sentence about images that are in both data sets, None if there are none."""
+def shared_in_words(job: Job, cache: Path) -> list[str]:
+    """Return a sentence about images that are in both data sets, if there are any."""
     shared = shared_images(job, cache)
-    if not shared:
-        return None
-    return (
+    sentence = (
         f"note: {job.name}: {len(shared):,} images of ood={job.needs.ood} are images of {job.dataset.name} too, and "
         "are left out of the open set"
     )
+    return [sentence] if shared else []
 
 
 def distinct(features: Features, job: Job, cache: Path) -> tuple[Features, dict[str, Any]]:

@@ -95,12 +95,12 @@ def _scan(jobs: Sequence[Job], request: RunRequest, progress: Progress) -> None:
             else:
                 notes[f"note: {sentence}; only zero-shot needs them"] = None
     for job in jobs if not problems else ():
-        try:
-            told = shared_in_words(job, request.cache)
-        except UserError as error:
-            problems.append(str(error))
-        else:
-            notes |= {told: None} if told else {}
+        if job.needs.ood is not None:
+            try:
+                with progress.stage(f"{job.name}: comparing images with those of {job.needs.ood}", None, ""):
+                    notes |= dict.fromkeys(shared_in_words(job, request.cache))
+            except UserError as error:
+                problems.append(str(error))
     for note in notes:
         progress.say(note)
     if problems:

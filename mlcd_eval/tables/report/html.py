@@ -92,7 +92,7 @@ def report(
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
         best_layers=best_layers(results),
-        reliability=reliability_of(results),
+        reliability=reliability_of(results, baseline),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),

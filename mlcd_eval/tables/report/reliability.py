@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from mlcd_eval.metrics.reliability import CALIBRATION, OPEN_SET
+from mlcd_eval.data.alterations.names import CORRUPTIONS
+from mlcd_eval.metrics.reliability import CALIBRATION, CORRUPTED, GROUPS, OPEN_SET, ROBUSTNESS
 from mlcd_eval.records import Result
 from mlcd_eval.tables.report.charts import ENVIRONMENT, GRID, WIDTH, Figure, style, swatch
+from mlcd_eval.tables.report.corruptions import mce_against
 from mlcd_eval.tables.report.metric_table import MetricTable, metric_table
 from mlcd_eval.tables.text import shown
 
-TABLES = {"Calibration": CALIBRATION, "Open set": OPEN_SET}
+TABLES = {
+    "Calibration": CALIBRATION,
+    "Open set": OPEN_SET,
+    "Robustness": (*ROBUSTNESS, *GROUPS),
+    "Accuracy under each corruption, mean over severities": [f"{CORRUPTED}{name}" for name in CORRUPTIONS],
+}
 LEFT, BOTTOM, TOP, RIGHT = 44, 286, 14, 312
 HEIGHT = 324
 LARGEST = 8.0  # radius in pixels of a bin with all samples
@@ -47,9 +54,12 @@ class Reliability:
     diagrams: list[Figure]
 
 
-def reliability_of(results: Sequence[Result]) -> Reliability | None:
-    """Return the section, None where no record has anything to say."""
+def reliability_of(results: Sequence[Result], baseline: str | None = None) -> Reliability | None:
+    """Return the section, None where no record has anything to say. baseline: the model that others are compared
+    with."""
     tables = {caption: table for caption, names in TABLES.items() if (table := metric_table(results, names))}
+    against = mce_against(results, baseline)
+    tables |= {"Corruption errors in units of a model's": against} if against else {}
     with_bins = [result for result in results if result.status == "ok" and result.details.get("reliability")]
     return Reliability(tables, [_diagram(result) for result in with_bins]) if tables else None
 

@@ -10,7 +10,9 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.data.alterations.names import CORRUPTIONS, corruptions_of, small_changes
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.corruption import ALEXNET
 from mlcd_eval.metrics.reliability import CALIBRATION, OPEN_SET, SCALED
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification import attentive_head, reliability
@@ -174,7 +176,7 @@ def test_labels_of_the_open_set_mean_nothing_to_a_probe():
     assert {"ood_auroc_msp", "ood_auroc_energy", "ood_fpr95_max_logit"} <= values(more).keys()
 
 
-@pytest.mark.parametrize("settings", [{"calibration": "raw"}, {"ood": "csv:any"}])
+@pytest.mark.parametrize("settings", [{"calibration": "raw"}, {"ood": "csv:any"}, {"stability": True}])
 def test_several_labels_and_shots_are_refused(settings):
     [setting] = settings
     train, test = mixture()
@@ -188,3 +190,75 @@ def test_several_labels_and_shots_are_refused(settings):
         probed(Inputs(many), **settings)
     with pytest.raises(ValueError, match=f"expected {setting} without shots"):
         get_protocol("linear_probe").Settings(shots=4, **settings)
+
+
+def noisy(images, noise, seed):
+    return dataclasses.replace(
+        images, array=images.array + noise * rng(seed).normal(size=images.array.shape).astype("f4")
+    )
+
+
+@pytest.mark.parametrize("name", ["zeroshot", "linear_probe"])
+def test_corrupted_and_changed_images_are_scored_by_the_same_classifier(name):
+    train, test = zero_shot_images(1), zero_shot_images(11)
+    names = ["fog/1", "fog/2", "snow/3", *small_changes()]
+    images = {each: noisy(test, place, place) for place, each in enumerate(names)}
+    settings = {"corruptions": ["snow/3", "fog/2", "fog/1"], "stability": True}
+    both = {"train": train, "test": test}
+    run = zero_shot if name == "zeroshot" else lambda images, **s: probed(Inputs(images), lambda_=1.0, **s)
+    plain, scores = run(both), run({**images, **both}, **settings)
+    found = values(scores)
+    assert scores.metrics[: len(plain.metrics)] == plain.metrics
+    predictions = {each: np.array(run({"train": train, "test": images[each]}).samples["prediction"]) for each in names}
+    right = {each: np.mean(predictions[each] == test.labels) for each in names}
+    assert found["corrupted_acc1@fog"] == pytest.approx((right["fog/1"] + right["fog/2"]) / 2, abs=1e-9)
+    assert found["corrupted_acc1@snow"] == pytest.approx(right["snow/3"], abs=1e-9)
+    assert found["corrupted_acc1"] == pytest.approx(np.mean([right[each] for each in names[:3]]), abs=1e-9)
+    assert "mce_alexnet" not in found
+    same = {each: np.mean(predictions[each] == np.array(plain.samples["prediction"])) for each in small_changes()}
+    assert found["stability"] == pytest.approx(np.mean(list(same.values())), abs=1e-9)
+    assert scores.details["stability"] == pytest.approx(same, abs=1e-9)
+    assert scores.details["corruptions"] == pytest.approx({each: right[each] for each in names[:3]}, abs=1e-9)
+    assert np.shape(scores.samples["correct@fog"]) == (120, 2) and np.shape(scores.samples["same"]) == (120, 7)
+
+
+def test_all_corruptions_give_an_mce():
+    test = zero_shot_images(11, 30)
+    images = dict.fromkeys(corruptions_of(["all"]), test)
+    found = values(zero_shot({**images, "test": test}, corruptions="all"))
+    error = 1 - found["acc1"]
+    expected = np.mean([error / of_alexnet for of_alexnet in ALEXNET.values()])
+    assert found["mce_alexnet"] == pytest.approx(expected, abs=1e-9) and found["corrupted_acc1"] == found["acc1"]
+    assert sum(name.startswith("corrupted_acc1@") for name in found) == 15
+
+
+def test_images_that_cannot_be_altered_are_counted():
+    test = zero_shot_images(11, 30)
+    fewer = dataclasses.replace(test, array=test.array[1:], keys=test.keys[1:], labels=test.labels[1:])
+    with pytest.raises(DataError, match="1 of 30 images cannot be altered by fog/1: expected images of at least 3 x 3"):
+        zero_shot({"fog/1": fewer, "test": test}, corruptions=["fog/1"])
+
+
+def test_settings_name_corruptions_in_one_way():
+    model = get_protocol("zeroshot").Settings
+    assert model(corruptions="all").corruptions == ("all",) == model(corruptions=list(CORRUPTIONS)).corruptions
+    assert model(corruptions=["snow/2", "fog/1"]).alterations == ["snow/2", "fog/1"] and model().alterations == []
+    assert model(**model(corruptions="fog").model_dump()).corruptions == ("fog",)
+    for wrong, said in ((["frog"], "got 'frog'"), (3, "expected all, or a list"), ([3], "expected all, or a list")):
+        with pytest.raises(ValueError, match=said):
+            model(corruptions=wrong)
+
+
+def test_groups_of_the_data_are_compared_without_being_asked_for():
+    train, test = mixture()
+    groups = {key: "abc"[place % 3] for place, key in enumerate(test.keys)}
+    scores = probed(Inputs({"train": train, "test": test}, groups=groups), lambda_=1.0)
+    correct = np.array(scores.samples["correct"]).reshape(-1)
+    each = {name: correct[np.array(scores.samples["group"]) == name].mean() for name in "abc"}
+    found = values(scores)
+    assert found["worst_group_acc1"] == pytest.approx(min(each.values()), abs=1e-9)
+    assert found["group_gap"] == pytest.approx(correct.mean() - min(each.values()), abs=1e-9)
+    assert {name: line["acc1"] for name, line in scores.details["groups"].items()} == pytest.approx(each)
+    assert sum(line["num_scored"] for line in scores.details["groups"].values()) == len(correct)
+    shots = probed(Inputs({"train": train, "test": test}, groups=groups), lambda_=1.0, shots=4, trials=2)
+    assert values(shots)["worst_group_acc1"] <= values(shots)["acc1"]

@@ -4,6 +4,9 @@ import re
 
 from conftest import make_result, metric
 
+from mlcd_eval.data.alterations.names import CORRUPTIONS
+from mlcd_eval.records import TaskRecord
+from mlcd_eval.tables.report.corruptions import mce_against
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.reliability import reliability_of
 
@@ -51,3 +54,27 @@ def test_the_page_has_the_section_where_there_is_anything_to_say():
     assert 'href="#reliability"' in page and "at temperature 2.5" in page and "Open set" in page
     assert "Reliability" not in report([make_result(metrics=[metric("acc1", 0.5)])])
     assert reliability_of([]) is None
+
+
+def corrupted(model, errors, value=0.4):
+    """errors: of each corruption."""
+    metrics = [metric("acc1", 0.5), metric("corrupted_acc1", value, (0.35, 0.45))]
+    metrics += [metric(f"corrupted_acc1@{name}", 1 - error) for name, error in zip(CORRUPTIONS, errors, strict=True)]
+    settings = {"layer": "projected", "corruptions": ["all"]}
+    task = TaskRecord(name="zeroshot/demo", version=1, protocol="zeroshot", settings=settings)
+    return make_result(model, metrics=metrics).model_copy(update={"task": task})
+
+
+def test_corruptions_have_tables_and_errors_in_units_of_a_model():
+    one, two = corrupted("one", [0.5] * 15), corrupted("two", [0.25] * 5 + [0.75] * 10)
+    found = reliability_of([one, two], baseline="one")
+    assert found.tables["Robustness"].rows[0][2] == ["40.00 [35.0, 45.0]"]
+    each = found.tables["Accuracy under each corruption, mean over severities"]
+    assert len(each.columns) == 15 and each.columns[9] == "acc@1, fog ↑"
+    assert each.rows[1][2][:6] == ["75.00"] * 5 + ["25.00"]
+    against = found.tables["Corruption errors in units of a model's"]
+    assert against.columns == ["mCE, one = 100 ↓"]
+    assert [(model, cells) for model, _, cells in against.rows] == [("one", ["100.00"]), ("two", ["116.67"])]
+    assert "mCE, one = 100" in report([one, two], "one") and "mCE, one" not in report([one, two])
+    assert mce_against([corrupted("one", [0.0] * 15)], "one").rows[0][2] == ["-"]
+    assert mce_against([measured(model="one")], "one") is None
