@@ -16,7 +16,7 @@ from mlcd_eval.data.alterations.digital import (
     jpeg_compression,
     pixelate,
 )
-from mlcd_eval.data.alterations.names import RECIPE, STABILITY
+from mlcd_eval.data.alterations.names import LEAST, RECIPE, STABILITY
 from mlcd_eval.data.alterations.noise import Corrupted, Pixels, gaussian_noise, impulse_noise, shot_noise
 from mlcd_eval.data.alterations.small_changes import small_change
 from mlcd_eval.data.alterations.weather import fog, frost, snow
@@ -28,7 +28,6 @@ Corruption = Callable[[Pixels, int, np.random.Generator], Corrupted]
 SIDE, SHORTER = 224, 256
 """Pixels of the middle that ImageNet-C corrupts, and of the shorter side from which it is cut."""
 QUALITY = 85  # of the JPEG files of ImageNet-C
-LEAST = 3  # pixels of a side, below which no change of a neighbourhood can be seen
 
 FUNCTIONS: dict[str, Corruption] = {
     function.__name__: function

@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mlcd_eval.data.alterations.noise import Corrupted, Pixels
+from mlcd_eval.data.storage.images import decode
 
 _ELASTIC = 244  # of the definition, where the images' 224 was meant
 
@@ -69,8 +70,7 @@ def as_jpeg(pixels: Pixels, quality: int) -> Pixels:
     """Pixels as they are after storage as JPEG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as image:
-        return np.array(image.convert("RGB"))
+    return np.array(decode(file.getvalue(), "stored as JPEG"))
 
 
 def _at(image: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64], mode: str) -> NDArray[np.float64]:

@@ -31,6 +31,8 @@ STABILITY = "stability"
 SMALL_CHANGES = ("flip", "shift_left", "shift_right", "shift_up", "shift_down", "crop", "jpeg")
 """Changes after which a prediction should stay what it was (small_changes.py)."""
 ALL = "all"
+LEAST = 3
+"""Pixels of a side, below which no change of a neighbourhood can be seen."""
 
 
 def at_severity(corruption: str, severity: int) -> str:

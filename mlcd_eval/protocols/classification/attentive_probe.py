@@ -32,11 +32,10 @@ from mlcd_eval.protocols.classification.labelled import (
 from mlcd_eval.protocols.classification.probe_training import check_contrast
 from mlcd_eval.protocols.classification.reliability import (
     HeldOut,
-    ReliabilitySettings,
-    learned_from,
     measured_reliability,
     thinned,
 )
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings, learned_from
 
 if TYPE_CHECKING:
     from torch import Tensor

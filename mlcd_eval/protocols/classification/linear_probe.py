@@ -39,7 +39,8 @@ from mlcd_eval.protocols.classification.labelled import (
 from mlcd_eval.protocols.classification.layer_search import at_layer, best_layer, layers_of
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
-from mlcd_eval.protocols.classification.reliability import learned_from, measured_reliability
+from mlcd_eval.protocols.classification.reliability import measured_reliability
+from mlcd_eval.protocols.classification.reliability_settings import learned_from
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for

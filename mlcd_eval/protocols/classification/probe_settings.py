@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
 from mlcd_eval.protocols.classification.labelled import PrimaryMetric
-from mlcd_eval.protocols.classification.reliability import ReliabilitySettings
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
 from mlcd_eval.protocols.dialects import ProtocolDialect
 
 

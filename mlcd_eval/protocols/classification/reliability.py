@@ -5,86 +5,30 @@ Everything follows from the logits of images, so that a protocol hands over one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator
 
-from mlcd_eval.data.alterations.names import ALL, corruptions_of, in_short, severities, small_changes
 from mlcd_eval.data.open_set import OPEN_SET
-from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.calibration import calibration_samples, reliability
-from mlcd_eval.metrics.classification import classification_samples
-from mlcd_eval.metrics.corruption import CORRECT
 from mlcd_eval.metrics.open_set import open_set_scores
-from mlcd_eval.metrics.reliability import CALIBRATION, CORRUPTED, GROUPS, SCALED
+from mlcd_eval.metrics.reliability import CALIBRATION, GROUPS, SCALED
 from mlcd_eval.metrics.reliability import OPEN_SET as OPEN_SET_METRICS
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import measure
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
+from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.classification.altered_images import of_altered_images
+from mlcd_eval.protocols.classification.reliability_settings import Logits, ReliabilitySettings
 from mlcd_eval.protocols.classification.temperature import fit_temperature
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.finite import check_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SPLITS = ("train", "val", "test")
-"""The roles of images that a protocol learns from or scores."""
 MOST = 1 << 24  # held-out logits that a temperature is fitted on: 16,777 images of 1,000 classes
-
-Logits = Callable[[Features], "Iterator[Tensor]"]
-"""Features of images -> their logits, in order, in chunks (B, C)."""
-
-
-def _corruptions(value: Any) -> tuple[str, ...]:
-    """Return a setting's words in the one form that means these corruptions."""
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        raise ValueError("expected all, or a list of corruptions such as [fog, snow/3]")
-    return in_short(corruptions_of(words))
-
-
-class ReliabilitySettings(ProtocolSettings):
-    """calibration: report ECE, Brier score, NLL and AURC; `fitted` also after division of the logits by a temperature
-    that is fitted on selection data. ood: report how well the logits tell the images of another data set from those of
-    the test split; its reference, or the name of a known one. corruptions: report the accuracy under ImageNet-C's
-    corruptions of the test images, `all` or a list such as [fog, snow/3]. stability: report how many predictions small
-    changes of the images leave as they are."""
-
-    calibration: Literal["raw", "fitted"] | None = None
-    ood: str | None = None
-    corruptions: Annotated[tuple[str, ...], BeforeValidator(_corruptions)] = ()
-    stability: bool = False
-
-    def reliability_given(self) -> list[str]:
-        """The settings of this class that are set."""
-        return [name for name in ReliabilitySettings.model_fields if name != "dialect" and getattr(self, name)]
-
-    def check_one_label(self, multilabel: bool) -> None:
-        """Raise IncompatibleError where images have several labels."""
-        if multilabel and self.reliability_given():
-            raise IncompatibleError(
-                f"{' and '.join(self.reliability_given())}: got a dataset with several labels per image, expected one"
-            )
-
-    def reliability_requests(self, test: ImageRequest) -> dict[str, ImageRequest]:
-        """Return role -> images that are looked at beside those of a protocol without these settings."""
-        open_set = {OPEN_SET: replace(test, split=OPEN_SET)} if self.ood else {}
-        return {**open_set, **{name: replace(test, alteration=name) for name in self.alterations}}
-
-    @property
-    def alterations(self) -> list[str]:
-        """The names of what is done to the test images."""
-        return [*corruptions_of(self.corruptions), *(small_changes() if self.stability else ())]
-
-
-def learned_from(inputs: Inputs) -> Inputs:
-    """Return the inputs without images that only reliability is measured on."""
-    return replace(inputs, images={role: each for role, each in inputs.images.items() if role in SPLITS})
 
 
 @dataclass(frozen=True)
@@ -194,42 +138,11 @@ def _add_open_set(found: Reliability, inputs: Inputs, logits: Logits, cosine_sca
 def _add_altered(
     found: Reliability, settings: ReliabilitySettings, inputs: Inputs, columns: Columns, logits: Logits
 ) -> None:
-    """Raises DataError where an image cannot be altered."""
-    test = inputs.images["test"]
-    labels, before = np.asarray(columns["label"]), np.asarray(columns["prediction"])
-    correct: dict[str, np.ndarray] = {}
-    same: dict[str, np.ndarray] = {}
-    for name in settings.alterations:
-        images = inputs.images[name]
-        if list(images.keys) != list(test.keys):
-            raise DataError(
-                f"{len(test.keys) - len(images.keys)} of {len(test.keys)} images cannot be altered by {name}: expected "
-                "images of at least 3 x 3 pixels"
-            )
-        check_finite(images.array, f"features of images altered by {name}", images.keys)
-        of_images = classification_samples(logits(images), labels)
-        (same if name in small_changes() else correct)[name] = (
-            (of_images["prediction"] == before) * 1.0 if name in small_changes() else of_images["correct"]
-        )
-    samples = {f"{CORRECT}{kind}": _stacked(correct, severities(correct, kind)) for kind in _kinds(correct)}
-    names = [f"{CORRUPTED}{kind}" for kind in _kinds(correct)]
-    if correct:
-        names = ["corrupted_acc1", *(["mce_alexnet"] if settings.corruptions == (ALL,) else []), *names]
-        found.details["corruptions"] = {name: float(values.mean()) for name, values in correct.items()}
-    if same:
-        samples["same"] = _stacked(same, list(same))
-        names.append("stability")
-        found.details["stability"] = {name: float(values.mean()) for name, values in same.items()}
-    found.metrics.extend(measure(name, samples, inputs.seed, len(test.bad)) for name in names)
-    found.samples.update({name: values.tolist() for name, values in samples.items()})
-
-
-def _kinds(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(name.partition("/")[0] for name in names))
-
-
-def _stacked(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    return np.stack([columns[name] for name in names], axis=1)
+    measured = of_altered_images(settings, inputs, columns, logits)
+    bad = len(inputs.images["test"].bad)
+    found.metrics.extend(measure(name, measured.samples, inputs.seed, bad) for name in measured.names)
+    found.samples.update({name: values.tolist() for name, values in measured.samples.items()})
+    found.details.update(measured.details)
 
 
 def _add_groups(found: Reliability, inputs: Inputs, columns: Columns) -> None:

@@ -23,10 +23,10 @@ from mlcd_eval.protocols.classification.labelled import (
 )
 from mlcd_eval.protocols.classification.reliability import (
     HeldOut,
-    ReliabilitySettings,
     measured_reliability,
     thinned,
 )
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 from mlcd_eval.protocols.shared.unit import unit

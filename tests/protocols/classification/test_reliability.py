@@ -235,7 +235,7 @@ def test_all_corruptions_give_an_mce():
 def test_images_that_cannot_be_altered_are_counted():
     test = zero_shot_images(11, 30)
     fewer = dataclasses.replace(test, array=test.array[1:], keys=test.keys[1:], labels=test.labels[1:])
-    with pytest.raises(DataError, match="1 of 30 images cannot be altered by fog/1: expected images of at least 3 x 3"):
+    with pytest.raises(DataError, match="1 of 30 images cannot be altered by fog/1: expected sides of at least 3"):
         zero_shot({"fog/1": fewer, "test": test}, corruptions=["fog/1"])
 
 
