@@ -145,6 +145,24 @@ def test_the_attentive_probe_is_calibrated_too(monkeypatch):
     assert values(scores)["nll_scaled"] > 0
 
 
+def test_a_class_that_train_lacks_has_no_log_loss():
+    train, test = mixture(c=4)
+    test.labels[:2] = 4
+    scores = probed(Inputs({"train": train, "test": test}, class_names=list("abcde")), calibration="fitted")
+    found = values(scores)
+    assert found["nll"] is None and found["nll_scaled"] is None and "log_loss" not in scores.samples
+    assert 0 < found["brier"] < 2 and 0 < found["ece"] < 1 and 0.1 < scores.details["temperature"] < 10
+
+
+def test_of_one_class_every_prediction_is_right_and_sure():
+    one = features(rng().normal(size=(20, WIDTH)), np.zeros(20, dtype=int))
+    protocol = get_protocol("zeroshot")
+    inputs = Inputs({"test": one, "train": one}, text_encoder({"a": prototypes()[0]}), ["a"], ["{c}"], "made up")
+    scores = protocol.score(protocol.Settings(calibration="fitted"), inputs)
+    assert scores.details["temperature"] == 1
+    assert {values(scores)[name] for name in CALIBRATION} == {0}
+
+
 def test_few_held_out_logits_are_enough(monkeypatch):
     monkeypatch.setattr(reliability, "MOST", 50)
     assert reliability.thinned(np.arange(40), 5).tolist() == list(range(0, 40, 4))
