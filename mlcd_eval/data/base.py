@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -193,6 +193,19 @@ class LabelledDataset(Dataset, Protocol):
     """
 
     num_classes: int | None
+
+
+@runtime_checkable
+class GroupedDataset(Dataset, Protocol):
+    """A dataset whose samples may belong to groups, between which accuracy may differ."""
+
+    def groups(self, split: str) -> Mapping[str, str]:
+        """Key -> group of every sample of a split; empty where the data names no groups."""
+
+
+def groups_of(dataset: Dataset, split: str) -> Mapping[str, str]:
+    """Key -> group of every sample of a split; empty for a dataset without groups."""
+    return dataset.groups(split) if isinstance(dataset, GroupedDataset) else {}
 
 
 def num_classes(dataset: Dataset) -> int | None:

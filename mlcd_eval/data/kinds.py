@@ -21,6 +21,7 @@ _TABLE = (
     SchemeOption("label", ".+", "the column of labels, which are class indices or words"),
     SchemeOption("caption", ".+", "the column of captions, which are texts or lists of texts"),
     SchemeOption("split", ".+", "the column of splits, which are train, val or test"),
+    SchemeOption("group", ".+", "the column of groups, whose accuracies are compared"),
     SchemeOption("train", ".+", "another file, of the split train"),
     SchemeOption("images", ".+", "the folder of the images, by default the file's own"),
 )

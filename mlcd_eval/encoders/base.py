@@ -73,6 +73,7 @@ class Encoder:
 
     preprocess: RGB PIL image -> float32 (3, H, W); picklable, since worker processes run it.
     jpeg: decodes JPEG files for it; None: Pillow does.
+    alter: changes each decoded image, given its key, before `preprocess`; None: images stay as they are.
     reentrant: whether several threads may call encode_images at once, because it keeps nothing in the object (hooks
     do).
     costed: whether what an image costs can be counted by one call more, because PyTorch runs the model.
@@ -82,6 +83,7 @@ class Encoder:
     info: EncoderInfo
     preprocess: Preprocess
     jpeg: Callable[[bytes], Image.Image] | None = None
+    alter: Callable[[Image.Image, str], Image.Image] | None = None
     reentrant: bool = False
     costed: bool = False
 

@@ -27,7 +27,7 @@ NORMALISES = {"ToTensor", "MaybeToTensor", "Normalize"}
 class Stages:
     """prepare: RGB image -> what an encoder's input is made from: (H, W, C) uint8 if there is a table, else the input
     (C, H, W) float32. shape, dtype: those of `prepare`'s result. table: (C, 256) float32, input values by channel and
-    pixel value. jpeg: as an encoder's.
+    pixel value. jpeg, alter: as an encoder's.
     """
 
     prepare: Callable[[Image.Image], torch.Tensor]
@@ -35,6 +35,7 @@ class Stages:
     dtype: torch.dtype = torch.float32
     table: torch.Tensor | None = None
     jpeg: Callable[[bytes], Image.Image] | None = None
+    alter: Callable[[Image.Image, str], Image.Image] | None = None
 
     def to(self, device: torch.device) -> Stages:
         """Return the stages with their table on a device."""
@@ -57,7 +58,8 @@ def stages(encoder: Encoder) -> Stages:
     On a CPU worker processes do all of it, since the forward pass needs every core of this process.
     """
     split = split_preprocess(encoder.preprocess) if encoder.device.type == "cuda" else None
-    return replace(split or Stages(encoder.preprocess, (3, *encoder.info.image_size)), jpeg=encoder.jpeg)
+    found = split or Stages(encoder.preprocess, (3, *encoder.info.image_size))
+    return replace(found, jpeg=encoder.jpeg, alter=encoder.alter)
 
 
 def split_preprocess(preprocess: Preprocess) -> Stages | None:

@@ -54,7 +54,8 @@ class Samples:
 
 def _load(stages: Stages, item: tuple[str, EncodedImage]) -> torch.Tensor:
     key, image = item
-    return stages.prepare(decode(image, key, stages.jpeg))
+    decoded = decode(image, key, stages.jpeg)
+    return stages.prepare(decoded if stages.alter is None else stages.alter(decoded, key))
 
 
 def _group(samples: Iterable[tuple[Chunk, Sample]], size: int) -> Iterator[tuple[Chunk, bool, list[Sample]]]:

@@ -179,6 +179,27 @@ class Predicted(Ranking):
         return paired_swaps(self._scores(a), self._scores(b), lambda scores: self.prepare(scores, labels), rng)
 
 
+class Recentred(Predicted):
+    """A metric that is biased on few samples, and again on resamples: a calibration error is too large, the accuracy of
+    the worst group too small."""
+
+    def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
+        """Over samples, moved by what resampling adds on average, so that it is around the value; within 0 and 1."""
+        assert groups is None, "no metric of this form has units of several samples"
+        scores, values = self._scores(columns), []
+        metric = self.prepare(scores, self.labels(columns))
+
+        def noted(rows: NDArray[Any] | None) -> float | None:
+            values.append(metric(rows))
+            return values[-1]
+
+        value, ends = metric(None), bootstrap(noted, len(scores), rng)
+        if value is None or ends is None:
+            return None
+        added = float(np.mean([each for each in values if each is not None])) - value
+        return max(0.0, ends[0] - added), min(1.0, ends[1] - added)
+
+
 @dataclass(frozen=True)
 class Influenced(Statistic):
     """A metric of two groupings, which columns hold as ints, whose standard error its influence function gives.

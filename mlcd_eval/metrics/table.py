@@ -8,8 +8,7 @@ metric of a group (`CLASSIFICATION`, `MULTILABEL`, `REFER`) that fits the data.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,9 +19,11 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.interval import generator, ratio
+from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
+from mlcd_eval.metrics.reliability import CALIBRATION, GROUPS, OPEN_SET, ROBUSTNESS, ROBUSTNESS_FAMILIES
 from mlcd_eval.metrics.statistics import (
     ClassMeans,
     Columns,
@@ -30,47 +31,10 @@ from mlcd_eval.metrics.statistics import (
     Mean,
     Predicted,
     Ranking,
-    Statistic,
     Sums,
     column,
 )
 from mlcd_eval.support.registry import Registry
-
-
-@dataclass(frozen=True)
-class MetricKind:
-    """What is known about one metric.
-
-    heading: its name in tables for people. statistic: value, interval and paired test; None for a metric that is not in
-    the table, such as another harness's. over: the column whose equal entries make a unit that is resampled and
-    swapped as a whole, None where each sample is a unit. among: (column, entry) of the samples that it is over, None
-    for all. classes: the fewest and the most classes of which it is defined.
-    """
-
-    heading: str
-    statistic: Statistic | None = None
-    over: str | None = None
-    among: tuple[str, str | bool] | None = None
-    higher_is_better: bool = True
-    unit: str = "fraction"
-    classes: tuple[int, float] = (1, math.inf)
-
-    def fits(self, num_classes: int) -> bool:
-        """Whether it is defined for this number of classes."""
-        fewest, most = self.classes
-        return fewest <= num_classes <= most
-
-    def selected(self, columns: Columns) -> tuple[Columns, NDArray[Any] | None]:
-        """The columns of the samples that it is over, and the unit of each (None: its own)."""
-        if self.among is not None:
-            name, entry = self.among
-            rows = [row for row, value in enumerate(columns[name]) if value == entry]
-            columns = {name: _entries(values, rows) for name, values in columns.items()}
-        return columns, None if self.over is None else np.asarray(columns[self.over])
-
-
-def _entries(values: Sequence[Any] | NDArray[Any], rows: list[int]) -> Sequence[Any] | NDArray[Any]:
-    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
 
 def _within(k: int, rank: str = "rank") -> Callable[[Columns], NDArray[Any]]:
@@ -203,6 +167,7 @@ OTHERS: Mapping[str, MetricKind] = {
 }
 
 FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
+    **ROBUSTNESS_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(_within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(_within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
@@ -227,7 +192,21 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
 METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
     "metric",
     "mlcd_eval.metrics",
-    {**CLASSIFICATION, **MULTILABEL, **REFER, **GENERALIZED, **PREDICTED, **CLUSTERING, **PAIRS, **OTHERS, **FAMILIES},
+    {
+        **CLASSIFICATION,
+        **MULTILABEL,
+        **REFER,
+        **GENERALIZED,
+        **PREDICTED,
+        **CLUSTERING,
+        **PAIRS,
+        **CALIBRATION,
+        **OPEN_SET,
+        **ROBUSTNESS,
+        **GROUPS,
+        **OTHERS,
+        **FAMILIES,
+    },
 )
 """Other packages add metrics by entry points: a MetricKind, or a function under a name that ends in `@`."""
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlcd_eval.data.open import is_slow_to_open
 from mlcd_eval.encoders.base import POOLED, EncoderInfo
 from mlcd_eval.encoders.layers import is_inside
 from mlcd_eval.errors import UserError
@@ -48,7 +47,7 @@ def kept_features(plan: Plan) -> list[KeptFeatures]:
             for request in job.requests.values():
                 if not is_inside(request.layer):
                     continue
-                split = f"{job.dataset.name}/{request.split}"
+                split = " ".join(filter(None, (f"{job.dataset.name}/{request.split}", request.alteration)))
                 images = _num_images(job, request.split, plan.request.limit)
                 pooled = [layer for layer in POOLED if info and layer in info.layers]
                 for layer in (request.layer, *pooled):
@@ -60,9 +59,10 @@ def kept_features(plan: Plan) -> list[KeptFeatures]:
 
 def _jobs(plan: Plan, model: str) -> Iterator[Job]:
     for name, task, _ in plan.records():
-        if name == model and not is_slow_to_open(task.ref):
+        if name == model:
             try:
-                yield plan.selection.job(task)
+                if not plan.selection.is_slow(task):
+                    yield plan.selection.job(task)
             except UserError:  # is among the plan's problems
                 continue
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlcd_eval.data.open import is_slow_to_open
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.encoders.registry import check_spec
 from mlcd_eval.errors import ConfigError, DataError, UserError, nearest
@@ -93,8 +92,8 @@ def make_plan(request: RunRequest, encoders: Mapping[str, Encoder] | None = None
                 check_spec(text_encoder)
     _check_changes(plan)
     for task in plan.tasks.values():
-        if not is_slow_to_open(task.ref):
-            with plan.noting():
+        with plan.noting():
+            if not plan.selection.is_slow(task):
                 plan.selection.job(task)
     _refuse_pairs(plan, known)
     return plan

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.kinds import SCHEMES
 from mlcd_eval.data.open import (
     default_name,
     discover,
     is_copy_of,
+    is_slow_to_open,
     open_dataset,
     parse_reference,
     split_reference,
     with_root,
 )
+from mlcd_eval.data.open_set import WithOpenSet
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.planning.job import Job, LocatedTask, located_tasks, resolved
 from mlcd_eval.planning.locate import find_under, locate
@@ -44,16 +47,43 @@ class Selection:
         """Return the task as a job. Raises UserError if its data cannot be opened or the protocol cannot use it."""
         key = (located.name, located.ref)
         if key not in self._jobs:
-            self._jobs[key] = resolved(located, self.open(located), submit=self.request.submit)
+            dataset = self.open(located)
+            if located.needs.ood is not None:
+                dataset = WithOpenSet(dataset, self._open(*self._open_set(located, located.needs.ood)))
+            self._jobs[key] = resolved(located, dataset, submit=self.request.submit)
         return self._jobs[key]
 
     def open(self, located: LocatedTask) -> Dataset:
         """Return the task's data set. Raises UserError if it cannot be opened."""
-        key = (located.ref, located.task.dataset.name)
-        if key not in self._datasets:
+        return self._open(located.ref, located.task.dataset.name)
+
+    def _open(self, ref: str, name: str) -> Dataset:
+        if (ref, name) not in self._datasets:
             cache, offline = self.request.cache, self.request.offline
-            self._datasets[key] = open_dataset(located.ref, cache=cache, offline=offline, name=key[1])
-        return self._datasets[key]
+            self._datasets[ref, name] = open_dataset(ref, cache=cache, offline=offline, name=name)
+        return self._datasets[ref, name]
+
+    def is_slow(self, located: LocatedTask) -> bool:
+        """Return whether opening a task's data may touch the network or take long."""
+        others = [self._open_set(located, located.needs.ood)[0]] if located.needs.ood is not None else []
+        return any(is_slow_to_open(ref) for ref in (located.ref, *others))
+
+    def _open_set(self, located: LocatedTask, word: str) -> tuple[str, str]:
+        """Return the reference and the name of the data set that a task's setting `ood` means.
+
+        Raises ConfigError for an unknown name, DataError if a known data set is nowhere.
+        """
+        if word.partition(":")[0] in SCHEMES:
+            ref = word if self.request.data_root is None else with_root(word, self.request.data_root)
+            return ref, default_name(ref)
+        if word not in self.index.datasets:
+            raise ConfigError(
+                f"{located.name}: ood={word}: expected KIND:PATH or a name of `mlcd-eval ls datasets`"
+                f"{nearest(word, self.index.datasets)}"
+            )
+        values = {"name": f"{located.protocol.name}/{word}", "version": 1, "protocol": located.protocol.name}
+        task = validated(TaskSpec, {**values, "dataset": self.index.datasets[word]}, f"ood={word}")
+        return locate(task, self.request), word
 
     def tasks(self, word: str) -> Iterator[LocatedTask]:
         """Yield the tasks that one word of --tasks names. Raises UserError if there are none."""

@@ -21,25 +21,28 @@ from mlcd_eval.support.progress import Progress, Stage
 @dataclass(frozen=True)
 class ImageRequest:
     """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping. exif: turn
-    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not."""
+    images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not. alteration: the
+    name of what is done to each image before (data/alterations/names.py)."""
 
     split: str
     layer: str
     letterbox: bool = False
     exif: bool = False
+    alteration: str | None = None
 
     @property
     def view(self) -> View:
         """What is encoded in one pass, at every layer that is requested of it."""
-        return View(self.split, self.letterbox, self.exif)
+        return View(self.split, self.letterbox, self.exif, self.alteration)
 
 
 class View(NamedTuple):
-    """A split as an encoder sees it; letterbox, exif: as in ImageRequest."""
+    """A split as an encoder sees it; letterbox, exif, alteration: as in ImageRequest."""
 
     split: str
     letterbox: bool
     exif: bool
+    alteration: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Inputs:
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
-    seconds.
+    seconds. groups: key -> group of the scored split's samples, empty where the data has none.
     """
 
     images: Mapping[str, Features]
@@ -80,6 +83,7 @@ class Inputs:
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
     predictions: Mapping[Any, Any] | None = None
     stage: Stage = Progress().stage
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ class Needs:
 
     texts: the model's text tower. class_prompts: class names and templates; class_names, templates: those to use
     instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
-    instead of the model's own. ability: what the model itself does with the scored split (`segment` or `answer`), None
-    for features only. prompt: the text around a question. max_new_tokens: the length of an answer.
+    instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. ability:
+    what the model itself does with the scored split (`segment` or `answer`), None for features only. prompt: the text
+    around a question. max_new_tokens: the length of an answer.
     """
 
     texts: bool = False
@@ -114,6 +119,7 @@ class Needs:
     class_names: str | Sequence[str] | None = None
     templates: str | Sequence[str] | None = None
     text_encoder: str | None = None
+    ood: str | None = None
     ability: str | None = None
     prompt: str = "{question}"
     max_new_tokens: int = 32

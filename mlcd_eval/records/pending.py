@@ -17,6 +17,7 @@ from mlcd_eval.data.base import (
     Dataset,
     annotations_fingerprint,
     fingerprint,
+    groups_of,
     num_classes,
     num_scored,
 )
@@ -97,8 +98,10 @@ def dataset_record(
 
 
 def _contents(dataset: Dataset, splits: Mapping[str, str], prompts: Prompts | None) -> str:
-    """Hex digest of all splits that are read, and of the prompts."""
+    """Hex digest of all splits that are read, of the groups of the scored one and of the prompts."""
     contents = [f"{split} {fingerprint(dataset, split)}" for split in sorted(set(splits.values()))]
+    if groups := groups_of(dataset, splits["test"]):
+        contents.append(json.dumps(sorted(groups.items())))
     if prompts is not None:
         contents.append(json.dumps([prompts.class_names, prompts.templates]))
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()

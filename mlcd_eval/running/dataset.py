@@ -13,9 +13,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, Pairs, fingerprint, images_of
+from mlcd_eval.data.base import Annotation, Pairs, fingerprint, groups_of, images_of
+from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
+from mlcd_eval.features.altered import AlteredEncoder
 from mlcd_eval.features.encode import (
     Encoded,
     EncodeOptions,
@@ -36,6 +38,7 @@ from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.running.open_set import distinct
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
@@ -95,7 +98,8 @@ class DatasetRun:
     def _shown(self, view: View) -> Encoder:
         """Return the encoder that sees images in this way."""
         encoder = self._letterboxed if view.letterbox else self.encoder
-        return UprightEncoder(encoder) if view.exif else encoder
+        encoder = UprightEncoder(encoder) if view.exif else encoder
+        return AlteredEncoder(encoder, view.alteration) if view.alteration else encoder
 
     def encode(self) -> dict[View, Encoded | Exception]:
         """Return view -> features at every layer that a job requests, or the error that stopped it."""
@@ -106,7 +110,7 @@ class DatasetRun:
         encoded: dict[View, Encoded | Exception] = {}
         for view, wanted in layers.items():
             split = self.dataset.split(view.split)
-            title = f"{self.model}: {split.dataset}/{view.split}"
+            title = " ".join(filter(None, (f"{self.model}: {split.dataset}/{view.split}", view.alteration)))
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
                     encoded[view] = self._images(self._shown(view), split, list(wanted), self.options, advance)
@@ -199,6 +203,9 @@ class DatasetRun:
                 raise split
             images[role] = split.features[request.layer]
             passes[request.view] = split
+        open_set: dict[str, Any] = {}
+        if job.needs.ood is not None:
+            images[OPEN_SET], open_set = distinct(images[OPEN_SET], job, self.request.cache)
         text_encoder = self._text_encoders.get(job.needs.text_encoder or "", self.encoder)
         stage = self._stage_of(job)
         prompts = job.prompts
@@ -213,6 +220,7 @@ class DatasetRun:
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
             stage=stage,
+            groups=groups_of(job.dataset, job.scored_split),
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)
@@ -227,7 +235,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details) | _kept_in_fp16(job),
+            details=dict(scores.details) | _kept_in_fp16(job) | open_set,
             timing=timing,
             efficiency=efficiency,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),

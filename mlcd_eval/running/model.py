@@ -71,9 +71,9 @@ class ModelRun:
     def results(self) -> Iterator[Result]:
         """Yield the records, one data set after another, so that one pass over its images serves all of its tasks."""
         check_ranks_agree(self.request, [self.encoder, *self._text_encoders.values()], self.jobs)
-        by_data: dict[tuple[str, str], list[Job]] = {}
+        by_data: dict[tuple[str, str, str | None], list[Job]] = {}
         for job in self.jobs:
-            by_data.setdefault((job.ref, job.dataset.name), []).append(job)
+            by_data.setdefault((job.ref, job.dataset.name, job.needs.ood), []).append(job)
         for jobs in by_data.values():
             pending = [(job, job.pending_record(self._model, self._text)) for job in jobs]
             kept = broadcast_object([self._kept(record) for _, record in pending])

@@ -17,6 +17,7 @@ from mlcd_eval.planning.plan import Plan
 from mlcd_eval.records import Result
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.model import ModelRun
+from mlcd_eval.running.open_set import shared_in_words
 from mlcd_eval.support.determinism import deterministic
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
@@ -44,7 +45,7 @@ def _records(plan: Plan, progress: Progress) -> Iterator[Result]:
     check_writable(request.output)
     check_decoder(request.decoder)
     jobs = plan.open()
-    _scan(jobs, request.allow_bad_images, progress)
+    _scan(jobs, request, progress)
     for model in plan.models.values():
         own = [job for job in jobs if (model.name, job.name) not in plan.refused]
         if not own:
@@ -72,15 +73,15 @@ def open_model(
     return with_decoder(opened, request.decoder)
 
 
-def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> None:
+def _scan(jobs: Sequence[Job], request: RunRequest, progress: Progress) -> None:
     """Read every split's headers and labels, so that damaged data is reported before any image is encoded."""
     problems: list[str] = []
     notes: dict[str, None] = {}
-    splits = {(job.ref, split): job for job in jobs for split in job.splits.values()}
+    splits = {(job.ref, job.needs.ood, split): job for job in jobs for split in job.splits.values()}
     with progress.stage("checking data", len(splits), "splits") as advance:
-        for (_, split), job in splits.items():
+        for (*_, split), job in splits.items():
             try:
-                _check_missing(job.dataset, split, allow_bad_images)
+                _check_missing(job.dataset, split, request.allow_bad_images)
                 note = job.task.dataset.size_note(split, num_scored(job.dataset, split))
                 if note is not None:
                     notes[note] = None
@@ -93,6 +94,13 @@ def _scan(jobs: Sequence[Job], allow_bad_images: int, progress: Progress) -> Non
                 problems.append(f"{job.name} needs a name for each class: {sentence}")
             else:
                 notes[f"note: {sentence}; only zero-shot needs them"] = None
+    for job in jobs if not problems else ():
+        if job.needs.ood is not None:
+            try:
+                with progress.stage(f"{job.name}: comparing images with those of {job.needs.ood}", None, ""):
+                    notes |= dict.fromkeys(shared_in_words(job, request.cache))
+            except UserError as error:
+                problems.append(str(error))
     for note in notes:
         progress.say(note)
     if problems:

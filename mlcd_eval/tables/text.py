@@ -27,11 +27,11 @@ def count(number: int | None) -> str:
 
 
 def shown_metric(metric: Metric) -> str:
-    """The value with its interval: `45.24 [41.4, 48.9]`."""
+    """The value with its interval: `45.24 [41.4, 48.9]`, for another unit than per cent `2.42 [2.34, 2.49]`."""
     text = shown(metric.value, metric.unit)
     if metric.value is None or metric.ci95 is None:
         return text
-    low, high = (shown(end, metric.unit, 1) for end in metric.ci95)
+    low, high = (shown(end, metric.unit, 1 if metric.unit == "fraction" else 2) for end in metric.ci95)
     return f"{text} [{low}, {high}]"
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.corruption import ALEXNET
 from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
+PARAMETERS |= {"corrupted_acc1@": "fog"}
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
@@ -61,6 +63,12 @@ def columns_for(name, seed=0):
         columns |= {"cluster": np.where(r.random(60) < 0.5, labels, r.integers(7, size=60))}
         columns |= {"edits": r.integers(5, size=60), "answer_length": rng(4).integers(5, 30, size=60)}
         columns |= {f"{side}_accuracy": r.integers(2, size=60) * 1.0 for side in ("text", "image", "group")}
+        columns |= {f"confidence{end}": r.random(60) for end in ("", "_scaled")}
+        columns |= {f"{key}{end}": r.random(60) for key in ("brier", "log_loss") for end in ("", "_scaled")}
+        columns |= {f"correct@{kind}": r.integers(2, size=(60, 5)) * 1.0 for kind in ALEXNET}
+        columns |= {"same": r.random((60, 7)).round(), "group": rng(9).integers(3, size=60)}
+        columns |= {"known": rng(8).integers(2, size=60)}
+        columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
     return json.loads(
         json.dumps(

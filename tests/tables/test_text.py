@@ -26,7 +26,7 @@ def test_differences_counts_and_metrics():
     assert [count(number) for number in (None, 0, 12345)] == ["-", "0", "12,345"]
     assert shown_metric(metric("a", 0.4524, (0.4142, 0.4889))) == "45.24 [41.4, 48.9]"
     assert shown_metric(metric("a", None, None)) == "-" and shown_metric(metric("a", 0.5)) == "50.00"
-    assert shown_metric(metric("a", 12.0, (11.0, 13.25), unit="points")) == "12.00 [11.0, 13.2]"
+    assert shown_metric(metric("a", 12.0, (11.0, 13.25), unit="points")) == "12.00 [11.00, 13.25]"
 
 
 def test_a_cell_is_one_line_without_html():

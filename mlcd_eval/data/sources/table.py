@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -116,11 +116,20 @@ class TableDataset:
         shards = [shard for source in self._sources for shard in source.shards(name, self._classes)]
         return Split(self.name, name, shards)
 
+    def groups(self, split: str) -> Mapping[str, str]:
+        """Key -> group of every sample of a split, none without a column of groups."""
+        return {key: group for source in self._sources for key, group in source.groups(split)}
+
 
 def _named(columns: Columns) -> dict[str, str]:
     """The options that choose these columns."""
     target = "label" if columns.kind == "classification" else "caption"
-    return {"image": columns.image, target: columns.target, **({"split": columns.split} if columns.split else {})}
+    return {"image": columns.image, target: columns.target, **_if_named(columns)}
+
+
+def _if_named(columns: Columns) -> dict[str, str]:
+    optional = {"split": columns.split, "group": columns.group}
+    return {role: name for role, name in optional.items() if name is not None}
 
 
 def _image_folder(table: Table, options: Options) -> Path:
@@ -149,6 +158,8 @@ class _IndexedTable:
             if self._cells.columns.kind == "classification":
                 label = self._cells.label(row, where)
                 classes[label] = None
+                if self._cells.columns.group is not None:
+                    self._cells.group(row, where)
                 kinds.setdefault(type(label), f"{label!r} in row {number + 1}")
                 if len(kinds) > 1 or len(classes) > MAX_CLASSES:
                     raise DataError(_label_problem(self.table, self._cells, list(kinds.values()), len(classes)))
@@ -173,6 +184,16 @@ class _IndexedTable:
                 samples: Callable[[], Iterator[Sample]] = partial(self._samples, part, split, classes)
                 identity = partial(self._shard_identity, samples, number, split, classes)
                 yield RowShard(f"{self.table.path.name}/{split}/{part.first}", samples, self._cache, identity)
+
+    def groups(self, split: str) -> Iterator[tuple[str, str]]:
+        """Key and group of each sample of a split."""
+        if self._cells.columns.group is None:
+            return
+        for part in self.index.parts:
+            for number, row in rows_of(self.table, self._cells.columns.used, part):
+                where = self._where(number)
+                if self._split(row, where) == split:
+                    yield self._cells.key(row, where), self._cells.group(row, where)
 
     def _shard_identity(
         self, samples: Callable[[], Iterator[Sample]], number: int, split: str, classes: Sequence[int | str] | None

@@ -19,6 +19,7 @@ NAMES = {
     "label": ("label", "labels", "class", "class_name", "cls", "category", "target"),
     "caption": ("caption", "captions", "title", "text", "texts", "sentence", "sentences", "comment"),
     "split": ("split",),
+    "group": ("group",),
 }
 """What a column is usually called, in small letters."""
 SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
@@ -31,17 +32,19 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read. target: of labels or captions. split: None where the table is one split, `test`."""
+    """The columns that are read. target: of labels or captions. split: None where the table is one split, `test`.
+    group: of labelled images, None without one."""
 
     image: str
     target: str
     kind: Kind
     split: str | None
+    group: str | None = None
 
     @property
     def used(self) -> list[str]:
         """Those that are read."""
-        return [self.image, self.target, *([self.split] if self.split else [])]
+        return [self.image, self.target, *filter(None, (self.split, self.group))]
 
 
 def choose_columns(ref: str, columns: Sequence[str], options: Options) -> Columns:
@@ -69,7 +72,8 @@ def choose_columns(ref: str, columns: Sequence[str], options: Options) -> Column
             got = f"the columns {', '.join(columns)}"
             raise ConfigError(f"{ref} has no column for {what}: got {got}; choose one by {option}")
     assert image is not None and target is not None
-    return Columns(image, target, "classification" if label else "retrieval", chosen["split"])
+    group = chosen["group"] if label else None
+    return Columns(image, target, "classification" if label else "retrieval", chosen["split"], group)
 
 
 def named_column(ref: str, role: str, columns: Sequence[str], options: Options) -> str | None:
@@ -166,6 +170,14 @@ class Cells:
             return int(value)
         expected = "a class index or a word"
         raise DataError(f"{where} has no label: got {value!r} in column {self.columns.target!r}, expected {expected}")
+
+    def group(self, row: Row, where: Where) -> str:
+        """The group of a row."""
+        assert self.columns.group is not None, "the table has groups"
+        value = row[self.columns.group]
+        if value is None or not str(value).strip():
+            raise DataError(f"{where} has no group: got {value!r} in column {self.columns.group!r}, expected a name")
+        return str(value).strip()
 
     def captions(self, row: Row, where: Where) -> list[str]:
         """The texts of a row that are not blank."""

@@ -7,7 +7,7 @@ trained on train and val together; only then is the test split scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydantic import Field, PositiveFloat
 from mlcd_eval.encoders.base import PATCHES
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.draws import HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     PrimaryMetric,
@@ -30,10 +30,15 @@ from mlcd_eval.protocols.classification.labelled import (
     train_and_val,
 )
 from mlcd_eval.protocols.classification.probe_training import check_contrast
-from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.classification.reliability import HeldOut, measured_reliability, thinned
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings, learned_from
+from mlcd_eval.protocols.dialects import ProtocolDialect
 
 if TYPE_CHECKING:
-    from mlcd_eval.protocols.classification.attentive_training import Recipe
+    from torch import Tensor
+
+    from mlcd_eval.protocols.classification.attentive_training import Head, Recipe
+    from mlcd_eval.support.resident import Rows
 
 LRS = (3e-4, 1e-3, 3e-3)
 WEIGHT_DECAYS = (0.01, 0.1)
@@ -41,7 +46,7 @@ DEFAULT = (1e-3, 0.01)
 """Learning rate and weight decay where no class has an image to spare for choosing them."""
 
 
-class AttentiveProbeSettings(ProtocolSettings):
+class AttentiveProbeSettings(ReliabilitySettings):
     """metric: the primary one, by which the grid is searched; None: acc1, or map_11point where images have several
     labels. lr, weight_decay: fixed, in place of the grid's. val_fraction: of train, where the data set has no val
     split. head: which one, with its recipe. precision: of the head's arithmetic. exif: turn images as their EXIF
@@ -91,9 +96,14 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
         """It draws the first weights, the batches and the part of train that is held out."""
         return True
 
+    def needs(self, settings: AttentiveProbeSettings) -> Needs:
+        """Return the need for the images of another data set, if they are asked for."""
+        return Needs(ood=settings.ood)
+
     def requests(self, settings: AttentiveProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, test, and val where there is one."""
-        return split_requests(self.name, settings.layer, splits, ("val",), settings.exif)
+        requests = split_requests(self.name, settings.layer, splits, ("val",), settings.exif)
+        return settings.reliability_requests(requests["test"]) | requests
 
     def score(self, settings: AttentiveProbeSettings, inputs: Inputs) -> Scores:
         """A test sample whose class does not occur in train is scored, as wrong.
@@ -105,16 +115,18 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
         from mlcd_eval.support.resident import Rows
 
         recipe = recipe_of(settings.head)
-
+        everything, inputs = inputs, learned_from(inputs)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         check_contrast(labels["train"], self.name)
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
+        settings.check_one_label(multilabel)
         metric = primary_metric(settings.metric, num_classes, multilabel)
         patches, truth, fit, held_out = _learned(settings, inputs, labels)
         rows, test = Rows(patches, inputs.device), inputs.images["test"]
         grid = settings.grid if len(held_out) or len(settings.grid) == 1 else [DEFAULT]
         trainings = [len(fit)] * (len(grid) if len(grid) > 1 else 0) + [len(truth)]
-        search = []
+        search: list[dict[str, float]] = []
+        kept: HeldOut | None = None
         with inputs.stage("steps of the probe", sum(map(recipe.steps_of, trainings)), "steps") as advance:
 
             def trained(part: np.ndarray, rate: float, decay: float) -> Any:
@@ -131,7 +143,8 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 )
 
             for rate, decay in grid if len(grid) > 1 else ():
-                scores = scores_of(trained(fit, rate, decay), rows.select(held_out), settings.precision)
+                found = trained(fit, rate, decay)
+                scores = scores_of(found, rows.select(held_out), settings.precision)
                 value = metric_value(metric, columns_of(scores, truth[held_out]))
                 if value is None:
                     raise IncompatibleError(
@@ -139,16 +152,23 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                         "samples on which it is undefined, expected positives and negatives (or set lr and "
                         "weight_decay)"
                     )
+                if settings.calibration == "fitted" and value > max((line["score"] for line in search), default=-1.0):
+                    kept = _held_out(found, rows, truth, thinned(held_out, num_classes), settings.precision)
                 search.append({"lr": rate, "weight_decay": decay, "score": value})
             best = max(range(len(search)), key=lambda place: search[place]["score"], default=0)
             rate, decay = grid[best]
             head = trained(np.arange(len(truth)), rate, decay)
-            columns = columns_of(scores_of(head, Rows(test.array, inputs.device), settings.precision), labels["test"])
+
+            def logits_of(images: Features) -> Iterator[Tensor]:
+                return scores_of(head, Rows(images.array, inputs.device), settings.precision)
+
+            columns = columns_of(logits_of(test), labels["test"])
+            more = measured_reliability(settings, everything, columns, logits_of, kept)
         chosen = f"search by {metric} on {len(held_out)} samples" if search else _unsearched(settings)
         return Scores(
-            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)),
+            metrics=[*measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)), *more.metrics],
             primary=metric,
-            samples={"key": list(test.keys), **as_lists(columns)},
+            samples={"key": list(test.keys), **as_lists(columns), **more.samples},
             details={
                 "recipe": recipe.number,
                 "heads": head.heads,
@@ -157,6 +177,7 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 "weight_decay": decay,
                 "chosen_from": chosen,
                 **({"search": search} if search else {}),
+                **more.details,
             },
         )
 
@@ -167,6 +188,18 @@ def recipe_of(head: str) -> Recipe:
     from mlcd_eval.protocols.classification.onevision_head import ONEVISION
 
     return {"aim": AIM, "onevision": ONEVISION}[head]
+
+
+def _held_out(
+    head: Head, patches: Rows, truth: np.ndarray, rows: np.ndarray, precision: Literal["fp32", "bf16"]
+) -> HeldOut:
+    """Return what a head says of rows that it was not trained on."""
+    import torch
+
+    from mlcd_eval.protocols.classification.attentive_training import scores_of
+
+    logits = torch.cat(list(scores_of(head, patches.select(rows), precision)))
+    return HeldOut(logits, truth[rows], f"{len(rows)} samples that chose learning rate and weight decay")
 
 
 def _unsearched(settings: AttentiveProbeSettings) -> str:

@@ -147,7 +147,7 @@ class _Candidates:
 
         parts, fits = self._parts[:count], self.fits.setdefault(lambda_, [])
         fits += [part.path.fit(lambda_) for part in parts[len(fits) :]]
-        logits = [_held_out_logits(fit, part) for fit, part in zip(fits, parts, strict=False)]
+        logits = [_finite_logits(fit, part) for fit, part in zip(fits, parts, strict=False)]
         return torch.cat(logits), torch.cat([part.labels for part in parts])
 
 
@@ -212,7 +212,12 @@ def _is_behind(losses: np.ndarray, best: np.ndarray) -> bool:
     return len(losses) >= FEWEST and bool(deficit.mean() > BEHIND * deficit.std() / math.sqrt(len(losses)))
 
 
-def _held_out_logits(fit: Fit, part: Part) -> Tensor:
+def held_out_logits(part: Part, lambda_: float) -> Tensor:
+    """Return logits (B, C) of a part's held-out images by a fit of the other rows with a lambda."""
+    return _finite_logits(part.path.fit(lambda_), part)
+
+
+def _finite_logits(fit: Fit, part: Part) -> Tensor:
     """Return logits (B, C) of the held-out images, finite. A label without contrast among the rows of the fit, whose
     bias is infinite, gets those of its true answers, so that it does not count."""
     import torch

@@ -13,9 +13,10 @@ from pydantic_core import PydanticCustomError
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
-from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, MetricKind, measure
+from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, measure
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
 from mlcd_eval.protocols.shared.finite import check_finite
 

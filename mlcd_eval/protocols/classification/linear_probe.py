@@ -10,7 +10,7 @@ and the record says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
@@ -50,6 +50,8 @@ from mlcd_eval.protocols.classification.probe_rows import (
 )
 from mlcd_eval.protocols.classification.probe_settings import DIALECTS, FACTORS, SWEPT, LinearProbeSettings
 from mlcd_eval.protocols.classification.probe_training import SEARCH_TOLERANCE, Probe, TrainingSet, train_probe
+from mlcd_eval.protocols.classification.reliability import measured_reliability
+from mlcd_eval.protocols.classification.reliability_settings import learned_from
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, search_sgd, trained_sgd
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
@@ -58,6 +60,8 @@ from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_di
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mlcd_eval.support.resident import Rows
 
 
@@ -86,6 +90,10 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             return not (fixed and settings.get("draw") == "mteb")
         return settings.get("hold_out", "stratified") == "stratified"
 
+    def needs(self, settings: LinearProbeSettings) -> Needs:
+        """Return the need for the images of another data set, if they are asked for."""
+        return Needs(ood=settings.ood)
+
     def requests(self, settings: LinearProbeSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """train, test, and val where there is one (except for few-shot). AdamW reads val only to search on it; raises
         IncompatibleError if it is missing then."""
@@ -99,12 +107,13 @@ class LinearProbe(Protocol[LinearProbeSettings]):
                 )
         optional = ("val",) if reads_val else ()
         if settings.layers is not None:
-            blocks = split_requests(self.name, BLOCKS, splits, optional, settings.exif)
-            return with_layers(blocks, [PENULTIMATE])
-        if settings.sgd is not None:
+            layer, others = BLOCKS, [PENULTIMATE]
+        elif settings.sgd is not None:
             layer, *others = settings.sgd.layers
-            return with_layers(split_requests(self.name, layer, splits, optional, settings.exif), others)
-        return split_requests(self.name, settings.layer, splits, optional, settings.exif)
+        else:
+            layer, others = settings.layer, []
+        requests = split_requests(self.name, layer, splits, optional, settings.exif)
+        return with_layers(settings.reliability_requests(requests["test"]) | requests, others)
 
     def for_model(self, settings: LinearProbeSettings, info: EncoderInfo) -> LinearProbeSettings:
         """Raise IncompatibleError for a model of fewer dimensions than are to be kept."""
@@ -126,13 +135,15 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     def _score(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         from mlcd_eval.support.resident import Rows
 
-        inputs = cut_features(settings, inputs)
+        everything = cut_features(settings, inputs)
+        inputs = learned_from(everything)
         labels = {split: checked_labels(features, split) for split, features in inputs.images.items()}
         multilabel = labels["train"].ndim == 2
         num_classes = count_classes(inputs)
         for given, what in ((settings.shots, "shots are counted by class"), (settings.adamw, "AdamW trains a softmax")):
             if multilabel and given:
                 raise IncompatibleError(f"{what}: got a dataset with several labels per image, expected one")
+        settings.check_one_label(multilabel)
         primary = primary_metric(settings.metric, num_classes, multilabel)
         binary = not multilabel and len(np.unique(labels["train"])) == 2
         sweep = sweep_of(settings.sweep, binary)
@@ -168,17 +179,23 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         if selections:
             metrics, spread = with_selections(metrics, selections)
             details |= spread
+
+        def logits_of(images: Features) -> Iterator[Tensor]:
+            return probes[0].fit.scores(Rows(images.array, inputs.device, prepare_of(settings, inputs)))
+
+        more = measured_reliability(settings, everything, columns, logits_of, probes[0].held_out)
         return Scores(
-            metrics=metrics,
+            metrics=[*metrics, *more.metrics],
             primary=primary,
-            samples={"key": list(test.keys), **as_lists(columns)},
-            details=details,
+            samples={"key": list(test.keys), **as_lists(columns), **more.samples},
+            details=details | more.details,
         )
 
     def _at_best_layer(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""
         from mlcd_eval.support.resident import Rows
 
+        everything, inputs = inputs, learned_from(inputs)
         labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
@@ -204,7 +221,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             inputs.stage("layers", len(layers), "layers") as advance,
         ):
             layer, curve, num_scored = best_layer(layers, data_at, train, score, advance)
-        chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(inputs, layer))
+        chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(everything, layer))
         found = {"layer": layer.name, "layer_from": f"search by {metric} on {num_scored} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})
 
@@ -212,6 +229,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         """Choose a layer and a learning rate on held-out rows, and score the probe of them."""
         from mlcd_eval.support.resident import Rows
 
+        everything, inputs = inputs, learned_from(inputs)
         labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
@@ -228,7 +246,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
 
         with inputs.stage("steps of SGD", sgd.iterations * len(sgd.layers), "steps") as advance:
             best, search, num_scored = search_sgd(sgd, data_at, score, num_classes, inputs.seed, inputs.device, advance)
-        chosen = self.score(settings.model_copy(update={"sgd": best}), inputs_at(inputs, best.layers[0]))
+        chosen = self.score(settings.model_copy(update={"sgd": best}), inputs_at(everything, best.layers[0]))
         found = {"chosen_from": f"search by {metric} on {num_scored} samples", "search": search}
         return replace(chosen, details={**chosen.details, **found})
 

@@ -53,16 +53,18 @@ def training_sets(
     features, train = inputs.images["train"].array, labels["train"]
     in_order = settings.draw == "stratified" and not settings.shots
     trials = settings.trials if settings.shots else 1
-    prepare = prepare_of(settings, inputs)
+    prepare, kept = prepare_of(settings, inputs), settings.calibration == "fitted"
     for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
         array, of_rows = (features, train) if in_order else (features[rows], train[rows])
         if "val" in labels:
             yield TrainingSet(
-                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]), prepare=prepare
+                *train_and_val(array, of_rows, inputs.images["val"].array, labels["val"]),
+                prepare=prepare,
+                keeps_logits=kept,
             )
         elif settings.searches and settings.selection == "cross_validation" and len(of_rows) < TOO_MANY:
             folds = [fold for _ in range(PARTITIONS) for fold in stratified_folds(of_rows, FOLDS, rng)]
-            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, trials == 1, prepare)
+            yield TrainingSet(array, of_rows, np.arange(len(of_rows)), np.arange(0), folds, trials == 1, prepare, kept)
         else:
             held_out = HOLD_OUTS[settings.hold_out](of_rows, settings.val_fraction, rng)
-            yield TrainingSet(array, of_rows, *held_out, prepare=prepare)
+            yield TrainingSet(array, of_rows, *held_out, prepare=prepare, keeps_logits=kept)

@@ -9,13 +9,14 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
 from mlcd_eval.protocols.classification.labelled import PrimaryMetric
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
 from mlcd_eval.protocols.classification.sgd_probe import DINOV2_LAYERS, SGDSettings
-from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.shared.embedding import Embedding
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 
-class LinearProbeSettings(ProtocolSettings):
+class LinearProbeSettings(ReliabilitySettings):
     """metric: the primary one, which also chooses lambda on a held-out part; None: acc1, or map_11point where images
     have several labels. also: metrics of the predicted classes to report besides, of one label per image. normalise:
     divide each feature by its length. exif: turn images as their EXIF orientation says. embedding: how
@@ -92,6 +93,12 @@ class LinearProbeSettings(ProtocolSettings):
         given += ["layer"] if self.layer != PENULTIMATE else []
         if self.sgd is not None and given:
             raise ValueError(f"expected sgd, which has layers of its own, without {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_trial(self) -> LinearProbeSettings:
+        if self.shots is not None and self.reliability_given():
+            raise ValueError(f"expected {' and '.join(self.reliability_given())} without shots")
         return self
 
     @property

@@ -14,7 +14,15 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.classification.cross_validation import HARD, TOLERANCE, Part, choose_lambda
+from mlcd_eval.protocols.classification.cross_validation import (
+    HARD,
+    PARTITIONS,
+    TOLERANCE,
+    Part,
+    choose_lambda,
+    held_out_logits,
+)
+from mlcd_eval.protocols.classification.reliability import HeldOut, thinned
 from mlcd_eval.protocols.classification.sweep import Sweep
 from mlcd_eval.support.progress import Advance
 
@@ -34,7 +42,7 @@ class TrainingSet:
     """features (N, D), labels (N,) or (N, C). fit_rows, val_rows: rows to fit and to score in the search of lambda;
     val_rows may be empty. folds: the rows of each fold, where lambda is chosen by cross-validation instead. spread:
     whether the lambdas that other draws of the images would have chosen then are fitted too. prepare: what features
-    pass through first."""
+    pass through first. keeps_logits: whether those of held-out rows are returned."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -43,6 +51,7 @@ class TrainingSet:
     folds: Sequence[np.ndarray] = ()
     spread: bool = True
     prepare: Callable[[Tensor], Tensor] = lambda rows: rows
+    keeps_logits: bool = False
 
 
 class Fitted(Protocol):
@@ -59,11 +68,13 @@ class Fitted(Protocol):
 @dataclass(frozen=True)
 class Probe:
     """A trained probe. details: how it was trained, for the record. selections: lambda -> the probe with it and how
-    often other draws of the images would have chosen it, if that is known."""
+    often other draws of the images would have chosen it, if that is known. held_out: what a probe with the same lambda
+    says of rows that it was not fitted on, if asked for and known."""
 
     fit: Fitted
     details: dict[str, Any]
     selections: Mapping[float, tuple[Fitted, int]] = field(default_factory=dict)
+    held_out: HeldOut | None = None
 
 
 def train_probe(
@@ -87,6 +98,8 @@ def train_probe(
     for a search.
     Raises IncompatibleError if all labels are equal or the metric is undefined on the scored part.
     """
+    import torch
+
     from mlcd_eval.protocols.classification.logistic import LogisticProblem, Path
     from mlcd_eval.support.resident import Rows
 
@@ -94,13 +107,21 @@ def train_probe(
     check_contrast(labels)
     start: tuple[Tensor, Tensor] | None = None
     selections: list[float] = []
+    held_out: HeldOut | None = None
     details: dict[str, Any] = {"num_train": len(labels)}
     if lambda_ is not None:
         details["lambda_from"] = "settings"
     elif data.folds:
-        choice = choose_lambda(_parts(data, features, num_classes, max_iter), seed, sweep.most, advance)
+        parts = _parts(data, features, num_classes, max_iter)
+        choice = choose_lambda(parts, seed, sweep.most, advance)
         lambda_, start, selections = choice.lambda_, choice.start, choice.selections if data.spread else []
         details |= choice.details
+        if data.keeps_logits:
+            once = parts[: len(parts) // PARTITIONS]
+            words = f"{len(labels)} samples, each held out of one of {len(once)} folds"
+            rows = np.concatenate([part.rows for part in once])
+            held_out = HeldOut(torch.cat([held_out_logits(part, lambda_) for part in once]), labels[rows], words)
+        del parts
     elif len(data.val_rows) == 0:
         lambda_, details["lambda_from"] = DEFAULT_LAMBDA, "default: no class has two train samples"
     else:
@@ -112,6 +133,10 @@ def train_probe(
         advance(sweep.most - len(scores))
         fits = {fit.lambda_: fit for fit in search.path.fits}
         start = fits[lambda_].weight, fits[lambda_].bias
+        if data.keeps_logits:
+            rows = thinned(data.val_rows, num_classes)
+            logits = torch.cat(list(fits[lambda_].scores(features.select(rows))))
+            held_out = HeldOut(logits, labels[rows], f"{len(rows)} samples that chose lambda")
         details["lambda_from"] = f"search by {metric} on {len(data.val_rows)} samples"
         details["search"] = [
             {"lambda": tried, "score": score, "out_of_reach": tried in search.out_of_reach, **_convergence(fits[tried])}
@@ -130,7 +155,8 @@ def train_probe(
     path = Path(problem, SEARCH_TOLERANCE, max_iter)
     path.fits.append(fit)
     times = sorted(Counter(selections).items(), reverse=True)
-    return Probe(fit, details, {other: (fit if other == lambda_ else path.fit(other), n) for other, n in times})
+    chosen = {other: (fit if other == lambda_ else path.fit(other), n) for other, n in times}
+    return Probe(fit, details, chosen, held_out)
 
 
 def _parts(data: TrainingSet, features: Rows, num_classes: int, max_iter: int) -> list[Part]:

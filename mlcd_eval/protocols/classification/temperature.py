@@ -32,6 +32,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     low, high, inverse = 1 / MOST, 1 / LEAST, 1.0
     for _ in range(_STEPS):
         slope, curvature = _derivatives(logits, labels, inverse)
+        if slope == 0:  # of equal logits at every temperature
+            return 1 / inverse
         low, high = (inverse, high) if slope < 0 else (low, inverse)
         step = inverse - slope / curvature if curvature > 0 else 0.0
         after = step if low < step < high else (low * high) ** 0.5

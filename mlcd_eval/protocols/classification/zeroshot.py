@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import (
     PrimaryMetric,
     as_lists,
@@ -20,8 +21,15 @@ from mlcd_eval.protocols.classification.labelled import (
     measured,
     primary_metric,
 )
-from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.classification.reliability import (
+    HeldOut,
+    measured_reliability,
+    thinned,
+)
+from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
+from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 if TYPE_CHECKING:
@@ -30,16 +38,20 @@ if TYPE_CHECKING:
     from mlcd_eval.support.resident import Rows
 
 
+SCALE = 100.0  # of cosine similarities
+HELD_OUT = ("val", "train")
+"""The splits that a temperature is fitted on, the first that there is; also their roles."""
 _ROWS = 1 << 13  # images whose logits are multiplied at once: another number may round a product otherwise
 _MOST = 1 << 28  # logits that are held at once, fewer images where there are that many classes
 _RANKED = 1 << 24  # logits that are ranked at once
 _CLASSES = 1 << 10  # classes whose prompts are averaged at once
 
 
-class ZeroShotSettings(ProtocolSettings):
+class ZeroShotSettings(ReliabilitySettings):
     """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
     templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py); None means the data set's own, else
-    clip-benchmark's by its name. exif: turn images as their EXIF orientation says."""
+    clip-benchmark's by its name. exif: turn images as their EXIF orientation says. A temperature (`calibration=fitted`)
+    is fitted on val, else on train, of which nothing else is used."""
 
     split: str = "test"
     layer: VectorLayer = "projected"
@@ -102,13 +114,24 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """Return the need for a text tower and for class names with templates."""
-        return Needs(texts=True, class_prompts=True, class_names=settings.class_names, templates=settings.templates)
+        return Needs(
+            texts=True,
+            class_prompts=True,
+            class_names=settings.class_names,
+            templates=settings.templates,
+            ood=settings.ood,
+        )
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Return one split at one layer. Raises IncompatibleError if the split is missing."""
+        """Return one split at one layer, and what reliability is measured on. Raises IncompatibleError if the split is
+        missing."""
         if settings.split not in splits:
             raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
+        test = ImageRequest(settings.split, settings.layer, exif=settings.exif)
+        others = [name for name in HELD_OUT if name in splits and name != settings.split]
+        fitted = settings.calibration == "fitted"
+        held_out = {name: replace(test, split=name) for name in others[:1] if fitted}
+        return {**held_out, **settings.reliability_requests(test), "test": test}
 
     def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
         """Samples hold the best class, `correct` being 1.0 where it is among the labels.
@@ -116,6 +139,8 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         Raises IncompatibleError without class names or templates, or for a metric that does not fit the labels;
         DataError for class names that do not, and for features that are not finite.
         """
+        from mlcd_eval.support.resident import Rows
+
         images = inputs.images["test"]
         if not inputs.class_names or not inputs.templates:
             raise IncompatibleError(
@@ -124,6 +149,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             )
         labels = checked_labels(images, settings.split)
         multilabel, num_classes = labels.ndim == 2, len(inputs.class_names)
+        settings.check_one_label(multilabel)
         _check_class_names(num_classes, labels)
         primary = primary_metric(settings.metric, num_classes, multilabel)
         unnamed = identifiers(inputs.class_names)
@@ -141,7 +167,8 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         by_template = [prompt for of_template in zip(*column, strict=True) for prompt in of_template]
         image, text = joint_embeddings(images, by_template, inputs)
         classes = _class_vectors(text, len(inputs.templates))
-        logits = _logits(image, classes, [column[of_class] for of_class in prompts])
+        of_class = [column[each] for each in prompts]
+        logits = _logits(image, classes, of_class)
         if multilabel:
             scores = np.concatenate([part.cpu().numpy() for part in logits])
             best = scores.argmax(axis=1)
@@ -149,15 +176,21 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             columns = multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
         else:
             columns = classification_samples(logits, labels)
+
+        def logits_of(features: Features) -> Iterator[torch.Tensor]:
+            return _logits(Rows(features.array, inputs.device, unit), classes, of_class)
+
+        more = measured_reliability(settings, inputs, columns, logits_of, _held_out(inputs, logits_of), SCALE)
         return Scores(
-            metrics=measured(columns, num_classes, multilabel, inputs.seed, len(images.bad)),
+            metrics=[*measured(columns, num_classes, multilabel, inputs.seed, len(images.bad)), *more.metrics],
             primary=primary,
-            samples={"key": list(images.keys), **as_lists(columns)},
+            samples={"key": list(images.keys), **as_lists(columns), **more.samples},
             details={
                 "prompts": inputs.prompts_source,
                 "num_classes": num_classes,
                 "num_templates": len(inputs.templates),
                 **({"repeated_class_names": repeated} if repeated else {}),
+                **more.details,
             },
         )
 
@@ -185,8 +218,22 @@ def _logits(image: Rows, classes: torch.Tensor, column: Sequence[int]) -> Iterat
 
     columns = torch.tensor(column, device=image.device)
     for rows in image.chunks(max(1, min(_ROWS, _MOST // len(classes)))):
-        for part in (100.0 * rows @ classes.T).split(max(1, _RANKED // len(column))):
+        for part in (SCALE * rows @ classes.T).split(max(1, _RANKED // len(column))):
             yield part.index_select(1, columns)
+
+
+def _held_out(inputs: Inputs, logits_of: Callable[[Features], Iterator[torch.Tensor]]) -> HeldOut | None:
+    """Return the logits of images that a temperature is fitted on."""
+    import torch
+
+    role = next((name for name in HELD_OUT if name in inputs.images), None)
+    if role is None:
+        return None
+    features = inputs.images[role]
+    labels = checked_labels(features, role)
+    rows = thinned(np.arange(len(labels)), len(inputs.class_names or ()))
+    chosen = replace(features, array=features.array[rows])
+    return HeldOut(torch.cat(list(logits_of(chosen))), labels[rows], f"{len(rows)} samples of {role}")
 
 
 def _check_class_names(num_names: int, labels: np.ndarray) -> None:

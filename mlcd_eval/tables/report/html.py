@@ -29,6 +29,7 @@ from mlcd_eval.tables.report.matrix import matrix
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.panels import panels
 from mlcd_eval.tables.report.provenance import Provenance
+from mlcd_eval.tables.report.reliability import reliability_of
 from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.text import shown, shown_difference
@@ -104,6 +105,7 @@ def report(
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
         panels=panels(results, many),
+        reliability=reliability_of(results, baseline),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),

@@ -28,7 +28,7 @@ def scored(train, test, output=None, **settings):
         output = [noise(size=(len(each.keys), 2 * WIDTH)).astype(np.float32) for each in (train, test)]
     images = {"train": train, "test": test}
     images |= {
-        f"{role}/penultimate": Features(array, each.keys, each.labels)
+        f"{role}@penultimate": Features(array, each.keys, each.labels)
         for (role, each), array in zip(list(images.items()), output, strict=True)
     }
     return protocol.score(protocol.Settings.model_validate({"layers": "all", **settings}), Inputs(images=images))

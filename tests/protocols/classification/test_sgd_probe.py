@@ -88,7 +88,7 @@ def split(count, seed, informative, name):
         array = rng.normal(size=(count, 8 + place)).astype(np.float16)
         if layer == informative:
             array[:, :4] += 3 * np.eye(4)[labels]
-        roles[name if place == 0 else f"{name}/{layer}"] = Features(
+        roles[name if place == 0 else f"{name}@{layer}"] = Features(
             array, [f"{name}{row}" for row in range(count)], labels
         )
     return roles
