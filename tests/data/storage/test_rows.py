@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlcd_eval.data.base import Sample
-from mlcd_eval.data.storage.rows import files_identity, image_digest
+from mlcd_eval.data.storage.rows import files_identity, image_digest, needed_classes
 from mlcd_eval.errors import DataError
 
 
@@ -29,3 +29,8 @@ def test_devices_and_pipes_are_not_opened(tmp_path, read):
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(DataError, match="is missing: there is no file"):
         image_digest(tmp_path / "x.png", "s")
+
+
+def test_a_label_needs_as_many_classes_as_its_index_has_before_it_and_one():
+    labels = [None, 0, 2, (0, 1, 1)]
+    assert [needed_classes(Sample("s", b"", label)) for label in labels] == [0, 1, 3, 0]
