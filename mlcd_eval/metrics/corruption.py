@@ -41,8 +41,8 @@ def corrupted(columns: Columns) -> NDArray[np.float64]:
 
 
 def against_alexnet(columns: Columns) -> NDArray[np.float64]:
-    """(N,): of each sample the errors over severities in units of AlexNet's error, mean over corruptions; the mean over
-    samples is the mCE. Raises KeyError where a corruption is missing."""
+    """(N,): of each sample the errors over severities in per cent of AlexNet's error, mean over corruptions; the mean
+    over samples is the mCE. Raises KeyError where a corruption is missing."""
     errors = [1 - np.asarray(columns[f"{CORRECT}{name}"], dtype=np.float64).mean(axis=1) for name in ALEXNET]
     relative = [error / ALEXNET[name] for error, name in zip(errors, ALEXNET, strict=True)]
-    return np.asarray(np.mean(relative, axis=0))
+    return np.asarray(100 * np.mean(relative, axis=0))

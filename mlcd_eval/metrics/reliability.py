@@ -57,7 +57,7 @@ CALIBRATION: Mapping[str, MetricKind] = {
 
 ROBUSTNESS: Mapping[str, MetricKind] = {
     "corrupted_acc1": MetricKind("acc@1, corrupted", Mean(corrupted)),
-    "mce_alexnet": MetricKind("mCE, AlexNet = 100", Mean(against_alexnet), higher_is_better=False),
+    "mce_alexnet": MetricKind("mCE, AlexNet = 100", Mean(against_alexnet), higher_is_better=False, unit="percent"),
     "stability": MetricKind("unchanged predictions", Mean(column("same"))),
 }
 """Columns: correct@CORRUPTION, (N, severities); same, (N, changes), 1.0 where the prediction stays."""

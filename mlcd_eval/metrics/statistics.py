@@ -197,7 +197,7 @@ class Recentred(Predicted):
         if value is None or ends is None:
             return None
         added = float(np.mean([each for each in values if each is not None])) - value
-        return max(0.0, ends[0] - added), min(1.0, ends[1] - added)
+        return max(0.0, min(value, ends[0] - added)), min(1.0, max(value, ends[1] - added))
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ def test_mce_is_the_mean_over_corruptions_of_errors_over_alexnets():
     columns = {f"correct@{name}": (rng(place).random((50, 5)) < 0.6) * 1.0 for place, name in enumerate(CORRUPTIONS)}
     errors = [1 - columns[f"correct@{name}"].mean() for name in CORRUPTIONS]
     expected = np.mean([error / ALEXNET[name] for error, name in zip(errors, CORRUPTIONS, strict=True)])
-    assert metric_value("mce_alexnet", columns) == pytest.approx(expected, abs=1e-9)
+    assert metric_value("mce_alexnet", columns) == pytest.approx(100 * expected, abs=1e-9)
     assert metric_value("corrupted_acc1", columns) == pytest.approx(1 - np.mean(errors), abs=1e-9)
     assert metric_value("corrupted_acc1@fog", columns) == pytest.approx(1 - errors[CORRUPTIONS.index("fog")], abs=1e-9)
     alexnet = {f"correct@{name}": np.full((1, 5), 1 - error) for name, error in ALEXNET.items()}
-    assert metric_value("mce_alexnet", alexnet) == pytest.approx(1, abs=1e-9)
+    assert metric_value("mce_alexnet", alexnet) == pytest.approx(100, abs=1e-9)
     del columns["correct@fog"]
     with pytest.raises(KeyError, match="correct@fog"):
         metric_value("mce_alexnet", columns)

@@ -246,7 +246,7 @@ def test_all_corruptions_give_an_mce():
     found = values(zero_shot({**images, "test": test}, corruptions="all"))
     error = 1 - found["acc1"]
     expected = np.mean([error / of_alexnet for of_alexnet in ALEXNET.values()])
-    assert found["mce_alexnet"] == pytest.approx(expected, abs=1e-9) and found["corrupted_acc1"] == found["acc1"]
+    assert found["mce_alexnet"] == pytest.approx(100 * expected, abs=1e-9) and found["corrupted_acc1"] == found["acc1"]
     assert sum(name.startswith("corrupted_acc1@") for name in found) == 15
 
 
