@@ -36,7 +36,7 @@ def ours(train, train_labels, test, test_labels, seed):
     splits = {"train": (train, train_labels), "test": (test, test_labels)}
     images = {name: Features(x, [str(row) for row in range(len(x))], y) for name, (x, y) in splits.items()}
     start = time.perf_counter()
-    scores = LinearProbe().score(LinearProbeSettings(), Inputs(images, seed=seed))
+    scores = LinearProbe().score(LinearProbeSettings(selection="holdout"), Inputs(images, seed=seed))
     seconds = time.perf_counter() - start
     return seconds, scores.details, {metric.name: metric.value for metric in scores.metrics}["acc1"]
 

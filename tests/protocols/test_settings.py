@@ -59,10 +59,10 @@ def test_the_layer_that_is_trained_by_adamw():
         ("knn", {"ks": (1, 2)}, {"ks": (0,)}),
         (
             "linear_probe",
-            {"val_fraction": 0.01, "max_iter": 1, "shots": 1, "trials": 1},
+            {"selection": "holdout", "val_fraction": 0.01, "max_iter": 1, "shots": 1, "trials": 1},
             {"val_fraction": 0, "max_iter": 0, "shots": 0, "trials": 0, "tolerance": 0, "c": 0, "lambda_": 0},
         ),
-        ("linear_probe", {"val_fraction": 0.99}, {"val_fraction": 1}),
+        ("linear_probe", {"selection": "holdout", "val_fraction": 0.99}, {"val_fraction": 1}),
         ("clustering", {"batch_size": 1, "random_state": 0}, {"batch_size": 0, "random_state": -1}),
         ("retrieval", {"ks": (1,), "captions_per_image": 1}, {"ks": (), "captions_per_image": 0}),
         ("docvqa", {"steps": 1, "max_new_tokens": 1}, {"steps": 0, "max_new_tokens": 0}),

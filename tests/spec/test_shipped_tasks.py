@@ -58,3 +58,7 @@ def test_data_is_somewhere(name):
 def test_facts_of_a_data_set_are_written_once():
     changed = {task.name for task in INDEX.tasks.values() if task.dataset != INDEX.datasets[task.dataset.name]}
     assert changed == {"zeroshot/sun397"}  # the hub copy has no train split
+
+
+def test_probes_of_papers_choose_their_penalty_as_the_papers_do():
+    assert {task.settings.get("selection") for task in INDEX.select(["linear_probe"])} == {"holdout"}
