@@ -17,9 +17,20 @@ def no_versions(monkeypatch):
     monkeypatch.setattr(module, "_versions", dict)
 
 
-@pytest.mark.parametrize(("processor", "name"), [("z80", "z80"), ("", "CPU")])
-def test_a_processor_is_named_where_the_system_knows_it(monkeypatch, no_versions, processor, name):
+@pytest.mark.parametrize(
+    ("processor", "info", "name"),
+    [
+        ("z80", None, "z80"),
+        ("", None, "CPU"),
+        ("x86_64", "processor\t: 0\nmodel\t\t: 6\nmodel name\t: Abacus(R) 9 \n\nmodel name\t: B\n", "Abacus(R) 9"),
+        ("aarch64", "processor\t: 0\n", "aarch64"),
+    ],
+)
+def test_a_processor_is_named_where_the_system_knows_it(tmp_path, monkeypatch, no_versions, processor, info, name):
     monkeypatch.setattr(platform, "processor", lambda: processor)
+    monkeypatch.setattr(module, "CPU_INFO", tmp_path / "cpuinfo")
+    if info is not None:
+        (tmp_path / "cpuinfo").write_text(info)
     threads = torch.get_num_threads()
     assert module.environment("cpu") == {"device": "cpu", "device_name": name, "threads": threads}
 
