@@ -33,7 +33,8 @@ _DEVIATION = 0.01
 
 class SGDSettings(BaseModel):
     """layers: those that are tried, with every one of learning_rates, before these are scaled by batch_size / 256.
-    iterations: steps, 10 passes over ImageNet in batches of 1,024 as the sources."""
+    iterations: steps, as many as 10 passes over ImageNet in batches of 1,024 have. Nothing is learned from the val
+    split or the part of train that is held out, even where there is one candidate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -150,7 +151,8 @@ def _slopes(logits: Tensor, target: Tensor) -> Tensor:
 
 def _batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
     """Yield rows of batches of one size from endless passes over all rows, each in a new order."""
-    rng, rest = np.random.default_rng(seed), np.arange(0)
+    rng = np.random.default_rng(seed)
+    rest: np.ndarray = np.arange(0)
     while True:
         while len(rest) < size:
             rest = np.concatenate([rest, rng.permutation(count)])
