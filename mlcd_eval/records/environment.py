@@ -11,10 +11,8 @@ import re
 import subprocess
 from pathlib import Path
 
+CPU_INFO = Path("/proc/cpuinfo")  # Linux
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "numpy", "scikit-learn", "pillow")
-
-CPUINFO = Path("/proc/cpuinfo")
-"""Linux's own account of its processors."""
 
 
 def environment(device: str) -> dict[str, str | int | None]:
@@ -40,11 +38,10 @@ def _versions() -> dict[str, str | int | None]:
     return versions
 
 
-@functools.cache
 def _processor() -> str:
     """Return the processor's name, `CPU` where the system does not give it."""
     with contextlib.suppress(OSError):
-        named = re.search(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(errors="replace"), re.MULTILINE)
+        named = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(errors="replace"), re.MULTILINE)
         if named:
             return named[1].strip()
     return platform.processor() or "CPU"

@@ -126,14 +126,23 @@ def patched(**options):
 
 
 CASES = {
-    "attentive_probe": {"probe": ({"lr": 1e-3, "weight_decay": 0.01}, patched)},
-    "knn": {"default": ({"ks": [5, 20]}, classified)},
+    "attentive_probe": {
+        "probe": ({"lr": 1e-3, "weight_decay": 0.01}, patched),
+        "probe_onevision": ({"head": "onevision", "lr": 1e-3, "weight_decay": 0.0}, patched),
+    },
+    "knn": {
+        "default": ({"ks": [5, 20]}, classified),
+        "int8": ({"ks": [5, 20], "embedding": "int8"}, classified),
+        "binary": ({"ks": [5, 20], "embedding": "binary"}, classified),
+    },
     "linear_probe": {
         "search": ({}, classified),
         "holdout": ({"selection": "holdout"}, classified),
         "few_shot": ({"shots": 4, "trials": 3}, classified),
         "two_classes": ({"metric": "roc_auc"}, lambda: classified(classes=2)),
         "multilabel": ({}, lambda: classified(multilabel=True)),
+        "int8": ({"embedding": "int8", "lambda_": 0.1}, classified),
+        "probe_sgd": ({"sgd": {"layers": ["last_1/cls"], "learning_rates": [0.01, 1.0], "iterations": 30}}, classified),
     },
     "clustering": {"default": ({}, classified)},
     "compositionality": {
@@ -142,7 +151,11 @@ CASES = {
         "images": ({"ties": "first"}, lambda: chosen(4, 1)),
     },
     "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
-    "retrieval": {"default": ({}, captioned), "mteb": ({"metric": "ndcg", "ties": "last"}, captioned)},
+    "retrieval": {
+        "default": ({}, captioned),
+        "int8": ({"embedding": "int8"}, captioned),
+        "mteb": ({"metric": "ndcg", "ties": "last"}, captioned),
+    },
     "refcoco": {
         "native": ({"mode": "native"}, lambda: referred(native=True)),
         "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
@@ -167,7 +180,7 @@ def numbers(name, device="cpu"):
 
 
 def same(case, measured, golden):
-    tolerance = TRAINED if case == "probe" else EXACT
+    tolerance = TRAINED if case.startswith("probe") else EXACT
     return measured.keys() == golden.keys() and all(
         pytest.approx(golden[metric], abs=tolerance) == row for metric, row in measured.items()
     )

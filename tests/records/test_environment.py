@@ -18,23 +18,21 @@ def no_versions(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "processor", "name"),
-    [("model name\t: Z80 of 1976\n", "z80", "Z80 of 1976"), ("bogomips: 1\n", "z80", "z80"), (None, "", "CPU")],
+    ("processor", "info", "name"),
+    [
+        ("z80", None, "z80"),
+        ("", None, "CPU"),
+        ("x86_64", "processor\t: 0\nmodel\t\t: 6\nmodel name\t: Abacus(R) 9 \n\nmodel name\t: B\n", "Abacus(R) 9"),
+        ("aarch64", "processor\t: 0\n", "aarch64"),
+    ],
 )
-def test_a_processor_is_named_where_the_system_knows_it(monkeypatch, tmp_path, no_versions, cpuinfo, processor, name):
-    if cpuinfo is not None:
-        (tmp_path / "cpuinfo").write_text(cpuinfo)
-    monkeypatch.setattr(module, "CPUINFO", tmp_path / "cpuinfo")
+def test_a_processor_is_named_where_the_system_knows_it(tmp_path, monkeypatch, no_versions, processor, info, name):
     monkeypatch.setattr(platform, "processor", lambda: processor)
-    module._processor.cache_clear()
+    monkeypatch.setattr(module, "CPU_INFO", tmp_path / "cpuinfo")
+    if info is not None:
+        (tmp_path / "cpuinfo").write_text(info)
     threads = torch.get_num_threads()
     assert module.environment("cpu") == {"device": "cpu", "device_name": name, "threads": threads}
-
-
-@pytest.fixture(autouse=True)
-def _the_processor_is_looked_up_again():
-    yield
-    module._processor.cache_clear()
 
 
 def test_a_gpu_is_named_and_determinism_is_noted(monkeypatch, no_versions):

@@ -32,7 +32,7 @@ class OneVisionHead(Head):
         self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
         self.key = nn.Linear(width, width, bias=False)
         self.out = nn.Linear(width, width)
-        self.rms_norm = nn.RMSNorm(width)
+        self.scale = nn.Parameter(torch.ones(width))
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, outputs)
@@ -50,8 +50,13 @@ class OneVisionHead(Head):
         """Return the logits."""
         query = self.query(self.probe)
         pooled = self.out(attended(tokens, query, self.key.weight, self.value, self.heads))
-        pooled = pooled + self.mlp(self.rms_norm(pooled.float()))
+        pooled = pooled + self.mlp(self._rms_norm(pooled))
         return self.linear(self.norm(pooled)).float()
+
+    def _rms_norm(self, pooled: Tensor) -> Tensor:
+        """As nn.RMSNorm, of any precision of the rows (B, D)."""
+        rows = pooled.float()
+        return rows * (rows.square().mean(1, keepdim=True) + torch.finfo(rows.dtype).eps).rsqrt() * self.scale
 
 
 def _linear(lr: float, step: int, steps: int) -> float:

@@ -33,7 +33,8 @@ _DEVIATION = 0.01
 
 class SGDSettings(BaseModel):
     """layers: those that are tried, with every one of learning_rates, before these are scaled by batch_size / 256.
-    iterations: steps, 10 passes over ImageNet in batches of 1,024 as the sources."""
+    iterations: steps, as many as 10 passes over ImageNet in batches of 1,024 have. Nothing is learned from the val
+    split or the part of train that is held out, even where there is one candidate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -24,7 +24,8 @@ class Reference(nn.Module):
         width = len(head.probe)
         self.probe = nn.Parameter(head.probe.detach().clone())
         self.attention = nn.MultiheadAttention(width, head.heads, batch_first=True)
-        self.scale = nn.Parameter(head.rms_norm.weight.detach().clone())
+        self.rms_norm = nn.RMSNorm(width)
+        self.rms_norm.weight.data.copy_(head.scale.data)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.norm, self.linear = nn.LayerNorm(width), nn.Linear(width, outputs)
         with torch.no_grad():
@@ -39,8 +40,7 @@ class Reference(nn.Module):
     def forward(self, tokens):
         probe = self.probe.repeat(len(tokens), 1, 1)
         pooled = self.attention(probe, tokens, tokens, need_weights=False)[0][:, 0]
-        size = (pooled.square().mean(1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
-        pooled = pooled + self.down(functional.gelu(self.up(pooled / size * self.scale)))
+        pooled = pooled + self.down(functional.gelu(self.up(self.rms_norm(pooled))))
         return self.linear(self.norm(pooled))
 
 
@@ -61,7 +61,7 @@ def test_logits_and_gradients_are_those_of_torchs_layers(width, heads):
     pairs = [(head.probe.grad, reference.probe.grad[: len(head.probe)])]
     pairs += [(part.weight.grad, of_attention[place]) for place, part in enumerate((head.query, head.key, head.value))]
     pairs += [(head.mlp[0].weight.grad, reference.up.weight.grad), (head.linear.bias.grad, reference.linear.bias.grad)]
-    pairs += [(head.rms_norm.weight.grad, reference.scale.grad)]
+    pairs += [(head.scale.grad, reference.rms_norm.weight.grad)]
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
