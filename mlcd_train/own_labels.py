@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from mlcd_eval.data.base import Sample
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.progress import Progress
@@ -29,6 +29,7 @@ from mlcd_train.labels import PIECE, LabelsInfo, join_pieces, write_piece
 from mlcd_train.sections import AssignConfig
 
 MOST = 128  # labels of an image
+MOST_CLASSES = 1 << 31  # label files hold int32
 VOCABULARY = "vocabulary.json"
 WORD = re.compile(r"\w+")
 
@@ -54,13 +55,14 @@ def label_by_names(folder: Path, split: TrainSplit, config: AssignConfig, progre
         labelled, most = labelled + bool(names), max(most, len(names))
         known += given is not None and sample.key in given
     parts = gather_objects((counts, images, labelled, known, most))
-    counts, images = (sum((part[place] for part in parts), Counter()) for place in (0, 1))
+    counts = sum((part[0] for part in parts), Counter[str]())
+    images = sum((part[1] for part in parts), Counter[int]())
     labelled, known = (sum(part[place] for part in parts) for place in (2, 3))
     if given is not None:
         _say_unknown(config.labels, given, known, split, progress)
     if not labelled:
         raise DataError(f"assign.labels: {config.labels} has no label of an image of {split.dataset}")
-    classes = _classes(counts, config.vocabulary)
+    classes = _classes(counts, config)
     num_classes = max(classes.values()) + 1
     if num_classes < 2:
         raise DataError(f"assign.labels: {config.labels} has a single class, expected at least 2")
@@ -110,12 +112,19 @@ def _say_unknown(
         progress.say(f"assign: {unknown:,} of {len(given):,} keys of {source} ({share:.1%}) are of no training image")
 
 
-def _classes(counts: Mapping[str, int], most: int | None) -> dict[str, int]:
+def _classes(counts: Mapping[str, int], config: AssignConfig) -> dict[str, int]:
     """Name -> class: the number that it is, if all are numbers, else by falling frequency, then by name."""
-    if all(name.isdecimal() for name in counts):
+    if isinstance(config.labels, Path) and all(name.isdecimal() for name in counts):
+        if config.vocabulary is not None:
+            raise ConfigError(
+                f"assign.vocabulary: got {config.vocabulary}, expected none, since all labels of {config.labels} are "
+                "numbers, which are classes themselves"
+            )
+        if (largest := max(map(int, counts))) >= MOST_CLASSES:
+            raise DataError(f"{config.labels}: got the label {largest}, expected numbers below {MOST_CLASSES}")
         return {name: int(name) for name in counts}
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
-    return {name: place for place, name in enumerate(ordered[:most])}
+    return {name: place for place, name in enumerate(ordered[: config.vocabulary])}
 
 
 def _samples(split: TrainSplit, progress: Progress, title: str) -> Iterator[tuple[int, Sample]]:

@@ -59,6 +59,8 @@ def test_numbers_are_classes_themselves(pairs, tmp_path):
     rows = [{"key": key, "labels": [5, number % 3]} for number, key in enumerate(KEYS)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     files, _, _ = labelled(tmp_path, pairs, path)
+    with pytest.raises(ConfigError, match=r"vocabulary: got 2, expected none, since all labels of .*own.jsonl are num"):
+        labelled(tmp_path, pairs, path, vocabulary=2)
     assert files.info.num_classes == 6 and files.classes_of(KEYS[:2]).tolist() == [[5, 0], [5, 1]]
 
 
@@ -124,6 +126,7 @@ def test_one_label_and_a_file_that_changes(make_config, tmp_path):
         ("own.csv", "key,labels\ns000,\n", r"holds no labels"),
         ("own.csv", "key,labels\nx,a\ny,b\n", r"none of its 2 keys is of an image of .*such as 'x', .*such as 's000'"),
         ("own.csv", "key,labels\ns000,a\n", r"has a single class, expected at least 2"),
+        ("own.csv", "key,labels\ns000,3\ns001,2147483648\n", r"got the label 2147483648, expected numbers below"),
         ("own.jsonl", "[1]\n", r"row 1: got '\[1\]', expected an object"),
         ("own.jsonl", '{"key": "s000", "labels": [0.5]}\n', r"row 1: got the labels \[0.5\], expected texts or whole"),
         ("own.jsonl", '{"labels": [1]}\n', r"row 1: got labels, expected key and labels"),
