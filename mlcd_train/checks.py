@@ -25,12 +25,14 @@ from mlcd_train.config import TrainConfig
 from mlcd_train.data.pixels import num_streams
 from mlcd_train.data.source import TrainSplit
 from mlcd_train.fit import checkpoint_config, freeze
+from mlcd_train.label_file import read_label_file
 from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import EvaluateConfig, LoopConfig
 from mlcd_train.state_files import check_sharding
 
 FLOAT = 4  # bytes
 GIB = 1 << 30
+USUAL = 8  # labels of an image, where they are not counted yet
 COPIES = 3  # of a weight in a state: itself and AdamW's two moments
 
 
@@ -89,6 +91,12 @@ def check_clusters(config: TrainConfig, split: TrainSplit) -> None:
         )
 
 
+def check_label_file(config: TrainConfig) -> None:
+    """Raise DataError for a file of labels that cannot be read."""
+    if config.assign is not None and isinstance(config.assign.labels, Path):
+        read_label_file(config.assign.labels)
+
+
 def starts_at_clusters(config: TrainConfig) -> bool:
     """Whether the class centres start as the clusters' centres, whose dimension must then be the model's."""
     objective = config.fit.objective
@@ -127,7 +135,8 @@ def check_disk(
         if not stored:
             needs.append((cache, f"{what} in the feature store", 2 * size))  # it joins its parts into one array
     if "assign" in to_do and config.assign is not None:
-        size = split.size * (14 + 2 * FLOAT * config.assign.labels)  # pieces by rank, then the files made of them
+        count = config.assign.nearest or USUAL
+        size = split.size * (14 + 2 * FLOAT * count)  # pieces by rank, then the files made of them
         needs.append((output, f"labels of {split.size:,} images", size))
     for name in ("fit", "lit"):
         section: LoopConfig | None = getattr(config, name)
@@ -159,10 +168,17 @@ def state_bytes(config: TrainConfig, stage: str) -> int:
         assert text is not None
         learned = sum(p.numel() for p in text.parameters())
     size = learned * FLOAT * (COPIES + (settings.ema is not None))
-    if stage == "fit" and config.cluster is not None and config.fit.objective.needs.clusters:
+    if stage == "fit":
         dim = config.model.embed_dim or config.model.vision.width
-        size += config.cluster.k * (dim * COPIES + 1) * FLOAT
+        size += num_classes(config) * (dim * COPIES + 1) * FLOAT
     return size
+
+
+def num_classes(config: TrainConfig) -> int:
+    """Of the labels, as far as the config says it; 0 without labels."""
+    if config.cluster is not None:
+        return config.cluster.k
+    return 0 if config.assign is None else config.assign.vocabulary or 0
 
 
 def check_frozen(config: TrainConfig) -> None:

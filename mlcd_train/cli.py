@@ -15,7 +15,7 @@ COMMANDS = {
     "run": "run all stages of a config, skipping those that are done",
     "embed": "compute off-the-shelf features of the training set",
     "cluster": "cluster these features by spherical k-means",
-    "assign": "label each image with its nearest cluster centres",
+    "assign": "label each image with its nearest cluster centres, or from a file or captions",
     "fit": "train the image tower (with fit.objective clip, both towers)",
     "lit": "train a text tower against the locked image tower",
 }

@@ -109,21 +109,26 @@ class TrainConfig(Section):
 
     def _check_clusters(self) -> None:
         objective, needs = self.fit.objective.name, self.fit.objective.needs
+        own = needs.clusters and self.assign is not None and self.assign.nearest is None
         for section in ("embed", "cluster", "assign"):
-            if needs.clusters and getattr(self, section) is None:
+            wanted = section == "assign" if own else needs.clusters
+            what = f"assign.labels {self.assign.labels}" if own and self.assign else f"fit.objective {objective}"
+            if wanted and getattr(self, section) is None:
                 raise ValueError(f"a section {section}, since fit.objective is {objective}")
-            if not needs.clusters and getattr(self, section) is not None:
-                raise ValueError(f"no section {section} with fit.objective {objective}, which needs no clusters")
-        if self.assign is None or self.cluster is None:
+            if not wanted and getattr(self, section) is not None:
+                raise ValueError(f"no section {section} with {what}, which needs no clusters")
+        if own and getattr(self.fit.objective, "centres", None) == "clusters":
+            raise ValueError("fit.objective.centres: random where labels do not come from clusters, got clusters")
+        if self.assign is None or self.cluster is None or self.assign.nearest is None:
             return
         if self.cluster.k < 2:
             raise ValueError("cluster.k at least 2, got 1: a single class has no negatives")
-        if self.assign.labels >= self.cluster.k:
+        if self.assign.nearest >= self.cluster.k:
             raise ValueError(
                 f"assign.labels less than cluster.k = {self.cluster.k}, got {self.assign.labels}: an image of all "
                 f"classes has no negatives"
             )
-        if needs.one_label and self.assign.labels != 1:
+        if needs.one_label and self.assign.nearest != 1:
             raise ValueError(f"assign.labels: 1 with fit.objective {objective}, got {self.assign.labels}")
 
     def _check_text(self) -> None:

@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder, tokenizer
+from mlcd_train.checks import USUAL, num_classes
 from mlcd_train.clock import Phase
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch, Share
@@ -72,8 +73,8 @@ class SpreadLabels(LabelFiles):
     draws its negatives."""
 
     def __init__(self, config: TrainConfig) -> None:
-        classes = config.cluster.k if config.cluster is not None else 1
-        labels = config.assign.labels if config.assign is not None else 1
+        classes = num_classes(config) or 1
+        labels = min(classes, config.assign.nearest or USUAL) if config.assign is not None else 1
         self.info = LabelsInfo(images=0, labels=labels, num_classes=classes, dataset="", centres="")
 
     def classes_of(self, keys: Sequence[str]) -> Tensor:

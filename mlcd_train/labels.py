@@ -41,7 +41,7 @@ ABOUT = "labels.json"
 @dataclass(frozen=True)
 class LabelsInfo:
     """images: their number, N; labels: l per image; num_classes: K; dataset, centres: fingerprints of the images' data
-    set and of the cluster centres."""
+    set and of the cluster centres, or of the names of classes that are no clusters."""
 
     images: int
     labels: int
@@ -67,14 +67,16 @@ def label_images(
     barrier()
     mine = range(rank() * len(keys) // world_size(), (rank() + 1) * len(keys) // world_size())
     count, total = 0, 0.0
-    with progress.stage(f"labels, l = {config.labels}", len(mine), "images") as advance:
+    nearest = config.nearest
+    assert nearest is not None
+    with progress.stage(f"labels, l = {nearest}", len(mine), "images") as advance:
         for begin in range(mine.start, mine.stop, PIECE):
             part = slice(begin, min(begin + PIECE, mine.stop))
-            classes, cosine = nearest_centres(features[part], centres, config.labels, config.threshold, products)
+            classes, cosine = nearest_centres(features[part], centres, nearest, config.threshold, products)
             write_piece(folder, begin, keys[part], classes)
             count, total = count + int((classes != NONE).sum()), total + float(cosine.sum(dtype=torch.float64))
             advance(len(classes))
-    join_pieces(folder, LabelsInfo(len(keys), config.labels, len(centres), dataset, centres_fingerprint(centres)))
+    join_pieces(folder, LabelsInfo(len(keys), nearest, len(centres), dataset, centres_fingerprint(centres)))
     counts, totals = zip(*gather_objects((count, total)), strict=True)
     mean = sum(totals) / sum(counts)
     progress.say(f"assign: {sum(counts) / len(keys):.1f} labels per image, mean cosine {mean:.3f}")

@@ -21,8 +21,10 @@ SETTINGS = "settings.json"
 def weights_of(config: TrainConfig) -> dict[str, str]:
     """Identity of the local files that a config names, by the key that names them."""
     embed, init, state = config.embed, config.model.init, config.fit.continue_from
+    labels = config.assign.labels if config.assign is not None else None
     weights = {
         "embed.model": embed and weights_fingerprint(embed.model),
+        "assign.labels": file_digest(labels) if isinstance(labels, Path) and labels.is_file() else None,
         "model.init": init and weights_fingerprint(init),
         "fit.continue_from": state and _state_digest(newest_state(state)),
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mlcd_eval.support.progress import duration
 from mlcd_eval.tables.published.models import of_spec
-from mlcd_train.checks import COPIES, FLOAT, GIB, state_bytes
+from mlcd_train.checks import COPIES, FLOAT, GIB, USUAL, num_classes, state_bytes
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.workers import SLOTS, UNIT
 from mlcd_train.dry_step import GPU, StepCost, step_cost
@@ -86,7 +86,7 @@ class Plan:
     @property
     def _centres(self) -> int:
         """Bytes of rank 0's class centres with their moments and counts of steps."""
-        rows = self.config.cluster.k // self.gpus if self.config.cluster is not None else 0
+        rows = num_classes(self.config) // self.gpus
         return rows * (COPIES * self.dim + 1) * FLOAT
 
     def host(self) -> dict[str, float | None]:
@@ -104,10 +104,11 @@ class Plan:
     def disk(self) -> dict[str, float | None]:
         """Bytes of files."""
         config, files = self.config, dict[str, float | None]()
-        if config.cluster is not None and config.assign is not None:
+        if config.cluster is not None:
             features = self._per_image(FLOAT * self.dim)
             files["features, in the feature store"] = features and 2 * features  # its parts are joined to one file
             files["features, in the run's folder"] = features
+        if config.assign is not None:
             files["labels, and their pieces while they are sorted"] = (labels := self._labels()) and 2 * labels
         for stage in self.costs:
             keep: int = getattr(config, stage).keep
@@ -117,7 +118,7 @@ class Plan:
     def _labels(self) -> float | None:
         """Bytes of all label files: a digest and int32 classes (labels.py)."""
         assign = self.config.assign
-        return 0 if assign is None else self._per_image(6 + 4 * assign.labels)
+        return 0 if assign is None else self._per_image(6 + 4 * (assign.nearest or USUAL))
 
     def _per_image(self, size: float) -> float | None:
         return None if self.images is None else size * self.images
@@ -191,6 +192,10 @@ class Plan:
             yield f"Off-the-shelf features are taken to have {self.dim} dimensions."
             if self._gflops is None:
                 yield f"Not counted: the forward passes of {self.config.embed.model} in embed."
+        assign = self.config.assign
+        if assign is not None and assign.nearest is None:
+            classes = num_classes(self.config)
+            yield f"Counted with {USUAL} labels per image and {classes:,} classes (assign.vocabulary)."
         step = sum(work.operations / work.rate for work in self.step_work("fit")) / 1e12
         share = self.config.fit.batch_size / self.gpus
         yield f"At these rates fit needs {share / step:,.0f} images/s for each GPU from its workers (data.workers)."

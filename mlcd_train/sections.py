@@ -115,10 +115,26 @@ class ClusterConfig(Section):
 
 
 class AssignConfig(Section):
-    """labels: l, the number of nearest centres per image; threshold: only those at least as similar (table 5d)."""
+    """labels: l, the number of nearest cluster centres per image; or labels that need no clusters: the `words` or
+    `tokens` of captions, or those of a file (docs/training.md). threshold: only centres at least as similar (table 5d).
+    vocabulary: only this many names, the most frequent, are classes."""
 
-    labels: Count = 8
+    labels: Count | Literal["words", "tokens"] | Path = 8
     threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
+    vocabulary: Annotated[int, Field(ge=2)] | None = None
+
+    @property
+    def nearest(self) -> int | None:
+        """l, None where labels do not come from clusters."""
+        return self.labels if isinstance(self.labels, int) else None
+
+    @model_validator(mode="after")
+    def _of_its_source(self) -> AssignConfig:
+        if self.nearest is None and self.threshold is not None:
+            raise ValueError(f"no threshold with labels {self.labels}, which are no nearest centres")
+        if self.nearest is not None and self.vocabulary is not None:
+            raise ValueError(f"no vocabulary with the {self.labels} nearest centres as labels")
+        return self
 
 
 class ModelConfig(Section):

@@ -41,7 +41,7 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
     """What a stage's result depends on, the stages before it as a digest.
 
     data: fingerprint of the training data. weights: contents of the files that the config names, by `embed.model`,
-    `model.init` and `fit.continue_from`.
+    `assign.labels`, `model.init` and `fit.continue_from`.
     """
 
     def digest_of(earlier: str) -> str:
@@ -61,7 +61,10 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
         }
     if stage == "assign":
         assert config.assign is not None
-        return {"cluster": digest_of("cluster"), **config.assign.model_dump()}
+        settings = config.assign.model_dump(mode="json")
+        if config.assign.nearest is None:
+            return {"data": data, **settings, "labels": weights.get("assign.labels", settings["labels"])}
+        return {"cluster": digest_of("cluster"), **settings}
     if stage == "fit":
         return {
             "before": digest_of("assign") if config.assign else data,

@@ -37,6 +37,7 @@ from mlcd_train.fit import fit
 from mlcd_train.labels import LabelFiles, label_images
 from mlcd_train.lit import lit
 from mlcd_train.origin import SETTINGS, origin, weights_of
+from mlcd_train.own_labels import label_by_names
 from mlcd_train.products import products_on
 from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
 from mlcd_train.start import Start, read_start
@@ -121,6 +122,7 @@ class TrainingRun:
         check_tolerance(self.split, config.data)
         check_shard_cache(self.split, config.data)
         checks.check_clusters(config, self.split)
+        checks.check_label_file(config)
         to_do = [stage for stage in stages if not self._done(stage)]
         if "fit" in to_do:
             checks.check_frozen(config)
@@ -157,6 +159,7 @@ class TrainingRun:
             f"fit.objective {config.fit.objective.name}": config.fit.objective.needs.captions,
             "lit": config.lit is not None,
             "embed.source": config.embed is not None and config.embed.source != "image",
+            "assign.labels": config.assign is not None and config.assign.labels in ("words", "tokens"),
         }
         return [name for name, reads in readers.items() if reads]
 
@@ -245,6 +248,9 @@ class TrainingRun:
     def _assign(self) -> None:
         config = self.config.assign
         assert config is not None
+        if config.nearest is None:
+            label_by_names(self._labels_folder, self.split, config, self.progress)
+            return
         embedding = read_embedding(self._folder("embed"))
         centres = load_centres(self._centres_path).to(self.device)
         products = products_on(self.device, self.config.products)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.errors import ConfigError
@@ -58,7 +59,7 @@ class ClassSettings(ObjectiveSettings):
             )
         return labels
 
-    def rows(self, inputs: ObjectiveInputs) -> dict[str, Any]:
+    def rows(self, inputs: ObjectiveInputs, linear: bool = False) -> dict[str, Any]:
         """What ClassRows takes besides the number of classes; raises ConfigError if the clusters' dimension is not the
         model's."""
         shape = inputs.model.config
@@ -73,7 +74,8 @@ class ClassSettings(ObjectiveSettings):
             "dim": dim,
             "ratio": self.ratio,
             "seed": inputs.seed,
-            "centres": start,
+            "centres": pad(start, (0, 1)) if start is not None and linear else start,
+            "linear": linear,
             "device": str(inputs.device),
             "positives_count": self.positives_count,
             "products": inputs.products,

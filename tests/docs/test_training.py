@@ -5,11 +5,15 @@ import re
 import subprocess
 
 import pytest
+import yaml
 from documentation import ROOT, blocks, holds, run
 from pairs import picture, write_shard
+from pydantic import TypeAdapter
 
 from mlcd_train.cli import build_parser
 from mlcd_train.config import load_config
+from mlcd_train.objectives import OBJECTIVES, FitObjective
+from mlcd_train.sections import AssignConfig
 
 PAGE = ROOT / "docs" / "training.md"
 
@@ -56,3 +60,13 @@ def test_the_scripts_of_the_page_run_its_configs(pages_files, tmp_path):
         config = load_config(args.config, args.changes)
         gpus = {"one_gpu.sh": 1, "eight_gpus.sh": 8, "train.sbatch": 64}[name]
         assert config.fit.batch_size % (gpus * config.fit.accumulation) == 0
+
+
+def test_the_objectives_and_labels_of_the_page_are_some():
+    page = PAGE.read_text()
+    objectives = [yaml.safe_load(text) for text in re.findall(r"`(\{name: [^`]*\})`", page)]
+    assert {objective["name"] for objective in objectives} == set(OBJECTIVES) - {"mlc"}
+    for objective in objectives:
+        TypeAdapter(FitObjective).validate_python(objective)
+    labels = [AssignConfig(**yaml.safe_load(text)) for text in re.findall(r"`(?:assign: )?(\{labels: [^`]*\})`", page)]
+    assert {str(config.labels) for config in labels} == {"1", "10", "words", "tokens", "own.csv"}

@@ -162,7 +162,7 @@ def test_defaults_stay_what_they_were():
     assert ClusterConfig(k=2).model_dump() == {
         "k": 2, "start": "sample", "iterations": 20, "tolerance": 1e-4, "batch": None, "search": "exact",
     }  # fmt: skip
-    assert AssignConfig().model_dump() == {"labels": 8, "threshold": None}
+    assert AssignConfig().model_dump() == {"labels": 8, "threshold": None, "vocabulary": None}
     loop = LoopConfig(steps=1).model_dump()
     assert loop.pop("optimizer") == {
         "lr": 5e-4, "weight_decay": 0.2, "betas": (0.9, 0.98), "eps": 1e-6, "warmup": 2000, "min_lr": 0.0,
