@@ -27,7 +27,8 @@ def places(scores: NDArray[Any]) -> NDArray[Any]:
 
 def _ratio(columns: Columns) -> NDArray[Any]:
     union = np.asarray(columns["union"])
-    return np.asarray(columns["intersection"]) / np.where(union == 0, 1, union)
+    shares: NDArray[Any] = np.asarray(columns["intersection"]) / np.where(union == 0, 1, union)
+    return shares
 
 
 EXPECTED: Mapping[str, Callable[[Columns], NDArray[Any]]] = {
