@@ -90,9 +90,13 @@ def read_outcomes(record: Path, result: Result) -> Outcomes | None:
 
 
 def _file_name(record: Path, digest: str) -> str:
+    """After the record; of one that is too long for that, or no text in UTF-8, after its hash."""
     name = os.fsencode(record.stem)
-    short = record.stem if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()[:32]
-    return f"{short}.{digest[:16]}.npz"
+    try:
+        short = name.decode() if len(name) <= LONGEST and "\\" not in record.stem else ""
+    except UnicodeDecodeError:
+        short = ""
+    return f"{short or hashlib.sha256(name).hexdigest()[:32]}.{digest[:16]}.npz"
 
 
 def _keys_path(record: Path, outcomes: OutcomesRecord) -> Path:
