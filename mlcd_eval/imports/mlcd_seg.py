@@ -49,11 +49,9 @@ def _of_samples(source: Source, index: TaskIndex) -> Iterator[ImportedTask]:
         rows_of.setdefault((model, str(row["dataset"]), str(row["split_name"])), []).append(row)
     for (model, dataset, split), rows in rows_of.items():
         where = f"{source.path}: {dataset} {split}"
-        outcomes: dict[str, list[Any]] = {
-            "key": [str(row.get("sample_id", number)) for number, row in enumerate(rows)],
-            **{name: [_foreground(where, row, name, None) for row in rows] for name in ("intersection", "union")},
-            "iou": [_foreground(where, row, "accuracy_iou", 1) for row in rows],
-        }
+        outcomes = {name: [_foreground(where, row, name, None) for row in rows] for name in ("intersection", "union")}
+        outcomes["iou"] = [_foreground(where, row, "accuracy_iou", 1) for row in rows]
+        keys = [str(row.get("sample_id", number)) for number, row in enumerate(rows)]
         sums = [sum(outcomes[name]) for name in ("intersection", "union")]
         overall = sums[0] / sums[1] if sums[1] else None
         mean = sum(outcomes["iou"]) / len(rows)
@@ -61,7 +59,8 @@ def _of_samples(source: Source, index: TaskIndex) -> Iterator[ImportedTask]:
             Metric(name=OVERALL, value=None if overall is None else fraction(where, overall), num_scored=len(rows)),
             Metric(name=MEAN, value=mean, num_scored=len(rows)),
         ]
-        yield _task(source, index, model, dataset, split, metrics, outcomes=outcomes, num_samples=len(rows))
+        columns: dict[str, list[Any]] = {"key": keys, **outcomes}
+        yield _task(source, index, model, dataset, split, metrics, outcomes=columns, num_samples=len(rows))
 
 
 def _foreground(where: str, row: Mapping[str, Any], name: str, most: float | None) -> float:

@@ -26,8 +26,8 @@ def places(scores: NDArray[Any]) -> NDArray[Any]:
 
 
 def _ratio(columns: Columns) -> NDArray[Any]:
-    intersection, union = np.asarray(columns["intersection"], float), np.asarray(columns["union"])
-    shares: NDArray[Any] = intersection / np.where(union == 0, 1, union)
+    union = np.asarray(columns["union"])
+    shares: NDArray[Any] = np.asarray(columns["intersection"]) / np.where(union == 0, 1, union)
     return shares
 
 

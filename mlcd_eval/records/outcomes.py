@@ -1,19 +1,21 @@
 """The outcomes of samples, kept beside every record: the columns that its metrics are made from.
 
 What a data set's samples are (keys, labels, the units that are resampled together) is one file for all models and
-tasks, named after its content: OUTPUT/keys/SHA256.keys. What a model made of them is a file for each record, of arrays:
-OUTPUT/MODEL/outcomes/TASK.DIGEST.npz. Both are written before the record, which names them, and never overwritten, so
-that a run killed in between leaves the old record with its own. Texts, masks and pictures of samples are written by
---log-samples only (samples/TASK.jsonl), which records of earlier versions have instead of outcomes.
+tasks, named after its content: OUTPUT/keys/SHA256.json.gz. What a model made of them is a file for each record, of
+arrays: OUTPUT/MODEL/outcomes/TASK.DIGEST.npz. Both are written before the record, which names them, and never
+overwritten, so that a run killed in between leaves the old record with its own. Texts, masks and pictures of samples
+are written by --log-samples only (samples/TASK.jsonl), which records of earlier versions have instead of outcomes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gzip
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ from typing import Any
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import metric_kind
-from mlcd_eval.records.packing import packed, unpacked
+from mlcd_eval.records.packing import LARGEST, packed, unpacked
 from mlcd_eval.records.result import OutcomesRecord, Result, plain
 from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import atomic_write
+from mlcd_eval.support.foreign import reading
 
 FOLDER, KEYS = "outcomes", "keys"
 OF_DATA = frozenset({"key", "label"})
@@ -63,7 +66,7 @@ def write_outcomes(record: Path, result: Result, samples: Columns) -> OutcomesRe
     contents = packed({name: values for name, values in samples.items() if name not in of_data})
     digest = hashlib.sha256(contents).hexdigest()
     written = OutcomesRecord(file=_file_name(record, digest), sha256=digest, keys=hashlib.sha256(keys).hexdigest())
-    _write(_keys_path(record.absolute(), written), keys, written.keys)
+    _write(_keys_path(record.absolute(), written), gzip.compress(keys, mtime=0), written.keys, _unzipped)
     _write(record.parent / FOLDER / written.file, contents, digest)
     return written
 
@@ -87,27 +90,40 @@ def read_outcomes(record: Path, result: Result) -> Outcomes | None:
 
 
 def _file_name(record: Path, digest: str) -> str:
+    """After the record; of one that is too long for that, or no text in UTF-8, after its hash."""
     name = os.fsencode(record.stem)
-    short = record.stem if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()[:32]
-    return f"{short}.{digest[:16]}.npz"
+    try:
+        short = name.decode() if len(name) <= LONGEST and "\\" not in record.stem else ""
+    except UnicodeDecodeError:
+        short = ""
+    return f"{short or hashlib.sha256(name).hexdigest()[:32]}.{digest[:16]}.npz"
 
 
 def _keys_path(record: Path, outcomes: OutcomesRecord) -> Path:
-    return record.parent.parent / KEYS / f"{outcomes.keys}.keys"
+    return record.parent.parent / KEYS / f"{outcomes.keys}.json.gz"
 
 
-def _write(path: Path, contents: bytes, digest: str) -> None:
-    """Write a file that is named after its content, unless it is there."""
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
-        return
+def _write(path: Path, contents: bytes, digest: str, read: Callable[[Path], bytes] = Path.read_bytes) -> None:
+    """Write a file that is named after its content, unless it is there and whole."""
+    with contextlib.suppress(DataError):
+        if path.is_file() and _checked(path, digest, read):
+            return
     with atomic_write(path) as file:
         file.write(contents)
 
 
-def _checked(path: Path, digest: str) -> bytes:
-    """The contents of a file; raises DataError unless they are those that a record names."""
+def _unzipped(path: Path) -> bytes:
+    with path.open("rb") as file, reading(f"{path} is damaged"):
+        contents = gzip.GzipFile(fileobj=file).read(LARGEST + 1)
+    if len(contents) > LARGEST:
+        raise DataError(f"{path} is too large, expected at most {LARGEST:,} bytes of keys")
+    return contents
+
+
+def _checked(path: Path, digest: str, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+    """What `read` finds in a file; raises DataError unless it is what a record names."""
     try:
-        contents = path.read_bytes()
+        contents = read(path)
     except OSError as error:
         raise DataError(
             f"{path}, which a record names, cannot be read: got {error.strerror}, expected the folders {KEYS} and "
@@ -125,7 +141,7 @@ def _checked(path: Path, digest: str) -> bytes:
 def _of_data(path: Path, digest: str) -> Mapping[str, list[Any]]:
     """The columns of a file of keys, which many records share. They are not to be changed."""
     try:
-        columns = parse_json(_checked(path, digest))
+        columns = parse_json(_checked(path, digest, _unzipped))
     except ValueError as error:
         raise DataError(f"{path} does not hold keys of samples: got {error}, expected JSON") from error
     if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):

@@ -141,8 +141,9 @@ def _whole(small: NDArray[Any]) -> NDArray[Any]:
     if small.ndim < (2 if small.dtype == np.uint8 else 1) or small.dtype.kind not in "buif":
         raise ValueError(f"an array has the form {small.shape} {small.dtype}")
     if small.dtype == np.uint8:
-        planes = [plane.astype(np.int64) << 8 * place for place, plane in enumerate(small)]
-        return np.asarray(np.sum(planes, axis=0, dtype=np.int64))
+        planes = np.stack([plane.astype(np.int64) << 8 * place for place, plane in enumerate(small)])
+        whole: NDArray[Any] = planes.sum(axis=0)
+        return whole
     if small.dtype.kind == "b":
         return small
     return small.astype(np.float64 if small.dtype.kind == "f" else np.int64)

@@ -221,7 +221,7 @@ def test_all_kinds_stand_in_one_table_of_every_format(run_import, golden, tmp_pa
         texts[form] = capsys.readouterr().out
     rows = json.loads(texts["json"])
     assert {row["task"] for row in rows} == {result.task.name for result in records}
-    assert "| vlmevalkit-MME " in texts["markdown"] and "perception, points" in texts["markdown"]
+    assert " vlmevalkit-MME " in texts["markdown"] and "perception, points" in texts["markdown"]
     assert "1558.52" in texts["markdown"] and "reasoning,False,282.5,points,True" in texts["csv"]
 
 

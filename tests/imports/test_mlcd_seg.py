@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mlcd_eval.records import read_outcomes
+
 
 def line(over, under, iou, **changes):
     row = {
@@ -31,6 +33,8 @@ def test_samples_are_summed_and_averaged(run_import, tmp_path):
         "mean_iou": (pytest.approx((0.75 + 1 / 6 + 1) / 3), 3),
     }
     assert result.primary_metric == "overall_iou" and result.model.name == "MLCD-Seg@mlcd-seg"
+    columns = read_outcomes(tmp_path / "out" / result.model.name / "refcoco__refcoco_val.json", result).columns
+    assert columns["intersection"].tolist() == [30, 10, 0] and columns["iou"].tolist() == [0.75, 1 / 6, 1]
     assert result.task.settings["mask_size"] == "the model's output"
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from mlcd_eval.metrics.text import anls, vqa_accuracy
+from mlcd_eval.records import read_outcomes
 
 openpyxl = pytest.importorskip("openpyxl")
 
@@ -98,7 +99,7 @@ def test_a_list_in_a_cell_is_several_answers_only_where_the_data_set_has_lists(r
         assert run_import("vlmevalkit", file)[1][f"docvqa/{task}"].primary.value > 0
 
 
-def test_answers_are_scored_by_our_metrics(run_import, sheet):
+def test_answers_are_scored_by_our_metrics(run_import, sheet, tmp_path):
     rows = [
         (0, "q", "['January 2', 'Jan 2']", "january  2"),
         (1, "q", "['coffee']", "tea" + 20 * " "),
@@ -109,6 +110,8 @@ def test_answers_are_scored_by_our_metrics(run_import, sheet):
     assert [metric.name for metric in result.metrics] == ["anls", "anls_compat"]
     assert result.metrics[1].value == pytest.approx((1 + 1 - 5 / 23) / 3)  # the padding counts there
     assert result.dataset.expected_num_samples == 5349 and result.primary.ci95 is None
+    columns = read_outcomes(tmp_path / "out" / result.model.name / "docvqa__docvqa_val.json", result).columns
+    assert columns["key"] == ["0", "1", "2"] and columns["anls"].tolist() == [1.0, 0.0, 0.0]
     assert anls("january  2", ["January 2", "Jan 2"]) == 1.0
 
 

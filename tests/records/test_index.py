@@ -21,7 +21,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(index, "SETTLED_NS", -(10**12))
     results = ResultStore(tmp_path / "records")
     for place, (model, task) in enumerate((model, task) for model in MODELS for task in TASKS):
-        results.write(make_result(model, task, [metric("acc1", place / 10, (0.0, 1.0)), metric("acc5", None)]))
+        samples = {"key": ["x", "y"], "rank": [1, 2]} if model == "a" else None
+        results.write(make_result(model, task, [metric("acc1", place / 10, (0.0, 1.0)), metric("acc5", None)]), samples)
     return tmp_path / "records"
 
 
@@ -53,6 +54,7 @@ def test_records_of_unchanged_files_come_from_the_index(folder, opened):
     second = read_all([folder])
     assert len(opened) == 6
     assert first == second == from_files(folder)
+    assert [each.outcomes is not None for each in second] == [True] * 3 + [False] * 3
     assert [each.request_key() for each in second] == [each.request_key() for each in from_files(folder)]
     assert second[0].model_dump() == from_files(folder)[0].model_dump()
     assert second[0].model_copy(update={"seed": 1}).completed(limit=3).limit == 3

@@ -334,7 +334,7 @@ def test_a_model_folder_moved_without_the_keys_is_told_so(three_tasks, tmp_path)
     moved = tmp_path / "elsewhere" / "a"
     moved.parent.mkdir()
     (three_tasks / "a").rename(moved)
-    with pytest.raises(DataError, match=r"keys/\w+.keys, which a record names, cannot be read: got No such file"):
+    with pytest.raises(DataError, match=r"keys/\w+.json.gz, which a record names, cannot be read: got No such file"):
         compare(load_side(moved), load_side(three_tasks / "b"))
     shutil.copytree(three_tasks / "keys", moved.parent / "keys")
     assert len(compare(load_side(moved), load_side(three_tasks / "b")).tasks) == 3

@@ -167,7 +167,7 @@ def test_mistakes_are_one_sentence_before_anything_is_encoded(setting, capsys, w
 
 def edited(folder, tmp_path, edit):
     """A copy of the record, changed on purpose."""
-    (path,) = (folder / "runs").glob("*/*__*.json")
+    (path,) = (folder / "runs").glob("*/*.json")
     record = json.loads(path.read_text())
     edit(record)
     record.pop("checksum")
