@@ -34,6 +34,7 @@ from mlcd_eval.records import Result, ResultStore, Timing
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.running.controls import controls_of
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
@@ -209,12 +210,14 @@ class DatasetRun:
             prompts_source=prompts.source if prompts else None,
             seed=self.request.seed,
             device=str(self.encoder.device),
+            image_side=max(self.encoder.info.image_size),
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
             stage=stage,
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)
+            controls = controls_of(job, pending, inputs, self.request.cache)
         timing = Timing(
             started=pending.timing.started,
             encode_s=sum(encoding.seconds for encoding in passes.values()),
@@ -225,7 +228,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details) | _kept_in_fp16(job),
+            details=dict(scores.details) | controls | _kept_in_fp16(job),
             timing=timing,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )

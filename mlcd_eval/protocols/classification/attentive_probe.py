@@ -16,7 +16,8 @@ from pydantic import Field, PositiveFloat
 from mlcd_eval.encoders.base import PATCHES
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.draws import HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     PrimaryMetric,
@@ -140,6 +141,12 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 **({"search": search} if search else {}),
             },
         )
+
+    def controls(self, settings: AttentiveProbeSettings, inputs: Inputs) -> list[Control]:
+        """Without a search, by the default metric."""
+        rate, decay = settings.grid[0] if len(settings.grid) == 1 else DEFAULT
+        changes = {"lr": rate, "weight_decay": decay, "metric": None}
+        return label_controls(self, settings.model_copy(update=changes), inputs, grid=True)
 
 
 def _unsearched(settings: AttentiveProbeSettings) -> str:

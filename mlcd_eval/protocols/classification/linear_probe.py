@@ -22,8 +22,9 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
+from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.cross_validation import FOLDS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
@@ -141,6 +142,11 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             samples={"key": list(test.keys), **as_lists(columns)},
             details=details,
         )
+
+    def controls(self, settings: LinearProbeSettings, inputs: Inputs) -> list[Control]:
+        """Of one draw or search, at one layer, by the default metric."""
+        changes = {"layers": None, "metric": None, "also": (), "trials": 1}
+        return label_controls(self, settings.model_copy(update=changes), inputs)
 
     def _at_best_layer(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""

@@ -21,9 +21,11 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
+from mlcd_eval.tables.report.controls import control_rows
 from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
+from mlcd_eval.tables.report.legibility import legibility
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
 from mlcd_eval.tables.report.standing import among_published
@@ -91,6 +93,8 @@ def report(
         deltas=_deltas(boards, baseline, provenance),
         radar=None if many else _radar(results),
         best_layers=best_layers(results),
+        legibility=legibility(results),
+        controls=control_rows(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),
