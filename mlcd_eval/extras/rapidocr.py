@@ -17,7 +17,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.extras.lines import RULE, Line, find_answer
+from mlcd_eval.protocols.docvqa.lines import RULE, Line, find_answer
 
 
 def reader() -> RapidOCRReader:
