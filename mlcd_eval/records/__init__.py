@@ -1,7 +1,7 @@
 """Records: results on disk."""
 
 from mlcd_eval.records.result import DatasetRecord, ModelRecord, RequestRecord, Result, TaskRecord, Timing
-from mlcd_eval.records.store import ResultStore, read, read_all, read_files, record_path
+from mlcd_eval.records.store import ResultStore, read, read_all, read_files, record_files, record_path
 
 __all__ = [
     "DatasetRecord",
@@ -14,5 +14,6 @@ __all__ = [
     "read",
     "read_all",
     "read_files",
+    "record_files",
     "record_path",
 ]

@@ -26,6 +26,7 @@ from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.legibility import legibility
+from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
 from mlcd_eval.tables.report.standing import among_published
@@ -71,8 +72,10 @@ def report(
     *,
     nearest: int | None = None,
     by: By = "value",
+    links: Links | None = None,
 ) -> str:
-    """The page; raises ConfigError for an unknown baseline or published model, DataError as `choose`."""
+    """The page, alone or with links to the others of its site; raises ConfigError for an unknown baseline or published
+    model, DataError as `choose`."""
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
@@ -80,6 +83,8 @@ def report(
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     return template("report.html.jinja").render(
+        title=links.title if links else "mlcd-eval report",
+        links=links,
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
         boards=folds or [_board(board, provenance) for board in boards],
