@@ -53,7 +53,7 @@ def learn_ink(
         here = patches(page)
         target = adaptive_avg_pool2d(ink(page)[None, None].to(here.device), (height * cells, width * cells))
         sums = check if number % CHECKED == CHECKED - 1 or len(chosen) < CHECKED else fit
-        sums.add(here.flatten(0, 1).float(), pixel_unshuffle(target, cells)[0].flatten(1).T)
+        sums.add(here.flatten(0, 1), pixel_unshuffle(target, cells)[0].flatten(1).T)
     fit = fit if fit.count else check
     errors = [check.error(*fit.solved(penalty)) for penalty in PENALTIES]
     best = min(range(len(PENALTIES)), key=errors.__getitem__)
@@ -72,12 +72,13 @@ class _Sums:
         self.yy = torch.zeros((), **options)
 
     def add(self, x: Tensor, y: Tensor) -> None:
+        x, y = x.double(), y.double()
         self.count += len(x)
-        self.x += x.sum(dim=0, dtype=torch.float64)
-        self.y += y.sum(dim=0, dtype=torch.float64)
+        self.x += x.sum(dim=0)
+        self.y += y.sum(dim=0)
         self.xx += x.T @ x
         self.xy += x.T @ y
-        self.yy += y.square().sum(dtype=torch.float64)
+        self.yy += y.square().sum()
 
     def __add__(self, other: _Sums) -> _Sums:
         both = _Sums(len(self.x), len(self.y), self.x.device)

@@ -71,7 +71,7 @@ def crops(field: Tensor, boxes: Tensor) -> Tensor:
     scaled to the range [0, 1]. Large ones are averaged over cells first, by powers of two."""
     wide = columns(boxes)
     words = field.new_zeros(len(boxes), 1, HEIGHT, int(wide.max()))
-    places = torch.arange(words.shape[-1], device=field.device)
+    places, rows = (torch.arange(count, device=field.device) for count in (words.shape[-1], HEIGHT))
     levels = ((boxes[:, 3] - boxes[:, 1]) / HEIGHT).log2().floor().clamp(0, 4).long()
     for level in levels.unique().tolist():
         chosen = levels == level
@@ -79,7 +79,7 @@ def crops(field: Tensor, boxes: Tensor) -> Tensor:
         box = boxes[chosen] / 2**level
         step = (box[:, 3:] - box[:, 1:2]) / HEIGHT
         x = (box[:, :1] + step * (places + 0.5)) * 2 / coarse.shape[3] - 1
-        y = (box[:, 1:2] + step * (places[:HEIGHT] + 0.5)) * 2 / coarse.shape[2] - 1
+        y = (box[:, 1:2] + step * (rows + 0.5)) * 2 / coarse.shape[2] - 1
         grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
         words[chosen] = grid_sample(coarse.expand(len(box), -1, -1, -1), grid, align_corners=False)
     inside = (places < wide[:, None])[:, None, None, :]

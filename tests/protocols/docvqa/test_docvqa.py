@@ -79,17 +79,17 @@ def test_the_probe_reads_pages_and_says_from_which_height_on():
     shown, questions = list(islice(rendered.pages(), 5)), dataset.annotations("val")[:6]
     asked = dict.fromkeys(question.image for question in questions)
     images = {
-        "rendered": Features(pixels([page.image for page in shown], 896), [page.key for page in shown]),
-        "test": Features(pixels([Image.open(DOCDEMO.parent / page) for page in asked], 896), list(asked)),
+        "rendered": Features(pixels([page.image for page in shown], 448), [page.key for page in shown]),
+        "test": Features(pixels([Image.open(DOCDEMO.parent / page) for page in asked], 448), list(asked)),
     }
     words = [word for word in rendered.words() if word.image in images["rendered"].keys]
-    given = Inputs(images=images, annotations={"rendered": words, "test": questions}, image_side=896)
+    given = Inputs(images=images, annotations={"rendered": words, "test": questions}, image_side=448)
     scores = PROTOCOL.score(DocVQASettings(mode="probe"), given)
     reading = scores.details["reading"]
     assert values(scores)["anls"] > 0.5  # most of six answers, by a rule that finds five with true lines
     assert (reading["pages_learned"], reading["pages_measured"]) == (4, 1)
     assert reading["words"] == sum(word.image == shown[4].key for word in words)
-    assert reading["smallest_legible_letter"] == 8 and reading["word_accuracy"] > 0.8
+    assert reading["smallest_legible_letter"] in (4, 6) and reading["word_accuracy"] > 0.4
     assert sum(entry["words"] for entry in reading["curve"]) == reading["words"]
     assert scores.details["recipe"] == 2
 
