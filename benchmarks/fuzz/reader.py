@@ -21,6 +21,7 @@ from PIL import Image
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import AnnotatedDataset
+from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.support.bundled import demo_data_dir
@@ -57,8 +58,8 @@ def read_everything(ref: str) -> None:
     """Read a dataset with all its samples, pixels and annotations."""
     dataset = open_dataset(ref, offline=True)
     for name in dataset.splits:
-        if name == "train" and dataset.kind == "docvqa":
-            continue  # its pages are rendered, not read
+        if name == RENDERED:
+            continue  # its pages are drawn, not read
         split = dataset.split(name)
         split.scan()
         if isinstance(dataset, AnnotatedDataset):

@@ -140,7 +140,18 @@ class Pairs:
     category: str = ""
 
 
-OnOneImage = Expression | Question
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that is printed in an image. image: key of its sample; box: left, top, right and bottom, and
+    letter_height: the height of a capital, both as shares of the image's longer side."""
+
+    image: str
+    text: str
+    box: tuple[float, ...]
+    letter_height: float
+
+
+OnOneImage = Expression | Question | Word
 Annotation = OnOneImage | Pairs
 
 

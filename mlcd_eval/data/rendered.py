@@ -1,83 +1,118 @@
-"""Rendered pages with questions: a train split for data sets of documents that have none.
+"""Rendered pages of words whose text, place and height are known: what the reading probe learns from and is measured
+on.
 
-Seeded: the pages are the same wherever Pillow draws the same.
+Seeded: the pages are the same wherever Pillow draws the same. Lines of large letters are rarer than lines of small
+ones, so that each octave of heights gets about the same area of a page.
 """
 
 from __future__ import annotations
 
-import io
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import PIL
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from mlcd_eval.data.base import Question, Sample, Split
+from mlcd_eval.data.base import Sample, Split, Word
+from mlcd_eval.data.lettering import FACES, Face, Typewriter, line_height, some_word
 from mlcd_eval.data.storage.rows import RowShard
 
-VERSION = 1
-PAGES, FIELDS = 400, 6
-NAMES = ("Anna Berg", "Tom Reed", "Li Wei", "Sara Novak", "Omar Haddad", "Julia Costa", "Ken Mori", "Eva Lund")
-ITEMS = ("paper", "ink", "chairs", "cables", "lamps", "pens", "desks", "folders", "screens", "batteries")
-MONTHS = ("January", "March", "April", "June", "August", "October", "December")
+VERSION = 2
+RENDERED = "rendered"
+"""The name of the split, which every data set of questions about pages has besides its own."""
+PAGES, SIDE = 160, 896
+SMALLEST, LARGEST = 8, 160  # height of a capital, in pixels of a page
+MARGIN = 8
+PAPERS = ((255, 255, 255), (250, 248, 240), (238, 238, 238), (255, 250, 225))
+INKS = ((0, 0, 0), (0, 0, 0), (20, 20, 90), (70, 70, 70), (90, 20, 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A word on a page. x, y: the upper left corner of its box; capital: the height of a capital, in pixels."""
+
+    text: str
+    face: Face | Typewriter
+    capital: int
+    x: int
+    y: int
+    width: int
 
 
 def pages() -> Iterator[Sample]:
-    """The pages as PNG, in order."""
+    """The pages, in order."""
     for number in range(PAGES):
-        yield Sample(f"rendered_{number:04d}", _draw(number))
+        yield Sample(key_of(number), coloured(number, ink(key_of(number))))
 
 
 def split(dataset: str, cache: Path | None) -> Split:
-    """The pages as the train split of a data set."""
+    """The pages as a split of a data set."""
     version = f"rendered pages {VERSION} {PAGES} {PIL.__version__}"
-    return Split(dataset, "train", [RowShard("rendered", pages, cache, lambda: version)])
+    return Split(dataset, RENDERED, [RowShard(RENDERED, pages, cache, lambda: version)])
 
 
-def questions() -> list[Question]:
-    """One question per field of each page."""
-    all_questions: list[Question] = []
-    for number in range(PAGES):
-        for key, value in _fields(number):
-            page = f"rendered_{number:04d}"
-            number_of = len(all_questions)
-            all_questions.append(Question(f"rendered_{number_of}", page, page, f"What is the {key}?", (value,)))
-    return all_questions
-
-
-def _fields(number: int) -> list[tuple[str, str]]:
-    chance = random.Random(f"{VERSION} fields {number}")
-    item = chance.choice(ITEMS)
-    possible = [
-        ("invoice number", f"{chance.choice('ABCDEF')}-{chance.randrange(10000, 99999)}"),
-        ("date", f"{chance.choice(MONTHS)} {chance.randrange(1, 29)}, {chance.randrange(1990, 2025)}"),
-        ("total amount", f"{chance.randrange(10, 20000)}.{chance.randrange(100):02d}"),
-        ("name of the customer", chance.choice(NAMES)),
-        (f"quantity of {item}", str(chance.randrange(1, 100))),
-        (f"price of {item}", f"{chance.randrange(1, 500)}.{chance.randrange(100):02d}"),
-        ("phone number", f"{chance.randrange(100, 999)}-{chance.randrange(1000, 9999)}"),
-        ("page number", str(chance.randrange(1, 40))),
-    ]
-    return chance.sample(possible, FIELDS)
-
-
-def _draw(number: int) -> bytes:
-    chance = random.Random(f"{VERSION} page {number}")
-    page = Image.new("RGB", (480, 640), "white")
-    draw = ImageDraw.Draw(page)
-    size = chance.randrange(18, 30)
-    font = ImageFont.load_default(size)
-    y = chance.randrange(20, 80)
-    for key, value in _fields(number):
-        gap = chance.choice((": ", "   ", " - "))
-        draw.text(
-            (chance.randrange(15, 40), y),
-            f"{key.capitalize()}{gap}{value}",
-            fill=chance.choice(("black", "navy")),
-            font=font,
+@lru_cache(maxsize=1)
+def words() -> Sequence[Word]:
+    """Every word of every page."""
+    return [
+        Word(
+            image=key_of(number),
+            text=word.text,
+            box=tuple(
+                edge / SIDE for edge in (word.x, word.y, word.x + word.width, word.y + line_height(word.capital))
+            ),
+            letter_height=word.capital / SIDE,
         )
-        y += size + chance.randrange(20, 60)
-    file = io.BytesIO()
-    page.save(file, "PNG")
-    return file.getvalue()
+        for number in range(PAGES)
+        for word in layout(random.Random(f"{VERSION} page {number}"), FACES)
+    ]
+
+
+def ink(key: str) -> np.ndarray:
+    """Return how much of each pixel of a page its letters cover, (SIDE, SIDE) uint8."""
+    return drawn(layout(random.Random(f"{VERSION} page {int(key.rpartition('_')[2])}"), FACES))
+
+
+def layout(chance: random.Random, faces: Sequence[Face | Typewriter]) -> list[Placed]:
+    """Return the words of a page, line by line."""
+    placed: list[Placed] = []
+    y = MARGIN
+    while y + line_height(SMALLEST) <= SIDE - MARGIN:
+        capital = round(1 / chance.uniform(1 / LARGEST, 1 / SMALLEST))
+        if y + line_height(capital) > SIDE - MARGIN:
+            capital = SMALLEST
+        face, x = chance.choice(faces), chance.randrange(MARGIN, 5 * MARGIN)
+        while x + (width := face.width(text := some_word(chance), capital)) <= SIDE - MARGIN:
+            placed.append(Placed(text, face, capital, x, y, width))
+            x += width + round(capital * chance.uniform(0.35, 0.8))
+            if chance.random() < 0.06:  # as between columns
+                x += round(capital * chance.uniform(1, 4))
+        y += line_height(capital) + round(capital * chance.uniform(0.05, 0.5))
+    return placed
+
+
+def drawn(placed: Sequence[Placed]) -> np.ndarray:
+    """Return how much of each pixel words cover, (SIDE, SIDE) uint8."""
+    page = np.zeros((SIDE, SIDE), np.uint8)
+    for word in placed:
+        mask = word.face.mask(word.text, word.capital)
+        part = page[word.y : word.y + mask.shape[0], word.x : word.x + mask.shape[1]]
+        np.maximum(part, mask[: part.shape[0], : part.shape[1]], out=part)
+    return page
+
+
+def key_of(number: int) -> str:
+    """Return the name of a page."""
+    return f"{RENDERED}_{number:04d}"
+
+
+def coloured(number: int, mask: np.ndarray) -> Image.Image:
+    """Return a page whose ink is a mask (SIDE, SIDE), on paper and in a colour that the page's number decides."""
+    chance = random.Random(f"{VERSION} colours {number}")
+    paper, letters = chance.choice(PAPERS), chance.choice(INKS)
+    size = (SIDE, SIDE)
+    return Image.composite(Image.new("RGB", size, letters), Image.new("RGB", size, paper), Image.fromarray(mask))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.extras.lines import RULE, Line, find_answer
+from mlcd_eval.protocols.docvqa.lines import RULE, Line, find_answer
 
 
 def reader() -> RapidOCRReader:
@@ -31,7 +31,7 @@ def reader() -> RapidOCRReader:
 
 
 class RapidOCRReader(Encoder):
-    """Reads each page once and answers by the rule in lines.py. engine: image (H, W, 3), BGR -> boxes and txts."""
+    """Reads each page once and answers by the reading probe's rule. engine: image (H, W, 3), BGR -> boxes and txts."""
 
     def __init__(self, engine: Any, models: Path) -> None:
         self._engine = engine

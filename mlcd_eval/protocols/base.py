@@ -66,6 +66,7 @@ class Inputs:
     """Everything that a protocol may use. `images` is keyed by the roles of `Protocol.requests`.
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
+    image_side: longer side in pixels of what the model sees, 0 for one without image features.
     class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
@@ -80,6 +81,7 @@ class Inputs:
     prompts_source: str | None = None
     seed: int = 0
     device: str = "cpu"
+    image_side: int = 0
     annotations: Mapping[str, Sequence[Annotation]] = field(default_factory=dict)
     predictions: Mapping[Any, Any] | None = None
     stage: Stage = Progress().stage
@@ -101,6 +103,28 @@ class Scores:
     samples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     bytes_per_embedding: int | None = None
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a protocol gives for features that are known to hold all that it looks for (positive), or nothing of it.
+
+    bound: the least value of a positive control, and the most of a negative one, if the protocol can be believed.
+    curve: the value's parts, as the protocol's own details have them.
+    """
+
+    name: str
+    positive: bool
+    metric: str
+    value: float
+    num_scored: int
+    bound: float
+    curve: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is on its side of the bound."""
+        return self.value >= self.bound if self.positive else self.value <= self.bound
 
 
 @dataclass(frozen=True)
@@ -187,6 +211,11 @@ class Protocol(Generic[S]):
     def score(self, settings: S, inputs: Inputs) -> Scores:
         """Return the scores. Pure: the same inputs give the same scores."""
         raise NotImplementedError
+
+    def controls(self, settings: S, inputs: Inputs) -> list[Control]:
+        """Return what the protocol gives for features of known contents, on the same items; none for a protocol that
+        learns nothing. They depend on the data, the settings and the seed, never on the model, and take seconds."""
+        return []
 
     # names in outputs
 

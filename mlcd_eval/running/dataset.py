@@ -38,6 +38,7 @@ from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
+from mlcd_eval.running.controls import controls_of
 from mlcd_eval.running.open_set import distinct
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
@@ -217,6 +218,7 @@ class DatasetRun:
             prompts_source=prompts.source if prompts else None,
             seed=self.request.seed,
             device=str(self.encoder.device),
+            image_side=max(self.encoder.info.image_size),
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
             stage=stage,
@@ -224,6 +226,7 @@ class DatasetRun:
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)
+            controls = controls_of(job, pending, inputs, self.request.cache)
         timing = Timing(
             started=pending.timing.started,
             encode_s=sum(encoding.seconds for encoding in passes.values()),
@@ -235,7 +238,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details) | _kept_in_fp16(job) | open_set,
+            details=dict(scores.details) | controls | _kept_in_fp16(job) | open_set,
             timing=timing,
             efficiency=efficiency,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),

@@ -1,84 +1,74 @@
-"""Rendered pages: what is asked is what is drawn, and both change only with the version."""
+"""Rendered pages: the words' boxes hold their ink, and what is drawn changes only with the version."""
 
-import io
+import random
 
+import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.rendered import VERSION, pages, questions, split
+from mlcd_eval.data.lettering import FACES, line_height, some_word
+from mlcd_eval.data.rendered import LARGEST, PAGES, RENDERED, SIDE, SMALLEST, VERSION, ink, layout, pages, split, words
 
-FIRST = [
-    ("date", "October 24, 2017"),
-    ("phone number", "282-2484"),
-    ("name of the customer", "Eva Lund"),
-    ("page number", "33"),
-    ("invoice number", "A-96049"),
-    ("quantity of cables", "67"),
-]
-LAST = [
-    ("invoice number", "A-36563"),
-    ("page number", "5"),
-    ("date", "April 25, 2002"),
-    ("price of screens", "144.29"),
-    ("quantity of screens", "39"),
-    ("phone number", "626-6991"),
-]
+FIRST = [("SESHEHIB.", "narrow", 13, 9, 8), ("tbCCv", "narrow", 13, 94, 8), ("jixewloz", "narrow", 13, 147, 8)]
 
 
-def test_six_questions_for_each_of_400_pages():
-    asked = questions()
-    assert len(asked) == 2400 and len({question.question_id for question in asked}) == 2400
-    for page, fields in ((0, FIRST), (399, LAST)):
-        name = f"rendered_{page:04d}"
-        of_page = [question for question in asked if question.image == name]
-        assert [(question.text, question.answers) for question in of_page] == [
-            (f"What is the {key}?", (value,)) for key, value in fields
-        ]
-        assert {question.document for question in of_page} == {name}
-    assert [question.question_id for question in asked[:2]] == ["rendered_0", "rendered_1"]
+def test_the_pages_of_a_version_stay_what_they_are():
+    """Else their features are kept under the old version."""
+    first = layout(random.Random("2 page 0"), FACES)[:3]
+    assert VERSION == 2 and PAGES == 160
+    assert [(word.text, word.face.name, word.capital, word.x, word.y) for word in first] == FIRST
 
 
-def test_the_pages_of_a_version_stay_what_they_are(monkeypatch):
-    """Else their features are kept under the old version. Each line below the one before, by its font and a gap."""
-    drawn, draw = [], ImageDraw.ImageDraw.text
+def test_a_page_has_hundreds_of_words_of_all_sizes_and_faces():
+    of_page = layout(random.Random("2 page 0"), FACES)
+    assert len(of_page) > 100 and {word.face.name for word in of_page} <= {face.name for face in FACES}
+    all_words = words()
+    heights = SIDE * np.array([word.letter_height for word in all_words])
+    assert len(all_words) > 100 * PAGES and len({word.image for word in all_words}) == PAGES
+    assert heights.min() >= SMALLEST - 1e-6 and 100 < heights.max() <= LARGEST + 1e-6
+    assert (heights >= 48).sum() > 500  # of large letters too
 
-    def noted(self, place, text, fill, font):
-        drawn.append((place, text, fill, font.size))
-        draw(self, place, text, fill=fill, font=font)
 
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
-    stream = pages()
-    first = next(stream)
-    assert VERSION == 1 and first.key == "rendered_0000" and next(stream).key == "rendered_0001"
-    assert drawn[:6] == [
-        ((36, 36), "Date: October 24, 2017", "black", 24),
-        ((32, 117), "Phone number - 282-2484", "black", 24),
-        ((32, 180), "Name of the customer - Eva Lund", "navy", 24),
-        ((26, 263), "Page number - 33", "black", 24),
-        ((23, 342), "Invoice number   A-96049", "navy", 24),
-        ((23, 423), "Quantity of cables: 67", "navy", 24),
-    ]
-    assert [(place, size) for place, _, _, size in drawn[6:]] == [
-        ((x, y), 18) for x, y in ((36, 74), (30, 130), (37, 171), (16, 218), (25, 291), (30, 339))
-    ]
-    page = Image.open(io.BytesIO(first.image))
-    assert (page.format, page.mode, page.size, page.getpixel((0, 0))) == ("PNG", "RGB", (480, 640), (255, 255, 255))
+def test_boxes_hold_the_ink_and_nothing_else_does():
+    page = ink("rendered_0000").astype(float)
+    boxes = [word.box for word in words() if word.image == "rendered_0000"]
+    inside = np.zeros_like(page, bool)
+    for left, top, right, bottom in np.rint(np.array(boxes) * SIDE).astype(int):
+        assert page[top:bottom, left:right].max() > 200
+        inside[top:bottom, left - 2 : right + 2] = True
+    assert page[~inside].sum() < 0.001 * page.sum()
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+def test_a_capital_is_as_high_as_it_is_said_to_be(face):
+    mask = face.mask("H", 40)
+    rows = np.flatnonzero((mask > 127).any(axis=1))
+    assert len(mask) == line_height(40) and abs(len(rows) - 40) <= 2
+    assert abs(face.width("Handgloves", 40) - face.mask("Handgloves", 40).shape[1]) <= 3
+
+
+def test_words_are_of_the_readers_characters():
+    from mlcd_eval.protocols.docvqa.reader import CHARACTERS
+
+    chance = random.Random(0)
+    letters = {letter for _ in range(3000) for letter in some_word(chance).lower()}
+    assert letters <= set(CHARACTERS) and len(letters) > 45
+
+
+def test_a_page_is_its_ink_in_colour():
+    picture, mask = next(pages()).image, ink("rendered_0000")
+    grey = np.asarray(picture.convert("L")).astype(int)
+    assert picture.mode == "RGB" and picture.size == (SIDE, SIDE)
+    assert grey[mask == 0].min() > 200 and grey[mask == 255].max() < 100
 
 
 def test_the_split_is_of_its_version(monkeypatch):
     monkeypatch.setattr(rendered, "PAGES", 2)
-    train = split("docs", None)
-    assert (train.dataset, train.name) == ("docs", "train")
-    (shard,) = train.shards
+    of_version = split("docs", None)
+    assert (of_version.dataset, of_version.name) == ("docs", RENDERED)
+    (shard,) = of_version.shards
     assert [sample.key for sample in shard.samples()] == ["rendered_0000", "rendered_0001"]
     before = shard.scan()
     assert before.num_samples == 2
-    monkeypatch.setattr(rendered, "VERSION", 2)
+    monkeypatch.setattr(rendered, "VERSION", 3)
     assert split("docs", None).scan().fingerprint != before.fingerprint
-
-
-@pytest.mark.parametrize("number", range(20))
-def test_a_pages_fields_differ(number):
-    fields = rendered._fields(number)
-    assert len({key for key, _ in fields}) == len(fields) == 6

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mlcd_eval.cli import main
-from mlcd_eval.extras.lines import Line, find_answer
+from mlcd_eval.protocols.docvqa.lines import Line, find_answer
 from mlcd_eval.records import read
 from mlcd_eval.support.bundled import demo_data_dir
 

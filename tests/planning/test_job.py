@@ -45,7 +45,7 @@ def test_a_job_holds_its_requests_splits_and_prompts(tmp_path):
     assert docvqa.requests == {} and docvqa.scored_split == "val"  # mode auto: undecided until the model is known
     decided = docvqa.with_settings(docvqa.settings.model_copy(update={"mode": "probe"}))
     assert decided.dataset is docvqa.dataset
-    assert {role: image.letterbox for role, image in decided.requests.items()} == {"train": True, "test": True}
+    assert {role: image.letterbox for role, image in decided.requests.items()} == {"rendered": True, "test": True}
 
 
 def test_a_protocol_refuses_data_of_another_kind(tmp_path):

@@ -14,13 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from mlcd_eval.data.base import Question
-from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.classification import attentive_head, onevision_head
 from mlcd_eval.protocols.classification.attentive_training import train_attentive
-from mlcd_eval.protocols.docvqa import reading_head
 from mlcd_eval.protocols.refcoco import mask_head
-from mlcd_eval.protocols.shared.patches import patches_of
 from mlcd_eval.support.resident import Rows
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
@@ -40,16 +36,6 @@ def mask_head_steps():
     mask_head.train_head(lambda index: (patches[index], text[index]), targets, SENTENCES, STEPS, 0, "cpu")
 
 
-def reading_head_steps():
-    chance = np.random.default_rng(0)
-    keys = [f"p{number}" for number in range(SENTENCES)]
-    images = Features(chance.normal(size=(SENTENCES, 2, 2, 4)).astype(np.float32), keys)
-    answers = [(f"{n} Ink", "é") if n % 2 else (f"{n}",) for n in range(SENTENCES)]
-    questions = [Question(n, keys[n], keys[n], f"Number {n}?", answers[n]) for n in range(SENTENCES)]
-    rows = patches_of(images, questions, "train", "cpu")
-    reading_head._train(rows, questions, STEPS, 0, "cpu", lambda _: None)
-
-
 def attentive_head_steps(recipe=attentive_head.AIM):
     chance = np.random.default_rng(0)
     patches = chance.normal(size=(SENTENCES, 2, 2, 8)).astype(np.float32)
@@ -58,7 +44,6 @@ def attentive_head_steps(recipe=attentive_head.AIM):
 
 PROBES = {
     "refcoco": (mask_head, mask_head_steps),
-    "docvqa": (reading_head, reading_head_steps),
     "attentive_probe": (attentive_head, attentive_head_steps),
     "attentive_probe_onevision": (onevision_head, partial(attentive_head_steps, onevision_head.ONEVISION)),
 }

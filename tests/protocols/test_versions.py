@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Expression, Pairs, Question
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
@@ -112,6 +114,20 @@ def asked():
     return Inputs({}, annotations={"test": questions}, predictions=dict(enumerate(given)))
 
 
+def shown(side=224):
+    """Pages of words and a page with a question, as pixels in patches of 16 x 16."""
+    pages = [rendered.ink(rendered.key_of(number)) for number in range(4)]
+    grey = torch.tensor(np.stack([np.array(Image.fromarray(255 - page).resize((side, side))) for page in pages])) / 255
+    patches = torch.nn.functional.pixel_unshuffle(grey[:, None], 16).permute(0, 2, 3, 1).numpy()
+    keys = [rendered.key_of(number) for number in range(4)]
+    words = [word for word in rendered.words() if word.image in keys]
+    heading = max((word for word in words if word.image == keys[3]), key=lambda word: word.letter_height)
+    question = Question(0, "page", "page", "What is the title?", (heading.text,), ("form",))
+    images = {"rendered": Features(patches[:3], keys[:3]), "test": Features(patches[3:], ["page"])}
+    words = [word for word in words if word.image != keys[3]]
+    return Inputs(images, image_side=side, annotations={"rendered": words, "test": [question]})
+
+
 def patched(**options):
     """Each image's feature as one of four patches, the others noise."""
     inputs, rng = classified(**options), np.random.default_rng(3)
@@ -162,7 +178,11 @@ CASES = {
         "probe": ({"mode": "probe", "steps": 60}, lambda: referred(native=False)),
     },
     "docvqa": {
-        metric: ({"mode": "native", "metric": metric}, asked) for metric in ("anls", "relaxed_accuracy", "vqa_accuracy")
+        **{
+            metric: ({"mode": "native", "metric": metric}, asked)
+            for metric in ("anls", "relaxed_accuracy", "vqa_accuracy")
+        },
+        "reading": ({"mode": "probe"}, shown),
     },
 }
 """Protocol -> case -> settings and inputs."""
@@ -176,6 +196,8 @@ def numbers(name, device="cpu"):
         inputs_there = dataclasses.replace(inputs(), device=device)
         scores = protocol.score(protocol.Settings.model_validate(settings), inputs_there)
         scored[case] = {metric.name: [metric.value, *(metric.ci95 or (None, None))] for metric in scores.metrics}
+        if reading := scores.details.get("reading"):
+            scored[case]["word_accuracy"] = [reading["word_accuracy"], *reading["word_accuracy_ci95"]]
     return scored
 
 
@@ -234,6 +256,7 @@ STAGES = {
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
     ("retrieval", "default"): {"ranks": 40},
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
+    ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
     ("refcoco", "probe"): {"training the probe": 2, "masks": 36},
 }

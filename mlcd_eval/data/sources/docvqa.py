@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Kind, Question, Sample, Split
+from mlcd_eval.data.base import Kind, Question, Sample, Split, Word
+from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
@@ -78,8 +79,8 @@ class _File(BaseModel):
 
 
 class DocVQADataset:
-    """One annotation file, which is one split; the split train is rendered (see rendered.py) for protocols that learn.
-    Images are looked for only when a split is asked for, since saved answers are scored without them.
+    """One annotation file, which is one split; besides it there is the split of rendered pages (rendered.py). Images
+    are looked for only when a split is asked for, since saved answers are scored without them.
 
     images: a folder to look for images in first, None for the file's own folder only. Raises DataError for files that
     are missing or damaged and for repeated ids.
@@ -94,7 +95,7 @@ class DocVQADataset:
         self._path, self._cache = path, cache
         self._folders = [*([images] if images else []), path.absolute().parent, path.absolute().parent.parent]
         self._file = _read(path)
-        self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", self._file.dataset_split]))
+        self.splits: tuple[str, ...] = (RENDERED, self._file.dataset_split)
         seen: set[Any] = set()
         for item in self._file.data:
             if item.questionId in seen:
@@ -103,16 +104,16 @@ class DocVQADataset:
 
     def split(self, name: str) -> Split:
         """The pages, each once, in the order in which the questions first name them."""
-        if self._is_rendered(name):
+        if self._checked(name) == RENDERED:
             return rendered.split(self.name, self._cache)
         pages = dict.fromkeys(item.path for item in self._file.data)
         samples = [Sample(page, self._find(page)) for page in pages]
         return file_split(self.name, name, samples, self._cache)
 
-    def annotations(self, split: str) -> Sequence[Question]:
-        """Every question of the file."""
-        if self._is_rendered(split):
-            return rendered.questions()
+    def annotations(self, split: str) -> Sequence[Question | Word]:
+        """Every question of the file, or every word of the rendered pages."""
+        if self._checked(split) == RENDERED:
+            return rendered.words()
         return [
             Question(
                 question_id=item.questionId,
@@ -125,10 +126,10 @@ class DocVQADataset:
             for item in self._file.data
         ]
 
-    def _is_rendered(self, split: str) -> bool:
+    def _checked(self, split: str) -> str:
         if split not in self.splits:
             raise DataError(f"{self.name} has no split {split!r}: {self._path} holds {self._file.dataset_split}")
-        return split != self._file.dataset_split
+        return split
 
     def _find(self, page: str) -> Path:
         if not page or Path(page).is_absolute() or ".." in Path(page).parts:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Dataset, Kind, Question, Sample, Split
+from mlcd_eval.data.base import Dataset, Kind, Question, Sample, Split, Word
+from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.scheme import Options
 from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf
 from mlcd_eval.data.storage.rows import RowShard, image_digest, ranges
@@ -35,7 +36,7 @@ class HuggingFaceQuestions:
     """`hf-vqa:ORG/NAME` with the options config, revision and split_{train,val,test} of `hf:`.
 
     Columns: question, image, answers (a list) or answer, and if they exist one of IDS, a group of PAGES and one of
-    TYPES. Without train, that split is rendered (see rendered.py). Raises DataError for missing columns.
+    TYPES. Besides its splits there is that of rendered pages (rendered.py). Raises DataError for missing columns.
     """
 
     kind: Kind = "docvqa"
@@ -52,13 +53,13 @@ class HuggingFaceQuestions:
             if column not in features:
                 raise DataError(f"{ref} has no column {column!r}: got {', '.join(features)}")
         self._columns = set(features)
-        self.splits: tuple[str, ...] = tuple(dict.fromkeys(["train", *self._sources]))
+        self.splits: tuple[str, ...] = (RENDERED, *self._sources)
         self._opened: dict[str, Any] = {}
         self._keys: dict[str, list[str]] = {}
 
     def split(self, name: str) -> Split:
         """The images, each once; one shard is 1,024 of them."""
-        if name not in self._sources and name in self.splits:
+        if name == RENDERED:
             return rendered.split(self.name, self._cache)
         rows = self._rows(name)
         first = self._first_rows(name)
@@ -68,10 +69,10 @@ class HuggingFaceQuestions:
             shards.append(RowShard(f"{name}/{part.start}-{part.stop - 1}", samples, self._cache))
         return Split(self.name, name, shards)
 
-    def annotations(self, split: str) -> Sequence[Question]:
-        """Every row's question."""
-        if split not in self._sources and split in self.splits:
-            return rendered.questions()
+    def annotations(self, split: str) -> Sequence[Question | Word]:
+        """Every row's question, or every word of the rendered pages."""
+        if split == RENDERED:
+            return rendered.words()
         rows = enumerate(self._rows(split).remove_columns("image"))
         questions = [
             self._question(number, row, page) for (number, row), page in zip(rows, self._pages(split), strict=True)

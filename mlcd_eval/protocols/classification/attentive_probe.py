@@ -16,7 +16,8 @@ from pydantic import Field, PositiveFloat
 from mlcd_eval.encoders.base import PATCHES
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.draws import HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
     PrimaryMetric,
@@ -180,6 +181,12 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 **more.details,
             },
         )
+
+    def controls(self, settings: AttentiveProbeSettings, inputs: Inputs) -> list[Control]:
+        """Without a search, by the default metric."""
+        rate, decay = settings.grid[0] if len(settings.grid) == 1 else DEFAULT
+        changes = {"lr": rate, "weight_decay": decay, "metric": None}
+        return label_controls(self, settings.model_copy(update=changes), inputs, grid=True)
 
 
 def recipe_of(head: str) -> Recipe:

@@ -11,7 +11,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.table import measure, metric_kind
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
@@ -143,6 +144,10 @@ class KNN(Protocol[KNNSettings]):
             samples=samples,
             details={"num_train": len(train_labels)},
         )
+
+    def controls(self, settings: KNNSettings, inputs: Inputs) -> list[Control]:
+        """Of the five nearest neighbours, since few images are enough for them."""
+        return label_controls(self, settings.model_copy(update={"ks": (5,), "embedding": None}), inputs)
 
 
 def _neighbours(

@@ -23,8 +23,9 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import classification_samples, over_trials
 from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
+from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
@@ -63,6 +64,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlcd_eval.support.resident import Rows
+
+
+CONTROL_STEPS = 1000  # of SGD
 
 
 class LinearProbe(Protocol[LinearProbeSettings]):
@@ -190,6 +194,15 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             samples={"key": list(test.keys), **as_lists(columns), **more.samples},
             details=details | more.details,
         )
+
+    def controls(self, settings: LinearProbeSettings, inputs: Inputs) -> list[Control]:
+        """Of one draw or search, at one layer, by the default metric; of SGD with the largest rate, few steps."""
+        sgd = settings.sgd
+        if sgd is not None:
+            sgd = sgd.only(sgd.layers[0], max(sgd.learning_rates))
+            sgd = sgd.model_copy(update={"iterations": min(sgd.iterations, CONTROL_STEPS)})
+        changes = {"layers": None, "metric": None, "also": (), "trials": 1, "embedding": None, "sgd": sgd}
+        return label_controls(self, settings.model_copy(update=changes), inputs)
 
     def _at_best_layer(self, settings: LinearProbeSettings, inputs: Inputs) -> Scores:
         """Choose a layer on held-out rows of train, and score a probe of it as of any layer."""

@@ -49,6 +49,11 @@ class ReliabilitySettings(ProtocolSettings):
         """The settings of this class that are set."""
         return [name for name in ReliabilitySettings.model_fields if name != "dialect" and getattr(self, name)]
 
+    def without_reliability(self) -> ReliabilitySettings:
+        """The same settings with none of this class's."""
+        fields = ReliabilitySettings.model_fields.items()
+        return self.model_copy(update={name: field.default for name, field in fields if name != "dialect"})
+
     def check_one_label(self, multilabel: bool) -> None:
         """Raise IncompatibleError where images have several labels."""
         if multilabel and self.reliability_given():

@@ -1,7 +1,9 @@
 """Questions about page images: DocVQA and InfographicVQA (ANLS), ChartQA (relaxed accuracy), TextVQA (VQA accuracy).
 
-There are two ways to get an answer: `native`, a vision-language model's own, decoded greedily; `probe`, a light
-character decoder on a bare encoder's patch features (reading_head.py), which measures how much of the text they keep.
+There are two ways to get an answer: `native`, a vision-language model's own, decoded greedily; `probe`, by a rule from
+the words that are read in a bare encoder's patch features (reading_probe.py), which measures how much of the text they
+keep. The probe learns from rendered pages, whatever the data set, and says in the record from which height of letters
+on words are read.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from mlcd_eval.data.base import Annotation, Question
+from mlcd_eval.data.base import Annotation, Question, Word
 from mlcd_eval.data.predictions import read_answers
+from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 
 QUESTION = "{question}"
@@ -26,14 +29,13 @@ QUESTION = "{question}"
 class DocVQASettings(ProtocolSettings):
     """split: the scored split; None means the only one besides train. metric: the primary one. mode: `auto` means the
     model's own answers if it gives answers, else the probe. prompt: the text around the question, by default that of
-    lmms-eval and VLMEvalKit. steps: of probe training."""
+    lmms-eval and VLMEvalKit."""
 
     split: str | None = None
     metric: Literal["anls", "relaxed_accuracy", "vqa_accuracy"] = "anls"
     mode: Literal["auto", "native", "probe"] = "auto"
     prompt: str = f"{QUESTION}\nAnswer the question using a single word or phrase."
     max_new_tokens: int = Field(default=32, ge=1)
-    steps: int = Field(default=2000, ge=1)
 
     @field_validator("prompt")
     @classmethod
@@ -48,7 +50,7 @@ class DocVQA(Protocol[DocVQASettings]):
     metric for each type of question."""
 
     name = "docvqa"
-    version = 2
+    version = 3
     Settings = DocVQASettings
     kinds = ("docvqa",)
     takes_predictions = True
@@ -57,34 +59,29 @@ class DocVQA(Protocol[DocVQASettings]):
     picture_side = 640  # a page, to be read
     usual_settings = (("mode", "native"),)
 
-    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """A probe is trained."""
-        return settings.get("mode") == "probe"
-
     def needs(self, settings: DocVQASettings) -> Needs:
         """Return the ability `answer` for a model's own answers, with the prompt."""
         ability = "answer" if settings.mode == "native" else None
         return Needs(ability=ability, prompt=settings.prompt, max_new_tokens=settings.max_new_tokens)
 
     def requests(self, settings: DocVQASettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
-        """Return patch features of train and of the scored split; none for a model's own answers."""
+        """Return patch features of rendered pages and of the scored split; none for a model's own answers."""
         scored = self.scored_split(settings, splits)
         if settings.mode != "probe":
             return {}
-        if "train" not in splits or scored == "train":
-            raise IncompatibleError(f"docvqa's probe learns from train: got the splits {', '.join(splits)}")
         return {
-            "train": ImageRequest("train", PATCHES, letterbox=True),
+            "rendered": ImageRequest(RENDERED, PATCHES, letterbox=True),
             "test": ImageRequest(scored, PATCHES, letterbox=True),
         }
 
     def scored_split(self, settings: DocVQASettings, splits: Sequence[str]) -> str:
         """Return the scored split. Raises IncompatibleError if it is missing, or if it is not set and not unique."""
-        others = [split for split in splits if split != "train"]
-        if settings.split is not None and settings.split not in splits:
-            raise IncompatibleError(f"docvqa reads the split {settings.split!r}: got {', '.join(splits)}")
+        own = [split for split in splits if split != RENDERED]
+        others = [split for split in own if split != "train"]
+        if settings.split is not None and settings.split not in own:
+            raise IncompatibleError(f"docvqa reads the split {settings.split!r}: got {', '.join(own)}")
         if settings.split is None and len(others) != 1:
-            raise IncompatibleError(f"docvqa scores one split: got {', '.join(splits)}, expected settings.split")
+            raise IncompatibleError(f"docvqa scores one split: got {', '.join(own)}, expected settings.split")
         return settings.split or others[0]
 
     def for_model(self, settings: DocVQASettings, info: EncoderInfo) -> DocVQASettings:
@@ -130,11 +127,21 @@ class DocVQA(Protocol[DocVQASettings]):
             if settings.mode == "native":
                 details |= {"prompt": settings.prompt, "max_new_tokens": settings.max_new_tokens}
         else:
-            from mlcd_eval.protocols.docvqa.reading_head import read_answers
+            from mlcd_eval.protocols.docvqa import reading_probe
 
-            predictions, more = read_answers(inputs, questions, settings.steps)
+            predictions, more = reading_probe.read_answers(inputs, questions)
             details |= more
         return _scores(settings, questions, predictions, details, inputs.seed)
+
+    def controls(self, settings: DocVQASettings, inputs: Inputs) -> list[Control]:
+        """Of the words of rendered pages."""
+        if settings.mode != "probe":
+            return []
+        from mlcd_eval.protocols.docvqa.controls import reading_controls
+
+        words = [word for word in inputs.annotations["rendered"] if isinstance(word, Word)]
+        with inputs.stage("controls", None, "pages") as advance:
+            return reading_controls(words, inputs.seed, advance)
 
 
 def _questions(annotations: Sequence[Annotation]) -> list[Question]:

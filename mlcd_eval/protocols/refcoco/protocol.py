@@ -20,7 +20,7 @@ from mlcd_eval.data.base import Annotation, Expression, GeneralizedExpression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
@@ -28,6 +28,7 @@ from mlcd_eval.protocols.shared.patches import patches_of
 if TYPE_CHECKING:
     import torch
 
+CONTROL_STEPS = 100  # of the controls' probe
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
 TARGET_PRECISIONS = (0.7, 0.8, 0.9)
 """The thresholds of gRefCOCO's evaluation, over sentences with a target."""
@@ -142,6 +143,15 @@ class Refcoco(Protocol[RefcocoSettings]):
                     advance(1)
             details |= more
         return _scores(settings, truths, masks, details, inputs)
+
+    def controls(self, settings: RefcocoSettings, inputs: Inputs) -> list[Control]:
+        """Of masks from features, after at most CONTROL_STEPS."""
+        if settings.mode == "native":
+            return []
+        from mlcd_eval.protocols.refcoco.controls import mask_controls
+
+        fewer = settings.model_copy(update={"steps": min(settings.steps, CONTROL_STEPS)})
+        return mask_controls(self, fewer, inputs, settings.mode)
 
 
 def _expressions(inputs: Inputs, role: str) -> list[Expression]:

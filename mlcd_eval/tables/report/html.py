@@ -22,6 +22,7 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
+from mlcd_eval.tables.report.controls import control_rows
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.links import Links
@@ -106,6 +107,7 @@ def report(
         radar=None if many else _radar(results),
         panels=panels(results, many),
         reliability=reliability_of(results, baseline),
+        controls=control_rows(results),
         trainings=[(training.name, _curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),

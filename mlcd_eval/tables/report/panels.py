@@ -10,6 +10,7 @@ from mlcd_eval.tables.report.charts import Figure
 from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.efficiency import costs
 from mlcd_eval.tables.report.few_shot import few_shot_curves
+from mlcd_eval.tables.report.legibility import legibility
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ PANELS = (
         "Probes of every block, scored on rows of train that are held out, with 95% intervals over these rows. The "
         "best one alone was scored on test.",
         best_layers,
+    ),
+    Panel(
+        "legibility",
+        "Smallest legible letters",
+        "The share of rendered words that are read in the features of patches, by the height of a capital in pixels of "
+        "what the model sees, beside the controls.",
+        legibility,
     ),
 )
 

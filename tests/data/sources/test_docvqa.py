@@ -45,7 +45,7 @@ def images(ref):
 def test_questions_with_and_without_types(tmp_path):
     put_image(tmp_path / "documents" / "abcd0001_2.png")
     dataset = open_dataset(f"docvqa:{write(tmp_path / 'val_v1.0_withQT.json', {}, OTHER)}")
-    assert (dataset.kind, dataset.splits, dataset.name) == ("docvqa", ("train", "val"), f"{tmp_path.name}_val")
+    assert (dataset.kind, dataset.splits, dataset.name) == ("docvqa", ("rendered", "val"), f"{tmp_path.name}_val")
     first, second = dataset.annotations("val")
     assert (first.question_id, first.text, first.answers, first.types) == (7, "Who?", ("Anna", "anna"), ())
     assert (second.question_id, second.types) == (8, ("form",))

@@ -43,14 +43,14 @@ def test_docvqa_columns(tmp_path):
         ucsf_document_id=["p", "p", "q"],
         ucsf_document_page_no=["1", "1", "2"],
     )  # fmt: skip
-    assert dataset.kind == "docvqa" and dataset.splits == ("train", "val")
+    assert dataset.kind == "docvqa" and dataset.splits == ("rendered", "val")
     first, second, third = dataset.annotations("val")
     assert (second.question_id, second.image, second.document, second.answers) == ("8", "p_1", "p", ("y", "z"))
     assert second.types == ("form", "layout") and first.text == "a?" and third.image == "q_2"
     samples = [sample for shard in dataset.split("val").shards for sample in shard.samples()]
     assert [sample.key for sample in samples] == ["p_1", "q_2"]
     assert decode(samples[1].image, "q_2").getpixel((0, 0)) == (20, 20, 20)  # the third row's
-    assert len(dataset.annotations("train")) == 2400  # rendered
+    assert dataset.annotations("rendered")[0].image == "rendered_0000"
 
 
 def test_chartqa_columns_without_ids(tmp_path):

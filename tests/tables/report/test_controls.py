@@ -1,0 +1,65 @@
+"""Controls and curves of legibility on the report's page."""
+
+import re
+
+from conftest import make_result, metric
+
+from mlcd_eval.tables.report.controls import control_rows
+from mlcd_eval.tables.report.html import report
+from mlcd_eval.tables.report.legibility import legibility
+
+
+def entry(low, high, words, accuracy):
+    return {
+        "from": low,
+        "to": high,
+        "words": words,
+        "word_accuracy": accuracy,
+        "characters": 9,
+        "character_accuracy": 1,
+    }
+
+
+def control(name, positive, value, bound, **more):
+    row = {"name": name, "positive": positive, "metric": "acc1", "value": value, "num_scored": 1300, "bound": bound}
+    return {**row, "holds": value >= bound if positive else value <= bound, **more}
+
+
+HELD, NOISE = control("labels", True, 0.95, 0.9), control("noise", False, 0.5, 0.25)
+
+
+def probed(model, controls=(HELD, NOISE), task="knn/demo", **details):
+    scored = [metric("anls", 0.25, (0.2, 0.3))]
+    return make_result(model=model, task=task, metrics=scored, details={"controls": list(controls), **details})
+
+
+def test_models_of_a_task_share_its_controls():
+    rows = control_rows([probed("a"), probed("b"), make_result(metrics=[metric("acc1", 0.5)])])
+    assert rows == [
+        ["knn/demo", "labels", "acc1", "95.00", "1,300", "at least 90.0", "yes", "a 25.00, b 25.00"],
+        ["knn/demo", "noise", "acc1", "50.00", "1,300", "at most 25.0", "NO", "a 25.00, b 25.00"],
+    ]
+    assert len(control_rows([probed("a"), probed("b", [HELD])])) == 3  # other data, other controls
+
+
+READ = {"word_accuracy": 0.75, "smallest_legible_letter": 8, "curve": [entry(8, 10, 40, 0.5), entry(10, None, 40, 1)]}
+
+
+def test_a_curve_has_a_point_for_each_interval():
+    curve = [entry(8, 10, 20, 1.0)]
+    [figure] = legibility(
+        [probed("a<b>", [control("pixels", True, 1, 0.9, curve=curve), NOISE], "docvqa/demo", reading=READ)]
+    )
+    svg = str(figure.svg)
+    assert figure.caption == "docvqa/demo: smallest legible letter of a<b> 8 pixels" and "<b>" not in svg
+    assert [name for _, name in figure.legend] == ["a<b>", "pixels"]
+    heights = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)]
+    assert heights == [97.0, 12.0, 12.0]  # from 182 at 0 to 12 at 1
+    assert "from 8 to 10 pixels: 50.0 of 40 words" in svg and "from 10 pixels: 100.0 of 40 words" in svg
+
+
+def test_the_page_has_both_where_there_are_any():
+    page = report([probed("a", task="docvqa/demo", reading=READ)])
+    assert "Smallest legible letters" in page and "at least 90.0" in page and "a 75.00" in page
+    bare = report([make_result(metrics=[metric("acc1", 0.5)])])
+    assert "Smallest legible letters" not in bare and 'id="controls"' not in bare
