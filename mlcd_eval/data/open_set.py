@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mlcd_eval.data.base import Dataset, LabelledDataset, Sample, Shard, ShardScan, Split, groups_of
 from mlcd_eval.errors import DataError
@@ -22,8 +22,7 @@ class WithOpenSet:
         if OPEN_SET in dataset.splits:
             raise DataError(f"{dataset.name} has a split {OPEN_SET!r} of its own: expected none beside the setting ood")
         self.name, self.kind = dataset.name, dataset.kind
-        self.class_names: Sequence[str] | None = dataset.class_names
-        self.templates: Sequence[str] | None = dataset.templates
+        self.class_names, self.templates = dataset.class_names, dataset.templates
         self.num_classes = dataset.num_classes if isinstance(dataset, LabelledDataset) else None
         self.splits = (*dataset.splits, OPEN_SET)
         self._dataset = dataset
@@ -39,18 +38,14 @@ class WithOpenSet:
         return groups_of(self._dataset, split)
 
 
-@dataclass(frozen=True)
 class _Unlabelled:
     """A shard whose labels are of another data set's classes, and mean nothing here."""
 
-    shard: Shard
-
-    @property
-    def name(self) -> str:
-        return self.shard.name
+    def __init__(self, shard: Shard) -> None:
+        self.name, self._shard = shard.name, shard
 
     def scan(self) -> ShardScan:
-        return replace(self.shard.scan(), num_classes=None)
+        return replace(self._shard.scan(), num_classes=None)
 
     def samples(self) -> Iterator[Sample]:
-        return self.shard.samples()
+        return self._shard.samples()
