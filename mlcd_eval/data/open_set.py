@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mlcd_eval.data.base import Dataset, LabelledDataset, Sample, Shard, ShardScan, Split, groups_of
 from mlcd_eval.errors import DataError
@@ -27,7 +27,7 @@ class WithOpenSet:
         self.splits = (*dataset.splits, OPEN_SET)
         self._dataset = dataset
         others = other.split("test" if "test" in other.splits else other.splits[-1])
-        self._open_set = Split(others.dataset, others.name, [_Unlabelled(shard.name, shard) for shard in others.shards])
+        self._open_set = Split(others.dataset, others.name, [_Unlabelled(shard) for shard in others.shards])
 
     def split(self, name: str) -> Split:
         """The split; raises DataError for an unknown one."""
@@ -38,15 +38,14 @@ class WithOpenSet:
         return groups_of(self._dataset, split)
 
 
-@dataclass
 class _Unlabelled:
     """A shard whose labels are of another data set's classes, and mean nothing here."""
 
-    name: str
-    shard: Shard
+    def __init__(self, shard: Shard) -> None:
+        self.name, self._shard = shard.name, shard
 
     def scan(self) -> ShardScan:
-        return replace(self.shard.scan(), num_classes=None)
+        return replace(self._shard.scan(), num_classes=None)
 
     def samples(self) -> Iterator[Sample]:
-        return self.shard.samples()
+        return self._shard.samples()

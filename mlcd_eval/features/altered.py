@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
@@ -29,6 +31,7 @@ class AlteredEncoder(WrappedEncoder):
         """The encoder's preprocess of the altered image."""
         return self._encoder.preprocess
 
-    def alter(self, image: Image.Image, key: str) -> Image.Image:
-        """Return the altered image. Raises DataError for one that is too small."""
-        return altered(image, key, self._alteration)
+    @property
+    def alter(self) -> Callable[[Image.Image, str], Image.Image]:  # type: ignore[override]
+        """What alters an image, given its key; it raises DataError for one that is too small."""
+        return partial(altered, name=self._alteration)

@@ -28,6 +28,11 @@ class WrappedEncoder(Encoder):
         return self._encoder.jpeg
 
     @property
+    def alter(self) -> Callable[[Image.Image, str], Image.Image] | None:  # type: ignore[override]
+        """What changes images before the encoder's preprocess."""
+        return self._encoder.alter
+
+    @property
     def reentrant(self) -> bool:  # type: ignore[override]
         """Whether the encoder may be called from several threads at once."""
         return self._encoder.reentrant

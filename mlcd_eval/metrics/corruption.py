@@ -44,5 +44,6 @@ def against_alexnet(columns: Columns) -> NDArray[np.float64]:
     """(N,): of each sample the errors over severities in per cent of AlexNet's error, mean over corruptions; the mean
     over samples is the mCE. Raises KeyError where a corruption is missing."""
     errors = [1 - np.asarray(columns[f"{CORRECT}{name}"], dtype=np.float64).mean(axis=1) for name in ALEXNET]
-    relative = [error / ALEXNET[name] for error, name in zip(errors, ALEXNET, strict=True)]
-    return np.asarray(100 * np.mean(relative, axis=0))
+    relative = [100 * error / ALEXNET[name] for error, name in zip(errors, ALEXNET, strict=True)]
+    means: NDArray[np.float64] = np.mean(relative, axis=0)
+    return means

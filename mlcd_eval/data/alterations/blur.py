@@ -58,8 +58,8 @@ def zoom_blur(pixels: Pixels, severity: int, rng: np.random.Generator) -> Corrup
         np.arange(1, 1.31, 0.03),
     )[severity - 1]
     image = pixels / 255
-    every = [image, *(enlarged(image, float(factor)) for factor in factors)]
-    return np.clip(np.sum(every, axis=0) / len(every), 0, 1) * 255
+    images = [image, *(enlarged(image, float(factor)) for factor in factors)]
+    return np.clip(np.mean(images, axis=0), 0, 1) * 255
 
 
 def along_line(image: NDArray[Any], radius: int, sigma: float, angle: float) -> NDArray[np.float64]:

@@ -134,5 +134,7 @@ def test_the_alteration_is_part_of_the_features_identity():
     words = {AlteredEncoder(encoder, name).info.preprocessing for name in ("fog/1", "fog/2")}
     assert len(words) == 2 and all(text.endswith(encoder.info.preprocessing) for text in words)
     assert AlteredEncoder(UprightEncoder(encoder), "fog/1").info.preprocessing.startswith("altered by fog/1 (recipe 1)")
+    outside = UprightEncoder(AlteredEncoder(encoder, "fog/1"))
+    assert outside.alter(picture(), "a") == altered(picture(), "a", "fog/1") and encoder.alter is None
     echo = Echo()
     check_it_passes_all_to(echo, AlteredEncoder(echo, "fog/1"))
