@@ -114,15 +114,16 @@ def asked():
     return Inputs({}, annotations={"test": questions}, predictions=dict(enumerate(given)))
 
 
-def shown(side=224):
+def shown(side=448):
     """Pages of words and a page with a question, as pixels in patches of 16 x 16."""
     pages = [rendered.ink(rendered.key_of(number)) for number in range(4)]
     grey = torch.tensor(np.stack([np.array(Image.fromarray(255 - page).resize((side, side))) for page in pages])) / 255
     patches = torch.nn.functional.pixel_unshuffle(grey[:, None], 16).permute(0, 2, 3, 1).numpy()
     keys = [rendered.key_of(number) for number in range(4)]
     words = [word for word in rendered.words() if word.image in keys]
-    heading = max((word for word in words if word.image == keys[3]), key=lambda word: word.letter_height)
-    question = Question(0, "page", "page", "What is the title?", (heading.text,), ("form",))
+    largest = max((word for word in words if word.image == keys[3]), key=lambda word: word.letter_height)
+    heading = [word.text for word in words if word.image == keys[3] and word.box[1] == largest.box[1]]
+    question = Question(0, "page", "page", "What is the title?", (*heading, " ".join(heading)), ("form",))
     images = {"rendered": Features(patches[:3], keys[:3]), "test": Features(patches[3:], ["page"])}
     words = [word for word in words if word.image != keys[3]]
     return Inputs(images, image_side=side, annotations={"rendered": words, "test": [question]})

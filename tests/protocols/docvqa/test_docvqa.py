@@ -63,7 +63,7 @@ def test_modes():
         DocVQASettings(prompt="What?")
 
 
-def pixels(pages, side, patch=32):
+def pixels(pages, side, patch=16):
     """Pixels of patches as features of pages, which are put at the upper left of a square as the letterbox does."""
     grids = []
     for page in pages:

@@ -118,7 +118,7 @@ def test_lines_and_words_are_found():
     lines = find_lines(page)
     assert [len(line.words) for line in lines] == [2, 1, 1]
     (left, top, right, bottom), boxes = lines[0].box, lines[0].words
-    assert abs(left - 10) <= 2 and abs(right - 92) < 12 and 18 <= top <= 24 and 38 <= bottom <= 44
+    assert abs(left - 10) <= 4 and abs(right - 92) < 12 and 18 <= top <= 24 and 38 <= bottom <= 44
     assert boxes[0][2] < boxes[1][2] and boxes[1][0] > 40
     assert lines[1].box[0] >= 299 and find_lines(np.zeros((50, 50), np.float32)) == []
 
@@ -131,8 +131,9 @@ def test_two_pages_are_needed():
 def test_pixels_are_read_and_noise_is_not(monkeypatch):
     from mlcd_eval.data.rendered import words
 
-    monkeypatch.setattr(controls, "PAGES", 6)
+    monkeypatch.setattr(controls, "PAGES", 10)
     monkeypatch.setattr(controls, "SIDES", (448,))
+    monkeypatch.setattr(controls, "PATCH", 16)  # of which few pages have enough
     pixels, noise = controls.reading_controls(words(), seed=0)
-    assert pixels.positive and pixels.holds and pixels.num_scored > 30
+    assert pixels.positive and pixels.holds and pixels.num_scored > 10
     assert not noise.positive and noise.holds and noise.value < 0.01 and noise.num_scored == pixels.num_scored
