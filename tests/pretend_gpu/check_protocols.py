@@ -10,7 +10,7 @@ from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.determinism import deterministic
 from pretend_gpu.device import PretendCuda
 
-LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "few_shot", "two_classes"))]
+LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "holdout", "few_shot", "two_classes"))]
 """Many small steps; check_scoring.py has a short probe."""
 
 

@@ -111,7 +111,6 @@ FACTORS = {
     "layer": (PENULTIMATE, "projected"),
     "exif": (False, True),
     "normalise": (False, True),
-    "selection": ("cross_validation", "holdout"),
     "shots": (None, 16),
     "draw": ("stratified", "mteb", "clip_benchmark"),
     "c": (None, 1.0),
