@@ -9,7 +9,6 @@ from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import average_gradients
 from mlcd_train.sections import OptimizerConfig
 
-
 PARTS = {name: 1 + place % 2 for place, name in enumerate(OBJECTIVES)}
 
 
