@@ -109,7 +109,7 @@ def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[s
 
 
 def _is_tagged(model: type[BaseModel], tag: object) -> bool:
-    return any(tag in typing.get_args(field.annotation) for field in model.model_fields.values())
+    return any(typing.get_args(field.annotation) == (tag,) for field in model.model_fields.values())
 
 
 def _models_in(annotation: Any) -> typing.Iterator[type[BaseModel]]:

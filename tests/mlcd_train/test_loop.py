@@ -66,6 +66,9 @@ def same(first, second):
         ("mlcd", ()),
         ("cluster", ("fit.ema=0.9", "fit.accumulation=2")),
         ("clip", ("data.streams=2", "fit.drop_path=0.5", "fit.patch_dropout=0.25")),
+        ("clip", ("fit.objective.loss=sigmoid", "fit.ema=0.9")),
+        ("multi_softmax", ("fit.objective.subset=2",)),
+        ("multi_sigmoid", ("fit.objective.ratio=0.5",)),
         ("mlcd", ("fit.precision=bf16", "fit.objective.centres=clusters", "model.embed_dim=32")),
     ],
 )
@@ -96,8 +99,9 @@ def test_a_run_that_goes_on_may_accumulate_more(make_config, monkeypatch):
 
 
 def test_lit_goes_on_likewise(make_config, monkeypatch):
-    undisturbed = run(make_config("lit.steps=6", lit=True, name="whole"))
-    config = make_config("lit.steps=6", lit=True, name="killed")
+    changes = ("lit.steps=6", "lit.loss=sigmoid")
+    undisturbed = run(make_config(*changes, lit=True, name="whole"))
+    config = make_config(*changes, lit=True, name="killed")
     run_fit_only = TrainingRun(config, torch.device("cpu"), Progress())
     for stage in ("embed", "cluster", "assign", "fit"):
         run_fit_only.run_stage(stage)
