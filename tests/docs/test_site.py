@@ -48,9 +48,10 @@ def test_the_reference_has_every_command_protocol_and_field(site):
 def test_every_protocol_says_what_it_does_not_measure():
     page = (ROOT / "docs" / "protocols.md").read_text()
     sections = dict(section.split("\n", 1) for section in page.split("\n## ")[1:])
-    assert sections.keys() == PROTOCOLS.built_in.keys()
-    for name, text in sections.items():
-        missing = [head for head in ("What", "Why", "Source", "Not measured") if f"\n**{head}.** " not in text]
+    for name in PROTOCOLS.built_in:
+        missing = [
+            head for head in ("What", "Why", "Source", "Not measured") if f"\n**{head}.** " not in sections[name]
+        ]
         assert missing == [], name
 
 

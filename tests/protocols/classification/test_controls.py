@@ -1,5 +1,7 @@
 """Controls of protocols that learn labels: they score on features that hold the label, and not on shuffled ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from protocol_inputs import features, rng
@@ -35,7 +37,7 @@ def controls(name, inputs, **settings):
 def test_labels_are_found_and_noise_is_not(name, settings, metric, monkeypatch):
     from mlcd_eval.protocols.classification import attentive_head
 
-    monkeypatch.setattr(attentive_head, "LEAST_STEPS", 60)
+    monkeypatch.setattr(attentive_head, "AIM", replace(attentive_head.AIM, least_steps=60))
     labels = np.arange(160) % 4
     held, shuffled = controls(name, labelled(labels, labels[:100], class_names=["a", "b", "c", "d"]), **settings)
     assert (held.positive, held.metric, held.num_scored, held.bound) == (True, metric, 100, 0.9)
