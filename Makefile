@@ -4,7 +4,7 @@ BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check audit bench mutants leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
@@ -36,6 +36,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mlcd-eval validate
+
+docs: $(INSTALLED)  # the documentation as a site, to results/docs; needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 audit:  # known vulnerabilities of the pinned versions; needs pip-audit and a network, and says where it did not check
 	.ci/audit

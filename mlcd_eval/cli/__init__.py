@@ -31,6 +31,7 @@ COMMANDS = (
     "ls",
     "validate",
     "table",
+    "serve",
     "submit",
     "bench",
     "compare",

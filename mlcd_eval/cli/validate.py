@@ -1,4 +1,5 @@
-"""`mlcd-eval validate`: whether the files of data sets, tasks and suites describe what can be run."""
+"""`mlcd-eval validate`: whether the files of data sets, tasks and suites describe what can be run, and whether records
+can be believed."""
 
 from __future__ import annotations
 
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser("validate", help="check the files of data sets, tasks and suites")
+    parser = commands.add_parser("validate", help="check records, and the files of data sets, tasks and suites")
     parser.add_argument(
-        "paths", nargs="*", default=[], type=Path, metavar="PATH", help="files or folders (default: the shipped ones)"
+        "paths",
+        nargs="*",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="YAML files or records, or folders of either (default: the shipped files)",
     )
     parser.add_argument(
         "--data-root", type=Path, metavar="DIR", help="folder of datasets: also check the files against their data"
@@ -27,13 +33,50 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per problem; 2 if there is any."""
+    """Print one line per problem, and for records one per doubt; 2 if there is a problem."""
+    from mlcd_eval.records import record_files
+
+    of_records = [path for path in args.paths if _holds_records(path)]
+    files = [file for path in of_records for file in (record_files(path) if path.is_dir() else [path])]
+    problems = [problem for file in files for problem in _problems_of_record(file)]
+    if len(of_records) < len(args.paths) or not args.paths:
+        specs, of_specs = _check_specs([path for path in args.paths if path not in of_records], args.data_root)
+        files, problems = [*files, *specs], [*problems, *of_specs]
+    for problem in problems:
+        print(problem)
+    print(f"{len(files)} files, {len(problems)} problems")
+    return 2 if problems else 0
+
+
+def _holds_records(path: Path) -> bool:
+    """Whether a file, or all files of a folder that could be either, are records."""
+    if not path.is_dir():
+        return path.suffix == ".json"
+    return not any(path.rglob("*.y*ml")) and any(path.rglob("*.json"))
+
+
+def _problems_of_record(file: Path) -> list[str]:
+    """Read a record, print what is doubtful about it, and return what is wrong."""
+    from mlcd_eval.records import read
+    from mlcd_eval.tables.plausible import contradictions, doubts
+
+    problems: list[str] = []
+    with _noting(problems, file):
+        result = read(file)
+        for doubt in doubts(result):
+            print(f"{file}: to be looked at: {doubt}")
+        problems += [f"{file}: {problem}" for problem in contradictions(result)]
+    return problems
+
+
+def _check_specs(paths: Sequence[Path], data_root: Path | None) -> tuple[list[Path], list[str]]:
+    """The files of data sets, tasks and suites at the paths, and what is wrong with them."""
     from mlcd_eval.spec import DatasetSpec, SuiteSpec, TaskIndex, spec_files
     from mlcd_eval.support.bundled import demo_data_dir, tasks_dir
 
-    files = spec_files(args.paths or [tasks_dir()])
-    index = TaskIndex.load() if args.paths else TaskIndex()
-    roots = [*([args.data_root] if args.data_root else []), demo_data_dir()]
+    files = spec_files(paths or [tasks_dir()])
+    index = TaskIndex.load() if paths else TaskIndex()
+    roots = [*([data_root] if data_root else []), demo_data_dir()]
     problems: list[str] = []
     specs = {}
     for file in files:
@@ -52,10 +95,7 @@ def run(args: argparse.Namespace) -> int:
                     check(spec, index)
             with _noting(problems, file):
                 _check_data(spec, roots)
-    for problem in dict.fromkeys(problems):
-        print(problem)
-    print(f"{len(files)} files, {len(dict.fromkeys(problems))} problems")
-    return 2 if problems else 0
+    return files, list(dict.fromkeys(problems))
 
 
 def _check_is_used(dataset: DatasetSpec, index: TaskIndex) -> None:

@@ -182,7 +182,7 @@ def _name(record: tuple[Path, Result]) -> tuple[str, str]:
 
 def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Result]]:
     """Return the records at or under a path with their files, and add what is wrong with others to `unreadable`."""
-    files = [path] if path.is_file() else _record_files(path)
+    files = [path] if path.is_file() else record_files(path)
     if not files:
         raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
     records = []
@@ -195,7 +195,7 @@ def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Res
     return records
 
 
-def _record_files(folder: Path) -> list[Path]:
+def record_files(folder: Path) -> list[Path]:
     """Return the JSON files under a folder, in the order of their paths, without those that belong to records."""
     paths = []
     for parent, folders, names in os.walk(folder):

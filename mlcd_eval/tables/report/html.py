@@ -25,6 +25,7 @@ from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars
 from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
+from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.matrix import matrix
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.provenance import Provenance
@@ -72,9 +73,11 @@ def report(
     *,
     nearest: int | None = None,
     by: By = "value",
+    links: Links | None = None,
     files: Sequence[Path] = (),
 ) -> str:
-    """The page. files: of the records, if they were read from some, beside which their outcomes are.
+    """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
+    beside which their outcomes are.
 
     Raises ConfigError for an unknown baseline or published model, DataError as `choose`.
     """
@@ -85,6 +88,8 @@ def report(
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     return template("report.html.jinja").render(
+        title=links.title if links else "mlcd-eval report",
+        links=links,
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
         matrix=matrix(results, files),

@@ -1,0 +1,1 @@
+"""Records as a site: of static files, or served while they arrive."""
