@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import mlcd_eval
-from mlcd_eval.tables.comparison.compare import as_markdown, compare
+from mlcd_eval.tables.comparison.compare import as_text, compare
 from mlcd_eval.tables.comparison.pairing import load_side
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,4 +27,4 @@ for result in results:
     metric = result.primary
     low, high = metric.ci95
     print(f"{result.model.name} {result.task.name}: {metric.name} {metric.value:.1%} [{low:.1%}, {high:.1%}]")
-print(as_markdown(compare(load_side(args.output / "A"), load_side(args.output / "B"))))
+print(as_text(compare(load_side(args.output / "A"), load_side(args.output / "B"))))
