@@ -120,6 +120,20 @@ def test_every_message_for_out_of_memory_is_recognised(message):
     assert calls == [7, 3, 3, 3, 3, 3, 3, 2] and slices.batch_size == 3
 
 
+def test_batches_are_halved_down_to_one_and_no_further():
+    calls = []
+
+    def call(items):
+        calls.append(len(items))
+        if len(items) > 1 or items[0] == 2:
+            raise RuntimeError("out of memory")
+        return items
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(Slices(4)([0, 1, 2, 3], call))
+    assert calls == [4, 2, 1, 1, 1]
+
+
 @pytest.mark.parametrize("count", [1, 7, 32, 33, 47, 64, 65, 100])
 def test_batches_are_even_so_that_none_holds_a_single_image(count):
     """BLAS sums a single row in another order than many."""

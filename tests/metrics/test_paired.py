@@ -247,6 +247,14 @@ def test_p_values_of_equal_rankings_are_uniform(monkeypatch):
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
 
+def test_of_two_equal_sides_every_draw_is_as_large(monkeypatch):
+    monkeypatch.setattr("mlcd_eval.metrics.paired.SLOW_DRAWS", 20)
+    a, labels = rng(3).random((12, 1)), np.array([1, 0] * 6)
+    paired = paired_rankings(a, a, lambda scores: prepare_roc_auc(scores, labels), rng())
+    assert (paired.p, paired.ci95) == (1.0, (0.0, 0.0))
+    assert paired_means(a[:, 0], a[:, 0], rng()).p == 1.0
+
+
 def test_order_of_samples_and_sides_does_not_matter():
     r = rng(6)
     a, b = r.random((2, 80))
