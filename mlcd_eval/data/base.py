@@ -151,8 +151,8 @@ class Word:
     letter_height: float
 
 
-OnOneImage = Expression | Question | Word
-Annotation = OnOneImage | Pairs
+OnOneImage = Expression | Question
+Annotation = OnOneImage | Word | Pairs
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:

@@ -67,11 +67,12 @@ class Typewriter:
 
     def mask(self, text: str, capital: int) -> np.ndarray:
         """As Face.mask."""
-        mask = _bitmap().getmask(text, "L")
+        _, _, width, height = _bitmap().getbbox(text)
+        letters = Image.new("L", (int(width), int(height)))
+        ImageDraw.Draw(letters).text((0, 0), text, fill=255, font=_bitmap())
         scale = capital / BITMAP_CAPITAL
-        letters = Image.frombytes("L", mask.size, bytes(mask))
         way = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
-        letters = letters.resize((max(1, round(mask.size[0] * scale)), max(1, round(mask.size[1] * scale))), way)
+        letters = letters.resize((max(1, round(width * scale)), max(1, round(height * scale))), way)
         picture = Image.new("L", (letters.width, line_height(capital)))
         picture.paste(letters, (0, round(ABOVE * capital) - round(BITMAP_BASELINE * scale)))
         return np.asarray(picture)

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, Pairs, fingerprint, groups_of, images_of
+from mlcd_eval.data.base import Annotation, OnOneImage, fingerprint, groups_of, images_of
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
@@ -132,7 +132,7 @@ class DatasetRun:
             return error
 
     def _predictions(self, job: Job, ability: str) -> Predictions:
-        annotations = [each for each in job.annotations()["test"] if not isinstance(each, Pairs)][: self.request.limit]
+        annotations = [each for each in job.annotations()["test"] if isinstance(each, OnOneImage)][: self.request.limit]
         title = f"{self.model}: {job.name}"
         with self.progress.stage(title, len(annotations), f"{ability}s") as advance:
             return predict(

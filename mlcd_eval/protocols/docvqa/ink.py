@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class _Sums:
     """Sums of products of features (N, D) and targets (N, T), from which a ridge regression follows. In float64."""
 
     def __init__(self, size: int, targets: int, device: torch.device) -> None:
-        options = {"dtype": torch.float64, "device": device}
+        options: dict[str, Any] = {"dtype": torch.float64, "device": device}
         self.count = 0
         self.x, self.y = torch.zeros(size, **options), torch.zeros(targets, **options)
         self.xx, self.xy = torch.zeros(size, size, **options), torch.zeros(size, targets, **options)

@@ -96,7 +96,10 @@ def measure_reading(
     for word in words:
         if word.image in of_page:
             of_page[word.image].append(word)
-    heights, texts, readings, page_of = [], [], [], []
+    heights: list[float] = []
+    texts: list[str] = []
+    readings: list[str] = []
+    page_of: list[str] = []
     for page, on_page in of_page.items():
         field = ink_map.field(patches(page))
         size = torch.tensor([field.shape[1], field.shape[0]] * 2)

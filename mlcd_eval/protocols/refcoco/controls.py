@@ -27,7 +27,9 @@ def mask_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs, 
     patch's features that is, and where these patches are shuffled."""
     shape = SHAPES[mode]
     chance = np.random.default_rng(inputs.seed)
-    sentences, places, held = {}, {}, {}
+    sentences: dict[str, list[Expression]] = {}
+    places: dict[str, list[int]] = {}
+    held: dict[str, tuple[list[str], np.ndarray]] = {}
     for role, most in (("train", TRAIN), ("test", TEST)):
         sentences[role], places[role] = _some(inputs, role, most)
         held[role] = _patches(sentences[role], places[role], shape, chance)
@@ -40,7 +42,7 @@ def mask_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs, 
     }
 
     def scored(name: str, positive: bool) -> Control:
-        images = {role: Features(array, list(keys)) for role, (keys, array) in held.items()}
+        images = {role: Features(array, keys) for role, (keys, array) in held.items()}
         if not positive:
             images = {role: replace(each, array=_shuffled(each.array, chance)) for role, each in images.items()}
         known = replace(
@@ -62,7 +64,8 @@ def mask_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs, 
 def _some(inputs: Inputs, role: str, most: int) -> tuple[list[Expression], list[int]]:
     """Return sentences with a target, and which of its image's sentences each is, below SENTENCES."""
     of_image: dict[str, int] = {}
-    chosen, places = [], []
+    chosen: list[Expression] = []
+    places: list[int] = []
     for each in inputs.annotations[role]:
         place = of_image.get(each.image, 0) if isinstance(each, Expression) else SENTENCES
         if isinstance(each, Expression) and place < SENTENCES and getattr(each, "has_target", True):
