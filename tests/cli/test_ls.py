@@ -24,7 +24,7 @@ def rows(capsys, *words: str) -> dict[str, dict]:
 def test_tasks_with_all_that_their_files_say(capsys):
     tasks = rows(capsys, "tasks")
     assert len(tasks) > 80
-    assert tasks["linear_probe/pets"]["settings"] == {"metric": "mean_per_class_recall", "selection": "holdout"}
+    assert tasks["linear_probe/pets"]["settings"] == {"selection": "holdout", "metric": "mean_per_class_recall"}
     assert tasks["zeroshot/objectnet"]["dataset"]["templates"] == "none"
 
 
