@@ -36,8 +36,8 @@ LEAST_PAIRS, MOST_ROWS = 2, 24
 
 
 def with_dialects() -> list[str]:
-    """The protocols that have dialects."""
-    return [name for name in PROTOCOLS if get_protocol(name).dialects]
+    """The protocols that have dialects which `explain` measures."""
+    return [name for name in PROTOCOLS if any(each.explains for each in get_protocol(name).dialects.values())]
 
 
 def measure(model: str, protocols: Sequence[str]) -> dict[str, Any]:

@@ -130,9 +130,10 @@ def _encode_missing(
     encoded = sum(of_rank.encoded for of_rank in passes)
 
     def join() -> None:
+        cost = efficiency(encoder, list(entries), options.precision, options.workers, passes) if encoded else None
         for entry in entries.values() if rank() == 0 else ():
-            if encoded:
-                entry.note_efficiency(efficiency(encoder, list(entries), options.precision, options.workers, passes))
+            if cost is not None:
+                entry.note_efficiency(cost)
             entry.join_parts(chunks)
 
     on_every_rank(join)

@@ -20,7 +20,7 @@ class ProtocolDialect:
 
     settings: those that differ from this package's defaults. source: paper or repository, with its version. differs:
     what still differs from the source and why, in a sentence; empty if the numbers are the same. explains: whether
-    `explain` measures it; not where it reads layers that runs do not keep.
+    `explain` measures it; not where its heads are trained anew or it reads layers that runs do not keep.
     """
 
     settings: Mapping[str, Any]

@@ -76,6 +76,7 @@ DIALECTS = {
         "OneVision-Encoder, eval_encoder/attentive_probe.py at c2cd3e0",
         "There the tokens of a video's frames, with sines of their time added, and random crops of train; here those "
         "of an image as it is evaluated. There the best pass on the scored data is reported, here the last one.",
+        explains=False,
     ),
 }
 

@@ -53,7 +53,7 @@ def _chart(task: str, results: Sequence[Result]) -> Figure:
     starts = sorted({entry["from"] for _, curve in curves for entry in curve})
     step = (WIDTH - 32 - LEFT) / max(1, len(starts) - 1)
     place_of = {start: round(LEFT + 12 + step * number, 1) for number, start in enumerate(starts)}
-    lines = []
+    lines: list[dict[str, Any]] = []
     for number, (name, curve) in enumerate(curves):
         points = [(place_of[entry["from"]], _y(entry["word_accuracy"]), _words(name, entry)) for entry in curve]
         lines.append({**style(number), "d": "M" + "L".join(f"{x},{y}" for x, y, _ in points), "points": points})
