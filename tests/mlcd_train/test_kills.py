@@ -21,8 +21,8 @@ CHANGES = ("fit.steps=200", "fit.save_every=5", "fit.optimizer.warmup=5", "data.
 
 
 def kill_tree(root: int) -> None:
-    """Kill a process and all below it: torchrun's workers have sessions of their own, so that a signal to the group would
-    leave them."""
+    """Kill a process and all below it. torchrun's workers have sessions of their own: a signal to the group leaves
+    them."""
     table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     parents = {int(pid): int(parent) for pid, parent in map(str.split, table.splitlines())}
     doomed = {root}
