@@ -265,5 +265,8 @@ def test_a_probe_runs_from_the_command_line(tmp_path):
     common = ["--model", "python:tiny_encoder:make", "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "c")]
     tasks = "refcoco/demo,docvqa/demo"
     assert main(["run", *common, "--tasks", tasks, "--set", "steps=3", "--workers", "0"]) == 0
+    pages = read(tmp_path / "out" / "tiny_encoder_make" / "docvqa__demo.json")
+    assert [row["holds"] for row in pages.details["controls"]] == [True, True, True]
+    assert pages.details["reading"]["smallest_legible_letter"] is None  # of eight pixels on a side
     record = read(tmp_path / "out" / "tiny_encoder_make" / "refcoco__demo.json")
     assert record.task.settings["mode"] == "probe" and record.details["baselines"]["mean_box_overall_iou"] > 0
