@@ -212,7 +212,7 @@ def records(folder):
     for path in sorted((folder / "out").rglob("*.json")):
         if not path.name.startswith("."):
             record = json.loads(path.read_text())
-            del record["timing"], record["environment"], record["checksum"]
+            del record["timing"], record["environment"], record["efficiency"], record["checksum"]
             by_name[path.name] = record
     assert by_name and all(record["status"] == "ok" for record in by_name.values())
     return by_name

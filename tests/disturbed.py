@@ -22,7 +22,7 @@ def records(folder):
     by_name = {}
     for path in sorted((folder / "out").glob("*/*.json")):
         record = json.loads(path.read_text())
-        del record["timing"], record["environment"], record["checksum"]
+        del record["timing"], record["environment"], record["efficiency"], record["checksum"]
         by_name[path.name] = record
     assert by_name and all(record["status"] == "ok" for record in by_name.values()), by_name
     return by_name

@@ -59,7 +59,9 @@ def run(model, data, tmp_path_factory):
             options = {"workers": 0, **options, "output": folder / "out", "cache": cache or folder / "cache"}
             for result in evaluate(model, tasks, datasets=[f"wds:{data / name}"], log_samples=True, **options):
                 assert result.status == "ok", result.error
-                records[result.task.name] = json.loads(result.model_copy(update={"timing": None}).model_dump_json())
+                records[result.task.name] = json.loads(
+                    result.model_copy(update={"timing": None, "efficiency": None}).model_dump_json()
+                )
         samples = {path.name: path.read_text() for path in sorted(folder.rglob("samples/*.jsonl"))}
         assert len(records) == len(samples) == 4
         return records, samples

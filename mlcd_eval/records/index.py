@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.result import (
     DatasetRecord,
     ModelRecord,
@@ -44,6 +45,7 @@ SHARED: dict[str, type[BaseModel] | None] = {
     "model": ModelRecord,
     "environment": None,
     "details": None,
+    "efficiency": Efficiency,
 }
 """Fields of a record that many records have alike, and their classes: the index, and the memory of a process that reads
 it, hold each value once."""
@@ -169,7 +171,7 @@ class _Parts:
         """Return the values of a record's fields, with numbers for those that are shared."""
         values = {field: getattr(result, field) for field in FIELDS[Result]}
         for field, kind in SHARED.items():
-            text = json.dumps(_fields(values[field]) if kind else values[field])
+            text = json.dumps(values[field].model_dump(mode="json") if kind and values[field] else values[field])
             if text not in self._numbers:
                 self._numbers[text] = len(self.texts)
                 self.texts.append(text)
@@ -197,7 +199,7 @@ class _Parts:
     def _value(self, field: str, number: int) -> Any:
         if (field, number) not in self._values:
             kind, value = SHARED[field], json.loads(self.texts[number])
-            self._values[field, number] = kind.model_validate(value) if kind else value
+            self._values[field, number] = kind.model_validate(value) if kind and value is not None else value
         return self._values[field, number]
 
 

@@ -59,7 +59,7 @@ def test_datasets_list_the_forms_of_the_flag(capsys):
 
 def test_forms_of_the_flag_name_their_options(capsys):
     assert run("datasets", "csv:*") == 0
-    assert "options image, label, caption, split, train, images, delimiter, encoding" in capsys.readouterr().out
+    assert "options image, label, caption, split, group, train, images, delimiter, encoding" in capsys.readouterr().out
 
 
 def test_models_are_open_clips(capsys):

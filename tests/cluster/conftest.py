@@ -77,7 +77,7 @@ class Run:
         records = {}
         for path in sorted((self.folder / name).glob("*/[!.]*.json")):
             record = json.loads(path.read_text())
-            del record["timing"], record["environment"], record["request"], record["checksum"]
+            del record["timing"], record["environment"], record["efficiency"], record["request"], record["checksum"]
             records[path.name] = record
         return records
 

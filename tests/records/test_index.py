@@ -12,6 +12,11 @@ from mlcd_eval.records.store import record_path
 
 MODELS, TASKS = ("a", "b"), ("zeroshot/x", "knn/y", "zeroshot/é\udcff")
 
+MACHINE = {
+    "date": "2026-01-01T00:00:00+00:00", "device": "cpu", "device_name": "Z80", "cpus": 1, "threads": 1, "ranks": 1,
+    "workers": 0, "batch_size": 8, "precision": "fp32", "layers": ("penultimate",),
+}  # fmt: skip
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -22,7 +27,10 @@ def folder(tmp_path, monkeypatch):
     results = ResultStore(tmp_path / "records")
     for place, (model, task) in enumerate((model, task) for model in MODELS for task in TASKS):
         samples = {"key": ["x", "y"], "rank": [1, 2]} if model == "a" else None
-        results.write(make_result(model, task, [metric("acc1", place / 10, (0.0, 1.0)), metric("acc5", None)]), samples)
+        cost = {"images_per_s": 3.5, "images_timed": 7, "unknown": {"gflops": "no tower"}, "measured": MACHINE}
+        more = {"efficiency": cost} if model == "a" else {}
+        metrics = [metric("acc1", place / 10, (0.0, 1.0)), metric("acc5", None)]
+        results.write(make_result(model, task, metrics, **more), samples)
     return tmp_path / "records"
 
 

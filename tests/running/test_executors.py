@@ -99,7 +99,9 @@ def flags(tmp_path, name, *more, models=(MODEL,), tasks=TASKS):
 
 def numbers(record):
     """A record without its times and environment."""
-    return {key: value for key, value in record.items() if key not in ("timing", "environment", "checksum")}
+    return {
+        key: value for key, value in record.items() if key not in ("timing", "environment", "efficiency", "checksum")
+    }
 
 
 def records(folder):

@@ -64,7 +64,10 @@ def flags(tmp_path, name, model="make", tasks="[!a]*/demo_*"):
 
 def numbers(folder):
     """The contents of all records except times and environment."""
-    return {r.task.name: r.model_dump(mode="json", exclude={"timing", "environment"}) for r in read_all([folder])}
+    return {
+        r.task.name: r.model_dump(mode="json", exclude={"timing", "environment", "efficiency"})
+        for r in read_all([folder])
+    }
 
 
 def test_two_processes_share_the_encoding_and_agree_with_one(tmp_path, run_on_two_ranks, monkeypatch):
