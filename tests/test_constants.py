@@ -53,7 +53,7 @@ CONSTANTS = {
     "mlcd_eval.tables.comparison.pairing": {"SEED": 0},
     # what a protocol does where nothing is set
     "mlcd_eval.protocols.classification.cross_validation": {
-        "FOLDS": 5, "TOO_MANY": 10_000, "BELOW": 10**-0.5, "SELECTIONS": 20, "BEHIND": 3.0, "FEWEST": 50,
+        "FOLDS": 5, "PARTITIONS": 2, "TOO_MANY": 10_000, "SELECTIONS": 20, "BEHIND": 3.0, "FEWEST": 20, "WINDOW": 12,
     },
     "mlcd_eval.protocols.classification.draws": {"MTEB_SEED": 42},
     "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
@@ -111,7 +111,8 @@ SILENT = {
     "mlcd_eval.tables.text:markdown_table": {"left": 1},
     "mlcd_eval.tables.text:shown": {"decimals": 2},
     "mlcd_train.centres:ClassCentres": {
-        "ratio": 0.1, "margin": 0.3, "scale": 64.0, "seed": 0, "positives_count": False, "drawn_only": False,
+        "margin": 0.3, "scale": 64.0, "drawn_only": False, "margin_kind": "angular", "margin_gradient": "exact",
+        "threshold": None, "filtered": "left_out",
     },
     "mlcd_train.clustering:spherical_kmeans": {
         "iterations": 20, "tolerance": 1e-4, "start": "sample", "batch": None, "device": "cpu", "products": "fp32",

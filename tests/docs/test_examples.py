@@ -31,7 +31,7 @@ def test_two_checkpoints_and_the_table_of_a_paper(tmp_path):
 def test_the_layers_of_a_tower(tmp_path):
     pytest.importorskip("timm")
     lines = script("layer_sweep", tmp_path).splitlines()
-    assert lines[-1].startswith("best by held-out rows: block_") and lines[0].split()[0] == "block_1/cls"
+    assert lines[-1].startswith("best by held-out rows: ") and lines[0].split()[0] == "block_1/cls"
 
 
 def test_a_module_in_memory_is_measured_anew_after_training(tmp_path):

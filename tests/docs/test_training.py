@@ -65,7 +65,7 @@ def test_the_scripts_of_the_page_run_its_configs(pages_files, tmp_path):
 def test_the_objectives_and_labels_of_the_page_are_some():
     page = PAGE.read_text()
     objectives = [yaml.safe_load(text) for text in re.findall(r"`(\{name: [^`]*\})`", page)]
-    assert {objective["name"] for objective in objectives} == set(OBJECTIVES) - {"mlc"}
+    assert {objective["name"] for objective in objectives} == set(OBJECTIVES)
     for objective in objectives:
         TypeAdapter(FitObjective).validate_python(objective)
     labels = [AssignConfig(**yaml.safe_load(text)) for text in re.findall(r"`(?:assign: )?(\{labels: [^`]*\})`", page)]

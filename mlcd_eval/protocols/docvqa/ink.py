@@ -97,7 +97,7 @@ class _Sums:
         correlation.diagonal().add_(penalty)
         shared = inverse[:, None] * (self.xy / self.count - torch.outer(mean_x, mean_y))
         weights = inverse[:, None] * torch.cholesky_solve(shared, torch.linalg.cholesky(correlation))
-        return weights, mean_y - mean_x @ weights
+        return weights, mean_y - (mean_x[None] @ weights)[0]
 
     def error(self, weights: Tensor, bias: Tensor) -> float:
         """Return the mean squared error on these samples, as a share of the targets' variance around their own mean."""
