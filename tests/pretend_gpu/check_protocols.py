@@ -23,6 +23,10 @@ def cases():
     for name, of_protocol in CASES.items():
         for case in of_protocol:
             marks = [pytest.mark.slow] if (name, case) in LONG else []
+            if (name, case) == ("docvqa", "reading"):
+                marks.append(
+                    pytest.mark.skip("its reader's batch norm is cuDNN's own, which the pretended device lacks")
+                )
             yield pytest.param(name, case, id=f"{name}-{case}", marks=marks)
 
 

@@ -64,7 +64,8 @@ def test_own_data(model, data, tmp_path):
     assert ledger.total("waits", "features/") <= batches
     assert ledger.total("repeated") == 0
     features = ledger.total("uploaded", "resident")
-    assert features <= 1.3 * 4 * 48 * images * 2  # once for each of two protocols, and indices
+    controls = 4 * 16 * images * 2 * 2  # features of 16 numbers, two for each of two protocols
+    assert features <= 1.3 * (4 * 48 * images * 2 + controls)  # once for each of two protocols, and indices
 
     with PretendCuda()() as ledger:  # features are stored: nothing is encoded again
         shutil.rmtree(tmp_path / "gpu" / "out")

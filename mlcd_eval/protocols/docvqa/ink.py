@@ -106,8 +106,8 @@ class _Sums:
             + (weights * (self.xx @ weights)).sum()
             + self.count * bias.square().sum()
             - 2 * (weights * self.xy).sum()
-            - 2 * bias @ self.y
-            + 2 * (self.x @ weights) @ bias
+            - 2 * (bias * self.y).sum()
+            + 2 * ((self.x[None] @ weights)[0] * bias).sum()
         )
         variance = self.yy - self.y.square().sum() / self.count
         return float(squares / variance.clamp_min(1e-12))
