@@ -66,8 +66,8 @@ def test_ten_checkpoints_and_three_kills_give_ten_records_none_twice(tmp_path, r
     written = []
     write = ResultStore.write
 
-    def writes(store, result):
-        write(store, result)
+    def writes(store, result, samples):
+        write(store, result, samples)
         written.append(result.model.name)
 
     monkeypatch.setattr(ResultStore, "write", writes)
