@@ -67,8 +67,8 @@ def test_ten_checkpoints_and_three_kills_give_ten_records_none_twice(tmp_path, r
     write = ResultStore.write
 
     def writes(store, result, samples):
-        write(store, result, samples)
         written.append(result.model.name)
+        return write(store, result, samples)
 
     monkeypatch.setattr(ResultStore, "write", writes)
     kills = [
