@@ -2,10 +2,13 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import forked
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -67,7 +70,8 @@ def run(command: str, cwd: Path, site: Path) -> str:
         "CHECKOUT": str(ROOT),
     }
     for program in ("mlcd-eval", "mlcd-train"):
-        command = re.sub(rf"^{program}\b", f"{sys.executable} -m {program.replace('-', '_')}", command, flags=re.M)
+        words = shlex.join([*forked.start(), "-m", program.replace("-", "_")])
+        command = re.sub(rf"^{program}\b", words, command, flags=re.M)
     done = subprocess.run(["bash", "-euc", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -3,8 +3,8 @@
 import os
 import shlex
 import subprocess
-import sys
 
+import forked
 import pytest
 import yaml
 from documentation import ROOT
@@ -14,7 +14,7 @@ from mlcd_eval.cli import build_parser
 
 def script(name, folder, *words):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "MLCD_EVAL_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), *words]
+    command = [*forked.start(), str(ROOT / "examples" / f"{name}.py"), *words]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -10,9 +10,12 @@ from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.determinism import deterministic
 from pretend_gpu.device import PretendCuda
 
-LONG = [("refcoco", "probe"), *(("linear_probe", case) for case in ("search", "holdout", "few_shot", "two_classes"))]
-"""Many small steps; check_scoring.py has a short probe."""
-
+LONG = [
+    ("refcoco", "probe"),
+    ("attentive_probe", "probe"),
+    *(("linear_probe", case) for case in ("search", "holdout", "few_shot", "two_classes", "multilabel")),
+]
+"""Many small steps; check_scoring.py has a short probe, and OneVision-Encoder's head is attentive too."""
 
 ON_THE_HOST = {"clustering"}
 """Those whose features scikit-learn reads."""

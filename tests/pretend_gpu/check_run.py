@@ -50,10 +50,14 @@ def values(records):
     return {name: {metric["name"]: metric["value"] for metric in record["metrics"]} for name, record in records.items()}
 
 
-def test_own_data(model, data, tmp_path):
-    expected = run(model, data, tmp_path / "cpu", "cpu")
+ONE_LAMBDA = ("--set", "lambda_=1.0")
+
+
+@pytest.mark.parametrize("settings", [ONE_LAMBDA, pytest.param((), marks=pytest.mark.slow)], ids=["quick", "search"])
+def test_own_data(model, data, tmp_path, settings):
+    expected = run(model, data, tmp_path / "cpu", "cpu", *settings)
     with PretendCuda()() as ledger:
-        records = run(model, data, tmp_path / "gpu", "cuda", "--batch-size", "32")
+        records = run(model, data, tmp_path / "gpu", "cuda", "--batch-size", "32", *settings)
         assert values(records) == values(expected) and len(records) == 2
         assert all(record["environment"]["device"] == "cuda:0" for record in records.values())
         assert list(Path(tmp_path / "gpu" / "cache").rglob("features.npy"))
@@ -69,7 +73,7 @@ def test_own_data(model, data, tmp_path):
 
     with PretendCuda()() as ledger:  # features are stored: nothing is encoded again
         shutil.rmtree(tmp_path / "gpu" / "out")
-        assert values(run(model, data, tmp_path / "gpu", "cuda")) == values(expected)
+        assert values(run(model, data, tmp_path / "gpu", "cuda", *settings)) == values(expected)
     assert ledger.total("uploaded", "features/", "encoders/") == 0
 
 
@@ -83,7 +87,7 @@ def test_jpegs_are_decoded_and_resized_there(model, data, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(folder / f"{path.stem}.jpg", quality=95)
     next(photos.rglob("*.jpg")).write_bytes(b"no image")
-    flags = ["--decoder", "torchcodec", "--allow-bad-images", "1"]
+    flags = ["--decoder", "torchcodec", "--allow-bad-images", "1", *ONE_LAMBDA]
     expected = run(model, photos, tmp_path / "cpu", "cpu", *flags)
     with PretendCuda()():
         records = run(model, photos, tmp_path / "gpu", "cuda", *flags)
@@ -108,13 +112,13 @@ def test_demo_tasks_with_texts(model, tmp_path):
 @pytest.mark.parametrize("precision", [pytest.param("bf16", marks=pytest.mark.slow), "fp16"])
 def test_reduced_precision(model, data, tmp_path, precision):
     with PretendCuda()() as ledger:
-        records = run(model, data, tmp_path, "cuda", "--precision", precision, "--set", "lambda_=1.0")
+        records = run(model, data, tmp_path, "cuda", "--precision", precision, *ONE_LAMBDA)
     assert {record["model"]["precision"] for record in records.values()} == {precision}
     assert ledger.flops[{"bf16": "bfloat16", "fp16": "float16"}[precision]] > ledger.flops["float32"]
 
 
 def test_a_batch_that_is_too_large_is_halved(model, data, tmp_path):
-    flags = ["--batch-size", "60", "--set", "lambda_=1.0"]
+    flags = ["--batch-size", "60", *ONE_LAMBDA]
     with PretendCuda()() as ledger:
         expected = run(model, data, tmp_path / "enough", "cuda", *flags)
     assert "encoders/" in ledger.peak_line
