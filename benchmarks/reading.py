@@ -15,6 +15,7 @@ import numpy as np
 import mlcd_eval
 from mlcd_eval.data import rendered
 from mlcd_eval.protocols.docvqa import legibility
+from mlcd_eval.protocols.docvqa.controls import LEGIBLE_HEIGHT
 from mlcd_eval.protocols.docvqa.reading_probe import MEASURED
 from mlcd_eval.support.bundled import demo_data_dir
 
@@ -33,9 +34,10 @@ def intervals(curve):
 
 
 def read_by_ocr(lines_of):
-    """The curve of an OCR engine, lines_of: picture -> lines of text with boxes. A word counts as read if a line around
-    its middle has it between spaces."""
-    heights, texts, readings = [], [], []
+    """Two curves of an OCR engine, lines_of: picture -> lines of text with boxes. A word counts as read if a line
+    around its middle has it between spaces, for the second curve if it has its letters in a row, since engines that
+    read whole lines lose spaces."""
+    heights, texts, as_words, as_letters = [], [], [], []
     measured = range(rendered.PAGES - rendered.PAGES // MEASURED, rendered.PAGES)
     for number in measured:
         key = rendered.key_of(number)
@@ -44,11 +46,12 @@ def read_by_ocr(lines_of):
             left, top, right, bottom = np.array(word.box) * rendered.SIDE
             x, y = (left + right) / 2, (top + bottom) / 2
             around = [line for line in lines if line.left <= x <= line.right and line.top <= y <= line.bottom]
-            found = any(word.text.lower() in line.text.lower().split() for line in around)
             heights.append(word.letter_height * rendered.SIDE)
             texts.append(word.text)
-            readings.append(word.text.lower() if found else "")
-    return legibility.curve(heights, texts, readings)
+            for readings, parts in ((as_words, str.split), (as_letters, lambda text: text)):
+                found = any(word.text.lower() in parts(line.text.lower()) for line in around)
+                readings.append(word.text.lower() if found else "")
+    return [legibility.curve(heights, texts, readings) for readings in (as_words, as_letters)]
 
 
 def main():
@@ -60,7 +63,10 @@ def main():
     if READER in args.models:
         from mlcd_eval.extras.rapidocr import reader
 
-        print(f"rapidocr, words of rendered pages at 896 pixels: {intervals(read_by_ocr(reader()._lines))}")
+        for curve, rule in zip(read_by_ocr(reader()._lines), ("between spaces", "as letters in a row"), strict=True):
+            read, count = legibility.word_accuracy(curve, LEGIBLE_HEIGHT)
+            print(f"rapidocr, words of rendered pages at 896 pixels, {rule}: {intervals(curve)}")
+            print(f"  from {LEGIBLE_HEIGHT} pixels on {100 * read:.1f}% of {count}")
     controls = {}
     with tempfile.TemporaryDirectory() as cache:
         for file in [DOCDEMO, *args.data]:

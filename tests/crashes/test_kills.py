@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from disturbed import TASKS, TOWER, after_images, before_step, evaluate, records, temporary_files
+from disturbed import TOWER, after_images, before_step, evaluate, records, temporary_files
 from safetensors.torch import load_file
 from tiny_encoder import TinyEncoder
 

@@ -22,6 +22,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.classification.layer_roles import at_role, split_roles
 from mlcd_eval.protocols.classification.probe_training import Probe, TrainingSet
+from mlcd_eval.protocols.classification.threads import in_threads
 from mlcd_eval.support.progress import Advance
 
 Score = Callable[[Probe, np.ndarray, np.ndarray], Metric]
@@ -66,18 +67,18 @@ def best_layer(
     train: Train,
     score: Score,
     advance: Advance = lambda _: None,
+    workers: int = 1,
 ) -> tuple[Layer, list[dict[str, Any]], int]:
     """Return the layer with the best score on the rows that are held out, a line per layer for the record, and how many
     these rows are.
 
-    data_at: the rows at a layer, in the same order at each. Of equal scores the one of fewer numbers wins, then the
-    deeper one. Raises IncompatibleError if there is no held-out row.
+    data_at: the rows at a layer, in the same order at each. workers: layers probed at a time. Of equal scores the one
+    of fewer numbers wins, then the deeper one. Raises IncompatibleError if there is no held-out row.
     """
-    lines, ranks, held_out = [], [], 0
-    for layer in layers:
+
+    def probed(layer: Layer) -> tuple[dict[str, Any], int]:
         data = data_at(layer)
-        held_out = len(data.val_rows)
-        if held_out == 0:
+        if len(data.val_rows) == 0:
             raise IncompatibleError(
                 "layers: the best layer is chosen on rows of train that are held out: got "
                 f"{len(data.labels)} train samples and no class with two, expected one (or a val split, or a single "
@@ -86,8 +87,14 @@ def best_layer(
         probe = train(data)
         metric = score(probe, data.features[data.val_rows], data.labels[data.val_rows])
         line = {"layer": layer.name, "score": metric.value, "ci95": metric.ci95, "lambda": probe.details["lambda"]}
+        return line, len(data.val_rows)
+
+    lines, ranks, held_out = [], [], 0
+    for layer, (line, count) in zip(layers, in_threads(probed, layers, workers), strict=True):
+        held_out = count
         lines.append(line)
-        ranks.append((metric.value if metric.value is not None else -1.0, -max(1, len(layer.ways)), layer.block, layer))
+        value = line["score"] if line["score"] is not None else -1.0
+        ranks.append((value, -max(1, len(layer.ways)), layer.block, layer))
         advance(1)
     return max(ranks, key=lambda rank: rank[:3])[3], lines, held_out
 

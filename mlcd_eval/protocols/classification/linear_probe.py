@@ -56,7 +56,7 @@ from mlcd_eval.protocols.classification.reliability_settings import learned_from
 from mlcd_eval.protocols.classification.selections import with_selections
 from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, search_sgd, trained_sgd
 from mlcd_eval.protocols.classification.sweep import Sweep, lambda_of_c, sweep_of
-from mlcd_eval.protocols.classification.threads import threads_for
+from mlcd_eval.protocols.classification.threads import threads_for, workers_for
 from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_dimensions
 from mlcd_eval.support.progress import Advance
 
@@ -229,11 +229,9 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             columns, _ = report([probe], Rows(features, inputs.device, normalised(settings)), of_rows, ())
             return measure(metric, columns, inputs.seed)
 
-        with (
-            threads_for(inputs.images["train"].array[:, 0, 0].size * num_classes),
-            inputs.stage("layers", len(layers), "layers") as advance,
-        ):
-            layer, curve, num_scored = best_layer(layers, data_at, train, score, advance)
+        with inputs.stage("layers", len(layers), "layers") as advance:
+            workers = workers_for(inputs.images["train"].array[:, 0, 0].size, inputs.device)
+            layer, curve, num_scored = best_layer(layers, data_at, train, score, advance, workers)
         chosen = self.score(settings.model_copy(update={"layers": None}), at_layer(everything, layer))
         found = {"layer": layer.name, "layer_from": f"search by {metric} on {num_scored} samples"}
         return replace(chosen, details={**chosen.details, **found, "layers": curve})

@@ -5,6 +5,7 @@ import pytest
 
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.classification import linear_probe
 from mlcd_eval.protocols.registry import get_protocol
 
 CLASSES, WIDTH = 4, 6
@@ -49,6 +50,15 @@ def test_the_best_layer_is_found_and_scored_as_a_layer_is():
     )
     assert scores.metrics == alone.metrics and scores.samples == alone.samples
     assert {name: scores.details[name] for name in alone.details} == dict(alone.details)
+
+
+def test_layers_probed_beside_each_other_give_the_same_numbers(monkeypatch):
+    train, test = split(80, 0, (1, 1)), split(40, 1, (1, 1))
+    monkeypatch.setattr(linear_probe, "workers_for", lambda size, device: 1)
+    alone = scored(train, test)
+    monkeypatch.setattr(linear_probe, "workers_for", lambda size, device: 3)
+    beside = scored(train, test)
+    assert beside.metrics == alone.metrics and beside.details == alone.details
 
 
 def test_the_curve_has_every_block_and_pooling_with_its_interval():
