@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _WORK = 1 << 21  # multiplications per thread in a matrix product
 _SMALL = 1 << 24  # numbers (64 MB) of a problem: one that is larger keeps all threads busy alone, and takes memory
