@@ -124,6 +124,15 @@ def test_the_version_of_an_adapter_is_part_of_the_fingerprint(monkeypatch):
     assert load_encoder("timm:test_vit?init=random").info.fingerprint != before
 
 
+def test_options_have_names_and_take_each_of_the_values_that_their_help_lists():
+    options = {option for name in KINDS.built_in for option in KINDS[name].options}
+    assert {option.name for option in options} >= {"init", "seed", "checkpoint", "pool", "clean", "adaptor"}
+    for option in options:
+        assert re.fullmatch("[a-z_]+", option.name) and " " in option.help
+        for value in option.metavar.split("|") if option.metavar.islower() else ():
+            assert re.fullmatch(option.pattern, value), (option.name, value)
+
+
 def test_options_without_a_label_add_nothing_to_a_name():
     assert Option("a", "N", "help").label({"a": "1"}) == ""
     assert CHECKPOINT in KINDS.built_in

@@ -27,7 +27,7 @@ def test_a_record_is_written_to_its_documented_path_and_reads_back(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["zeroshot__demo.json"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.5e300, 1.5e300])
 def test_a_metric_is_finite_or_none(value):
     with pytest.raises(ValueError, match="undefined values are None"):
         Metric(name="acc1", value=value, num_scored=1)

@@ -8,7 +8,7 @@ import pytest
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.spec import TaskIndex
 from mlcd_eval.support.bundled import published_dir
-from mlcd_eval.tables.published import PublishedNumber, groups, published_numbers
+from mlcd_eval.tables.published import PublishedNumber, groups, published_numbers, select
 
 ALL = [number for group in groups("papers") for number in published_numbers(group)]
 ROWS = {}
@@ -155,3 +155,10 @@ def test_the_pages_row_of_mlcd_seg_is_near_rices_and_not_mlcds():
     assert max(page[column] - mlcd[column] for column in page) == pytest.approx(2.5)
     (paper,) = {number.paper_url for number in published_numbers("refcoco") if number.model == "RICE"}
     assert paper == "https://arxiv.org/abs/2507.20025"
+
+
+def test_numbers_are_chosen_by_model_by_task_or_all():
+    every = list(select())
+    of_model, of_task = list(select("ViT-B-32/openai")), list(select(task="zeroshot/imagenet"))
+    assert {number.task for number in of_task} == {"zeroshot/imagenet"} and 0 < len(of_task) < len(every)
+    assert {number.model for number in of_model} == {"ViT-B-32", "openai/clip-vit-base-patch32"}

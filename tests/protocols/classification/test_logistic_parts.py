@@ -158,6 +158,7 @@ def test_values_slopes_and_gradients_along_a_line_by_autograd(monkeypatch, loss,
         (lambda t: ((t - 0.01) ** 2, 2 * (t - 0.01)), 1.0, [1.0, 0.05, 0.01]),  # not below a twentieth
         (lambda t: ((t - 0.5) ** 2, 2 * (t - 0.5)), 0.2, [0.2, 0.8, 0.5]),  # between two trials
         (lambda t: (5e-5 * (t == 1) - 0.1 * (0 < t < 1), 0.0), 1.0, [1.0, 1 / 3.0003]),  # flat, but no lower than at 0
+        (lambda t: (1 + 5e-6 * (t == 1), 1e-9 * (t - 0.9)), 1.0, [1.0]),  # rounding hides a fall: the slope shows it
         (lambda t: (float("nan"), 1.0) if t > 0.4 else (-t, 0.1), 1.0, [1.0, 0.5, 0.25]),  # halved
     ],
 )
