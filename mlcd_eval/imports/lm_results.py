@@ -181,4 +181,4 @@ def _sample_paths(source: Source, task: str) -> list[Path]:
     stem = source.path.stem
     dates = {stem.removeprefix("results_"), stem.removesuffix("_results"), stem.rpartition("_")[2]}
     names = [name for date in sorted(dates) for name in (f"samples_{task}_{date}", f"{date}_samples_{task}")]
-    return [source.path.with_name(f"{name}.jsonl") for name in names]
+    return [source.path.with_name(f"{name}.jsonl") for name in names if "/" not in name]

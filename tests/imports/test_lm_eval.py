@@ -236,3 +236,8 @@ def test_the_samples_of_a_task_are_found_by_the_date_of_its_results(tmp_path):
 
     assert {"samples_t_2026.jsonl", "2026_samples_t.jsonl"} <= names("results_2026") & names("2026_results")
     assert "samples_t_2026-01.jsonl" in names("model_results_2026-01")
+
+
+def test_a_task_named_like_a_path_has_no_samples_elsewhere(tmp_path):
+    source = Source("lm-eval", tmp_path / "results_2026.json", b"")
+    assert [_sample_paths(source, task) for task in ("../../x", "a/b", "/etc/passwd")] == [[], [], []]
