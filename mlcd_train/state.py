@@ -33,6 +33,8 @@ from mlcd_train.state_files import StateTensors, write_sharded, write_whole
 FORMAT_VERSION = 1
 KEYS = {"config", "step", "positions", "scaler"}
 CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
+DAMAGE = (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError)
+"""What files of a state raise that are not as they were written."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class TrainingState:
             self.positions = {int(stream): (int(passes), int(taken)) for stream, (passes, taken) in positions}
             if document["scaler"]:
                 self.scaler.load_state_dict(document["scaler"])
-        except (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        except DAMAGE as error:
             raise CheckpointError(f"{place} is damaged: {error}") from error
         return True
 

@@ -7,14 +7,16 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from mlcd_eval.errors import CheckpointError
+from mlcd_eval.errors import CheckpointError, IncompatibleError, UserError
 from mlcd_eval.support.foreign import reading
 
 if TYPE_CHECKING:
@@ -23,15 +25,38 @@ if TYPE_CHECKING:
 
 
 def as_checkpoint_error(load: Callable[[Spec], Encoder]) -> Callable[[Spec], Encoder]:
-    """Turn what an adapter's library raises over the files into CheckpointError. An error that a line of this package
-    raises is a bug and stays as it is."""
+    """Turn what an adapter's library raises over the files into CheckpointError, also when the first image is prepared.
+    An error that a line of this package raises is a bug and stays as it is."""
 
     @functools.wraps(load)
     def load_or_explain(spec: Spec) -> Encoder:
         with reading(f"--model {spec.text!r} cannot be loaded", CheckpointError):
-            return load(spec)
+            encoder = load(spec)
+            _try_image(encoder)
+        _try_text(encoder)
+        return encoder
 
     return load_or_explain
+
+
+def _try_image(encoder: Encoder) -> None:
+    """Prepare an image that is not square, and encode it if it keeps another size than the adapter's square one."""
+    layers = list(encoder.info.layers)[:1]
+    if layers:
+        pixels = encoder.preprocess(Image.new("RGB", (48, 32)))
+        if pixels.shape[1:] != encoder.info.image_size:
+            with torch.inference_mode():
+                encoder.encode_images(pixels[None], layers)
+
+
+def _try_text(encoder: Encoder) -> None:
+    """Encode a text. A model that cannot do that is still one of images."""
+    if encoder.info.has_text:
+        try:
+            with torch.inference_mode(), reading("has a text tower that encodes no text", IncompatibleError):
+                encoder.encode_texts(["a photo"])
+        except UserError as error:
+            encoder.info = replace(encoder.info, has_text=False, no_text=str(error))
 
 
 def num_params(model: torch.nn.Module) -> int:

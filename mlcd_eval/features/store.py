@@ -28,6 +28,7 @@ from mlcd_eval.encoders.layers import is_inside
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.records.efficiency import Efficiency
+from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import atomic_write, write_text
 from mlcd_eval.support.npy import write_npy
 
@@ -122,7 +123,7 @@ class Entry:
 
     def _is_intact(self) -> bool:
         try:
-            meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
+            meta = read_json(self.folder / "meta.json")
             return isinstance(meta, dict) and meta.get("crc32") == self._checksums()
         except (ValueError, FileNotFoundError):  # or another run is removing it
             return False

@@ -199,15 +199,24 @@ def test_batches_do_not_cross_shards_and_keep_order():
     assert keys == [(0, ["k0", "k1"]), (0, ["k2"]), (1, ["k3", "k4"])]
 
 
-@pytest.mark.parametrize("name", ["features.npy", "rows.json", "meta.json"])
-def test_damaged_features_are_detected_and_computed_again(tmp_path, name):
+def flip(contents):
+    contents[-3] ^= 4
+    return contents
+
+
+def nest(contents):
+    return b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("features.npy", flip), ("rows.json", flip), ("meta.json", flip), ("meta.json", nest)]
+)
+def test_damaged_features_are_detected_and_computed_again(tmp_path, name, damage):
     encoder, split = MeanEncoder(only="projected"), make_split()
     before = encode_split(encoder, split, ["projected"], options(tmp_path)).features["projected"]
     expected = np.array(before.array)
     (path,) = tmp_path.rglob(name)
-    contents = bytearray(path.read_bytes())
-    contents[-3] ^= 4
-    path.write_bytes(bytes(contents))
+    path.write_bytes(bytes(damage(bytearray(path.read_bytes()))))
     with pytest.warns(UserWarning, match="are damaged: they are computed again"):
         again = encode_split(encoder, split, ["projected"], options(tmp_path))
     assert again.images_encoded == len(expected)

@@ -113,7 +113,7 @@ def test_states_that_cannot_be_read_are_one_sentence(tmp_path):
             CheckpointError, match=r"state.json is not a training state: expected format_version 1 and co"
         ):
             make().load(tmp_path, "a")
-    for change in ({"step": "x"}, {"positions": {"0": [1]}}, {"positions": []}):
+    for change in ({"step": "x"}, {"step": 1e999}, {"positions": {"0": [1]}}, {"positions": []}):
         path.write_text(json.dumps({**known, **change}))
         with pytest.raises(CheckpointError, match="step_0000002 is damaged"):
             make().load(tmp_path, "a")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.torch import load_file
 from torch import nn
 
@@ -47,6 +47,15 @@ class CheckpointConfig(BaseModel):
     embed_dim: int | None = None
     preprocess: Preprocess
     provenance: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> CheckpointConfig:
+        if self.preprocess.image_size != self.vision.image_size:
+            raise ValueError(
+                f"preprocess.image_size is {self.preprocess.image_size}, expected vision.image_size = "
+                f"{self.vision.image_size}"
+            )
+        return self
 
 
 class DualEncoder(nn.Module):

@@ -161,6 +161,9 @@ def test_damage_is_one_sentence(tmp_path):
     assert "zzz: got (1,), config.json says no such tensor" in damaged(add_tensor)
     assert "projection: got (16, 8), config.json says (16, 9)" in damaged(reconfigure(embed_dim=9))
     assert "Extra inputs are not permitted" in damaged(reconfigure(visoin={}))
+    for size in (1, 0, -16, 24):
+        told = damaged(reconfigure(preprocess={"image_size": size}))
+        assert f"preprocess.image_size is {size}, expected vision.image_size = 16" in told or "at most" in told
     assert "not a config of mlcd-train" in damaged(
         lambda folder: (folder / "config.json").write_text('{"model_type": "clip"}')
     )

@@ -19,7 +19,7 @@ from mlcd_eval.encoders.adapters.hf.texts import Texts
 from mlcd_eval.encoders.families.rows import FAMILIES, Text
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.weights import write_tensors
-from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.errors import CheckpointError, IncompatibleError
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION = {**SHAPE, "image_size": 32, "patch_size": 8}
@@ -194,6 +194,21 @@ def clip_folders(tmp_path):
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in simple.bpe_ranks))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
     return f"open_clip:local-dir:{ours}", f"hf:{folder}"
+
+
+def test_a_config_that_fits_no_image_or_no_text_is_told_at_load(tmp_path):
+    _, spec = clip_folders(tmp_path)
+    path = tmp_path / "transformers" / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["eos_token_id"] = [49407]  # transformers takes a list, and its CLIP does not
+    path.write_text(json.dumps(config))
+    encoder = load_encoder(spec)
+    assert not encoder.info.has_text and "has a text tower that encodes no text: " in encoder.info.no_text
+
+    path = tmp_path / "transformers" / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_center_crop": False}))
+    with pytest.raises(CheckpointError, match=r"--model .* cannot be loaded: Input image size \(32\*48\)"):
+        load_encoder(spec)  # an image that is not square keeps its shape
 
 
 def open_clip_state(model):

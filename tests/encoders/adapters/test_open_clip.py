@@ -128,6 +128,15 @@ def test_the_fingerprint_knows_what_no_tensor_shows(tmp_path):
     assert load_encoder(spec).info.fingerprint == before
 
 
+@pytest.mark.parametrize("mean", [["a", "b", "c"], [{"a": 1}] * 3, [0.5, 0.5]])
+def test_a_config_that_prepares_no_image_is_named_at_load(tmp_path, mean):
+    spec = local_dir(tmp_path / "model", VIT)
+    path = tmp_path / "model" / "open_clip_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "preprocess_cfg": {"mean": mean}}))
+    with pytest.raises(CheckpointError, match=r"--model .* cannot be loaded: "):
+        load_encoder(spec)
+
+
 def test_mistakes_are_one_sentence(tmp_path):
     spec = local_dir(tmp_path / "model", VIT)
     (tmp_path / "empty").mkdir()
