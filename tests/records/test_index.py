@@ -37,13 +37,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """The record files that were read so far."""
-    files, read = [], store.read
+    files, read = [], index._Index._row
 
-    def counted(path):
+    def counted(self, path, size):
         files.append(path)
-        return read(path)
+        return read(self, path, size)
 
-    monkeypatch.setattr(store, "read", counted)
+    monkeypatch.setattr(index._Index, "_row", counted)
     return files
 
 
@@ -146,13 +146,13 @@ def test_small_folders_have_no_index_and_no_folder_of_records_gets_a_file(folder
 
 
 def test_reading_does_without_the_search_for_garbage_and_leaves_it_as_it_was(folder, monkeypatch):
-    during, read = [], store.read
+    during, read = [], index._Index._row
 
-    def watched(path):
+    def watched(self, path, size):
         during.append(gc.isenabled())
-        return read(path)
+        return read(self, path, size)
 
-    monkeypatch.setattr(store, "read", watched)
+    monkeypatch.setattr(index._Index, "_row", watched)
     assert gc.isenabled()
     read_all([folder])
     assert gc.isenabled() and set(during) == {False}
