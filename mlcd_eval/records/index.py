@@ -14,10 +14,11 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlcd_eval.records.ahead import Ahead, Line, row_of, stamp
 from mlcd_eval.records.layout import Layout
 from mlcd_eval.records.parts import SHARED, SINGLE, Parts
 from mlcd_eval.records.result import Result
@@ -28,25 +29,22 @@ FEWEST = 1_000
 """Records of a folder below which reading the files themselves is quick enough."""
 SETTLED_NS = 2_000_000_000
 """Nanoseconds. A file that was written less than this before it was read may change once more without a new time."""
-LARGEST = 1 << 20
-"""Bytes of a record that is read as `run` writes it; what is larger is no usual one."""
 
 Read = Callable[[Path], Result]
-Line = tuple[bytes, bytes]
-"""Of a record, as JSON: the size and times of its file, and the values of its fields."""
 
 
 @contextlib.contextmanager
-def indexed(folder: Path, num_files: int, read: Read) -> Iterator[Read]:
-    """Yield a function that returns the record of a file in the folder, and calls `read` for what has changed.
+def indexed(folder: Path, files: Sequence[Path], read: Read) -> Iterator[Read]:
+    """Yield a function that returns the record of a file in the folder, and calls `read` for what has changed and is
+    not as `run` writes it.
 
-    num_files: how many will be read; for FEWEST or more there is an index, which is written when the block succeeds.
+    files: those that will be read; for FEWEST or more there is an index, which is written when the block succeeds.
     """
-    if num_files < FEWEST:
+    if len(files) < FEWEST:
         yield read
         return
-    index = _Index(folder, read)
     with _no_collection():
+        index = _Index(folder, files, read)
         yield index.read
     index.save()
 
@@ -69,7 +67,7 @@ def _no_collection() -> Iterator[None]:
 class _Index:
     """The index of one folder."""
 
-    def __init__(self, folder: Path, read: Read) -> None:
+    def __init__(self, folder: Path, files: Sequence[Path], read: Read) -> None:
         self._read, self._prefix = read, f"{folder}{os.sep}"
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
         self._file = default_cache() / "records" / f"{name}.index"
@@ -77,28 +75,27 @@ class _Index:
         self._parts = Parts(parts)
         self._layout = Layout(self._parts)
         self._lines: dict[bytes, Line] = {}
+        self._ahead = Ahead([file for file in files if self._name(file) not in self._known], self._parts)
 
     def read(self, path: Path) -> Result:
         """Return the record of a file."""
         status, now = path.stat(), time.time_ns()
-        stamp = b"%d %d %d" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        name = json.dumps(str(path).removeprefix(self._prefix)).encode()
+        name, of_file = self._name(path), stamp(status)
         line = self._known.get(name)
-        if line is not None and line[0] == stamp:
+        if line is not None and line[0] == of_file:
             self._lines[name] = line
             return self._parts.result(json.loads(line[1]))
-        row = self._row(path, status.st_size)
+        row = self._ahead.row(path, of_file) or self._row(path, status.st_size)
         if max(status.st_mtime_ns, status.st_ctime_ns) < now - SETTLED_NS:
-            self._lines[name] = stamp, json.dumps(row).encode()
+            self._lines[name] = of_file, json.dumps(row).encode()
         return self._parts.result(row)
+
+    def _name(self, path: Path) -> bytes:
+        return json.dumps(str(path).removeprefix(self._prefix)).encode()
 
     def _row(self, path: Path, size: int) -> list[Any]:
         """Read a file."""
-        row = None
-        if size <= LARGEST:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                row = self._layout.row(path.read_bytes().decode())
-        return self._parts.row(self._read(path)) if row is None else row
+        return row_of(self._layout, path, size) or self._parts.row(self._read(path))
 
     def save(self) -> None:
         """Write the index, unless nothing is new. Where the cache cannot be written to, there is none."""

@@ -58,14 +58,17 @@ class Parts:
     def entry(self, field: str, value: Any) -> Any:
         """Return what stands in a row for the value of a field: a number for one that is shared."""
         if field in SHARED:
-            text = json.dumps(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
-            if text not in self._numbers:
-                self._numbers[text] = len(self.texts)
-                self.texts.append(text)
-            return self._numbers[text]
+            return self.number(json.dumps(value.model_dump(mode="json") if isinstance(value, BaseModel) else value))
         if field == "metrics":
             return list(map(VALUES[Metric], value))
         return value and VALUES[SINGLE[field]](value) if field in SINGLE else value
+
+    def number(self, text: str) -> int:
+        """Return the number of a shared value from its JSON."""
+        if text not in self._numbers:
+            self._numbers[text] = len(self.texts)
+            self.texts.append(text)
+        return self._numbers[text]
 
     def result(self, row: list[Any]) -> Result:
         """Return the record of a row. It was checked when its file was read."""

@@ -179,7 +179,7 @@ def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Res
     if not files:
         raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
     records = []
-    with indexed(path, len(files), read) as read_record:
+    with indexed(path, files, read) as read_record:
         for file in files:
             try:
                 records.append((file, read_record(file)))
