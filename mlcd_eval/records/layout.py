@@ -77,7 +77,10 @@ class Layout:
 def _check(field: str) -> TypeAdapter[Any]:
     """What checks one field of a record as the whole record's class does. Raises LookupError for an unknown one."""
     info = Result.model_fields[field]
-    return TypeAdapter(Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation)
+    kind: Any = info.annotation
+    for condition in info.metadata:
+        kind = Annotated[kind, condition]
+    return TypeAdapter(kind)
 
 
 @functools.cache

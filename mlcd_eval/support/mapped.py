@@ -16,16 +16,19 @@ def let_go(part: np.ndarray) -> None:
     Nothing else changes: whoever reads them again gets them from the file. An array that is not read from a file, or
     whose file can be written to by it, stays as it is.
     """
-    owner: object = part
-    while isinstance(owner, np.ndarray) and not isinstance(owner.base, mmap.mmap):
-        owner = owner.base
-    if not (isinstance(owner, np.memmap) and owner.mode == "r" and part.flags.c_contiguous):
-        return
-    pages = owner.base
-    if len(pages) < LARGE or not hasattr(mmap, "MADV_DONTNEED"):
+    pages = _file_of(part)
+    if pages is None or len(pages) < LARGE or not part.flags.c_contiguous or not hasattr(mmap, "MADV_DONTNEED"):
         return
     begin = part.ctypes.data - np.frombuffer(pages, np.uint8).ctypes.data
     first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
     last = (begin + part.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if first < last:
         pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+def _file_of(array: np.ndarray) -> mmap.mmap | None:
+    """The file that an array is a part of, None where there is none or it is not for reading only."""
+    owner, mode = array, None
+    while isinstance(owner, np.ndarray):
+        mode, owner = getattr(owner, "mode", mode), owner.base  # type: ignore[assignment]
+    return owner if isinstance(owner, mmap.mmap) and mode == "r" else None

@@ -115,7 +115,8 @@ class _Store:
         if self.device.type != "cuda" or isinstance(self.array, Tensor):
             for part in parts:
                 rows = self._uploaded(part)
-                let_go(part)
+                if isinstance(part, np.ndarray):
+                    let_go(part)
                 yield prepare(rows)
             return
         like = torch.from_numpy(np.empty((0, *self.array.shape[1:]), self.array.dtype))
@@ -123,6 +124,7 @@ class _Store:
         buffers = [torch.empty(shape, dtype=like.dtype, pin_memory=True) for _ in range(2)]
         copied = [torch.cuda.Event() for _ in buffers]
         for number, part in enumerate(parts):
+            assert isinstance(part, np.ndarray)
             buffer, event = buffers[number % 2], copied[number % 2]
             event.synchronize()  # returns at once for an event that was never recorded
             np.copyto(buffer[: len(part)].numpy(), part)
