@@ -22,6 +22,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mlcd_eval.records.checksum import CHECKSUM, checksum
+
 FORMATS = ("csv", "json", "markdown", "latex", "html")
 PROTOCOLS = {
     "zeroshot": {"split": "test", "layer": "projected", "metric": None, "class_names": None, "templates": None},
@@ -45,7 +47,7 @@ ENVIRONMENT = {
     "threads": 16,
 }
 FAILED = 0.01  # of the records
-ZEROSHOT = {"zeroshot": (1_000_000, 1_000, 256), "many-classes": (100_000, 20_000, 256)}
+ZEROSHOT = {"zeroshot": (1_000_000, 1_000, 512), "many-classes": (100_000, 20_000, 256)}
 """Images, classes and dimensions."""
 
 
@@ -128,7 +130,8 @@ def write_records(folder, models, tasks):
     for model in models:
         (folder / model).mkdir(parents=True)
         for number in range(tasks):
-            text = json.dumps(record(model, number, chance), indent=2)
+            values = record(model, number, chance)
+            text = json.dumps(values | {CHECKSUM: checksum(values)}, indent=2)
             (folder / model / f"{task_name(number).replace('/', '__')}.json").write_text(text + "\n")
     for model in models[:2]:  # for `compare`: the primary metric of one task, by sample
         number = 0
@@ -136,11 +139,12 @@ def write_records(folder, models, tasks):
         held = json.loads(path.read_text())
         hits = [float(chance.random() < 0.5) for _ in range(1_000)]
         held["status"], held["error"], held["primary_metric"] = "ok", None, "acc1"
+        del held[CHECKSUM]
         held["metrics"] = [
             {"name": "acc1", "value": sum(hits) / len(hits), "unit": "fraction", "higher_is_better": True}
             | {"num_scored": 1_000, "num_unscored": 0, "ci95": None}
         ]
-        path.write_text(json.dumps(held, indent=2) + "\n")
+        path.write_text(json.dumps(held | {CHECKSUM: checksum(held)}, indent=2) + "\n")
         (path.parent / "samples").mkdir()
         rows = [json.dumps({"key": str(key), "label": 0, "acc1": hit}) for key, hit in enumerate(hits)]
         (path.parent / "samples" / f"{path.stem}.jsonl").write_text("".join(row + "\n" for row in rows))
@@ -206,7 +210,8 @@ def write_features(file, rows, dim):
 
 
 def measured(words, environment):
-    """Seconds, of which on a core, and peak MB of a process of Python; what it prints is thrown away."""
+    """Seconds, seconds of all cores, and peak MB of a process of Python, of its largest where it starts others; what it
+    prints is thrown away."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,32 +73,32 @@ def run(args: argparse.Namespace) -> int:
 
     from mlcd_eval.records import read_files
     from mlcd_eval.support.fileio import write_text
-    from mlcd_eval.tables.formats import render
+    from mlcd_eval.tables.formats import TableInput, pieces
 
     pairs = read_files(args.paths)
     results = [result for _, result in pairs]
     if args.push_to_hub:
         from mlcd_eval.tables.hub import push_to_hub
 
-        text = push_to_hub(results, args.push_to_hub, args.dry_run, args.allow_partial)
+        text: Iterable[str] = (push_to_hub(results, args.push_to_hub, args.dry_run, args.allow_partial),)
     else:
-        text = render(
+        table = TableInput(
             results,
-            args.format,
+            args.paths,
+            [file for file, _ in pairs],
             args.baseline,
             args.published,
             args.published_group,
-            paths=args.paths,
-            files=[file for file, _ in pairs],
-            trainings=args.training,
-            nearest=args.nearest,
-            by=args.by,
-            allow_partial=args.allow_partial,
+            args.training,
+            args.nearest,
+            args.by,
         )
+        text = pieces(args.format, table, args.allow_partial)
     if args.output:
         write_text(args.output, text)
     else:
-        print(text, end="")
+        for piece in text:
+            print(piece, end="")
     return 0
 
 

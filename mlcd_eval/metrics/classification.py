@@ -27,24 +27,21 @@ def classification_samples(
     Raises ValueError where a score is NaN.
     """
     chunks = [scores] if isinstance(scores, np.ndarray) else scores
-    predictions, ranks, contrasts = [], [], []
+    prediction, rank = np.empty((2, len(labels)), np.int64)  # small arrays between large chunks would scatter memory
+    contrasts = []
     offset = 0
     for chunk in chunks:
-        of_chunk = labels[offset : offset + len(chunk)]
+        rows = slice(offset, offset + len(chunk))
         if isinstance(chunk, np.ndarray):
-            predictions.append(chunk.argmax(axis=1))
-            ranks.append(label_ranks(chunk, of_chunk))
+            prediction[rows], rank[rows] = chunk.argmax(axis=1), label_ranks(chunk, labels[rows])
         else:
-            prediction, rank = tensor_ranks(chunk, of_chunk)
-            predictions.append(prediction)
-            ranks.append(rank)
+            prediction[rows], rank[rows] = tensor_ranks(chunk, labels[rows])
         offset += len(chunk)
         if chunk.shape[1] == 2:
             contrast = chunk[:, 1] - chunk[:, 0]
             contrasts.append(contrast if isinstance(contrast, np.ndarray) else contrast.cpu().numpy())
     assert offset == len(labels), f"{offset} rows of scores, {len(labels)} labels"
-    rank = np.concatenate(ranks)
-    columns = {"label": labels, "prediction": np.concatenate(predictions), "correct": (rank == 1) * 1.0, "rank": rank}
+    columns = {"label": labels, "prediction": prediction, "correct": (rank == 1) * 1.0, "rank": rank}
     return columns | ({"contrast": np.concatenate(contrasts)} if contrasts else {})
 
 

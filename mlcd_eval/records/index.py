@@ -12,26 +12,16 @@ import gc
 import hashlib
 import json
 import os
-import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
-
-from mlcd_eval.metrics.base import Metric
-from mlcd_eval.records.efficiency import Efficiency
-from mlcd_eval.records.result import (
-    DatasetRecord,
-    ModelRecord,
-    OutcomesRecord,
-    RequestRecord,
-    Result,
-    TaskRecord,
-    Timing,
-)
+from mlcd_eval.records.ahead import Ahead, Line, row_of, stamp
+from mlcd_eval.records.layout import Layout
+from mlcd_eval.records.parts import SHARED, SINGLE, Parts
+from mlcd_eval.records.result import Result
 from mlcd_eval.request import default_cache
 from mlcd_eval.support.fileio import atomic_write
 
@@ -39,40 +29,22 @@ FEWEST = 1_000
 """Records of a folder below which reading the files themselves is quick enough."""
 SETTLED_NS = 2_000_000_000
 """Nanoseconds. A file that was written less than this before it was read may change once more without a new time."""
-SHARED: dict[str, type[BaseModel] | None] = {
-    "task": TaskRecord,
-    "dataset": DatasetRecord,
-    "model": ModelRecord,
-    "environment": None,
-    "details": None,
-    "efficiency": Efficiency,
-}
-"""Fields of a record that many records have alike, and their classes: the index, and the memory of a process that reads
-it, hold each value once."""
-SINGLE: dict[str, type[BaseModel]] = {"timing": Timing, "request": RequestRecord, "outcomes": OutcomesRecord}
-"""Fields that have a class and differ from record to record."""
-KINDS: tuple[type[BaseModel], ...] = (Result, Metric, *SINGLE.values())
-FIELDS = {kind: tuple(kind.model_fields) for kind in KINDS}
-FIELDS_SET = {kind: set(fields) for kind, fields in FIELDS.items()}
-NEITHER = {"__pydantic_extra__": None, "__pydantic_private__": None}
 
 Read = Callable[[Path], Result]
-Line = tuple[bytes, bytes]
-"""Of a record, as JSON: the size and times of its file, and the values of its fields."""
-M = TypeVar("M", bound=BaseModel)
 
 
 @contextlib.contextmanager
-def indexed(folder: Path, num_files: int, read: Read) -> Iterator[Read]:
-    """Yield a function that returns the record of a file in the folder, and calls `read` for what has changed.
+def indexed(folder: Path, files: Sequence[Path], read: Read) -> Iterator[Read]:
+    """Yield a function that returns the record of a file in the folder, and calls `read` for what has changed and is
+    not as `run` writes it.
 
-    num_files: how many will be read; for FEWEST or more there is an index, which is written when the block succeeds.
+    files: those that will be read; for FEWEST or more there is an index, which is written when the block succeeds.
     """
-    if num_files < FEWEST:
+    if len(files) < FEWEST:
         yield read
         return
-    index = _Index(folder, read)
     with _no_collection():
+        index = _Index(folder, files, read)
         yield index.read
     index.save()
 
@@ -95,27 +67,35 @@ def _no_collection() -> Iterator[None]:
 class _Index:
     """The index of one folder."""
 
-    def __init__(self, folder: Path, read: Read) -> None:
+    def __init__(self, folder: Path, files: Sequence[Path], read: Read) -> None:
         self._read, self._prefix = read, f"{folder}{os.sep}"
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
         self._file = default_cache() / "records" / f"{name}.index"
         parts, self._known = _loaded(self._file)
-        self._parts = _Parts(parts)
+        self._parts = Parts(parts)
+        self._layout = Layout(self._parts)
         self._lines: dict[bytes, Line] = {}
+        self._ahead = Ahead([file for file in files if self._name(file) not in self._known], self._parts)
 
     def read(self, path: Path) -> Result:
         """Return the record of a file."""
         status, now = path.stat(), time.time_ns()
-        stamp = b"%d %d %d" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        name = json.dumps(str(path).removeprefix(self._prefix)).encode()
+        name, of_file = self._name(path), stamp(status)
         line = self._known.get(name)
-        if line is not None and line[0] == stamp:
+        if line is not None and line[0] == of_file:
             self._lines[name] = line
             return self._parts.result(json.loads(line[1]))
-        row = self._parts.row(self._read(path))
+        row = self._ahead.row(path, of_file) or self._row(path, status.st_size)
         if max(status.st_mtime_ns, status.st_ctime_ns) < now - SETTLED_NS:
-            self._lines[name] = stamp, json.dumps(row).encode()
+            self._lines[name] = of_file, json.dumps(row).encode()
         return self._parts.result(row)
+
+    def _name(self, path: Path) -> bytes:
+        return json.dumps(str(path).removeprefix(self._prefix)).encode()
+
+    def _row(self, path: Path, size: int) -> list[Any]:
+        """Read a file."""
+        return row_of(self._layout, path, size) or self._parts.row(self._read(path))
 
     def save(self) -> None:
         """Write the index, unless nothing is new. Where the cache cannot be written to, there is none."""
@@ -157,65 +137,3 @@ def _loaded(file: Path) -> tuple[list[str], dict[bytes, Line]]:
     except (OSError, ValueError):
         pass
     return [], {}
-
-
-class _Parts:
-    """The values that records share. texts: as JSON, by their numbers in rows."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = list(texts)
-        self._numbers = {text: number for number, text in enumerate(self.texts)}
-        self._values: dict[tuple[str, int], Any] = {}
-
-    def row(self, result: Result) -> list[Any]:
-        """Return the values of a record's fields, with numbers for those that are shared."""
-        values = {field: getattr(result, field) for field in FIELDS[Result]}
-        for field, kind in SHARED.items():
-            text = json.dumps(values[field].model_dump(mode="json") if kind and values[field] else values[field])
-            if text not in self._numbers:
-                self._numbers[text] = len(self.texts)
-                self.texts.append(text)
-            values[field] = self._numbers[text]
-        values["metrics"] = [list(_fields(metric).values()) for metric in result.metrics]
-        for field in SINGLE:
-            values[field] = values[field] and list(_fields(values[field]).values())
-        return list(values.values())
-
-    def result(self, row: list[Any]) -> Result:
-        """Return the record of a row. It was checked when its file was read."""
-        values = dict(zip(FIELDS[Result], row, strict=True))
-        for field in SHARED:
-            values[field] = self._value(field, values[field])
-        values["metrics"] = tuple(map(_metric, values["metrics"]))
-        for field, kind in SINGLE.items():
-            values[field] = values[field] and _made(kind, values[field])
-        return _made(Result, list(values.values()))
-
-    def used(self) -> Iterator[bytes]:
-        """Yield the text of each value that a record had, and nothing for others, whose numbers stay."""
-        numbers = {number for _, number in self._values}
-        yield from (text.encode() if number in numbers else b"" for number, text in enumerate(self.texts))
-
-    def _value(self, field: str, number: int) -> Any:
-        if (field, number) not in self._values:
-            kind, value = SHARED[field], json.loads(self.texts[number])
-            self._values[field, number] = kind.model_validate(value) if kind and value is not None else value
-        return self._values[field, number]
-
-
-def _fields(part: BaseModel) -> dict[str, Any]:
-    return {field: getattr(part, field) for field in type(part).model_fields}
-
-
-def _metric(row: list[Any]) -> Metric:
-    name, value, unit, *others, ci95 = row
-    return _made(Metric, [sys.intern(name), value, sys.intern(unit), *others, ci95 and tuple(ci95)])
-
-
-def _made(kind: type[M], values: list[Any]) -> M:
-    """The instance of a class with these values of its fields, as unpickling makes one: quickly, and without a set of
-    names of its own."""
-    made = kind.__new__(kind)
-    fields = dict(zip(FIELDS[kind], values, strict=True))
-    made.__setstate__({"__dict__": fields, "__pydantic_fields_set__": FIELDS_SET[kind], **NEITHER})
-    return made

@@ -19,8 +19,10 @@ SCHEMA_VERSION: Literal[1] = 1
 def plain(value: Any) -> Any:
     """Return the value in JSON's types: numpy scalars and arrays become Python's, NaN and infinities become None, and
     half characters in keys are escaped."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Mapping):
-        return {str(key).encode("utf-8", "backslashreplace").decode(): plain(item) for key, item in value.items()}
+        return {_plain_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
@@ -30,6 +32,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
+def _plain_key(key: Any) -> str:
+    if type(key) is str and key.isascii():
+        return key
+    return str(key).encode("utf-8", "backslashreplace").decode()
 
 
 PlainDict = Annotated[dict[str, Any], AfterValidator(plain)]

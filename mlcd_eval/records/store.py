@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import json
 import os
 import re
@@ -16,15 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.records.checksum import CHECKSUM, checksum
 from mlcd_eval.records.claim import claimed
 from mlcd_eval.records.index import indexed
 from mlcd_eval.records.outcomes import FOLDER, KEYS, outcomes_path, samples_path, write_outcomes
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
-
-CHECKSUM = "checksum"
-"""The key of a record's checksum in its file. Records of earlier versions have none, and are read without a check."""
 
 BESIDE = ("samples", "submissions", FOLDER, KEYS)
 """Folders beside records and their models, whose JSON files are none."""
@@ -140,12 +138,6 @@ def read(path: Path) -> Result:
         raise DataError(f"{path} is not a valid record: {where}: {first['msg']}") from error
 
 
-def checksum(values: Mapping[str, Any]) -> str:
-    """The sha256 of a record's values, in hex: the same for any order and layout of its file."""
-    plain_values = {key: value for key, value in values.items() if key != CHECKSUM}
-    return hashlib.sha256(json.dumps(plain_values, sort_keys=True).encode()).hexdigest()
-
-
 def read_all(paths: Iterable[Path]) -> list[Result]:
     """Read every record at or under the paths, sorted by file name. Records that cannot be read, such as damaged ones,
     are left out with a warning.
@@ -187,7 +179,7 @@ def _read_under(path: Path, unreadable: list[DataError]) -> list[tuple[Path, Res
     if not files:
         raise DataError(f"no records at {path}: expected a record or a folder that `mlcd-eval run` wrote to")
     records = []
-    with indexed(path, len(files), read) as read_record:
+    with indexed(path, files, read) as read_record:
         for file in files:
             try:
                 records.append((file, read_record(file)))
@@ -206,6 +198,7 @@ def record_files(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: [_natural(part) for part in path.parts])
 
 
-def _natural(name: str) -> list[str | int]:
+@functools.lru_cache(maxsize=1 << 14)
+def _natural(name: str) -> tuple[str | int, ...]:
     """A key by which `shots=4` comes before `shots=16`: texts and numbers by turns."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name)))

@@ -29,20 +29,27 @@ MERGE = "tag:yaml.org,2002:merge"
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is several times as fast
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, deepest: int = DEEPEST) -> Any:
     """The value of a JSON text, without a byte order mark; NaN and Infinity are read as Python's json does."""
     if len(text) > LARGEST_JSON:
         raise ValueError(f"it has {len(text):,} bytes, expected at most {LARGEST_JSON:,}")
     try:
         value = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from error
+        raise ValueError(f"it is nested deeper than {deepest} levels") from error
+    if _brackets(text) <= deepest:
+        return value
     level: list[Any] = [value]
-    for _ in range(DEEPEST):
+    for _ in range(deepest):
         level = [child for node in level for child in _containers(node)]
         if not level:
             return value
-    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    raise ValueError(f"it is nested deeper than {deepest} levels")
+
+
+def _brackets(text: str | bytes) -> int:
+    """How many lists and objects begin in a JSON text, at most: what has few cannot be deep."""
+    return text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
 
 
 def _containers(node: Any) -> Iterable[Any]:
@@ -56,7 +63,7 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file in UTF-8; raises OSError where it cannot be read, and ValueError."""
     if path.stat().st_size > LARGEST_JSON:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, expected at most {LARGEST_JSON:,}")
-    return parse_json(path.read_text(encoding="utf-8-sig"))
+    return parse_json(path.read_bytes().decode("utf-8-sig"))
 
 
 class _PlainLoader(_Safe):

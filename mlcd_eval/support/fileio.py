@@ -7,7 +7,7 @@ import errno
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -47,14 +47,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Atomically write `text` to `path` in UTF-8.
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Atomically write a text, or pieces of one that are made while they are written, to `path` in UTF-8.
 
     What UTF-8 lacks, as in file names of old archives, is written as an escape such as \\udcff, which JSON reads back.
     """
     with atomic_write(path) as file:
-        for begin in range(0, len(text), PIECE):
-            file.write(text[begin : begin + PIECE].encode("utf-8", "backslashreplace"))
+        for piece in (text,) if isinstance(text, str) else text:
+            for begin in range(0, len(piece), PIECE):
+                file.write(piece[begin : begin + PIECE].encode("utf-8", "backslashreplace"))
 
 
 def check_writable(folder: Path) -> None:

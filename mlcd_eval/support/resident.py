@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlcd_eval.support.mapped import let_go
+
 SHARE = 0.5  # of a GPU's free memory that rows may take
 PART = 1 << 26  # bytes uploaded at a time
 
@@ -111,16 +113,22 @@ class _Store:
         the work on it are under way."""
         parts = (self.array[begin : begin + size] for begin in range(0, len(self.array), size))
         if self.device.type != "cuda" or isinstance(self.array, Tensor):
-            yield from (prepare(self._uploaded(part)) for part in parts)
+            for part in parts:
+                rows = self._uploaded(part)
+                if isinstance(part, np.ndarray):
+                    let_go(part)
+                yield prepare(rows)
             return
         like = torch.from_numpy(np.empty((0, *self.array.shape[1:]), self.array.dtype))
         shape = (min(size, len(self.array)), *like.shape[1:])
         buffers = [torch.empty(shape, dtype=like.dtype, pin_memory=True) for _ in range(2)]
         copied = [torch.cuda.Event() for _ in buffers]
         for number, part in enumerate(parts):
+            assert isinstance(part, np.ndarray)
             buffer, event = buffers[number % 2], copied[number % 2]
             event.synchronize()  # returns at once for an event that was never recorded
             np.copyto(buffer[: len(part)].numpy(), part)
+            let_go(part)
             rows = buffer[: len(part)].to(self.device, non_blocking=True)
             event.record()
             yield prepare(_wide(rows))

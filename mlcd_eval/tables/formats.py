@@ -1,14 +1,14 @@
 """The formats of `mlcd-eval table`: one row each, and the request that their functions take.
 
-A new format is a function from a TableInput to text, in a file of its own, and a row here; or, in another package, a
-TableFormat that its entry point of the group `mlcd_eval.formats` names.
+A new format is a function from a TableInput to text, or to the pieces of a long one, in a file of its own, and a row
+here; or, in another package, a TableFormat that its entry point of the group `mlcd_eval.formats` names.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -27,7 +27,8 @@ By = Literal["value", "parameters", "gflops"]
 class TableFormat:
     """What is known of a format before it is used.
 
-    function: MODULE:NAME of a function from a TableInput to text; it is imported when the format is asked for.
+    function: MODULE:NAME of a function from a TableInput to text or an iterator of its pieces; it is imported when the
+    format is asked for.
     help: a few words for --help. takes: the options that mean something to it. one_model: whether its records must be
     those of one model. for_others: whether it goes to a place where others read the numbers, which takes numbers over a
     part of the data only where the user says so.
@@ -97,18 +98,25 @@ def render(
     by: By = "value",
     allow_partial: bool = False,
 ) -> str:
-    """Records and published numbers in one format.
+    """Records and published numbers in one format; raises what `pieces` does."""
+    table = TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by)
+    return "".join(pieces(form, table, allow_partial))
+
+
+def pieces(form: str, table: TableInput, allow_partial: bool = False) -> Iterable[str]:
+    """The text of a table in one format, in pieces, so that the long text of many records need not be held.
 
     Raises ConfigError for an unknown format, baseline, published row or paper's table, DataError for records that do
     not go together, and for records of --limit in a format for others unless allow_partial.
     """
     row = FORMATS[form]
     if row.for_others and not allow_partial:
-        check_whole(results, f"--format {form}")
+        check_whole(table.results, f"--format {form}")
     if row.one_model:
-        results = of_one_model(results)
-    write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
-    return write(TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by))
+        table = replace(table, results=of_one_model(table.results))
+    write = cast("Callable[[TableInput], str | Iterator[str]]", pkgutil.resolve_name(row.function))
+    text = write(table)
+    return (text,) if isinstance(text, str) else text
 
 
 def check_whole(results: Sequence[Result], where: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from mlcd_eval.protocols.dialects import DIALECT, expanded
 from mlcd_eval.records import DatasetRecord, Result, TaskRecord
+from mlcd_eval.support.same import Same
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 
 SETTING = "settings."
@@ -28,6 +29,8 @@ FIRST = (HARNESS, LANGUAGE, f"{SETTING}{DIALECT}", SHOTS)
 """The facts that explain most, so that they are tried first to tell records apart."""
 UNKNOWN = json.dumps("unknown")
 LONGEST = 40  # characters of a value in a label
+
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 Facts = Mapping[str, str]
 """Name -> value as JSON."""
@@ -72,13 +75,19 @@ class _Stated(NamedTuple):
 
 def _stated(result: Result) -> _Stated:
     return _Stated(
-        _canonical(result.task.model_dump(mode="json")),
-        _canonical(result.dataset.model_dump(mode="json")),
+        _text_of(Same(result.task)),
+        _text_of(Same(result.dataset)),
         result.limit,
         result.primary.num_unscored if result.primary else 0,
         result.seed,
         _canonical(result.details.get("prompts")),
     )
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _text_of(part: Same[TaskRecord] | Same[DatasetRecord]) -> str:
+    """The JSON of what many records of an index share."""
+    return _canonical(part.value.model_dump(mode="json"))
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -190,13 +199,14 @@ def _named_apart(
     }
     shared = _shared(usual.values())
     names = list(dict.fromkeys([*FIRST, *(name for values in known.values() for name in values)]))
-    texts = {name: _texts(name, {values.get(name) for values in known.values()}) for name in names}
     named = {key: _always_named(known[key], usual[key]) for key in members}
 
-    def variant(key: str) -> tuple[Difference, ...]:
-        return tuple(Difference(name, known[key].get(name), texts[name][known[key].get(name)]) for name in named[key])
+    texts = functools.cache(lambda name: _texts(name, {values.get(name) for values in known.values()}))
 
-    for name in names:
+    def variant(key: str) -> tuple[Difference, ...]:
+        return tuple(Difference(name, known[key].get(name), texts(name)[known[key].get(name)]) for name in named[key])
+
+    for name in names if len(members) > 1 else ():
         alike: dict[tuple[Difference, ...], list[str]] = {}
         for key in members:
             alike.setdefault(variant(key), []).append(key)
@@ -287,7 +297,3 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield from _flat(f"{prefix}{name}.", value)
         else:
             yield f"{prefix}{name}", value
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -37,13 +37,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """The record files that were read so far."""
-    files, read = [], store.read
+    files, read = [], index._Index._row
 
-    def counted(path):
+    def counted(self, path, size):
         files.append(path)
-        return read(path)
+        return read(self, path, size)
 
-    monkeypatch.setattr(store, "read", counted)
+    monkeypatch.setattr(index._Index, "_row", counted)
     return files
 
 
@@ -146,13 +146,13 @@ def test_small_folders_have_no_index_and_no_folder_of_records_gets_a_file(folder
 
 
 def test_reading_does_without_the_search_for_garbage_and_leaves_it_as_it_was(folder, monkeypatch):
-    during, read = [], store.read
+    during, read = [], index._Index._row
 
-    def watched(path):
+    def watched(self, path, size):
         during.append(gc.isenabled())
-        return read(path)
+        return read(self, path, size)
 
-    monkeypatch.setattr(store, "read", watched)
+    monkeypatch.setattr(index._Index, "_row", watched)
     assert gc.isenabled()
     read_all([folder])
     assert gc.isenabled() and set(during) == {False}
@@ -184,9 +184,9 @@ def test_a_file_settles_by_its_newer_time(folder, opened, monkeypatch):
 def test_an_index_is_for_a_thousand_records(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("MLCD_EVAL_CACHE", str(tmp_path / "cache"))
-    with index.indexed(tmp_path, 999, store.read) as read:
+    with index.indexed(tmp_path, [tmp_path / "x"] * 999, store.read) as read:
         assert read is store.read
-    with index.indexed(tmp_path, 1000, store.read) as read:
+    with index.indexed(tmp_path, [tmp_path / "x"] * 1000, store.read) as read:
         assert read is not store.read
 
 
@@ -196,6 +196,6 @@ def test_a_file_is_settled_two_seconds_after_its_last_change(folder, monkeypatch
     newest = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
     monkeypatch.setattr(index, "SETTLED_NS", 2_000_000_000)
     monkeypatch.setattr(index.time, "time_ns", lambda: newest + after)
-    of_folder = index._Index(folder, store.read)
+    of_folder = index._Index(folder, [], store.read)
     of_folder.read(path)
     assert len(of_folder._lines) == kept

@@ -1,6 +1,7 @@
 """The outcomes of samples: what comes back, in how much room, and what a kill or damage leaves."""
 
 import gzip
+import hashlib
 import json
 import zipfile
 
@@ -179,7 +180,7 @@ def test_a_flipped_bit_is_named(tmp_path, which):
 def forged(tmp_path, contents, keys=b'{"key":["a"]}'):
     """A record that names these contents truly."""
     path, result = written(tmp_path)
-    digest, of_keys = (store.hashlib.sha256(part).hexdigest() for part in (contents, keys))
+    digest, of_keys = (hashlib.sha256(part).hexdigest() for part in (contents, keys))
     (tmp_path / "tiny" / "outcomes" / "x.npz").write_bytes(contents)
     (tmp_path / "keys" / f"{of_keys}.json.gz").write_bytes(gzip.compress(keys))
     outcomes = {"file": "x.npz", "sha256": digest, "keys": of_keys}

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import tracemalloc
 
 import pandas
 import pytest
@@ -13,9 +14,11 @@ from mlcd_eval import results_frame
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import ResultStore
+from mlcd_eval.records.result import plain
+from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.boards.build import leaderboards
-from mlcd_eval.tables.formats import render
-from mlcd_eval.tables.frame import COLUMNS
+from mlcd_eval.tables.formats import TableInput, pieces, render
+from mlcd_eval.tables.frame import COLUMNS, tidy_rows
 from mlcd_eval.tables.summary import summary
 from mlcd_eval.tables.text import shown, shown_difference, shown_metric
 
@@ -172,6 +175,34 @@ def test_csv_and_json_hold_the_same_and_no_formula():
     tidy = json.loads(render(results, "json"))
     assert [row["value"] for row in tidy] == [0.4525, None]
     assert tidy[0]["ci_low"] == 0.40
+
+
+def test_json_is_laid_out_as_json_would_lay_it_out():
+    of_data = make_result().dataset
+    settings = {"layer": "projected", "ks": [5, 20], "empty": {}, "none": [], "deep": {"a": [{"é": None}, 1e-7]}}
+    cost = {"images_per_s": float("nan"), "num_params": 3}
+    failed = {"status": "error", "error": 'a "settings": null\n\udcff\u2028'}
+    task = make_result().task.model_copy(update={"settings": settings})
+    results = [
+        make_result('a "settings": null', efficiency=cost).model_copy(update={"task": task}),
+        make_result("é", metrics=[metric("acc1", 1e22, (-0.0, 1e-9), unit="x")], dataset=of_data),
+        make_result(**failed).model_copy(update={"metrics": ()}),
+    ]
+    rows = [plain(row) for row in tidy_rows(results)]
+    assert render(results, "json") == json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+    assert render([], "json") == "[]\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_long_text_is_made_while_it_is_written(tmp_path, form):
+    table = TableInput([make_result("a"), make_result("b")] * 500)
+    write_text(tmp_path / "table", pieces(form, table))  # what is kept from call to call
+    tracemalloc.start()
+    write_text(tmp_path / "table", pieces(form, table))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "table").read_text() == render(table.results, form)
+    assert peak < (tmp_path / "table").stat().st_size / 2
 
 
 def test_the_command(tmp_path, capsys):

@@ -217,8 +217,11 @@ def _logits(image: Rows, classes: torch.Tensor, column: Sequence[int]) -> Iterat
     import torch
 
     columns = torch.tensor(column, device=image.device)
-    for rows in image.chunks(max(1, min(_ROWS, _MOST // len(classes)))):
-        for part in (SCALE * rows @ classes.T).split(max(1, _RANKED // len(column))):
+    size = max(1, min(_ROWS, _MOST // len(classes)))
+    products = torch.empty(min(size, len(image)), len(classes), dtype=classes.dtype, device=image.device)
+    for rows in image.chunks(size):
+        logits = torch.matmul(SCALE * rows, classes.T, out=products[: len(rows)])
+        for part in logits.split(max(1, _RANKED // len(column))):
             yield part.index_select(1, columns)
 
 

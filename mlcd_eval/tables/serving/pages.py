@@ -13,8 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.formats import TableInput
-from mlcd_eval.tables.frame import as_json
+from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.text import shown_metric
@@ -67,7 +66,7 @@ def pages(
     site = {INDEX: page(records, title, 0, published)}
     site |= {address: page(chosen, chosen[0][0].task.name, 1) for address, chosen in by_task.items()}
     site |= {address: page(chosen, chosen[0][0].model.name, 1) for address, chosen in by_model.items()}
-    site["records.json"] = Page(JSON, partial(as_json, TableInput(results)))
+    site["records.json"] = Page(JSON, partial(render, results, "json"))
     site["feed.json"] = Page(FEED, partial(feed, results, title))
     return site
 

@@ -9,8 +9,10 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.classification import zeroshot
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings, class_vectors
 from mlcd_eval.protocols.registry import get_protocol
+from mlcd_eval.support.resident import Rows
 
 TEMPLATES = ["a photo of a {c}.", "{c}", "art of the {c}"]
 NAMES = ["cat", "dog", "bird", "emu", "ant", "cow", "pig"]
@@ -134,6 +136,20 @@ def test_logits_in_chunks_change_nothing(monkeypatch):
     whole = score(random_inputs())
     monkeypatch.setattr("mlcd_eval.protocols.classification.zeroshot._ROWS", 7)
     assert values(score(random_inputs())) == values(whole)
+
+
+def test_chunks_of_logits_take_the_place_of_the_last_and_are_what_one_product_gives(monkeypatch):
+    """Of 20,000 classes, a chunk of logits beside the next would take half a gigabyte more."""
+    generator = torch.Generator().manual_seed(0)
+    array, classes = torch.randn(20, 12, generator=generator), torch.randn(3, 12, generator=generator)
+    monkeypatch.setattr(zeroshot, "_ROWS", 8)
+    places, multiply = [], torch.matmul
+    monkeypatch.setattr(torch, "matmul", lambda *a, out: places.append(out.data_ptr()) or multiply(*a, out=out))
+    logits = list(zeroshot._logits(Rows(array, "cpu"), classes, [0, 1, 2, 1]))
+    assert len(places) == 3 and len(set(places)) == 1
+    assert [len(chunk) for chunk in logits] == [8, 8, 4]
+    expected = [100.0 * part @ classes.T for part in array.split(8)]
+    assert torch.equal(torch.cat(logits), torch.cat(expected)[:, [0, 1, 2, 1]])
 
 
 @pytest.mark.parametrize("num_images", [1, 2, 3, 9])
