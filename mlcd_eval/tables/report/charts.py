@@ -148,8 +148,8 @@ class Chart:
             assert at is not None and number is not None, "a point that is no gap has both"
             cells = [*([name] if several else []), place.text(at), value.text(number)]
             if spread:
-                known = point.low is not None and point.high is not None
-                cells.append(f"[{value.text(point.low, 1)}, {value.text(point.high, 1)}]" if known else "")
+                ends = [value.text(end, 1) for end in (point.low, point.high) if end is not None]
+                cells.append(f"[{', '.join(ends)}]" if ends else "")
             rows.append(([*cells, *([point.note or ""] if noted else [])], point.opens))
         note = f"{len(rows)} of {len(points):,} points, evenly spaced." if len(rows) < len(points) else ""
         return Numbers(header, rows, note)

@@ -40,8 +40,8 @@ def _chart(place: str, members: Sequence[Result], unit: str, of: Callable[[Effic
     metric = next(iter(models.values()))[1]
     points = [Point(cost, own.value, *(own.ci95 or ()), note=name) for name, (cost, own) in models.items()]
     series = [
-        Series("models", points, labelled=True),
-        front("those that no cheaper one reaches", points, metric.higher_is_better),
+        Series("models", points),
+        front("those that no cheaper one reaches", points, metric.higher_is_better, labelled=True),
     ]
     return Chart(f"{place} {metric.name} by {unit}", Axis(unit, scale="log"), value_axis(metric), series)
 

@@ -96,7 +96,7 @@ def report(
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
-        deltas=differences(boards, baseline, provenance),
+        deltas=differences(results, files, boards, baseline, provenance),
         overview=None if many else overview(results),
         panels=panels(results, many),
         reliability=reliability_of(results, baseline),
