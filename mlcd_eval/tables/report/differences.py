@@ -95,8 +95,8 @@ def _point(
     each: _Difference, kind: str, intervals: Mapping[tuple[int, Column], Interval], provenance: Provenance
 ) -> Point:
     name = f"{each.column.name} {each.column.metric}" if kind == "task" else each.row.model
-    low, high = intervals.get((id(each.row), each.column), (None, None))
-    return Point(each.value, name, low, high, opens=provenance.difference(each.row, each.reference, each.column))
+    opens = provenance.difference(each.row, each.reference, each.column)
+    return Point(each.value, name, intervals.get((id(each.row), each.column)), opens=opens)
 
 
 def _intervals(shown: Sequence[_Difference], files: Mapping[int, Path | None]) -> dict[tuple[int, Column], Interval]:

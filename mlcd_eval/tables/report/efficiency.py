@@ -38,7 +38,7 @@ def _chart(place: str, members: Sequence[Result], unit: str, of: Callable[[Effic
     if len(models) < FEWEST:
         return None
     metric = next(iter(models.values()))[1]
-    points = [Point(cost, own.value, *(own.ci95 or ()), note=name) for name, (cost, own) in models.items()]
+    points = [Point(cost, own.value, own.ci95, note=name) for name, (cost, own) in models.items()]
     series = [
         Series("models", points),
         front("those that no cheaper one reaches", points, metric.higher_is_better, labelled=True),
@@ -47,4 +47,4 @@ def _chart(place: str, members: Sequence[Result], unit: str, of: Callable[[Effic
 
 
 def _cost(result: Result, of: Callable[[Efficiency], float | None]) -> float | None:
-    return result.efficiency and of(result.efficiency)
+    return of(result.efficiency) if result.efficiency else None
