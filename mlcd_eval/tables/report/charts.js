@@ -123,6 +123,7 @@ function svg(chart, width, chosen) {
       Plot.tip(all, Plot.pointer({ x: "x", y: "y", title: "words" })),
     ],
   });
+  for (const part of node.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");  // an image has no parts
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", chart.title);
   return node;
