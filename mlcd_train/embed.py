@@ -19,7 +19,7 @@ from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.foreign import reading
-from mlcd_eval.support.npy import write_npy
+from mlcd_eval.support.npy import read_npy, write_npy
 from mlcd_eval.support.progress import Progress
 from mlcd_train.sections import EmbedConfig
 
@@ -110,7 +110,7 @@ def _unit(rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
 def read_embedding(folder: Path) -> Embedding:
     """Read what `embed` wrote; raises DataError if it is missing or damaged."""
     with reading(f"{folder} holds no features (run `mlcd-train embed`)"):
-        features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        features = read_npy(folder / "features.npy")
     try:
         rows = read_json(folder / "rows.json")
         embedding = Embedding(features, rows["keys"], rows["dataset"])

@@ -25,7 +25,7 @@ from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_s
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.foreign import reading
-from mlcd_eval.support.npy import write_npy
+from mlcd_eval.support.npy import read_npy, write_npy
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
 from mlcd_train.products import Products
@@ -95,7 +95,7 @@ def join_pieces(folder: Path, info: LabelsInfo) -> None:
     """Make the label files of all pieces. Every rank calls it, when all have written theirs."""
     barrier()
     places = sorted(folder.glob("piece_*.npy"))
-    pieces = [np.load(place, mmap_mode="r", allow_pickle=False) for place in places]
+    pieces = [read_npy(place) for place in places]
     files, counts = _num_files(info.images), np.zeros(BUCKETS, np.int64)
     for number in range(rank(), files, world_size()):
         first, last = number << 64 - _bits(files), number + 1 << 64 - _bits(files)
@@ -131,9 +131,9 @@ class LabelFiles:
                 f"(run `mlcd-train assign` again)"
             )
         with reading(f"{folder} holds no labels (run `mlcd-train assign`)"):
-            starts = np.load(folder / "buckets.npy", allow_pickle=False)
+            starts = read_npy(folder / "buckets.npy", mapped=False)
             names = [f"rows_{number:05d}.npy" for number in range(_num_files(self.info.images))]
-            rows = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names]
+            rows = [read_npy(folder / name) for name in names]
         self._per_file = BUCKETS // len(rows)
         if any(file.ndim != 1 or not _is_row(file.dtype, self.info.labels) for file in rows):
             raise DataError(f"{folder} is damaged: rows of another form than 6 bytes and {self.info.labels} classes")

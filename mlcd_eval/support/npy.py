@@ -8,7 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from mlcd_eval.errors import DataError
 from mlcd_eval.support.fileio import atomic_write
+
+
+def read_npy(path: Path, mapped: bool = True) -> np.ndarray:
+    """The array of a .npy file, mapped read-only where asked; nothing is unpickled.
+
+    Raises DataError for a header that is longer than the file, for which numpy would take as much memory, and what
+    numpy raises for other damage.
+    """
+    with path.open("rb") as file:
+        start, size = file.read(12), path.stat().st_size
+    if start[6:7] > b"\1" and (length := int.from_bytes(start[8:], "little")) > size:
+        raise DataError(f"{path} is damaged: a header of {length:,} bytes, expected at most its {size:,}")
+    return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
 
 
 def write_npy(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray], dtype: np.dtype | str = "<f4") -> None:

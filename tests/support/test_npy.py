@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mlcd_eval.support.npy import write_npy
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.npy import read_npy, write_npy
 
 TYPES = ["<f4", "<f8", np.int64, np.dtype([("high", "<u4"), ("low", "<u2"), ("classes", "<i4", (3,))])]
 
@@ -34,3 +35,14 @@ def test_a_piece_that_cannot_be_had_leaves_the_old_file(tmp_path):
     with pytest.raises(RuntimeError, match="no more"):
         write_npy(path, (2,), pieces())
     assert np.load(path).tolist() == [1] and [file.name for file in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_header_longer_than_the_file_takes_no_memory(tmp_path, mapped):
+    path = tmp_path / "x.npy"
+    for version in (b"\2\0", b"\3\0"):
+        path.write_bytes(b"\x93NUMPY" + version + b"\xff\xff\xff\x7f" + b"{'descr': '<f4'}")
+        with pytest.raises(DataError, match=r"x.npy is damaged: a header of 2,147,483,647 bytes"):
+            read_npy(path, mapped)
+    write_npy(path, (2, 2), [np.ones((2, 2))])
+    assert read_npy(path, mapped).tolist() == [[1, 1], [1, 1]] and isinstance(read_npy(path), np.memmap)
