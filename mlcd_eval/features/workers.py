@@ -276,11 +276,11 @@ def _work(load: Callable[[Any], torch.Tensor], ring: Ring, parts: SimpleQueue[An
                     row = load(item)
                 except DataError as error:
                     bad[position] = str(error)
-                    continue
-                if target is not None and ring.fits(row):
-                    target[position] = row
                 else:
-                    sent[position] = row.numpy()
+                    if target is not None and ring.fits(row):
+                        target[position] = row
+                    else:
+                        sent[position] = row.numpy()
             send(number, _Part(bad, sent))
         except Exception as error:
             send(number, Failure(error))

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from conftest import metric
 
 from mlcd_eval.imports import clip_benchmark
 from mlcd_eval.tables.frame import results_frame
@@ -200,3 +201,9 @@ def test_the_scaling_experiments_are_read_as_they_are(run_import, tmp_path):
 def test_cells_of_numbers_are_numbers_and_others_stay(cell, value):
     got = clip_benchmark._parsed(cell)
     assert got == value and type(got) is type(value)
+
+
+def test_metrics_are_in_the_order_of_the_numbers_in_their_names():
+    names = ["recall@10", "acc5", "recall@5", "acc1", "recall@1"]
+    ordered = sorted([metric(name, 0.5) for name in names], key=clip_benchmark._natural)
+    assert [each.name for each in ordered] == ["acc1", "acc5", "recall@1", "recall@5", "recall@10"]

@@ -60,7 +60,7 @@ class Reader:
         self.has_pooler = has_pooler
         self.call = call_of(family.call, options)
         self.pooling: str | None = None
-        self.has_class = False
+        self.has_class: bool
         self.tower = _part(model, "vision_model", "vision_encoder")
         self.norm = getattr(self.tower, family.norm) if family.norm else None
         self.projection = getattr(model, family.projection) if family.projection else None
