@@ -18,7 +18,7 @@ from mlcd_eval.support.registry import Registry
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
 
-Option = Literal["baseline", "published", "training", "nearest"]
+Option = Literal["baseline", "published", "training", "nearest", "group"]
 By = Literal["value", "parameters", "gflops"]
 """What makes published models near to one's own."""
 
@@ -48,7 +48,8 @@ class TableInput:
     were read from some. baseline: a model to show
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
     `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
-    section; by: what makes them near.
+    section; by: what makes them near. apart: a regular expression of what tells the seeds of a model apart in its name,
+    None for the usual one.
     """
 
     results: Sequence[Result]
@@ -60,11 +61,12 @@ class TableInput:
     trainings: Sequence[Path] = ()
     nearest: int | None = None
     by: By = "value"
+    apart: str | None = None
 
 
 TABLES = "mlcd_eval.tables"
 BOARD: tuple[Option, ...] = ("baseline", "published")
-PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest")
+PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest", "group")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
     "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
@@ -95,12 +97,14 @@ def render(
     trainings: Sequence[Path] = (),
     nearest: int | None = None,
     by: By = "value",
+    apart: str | None = None,
     allow_partial: bool = False,
 ) -> str:
     """Records and published numbers in one format.
 
-    Raises ConfigError for an unknown format, baseline, published row or paper's table, DataError for records that do
-    not go together, and for records of --limit in a format for others unless allow_partial.
+    Raises ConfigError for an unknown format, baseline, published row or paper's table and for no regular expression,
+    DataError for records that do not go together, and for records of --limit in a format for others unless
+    allow_partial.
     """
     row = FORMATS[form]
     if row.for_others and not allow_partial:
@@ -108,7 +112,7 @@ def render(
     if row.one_model:
         results = of_one_model(results)
     write = cast("Callable[[TableInput], str]", pkgutil.resolve_name(row.function))
-    return write(TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by))
+    return write(TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by, apart))
 
 
 def check_whole(results: Sequence[Result], where: str) -> None:

@@ -19,6 +19,7 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
+from mlcd_eval.tables.comparison.seeds import pattern
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
@@ -62,6 +63,7 @@ def as_html(table: TableInput) -> str:
         nearest=table.nearest,
         by=table.by,
         files=table.files,
+        apart=table.apart,
     )
 
 
@@ -77,11 +79,12 @@ def report(
     by: By = "value",
     files: Sequence[Path] = (),
     links: Links | None = None,
+    apart: str | None = None,
 ) -> str:
     """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
-    beside which their outcomes are.
+    beside which their outcomes are. apart: a regular expression of what tells the seeds of a model apart in its name.
 
-    Raises ConfigError for an unknown baseline or published model, DataError as `choose`.
+    Raises ConfigError for an unknown baseline or published model and for no expression, DataError as `choose`.
     """
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
@@ -94,7 +97,7 @@ def report(
         links=links,
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
-        matrix=matrix(results, files),
+        matrix=matrix(results, files, pattern(apart)),
         boards=folds or [_board(board, provenance) for board in boards],
         folds=folds,
         most_bars=MOST_BARS,

@@ -45,11 +45,12 @@ def pages(
     published: Sequence[str] = (),
     version: str | None = None,
     files: Sequence[Path] = (),
+    apart: str | None = None,
 ) -> dict[str, Page]:
     """Address, relative to the site's root -> page. Addresses are made from names alone, so that they stay.
 
     version: of the records, for pages that look for newer ones while they are open; None for pages that stay as they
-    are. files: of the records, if they were read from some.
+    are. files: of the records, if they were read from some. apart: as in `report`.
     """
     records = list(zip_longest(results, files))
     by_task, by_model = _grouped(records, _task_address), _grouped(records, _model_address)
@@ -62,7 +63,8 @@ def pages(
         groups = {group: [(word, up + quote(address)) for word, address in links] for group, links in others.items()}
         links = Links(name, groups, home=(title, up + INDEX) if depth else None, version=version, root=up)
         places = [file for _, file in chosen if file is not None]
-        return Page(HTML, partial(report, [each for each, _ in chosen], published=numbers, files=places, links=links))
+        of = [each for each, _ in chosen]
+        return Page(HTML, partial(report, of, published=numbers, files=places, links=links, apart=apart))
 
     site = {INDEX: page(records, title, 0, published)}
     site |= {address: page(chosen, chosen[0][0].task.name, 1) for address, chosen in by_task.items()}
