@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,22 @@ from mlcd_eval.tables.boards.choose import choose, of_records
 from mlcd_eval.tables.boards.leaderboard import (
     PUBLISHED,
     Column,
-    Difference,
     Leaderboard,
     Row,
-    baseline_row,
     check_baseline,
     counts,
     rank,
 )
 from mlcd_eval.tables.comparison.seeds import pattern
 from mlcd_eval.tables.formats import By, TableInput
-from mlcd_eval.tables.identity import variants, with_label
-from mlcd_eval.tables.report.charts import Bar, Bars, Figure, curves, delta_bars, radar
 from mlcd_eval.tables.report.controls import control_rows
+from mlcd_eval.tables.report.differences import MOST, differences
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
+from mlcd_eval.tables.report.learning import learning_curves
 from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.matrix import matrix
+from mlcd_eval.tables.report.overview import overview
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.panels import panels
 from mlcd_eval.tables.report.provenance import Provenance
@@ -41,12 +40,6 @@ MANY = 150
 lays out every shown row again when it sorts."""
 MOST_CELLS = 5_000
 """Numbers of a page, of some 500 bytes each with their provenance, beyond which its boards are folded."""
-MOST_BARS = 20
-"""Differences of a chart on a folded page."""
-CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
-"""The charts of a training, with the names in its log that each of them draws."""
-ENDS = ("_low", "_high")
-"""Added to the name of a metric: the ends of its interval."""
 
 
 def as_html(table: TableInput) -> str:
@@ -100,18 +93,18 @@ def report(
         matrix=matrix(results, files, pattern(apart)),
         boards=folds or [_board(board, provenance) for board in boards],
         folds=folds,
-        most_bars=MOST_BARS,
+        most_differences=MOST,
         many=MANY,
         missed=published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
-        deltas=_deltas(boards, baseline, provenance),
-        radar=None if many else _radar(results),
+        deltas=differences(boards, baseline, provenance),
+        overview=None if many else overview(results),
         panels=panels(results, many),
         reliability=reliability_of(results, baseline),
         controls=control_rows(results),
-        trainings=[(training.name, _curves(training)) for training in trainings],
+        trainings=[(training.name, learning_curves(training)) for training in trainings],
         examples=examples,
         standing=among_published(results, numbers, nearest, by),
         provenance={"entries": provenance.entries, "groups": provenance.groups},
@@ -186,78 +179,3 @@ def _cell(
         "rank": rank(cell.value, ranking),
         "opens": None if row.published or provenance.folded else provenance.cell(row, column),
     }
-
-
-def _deltas(boards: Iterable[Leaderboard], baseline: str | None, provenance: Provenance) -> dict[str, list[Bars]]:
-    """By title of the board, one chart per model of its differences from the baseline; all charts have one scale. Of
-    more than MOST_BARS differences on a folded page a chart has the largest and the smallest."""
-    pairs = [
-        (board, row, reference, list(_differences(board, row, reference)))
-        for board in boards
-        if (reference := baseline_row(board, baseline)) is not None
-        for row in board.rows
-        if row is not reference
-    ]
-    groups = []
-    for board, row, reference, differences in pairs:
-        several = len({(column.task, column.variant) for column in board.columns}) < len(board.columns)
-        if provenance.folded and len(differences) > MOST_BARS:
-            differences.sort(key=lambda pair: -pair[1].value)
-            differences[MOST_BARS // 2 : -MOST_BARS // 2] = []
-        bars = [_bar(row, reference, column, each, several, provenance) for column, each in differences]
-        groups.append((board.title, f"{row.model} minus {reference.model}", bars))
-    ends = [0.0, *(bar.delta for _, _, bars in groups for bar in bars)]
-    charts: dict[str, list[Bars]] = {}
-    for title, caption, bars in groups:
-        if bars:
-            charts.setdefault(title, []).append(delta_bars(caption, bars, (min(ends), max(ends))))
-    return charts
-
-
-def _differences(board: Leaderboard, row: Row, reference: Row) -> Iterable[tuple[Column, Difference]]:
-    for column in board.columns:
-        difference = board.difference(row, reference, column) if column.unit == "fraction" else None
-        if difference is not None:
-            yield column, difference
-
-
-def _bar(
-    row: Row, reference: Row, column: Column, difference: Difference, several: bool, provenance: Provenance
-) -> Bar:
-    """several: whether a task has several columns, so that its name does not say which."""
-    name = column.name + (f" {column.metric}" if several else "")
-    better = (difference.value > 0) == column.higher_is_better
-    return Bar(name, difference.value, better, provenance.difference(row, reference, column))
-
-
-def _radar(results: Sequence[Result]) -> Figure | None:
-    """The primary metrics of tasks that all models have, measured in one way; None for fewer than three."""
-    values: dict[str, dict[str, float]] = {}
-    labels = variants(result for result in results if result.status == "ok")
-    for result in results:
-        primary = result.primary
-        if primary is not None and primary.value is not None and primary.higher_is_better:
-            axis = with_label(result.task.name, labels.label(result))
-            values.setdefault(axis, {})[result.model.name] = primary.value
-    models = dict.fromkeys(result.model.name for result in results)
-    axes = {task: by_model for task, by_model in values.items() if len(by_model) == len(models)}
-    if len(axes) < 3:
-        return None
-    rows = [(model, [by_model[model] for by_model in axes.values()]) for model in models]
-    return radar(f"Primary metrics of the {len(axes)} tasks that all models have", list(axes), rows)
-
-
-def _curves(training: Training) -> list[Figure]:
-    """One chart for each of CURVES that the log has a value for, and one for each metric of a task, with the ends of
-    its interval where they were logged."""
-    figures = []
-    for caption, names in CURVES.items():
-        known = [name for name in names if any(value is not None for value in training.values.get(name, ()))]
-        series = [(name.removesuffix("_cosine"), training.values[name]) for name in known]
-        if series:
-            figures.append(curves(f"{training.name}: {caption}", training.steps, series))
-    for name, values in training.values.items():
-        if "/" in name and not name.endswith(ENDS) and any(value is not None for value in values):
-            ends = [(f"95% {end[1:]}", training.values[name + end]) for end in ENDS if name + end in training.values]
-            figures.append(curves(f"{training.name}: {name}", training.steps, [("value", values), *ends]))
-    return figures

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.report.charts import Figure
+from mlcd_eval.tables.report.charts import Chart
 from mlcd_eval.tables.report.depth import best_layers
 from mlcd_eval.tables.report.efficiency import costs
 from mlcd_eval.tables.report.few_shot import few_shot_curves
@@ -21,9 +21,9 @@ class Panel:
     anchor: str
     heading: str
     note: str
-    draw: Callable[[Sequence[Result]], list[Figure]]
+    draw: Callable[[Sequence[Result]], list[Chart]]
     always: bool = True
-    charts: Sequence[Figure] = ()
+    charts: Sequence[Chart] = ()
 
 
 PANELS = (

@@ -1,0 +1,45 @@
+"""The curves of a training, from its log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
+from mlcd_eval.tables.report.trainings import Training
+
+CURVES = {"loss": ("loss",), "mean cosine": ("positive_cosine", "negative_cosine")}
+"""The charts of a training, with the names in its log that each of them draws."""
+LOW, HIGH = "_low", "_high"
+"""Added to the name of a metric: the ends of its interval."""
+
+
+def learning_curves(training: Training) -> list[Chart]:
+    """One chart for each of CURVES that the log has a value for, and one for each metric of a task, with its interval
+    where that was logged."""
+    charts = []
+    for name, parts in CURVES.items():
+        known = [part for part in parts if _any(training, part)]
+        if known:
+            series = [_line(training, part.removesuffix("_cosine"), part) for part in known]
+            charts.append(_chart(training, name, series))
+    for name in training.values:
+        if "/" in name and not name.endswith((LOW, HIGH)) and _any(training, name):
+            charts.append(_chart(training, name, [_line(training, name, name)]))
+    return charts
+
+
+def _any(training: Training, name: str) -> bool:
+    return any(value is not None for value in training.values.get(name, ()))
+
+
+def _line(training: Training, title: str, name: str) -> Series:
+    none = [None] * len(training.steps)
+    columns = [training.values.get(each, none) for each in (name, name + LOW, name + HIGH)]
+    points = [Point(step, *values) for step, *values in zip(training.steps, *columns, strict=True)]
+    if "/" in name:  # of a task, which few steps evaluate
+        points = [point for point in points if point.y is not None]
+    return Series(title, points, line=True, dots=False)
+
+
+def _chart(training: Training, name: str, series: Sequence[Series]) -> Chart:
+    return Chart(f"{training.name}: {name}", Axis("step", unit="count"), Axis(name), series)
