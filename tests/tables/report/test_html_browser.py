@@ -183,7 +183,7 @@ def test_filters_folds_and_seeds(opened, tmp_path):
             results.append(result.model_copy(update={"model": result.model.model_copy(update=changes)}))
     page = opened(report(results), tmp_path / "page.html")
     assert models(page) == ["a", "b", "c"] and tasks(page) == ["model", "rank", "score", "x", "y", "z"]
-    page.get_by_label("each model").check()
+    page.get_by_role("radio", name="each model").check()
     assert models(page) == ["a_seed0", "a_seed1", "b", "c"]
 
     page.locator("[data-filter=name]").fill("A_s")
