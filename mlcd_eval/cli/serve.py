@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MOST_TESTS = 4_000
+"""Paired tests of the exported pages of two models, of some 15 ms each."""
+
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
@@ -36,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
         records = read_files([args.folder])
         files, results = [file for file, _ in records], [result for _, result in records]
-        written = pages(results, args.title, args.published, files=files, apart=args.group)
+        written = pages(results, args.title, args.published, files=files, apart=args.group, most_tests=MOST_TESTS)
         changed = export(written, args.export)
         print(f"{len(written)} files, {changed} changed: {args.export / 'index.html'}")
         return 0

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("links", "matrix", "picker", "comparison", "why", "baseline", "overview", "reliability", "controls")
+    ),
+    **dict.fromkeys(("standing", "variants", "reproduced", "many", "most_differences")),
+    **dict.fromkeys(("compared", "boards", "folds", "missed", "deltas", "panels", "trainings", "examples"), ()),
+    "provenance": {"entries": (), "groups": ()},
+}
+"""The parts of a page that need not be there."""
+
+
+def page(**parts: Any) -> str:
+    """A page of these parts, by their names in report.html.jinja; one of NOTHING may be left out."""
+    return template("report.html.jinja").render({**NOTHING, **parts})
 
 
 def template(name: str) -> jinja2.Template:
