@@ -17,6 +17,7 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
+from mlcd_eval.tables.comparison.contest import contests
 from mlcd_eval.tables.comparison.pairing import sides
 from mlcd_eval.tables.comparison.seeds import pattern
 from mlcd_eval.tables.formats import By, TableInput
@@ -27,6 +28,7 @@ from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.learning import learning_curves
 from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.matrix import matrix
+from mlcd_eval.tables.report.of_tasks import task_parts
 from mlcd_eval.tables.report.overview import overview
 from mlcd_eval.tables.report.page import page
 from mlcd_eval.tables.report.panels import panels
@@ -90,6 +92,8 @@ def report(
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     first = matrix(results, files, pattern(apart))
+    tasks = contests(results, files)
+    alone = links is None or len(tasks) == 1  # else the site has a page for each task
     pairs, picker = _pairs(results, files, first) if picks is None and links is None else ([], picks)
     return page(
         title=links.title if links else "mlcd-eval report",
@@ -99,6 +103,7 @@ def report(
         matrix=first,
         picker=picker,
         compared=pairs,
+        task_parts=task_parts(tasks, boards, provenance) if alone else (),
         boards=folds or [_board(board, provenance) for board in boards],
         folds=folds,
         most_differences=MOST,

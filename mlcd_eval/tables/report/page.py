@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ NOTHING: Mapping[str, Any] = {
         ("links", "matrix", "picker", "comparison", "why", "baseline", "overview", "reliability", "controls")
     ),
     **dict.fromkeys(("standing", "variants", "reproduced", "many", "most_differences")),
-    **dict.fromkeys(("compared", "boards", "folds", "missed", "deltas", "panels", "trainings", "examples"), ()),
+    **dict.fromkeys(
+        ("compared", "task_parts", "boards", "folds", "missed", "deltas", "panels", "trainings", "examples"), ()
+    ),
     "provenance": {"entries": (), "groups": ()},
 }
 """The parts of a page that need not be there."""
@@ -29,6 +32,12 @@ def page(**parts: Any) -> str:
 
 def template(name: str) -> jinja2.Template:
     """A template. The security policy of its page allows only the script and style of the page, and loads nothing."""
+    return _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Kept, as templates take a while to compile."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -38,7 +47,7 @@ def template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"csp_hash": _csp_hash, "file": _file}
-    return environment.get_template(name)
+    return environment
 
 
 def _csp_hash(text: str) -> str:
