@@ -18,7 +18,19 @@ NOTHING: Mapping[str, Any] = {
     ),
     **dict.fromkeys(("standing", "variants", "reproduced", "many", "most_differences")),
     **dict.fromkeys(
-        ("compared", "task_parts", "boards", "folds", "missed", "deltas", "panels", "trainings", "examples"), ()
+        (
+            "compared",
+            "disagreements",
+            "task_parts",
+            "boards",
+            "folds",
+            "missed",
+            "deltas",
+            "panels",
+            "trainings",
+            "examples",
+        ),
+        (),
     ),
     "provenance": {"entries": (), "groups": ()},
 }

@@ -13,6 +13,7 @@ from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, comp
 from mlcd_eval.tables.comparison.pairing import Side
 from mlcd_eval.tables.comparison.text import HEADER, HOW, OTHER_HEADER, OTHERS, TIES, other_rows, summary, task_rows
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
+from mlcd_eval.tables.report.disagreements import disagreements
 from mlcd_eval.tables.report.links import Links
 from mlcd_eval.tables.report.page import page
 from mlcd_eval.tables.text import shown_difference
@@ -115,11 +116,14 @@ def compared(sides: Mapping[str, Side], order: Sequence[str]) -> tuple[list[dict
     return views, Picker(order, addresses) if views else None
 
 
-def comparison_page(comparison: Comparison, links: Links | None = None) -> str:
-    """The page of one comparison, alone or with links to the others of its site."""
+def comparison_page(comparison: Comparison, links: Links | None = None, examples: int = 0) -> str:
+    """The page of one comparison, alone or with links to the others of its site. examples: how many images of each task
+    to show that A knows and B does not, and the other way round; raises as `disagreements` if there are any."""
     view = two_models(comparison)
     title = links.title if links else f"{view['a']} and {view['b']}"
-    return page(title=title, links=links, models=2, tasks=len(comparison.tasks), comparison=view)
+    shown = disagreements(comparison, examples) if examples else ()
+    about = {"title": title, "links": links, "models": 2, "tasks": len(comparison.tasks)}
+    return page(**about, comparison=view, disagreements=shown)
 
 
 def page_of_pair(a: Side, b: Side, links: Links) -> str:
