@@ -10,7 +10,7 @@ from conftest import make_result, metric
 from mlcd_eval.records import DatasetRecord
 from mlcd_eval.tables import identity
 from mlcd_eval.tables.formats import render
-from mlcd_eval.tables.report import html
+from mlcd_eval.tables.report import differences, html
 
 
 def records(models, tasks, failed=10):
@@ -109,11 +109,12 @@ def test_what_numbers_of_a_folded_page_share_is_held_once_and_reached_from_each(
 
 
 def test_a_chart_of_a_folded_page_has_the_largest_and_smallest_differences(page):
-    _, text, _ = page
-    charts = re.findall(r'<ol class="bars">(.*?)</ol>', text, re.DOTALL)
+    text = page[1].partition('<section aria-labelledby="differences">')[2]
+    specs = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    charts = [[each["x"] for each in json.loads(spec)["series"]] for spec in specs]
     assert len(charts) == 9
-    assert max(chart.count("<li>") for chart in charts) == html.MOST_BARS
-    assert '<section aria-labelledby="radar">' not in text
+    assert max(sum(map(len, chart)) for chart in charts) == differences.MOST
+    assert '<section aria-labelledby="overview">' not in text
 
 
 def test_a_folded_page_takes_forty_bytes_per_number_and_a_small_one_is_not_folded(monkeypatch):

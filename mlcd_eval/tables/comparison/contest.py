@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.paired import holm
+from mlcd_eval.metrics.paired import Paired, holm
 from mlcd_eval.metrics.power import LEVEL
 from mlcd_eval.metrics.statistics import Ranking
 from mlcd_eval.metrics.table import metric_kind
@@ -36,6 +36,12 @@ class Entry:
         if known is None:
             raise DataError("its record has no outcomes of samples")
         return known
+
+    def testable(self) -> Outcomes:
+        """The outcomes, for tests; raises DataError where there are none, and where no test of its metric is quick."""
+        if isinstance(metric_kind(self.metric.name).statistic, Ranking):
+            raise DataError("its test takes too long for a page, `mlcd-eval compare` makes it")
+        return self.outcomes()
 
     @property
     def value(self) -> float:
@@ -88,34 +94,28 @@ class Contest:
         p: dict[str, float] = {}
         untested: dict[str, str] = {}
         try:
-            of_best = self._testable(best).outcomes() if others else None
+            of_best = self.entries[best].testable() if others else None
         except DataError as error:
             return Leading(best, untested=dict.fromkeys(others, f"of the best, {best}: {error}"))
         for model in others:
             try:
                 assert of_best is not None, "there are others"
-                p[model] = self._p(best, of_best, model)
+                p[model] = paired(self.entries[best], of_best, self.entries[model]).p
             except DataError as error:
                 untested[model] = str(error)
         adjusted = dict(zip(p, holm(list(p.values())), strict=True))
         return Leading(best, frozenset(model for model in adjusted if adjusted[model] >= LEVEL), untested)
 
-    def _testable(self, model: str) -> Entry:
-        """The entry of a model; raises DataError if no test of its metric is quick."""
-        entry = self.entries[model]
-        if isinstance(metric_kind(entry.metric.name).statistic, Ranking):
-            raise DataError("its test takes too long for a page, `mlcd-eval compare` makes it")
-        return entry
 
-    def _p(self, best: str, of_best: Outcomes, model: str) -> float:
-        """Raises DataError where there is no test."""
-        first, other = self.entries[best], self.entries[model]
-        if reason := why_unpairable(first.result, other.result):
-            raise DataError(reason)
-        row = pair_primary(first.result, other.result, of_best, other.outcomes())
-        if row.paired is None:
-            raise DataError(row.test)
-        return row.paired.p
+def paired(first: Entry, of_first: Outcomes, other: Entry) -> Paired:
+    """The paired test of two records by their primary metric, with the interval of other - first; raises DataError
+    where there is none."""
+    if reason := why_unpairable(first.result, other.result):
+        raise DataError(reason)
+    row = pair_primary(first.result, other.result, of_first, other.outcomes())
+    if row.paired is None:
+        raise DataError(row.test)
+    return row.paired
 
 
 def contests(results: Sequence[Result], files: Sequence[Path] = ()) -> list[Contest]:

@@ -5,7 +5,7 @@ const COLOURS = 8;
 const SYMBOLS = ["circle", "diamond", "square", "triangle", "cross", "star", "wye"];
 const DASHES = [null, "6 3", "2 3", "9 3 2 3", "12 4"];
 const ROW = 8, ROWS = [22, 64];  // pixels of a name's line: for each series, and at least and at most
-const LABELS = 15;  // at most, beside the marks of a series
+const LABELS = 10;  // at most, beside the marks of a series
 const charts = new Map();
 
 function text(value, { unit }) {
@@ -57,9 +57,17 @@ function marks(chart, series, place, { faint = false, shift = 0 } = {}) {
     found.push(Plot.dot(rows, { ...shared, r: size, symbol, fill: colour, fillOpacity: series.share ? .4 : 1, stroke: colour, strokeWidth: series.share ? 1.5 : 0 }));
   }
   if (series.labelled && rows.length <= LABELS && !faint) {
-    found.push(Plot.text(rows, { ...shared, text: "note", dy: -9, lineWidth: 10, textOverflow: "ellipsis", fill: "currentColor", stroke: "var(--paper)", strokeWidth: 4 }));
+    const label = { ...shared, text: "note", dy: -9, lineWidth: 10, textOverflow: "ellipsis", fill: "currentColor", stroke: "var(--paper)", strokeWidth: 4 };
+    const middle = centre(chart), right = point => point.x > middle;  // labels run towards it
+    found.push(Plot.text(rows, { ...label, textAnchor: "start", dx: -4, filter: point => !right(point) }));
+    found.push(Plot.text(rows, { ...label, textAnchor: "end", dx: 4, filter: right }));
   }
   return found;
+}
+
+function centre(chart) {
+  const known = chart.series.flatMap(series => series.x), [low, high] = [Math.min(...known), Math.max(...known)];
+  return chart.x.scale === "log" ? Math.sqrt(low * high) : (low + high) / 2;
 }
 
 // whether points of several series are at one place
@@ -77,7 +85,7 @@ function row(chart) {
 }
 
 function height(chart) {
-  return chart.across ? row(chart) * names(chart, "y").length + 70 : 290;
+  return chart.across ? row(chart) * names(chart, "y").length + 50 : 290;
 }
 
 function scale(axis, chart, side) {
@@ -91,6 +99,7 @@ function svg(chart, width, chosen) {
   const longest = across ? Math.max(...names(chart, "y").map(name => name.length)) : 0;
   const marginLeft = across ? Math.min(.42 * width, 7 * longest + 14) : 46;
   const shifted = crowded(chart), between = Math.min(across ? .75 * row(chart) / series.length : 3, 7);
+  const turned = x.scale === "names" && 8 * names(chart, "x").join("  ").length > width - marginLeft;
   const drawn = series.flatMap((each, place) => marks(chart, each, place, {
     faint: chosen !== undefined && chosen !== place,
     shift: shifted && (across || each.low && each.dots) ? between * (place - (series.length - 1) / 2) : 0,
@@ -100,7 +109,7 @@ function svg(chart, width, chosen) {
   const grid = { strokeOpacity: 1, stroke: "var(--rule)" };
   const numbers = axis => ({ tickFormat: tick(axis), ticks: axis.ticks, tickSize: 0, labelArrow: "none" });
   const node = Plot.plot({
-    className: "plot", width, height: height(chart), marginLeft, marginTop: 28, marginBottom: 40, marginRight: 16,
+    className: "plot", width, height: height(chart), marginLeft, marginTop: across ? 6 : 28, marginBottom: turned ? 64 : 40, marginRight: 16,
     x: scale(x, chart, "x"), y: scale(y, chart, "y"), r: { type: "identity" },
     ariaDescription: chart.summary,
     marks: [
@@ -108,7 +117,7 @@ function svg(chart, width, chosen) {
       Plot.gridY({ ...grid, ticks: y.ticks }),
       x.unit === "difference" ? Plot.ruleX([0]) : null,
       y.unit === "difference" ? Plot.ruleY([0]) : null,
-      Plot.axisX({ ...numbers(x), labelAnchor: "center", labelOffset: 36 }),
+      Plot.axisX({ ...numbers(x), labelAnchor: "center", labelOffset: turned ? 60 : 36, tickRotate: turned ? -45 : 0 }),
       Plot.axisY({ ...numbers(y), ...(across ? { lineWidth: (marginLeft - 10) / 12, textOverflow: "ellipsis-end" } : { labelAnchor: "top" }) }),
       ...drawn,
       Plot.tip(all, Plot.pointer({ x: "x", y: "y", title: "words" })),
@@ -121,7 +130,7 @@ function svg(chart, width, chosen) {
 
 // a short piece of a series for the legend, drawn as in the chart
 function swatch(chart, series, place) {
-  const sample = { ...series, x: [0, 1, 2], y: [0, 0, 0], low: undefined, share: undefined };
+  const sample = { ...series, x: [0, 1, 2], y: [0, 0, 0], low: undefined, share: undefined, labelled: false };
   if (!series.line) Object.assign(sample, { x: [1], y: [0] });
   const node = Plot.plot({
     className: "plot", width: 34, height: 12, margin: 5, axis: null, x: { domain: [0, 2] }, y: { domain: [-1, 1] },

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.interval import Interval
 from mlcd_eval.tables.text import shown, shown_difference
 
 MOST_ROWS = 200
-"""Points that the table below a chart has; of more it has so many, evenly spaced."""
+"""Points of a series that the table below a chart has; of more it has so many, evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,16 @@ class Axis:
 class Point:
     """A place in a chart. An axis of names has a text; None on the axis of values is a gap in a line.
 
-    low, high: the ends of the value's 95% interval. note: what else is to be said of it. share: of a whole, between 0
+    ci95: of the value. note: what else is to be said of it. share: of a whole, between 0
     and 1, which the area of its mark then shows. opens: the place of its provenance in the page.
     """
 
     x: float | str | None
     y: float | str | None
-    low: float | None = None
-    high: float | None = None
+    ci95: Interval | None = None
     note: str | None = None
     share: float | None = None
     opens: int | None = None
-
-
-COLUMNS = ("x", "y", "low", "high", "note", "share")
-"""The fields of points that the page's script draws."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,17 @@ class Series:
 
     def spec(self) -> dict[str, Any]:
         """The series as JSON, its points as columns."""
-        columns = {name: _column(self.points, name) for name in COLUMNS}
+        columns: dict[str, list[Any]] = {
+            "x": [point.x for point in self.points],
+            "y": [point.y for point in self.points],
+            "low": [point.ci95 and point.ci95[0] for point in self.points],
+            "high": [point.ci95 and point.ci95[1] for point in self.points],
+            "note": [point.note for point in self.points],
+            "share": [point.share for point in self.points],
+        }
         style = {"line": self.line, "dots": self.dots, "labelled": self.labelled, "tone": self.tone}
-        return _known({"name": self.name, **style, **columns})
+        known = {name: _short(column) for name, column in columns.items() if name in "xy" or set(column) != {None}}
+        return _known({"name": self.name, **style, **known})
 
 
 def value_axis(metric: Metric) -> Axis:
@@ -136,33 +140,33 @@ class Chart:
     def numbers(self) -> Numbers:
         """The table of its points."""
         place, value = (self.y, self.x) if self.across else (self.x, self.y)
-        points = [(each.name, point) for each in self.series for point in each.points if self._value(point) is not None]
+        known = [
+            [(each.name, point) for point in each.points if self._value(point) is not None] for each in self.series
+        ]
+        points = [pair for of_series in known for pair in _thinned(of_series)]
         several = len(self.series) > 1
-        spread = any(point.low is not None for _, point in points)
+        spread = any(point.ci95 for _, point in points)
         noted = any(point.note for _, point in points)
         header = [*(["series"] if several else []), place.heading, value.heading]
         header += [*(["95% interval"] if spread else []), *(["note"] if noted else [])]
         rows = []
-        for name, point in _thinned(points):
+        for name, point in points:
             at, number = (point.y, point.x) if self.across else (point.x, point.y)
             assert at is not None and number is not None, "a point that is no gap has both"
             cells = [*([name] if several else []), place.text(at), value.text(number)]
             if spread:
-                known = point.low is not None and point.high is not None
-                cells.append(f"[{value.text(point.low, 1)}, {value.text(point.high, 1)}]" if known else "")
+                cells.append(f"[{', '.join(value.text(end, 1) for end in point.ci95)}]" if point.ci95 else "")
             rows.append(([*cells, *([point.note or ""] if noted else [])], point.opens))
-        note = f"{len(rows)} of {len(points):,} points, evenly spaced." if len(rows) < len(points) else ""
+        total = sum(map(len, known))
+        note = f"{len(rows):,} of {total:,} points, evenly spaced." if len(rows) < total else ""
         return Numbers(header, rows, note)
 
     def _value(self, point: Point) -> float | str | None:
         return point.x if self.across else point.y
 
 
-def _column(points: Sequence[Point], name: str) -> list[Any] | None:
-    """One field of all points, None where no point has it; numbers have six digits, more than a screen can show."""
-    values = [getattr(point, name) for point in points]
-    if name not in ("x", "y") and all(value is None for value in values):
-        return None
+def _short(values: Sequence[Any]) -> list[Any]:
+    """Numbers of six digits, more than a screen can show."""
     return [float(f"{value:.6g}") if isinstance(value, float) else value for value in values]
 
 

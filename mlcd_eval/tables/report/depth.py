@@ -35,5 +35,4 @@ def _chart(result: Result) -> Chart:
 
 
 def _point(number: int, way: str, line: Mapping[str, Any]) -> Point:
-    low, high = line["ci95"] or (None, None)
-    return Point(number, line["score"], low, high, line["layer"])
+    return Point(number, line["score"], line["ci95"] and tuple(line["ci95"]), line["layer"])

@@ -38,13 +38,13 @@ def _chart(place: str, members: Sequence[Result], unit: str, of: Callable[[Effic
     if len(models) < FEWEST:
         return None
     metric = next(iter(models.values()))[1]
-    points = [Point(cost, own.value, *(own.ci95 or ()), note=name) for name, (cost, own) in models.items()]
+    points = [Point(cost, own.value, own.ci95, note=name) for name, (cost, own) in models.items()]
     series = [
-        Series("models", points, labelled=True),
-        front("those that no cheaper one reaches", points, metric.higher_is_better),
+        Series("models", points),
+        front("those that no cheaper one reaches", points, metric.higher_is_better, labelled=True),
     ]
     return Chart(f"{place} {metric.name} by {unit}", Axis(unit, scale="log"), value_axis(metric), series)
 
 
 def _cost(result: Result, of: Callable[[Efficiency], float | None]) -> float | None:
-    return result.efficiency and of(result.efficiency)
+    return of(result.efficiency) if result.efficiency else None

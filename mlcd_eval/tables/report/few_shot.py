@@ -37,15 +37,15 @@ def few_shot_curves(results: Sequence[Result]) -> list[Chart]:
 
 def _point(result: Result, metric: str, value: float) -> Point:
     draws = [trial[metric] for trial in result.details.get("trials", ()) if trial.get(metric) is not None]
-    low = high = None
+    ci95 = None
     if len(draws) > 1:
         from scipy.stats import t
 
         reach = float(t.ppf(0.975, len(draws) - 1)) * statistics.stdev(draws) / math.sqrt(len(draws))
-        low, high = value - reach, value + reach
+        ci95 = value - reach, value + reach
     fewer = result.details.get("classes_with_fewer_shots", 0)
     notes = [f"{len(draws)} draws" if len(draws) > 1 else "", f"classes with fewer images: {fewer}" if fewer else ""]
-    return Point(result.task.settings["shots"], value, low, high, ", ".join(filter(None, notes)) or None)
+    return Point(result.task.settings["shots"], value, ci95, ", ".join(filter(None, notes)) or None)
 
 
 def _chart(task: str, metric: Metric, by_shots: Mapping[str, Mapping[int, Point]]) -> Chart:

@@ -27,7 +27,7 @@ from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.learning import learning_curves
 from mlcd_eval.tables.report.links import Links
-from mlcd_eval.tables.report.matrix import matrix
+from mlcd_eval.tables.report.matrix import fits, matrix
 from mlcd_eval.tables.report.of_tasks import task_parts
 from mlcd_eval.tables.report.overview import overview
 from mlcd_eval.tables.report.page import page
@@ -93,7 +93,7 @@ def report(
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     first = matrix(results, files, pattern(apart))
     tasks = contests(results, files)
-    alone = links is None or len(tasks) == 1  # else the site has a page for each task
+    alone = (links is None and fits(tasks)) or len(tasks) == 1  # else the site has a page for each task
     pairs, picker = _pairs(results, files, first) if picks is None and links is None else ([], picks)
     return page(
         title=links.title if links else "mlcd-eval report",
@@ -112,7 +112,7 @@ def report(
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
         baseline=baseline,
-        deltas=differences(boards, baseline, provenance),
+        deltas=differences(results, files, boards, baseline, provenance),
         overview=None if many else overview(results),
         panels=panels(results, many),
         reliability=reliability_of(results, baseline),

@@ -35,7 +35,10 @@ def _any(training: Training, name: str) -> bool:
 def _line(training: Training, title: str, name: str) -> Series:
     none = [None] * len(training.steps)
     columns = [training.values.get(each, none) for each in (name, name + LOW, name + HIGH)]
-    points = [Point(step, *values) for step, *values in zip(training.steps, *columns, strict=True)]
+    points = [
+        Point(step, value, None if low is None or high is None else (low, high))
+        for step, value, low, high in zip(training.steps, *columns, strict=True)
+    ]
     if "/" in name:  # of a task, which few steps evaluate
         points = [point for point in points if point.y is not None]
     return Series(title, points, line=True, dots=False)

@@ -44,8 +44,8 @@ def matrix(
     tells the seeds of a model apart (see `seeds.pattern`).
     """
     tasks = _by_protocol(contests(results, files))
-    models = list(dict.fromkeys(model for task in tasks for model in task.entries))
-    if len(models) < FEWEST or len(models) * len(tasks) > MOST:
+    models = _models(tasks)
+    if len(models) < FEWEST or not fits(tasks):
         return None
     each = _view("each", "each model", tasks, led(tasks))
     views = [each]
@@ -58,6 +58,15 @@ def matrix(
         "kinds": sorted({row["kind"] for row in each["rows"]}),
         "folds": len(tasks) > MANY,
     }
+
+
+def fits(tasks: Sequence[Contest]) -> bool:
+    """Whether a page has room for more of these tasks than compact tables."""
+    return len(_models(tasks)) * len(tasks) <= MOST
+
+
+def _models(tasks: Sequence[Contest]) -> list[str]:
+    return list(dict.fromkeys(model for task in tasks for model in task.entries))
 
 
 def _by_protocol(tasks: Sequence[Contest]) -> list[Contest]:
@@ -86,7 +95,7 @@ def _view(key: str, label: str, tasks: Sequence[Contest], leaders: Sequence[Lead
         ]
         return {"cells": every, "mean": cells.mean_score(above_chance(group.tasks, model))}
 
-    models = list(dict.fromkeys(model for task in tasks for model in task.entries))
+    models = _models(tasks)
     rows = [
         {
             "name": model,

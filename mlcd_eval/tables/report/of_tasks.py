@@ -69,9 +69,8 @@ def _forest(contest: Contest, models: Sequence[str], opens: Mapping[int, int]) -
     points = []
     for model in models:
         entry = contest.entries[model]
-        low, high = entry.metric.ci95 or (None, None)
         note = f"n = {count(entry.metric.num_scored)}"
-        points.append(Point(entry.value, model, low, high, note, opens=opens.get(id(entry.result))))
+        points.append(Point(entry.value, model, entry.metric.ci95, note, opens=opens.get(id(entry.result))))
     names = Axis("model", scale="names", ticks=list(models))
     return Chart(
         f"{contest.name}: {contest.metric.name}", value_axis(contest.metric), names, [Series("models", points)]

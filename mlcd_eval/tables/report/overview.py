@@ -27,7 +27,7 @@ def overview(results: Sequence[Result]) -> Chart | None:
     if len(tasks) < FEWEST:
         return None
     series = [
-        Series(model, [Point(each[model].value, task, *(each[model].ci95 or ())) for task, each in tasks.items()])
+        Series(model, [Point(each[model].value, task, each[model].ci95) for task, each in tasks.items()])
         for model in models
     ]
     title = f"Primary metrics of the {len(tasks)} tasks that all models have"

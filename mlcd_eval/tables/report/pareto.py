@@ -23,13 +23,13 @@ def pareto(standings: Sequence[Standing]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def front(name: str, points: Sequence[Point], higher_is_better: bool) -> Series:
+def front(name: str, points: Sequence[Point], higher_is_better: bool, labelled: bool = False) -> Series:
     """The line through the points that no other beats in both size and value."""
     numbers = (int, float)
     pairs = [(point.x, point.y) for point in points if isinstance(point.x, numbers) and isinstance(point.y, numbers)]
     assert len(pairs) == len(points), "sizes and values are numbers"
-    best = [replace(points[place], low=None, high=None) for place in frontier(pairs, higher_is_better)]
-    return Series(name, best, line=True, dots=False)
+    best = [replace(points[place], ci95=None) for place in frontier(pairs, higher_is_better)]
+    return Series(name, best, line=True, dots=False, labelled=labelled)
 
 
 def _chart(members: Sequence[Standing], by: By, unit: str) -> Chart | None:
@@ -41,7 +41,7 @@ def _chart(members: Sequence[Standing], by: By, unit: str) -> Chart | None:
         if (size := size_of(number, by)) is not None
     ]
     own = [
-        Point(size, each.value, *(each.metric.ci95 or ()), note=each.result.model.name)
+        Point(size, each.value, each.metric.ci95, note=each.result.model.name)
         for each in members
         if (size := each.size(by)) is not None
     ]

@@ -79,13 +79,12 @@ def _forest(comparison: Comparison, unit: str) -> Chart:
 
 
 def _point(task: TaskComparison) -> Point:
-    low, high = task.ci95 or (None, None)
     parts = [f"{task.metric}, n = {task.num_samples:,}"]
     if not task.higher_is_better:
         parts.append("lower is better")
     if task.detectable is not None:
         parts.append(f"{POWER:.0%} detectable: {shown_difference(task.detectable, task.unit).lstrip('+')}")
-    return Point(task.difference, task.task, low, high, "; ".join(parts))
+    return Point(task.difference, task.task, task.ci95, "; ".join(parts))
 
 
 def pairs(sides: Mapping[str, Side], order: Sequence[str], most: int | None = None) -> Iterator[tuple[str, str]]:

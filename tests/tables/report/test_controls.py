@@ -1,7 +1,5 @@
 """Controls and curves of legibility on the report's page."""
 
-import re
-
 from conftest import make_result, metric
 
 from mlcd_eval.tables.report.controls import control_rows
@@ -47,15 +45,16 @@ READ = {"word_accuracy": 0.75, "smallest_legible_letter": 8, "curve": [entry(8, 
 
 def test_a_curve_has_a_point_for_each_interval():
     curve = [entry(8, 10, 20, 1.0)]
-    [figure] = legibility(
+    [chart] = legibility(
         [probed("a<b>", [control("pixels", True, 1, 0.9, curve=curve), NOISE], "docvqa/demo", reading=READ)]
     )
-    svg = str(figure.svg)
-    assert figure.caption == "docvqa/demo: smallest legible letter of a<b> 8 pixels" and "<b>" not in svg
-    assert [name for _, name in figure.legend] == ["a<b>", "pixels"]
-    heights = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)]
-    assert heights == [97.0, 12.0, 12.0]  # from 182 at 0 to 12 at 1
-    assert "from 8 to 10 pixels: 50.0 of 40 words" in svg and "from 10 pixels: 100.0 of 40 words" in svg
+    assert chart.title == "docvqa/demo: smallest legible letter of a<b> 8 pixels"
+    assert chart.x.ticks == ["8-10", "10-"] and chart.y.span == (0.0, 1.0)
+    read = {series.name: [(point.x, point.y, point.note) for point in series.points] for series in chart.series}
+    assert read == {
+        "a<b>": [("8-10", 0.5, "40 words"), ("10-", 1, "40 words")],
+        "pixels": [("8-10", 1.0, "20 words")],
+    }
 
 
 def test_the_page_has_both_where_there_are_any():

@@ -1,7 +1,5 @@
 """The chart of few-shot curves."""
 
-import re
-
 import numpy as np
 import pytest
 from conftest import make_result, metric
@@ -22,27 +20,25 @@ def few(shots, draws, model="vit", task="linear_probe/demo", fewer=0, **settings
 def test_a_line_per_model_with_the_interval_over_draws():
     draws = [0.50, 0.60, 0.55]
     results = [few(4, draws), few(1, [0.2, 0.4]), few(1, [0.3, 0.3], "<b>"), few(16, [0.7], fewer=3)]
-    [figure] = few_shot_curves(results)
-    assert figure.caption == "linear_probe/demo: acc1"
-    assert [name for _, name in figure.legend] == ["vit", "<b>"]
-    svg = str(figure.svg)
-    assert "&lt;b&gt;" in svg and "<b>" not in svg
+    [chart] = few_shot_curves(results)
+    assert chart.title == "linear_probe/demo: acc1" and chart.x.ticks == [1, 4, 16] and chart.x.scale == "log"
+    vit, other = chart.series
+    assert (vit.name, other.name) == ("vit", "<b>")
     low, high = stats.t.interval(0.95, 2, np.mean(draws), stats.sem(draws))
-    assert re.findall("<title>(.*?)</title>", svg) == [
-        "shots=1: 30.00 [-97.1, 157.1], 2 draws",
-        f"shots=4: 55.00 [{100 * low:.1f}, {100 * high:.1f}], 3 draws",
-        "shots=16: 70.00, classes with fewer images: 3",
-        "shots=1: 30.00 [30.0, 30.0], 2 draws",
+    assert [(point.x, point.y, point.note) for point in vit.points] == [
+        (1, pytest.approx(0.3), "2 draws"),
+        (4, pytest.approx(0.55), "3 draws"),
+        (16, 0.7, "classes with fewer images: 3"),
     ]
-    x = [float(place) for place in re.findall(r'<circle cx="([\d.]+)"', svg)]
-    assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2)  # 1, 4 and 16 are equally far apart
-    heights = [float(place) for place in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)]
-    assert heights[2] < heights[1] < heights[0] == heights[3]  # pixels run down
+    first, second, third = vit.points
+    assert first.ci95 == pytest.approx((-0.9706, 1.5706), abs=1e-4)  # t of 12.706 times 0.1
+    assert second.ci95 == pytest.approx((low, high)) and third.ci95 is None
+    assert [point.ci95 for point in other.points] == [(0.3, 0.3)]
 
 
 def test_what_was_measured_otherwise_has_a_chart_of_its_own():
     results = [few(shots, [0.2, 0.3], layer=layer) for shots in (1, 2) for layer in ("projected", "penultimate")]
-    captions = [figure.caption for figure in few_shot_curves(results)]
+    captions = [chart.title for chart in few_shot_curves(results)]
     assert captions == ["linear_probe/demo [layer=projected]: acc1", "linear_probe/demo: acc1"]
 
 

@@ -11,8 +11,7 @@ from conftest import make_result, metric
 
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError, DataError
-from mlcd_eval.records import ResultStore
-from mlcd_eval.tables.report.charts import Bar, curves, delta_bars, radar
+from mlcd_eval.records import ResultStore, read_files
 from mlcd_eval.tables.report.examples import FEW, LONGEST, read_examples, read_pictures
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.trainings import Training, read_trainings
@@ -21,12 +20,13 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """Tables as rows of (text, attributes) cells; scripts, and every tag with its attributes."""
+    """Tables as rows of (text, attributes) cells; charts as JSON, other scripts by id; tags. Without the parts for each
+    task and for two models, which have tests of their own."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.tables, self.scripts, self._cell = [], [], [], None
-        self.feed(text)
+        self.tags, self.tables, self.charts, self.scripts, self._cell = [], [], [], {}, None
+        self.feed(re.sub(r'<section aria-labelledby="(?:tasks|two-models)">.*?</section>', "", text, flags=re.DOTALL))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -38,7 +38,11 @@ class Page(HTMLParser):
             self._cell = ["", dict(attrs)]
             self.tables[-1][-1].append(self._cell)
         elif tag == "script":
-            self.scripts.append("")
+            self._name = dict(attrs).get("id", dict(attrs).get("type", "code"))
+            if self._name == "application/json":
+                self.charts.append("")
+            else:
+                self.scripts.setdefault(self._name, []).append("")
         elif tag == "button" and self._cell and "data-entry" in dict(attrs):
             self._cell[1]["entry"] = int(dict(attrs)["data-entry"])
         elif tag in ("strong", "u", "em") and self._cell:
@@ -50,13 +54,13 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self.cdata_elem == "script":
-            self.scripts[-1] += data
+            (self.charts if self._name == "application/json" else self.scripts[self._name])[-1] += data
         if self._cell:
             self._cell[0] = " ".join(f"{self._cell[0]} {data}".split())
 
     @property
     def provenance(self):
-        return json.loads(self.scripts[0])
+        return json.loads("".join(self.scripts["provenance"]))
 
     def opened(self, entry):
         """The lines that a button opens: {"" for its own, or a group's name: {name: text}}."""
@@ -191,22 +195,24 @@ def test_names_stay_text(tmp_path):
     log = Training(HOSTILE, [1, 2], {"loss": [1.0, 2.0]})
     text = report(results, baseline=HOSTILE, trainings=[log])
     page = Page(text)
-    assert len(page.scripts) == 2
+    assert {name: len(texts) for name, texts in page.scripts.items()} == {"provenance": 1, "code": 2}
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert "<script>alert" not in text
     assert "\\u003cscript\\u003ealert(1)" in text
     assert page.tables[0][2][0][0] == HOSTILE
-    assert any(attributes.get("aria-label", "").startswith(HOSTILE) for tag, attributes in page.tags if tag == "svg")
+    names = [series["name"] for chart in page.charts for series in json.loads(chart)["series"]]
+    assert HOSTILE in names
 
 
 def test_nothing_loads_and_only_its_own_script_runs(results):
     text = report(results, baseline="a")
     page = Page(text)
-    assert not re.findall(r"(?:src=|@import|url\(|href=\"(?!#))", text)
+    library = page.scripts["code"][1]
+    assert not re.findall(r"(?:src=|@import|url\(|href=\"(?!#))", text.replace(library, ""))
     policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
-    digest = base64.b64encode(hashlib.sha256(page.scripts[1].encode()).digest()).decode()
+    own, charts = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in page.scripts["code"])
     assert policy.startswith("default-src 'none'; ")
-    assert f"script-src 'sha256-{digest}';" in policy
+    assert f"script-src 'sha256-{own}' 'sha256-{charts}';" in policy
     assert "unsafe" not in policy
 
 
@@ -216,69 +222,69 @@ def test_tables_are_named_and_scoped(results):
     assert all(attributes["scope"] in ("col", "colgroup", "row") for tag, attributes in page.tags if tag == "th")
 
 
-def test_delta_bars_by_hand():
-    bars = [Bar("low", -0.01, False, 5), Bar("high", 0.03, True, 6), Bar("error", -0.002, True, 7)]
-    chart = delta_bars("b minus a", bars, (-0.01, 0.03))
-    assert [(label, text, opens) for label, text, _, opens in chart.rows] == [
-        ("high", "+3.00", 6),
-        ("error", "-0.20", 7),
-        ("low", "-1.00", 5),
-    ]
-    rects = [re.search(r'x="([\d.]+)" y="2" width="([\d.]+)" height="8" class="(\w+)"', row[2]) for row in chart.rows]
-    assert [rect.groups() for rect in rects] == [
-        ("80.0", "240.0", "better"),
-        ("64.0", "16.0", "better"),
-        ("0.0", "80.0", "worse"),
-    ]
-
-
 def test_differences_are_from_the_baseline_and_open_both_values(results):
-    text = report(results, baseline="a")
-    bars = re.findall(
-        r'<li><span>(\w+)</span> <button type="button" data-entry="(\d+)"[^>]*>([^<]*)</button><svg', text
-    )
-    assert [(label, shown) for label, _, shown in bars] == [
-        ("food101", "+5.00"),
-        ("pets", "-10.00"),
-        ("food101", "+6.00"),
+    page = Page(report(results, baseline="a"))
+    of_b, of_c = map(json.loads, page.charts)  # as many models as tasks: a chart of each model
+    assert of_b["x"]["span"] == of_c["x"]["span"] == pytest.approx([-0.1, 0.06])
+    places = [(series["name"], series["y"], series["x"]) for series in of_b["series"]]
+    assert places == [
+        ("better", ["food101 acc1"], pytest.approx([0.05])),
+        ("worse", ["pets mean_per_class_recall"], pytest.approx([-0.1])),
     ]
-    assert re.findall(r'width="([\d.]+)" height="8"', text) == ["100.0", "200.0", "120.0"]  # one scale: 20 a point
-    title, lines = Page(text).opened(int(bars[0][1]))
+    head, *rows = page.tables[-2]
+    assert [cell[0] for cell in head] == ["series", "task", "difference, points"]
+    assert [[cell[0] for cell in row] for row in rows] == [
+        ["better", "food101 acc1", "+5.00"],
+        ["worse", "pets mean_per_class_recall", "-10.00"],
+    ]
+    title, lines = page.opened(rows[0][0][1]["entry"])
     assert title == "b minus a: linear_probe/food101 acc1"
     assert lines[""] == {"b": "0.95", "a": "0.9"}
-    _, _, shared = Page(text).provenance["entries"][int(bars[0][1])]
-    groups = Page(text).provenance["groups"]
+    _, _, shared = page.provenance["entries"][rows[0][0][1]["entry"]]
+    groups = page.provenance["groups"]
     assert [dict(groups[place][1])["name"] for place in shared if groups[place][0] == "model"] == ["b", "a"]
     assert "Differences" not in report(results)
     with pytest.raises(ConfigError, match=r"--baseline: got 'bb', expected one of a, b, c"):
         report(results, baseline="bb")
 
 
-def test_radar_by_hand():
-    figure = radar("all", ["k/x", "k/y", "k/z", "k/w"], [("a", [0.5, 0.2, 0.0, 0.4]), ("b", [0.25, 0.2, 0.0, 0.2])])
-    polygons = re.findall(r'points="([^"]*)" class="line s(\d)" stroke-dasharray="([^"]*)"', figure.svg)
-    assert polygons == [
-        ("174.0,64.0 250.0,140.0 174.0,140.0 98.0,140.0", "0", "none"),
-        ("174.0,102.0 250.0,140.0 174.0,140.0 136.0,140.0", "1", "6 3"),
+def test_of_many_models_each_task_has_a_chart_of_differences():
+    results = [
+        make_result(model, "knn/x", [metric("acc1", value)])
+        for model, value in zip("abc", (0.5, 0.7, 0.25), strict=True)
     ]
-    assert [name for _, name in figure.legend] == ["a", "b"]
+    page = Page(report(results, baseline="a"))
+    [chart] = map(json.loads, page.charts)
+    assert [(series["name"], series["y"], series["x"]) for series in chart["series"]] == [
+        ("better", ["b"], pytest.approx([0.2])),
+        ("worse", ["c"], [-0.25]),
+    ]
 
 
-def test_radar_needs_three_tasks_that_all_have():
-    results = [make_result(model, f"knn/{task}") for model in "ab" for task in "xyz"]
-    text = report(results)
-    assert "Primary metrics of the 3 tasks that all models have" in text
-    assert "Primary metrics" not in report(results[:5])
+def test_differences_have_the_intervals_of_paired_tests(tmp_path):
+    """Of 200 samples b has 20 more right than a, none fewer: the error is sqrt(20 - 20 ** 2 / 200) / 200 = 0.0212."""
+    for model, right in {"a": 100, "b": 120, "c": 110}.items():
+        rank = [1 if place < right else 2 for place in range(200)]
+        record = make_result(model, "zeroshot/x", [metric("acc1", right / 200)])
+        ResultStore(tmp_path).write(record, {"key": list(range(200)), "rank": rank} if model != "c" else None)
+    files, results = zip(*read_files([tmp_path]), strict=True)
+    [chart] = map(json.loads, Page(report(results, baseline="a", files=files)).charts)
+    [better] = chart["series"]
+    assert (better["y"], better["x"]) == (["b", "c"], pytest.approx([0.1, 0.05]))
+    assert (better["low"][0], better["high"][0]) == pytest.approx((0.1 - 0.0416, 0.1 + 0.0416), abs=0.01)
+    assert better["low"][1] is None  # of c nothing is known but its value
 
 
-def test_curves_by_hand():
-    figure = curves("run", [0, 10, 20, 30], [("loss", [4.0, 2.0, None, 0.0])])
-    (path,) = re.findall(r'<path d="([^"]*)"', figure.svg)
-    assert path == "M44.0,10.0h0L130.0,88.0M302.0,166.0h0"
-    assert re.findall(r'text-anchor="end">([^<]*)<', figure.svg) == ["0", "1", "2", "3", "4"]
-    assert re.findall(r'text-anchor="middle">([^<]*)<', figure.svg) == ["0", "10", "20", "30", "step"]
-    assert 'aria-label="run: loss from 4 to 0"' in figure.svg
-    assert "M173.0,88.0h0" in curves("one", [5], [("loss", [1.0])]).svg
+def test_the_chart_of_all_tasks_needs_three_that_all_models_have():
+    results = [make_result(model, f"knn/{task}", [metric("acc1", 0.5, (0.4, 0.6))]) for model in "ab" for task in "xyz"]
+    [chart] = map(json.loads, Page(report(results)).charts)
+    assert [series["name"] for series in chart["series"]] == ["a", "b"]
+    assert chart["series"][0] == {
+        "name": "a", "line": False, "dots": True, "labelled": False,
+        "x": [0.5] * 3, "y": ["knn/x", "knn/y", "knn/z"], "low": [0.4] * 3, "high": [0.6] * 3,
+    }  # fmt: skip
+    assert Page(report(results[:5])).charts == []
+    assert len(Page(report([])).scripts["code"]) == 1  # without a chart there is no library
 
 
 def test_training_logs_are_drawn(tmp_path):
@@ -292,7 +298,12 @@ def test_training_logs_are_drawn(tmp_path):
     cosines = Training("c", [1, 2], {"loss": [None, 1.0], "positive_cosine": [0.1, 0.9], "negative_cosine": [0.1, 0]})
     text = report([make_result()], trainings=[fit, cosines, Training("empty", [], {})])
     assert "run/fit: loss" in text and "run/fit: mean cosine" not in text
-    assert 'aria-label="c: mean cosine: positive from 0.1 to 0.9; negative from 0.1 to 0"' in text
+    [cosine] = [json.loads(chart) for chart in Page(text).charts if "mean cosine" in chart]
+    assert cosine["summary"] == "positive: 2 points from 0.1 to 0.9; negative: 2 points from 0 to 0.1"
+    [loss] = [
+        json.loads(chart) for chart in Page(report([make_result()], trainings=[cosines])).charts if '"loss"' in chart
+    ]
+    assert loss["series"][0]["y"] == [None, 1.0]
     with pytest.raises(DataError, match=r"^--training: no log in .*, expected a run of `mlcd-train` with fit/log"):
         read_trainings(tmp_path)
     (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"loss": 1}\n')
@@ -360,7 +371,10 @@ def test_pictures_of_the_sheet_stand_by_their_samples(tmp_path):
     policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert "img-src data:;" in policy
     assert [attributes["data-key"] for tag, attributes in page.tags if tag == "article"] == ["7", "8"]
-    assert len(page.scripts) == 2  # the second expression stays text
+    assert {name: len(texts) for name, texts in page.scripts.items()} == {
+        "provenance": 1,
+        "code": 2,
+    }  # the second expression stays text
 
 
 @pytest.mark.parametrize(

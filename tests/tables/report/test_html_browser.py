@@ -123,6 +123,32 @@ def test_pictures_are_drawn_and_folded_away_by_key(page):
     assert not picture.is_visible()
 
 
+def test_charts_are_drawn_when_they_come_into_view_and_have_their_numbers(page):
+    drawn = page.locator(".drawing > svg[role=img]")
+    charts = page.locator("figure.chart").count()
+    assert drawn.count() < charts
+    last = page.locator("figure.chart").last
+    last.scroll_into_view_if_needed()
+    last.locator("svg[role=img]").wait_for()
+    assert last.locator("svg[role=img]").get_attribute("aria-label") == "run/fit: mean cosine"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert drawn.count() == charts
+    assert drawn.evaluate_all("all => all.every(it => it.getBoundingClientRect().width <= 380)")
+    last.get_by_text("Numbers").press("Enter")
+    assert "0.1" in last.get_by_role("row").nth(1).inner_text()
+
+
+def test_a_series_is_shown_before_the_others_by_key(page):
+    chart = page.locator("figure.chart", has_text="food101 acc1: minus a")
+    chart.scroll_into_view_if_needed()
+    button = chart.locator(".legend").get_by_role("button", name="better")
+    button.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert chart.locator(".drawing [opacity='0.12']").count() > 0
+    button.press("Enter")
+    assert chart.locator(".drawing [opacity='0.12']").count() == 0
+
+
 def test_the_page_is_as_wide_as_the_screen(page):
     assert page.evaluate("document.documentElement.scrollWidth") == 380
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -98,7 +98,7 @@ def test_too_many_cells_make_no_matrix(records, monkeypatch):
 def test_a_cell_takes_little_room(monkeypatch):
     results = [make_result(f"m{n}", f"zeroshot/t{task}") for n in range(10) for task in range(40)]
     whole = len(report(results))
-    monkeypatch.setattr(module, "MOST", 399)
+    monkeypatch.setattr("mlcd_eval.tables.report.html.matrix", lambda *_: None)
     assert whole - len(report(results)) < 5_000 + 130 * 400 + 300 * (10 + 40)
 
 
@@ -175,3 +175,22 @@ def test_a_folded_group_shows_its_mean_above_chance():
 def test_tasks_of_a_protocol_stand_side_by_side():
     results = [make_result(m, task) for m in "ab" for task in ("zeroshot/x", "linear_probe/x", "zeroshot/y")]
     assert [column["protocol"] for column in columns(shown(results))] == ["zeroshot", "zeroshot", "linear_probe"]
+
+
+STRANGE = ["x" * 300, "مدل عربی", "🙂👩‍🔬 模型", '"><script>alert(1)</script>', "a_seed1", "a_seed2", "‮reversed"]
+
+
+def test_strange_names_without_samples_stay_text_and_are_all_there():
+    results = [make_result(name, f"zeroshot/{name[:40]}", [metric("acc1", 0.5)]) for name in STRANGE]
+    results += [make_result(name, "zeroshot/shared", [metric("acc1", place / 9)]) for place, name in enumerate(STRANGE)]
+    page = report(results, baseline=STRANGE[0])
+    section = unescape(page.partition('<section aria-labelledby="matrix"')[2].partition("</section>")[0])
+    assert all(f"<bdi>{name}</bdi>" in section for name in STRANGE)
+    assert "<script>alert(1)" not in page
+    assert "Not tested against the best of their task: 6 of 6 numbers" in section
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_no_record_and_one_make_a_page(number):
+    page = report([make_result()] * number)
+    assert "</html>" in page and 'id="matrix"' not in page and ('id="tasks"' in page) == bool(number)

@@ -38,7 +38,7 @@ def test_forest_classes_and_confusions(tmp_path):
         write(tmp_path, model)
     ((part,), (results, files)) = parts(tmp_path)
     (series,) = part["chart"].series
-    assert [(point.y, point.x, point.low, point.high) for point in series.points] == [
+    assert [(point.y, point.x, *point.ci95) for point in series.points] == [
         ("best", 0.8, pytest.approx(0.7), pytest.approx(0.9)),
         ("worse", 0.6, pytest.approx(0.5), pytest.approx(0.7)),
     ]

@@ -1,7 +1,5 @@
 """The page's section on reliability."""
 
-import re
-
 from conftest import make_result, metric
 
 from mlcd_eval.data.alterations.names import CORRUPTIONS
@@ -37,16 +35,15 @@ def test_tables_have_a_column_per_metric_that_some_record_has():
     assert found.tables["Open set"].columns == ["OOD AUROC, MCM ↑"]
 
 
-def test_diagrams_have_a_circle_for_each_bin_by_its_share():
-    [figure] = reliability_of([measured(model="vit<1>")]).diagrams
-    svg = str(figure.svg)
-    assert figure.caption == "vit<1>, zeroshot/demo: ECE 25.00, 6.25 at temperature 2.5"
-    assert "vit&lt;1&gt;" in svg and "<1>" not in svg
-    assert [name for _, name in figure.legend] == ["raw", "fitted"]
-    circles = [tuple(map(float, each)) for each in re.findall(r'<circle cx="(.*?)" cy="(.*?)" r="(.*?)"', svg)]
-    # 0 to 1 is from 44 to 312 to the right and from 286 to 14 up; areas are shares of 8 pixels' radius
-    assert circles == [(111.0, 150.0, 4.0), (312.0, 82.0, 6.9), (111.0, 150.0, 8.0)]
-    assert "raw: 25 samples of confidence 25.00, 50.00 right" in svg
+def test_diagrams_have_a_mark_for_each_bin_by_its_share():
+    [chart] = reliability_of([measured(model="vit<1>")]).diagrams
+    assert chart.title == "vit<1>, zeroshot/demo: ECE 25.00, 6.25 at temperature 2.5"
+    assert chart.x.span == chart.y.span == (0.0, 1.0)
+    raw, fitted, diagonal = chart.series
+    bins = [(point.x, point.y, point.share, point.note) for point in raw.points]
+    assert bins == [(0.25, 0.5, 0.25, "25 samples"), (1.0, 0.75, 0.75, "75 samples")]
+    assert (fitted.name, [point.share for point in fitted.points]) == ("fitted", [1.0])
+    assert [(point.x, point.y) for point in diagonal.points] == [(0, 0), (1, 1)] and diagonal.tone == "muted"
 
 
 def test_the_page_has_the_section_where_there_is_anything_to_say():

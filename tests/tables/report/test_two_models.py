@@ -43,7 +43,7 @@ def test_the_forest_and_the_table_have_the_numbers_of_the_paired_test(records):
     assert points["zeroshot/x"][0] == "A is better" and points["zeroshot/x"][1].x == pytest.approx(-20 / N)
     assert points["zeroshot/y"][0] == "not told apart" and points["zeroshot/y"][1].x == pytest.approx(-2 / N)
     assert (chart.x.unit, chart.y.ticks) == ("difference", ["zeroshot/x", "zeroshot/y"])
-    low, high = points["zeroshot/x"][1].low, points["zeroshot/x"][1].high
+    low, high = points["zeroshot/x"][1].ci95
     assert low < -20 / N < high < 0
     x = dict(zip(view["header"], view["rows"][0], strict=True))
     p = stats.binomtest(0, 20).pvalue
