@@ -22,11 +22,11 @@ class ClassAccuracy(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Samples of class `label` that were taken for class `prediction`: `count` of its `num_samples`."""
+    """Samples of class `label` that were taken for class `prediction`: `number` of its `num_samples`."""
 
     label: int
     prediction: int
-    count: int
+    number: int
     num_samples: int
 
 

@@ -85,7 +85,7 @@ def _predicted(side: Side, task: str) -> tuple[Sequence[Any], NDArray[Any], NDAr
         raise DataError(f"the outcomes of {side.model} hold no predicted classes of images")
     if any(isinstance(columns[name][0], (list, tuple)) for name in ("label", "prediction")):
         raise DataError("its images have several labels or predictions, and no single class")
-    return columns["key"], np.asarray(columns["label"]), np.asarray(columns["prediction"])
+    return list(columns["key"]), np.asarray(columns["label"]), np.asarray(columns["prediction"])
 
 
 def _spread(places: NDArray[Any], most: int) -> list[int]:

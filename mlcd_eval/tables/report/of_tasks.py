@@ -101,7 +101,7 @@ def _classes(contest: Contest, models: Sequence[str]) -> dict[str, Any]:
         "beside": [models[0], *others],
         "hard": [(row[0].label, row[0].num_samples, [shown(each.value, decimals=1) for each in row]) for row in rows],
         "confused": [
-            (each.label, each.prediction, each.count, shown(each.count / each.num_samples, decimals=1))
+            (each.label, each.prediction, each.number, shown(each.number / each.num_samples, decimals=1))
             for each in confusions(labels, predictions, CONFUSED)
         ],
         "num_classes": len(sides[0]),
