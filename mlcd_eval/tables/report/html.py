@@ -91,7 +91,7 @@ def report(
     many = sum(len(board.rows) * len(board.columns) for board in boards) > MOST_CELLS
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
-    first = matrix(results, files, pattern(apart))
+    first = matrix(results, files, pattern(apart), boards)
     tasks = contests(results, files)
     alone = (links is None and fits(tasks)) or len(tasks) == 1  # else the site has a page for each task
     pairs, picker = _pairs(results, files, first) if picks is None and links is None else ([], picks)

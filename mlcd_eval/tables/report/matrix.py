@@ -12,11 +12,13 @@ from typing import Any
 from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Result
+from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Leaderboard
 from mlcd_eval.tables.comparison import seeds
 from mlcd_eval.tables.comparison.chance import above_chance
 from mlcd_eval.tables.comparison.contest import Contest, Leading, contests, led
 from mlcd_eval.tables.comparison.overall import Overall, overall
 from mlcd_eval.tables.report import cells
+from mlcd_eval.tables.text import shown
 
 MOST = 6_000
 """Cells beyond which there is no matrix: a browser lays them all out."""
@@ -36,12 +38,15 @@ class _Group:
 
 
 def matrix(
-    results: Sequence[Result], files: Sequence[Path] = (), apart: re.Pattern[str] | None = None
+    results: Sequence[Result],
+    files: Sequence[Path] = (),
+    apart: re.Pattern[str] | None = None,
+    boards: Sequence[Leaderboard] = (),
 ) -> dict[str, Any] | None:
     """The matrix for the template; None for fewer than FEWEST models, and for more than MOST cells.
 
     files: of the records; without them there are no marks of models that cannot be told from the best. apart: what
-    tells the seeds of a model apart (see `seeds.pattern`).
+    tells the seeds of a model apart (see `seeds.pattern`). boards: of the same results, for their published rows.
     """
     tasks = _by_protocol(contests(results, files))
     models = _models(tasks)
@@ -57,7 +62,25 @@ def matrix(
         "groups": [{"name": group.name, "count": len(group.tasks)} for group in _groups(tasks)],
         "kinds": sorted({row["kind"] for row in each["rows"]}),
         "folds": len(tasks) > MANY,
+        "published": _published(tasks, boards),
     }
+
+
+def _published(tasks: Sequence[Contest], boards: Sequence[Leaderboard]) -> dict[str, Any] | None:
+    """The published rows that a page adds when it is asked to. scales: by column, what a shown number is a value times;
+    rows: a name, and a text by column, empty where nothing is published. None without such rows."""
+    columns = [(task.task, task.metric.name, task.variant) for task in tasks]
+    rows: dict[str, dict[tuple[str, str, str], str]] = {}
+    for board in boards:
+        for row in board.rows:
+            if row.published:
+                printed = {
+                    column.key: shown(cell.value, column.unit, cell.decimals) for column, cell in row.cells.items()
+                }
+                rows.setdefault(row.model.removesuffix(PUBLISHED), {}).update(printed)
+    known = {name: [printed.get(column, "") for column in columns] for name, printed in rows.items()}
+    scales = [100 if task.metric.unit == "fraction" else 1 for task in tasks]
+    return {"scales": scales, "rows": [[name, texts] for name, texts in known.items() if any(texts)]} if rows else None
 
 
 def fits(tasks: Sequence[Contest]) -> bool:
@@ -153,9 +176,9 @@ def _kind(record: Result) -> str:
 
 
 def _ordered(models: Sequence[str], standing: Overall | None) -> list[str]:
-    """By rank, those without one behind."""
+    """By rank, those without one behind; equal ones by name."""
     ranks = {model: each.rank for model, each in standing.models.items()} if standing else {}
-    return sorted(models, key=lambda model: (model not in ranks, ranks.get(model, 0.0)))
+    return sorted(models, key=lambda model: (model not in ranks, ranks.get(model, 0.0), model))
 
 
 def _notes(tasks: Sequence[Contest], leaders: Sequence[Leading]) -> list[str]:

@@ -247,3 +247,30 @@ def test_a_sort_of_many_rows_loses_none(opened, tmp_path):
     head.click()  # before all rows of the first sort are there
     page.wait_for_function("document.querySelectorAll('.matrix tbody tr').length === 150")
     assert models(page) == [f"m{n:03}" for n in reversed(range(150))]
+
+
+def test_published_models_come_when_asked_for_and_are_sorted_and_filtered_with_the_others(opened, tmp_path):
+    results = [
+        make_result(model, f"linear_probe/{task}", [metric("acc1", value)])
+        for model, value in (("a", 0.97), ("b", 0.5))
+        for task in ("food101", "dtd")
+    ]
+    page = opened(report(results, published=["MLCD"]), tmp_path / "page.html")
+    head = page.locator(".matrix thead th", has_text="food101")
+    head.get_by_role("button").click()
+    names = page.locator(".matrix tbody tr:visible > th")
+    assert names.count() == 2
+    page.locator("[data-published]").press("Enter")
+    texts = names.all_inner_texts()
+    assert texts[0] == "a" and texts[-1] == "b" and len(texts) > 3 and all("published" in text for text in texts[1:-1])
+    numbers = page.locator(
+        f".matrix tbody tr > :nth-child({1 + head.evaluate('it => it.cellIndex')})"
+    ).all_inner_texts()
+    assert [float(text.split(",")[0]) for text in numbers] == sorted(
+        (float(text.split(",")[0]) for text in numbers), reverse=True
+    )
+    page.locator("[data-filter=name]").fill("mlcd")
+    assert names.count() == len(texts) - 2
+    page.locator("[data-filter=name]").fill("")
+    page.locator("[data-published]").press("Enter")
+    assert names.all_inner_texts() == ["a", "b"]

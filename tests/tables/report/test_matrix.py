@@ -1,5 +1,6 @@
 """The matrix that opens a report."""
 
+import json
 import re
 from html import unescape
 
@@ -194,3 +195,13 @@ def test_strange_names_without_samples_stay_text_and_are_all_there():
 def test_no_record_and_one_make_a_page(number):
     page = report([make_result()] * number)
     assert "</html>" in page and 'id="matrix"' not in page and ('id="tasks"' in page) == bool(number)
+
+
+def test_published_models_wait_until_they_are_asked_for():
+    values = {"linear_probe/food101": "acc1", "linear_probe/dtd": "acc1", "linear_probe/none_of_this_name": "acc1"}
+    results = [make_result(model, task, [metric(name, 0.5)]) for model in "ab" for task, name in values.items()]
+    page = report(results, published=["MLCD"])
+    of = json.loads(re.search(r'id="published">(.*?)</script>', page)[1])
+    # arXiv 2407.17331, Table 1, the row of MLCD ViT-L/14 on LAION-400M
+    assert dict(of["rows"])["MLCD ViT-L/14, LAION-400M"] == ["94.3", "84.6", ""] and of["scales"] == [100] * 3
+    assert "Show " in page and 'id="published"' not in report(results)
