@@ -205,3 +205,10 @@ def test_published_models_wait_until_they_are_asked_for():
     # arXiv 2407.17331, Table 1, the row of MLCD ViT-L/14 on LAION-400M
     assert dict(of["rows"])["MLCD ViT-L/14, LAION-400M"] == ["94.3", "84.6", ""] and of["scales"] == [100] * 3
     assert "Show " in page and 'id="published"' not in report(results)
+
+
+def test_group_is_said_to_be_wrong_before_records_are_read(capsys):
+    assert main(["table", "nowhere", "--format", "html", "--group", "seed["]) == 2
+    assert "--group: got 'seed[', which is no regular expression" in capsys.readouterr().err
+    assert main(["table", "nowhere", "--format", "markdown", "--group", "_s"]) == 2
+    assert "--group goes with --format html: got --format markdown" in capsys.readouterr().err
