@@ -83,7 +83,7 @@ def _classes(contest: Contest, models: Sequence[str]) -> dict[str, Any]:
     try:
         labels, predictions = _predicted(contest.entries[models[0]])
     except DataError as error:
-        return {"why": f"{models[0]}: {error}", "hard": [], "confused": []}
+        return {"best": models[0], "why": str(error), "hard": [], "confused": []}
     others: dict[str, NDArray[Any]] = {}
     for model in models[1:]:
         if len(others) == COMPARED - 1:

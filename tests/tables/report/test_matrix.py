@@ -195,6 +195,7 @@ def test_strange_names_without_samples_stay_text_and_are_all_there():
 def test_no_record_and_one_make_a_page(number):
     page = report([make_result()] * number)
     assert "</html>" in page and 'id="matrix"' not in page and ('id="tasks"' in page) == bool(number)
+    assert ("There are no records yet." in page) == (number == 0)
 
 
 def test_published_models_wait_until_they_are_asked_for():

@@ -59,13 +59,15 @@ def test_a_record_without_predictions_says_so(tmp_path):
     write(tmp_path, "best", prediction=[], value=0.8)
     write(tmp_path, "worse")
     ((part,), (results, files)) = parts(tmp_path)
-    assert part["why"] == "best: its outcomes hold no predicted classes" and part["hard"] == []
-    assert "No accuracies of classes. best: its outcomes hold no predicted classes." in report(results, files=files)
-    assert "No accuracies of classes. best: its record has no outcomes of samples." in report(results)
+    assert (part["best"], part["why"]) == ("best", "its outcomes hold no predicted classes") and part["hard"] == []
+    assert "No accuracies of classes. <bdi>best</bdi>: its outcomes hold no predicted classes." in report(
+        results, files=files
+    )
+    assert "No accuracies of classes. <bdi>best</bdi>: its record has no outcomes of samples." in report(results)
     several = [[0, 1]] * 9 + [[2]]
     write(tmp_path, "lists", prediction=several)
     ((part,), _) = parts(tmp_path, ["lists"])
-    assert part["why"] == "lists: its samples have several labels or predictions, and no single class"
+    assert part["why"] == "its samples have several labels or predictions, and no single class"
 
 
 def test_a_chart_has_the_best_models_only(monkeypatch):
