@@ -42,9 +42,12 @@ function marks(chart, series, place, { faint = false, shift = 0 } = {}) {
   const rows = points(series), colour = `var(--${series.tone ?? `s${place % COLOURS}`})`, { across } = chart;
   const shared = { x: "x", y: "y", [across ? "dy" : "dx"]: shift, opacity: faint ? .12 : 1 };
   const found = [];
-  if (series.low && !series.dots) found.push(Plot.areaY(rows, { ...shared, y: undefined, y1: "low", y2: "high", fill: colour, fillOpacity: .2 }));
+  if (series.low && !series.dots) {
+    found.push(Plot.areaY(rows, { ...shared, y: undefined, y1: "low", y2: "high", fill: colour, fillOpacity: .2 }));
+  }
   if (series.line) {
-    found.push(Plot.line(rows, { ...shared, stroke: colour, strokeWidth: 2, strokeDasharray: DASHES[place % DASHES.length], strokeLinecap: "round" }));
+    const dashes = DASHES[place % DASHES.length];
+    found.push(Plot.line(rows, { ...shared, stroke: colour, strokeWidth: 2, strokeDasharray: dashes, strokeLinecap: "round" }));
   }
   if (series.low && series.dots) {
     const known = { ...shared, stroke: colour, strokeWidth: 1.5, filter: point => point.low != null };
@@ -54,10 +57,12 @@ function marks(chart, series, place, { faint = false, shift = 0 } = {}) {
   if (series.dots) {
     const symbol = SYMBOLS[place % SYMBOLS.length], small = series.tone === "muted";
     const size = series.share ? point => Math.max(1.5, 9 * Math.sqrt(point.share)) : small ? 2.5 : 4;
-    found.push(Plot.dot(rows, { ...shared, r: size, symbol, fill: colour, fillOpacity: series.share ? .4 : 1, stroke: colour, strokeWidth: series.share ? 1.5 : 0 }));
+    const ring = series.share ? { stroke: colour, strokeWidth: 1.5, fillOpacity: .4 } : {};
+    found.push(Plot.dot(rows, { ...shared, r: size, symbol, fill: colour, ...ring }));
   }
   if (series.labelled && rows.length <= LABELS && !faint) {
-    const label = { ...shared, text: "note", dy: -9, lineWidth: 10, textOverflow: "ellipsis", fill: "currentColor", stroke: "var(--paper)", strokeWidth: 4 };
+    const halo = { fill: "currentColor", stroke: "var(--paper)", strokeWidth: 4 };
+    const label = { ...shared, ...halo, text: "note", dy: -9, lineWidth: 10, textOverflow: "ellipsis" };
     const middle = centre(chart), right = point => point.x > middle;  // labels run towards it
     found.push(Plot.text(rows, { ...label, textAnchor: "start", dx: -4, filter: point => !right(point) }));
     found.push(Plot.text(rows, { ...label, textAnchor: "end", dx: 4, filter: right }));
@@ -109,7 +114,8 @@ function svg(chart, width, chosen) {
   const grid = { strokeOpacity: 1, stroke: "var(--rule)" };
   const numbers = axis => ({ tickFormat: tick(axis), ticks: axis.ticks, tickSize: 0, labelArrow: "none" });
   const node = Plot.plot({
-    className: "plot", width, height: height(chart), marginLeft, marginTop: across ? 6 : 28, marginBottom: turned ? 64 : 40, marginRight: 16,
+    className: "plot", width, height: height(chart),
+    marginLeft, marginRight: 16, marginTop: across ? 6 : 28, marginBottom: turned ? 64 : 40,
     x: scale(x, chart, "x"), y: scale(y, chart, "y"), r: { type: "identity" },
     ariaDescription: chart.summary,
     marks: [
@@ -118,11 +124,12 @@ function svg(chart, width, chosen) {
       x.unit === "difference" ? Plot.ruleX([0]) : null,
       y.unit === "difference" ? Plot.ruleY([0]) : null,
       Plot.axisX({ ...numbers(x), labelAnchor: "center", labelOffset: turned ? 60 : 36, tickRotate: turned ? -45 : 0 }),
-      Plot.axisY({ ...numbers(y), ...(across ? { lineWidth: (marginLeft - 10) / 12, textOverflow: "ellipsis-end" } : { labelAnchor: "top" }) }),
+      Plot.axisY({ ...numbers(y), labelAnchor: "top", lineWidth: (marginLeft - 10) / 12, textOverflow: "ellipsis-end" }),
       ...drawn,
       Plot.tip(all, Plot.pointer({ x: "x", y: "y", title: "words" })),
     ],
   });
+  for (const part of node.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");  // an image has no parts
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", chart.title);
   return node;

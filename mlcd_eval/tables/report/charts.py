@@ -11,6 +11,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.interval import Interval
 from mlcd_eval.tables.text import shown, shown_difference
 
+Tone = Literal["better", "worse", "muted"]
 MOST_ROWS = 200
 """Points of a series that the table below a chart has; of more it has so many, evenly spaced."""
 
@@ -72,7 +73,7 @@ class Series:
     line: bool = False
     dots: bool = True
     labelled: bool = False
-    tone: Literal["better", "worse", "muted"] | None = None
+    tone: Tone | None = None
 
     def spec(self) -> dict[str, Any]:
         """The series as JSON, its points as columns."""

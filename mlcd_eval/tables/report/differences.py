@@ -7,17 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.interval import Interval
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import Column, Leaderboard, Row, baseline_row
 from mlcd_eval.tables.comparison.contest import MOST_TESTS, Entry, paired
-from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
+from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series, Tone
 from mlcd_eval.tables.report.provenance import Provenance
 
 MOST = 20
 """Differences of a chart on a folded page."""
+TONES: dict[str, Tone] = {"better": "better", "equal": "muted", "worse": "worse"}
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,10 @@ class _Difference:
     value: float
 
     @property
-    def better(self) -> bool:
-        return (self.value > 0) == self.column.higher_is_better
+    def side(self) -> Literal["better", "worse", "equal"]:
+        if self.value == 0:
+            return "equal"
+        return "better" if (self.value > 0) == self.column.higher_is_better else "worse"
 
 
 _Group = tuple[str, str, str, list[_Difference]]  # the board's title, a chart's title, what its names are
@@ -61,11 +65,14 @@ def differences(
     across = Axis("difference", unit="difference", span=(min(ends), max(ends)))
     charts: dict[str, list[Chart]] = {}
     for board_title, title, kind, group in groups:
-        series = []
-        for name, better in (("better", True), ("worse", False)):
-            points = [_point(each, kind, intervals, provenance) for each in group if each.better is better]
-            series += [Series(name, points, tone="better" if better else "worse")] if points else []
-        charts.setdefault(board_title, []).append(Chart(title, across, Axis(kind, scale="names"), series))
+        points = [(each.side, _point(each, kind, intervals, provenance)) for each in group]
+        series = [
+            Series(side, of_side, tone=tone)
+            for side, tone in TONES.items()
+            if (of_side := [point for own, point in points if own == side])
+        ]
+        names = Axis(kind, scale="names", ticks=[str(point.y) for _, point in points])
+        charts.setdefault(board_title, []).append(Chart(title, across, names, series))
     return charts
 
 

@@ -11,11 +11,13 @@ from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
 
 FEWEST = 3
 """Tasks below which there is nothing to see."""
+MOST = 20
+"""Models beyond which no reader tells their marks apart."""
 
 
 def overview(results: Sequence[Result]) -> Chart | None:
     """The primary metrics, in per cent and higher is better, of tasks that all models have, measured in one way; None
-    for fewer than FEWEST."""
+    for fewer than FEWEST, and for more than MOST models."""
     values: dict[str, dict[str, Metric]] = {}
     labels = variants(result for result in results if result.status == "ok")
     for result in results:
@@ -24,7 +26,7 @@ def overview(results: Sequence[Result]) -> Chart | None:
             values.setdefault(with_label(result.task.name, labels.label(result)), {})[result.model.name] = primary
     models = dict.fromkeys(result.model.name for result in results)
     tasks = {task: of_task for task, of_task in values.items() if len(of_task) == len(models)}
-    if len(tasks) < FEWEST:
+    if len(tasks) < FEWEST or len(models) > MOST:
         return None
     series = [
         Series(model, [Point(each[model].value, task, each[model].ci95) for task, each in tasks.items()])

@@ -249,16 +249,16 @@ def test_differences_are_from_the_baseline_and_open_both_values(results):
 
 
 def test_of_many_models_each_task_has_a_chart_of_differences():
-    results = [
-        make_result(model, "knn/x", [metric("acc1", value)])
-        for model, value in zip("abc", (0.5, 0.7, 0.25), strict=True)
-    ]
+    values = zip("abcd", (0.5, 0.7, 0.25, 0.5), strict=True)
+    results = [make_result(model, "knn/x", [metric("ece", value, higher_is_better=False)]) for model, value in values]
     page = Page(report(results, baseline="a"))
     [chart] = map(json.loads, page.charts)
     assert [(series["name"], series["y"], series["x"]) for series in chart["series"]] == [
-        ("better", ["b"], pytest.approx([0.2])),
-        ("worse", ["c"], [-0.25]),
+        ("better", ["c"], [-0.25]),
+        ("equal", ["d"], [0.0]),
+        ("worse", ["b"], pytest.approx([0.2])),
     ]
+    assert chart["y"]["ticks"] == ["b", "d", "c"]  # the largest first
 
 
 def test_differences_have_the_intervals_of_paired_tests(tmp_path):
