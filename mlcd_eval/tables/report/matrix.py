@@ -204,5 +204,9 @@ def _about_ranks(standing: Overall | None, tasks: Sequence[Contest], models: Seq
             f"; score: the mean over {len(standing.scored)} of these of how far a model is from chance (0) to perfect "
             "(100)"
         )
+    if any(isinstance(entry, seeds.Runs) for task in tasks for entry in task.entries.values()):
+        return [
+            f"{words}. Intervals of both are by bootstrap over tasks, with the uncertainty of each mean over seeds."
+        ]
     drawn = f"{standing.together} of them with the samples of all models drawn together, so that ranks are of the same"
     return [f"{words}. Intervals of both are by bootstrap over tasks and their samples, {drawn} images."]
