@@ -7,8 +7,9 @@ import argparse
 from pathlib import Path
 
 import mlcd_eval
-from mlcd_eval.tables.comparison.compare import as_text, compare
+from mlcd_eval.tables.comparison.compare import compare
 from mlcd_eval.tables.comparison.pairing import load_side
+from mlcd_eval.tables.comparison.text import as_text
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--a", default="timm:test_vit?init=random&seed=1", help="spec of a model (mlcd-eval ls models)")

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.cli.table import count
+
 if TYPE_CHECKING:
     from mlcd_eval.tables.comparison.compare import Comparison
 
@@ -16,6 +18,15 @@ def add_parser(commands: Any) -> None:
         "compare", help="test two models against each other on the same samples, by every metric"
     )
     add_sides(parser)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts to this file instead")
+    parser.add_argument(
+        "--examples",
+        metavar="N",
+        type=count,
+        default=0,
+        help="with --html: N images of each classification task that A knows and B does not, and the other way round, "
+        "from where the record says that its data is",
+    )
     parser.set_defaults(run=run)
 
 
@@ -34,11 +45,23 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the comparison."""
+    """Print the comparison, or write its page."""
+    from mlcd_eval.errors import ConfigError
     from mlcd_eval.tables.boards.terminal import drawing
-    from mlcd_eval.tables.comparison.compare import as_json, as_text
+    from mlcd_eval.tables.comparison.compare import as_json
+    from mlcd_eval.tables.comparison.text import as_text
 
+    if args.html and args.json:
+        raise ConfigError("compare prints JSON or writes a page: got --json and --html, expected one of them")
+    if args.examples and not args.html:
+        raise ConfigError(f"--examples {args.examples} goes with --html FILE")
     comparison = compared(args, "compare")
+    if args.html:
+        from mlcd_eval.support.fileio import write_text
+        from mlcd_eval.tables.report.two_models import comparison_page
+
+        write_text(args.html, comparison_page(comparison, examples=args.examples))
+        return 0
     print(as_json(comparison) if args.json else as_text(comparison, drawing()), end="")
     return 0
 

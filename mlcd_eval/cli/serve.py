@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MOST_TESTS = 4_000
+"""Paired tests of the exported pages of two models, of some 15 ms each."""
+
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
@@ -18,6 +21,7 @@ def add_parser(commands: Any) -> None:
     add("--port", type=int, default=8321, help="0 for a free one (default: 8321)")
     add("--title", default="Leaderboard", help="of the first page")
     add("--published", metavar="NAME", action="append", default=[], help="as in `mlcd-eval table`, on the first page")
+    add("--group", metavar="REGEX", help="as in `mlcd-eval table`")
     add("--export", type=Path, metavar="DIR", help="write the site to this folder instead, for a host of static files")
     parser.set_defaults(run=run)
 
@@ -35,15 +39,15 @@ def run(args: argparse.Namespace) -> int:
 
         records = read_files([args.folder])
         files, results = [file for file, _ in records], [result for _, result in records]
-        written = pages(results, args.title, args.published, files=files)
+        written = pages(results, args.title, args.published, files=files, apart=args.group, most_tests=MOST_TESTS)
         changed = export(written, args.export)
         print(f"{len(written)} files, {changed} changed: {args.export / 'index.html'}")
         return 0
 
     from mlcd_eval.tables.serving.server import Site, make_server
 
-    site = Site(args.folder, args.title, args.published, lambda text: print(text, file=sys.stderr, flush=True))
-    site.page("index.html")  # an unknown --published is told before the address is
+    site = Site(args.folder, args.title, args.published, _say, args.group)
+    site.page("index.html")  # an unknown --published or --group is told before the address is
     try:
         server = make_server(site, args.host, args.port)
     except (OSError, OverflowError) as error:
@@ -53,3 +57,7 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):  # the way to stop it
             server.serve_forever()
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

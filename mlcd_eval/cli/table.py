@@ -54,6 +54,12 @@ def add_parser(commands: Any) -> None:
         default=[],
         help=f"add the curves of a training ({', '.join(_taking('training'))})",
     )
+    add(
+        "--group",
+        metavar="REGEX",
+        help="what tells the seeds of a model apart in its name, so that they are also shown as mean and deviation "
+        f"(default: _seed and a number; {', '.join(_taking('group'))})",
+    )
     add("--output", type=Path, metavar="FILE", help="write to this file instead of stdout")
     add("--push-to-hub", metavar="ORG/NAME", help="write the records of one model to this repository's model card")
     add(
@@ -92,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             args.training,
             args.nearest,
             args.by,
+            args.group,
         )
         text = pieces(args.format, table, args.allow_partial)
     if args.output:
@@ -112,10 +119,15 @@ def _check(args: argparse.Namespace) -> None:
         "published": ("--published and --published-group go", numbers),
         "training": ("--training goes", args.training),
         "nearest": ("--nearest goes", args.nearest),
+        "group": ("--group goes", args.group),
     }
     for option, (flag, value) in given.items():
         if value and option not in FORMATS[args.format].takes:
             raise ConfigError(f"{flag} with --format {_any(_taking(option))}: got --format {args.format}")
+    if args.group is not None:
+        from mlcd_eval.tables.comparison.seeds import pattern
+
+        pattern(args.group)
     if args.dry_run and not args.push_to_hub:
         raise ConfigError("--dry-run goes with --push-to-hub ORG/NAME")
     if args.push_to_hub and (numbers or args.nearest or args.baseline or args.format != "markdown"):

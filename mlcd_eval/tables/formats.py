@@ -18,7 +18,7 @@ from mlcd_eval.support.registry import Registry
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
 
-Option = Literal["baseline", "published", "training", "nearest"]
+Option = Literal["baseline", "published", "training", "nearest", "group"]
 By = Literal["value", "parameters", "gflops"]
 """What makes published models near to one's own."""
 
@@ -49,7 +49,8 @@ class TableInput:
     were read from some. baseline: a model to show
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
     `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
-    section; by: what makes them near.
+    section; by: what makes them near. apart: a regular expression of what tells the seeds of a model apart in its name,
+    None for the usual one.
     """
 
     results: Sequence[Result]
@@ -61,11 +62,12 @@ class TableInput:
     trainings: Sequence[Path] = ()
     nearest: int | None = None
     by: By = "value"
+    apart: str | None = None
 
 
 TABLES = "mlcd_eval.tables"
 BOARD: tuple[Option, ...] = ("baseline", "published")
-PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest")
+PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest", "group")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
     "markdown": TableFormat(f"{TABLES}.boards.markdown:as_markdown", "leaderboards", (*BOARD, "nearest")),
@@ -96,18 +98,20 @@ def render(
     trainings: Sequence[Path] = (),
     nearest: int | None = None,
     by: By = "value",
+    apart: str | None = None,
     allow_partial: bool = False,
 ) -> str:
     """Records and published numbers in one format; raises what `pieces` does."""
-    table = TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by)
+    table = TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by, apart)
     return "".join(pieces(form, table, allow_partial))
 
 
 def pieces(form: str, table: TableInput, allow_partial: bool = False) -> Iterable[str]:
     """The text of a table in one format, in pieces, so that the long text of many records need not be held.
 
-    Raises ConfigError for an unknown format, baseline, published row or paper's table, DataError for records that do
-    not go together, and for records of --limit in a format for others unless allow_partial.
+    Raises ConfigError for an unknown format, baseline, published row or paper's table and for no regular expression,
+    DataError for records that do not go together, and for records of --limit in a format for others unless
+    allow_partial.
     """
     row = FORMATS[form]
     if row.for_others and not allow_partial:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
+from mlcd_eval.tables.comparison.contest import Contest
 
 PER_CLASS = ("acc1", "mean_per_class_recall", "macro_recall", "cluster_accuracy")
 """Metrics of which one class out of all, drawn at random, is right."""
@@ -39,3 +42,18 @@ def chance(result: Result, metric: Metric) -> float | None:
 def corrected(value: float, by_chance: float) -> float:
     """The share of what is left above chance: 0 by chance, 1 for a perfect model, below 0 where it is worse."""
     return (value - by_chance) / (1 - by_chance)
+
+
+def above_chance(tasks: Sequence[Contest], model: str) -> float | None:
+    """The mean of a model's corrected values over the tasks whose chance is known; None where there is no such task,
+    or the model lacks one."""
+    scores = []
+    for task in tasks:
+        entry = task.entries.get(model)
+        by_chance = chance(next(iter(task.entries.values())).result, task.metric)
+        if by_chance is None or by_chance >= 1:
+            continue
+        if entry is None:
+            return None
+        scores.append(corrected(entry.value, by_chance))
+    return sum(scores) / len(scores) if scores else None

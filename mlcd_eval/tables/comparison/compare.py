@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,22 +12,13 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.paired import Paired, holm
 from mlcd_eval.metrics.power import (
     LEVEL,
-    POWER,
     mcnemar_detectable,
     mcnemar_images,
     t_detectable,
     t_images,
 )
-from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Outcomes
 from mlcd_eval.tables.comparison.pairing import PairedMetric, Side, pair_metrics, why_unpairable
-from mlcd_eval.tables.text import MARKDOWN, Drawing, cell, shown, shown_difference
-
-_SMALLEST = 1e-6  # a smaller p is shown as smaller
-TIES = (
-    f"Beside a tie: the least difference that this test alone, at p below {LEVEL}, would find {POWER:.0%} of the time "
-    "with these samples and this agreement of A and B; smaller ones are not ruled out (`mlcd-eval power`)."
-)
 
 
 @dataclass(frozen=True)
@@ -202,71 +192,3 @@ def _task_as_json(task: TaskComparison) -> dict[str, Any]:
     fields = {**asdict(task), "difference": task.difference, "outcome": task.outcome}
     del fields["others"]
     return {**fields, "metrics": [{**asdict(other), "difference": other.difference} for other in task.others]}
-
-
-def as_text(comparison: Comparison, draw: Drawing = MARKDOWN) -> str:
-    """A table with a row per task, a table with a row per other metric, and a summary."""
-    sides = [
-        f"- {name}: {cell(side.model)} ({cell(str(side.folder))})"
-        for name, side in (("A", comparison.a), ("B", comparison.b))
-    ]
-    header = ["task", "metric", "test", "outcome of B", "n", "A", "B", "B - A", "95% interval", "p", "adjusted p"]
-    rows = [_line(task, draw, [_outcome(task)], [task.adjusted_p]) for task in comparison.tasks]
-    counts = {"wins": "win", "ties": "tie", "losses": "loss", "not tested": "not tested"}
-    score = ", ".join(f"{words} {comparison.count(outcome)}" for words, outcome in counts.items())
-    rank_a, rank_b = comparison.mean_ranks()
-    parts = [
-        "\n".join(sides),
-        draw.table(header, rows, 4).rstrip("\n"),
-        f"B against A: {score}. Mean rank by task: A {rank_a:.2f}, B {rank_b:.2f}.",
-        "Per cent, differences in points; intervals by paired bootstrap; p two-sided, adjusted by Holm's method for "
-        "the tests of the primary metrics, one per task, which are shown here; a win or a loss is an adjusted p below "
-        f"{LEVEL}.",
-        *([TIES] if comparison.count("tie") else []),
-        *_other_metrics([other for task in comparison.tasks for other in task.others], draw),
-        *(f"Left out: {cell(task)} ({cell(reason)})." for task, reason in comparison.left_out.items()),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _other_metrics(others: Sequence[MetricComparison], draw: Drawing) -> list[str]:
-    if not others:
-        return []
-    header = ["task", "other metric", "test", "n", "A", "B", "B - A", "95% interval", "unadjusted p"]
-    return [
-        draw.table(header, [_line(other, draw) for other in others], 3).rstrip("\n"),
-        "Other metrics are shown to explain a result, not to decide it: their p is not adjusted, and of equal models "
-        f"about one in {round(1 / LEVEL)} would be below {LEVEL}.",
-    ]
-
-
-def _line(
-    row: MetricComparison, draw: Drawing, outcome: Sequence[str] = (), adjusted: Sequence[float | None] = ()
-) -> list[str]:
-    interval = draw.text(f"[{', '.join(shown_difference(end, row.unit) for end in row.ci95)}]") if row.ci95 else "-"
-    values = [shown(row.a, row.unit), shown(row.b, row.unit), shown_difference(row.difference, row.unit), interval]
-    heading = metric_kind(row.metric).heading + ("" if row.higher_is_better else ", lower is better")
-    return [
-        draw.text(row.task),
-        draw.text(heading),
-        row.test,
-        *outcome,
-        f"{row.num_samples:,}",
-        *values,
-        *map(_shown_p, [row.p, *adjusted]),
-    ]
-
-
-def _outcome(task: TaskComparison) -> str:
-    """A tie with the difference that could have been seen."""
-    if task.outcome != "tie":
-        return task.outcome
-    if task.detectable is None:
-        return "tie (nothing detectable)"
-    return f"tie ({shown_difference(task.detectable, task.unit).lstrip('+')} detectable)"
-
-
-def _shown_p(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return f"{p:.2g}" if p >= _SMALLEST else f"below {_SMALLEST:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -66,6 +66,16 @@ def load_side(folder: Path) -> Side:
             f"{', '.join(models)}, expected one model and one record per task"
         )
     return Side(folder, models[0], records, {result.name: file for file, result in zip(files, results, strict=True)})
+
+
+def sides(results: Sequence[Result], files: Sequence[Path]) -> dict[str, Side]:
+    """Model -> its records, and their files, of any folders, for which its name stands; of several of one name the
+    last."""
+    found: dict[str, Side] = {}
+    for result, file in zip(results, files, strict=True):
+        side = found.setdefault(result.model.name, Side(Path(result.model.name), result.model.name, {}, {}))
+        side.records[result.name], side.files[result.name] = result, file
+    return found
 
 
 def why_unpairable(a: Result, b: Result) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
+from mlcd_eval.tables.comparison.contest import contests
+from mlcd_eval.tables.comparison.pairing import sides
+from mlcd_eval.tables.comparison.seeds import pattern
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.report.controls import control_rows
 from mlcd_eval.tables.report.differences import MOST, differences
@@ -24,14 +27,16 @@ from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.learning import learning_curves
 from mlcd_eval.tables.report.links import Links
-from mlcd_eval.tables.report.matrix import matrix
+from mlcd_eval.tables.report.matrix import fits, matrix
+from mlcd_eval.tables.report.of_tasks import task_parts
 from mlcd_eval.tables.report.overview import overview
-from mlcd_eval.tables.report.page import template
+from mlcd_eval.tables.report.page import page
 from mlcd_eval.tables.report.panels import panels
 from mlcd_eval.tables.report.provenance import Provenance
 from mlcd_eval.tables.report.reliability import reliability_of
 from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
+from mlcd_eval.tables.report.two_models import Picker, compared
 from mlcd_eval.tables.text import shown, shown_difference
 
 MANY = 150
@@ -55,6 +60,7 @@ def as_html(table: TableInput) -> str:
         nearest=table.nearest,
         by=table.by,
         files=table.files,
+        apart=table.apart,
     )
 
 
@@ -70,11 +76,14 @@ def report(
     by: By = "value",
     files: Sequence[Path] = (),
     links: Links | None = None,
+    apart: str | None = None,
+    picks: Picker | None = None,
 ) -> str:
     """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
-    beside which their outcomes are.
+    beside which their outcomes are. apart: a regular expression of what tells the seeds of a model apart in its name.
+    picks: which comparisons the site has, where they are not on this page.
 
-    Raises ConfigError for an unknown baseline or published model, DataError as `choose`.
+    Raises ConfigError for an unknown baseline or published model and for no expression, DataError as `choose`.
     """
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
@@ -82,12 +91,19 @@ def report(
     many = sum(len(board.rows) * len(board.columns) for board in boards) > MOST_CELLS
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
-    return template("report.html.jinja").render(
+    first = matrix(results, files, pattern(apart), boards)
+    tasks = contests(results, files)
+    alone = (links is None and fits(tasks)) or len(tasks) == 1  # else the site has a page for each task
+    pairs, picker = _pairs(results, files, first) if picks is None and links is None else ([], picks)
+    return page(
         title=links.title if links else "mlcd-eval report",
         links=links,
         models=len({row.model for row in rows}),
         tasks=len({column.task for board in boards for column in board.columns}),
-        matrix=matrix(results, files),
+        matrix=first,
+        picker=picker,
+        compared=pairs,
+        task_parts=task_parts(tasks, boards, provenance) if alone else (),
         boards=folds or [_board(board, provenance) for board in boards],
         folds=folds,
         most_differences=MOST,
@@ -106,6 +122,15 @@ def report(
         standing=among_published(results, numbers, nearest, by),
         provenance={"entries": provenance.entries, "groups": provenance.groups},
     )
+
+
+def _pairs(
+    results: Sequence[Result], files: Sequence[Path], first: Mapping[str, Any] | None
+) -> tuple[list[dict[str, Any]], Picker | None]:
+    """The comparisons of a page, of the models that lead its matrix."""
+    if first is None or not files:
+        return [], None
+    return compared(sides(results, files), [row["name"] for row in first["views"][-1]["rows"]])
 
 
 def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:

@@ -1,125 +1,184 @@
-"""The matrix that opens a report: models by tasks, each by its primary metric, and who leads."""
+"""The matrix of models by tasks with which a page opens, in one view or, with seeds, in two: primary metrics, shaded by
+column, the best of each task and what cannot be told from it, and ranks over all tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlcd_eval.metrics.interval import Interval
+from mlcd_eval.encoders.kinds import CHECKPOINT, KINDS
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Result
-from mlcd_eval.tables.comparison.contest import Contest, Entry, Leading, contests, led
+from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Leaderboard
+from mlcd_eval.tables.comparison import seeds
+from mlcd_eval.tables.comparison.chance import above_chance
+from mlcd_eval.tables.comparison.contest import Contest, Leading, contests, led
 from mlcd_eval.tables.comparison.overall import Overall, overall
-from mlcd_eval.tables.text import count, shown
+from mlcd_eval.tables.report import cells
+from mlcd_eval.tables.text import shown
 
-STEPS = 8
-"""Shades of a column, from its worst value to its best."""
 MOST = 6_000
 """Cells beyond which there is no matrix: a browser lays them all out."""
 FEWEST = 2
 """Models below which there is nothing to compare."""
+MANY = 30
+"""Tasks beyond which the groups of columns are folded at first."""
+IMPORTED, UNKNOWN = "other harness", "unknown"
 
 
-def matrix(results: Sequence[Result], files: Sequence[Path] = ()) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Group:
+    """The tasks of a protocol, which stand side by side."""
+
+    name: str
+    tasks: list[Contest]
+
+
+def matrix(
+    results: Sequence[Result],
+    files: Sequence[Path] = (),
+    apart: re.Pattern[str] | None = None,
+    boards: Sequence[Leaderboard] = (),
+) -> dict[str, Any] | None:
     """The matrix for the template; None for fewer than FEWEST models, and for more than MOST cells.
 
-    files: of the records; without them there are no marks of models that cannot be told from the best.
+    files: of the records; without them there are no marks of models that cannot be told from the best. apart: what
+    tells the seeds of a model apart (see `seeds.pattern`). boards: of the same results, for their published rows.
     """
-    tasks = contests(results, files)
-    models = list(dict.fromkeys(model for task in tasks for model in task.entries))
-    if len(models) < FEWEST or len(models) * len(tasks) > MOST:
+    tasks = _by_protocol(contests(results, files))
+    models = _models(tasks)
+    if len(models) < FEWEST or not fits(tasks):
         return None
-    leaders = led(tasks)
+    each = _view("each", "each model", tasks, led(tasks))
+    views = [each]
+    if runs := seeds.together(tasks, apart or seeds.pattern(None)):
+        leaders = [seeds.leading(task) for task in runs]
+        views.insert(0, _view("seeds", "seeds together: mean ± sample standard deviation", runs, leaders))
+    return {
+        "views": views,
+        "groups": [{"name": group.name, "count": len(group.tasks)} for group in _groups(tasks)],
+        "kinds": sorted({row["kind"] for row in each["rows"]}),
+        "folds": len(tasks) > MANY,
+        "published": _published(tasks, boards),
+    }
+
+
+def _published(tasks: Sequence[Contest], boards: Sequence[Leaderboard]) -> dict[str, Any] | None:
+    """The published rows that a page adds when it is asked to. scales: by column, what a shown number is a value times;
+    rows: a name, and a text by column, empty where nothing is published. None without such rows."""
+    columns = [(task.task, task.metric.name, task.variant) for task in tasks]
+    rows: dict[str, dict[tuple[str, str, str], str]] = {}
+    for board in boards:
+        for row in board.rows:
+            if row.published:
+                printed = {
+                    column.key: shown(cell.value, column.unit, cell.decimals) for column, cell in row.cells.items()
+                }
+                rows.setdefault(row.model.removesuffix(PUBLISHED), {}).update(printed)
+    known = {name: [printed.get(column, "") for column in columns] for name, printed in rows.items()}
+    scales = [100 if task.metric.unit == "fraction" else 1 for task in tasks]
+    return {"scales": scales, "rows": [[name, texts] for name, texts in known.items() if any(texts)]} if rows else None
+
+
+def fits(tasks: Sequence[Contest]) -> bool:
+    """Whether a page has room for more of these tasks than compact tables."""
+    return len(_models(tasks)) * len(tasks) <= MOST
+
+
+def _models(tasks: Sequence[Contest]) -> list[str]:
+    return list(dict.fromkeys(model for task in tasks for model in task.entries))
+
+
+def _by_protocol(tasks: Sequence[Contest]) -> list[Contest]:
+    protocols = list(dict.fromkeys(task.protocol for task in tasks))
+    return sorted(tasks, key=lambda task: protocols.index(task.protocol))
+
+
+def _groups(tasks: Sequence[Contest]) -> list[_Group]:
+    groups: dict[str, list[Contest]] = {}
+    for task in tasks:
+        groups.setdefault(task.protocol, []).append(task)
+    return [_Group(name, of_group) for name, of_group in groups.items()]
+
+
+def _view(key: str, label: str, tasks: Sequence[Contest], leaders: Sequence[Leading]) -> dict[str, Any]:
+    """One table of the matrix; key, label: of the switch between views. Its rows are ordered by rank."""
     standing = overall(tasks)
     columns = list(map(_column, tasks))
+    groups = _groups(tasks)
+    place = {id(task): at for at, task in enumerate(tasks)}
+
+    def of_group(model: str, group: _Group) -> dict[str, Any]:
+        every = [
+            cells.of_task(task, model, leaders[place[id(task)]], columns[place[id(task)]]["shades"])
+            for task in group.tasks
+        ]
+        return {"cells": every, "mean": cells.mean_score(above_chance(group.tasks, model))}
+
+    models = _models(tasks)
     rows = [
         {
             "name": model,
-            "overall": _overall(model, standing),
-            "cells": [
-                _cell(task, model, leading, column["shades"])
-                for task, leading, column in zip(tasks, leaders, columns, strict=True)
-            ],
+            **_about(model, tasks),
+            "overall": cells.of_overall(model, standing),
+            "groups": [of_group(model, group) for group in groups],
         }
         for model in _ordered(models, standing)
     ]
     return {
-        "columns": columns,
+        "key": key,
+        "label": label,
+        "groups": [
+            {"name": group.name, "columns": [columns[place[id(task)]] for task in group.tasks]} for group in groups
+        ],
         "rows": rows,
         "ranked": standing is not None,
         "scored": bool(standing and standing.scored),
-        "notes": [*_notes(tasks, leaders), *_about(standing, tasks, models)],
+        "notes": [*_notes(tasks, leaders), *_about_ranks(standing, tasks, models)],
     }
 
 
 def _column(task: Contest) -> dict[str, Any]:
     """shades: model -> its shade, from 0 to STEPS, none for a column of one value."""
-    values = {model: entry.value for model, entry in task.entries.items()}
-    low, high = min(values.values()), max(values.values())
-    if not task.metric.higher_is_better:
-        values, low, high = {model: -value for model, value in values.items()}, -high, -low
-    share = {model: (value - low) / (high - low) for model, value in values.items()} if high > low else {}
     return {
         "name": task.task.removeprefix(f"{task.protocol}/"),
         "variant": task.variant,
         "protocol": task.protocol,
         "metric": metric_kind(task.metric.name).heading,
         "first": "descending" if task.metric.higher_is_better else "ascending",
-        "shades": {model: round(STEPS * each) for model, each in share.items()},
+        "shades": cells.shades(task),
     }
 
 
-def _cell(task: Contest, model: str, leading: Leading, shades: Mapping[str, int]) -> dict[str, Any] | None:
-    """mark: `best`, `tied` or nothing; hint: what a pointer over the cell shows. Some 120 bytes of a page."""
-    entry = task.entries.get(model)
-    if entry is None:
-        return None
-    alone = len(task.entries) == 1
-    mark = "" if alone else "best" if model == leading.best else "tied" if model in leading.tied else ""
-    words = {"best": "best", "tied": "not distinguishable from the best"}.get(mark, "")
-    hint = [_ends(entry), f"n = {count(entry.metric.num_scored)}", words]
+def _about(model: str, tasks: Sequence[Contest]) -> dict[str, Any]:
+    """What rows are filtered by: runs, the most seeds of a task behind a row; params and kind, None and UNKNOWN where
+    its records differ."""
+    entries = [task.entries[model] for task in tasks if model in task.entries]
+    members = [list(each.members.values()) if isinstance(each, seeds.Runs) else [each] for each in entries]
+    records = [entry.result for of_task in members for entry in of_task]
+    params, kinds = {record.model.num_params for record in records}, set(map(_kind, records))
     return {
-        "value": entry.value,
-        "text": _value(entry),
-        "ends": _ends(entry),
-        "mark": mark,
-        "words": words,
-        "hint": "; ".join(filter(None, hint)),
-        "shade": shades.get(model),
+        "runs": max(map(len, members)),
+        "params": params.pop() if len(params) == 1 else None,
+        "kind": kinds.pop() if len(kinds) == 1 else UNKNOWN,
     }
 
 
-def _value(entry: Entry) -> str:
-    return shown(entry.value, entry.metric.unit, 1)
-
-
-def _ends(entry: Entry) -> str:
-    ends = entry.metric.ci95
-    return f"[{', '.join(shown(end, entry.metric.unit, 1) for end in ends)}]" if ends else ""
-
-
-def _overall(model: str, standing: Overall | None) -> list[dict[str, Any]]:
-    """Cells of rank and score, empty for a model without every task."""
-    if standing is None:
-        return []
-    known = standing.models.get(model)
-    rank = _mean(known.rank if known else None, known.rank_ci95 if known else None, 1, 1)
-    score = _mean(known.score if known else None, known.score_ci95 if known else None, 100, 1)
-    return [rank, score] if standing.scored else [rank]
-
-
-def _mean(value: float | None, ends: Interval | None, scale: float, decimals: int) -> dict[str, Any]:
-    if value is None or ends is None:
-        return {"value": None, "text": "-", "ends": ""}
-    text, *low_high = (f"{scale * number:.{decimals}f}" for number in (value, *ends))
-    return {"value": value, "text": text, "ends": f"[{', '.join(low_high)}]"}
+def _kind(record: Result) -> str:
+    """The kind of encoder, by the spec."""
+    kind, colon, _ = record.model.spec.partition(":")
+    if "harness" in record.details:
+        return IMPORTED
+    return CHECKPOINT if not colon else kind if kind in KINDS else UNKNOWN
 
 
 def _ordered(models: Sequence[str], standing: Overall | None) -> list[str]:
-    """By rank, those without one behind."""
+    """By rank, those without one behind; equal ones by name."""
     ranks = {model: each.rank for model, each in standing.models.items()} if standing else {}
-    return sorted(models, key=lambda model: (model not in ranks, ranks.get(model, 0.0)))
+    return sorted(models, key=lambda model: (model not in ranks, ranks.get(model, 0.0), model))
 
 
 def _notes(tasks: Sequence[Contest], leaders: Sequence[Leading]) -> list[str]:
@@ -132,7 +191,7 @@ def _notes(tasks: Sequence[Contest], leaders: Sequence[Leading]) -> list[str]:
     return [f"Not tested against the best of their task: {len(reasons):,} of {pairs:,} numbers, most since {common}."]
 
 
-def _about(standing: Overall | None, tasks: Sequence[Contest], models: Sequence[str]) -> list[str]:
+def _about_ranks(standing: Overall | None, tasks: Sequence[Contest], models: Sequence[str]) -> list[str]:
     """What the ranks and scores are over."""
     if standing is None:
         return ["There is no rank over all tasks: fewer than two models share two tasks."]
@@ -145,5 +204,9 @@ def _about(standing: Overall | None, tasks: Sequence[Contest], models: Sequence[
             f"; score: the mean over {len(standing.scored)} of these of how far a model is from chance (0) to perfect "
             "(100)"
         )
+    if any(isinstance(entry, seeds.Runs) for task in tasks for entry in task.entries.values()):
+        return [
+            f"{words}. Intervals of both are by bootstrap over tasks, with the uncertainty of each mean over seeds."
+        ]
     drawn = f"{standing.together} of them with the samples of all models drawn together, so that ranks are of the same"
     return [f"{words}. Intervals of both are by bootstrap over tasks and their samples, {drawn} images."]

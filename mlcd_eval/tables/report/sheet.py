@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.storage.images import decode
+from mlcd_eval.errors import DataError
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
@@ -47,7 +48,7 @@ def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
     assert picked and side, "every sample has a score, and its protocol pictures"
     score, kinds = picked
     shown = list(chain(*kinds.values()))
-    images = _images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
+    images = small_images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
     pictures = {str(row["key"]): _pictures(row, images[row["image"]]) for row in shown}
     examples = as_examples(result, score, kinds, pictures)
     return template("sheet.html.jinja").render(result=result, examples=examples)
@@ -57,16 +58,19 @@ def _side(result: Result) -> int | None:
     return protocol_named(result.task.protocol).picture_side
 
 
-def _images(dataset: Dataset, split: str, keys: set[str], side: int) -> dict[str, Image.Image]:
-    """The images of these keys, the longest side reduced to `side` pixels."""
+def small_images(dataset: Dataset, split: str, keys: Collection[str], side: int) -> dict[str, Image.Image]:
+    """The images of these keys, the longest side reduced to `side` pixels; raises DataError for a key of no image."""
     images: dict[str, Image.Image] = {}
     for sample in chain.from_iterable(shard.samples() for shard in dataset.split(split).shards):
+        if len(images) == len(keys):
+            break
         if sample.key in keys:
             images[sample.key] = decode(sample.image, sample.key)
             images[sample.key].thumbnail((side, side))
-            if images.keys() == keys:
-                return images
-    raise AssertionError("every sample has its image in the split")
+    missing = next((key for key in keys if key not in images), None)
+    if missing is not None:
+        raise DataError(f"{dataset.name} has no image {missing!r} in split {split!r}, of which a record has an outcome")
+    return images
 
 
 def _pictures(row: Row, image: Image.Image) -> list[Picture]:

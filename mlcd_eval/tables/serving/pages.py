@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlcd_eval.records import Result
+from mlcd_eval.tables.comparison.contest import contests
+from mlcd_eval.tables.comparison.overall import overall
+from mlcd_eval.tables.comparison.pairing import sides
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.links import Links
+from mlcd_eval.tables.report.two_models import Picker, page_of_pair, pairs
 from mlcd_eval.tables.text import shown_metric
 
 HTML, JSON, FEED = "text/html; charset=utf-8", "application/json", "application/feed+json"
@@ -44,28 +49,47 @@ def pages(
     published: Sequence[str] = (),
     version: str | None = None,
     files: Sequence[Path] = (),
+    apart: str | None = None,
+    most_tests: int | None = None,
 ) -> dict[str, Page]:
     """Address, relative to the site's root -> page. Addresses are made from names alone, so that they stay.
 
     version: of the records, for pages that look for newer ones while they are open; None for pages that stay as they
-    are. files: of the records, if they were read from some.
+    are. files: of the records, if they were read from some. apart: as in `report`. most_tests:
+    of the pages of two models, those of the best models by rank; None for all pairs.
     """
     records = list(zip_longest(results, files))
     by_task, by_model = _grouped(records, _task_address), _grouped(records, _model_address)
     tasks = [(of_task[0][0].task.name, address) for address, of_task in sorted(by_task.items())]
     models = [(of_model[0][0].model.name, address) for address, of_model in sorted(by_model.items())]
 
-    def page(chosen: Sequence[Record], name: str, depth: int, numbers: Sequence[str] = ()) -> Page:
-        up = "../" * depth
-        others = {"Models": models, "Tasks": tasks, "Data": [("JSON", "records.json"), ("feed", "feed.json")]}
-        groups = {group: [(word, up + quote(address)) for word, address in links] for group, links in others.items()}
-        links = Links(name, groups, home=(title, up + INDEX) if depth else None, version=version, root=up)
-        places = [file for _, file in chosen if file is not None]
-        return Page(HTML, partial(report, [each for each, _ in chosen], published=numbers, files=places, links=links))
+    known = sides(results, files) if files else {}
+    best = _by_rank(results) if most_tests is not None else [name for name, _ in models]
+    compared = {pair: _pair_address(*pair) for pair in map(_sorted, pairs(known, best, most_tests))}
 
-    site = {INDEX: page(records, title, 0, published)}
-    site |= {address: page(chosen, chosen[0][0].task.name, 1) for address, chosen in by_task.items()}
-    site |= {address: page(chosen, chosen[0][0].model.name, 1) for address, chosen in by_model.items()}
+    def links(name: str, up: str) -> Links:
+        of_model = {_other(pair, name): address for pair, address in compared.items() if name in pair}
+        others = {
+            "Compared with": sorted(of_model.items()) if up else [],
+            "Models": models,
+            "Tasks": tasks,
+            "Data": [("JSON", "records.json"), ("feed", "feed.json")],
+        }
+        groups = {group: [(word, up + quote(address)) for word, address in named] for group, named in others.items()}
+        return Links(name, groups, home=(title, up + INDEX) if up else None, version=version, root=up)
+
+    def page(chosen: Sequence[Record], name: str, up: str, numbers: Sequence[str] = ()) -> Page:
+        addresses = {pair: up + quote(address) for pair, address in compared.items()}
+        picker = Picker([model for model, _ in models], addresses) if compared and not up else None
+        of, places = [each for each, _ in chosen], [file for _, file in chosen if file is not None]
+        about = partial(report, of, published=numbers, files=places, apart=apart, picks=picker)
+        return Page(HTML, partial(about, links=links(name, up)))
+
+    site = {INDEX: page(records, title, "", published)}
+    site |= {address: page(chosen, chosen[0][0].task.name, "../") for address, chosen in by_task.items()}
+    site |= {address: page(chosen, chosen[0][0].model.name, "../") for address, chosen in by_model.items()}
+    for (a, b), address in compared.items():
+        site[address] = Page(HTML, partial(page_of_pair, known[a], known[b], links(f"{a} and {b}", "../../")))
     site["records.json"] = Page(JSON, partial(render, results, "json"))
     site["feed.json"] = Page(FEED, partial(feed, results, title))
     return site
@@ -86,6 +110,27 @@ def feed(results: Sequence[Result], title: str) -> str:
     ]
     head = {"version": "https://jsonfeed.org/version/1.1", "title": title, "home_page_url": INDEX}
     return json.dumps({**head, "items": items}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _by_rank(results: Sequence[Result]) -> list[str]:
+    """All models, the best first, those that lack tasks last."""
+    standing = overall(contests(results))
+    ranks = {model: each.rank for model, each in standing.models.items()} if standing else {}
+    return sorted({result.model.name for result in results}, key=lambda model: (ranks.get(model, math.inf), model))
+
+
+def _sorted(pair: tuple[str, str]) -> tuple[str, str]:
+    """The pair in the order of names, so that its address stays when ranks change."""
+    a, b = sorted(pair)
+    return a, b
+
+
+def _other(pair: tuple[str, str], name: str) -> str:
+    return pair[1] if pair[0] == name else pair[0]
+
+
+def _pair_address(a: str, b: str) -> str:
+    return f"compare/{_file_name(a)}/{_file_name(b)}.html"
 
 
 def _task_address(result: Result) -> str:

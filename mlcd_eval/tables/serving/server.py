@@ -24,9 +24,16 @@ class Site:
     """The pages of a folder of records as it is now. Threads may ask at the same time; each page is made once per
     version of the records."""
 
-    def __init__(self, folder: Path, title: str, published: Sequence[str], say: Callable[[str], None]) -> None:
-        """say: is told of records that cannot be read, once each."""
-        self._folder, self._title, self._published, self._say = folder, title, published, say
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        published: Sequence[str],
+        say: Callable[[str], None],
+        apart: str | None = None,
+    ) -> None:
+        """say: is told of records that cannot be read, once each. apart: as in `report`."""
+        self._folder, self._title, self._published, self._say, self._apart = folder, title, published, say, apart
         self._lock = threading.Lock()
         self._version = ""
         self._pages: Mapping[str, Page] = {}
@@ -51,7 +58,7 @@ class Site:
             if version != self._version:
                 records = self._records()
                 files, results = [file for file, _ in records], [result for _, result in records]
-                self._pages = pages(results, self._title, self._published, version, files)
+                self._pages = pages(results, self._title, self._published, version, files, self._apart)
                 self._version, self._made = version, {}
             if (page := self._pages.get(address)) is None:
                 return None

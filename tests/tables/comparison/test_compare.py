@@ -11,8 +11,9 @@ from scipy import stats
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.power import mcnemar_power
 from mlcd_eval.records import ResultStore, TaskRecord, read
-from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, as_text, compare
+from mlcd_eval.tables.comparison.compare import Comparison, TaskComparison, as_json, compare
 from mlcd_eval.tables.comparison.pairing import load_side
+from mlcd_eval.tables.comparison.text import as_text
 
 
 def write(output, model, task_name, name, value, columns, others=(), **changes):
