@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from mlcd_eval.metrics.distributions import t_isf
 from mlcd_eval.records import Result
 from mlcd_eval.tables.identity import SHOTS, facts, variants, with_label
 from mlcd_eval.tables.report.charts import ENVIRONMENT, GRID, WIDTH, Figure, style, swatch, ticks
@@ -82,9 +83,7 @@ def _point(result: Result, metric: str, value: float) -> Point:
     draws = [trial[metric] for trial in result.details.get("trials", ()) if trial.get(metric) is not None]
     reach = 0.0
     if len(draws) > 1:
-        from scipy.stats import t
-
-        reach = float(t.ppf(0.975, len(draws) - 1)) * statistics.stdev(draws) / math.sqrt(len(draws))
+        reach = t_isf(0.025, len(draws) - 1) * statistics.stdev(draws) / math.sqrt(len(draws))
     fewer = result.details.get("classes_with_fewer_shots", 0)
     return Point(result.task.settings["shots"], value, (value - reach, value + reach), max(1, len(draws)), fewer)
 
