@@ -22,6 +22,7 @@ from mlcd_eval.errors import UserError
 from mlcd_eval.support.needs import lacking
 
 COMMANDS = (
+    "demo",
     "run",
     "plan",
     "encode",

@@ -56,8 +56,9 @@ def t_isf(tail: float, degrees: float) -> float:
 
 def binomial_pmf(k: Array, n: int, p: float) -> Array:
     """P(X = k) of n draws, for integers 0 <= k <= n and 0 < p < 1."""
-    logs: Array = (_log_gamma(n + 1.0) - _log_gamma(k + 1.0) - _log_gamma(n - k + 1.0)).astype(np.float64)
-    return np.exp(logs + k * math.log(p) + (n - k) * math.log1p(-p))
+    logs = np.asarray(math.lgamma(n + 1) - _log_gamma(k + 1.0) - _log_gamma(n - k + 1.0), dtype=np.float64)
+    chances: Array = np.exp(logs + k * math.log(p) + (n - k) * math.log1p(-p))
+    return chances
 
 
 def binomial_cdf(k: Array, n: Array, p: float) -> Array:
@@ -80,9 +81,10 @@ def binomial_cdf(k: Array, n: Array, p: float) -> Array:
 def _incomplete_beta(a: Array, b: Array, x: Array) -> Array:
     """The regularised incomplete beta function by its continued fraction (Abramowitz and Stegun 26.5.8, evaluated by
     Lentz's method), for x below (a + 1) / (a + b + 2)."""
-    logs = (_log_gamma(a + b) - _log_gamma(a) - _log_gamma(b)).astype(np.float64)
-    front = np.exp(logs + a * np.log(x) + b * np.log1p(-x)) / a
-    c, d = np.ones_like(x), 1 / _not_zero(1 - (a + b) * x / (a + 1))
+    logs = np.asarray(_log_gamma(a + b) - _log_gamma(a) - _log_gamma(b), dtype=np.float64)
+    front: Array = np.exp(logs + a * np.log(x) + b * np.log1p(-x)) / a
+    c: Array = np.ones_like(x)
+    d: Array = 1 / _not_zero(1 - (a + b) * x / (a + 1))
     fraction, m = d.copy(), 0
     while True:
         m += 1
@@ -93,7 +95,8 @@ def _incomplete_beta(a: Array, b: Array, x: Array) -> Array:
             d, c = 1 / _not_zero(1 + term * d), _not_zero(1 + term / c)
             fraction *= c * d
         if np.all(np.abs(c * d - 1) < _CONVERGED):
-            return front * fraction
+            fraction *= front
+            return fraction
 
 
 def _not_zero(values: Array) -> Array:

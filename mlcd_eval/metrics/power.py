@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,9 @@ def mcnemar_power(n: int, discordant: float, difference: float) -> float:
     discordant."""
     if discordant <= 0:
         return 0.0
-    if discordant >= 1:
-        counts, chances = np.array([n]), np.ones(1)
-    else:
+    counts: NDArray[Any] = np.array([n])
+    chances: NDArray[Any] = np.ones(1)
+    if discordant < 1:
         log = -math.log(_TAIL)  # Bernstein's inequality
         reach = log / 3 + math.sqrt(log**2 / 9 + 2 * log * n * discordant * (1 - discordant))
         low, high = max(0, math.floor(n * discordant - reach)), min(n, math.ceil(n * discordant + reach))
@@ -43,11 +44,12 @@ def mcnemar_power(n: int, discordant: float, difference: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _critical(low: int, high: int) -> NDArray[np.int64]:
+def _critical(low: int, high: int) -> NDArray[Any]:
     """Of low to high discordant images, the most that may favour the lesser model where the test finds a difference:
     their tail under no difference is at most LEVEL / 2; -1 where even none is too likely."""
     counts = np.arange(low, high + 1)
-    critical, above = np.full(len(counts), -1), counts
+    critical: NDArray[Any] = np.full(len(counts), -1)
+    above: NDArray[Any] = counts
     while np.any(above - critical > 1):
         middle = (critical + above) // 2
         rare = binomial_cdf(middle, counts, 0.5) <= LEVEL / 2
