@@ -2,12 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
-import yaml
 from conftest import make_result, metric
 from safetensors import safe_open
 
+import mlcd_train
 from mlcd_eval.cli import demo, main
 from mlcd_eval.records import read_all
 from mlcd_eval.spec import TaskIndex
@@ -45,8 +46,8 @@ def test_the_model_is_small_and_its_record_is_beside_it():
     with safe_open(folder / "model.safetensors", "pt") as weights:
         assert {str(weights.get_tensor(name).dtype) for name in weights.keys()} == {"torch.float16"}  # noqa: SIM118
     provenance = json.loads((folder / "config.json").read_text())["provenance"]
-    config = load_config(demo_model_dir().parents[1] / "mlcd_train/configs/demo_model.yaml")
-    assert yaml.safe_load(provenance["config"])["fit"] == config.model_dump(mode="json")["fit"]
+    config = load_config(Path(mlcd_train.__file__).parent / "configs/demo_model.yaml")
+    assert json.loads(provenance["config"])["fit"] == config.model_dump(mode="json", exclude_none=True)["fit"]
     losses = [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
     assert losses[0] > 4.5 > 3.5 > losses[-1]
     record = (folder / "README.md").read_text()
