@@ -47,7 +47,7 @@ def test_the_model_is_small_and_its_record_is_beside_it():
         assert {str(weights.get_tensor(name).dtype) for name in weights.keys()} == {"torch.float16"}  # noqa: SIM118
     provenance = json.loads((folder / "config.json").read_text())["provenance"]
     config = load_config(Path(mlcd_train.__file__).parent / "configs/demo_model.yaml")
-    assert json.loads(provenance["config"])["fit"] == config.model_dump(mode="json", exclude_none=True)["fit"]
+    assert json.loads(provenance["config"])["model"] == config.model_dump(mode="json", exclude_none=True)["model"]
     losses = [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
     assert losses[0] > 4.5 > 3.5 > losses[-1]
     record = (folder / "README.md").read_text()
