@@ -1,12 +1,13 @@
-# make demo: install, then train a CLIP baseline and MLCD on the bundled data, evaluate both and compare them. make test: install, then run the tests.
+# make demo: install, show the bundled model's numbers, then train a CLIP baseline and MLCD on the bundled data, evaluate both and compare them. make test: install, then run the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs audit bench mutants leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards clean
 
 demo: $(INSTALLED)
+	$(BIN)/mlcd-eval demo
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_clip.yaml
 	$(BIN)/mlcd-train run mlcd_train/configs/demo_mlcd.yaml
 	$(BIN)/mlcd-eval run --model results/train/demo_clip/demo_clip --model results/train/demo_mlcd/demo_mlcd \
@@ -39,6 +40,9 @@ check: $(INSTALLED)
 
 docs: $(INSTALLED)  # the documentation as a site, to results/docs; needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+dist: $(INSTALLED)  # the wheel and the source archive, to dist
+	$(BIN)/python -m build --no-isolation
 
 audit:  # known vulnerabilities of the pinned versions; needs pip-audit and a network, and says where it did not check
 	.ci/audit

@@ -19,8 +19,10 @@ from typing import NoReturn
 
 from mlcd_eval.cli.parser import Parser
 from mlcd_eval.errors import UserError
+from mlcd_eval.support.needs import lacking
 
 COMMANDS = (
+    "demo",
     "run",
     "plan",
     "encode",
@@ -104,6 +106,12 @@ def guarded(prog: str, build: Callable[[], argparse.ArgumentParser], argv: Seque
         return args.run(args)
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        sentence = lacking(error)
+        if sentence is None:
+            raise
+        print(f"{prog}: error: {sentence}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `mlcd-eval table ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ from typing import Any
 DISTRIBUTION = "mlcd-eval"
 PATIENCE = 1.0
 """Seconds to wait for nvidia-smi, which is slow where no driver stays loaded."""
+FOR_RUNS = "every run needs it, pip install 'mlcd-eval[run]'"
 BUNDLES = {"all", "dev"}
 """Extras that only join others, or serve development."""
 
@@ -27,7 +28,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per finding; 1 if something that every run needs is missing."""
+    """Print one line per finding; 1 if something that every command or every run needs is missing."""
     from mlcd_eval import __version__
 
     print(f"mlcd-eval {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     except PackageNotFoundError:
         print(f"[!!] {DISTRIBUTION} is not installed as a package, so that its requirements are unknown")
         return 1
-    healthy = [_needed(name, wanted) for name, wanted in needed.pop("")]
+    healthy = [_needed(name, wanted, "everything needs it") for name, wanted in needed.pop("")]
+    healthy += [_needed(name, wanted, FOR_RUNS) for name, wanted in needed.pop("run", [])]
     healthy.append(_torch())
     for extra in sorted(needed.keys() - BUNDLES):
         _extra(extra, needed[extra])
@@ -46,12 +48,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _requirements() -> dict[str, list[tuple[str, str]]]:
-    """Extra, or "" for what every run needs -> (distribution, range of versions), as the package declares them."""
+    """Extra, or "" for what every command needs -> (distribution, range of versions), as the package declares them."""
     from packaging.requirements import Requirement
 
     needed: dict[str, list[tuple[str, str]]] = {"": []}
     for text in requires(DISTRIBUTION) or []:
         requirement = Requirement(text)
+        if requirement.name == DISTRIBUTION:  # an extra that brings another
+            continue
         extra = re.search(r"extra == ['\"](.+?)['\"]", str(requirement.marker or ""))
         needed.setdefault(extra[1] if extra else "", []).append((requirement.name, str(requirement.specifier)))
     return needed
@@ -70,9 +74,9 @@ def _problem(name: str, wanted: str) -> str | None:
     return f"{name} {installed} is installed, expected {wanted}"
 
 
-def _needed(name: str, wanted: str) -> bool:
+def _needed(name: str, wanted: str, why: str) -> bool:
     problem = _problem(name, wanted)
-    print(f"[ok] {name} {version(name)}" if problem is None else f"[!!] {problem}: every run needs it")
+    print(f"[ok] {name} {version(name)}" if problem is None else f"[!!] {problem}: {why}")
     return problem is None
 
 
@@ -110,7 +114,7 @@ def _torch() -> bool:
     """PyTorch and the devices, without importing it."""
     package = importlib.util.find_spec("torch")
     if package is None or package.origin is None:
-        print("[!!] torch cannot be found: every run needs it")
+        print(f"[!!] torch cannot be found: {FOR_RUNS}")
         return False
     print("[--] torch is looked up, not imported; if runs fail in it, try python -c 'import torch'")
     built_for = _cuda_version(Path(package.origin).with_name("version.py"))

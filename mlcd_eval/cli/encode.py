@@ -8,6 +8,7 @@ from typing import Any
 
 from mlcd_eval.cli.output import add_output_flags, progress_of
 from mlcd_eval.cli.request import auto_or_natural, auto_or_positive, natural, positive
+from mlcd_eval.support.needs import require_torch
 
 
 def add_parser(commands: Any) -> None:
@@ -38,6 +39,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode, write the file and say what is in it."""
+    require_torch()
     from mlcd_eval.running.encoding import EncodeRequest, encode
     from mlcd_eval.support.warned import collected_warnings
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcd_eval.support.needs import require_torch
+
 if TYPE_CHECKING:
     from mlcd_eval.running.rerun import Rerun
 
@@ -41,6 +43,7 @@ def add_repeat_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what differs. Return 0 for equal numbers, 1 for others."""
+    require_torch()
     from mlcd_eval.running.rerun import rerun
     from mlcd_eval.support.progress import ConsoleProgress
 

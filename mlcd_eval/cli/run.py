@@ -10,6 +10,7 @@ from typing import Any
 from mlcd_eval.cli.executor import add_executor_flags, executor_of
 from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
 from mlcd_eval.cli.request import add_request_flags, flags_and_request
+from mlcd_eval.support.needs import require_torch
 
 
 def add_parser(commands: Any) -> None:
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.support.progress import Progress
     from mlcd_eval.support.warned import collected_warnings
 
+    require_torch()
     flags, request = flags_and_request(args)
     executor = executor_of(flags)
     plan = make_plan(request)

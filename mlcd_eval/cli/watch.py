@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
 from mlcd_eval.cli.request import auto_or_natural, auto_or_positive, natural, positive
+from mlcd_eval.support.needs import require_torch
 
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
@@ -54,6 +55,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch until it is stopped; with --once return 0 if all is evaluated, 1 if a task failed by a bug, 2 if by its
     input."""
+    require_torch()
     from mlcd_eval.request import RunRequest
     from mlcd_eval.running.result_log import ResultLog
     from mlcd_eval.running.watching import Watch

@@ -127,6 +127,7 @@ ROWS = (
             SchemeOption("download", "true|false", "true to download missing files"),
         ),
         package="torchvision",
+        extra="run",
         is_slow=True,
     ),
     DataScheme(

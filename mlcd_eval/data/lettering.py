@@ -6,9 +6,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 ABOVE, BELOW = 1.15, 0.36
 """How far a line reaches above and below its baseline, in heights of a capital: all of b, d, ( and g, p, comma."""
@@ -33,6 +36,8 @@ class Face:
 
     def mask(self, text: str, capital: int) -> np.ndarray:
         """Return how much of each pixel a word covers, (h, w) uint8, w close to its ink; h is that of `line_height`."""
+        from PIL import Image, ImageDraw
+
         above, below = round(ABOVE * capital), line_height(capital) - round(ABOVE * capital)
         font = self._font(capital)
         left, _, right, _ = font.getbbox(text, anchor="ls")
@@ -67,6 +72,8 @@ class Typewriter:
 
     def mask(self, text: str, capital: int) -> np.ndarray:
         """As Face.mask."""
+        from PIL import Image, ImageDraw
+
         _, _, width, height = _bitmap().getbbox(text)
         letters = Image.new("L", (int(width), int(height)))
         ImageDraw.Draw(letters).text((0, 0), text, fill=255, font=_bitmap())
@@ -89,11 +96,15 @@ def line_height(capital: int) -> int:
 
 @cache
 def _bitmap() -> ImageFont.ImageFont:
+    from PIL import ImageFont
+
     return ImageFont.load_default_imagefont()
 
 
 @cache
 def _sans(size: int) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow's wheels are built with FreeType"
     return font

@@ -82,7 +82,9 @@ def wordnet_class_names() -> tuple[str, ...]:
 
 
 def _inside(package: str, *parts: str) -> Path:
-    """Return a file of a package, which is not imported since that would import torch."""
+    """Return a file of a package, which is not imported since that would import torch. Raises ModuleNotFoundError where
+    it is not installed."""
     spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.origin is not None, f"{package} is a dependency"
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     return Path(spec.origin).parent.joinpath(*parts)

@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import PIL
-from PIL import Image
 
 from mlcd_eval.data.base import Sample, Split, Word
 from mlcd_eval.data.lettering import FACES, Face, Typewriter, line_height, some_word
 from mlcd_eval.data.storage.rows import RowShard
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 VERSION = 2
 RENDERED = "rendered"
@@ -51,6 +53,8 @@ def pages() -> Iterator[Sample]:
 
 def split(dataset: str, cache: Path | None) -> Split:
     """The pages as a split of a data set."""
+    import PIL
+
     version = f"rendered pages {VERSION} {PAGES} {PIL.__version__}"
     return Split(dataset, RENDERED, [RowShard(RENDERED, pages, cache, lambda: version)])
 
@@ -112,6 +116,8 @@ def key_of(number: int) -> str:
 
 def coloured(number: int, mask: np.ndarray) -> Image.Image:
     """Return a page whose ink is a mask (SIDE, SIDE), on paper and in a colour that the page's number decides."""
+    from PIL import Image
+
     chance = random.Random(f"{VERSION} colours {number}")
     paper, letters = chance.choice(PAPERS), chance.choice(INKS)
     size = (SIDE, SIDE)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlcd_eval.encoders.layers import NO_BLOCKS, BlockInfo
 from mlcd_eval.errors import IncompatibleError
@@ -14,9 +12,10 @@ from mlcd_eval.errors import IncompatibleError
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+    from PIL import Image
 
 NO_TEXT = "has no text tower"
-Preprocess = Callable[[Image.Image], "torch.Tensor"]
+Preprocess: TypeAlias = "Callable[[Image.Image], torch.Tensor]"
 
 PENULTIMATE = "penultimate"  # pooled, before the projection to the joint space: the linear probe's layer
 PROJECTED = "projected"  # in the joint image-text space: zero-shot and retrieval

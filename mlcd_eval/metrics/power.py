@@ -8,15 +8,19 @@ permutation test comes near to, from the standard error of the difference of n s
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy.stats import binom, nct, norm, t
+from numpy.typing import NDArray
+
+from mlcd_eval.metrics.distributions import binomial_cdf, binomial_pmf, normal_isf, t_isf, t_tail
 
 LEVEL = 0.05
 POWER = 0.8
 """The usual demand on a comparison."""
 _MANY = 5_000  # discordant images
-_TAIL = 1e-9  # of the numbers of discordant images that are left out
+_TAIL = 1e-9  # at most, of the numbers of discordant images that are left out on a side
 _PRECISION = 1e-6  # of a detectable difference
 
 
@@ -25,13 +29,32 @@ def mcnemar_power(n: int, discordant: float, difference: float) -> float:
     discordant."""
     if discordant <= 0:
         return 0.0
-    low, high = binom.ppf([_TAIL, 1 - _TAIL], n, discordant)
-    counts = np.arange(low, high + 1)
-    critical = binom.ppf(LEVEL / 2, counts, 0.5)  # the most for which the smaller tail is at most LEVEL / 2:
-    critical -= binom.cdf(critical, counts, 0.5) > LEVEL / 2
+    counts: NDArray[Any] = np.array([n])
+    chances: NDArray[Any] = np.ones(1)
+    if discordant < 1:
+        log = -math.log(_TAIL)  # Bernstein's inequality
+        reach = log / 3 + math.sqrt(log**2 / 9 + 2 * log * n * discordant * (1 - discordant))
+        low, high = max(0, math.floor(n * discordant - reach)), min(n, math.ceil(n * discordant + reach))
+        counts = np.arange(low, high + 1)
+        chances = binomial_pmf(counts, n, discordant)
+    critical = _critical(int(counts[0]), int(counts[-1]))
     favoured = (1 + abs(difference) / discordant) / 2
-    rejected = binom.cdf(critical, counts, favoured) + binom.cdf(critical, counts, 1 - favoured)
-    return float(binom.pmf(counts, n, discordant) @ np.where(critical >= 0, rejected, 0.0))
+    rejected = binomial_cdf(critical, counts, favoured) + binomial_cdf(critical, counts, 1 - favoured)
+    return float(chances @ rejected)
+
+
+@lru_cache(maxsize=64)
+def _critical(low: int, high: int) -> NDArray[Any]:
+    """Of low to high discordant images, the most that may favour the lesser model where the test finds a difference:
+    their tail under no difference is at most LEVEL / 2; -1 where even none is too likely."""
+    counts = np.arange(low, high + 1)
+    critical: NDArray[Any] = np.full(len(counts), -1)
+    above: NDArray[Any] = counts
+    while np.any(above - critical > 1):
+        middle = (critical + above) // 2
+        rare = binomial_cdf(middle, counts, 0.5) <= LEVEL / 2
+        critical, above = np.where(rare, middle, critical), np.where(rare, above, middle)
+    return critical
 
 
 def t_power(n: int, difference: float, error: float) -> float:
@@ -39,8 +62,8 @@ def t_power(n: int, difference: float, error: float) -> float:
     if error <= 0:
         return float(difference != 0)
     degrees = max(1, n - 1)
-    critical, shift = t.isf(LEVEL / 2, degrees), abs(difference) / error
-    return float(nct.sf(critical, degrees, shift) + nct.cdf(-critical, degrees, shift))
+    critical, shift = t_isf(LEVEL / 2, degrees), abs(difference) / error
+    return t_tail(critical, degrees, shift) + t_tail(critical, degrees, -shift)
 
 
 def mcnemar_images(discordant: float, difference: float, power: float = POWER) -> int | None:
@@ -48,8 +71,8 @@ def mcnemar_images(discordant: float, difference: float, power: float = POWER) -
     discordant images by the normal approximation (Connor 1987)."""
     if difference == 0:
         return None
-    under_null = norm.isf(LEVEL / 2) * math.sqrt(discordant)
-    deviations = under_null + norm.isf(1 - power) * math.sqrt(discordant - difference**2)
+    under_null = normal_isf(LEVEL / 2) * math.sqrt(discordant)
+    deviations = under_null + normal_isf(1 - power) * math.sqrt(discordant - difference**2)
     about: int = math.ceil((deviations / difference) ** 2)
     if about * discordant > _MANY:
         return about
@@ -84,4 +107,4 @@ def t_detectable(n: int, error: float, power: float = POWER) -> float | None:
     """Return the difference that n samples find with this power, the far tail being neglected; None where A and B never
     differ, so that nothing is known of the error."""
     degrees = max(1, n - 1)
-    return float(t.isf(LEVEL / 2, degrees) + t.isf(1 - power, degrees)) * error if error > 0 else None
+    return (t_isf(LEVEL / 2, degrees) + t_isf(1 - power, degrees)) * error if error > 0 else None

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from rapidfuzz.distance import Levenshtein
-
 THRESHOLD = 0.5
+
+
+def _distance(first: str, second: str) -> int:
+    """Edits of single characters between two texts."""
+    from rapidfuzz.distance import Levenshtein
+
+    return Levenshtein.distance(first, second)
 
 
 def anls(prediction: str, answers: Sequence[str]) -> float:
@@ -19,7 +24,7 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
 
 def _similarity(first: str, second: str) -> float:
     longer = max(len(first), len(second))
-    similarity = 1 - Levenshtein.distance(first, second) / longer if longer else 1.0
+    similarity = 1 - _distance(first, second) / longer if longer else 1.0
     return similarity if similarity >= THRESHOLD else 0.0
 
 
@@ -29,7 +34,7 @@ def anls_compat(prediction: str, answers: Sequence[str]) -> float:
     distances = []
     for answer in answers:
         longer = max(len(answer.upper()), len(prediction.upper()))
-        distance = Levenshtein.distance(_plain(answer), _plain(prediction))
+        distance = _distance(_plain(answer), _plain(prediction))
         distances.append(distance / longer if longer else 0.0)
     similarity = 1 - min(distances)
     return 0.0 if similarity < THRESHOLD else similarity
@@ -112,5 +117,5 @@ ANSWER_SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
 def character_error(prediction: str, answers: Sequence[str]) -> tuple[int, int]:
     """Edits between the prediction and the nearest answer, and that answer's length: the rate is sum over sum."""
     plain = _plain(prediction)
-    pairs = [(Levenshtein.distance(plain, _plain(answer)), len(_plain(answer))) for answer in answers]
+    pairs = [(_distance(plain, _plain(answer)), len(_plain(answer))) for answer in answers]
     return min(pairs, key=lambda pair: pair[0] / max(pair[1], 1))

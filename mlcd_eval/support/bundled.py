@@ -25,3 +25,8 @@ def published_dir() -> Path:
 def demo_data_dir() -> Path:
     """Return the folder of bundled data sets, which is a data root like any other."""
     return _PACKAGE / "demo_data"
+
+
+def demo_model_dir() -> Path:
+    """Return the bundled model's checkpoint folder, with what it was trained on and how."""
+    return _PACKAGE / "demo_model"

@@ -25,7 +25,7 @@ def test_every_extra_is_listed_with_the_models_that_need_it(here, capsys):
     assert main(["doctor"]) == 0
     printed = lines(capsys)
     extras = {line.split()[2].rstrip(":") for line in printed if line.split()[1] == "extra"}
-    assert extras == set(metadata("mlcd-eval").get_all("Provides-Extra")) - {"all", "dev"}
+    assert extras == set(metadata("mlcd-eval").get_all("Provides-Extra")) - {"all", "dev", "run"}
     (hf,) = (line for line in printed if " extra hf: " in line)
     assert hf.endswith("for models hf:, vlm:, hf-seg:")
     assert any(line.startswith("[--] no CUDA device") for line in printed)
@@ -35,7 +35,13 @@ def test_every_extra_is_listed_with_the_models_that_need_it(here, capsys):
     ("requirement", "code", "message"),
     [
         ("torch>=999", 1, r"[!!] torch "),
-        ("no-such-package>=1", 1, "[!!] no-such-package is not installed: every run needs it"),
+        ("no-such-package>=1", 1, "[!!] no-such-package is not installed: everything needs it"),
+        (
+            "no-such-package>=1; extra == 'run'",
+            1,
+            "[!!] no-such-package is not installed: every run needs it, pip",
+        ),
+        ("mlcd-eval[run]; extra == 'ocr'", 0, "[ok] cache"),
         ("no-such-package>=1; extra == 'ocr'", 0, "[--] extra ocr: no-such-package is not installed (pip install"),
         ("numpy>=1; extra == 'ocr'", 0, "[ok] extra ocr: numpy "),
     ],
@@ -50,7 +56,7 @@ def test_without_torch_nothing_runs(here, capsys, monkeypatch):
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)
     assert main(["doctor"]) == 1
     printed = lines(capsys)
-    assert "[!!] torch cannot be found: every run needs it" in printed
+    assert "[!!] torch cannot be found: every run needs it, pip install 'mlcd-eval[run]'" in printed
     assert "[--] models vlmevalkit: need vlmeval, which is not installed" in printed
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.labels import LabelRange
@@ -82,6 +81,8 @@ class TorchvisionDataset:
         return image, label
 
     def _samples(self, dataset: Any, rows: range, split: str) -> Iterator[Sample]:
+        from PIL import Image
+
         labels = LabelRange(len(self.class_names) if self.class_names else None)
         for row in rows:
             where = f"row {row} of {self.name} {split}"

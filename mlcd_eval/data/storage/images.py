@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-from PIL import Image
+from typing import TYPE_CHECKING, TypeVar
 
 from mlcd_eval.data.base import EncodedImage
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.foreign import reading
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What may be decoded: raster formats only, since Pillow hands others (EPS) to outside programs."""
@@ -35,6 +36,8 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
     decompression-bomb limit, or has one side more than MAX_RATIO times the other. docs/robustness.md lists how unusual
     images are treated.
     """
+    from PIL import Image, UnidentifiedImageError
+
     where = f" ({image})" if isinstance(image, Path) else ""
     problem = f"image {key!r}{where} cannot be decoded"
     with reading(problem):
@@ -53,7 +56,7 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
                 return checked.convert("RGB")
         except FileNotFoundError as error:
             raise DataError(f"{problem}: the file is missing") from error
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             size = f"{len(image)} bytes" if isinstance(image, bytes) else "a file"
             raise DataError(f"{problem}: got {size} of no known kind, expected one of {', '.join(FORMATS)}") from error
 
@@ -61,6 +64,8 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
 def orientation(image: EncodedImage) -> int | None:
     """The EXIF orientation of an image by its header, 1 (upright) where it says none; None where it cannot be read,
     also for lack of the memory that a damaged length asks for."""
+    from PIL import Image
+
     try:
         with reading("the header of an image cannot be read"):
             if isinstance(image, Image.Image):

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from rapidfuzz.distance import Levenshtein
-
 EDGES = (0, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, math.inf)
 """Of the intervals of letter heights: pixels of what the encoder sees."""
 LEGIBLE = 0.5  # of the words of an interval are read
@@ -59,4 +57,6 @@ def smallest_legible(entries: Sequence[dict[str, Any]]) -> float | None:
 
 
 def _edits(text: str, reading: str) -> int:
+    from rapidfuzz.distance import Levenshtein
+
     return Levenshtein.distance(text.lower(), reading.lower())

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.interval import Z95, Interval, generator, group_sums, ratio
@@ -58,7 +57,7 @@ def overall(contests: Sequence[Contest]) -> Overall | None:
     drawn = [_drawn(contest, models, rng) for contest in tasks]
     values = np.stack([values for values, _ in drawn])  # (tasks, 1 + DRAWS, models), the first as measured
     signs = np.array([1 if contest.metric.higher_is_better else -1 for contest in tasks])
-    ranks = rankdata(-values * signs[:, None, None], axis=-1)  # 1 for the best, equal values share the mean of theirs
+    ranks = _ranks(-values * signs[:, None, None])
     by_chance = [chance(contest.entries[models[0]].result, contest.metric) for contest in tasks]
     known = [place for place, each in enumerate(by_chance) if each is not None and each < 1]
     scores = np.stack([corrected(values[place], by_chance[place] or 0.0) for place in known]) if known else None
@@ -134,6 +133,21 @@ def _of_samples(statistic: Mean | Sums, columns: Columns) -> NDArray[Any]:
         return np.asarray(statistic.terms(columns), dtype=np.float64)
     outcomes = per_sample(statistic.outcome(columns))
     return np.column_stack([outcomes, np.ones(len(outcomes))])
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[Any]:
+    """Ranks along the last axis: 1 for the least, equal values share the mean of theirs."""
+    order = np.argsort(values, axis=-1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=-1)
+    places = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
+    edge = np.ones((*values.shape[:-1], 1), dtype=bool)
+    step = ordered[..., 1:] != ordered[..., :-1]
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, step], -1), places, 0), axis=-1)
+    ends = np.where(np.concatenate([step, edge], -1), places, values.shape[-1])
+    last = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=-1)
+    return ranks
 
 
 def _over_tasks(values: NDArray[Any], pick: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -7,10 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from scipy.stats import t, ttest_ind_from_stats
-
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.metrics.interval import Interval
+from mlcd_eval.metrics.distributions import t_interval, welch
 from mlcd_eval.metrics.paired import holm
 from mlcd_eval.metrics.power import LEVEL
 from mlcd_eval.tables.comparison.contest import Contest, Entry, Leading
@@ -74,15 +72,10 @@ def _runs(members: Mapping[str, Entry]) -> Runs:
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     changes = {
         "value": mean,
-        "ci95": _interval(mean, deviation, len(values)),
+        "ci95": t_interval(mean, deviation, len(values)),
         "num_scored": sizes.pop() if len(sizes) == 1 else None,
     }
     return Runs(first.result, first.metric.model_copy(update=changes), None, members, deviation)
-
-
-def _interval(mean: float, deviation: float, n: int) -> Interval:
-    reach = float(t.ppf(0.975, n - 1)) * deviation / n**0.5
-    return mean - reach, mean + reach
 
 
 def leading(contest: Contest) -> Leading:
@@ -105,5 +98,4 @@ def leading(contest: Contest) -> Leading:
 def _welch(a: Runs, b: Runs) -> float:
     if a.deviation == b.deviation == 0:
         return float(a.value == b.value)
-    sides = ((runs.value, runs.deviation, len(runs.members)) for runs in (a, b))
-    return float(ttest_ind_from_stats(*(number for side in sides for number in side), equal_var=False).pvalue)
+    return welch(*((runs.value, runs.deviation, len(runs.members)) for runs in (a, b)))

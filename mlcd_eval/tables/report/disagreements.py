@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.open import open_dataset
 from mlcd_eval.errors import DataError
 from mlcd_eval.tables.comparison.compare import Comparison
 from mlcd_eval.tables.comparison.pairing import Side
 from mlcd_eval.tables.report.examples import Picture
-from mlcd_eval.tables.report.sheet import as_picture, small_images
+
+if TYPE_CHECKING:
+    from mlcd_eval.data.base import Dataset
 
 SIDE = 224
 """Pixels of a picture's longest side."""
@@ -50,6 +50,9 @@ def disagreements(comparison: Comparison, most: int) -> list[OfTask]:
 
 
 def _of_task(a: Side, b: Side, task: str, most: int) -> OfTask:
+    from mlcd_eval.data.open import open_dataset  # pictures need more packages than tables
+    from mlcd_eval.tables.report.sheet import as_picture, small_images
+
     record = a.records[task]
     try:
         keys, labels, of_a = _predicted(a, task)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.distributions import t_interval
 from mlcd_eval.records import Result
 from mlcd_eval.tables.identity import SHOTS, facts, variants, with_label
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series, value_axis
@@ -39,10 +39,7 @@ def _point(result: Result, metric: str, value: float) -> Point:
     draws = [trial[metric] for trial in result.details.get("trials", ()) if trial.get(metric) is not None]
     ci95 = None
     if len(draws) > 1:
-        from scipy.stats import t
-
-        reach = float(t.ppf(0.975, len(draws) - 1)) * statistics.stdev(draws) / math.sqrt(len(draws))
-        ci95 = value - reach, value + reach
+        ci95 = t_interval(value, statistics.stdev(draws), len(draws))
     fewer = result.details.get("classes_with_fewer_shots", 0)
     notes = [f"{len(draws)} draws" if len(draws) > 1 else "", f"classes with fewer images: {fewer}" if fewer else ""]
     return Point(result.task.settings["shots"], value, ci95, ", ".join(filter(None, notes)) or None)
