@@ -138,6 +138,8 @@ def _small(array: NDArray[Any]) -> NDArray[Any]:
 
 def _whole(small: NDArray[Any]) -> NDArray[Any]:
     """Raises ValueError for what `_small` did not return."""
+    if not isinstance(small, np.ndarray):  # numpy gives the bytes of a member that is no array
+        raise ValueError("a member of the archive is no array")
     if small.ndim < (2 if small.dtype == np.uint8 else 1) or small.dtype.kind not in "buif":
         raise ValueError(f"an array has the form {small.shape} {small.dtype}")
     if small.dtype == np.uint8:

@@ -202,6 +202,11 @@ def test_hostile_files_are_refused_in_a_sentence(tmp_path, monkeypatch):
     ]:
         with pytest.raises(DataError, match=message):
             read_outcomes(*forged(tmp_path, contents, keys))
+    other = tmp_path / "other.npz"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("rank values.npy", b"no array")
+    with pytest.raises(DataError, match="does not hold outcomes of samples: ValueError a member of the archive is no"):
+        read_outcomes(*forged(tmp_path, other.read_bytes()))
     bomb = tmp_path / "bomb.npz"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("rank values.npy", bytes(1_000_000))
