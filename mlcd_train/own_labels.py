@@ -26,7 +26,7 @@ from mlcd_train.assignment import NONE
 from mlcd_train.data.source import TrainSplit
 from mlcd_train.label_file import read_label_file
 from mlcd_train.labels import PIECE, LabelsInfo, join_pieces, write_piece
-from mlcd_train.sections import AssignConfig
+from mlcd_train.sections import LabelConfig
 
 MOST = 128  # labels of an image
 MOST_CLASSES = 1 << 31  # label files hold int32
@@ -37,7 +37,7 @@ Names = Callable[[Sample], Iterable[str]]
 """A sample -> the names of its labels."""
 
 
-def label_by_names(folder: Path, split: TrainSplit, config: AssignConfig, progress: Progress) -> None:
+def label_by_names(folder: Path, split: TrainSplit, config: LabelConfig, progress: Progress) -> None:
     """Write the label files of a split. Every rank calls it, and reads its part of the shards, twice.
 
     Raises DataError where no image has a label, or all have the same one.
@@ -112,7 +112,7 @@ def _say_unknown(
         progress.say(f"assign: {unknown:,} of {len(given):,} keys of {source} ({share:.1%}) are of no training image")
 
 
-def _classes(counts: Mapping[str, int], config: AssignConfig) -> dict[str, int]:
+def _classes(counts: Mapping[str, int], config: LabelConfig) -> dict[str, int]:
     """Name -> class: the number that it is, if all are numbers, else by falling frequency, then by name."""
     if isinstance(config.labels, Path) and all(name.isdecimal() for name in counts):
         if config.vocabulary is not None:

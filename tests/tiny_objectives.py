@@ -12,6 +12,7 @@ from mlcd_train.loop import autocast
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.heads import SeveralHeads
 from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
 from mlcd_train.objectives.superclass import SuperClass, WeightedSoftmax
@@ -80,8 +81,15 @@ def superclass(net, **settings):
     return WeightedSoftmax(net, rows, some_labels_of, torch.linspace(0, 3, 30), SuperClass(**settings))
 
 
+def heads(net):
+    """Two with other classes and losses of their own."""
+    both = {"image": discrimination(net), "words": multi_sigmoid(net)}
+    return SeveralHeads(net, both, {"image": 1.0, "words": 0.5})
+
+
 OBJECTIVES = {
     "mlcd": discrimination,
+    "heads": heads,
     "mlcd, filtered": lambda net: discrimination(
         net, margin_gradient="straight_through", threshold=0.2, scale=16.0, drawn_only=True
     ),
