@@ -15,6 +15,7 @@ import torch
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.extras.rapidocr import reader
 from mlcd_eval.features.store import Entry, FeatureKey
 from mlcd_eval.loggers.registry import check_loggers
 from mlcd_eval.planning.plan import make_plan
@@ -173,6 +174,12 @@ def state_bytes(config: TrainConfig, stage: str) -> int:
         dim = config.model.embed_dim or config.model.vision.width
         size += num_classes(config).total() * (dim * COPIES + 1) * FLOAT
     return size
+
+
+def check_reader(config: TrainConfig) -> None:
+    """Raise ConfigError if labels are words in images, and the reader of words is not installed."""
+    if any(labels.labels == "ocr" for labels in label_sets(config).values()):
+        reader()
 
 
 def label_sets(config: TrainConfig) -> dict[str, LabelConfig]:

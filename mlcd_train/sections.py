@@ -117,10 +117,10 @@ class ClusterConfig(Section):
 
 class LabelConfig(Section):
     """labels: l, the number of nearest cluster centres per image; or labels that need no clusters: the `words` or
-    `tokens` of captions, or those of a file (docs/training.md). threshold: only centres at least as similar (table 5d).
-    vocabulary: only this many names, the most frequent, are classes."""
+    `tokens` of captions, the words in images (`ocr`), or those of a file (docs/training.md). threshold: only centres at
+    least as similar (table 5d). vocabulary: only this many names, the most frequent, are classes."""
 
-    labels: Count | Literal["words", "tokens"] | Path = 8
+    labels: Count | Literal["words", "tokens", "ocr"] | Path = 8
     threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
     vocabulary: Annotated[int, Field(ge=2)] | None = None
 

@@ -125,6 +125,8 @@ class TrainingRun:
         checks.check_clusters(config, self.split)
         checks.check_label_files(config)
         to_do = [stage for stage in stages if not self._done(stage)]
+        if "assign" in to_do:
+            checks.check_reader(config)
         if "fit" in to_do:
             checks.check_frozen(config)
             _ = self._origin
