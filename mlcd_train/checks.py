@@ -8,13 +8,15 @@ import sysconfig
 from collections import Counter
 from collections.abc import Collection
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import torch
 
+from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.encoders.base import Encoder
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.extras.rapidocr import reader
 from mlcd_eval.features.store import Entry, FeatureKey
 from mlcd_eval.loggers.registry import check_loggers
@@ -25,9 +27,11 @@ from mlcd_eval.support.distributed import world_size
 from mlcd_train.clustering import check_start
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.pixels import num_streams
-from mlcd_train.data.source import TrainSplit
+from mlcd_train.data.source import LOOKED_AT, TrainSplit
 from mlcd_train.fit import checkpoint_config, freeze
 from mlcd_train.label_file import read_label_file
+from mlcd_train.objectives.rice import Rice
+from mlcd_train.region_file import RegionFile
 from mlcd_train.sections import EvaluateConfig, LabelConfig, LoopConfig
 from mlcd_train.state_files import check_sharding
 
@@ -180,6 +184,28 @@ def check_reader(config: TrainConfig) -> None:
     """Raise ConfigError if labels are words in images, and the reader of words is not installed."""
     if any(labels.labels == "ocr" for labels in label_sets(config).values()):
         reader()
+
+
+def check_regions(config: TrainConfig, split: TrainSplit) -> None:
+    """Raise DataError for a file of regions that cannot be read, or that is of other images."""
+    objective = config.fit.objective
+    if not isinstance(objective, Rice):
+        return
+    regions = RegionFile(objective.regions)
+    first = list(islice((sample for shard in split.shards for sample in shard.samples()), LOOKED_AT))
+    known = [sample for sample in first if sample.key in regions]
+    if not known:
+        raise DataError(
+            f"{objective.regions}: none of its {len(regions):,} keys is of the first images of {split.dataset}, "
+            f"expected keys such as {first[0].key!r}"
+        )
+    for sample in known:
+        got, size = regions.size_of(sample.key), decode(sample.image, sample.key).size
+        if got != size:
+            raise DataError(
+                f"{objective.regions}: {sample.key!r} is of {got[0]} x {got[1]} pixels, expected the image's "
+                f"{size[0]} x {size[1]}"
+            )
 
 
 def label_sets(config: TrainConfig) -> dict[str, LabelConfig]:

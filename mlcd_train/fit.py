@@ -92,7 +92,10 @@ def build_objective(
     settings, vision = config.fit, config.model.vision
     drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
     products = products_on(device, config.products)
-    return settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products))
+    inputs = ObjectiveInputs(
+        model, config.seed, read_labels, read_centres, drops, products, augmentation=config.data.augmentation
+    )
+    return settings.objective.build(inputs)
 
 
 def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:

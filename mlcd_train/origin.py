@@ -22,9 +22,11 @@ def weights_of(config: TrainConfig) -> dict[str, str]:
     """Identity of the local files that a config names, by the key that names them."""
     embed, init, state = config.embed, config.model.init, config.fit.continue_from
     labels = {config.assign.keys[name]: own.labels for name, own in config.assign.sets.items()} if config.assign else {}
+    regions = getattr(config.fit.objective, "regions", None)
     weights = {
         "embed.model": embed and weights_fingerprint(embed.model),
         **{key: file_digest(own) for key, own in labels.items() if isinstance(own, Path) and own.is_file()},
+        "fit.objective.regions": file_digest(regions) if regions is not None and regions.is_file() else None,
         "model.init": init and weights_fingerprint(init),
         "fit.continue_from": state and _state_digest(newest_state(state)),
     }

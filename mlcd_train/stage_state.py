@@ -76,7 +76,7 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
             "model": config.model.model_dump(mode="json") | {"init": weights.get("model.init", config.model.init)},
             **config.fit.model_dump(mode="json", exclude=LOOKS_ONLY),
             "continue_from": weights.get("fit.continue_from"),
-        }
+        } | ({"regions": weights["fit.objective.regions"]} if "fit.objective.regions" in weights else {})
     if stage == "lit":
         assert config.lit is not None
         return {"fit": digest_of("fit"), **config.lit.model_dump(mode="json", exclude=LOOKS_ONLY)}

@@ -124,6 +124,7 @@ class TrainingRun:
         check_shard_cache(self.split, config.data)
         checks.check_clusters(config, self.split)
         checks.check_label_files(config)
+        checks.check_regions(config, self.split)
         to_do = [stage for stage in stages if not self._done(stage)]
         if "assign" in to_do:
             checks.check_reader(config)

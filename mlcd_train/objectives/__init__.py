@@ -8,8 +8,9 @@ from mlcd_train.objectives.base import ObjectiveSettings
 from mlcd_train.objectives.contrast import Clip
 from mlcd_train.objectives.discrimination import Mlcd
 from mlcd_train.objectives.heads import Heads, OfClasses
+from mlcd_train.objectives.rice import Rice
 
-AnyObjective = OfClasses | Heads | Clip
+AnyObjective = OfClasses | Heads | Rice | Clip
 """To add an objective, write its settings (a subclass of ObjectiveSettings) and add them here."""
 
 FitObjective = Annotated[AnyObjective, Field(discriminator="name")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from mlcd_train.data.batches import Batch
 from mlcd_train.drops import NOTHING, WHOLE, DropRule, Drops
 from mlcd_train.labels import LabelFiles
 from mlcd_train.products import Products
-from mlcd_train.sections import LABELS, OptimizerConfig, Section
+from mlcd_train.sections import LABELS, Augmentation, OptimizerConfig, Section
 
 Backward = Callable[[Tensor], None]
 """Called with each part's share of the loss, in turn."""
@@ -42,6 +42,7 @@ class ObjectiveInputs:
 
     read_labels, read_centres: the labels of the training images, by their name in `assign`, and the cluster centres
     (K, D), read only when called; they are there for objectives that need clusters. labels: the name of those to learn.
+    augmentation: of the images.
     """
 
     model: DualEncoder
@@ -51,6 +52,7 @@ class ObjectiveInputs:
     drops: DropRule = NOTHING
     products: Products = "fp32"
     labels: str = LABELS
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
     def device(self) -> torch.device:
@@ -122,6 +124,10 @@ class ImageObjective(Objective):
         """Read what a step needs besides the features, for images that come in `parts`."""
         raise NotImplementedError
 
+    def features(self, pixels: Tensor, left_out: Drops, number: int) -> Tensor:
+        """Features (B, D) of the images of part `number`."""
+        return image_features(self.model, pixels, left_out)
+
     def part(self, features: Tensor, number: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss () of the features (B, D) of a part, and the terms to log, `loss` first: means over all ranks'
         images."""
@@ -135,7 +141,7 @@ class ImageObjective(Objective):
         drops = self._drops.of(step, len(batch.images), batch.images.device).chunk(parts)
         for number, (pixels, left_out) in enumerate(zip(batch.images.chunk(parts), drops, strict=True)):
             self.enter("forward")
-            features = image_features(self.model, pixels, left_out)
+            features = self.features(pixels, left_out, number)
             self.enter("centres")
             loss, of_part = self.part(features, number)
             loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower

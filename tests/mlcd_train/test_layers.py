@@ -39,7 +39,7 @@ LAYERS = [
         "drops",
         "labels",
     },
-    {"objectives", "own_labels", "ocr_words"},
+    {"objectives", "own_labels", "ocr_words", "region_file"},
     {"config", "state", "saving", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin", "checks"},
     {"stages", "dry_step", "plan"},
