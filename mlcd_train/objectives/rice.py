@@ -82,7 +82,7 @@ class RegionPooling(nn.Module):
         )
         query = self.query.to(key.dtype).unflatten(0, (self.heads, 1, -1)).expand(len(patches), -1, masks.shape[1], -1)
         pooled = scaled_dot_product_attention(query, key, value, attn_mask=masks[:, None])
-        return self.out(pooled.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out(pooled.transpose(1, 2).flatten(2))
 
 
 def patch_masks(boxes: Tensor, grid: int) -> Tensor:
@@ -138,7 +138,7 @@ class RegionDiscrimination(ImageObjective):
     def features(self, pixels: Tensor, left_out: Drops, number: int) -> Tensor:
         """Of the regions of a part's images: (b N, D)."""
         _, patches = self.model.visual(pixels, None, left_out.paths)
-        return self._pooling(patches.flatten(1, 2), upload(self._masks[number], pixels.device)).flatten(0, 1)  # type: ignore[no-any-return]
+        return self._pooling(patches.flatten(1, 2), upload(self._masks[number], pixels.device)).flatten(0, 1)
 
     def part(self, features: Tensor, number: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the losses of objects and texts, each a mean over the labelled regions of the batch."""
