@@ -61,7 +61,8 @@ class Rice(ObjectiveSettings):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(inputs.seed)
             pooling = RegionPooling(shape.vision.width, shape.vision.heads, shape.embed_dim or shape.vision.width)
-        pooling.to(inputs.device)
+        if inputs.device.type != "cpu":  # tensors without numbers (dry_step.py) cannot be moved
+            pooling.to(inputs.device)
         return RegionDiscrimination(inputs.model, pooling, regions, heads, inputs.augmentation, self.most, inputs.drops)
 
 
