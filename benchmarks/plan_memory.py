@@ -8,6 +8,7 @@ and its end. What is compared is the most bytes at a time.
 
 import gc
 import tempfile
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -65,9 +66,8 @@ def measured(config):
 def _train(config, folder):
     settings, size, count = config.fit, config.model.vision.image_size, config.fit.batch_size
     model = new_model(checkpoint_config(config.model, {}), 0, CPU)
-    labels = SpreadLabels(config)
     prepare(model, settings, CPU)
-    objective = build_objective(config, model, lambda: labels, lambda: None, CPU)
+    objective = build_objective(config, model, partial(SpreadLabels, config), lambda: None, CPU)
 
     def batches(_):
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +13,24 @@ from PIL import Image
 from mlcd_train.sections import Augmentation
 
 
+class View(NamedTuple):
+    """What training sees of an image. box: left, top, right, bottom in pixels."""
+
+    box: tuple[int, int, int, int]
+    flipped: bool
+
+
+def view_of(size: tuple[int, int], chance: random.Random, config: Augmentation) -> View:
+    """The crop and flip that are drawn for an image of some width and height."""
+    box = crop_box(size, chance, config)
+    return View(box, chance.random() < config.flip)
+
+
 def augmented(image: Image.Image, chance: random.Random, config: Augmentation, size: int) -> torch.Tensor:
     """RGB image -> (size, size, 3) uint8."""
-    box = crop_box(image.size, chance, config)
-    image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    if chance.random() < config.flip:
+    view = view_of(image.size, chance, config)
+    image = image.resize((size, size), Image.Resampling.BICUBIC, box=view.box)
+    if view.flipped:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return torch.from_numpy(np.array(image))
 

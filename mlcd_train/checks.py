@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+from collections import Counter
 from collections.abc import Collection
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import torch
 
+from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.adapters.checkpoint import DualEncoder
 from mlcd_eval.encoders.base import Encoder
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.extras.rapidocr import reader
 from mlcd_eval.features.store import Entry, FeatureKey
 from mlcd_eval.loggers.registry import check_loggers
 from mlcd_eval.planning.plan import make_plan
@@ -23,11 +27,12 @@ from mlcd_eval.support.distributed import world_size
 from mlcd_train.clustering import check_start
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.pixels import num_streams
-from mlcd_train.data.source import TrainSplit
+from mlcd_train.data.source import LOOKED_AT, TrainSplit
 from mlcd_train.fit import checkpoint_config, freeze
 from mlcd_train.label_file import read_label_file
-from mlcd_train.objectives.discrimination import ClusterSettings
-from mlcd_train.sections import EvaluateConfig, LoopConfig
+from mlcd_train.objectives.rice import Rice
+from mlcd_train.region_file import RegionFile
+from mlcd_train.sections import EvaluateConfig, LabelConfig, LoopConfig
 from mlcd_train.state_files import check_sharding
 
 FLOAT = 4  # bytes
@@ -91,16 +96,17 @@ def check_clusters(config: TrainConfig, split: TrainSplit) -> None:
         )
 
 
-def check_label_file(config: TrainConfig) -> None:
+def check_label_files(config: TrainConfig) -> None:
     """Raise DataError for a file of labels that cannot be read."""
-    if config.assign is not None and isinstance(config.assign.labels, Path):
-        read_label_file(config.assign.labels)
+    for labels in label_sets(config).values():
+        if isinstance(labels.labels, Path):
+            read_label_file(labels.labels)
 
 
 def starts_at_clusters(config: TrainConfig) -> bool:
     """Whether the class centres start as the clusters' centres, whose dimension must then be the model's."""
-    objective = config.fit.objective
-    return isinstance(objective, ClusterSettings) and objective.centres == "clusters"
+    objectives = config.fit.objective.by_labels.values()
+    return any(getattr(objective, "centres", None) == "clusters" for objective in objectives)
 
 
 def check_dimension(config: TrainConfig, dim: int) -> None:
@@ -134,9 +140,9 @@ def check_disk(
         needs.append((output, what, size))
         if not stored:
             needs.append((cache, f"{what} in the feature store", 2 * size))  # it joins its parts into one array
-    if "assign" in to_do and config.assign is not None:
-        count = config.assign.nearest or USUAL
-        size = split.size * (14 + 2 * FLOAT * count)  # pieces by rank, then the files made of them
+    if "assign" in to_do:
+        counts = [labels.nearest or USUAL for labels in label_sets(config).values()]
+        size = sum(split.size * (14 + 2 * FLOAT * count) for count in counts)  # pieces by rank, then their files
         needs.append((output, f"labels of {split.size:,} images", size))
     for name in ("fit", "lit"):
         section: LoopConfig | None = getattr(config, name)
@@ -170,15 +176,48 @@ def state_bytes(config: TrainConfig, stage: str) -> int:
     size = learned * FLOAT * (COPIES + (settings.ema is not None))
     if stage == "fit":
         dim = config.model.embed_dim or config.model.vision.width
-        size += num_classes(config) * (dim * COPIES + 1) * FLOAT
+        size += num_classes(config).total() * (dim * COPIES + 1) * FLOAT
     return size
 
 
-def num_classes(config: TrainConfig) -> int:
-    """Of the labels, as far as the config says it; 0 without labels."""
-    if config.cluster is not None:
-        return config.cluster.k
-    return 0 if config.assign is None else config.assign.vocabulary or 0
+def check_reader(config: TrainConfig) -> None:
+    """Raise ConfigError if labels are words in images, and the reader of words is not installed."""
+    if any(labels.labels == "ocr" for labels in label_sets(config).values()):
+        reader()
+
+
+def check_regions(config: TrainConfig, split: TrainSplit) -> None:
+    """Raise DataError for a file of regions that cannot be read, or that is of other images."""
+    objective = config.fit.objective
+    if not isinstance(objective, Rice):
+        return
+    regions = RegionFile(objective.regions)
+    first = list(islice((sample for shard in split.shards for sample in shard.samples()), LOOKED_AT))
+    known = [sample for sample in first if sample.key in regions]
+    if not known:
+        raise DataError(
+            f"{objective.regions}: none of its {len(regions):,} keys is of the first images of {split.dataset}, "
+            f"expected keys such as {first[0].key!r}"
+        )
+    for sample in known:
+        got, size = regions.size_of(sample.key), decode(sample.image, sample.key).size
+        if got != size:
+            raise DataError(
+                f"{objective.regions}: {sample.key!r} is of {got[0]} x {got[1]} pixels, expected the image's "
+                f"{size[0]} x {size[1]}"
+            )
+
+
+def label_sets(config: TrainConfig) -> dict[str, LabelConfig]:
+    """The sets of labels of a config, by name."""
+    return config.assign.sets if config.assign is not None else {}
+
+
+def num_classes(config: TrainConfig) -> Counter[str]:
+    """The number of classes of each set of labels, as far as the config says it."""
+    sets = label_sets(config).items()
+    clusters = config.cluster.k if config.cluster is not None else 0
+    return Counter({n: labels.vocabulary or 0 if labels.nearest is None else clusters for n, labels in sets})
 
 
 def check_frozen(config: TrainConfig) -> None:

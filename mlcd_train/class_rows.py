@@ -52,7 +52,9 @@ class ClassRows:
     ratio: r, the share of all classes that a step draws as negatives besides its positives, or, if positives_count,
     together with them (PartialFC's own rule). linear: logits are a linear layer's, and the last number of a row is the
     class's bias; otherwise they are cosines. products: of images and rows. centres: (K, D) to start from, by default
-    N(0, 0.01) as in UNICOM. Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
+    N(0, 0.01) as in UNICOM. vocabulary: fingerprint of what the classes are.
+
+    Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ClassRows:
         positives_count: bool = False,
         linear: bool = False,
         products: Products = "fp32",
+        vocabulary: str = "",
     ) -> None:
         dim += linear
         if not 0 < ratio <= 1:
@@ -76,6 +79,7 @@ class ClassRows:
             raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
         self.num_classes, self.ratio, self.seed = num_classes, ratio, seed
         self.positives_count, self.linear, self.products = positives_count, linear, products
+        self.vocabulary = vocabulary
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
             blocks = range(0, num_classes, BLOCK)

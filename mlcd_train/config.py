@@ -15,6 +15,7 @@ from mlcd_eval.spec import validated
 from mlcd_eval.support.documents import parse_yaml, read_yaml
 from mlcd_train.data.commands import check_consent
 from mlcd_train.objectives import OBJECTIVES, FitObjective, Mlcd
+from mlcd_train.objectives.base import ObjectiveSettings
 from mlcd_train.objectives.discrimination import ClusterSettings
 from mlcd_train.sections import (
     AssignConfig,
@@ -22,6 +23,7 @@ from mlcd_train.sections import (
     ContrastLoss,
     DataConfig,
     EmbedConfig,
+    LabelConfig,
     LoopConfig,
     ModelConfig,
     Section,
@@ -108,28 +110,45 @@ class TrainConfig(Section):
         return self
 
     def _check_clusters(self) -> None:
-        objective, needs = self.fit.objective.name, self.fit.objective.needs
-        own = needs.clusters and self.assign is not None and self.assign.nearest is None
+        """Raise ValueError unless the config has the stages that labels need, and the labels that objectives need."""
+        objective, needs, assign = self.fit.objective.name, self.fit.objective.needs, self.assign
+        nearest = assign is None or any(labels.nearest is not None for labels in assign.sets.values())
         for section in ("embed", "cluster", "assign"):
-            wanted = section == "assign" if own else needs.clusters
-            what = f"assign.labels {self.assign.labels}" if own and self.assign else f"fit.objective {objective}"
+            wanted = needs.clusters and (nearest or section == "assign")
             if wanted and getattr(self, section) is None:
                 raise ValueError(f"a section {section}, since fit.objective is {objective}")
             if not wanted and getattr(self, section) is not None:
-                raise ValueError(f"no section {section} with {what}, which needs no clusters")
-        if own and getattr(self.fit.objective, "centres", None) == "clusters":
-            raise ValueError("fit.objective.centres: random where labels do not come from clusters, got clusters")
-        if self.assign is None or self.cluster is None or self.assign.nearest is None:
+                without = f"fit.objective {objective}"
+                if needs.clusters and assign is not None:
+                    without = f"assign.labels {', '.join(str(labels.labels) for labels in assign.sets.values())}"
+                raise ValueError(f"no section {section} with {without}, which needs no clusters")
+        if assign is None:
             return
+        objectives = self.fit.objective.by_labels
+        if objectives.keys() != assign.sets.keys():
+            raise ValueError(
+                f"an objective in fit.objective.heads (objective: {{name: heads, heads: ...}}) for each set of labels "
+                f"in assign.heads, got objectives of {', '.join(objectives)} and labels of {', '.join(assign.sets)}"
+            )
+        for name, labels in assign.sets.items():
+            self._check_labels(assign.keys[name], labels, objectives[name])
+
+    def _check_labels(self, key: str, labels: LabelConfig, objective: ObjectiveSettings) -> None:
+        """Raise ValueError where a set of labels, at a key of the config, does not fit its objective."""
+        if labels.nearest is None:
+            if getattr(objective, "centres", None) == "clusters":
+                raise ValueError("fit.objective.centres: random where labels do not come from clusters, got clusters")
+            return
+        assert self.cluster is not None
         if self.cluster.k < 2:
             raise ValueError("cluster.k at least 2, got 1: a single class has no negatives")
-        if self.assign.nearest >= self.cluster.k:
+        if labels.nearest >= self.cluster.k:
             raise ValueError(
-                f"assign.labels less than cluster.k = {self.cluster.k}, got {self.assign.labels}: an image of all "
-                f"classes has no negatives"
+                f"{key} less than cluster.k = {self.cluster.k}, got {labels.labels}: an image of all classes has no "
+                "negatives"
             )
-        if needs.one_label and self.assign.nearest != 1:
-            raise ValueError(f"assign.labels: 1 with fit.objective {objective}, got {self.assign.labels}")
+        if objective.needs.one_label and labels.nearest != 1:
+            raise ValueError(f"{key}: 1 with fit.objective {objective.name}, got {labels.labels}")
 
     def _check_text(self) -> None:
         objective, needs = self.fit.objective.name, self.fit.objective.needs

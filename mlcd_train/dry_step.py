@@ -36,7 +36,7 @@ from mlcd_train.loop import autocast
 from mlcd_train.objectives.base import Objective
 from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.optimizer import WeightAverage, make_optimizer
-from mlcd_train.sections import LoopConfig
+from mlcd_train.sections import LABELS, LoopConfig
 from mlcd_train.sharding import clip_gradients, is_sharded, local
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -72,9 +72,9 @@ class SpreadLabels(LabelFiles):
     """Labels of images that are not there: different classes, each as likely as any. They are numbers, by which a step
     draws its negatives."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        classes = num_classes(config) or 1
-        labels = min(classes, config.assign.nearest or USUAL) if config.assign is not None else 1
+    def __init__(self, config: TrainConfig, name: str = LABELS) -> None:
+        classes = num_classes(config)[name] or 1
+        labels = min(classes, config.assign.sets[name].nearest or USUAL) if config.assign is not None else 1
         self.info = LabelsInfo(images=0, labels=labels, num_classes=classes, dataset="", centres="")
 
     def classes_of(self, keys: Sequence[str]) -> Tensor:
@@ -92,15 +92,14 @@ def step_cost(config: TrainConfig, stage: Literal["fit", "lit"], ranks: int) -> 
     """What a step of the stage takes on rank 0 of `ranks`. Raises ConfigError for a batch that they cannot share."""
     settings: LoopConfig = getattr(config, stage)
     Share(settings.batch_size, 0, ranks * settings.accumulation)
-    labels = SpreadLabels(config)
-    ledger = _Ledger(labels.info.num_classes)
+    ledger = _Ledger(min(num_classes(config).values(), default=1) or 1)
     without_numbers = FakeTensorMode(allow_non_fake_inputs=True)
     with _pretended(ranks), ledger:
         with without_numbers:
             model = _model(config, stage)
         prepare(model, settings.model_copy(update={"compile": False}), CPU)
         with without_numbers:
-            objective = _objective(config, stage, model, labels)
+            objective = _objective(config, stage, model)
             parameters = [parameter for _, parameter in objective.parameters]
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
@@ -147,11 +146,12 @@ def _model(config: TrainConfig, stage: str) -> DualEncoder:
     return model
 
 
-def _objective(config: TrainConfig, stage: str, model: DualEncoder, labels: SpreadLabels) -> Objective:
+def _objective(config: TrainConfig, stage: str, model: DualEncoder) -> Objective:
     if stage == "lit" and config.lit is not None:
         return Contrast(model, tokenizer(config.lit.text), locked=True, loss=config.lit.loss)
     dim = model.config.embed_dim or model.config.vision.width
-    return build_objective(config, model, lambda: labels, lambda: torch.empty(labels.info.num_classes, dim), GPU)
+    clusters = config.cluster.k if config.cluster is not None else 0
+    return build_objective(config, model, partial(SpreadLabels, config), lambda: torch.empty(clusters, dim), GPU)
 
 
 def _batch(config: TrainConfig, stage: str, count: int) -> Batch:
@@ -172,7 +172,7 @@ def _backward(ledger: _Ledger, loss: Tensor) -> None:
 
 class _Ledger(TorchDispatchMode):
     """Follows the bytes of all tensors that operations make, live now and at their peak, and counts the operations of
-    matrix products by phase. classes: number of the labels' classes."""
+    matrix products by phase. classes: number of the labels' classes, the least of all sets."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

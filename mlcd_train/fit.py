@@ -38,7 +38,7 @@ from mlcd_train.state import TrainingState, newest_state
 def fit(
     config: TrainConfig,
     split: TrainSplit,
-    read_labels: Callable[[], LabelFiles],
+    read_labels: Callable[[str], LabelFiles],
     read_centres: Callable[[], Tensor],
     folder: Path,
     identity: str,
@@ -49,9 +49,9 @@ def fit(
 ) -> DualEncoder:
     """Train as config.fit says, from the last state in `folder` if there is one.
 
-    read_labels, read_centres: what the stages assign and cluster made, for objectives that need clusters. identity:
-    digest of what a state must agree with. origin: provenance of what the training starts from. start: the weights of
-    model.init. Raises what the objective's `build` and `train` raise.
+    read_labels, read_centres: what the stages assign (by name) and cluster made, for objectives that need clusters.
+    identity: digest of what a state must agree with. origin: provenance of what the training starts from. start: the
+    weights of model.init. Raises what the objective's `build` and `train` raise.
     """
     settings = config.fit
     steps = num_steps(settings, split)
@@ -84,7 +84,7 @@ def fit(
 def build_objective(
     config: TrainConfig,
     model: DualEncoder,
-    read_labels: Callable[[], LabelFiles],
+    read_labels: Callable[[str], LabelFiles],
     read_centres: Callable[[], Tensor],
     device: torch.device,
 ) -> Objective:
@@ -92,7 +92,10 @@ def build_objective(
     settings, vision = config.fit, config.model.vision
     drops = DropRule(config.seed, settings.drop_path, settings.patch_dropout, vision.depth, vision.grid)
     products = products_on(device, config.products)
-    return settings.objective.build(ObjectiveInputs(model, config.seed, read_labels, read_centres, drops, products))
+    inputs = ObjectiveInputs(
+        model, config.seed, read_labels, read_centres, drops, products, augmentation=config.data.augmentation
+    )
+    return settings.objective.build(inputs)
 
 
 def checkpoint_config(model: ModelConfig, facts: dict[str, str]) -> CheckpointConfig:

@@ -1,9 +1,10 @@
-"""A file of labels of one's own: a key and labels per row, as CSV, TSV, Parquet or JSON lines."""
+"""A file of labels of one's own: a key and labels per row, as CSV, TSV, Parquet or JSON lines; and words as labels."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ KEY, LABELS = "key", "labels"
 BETWEEN = ";"  # labels in a cell of CSV
 TABLES = {".csv": CsvFiles(), ".tsv": CsvFiles(), ".parquet": ParquetFiles()}
 SUFFIXES = (*TABLES, ".jsonl")
+WORD = re.compile(r"\w+")
+
+
+def words_of(texts: Sequence[str]) -> list[str]:
+    """The words of texts in lower case, each once, in order."""
+    return list(dict.fromkeys(word for text in texts for word in WORD.findall(text.lower())))
 
 
 def read_label_file(path: Path) -> dict[str, tuple[str, ...]]:

@@ -29,7 +29,7 @@ from mlcd_eval.support.npy import read_npy, write_npy
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import NONE, centres_fingerprint, nearest_centres
 from mlcd_train.products import Products
-from mlcd_train.sections import AssignConfig
+from mlcd_train.sections import LabelConfig
 
 FORMAT_VERSION = 2
 BUCKETS = 1 << 16
@@ -56,7 +56,7 @@ def label_images(
     features: np.ndarray,
     dataset: str,
     centres: Tensor,
-    config: AssignConfig,
+    config: LabelConfig,
     products: Products,
     progress: Progress,
 ) -> None:

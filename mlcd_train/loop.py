@@ -8,6 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,7 @@ def _on(batch: Batch, device: torch.device) -> Batch:
     if batch.images.device.type == device.type:
         return batch
     images = batch.images.pin_memory().to(device, non_blocking=True)
-    return Batch(batch.keys, images, batch.texts, batch.after, batch.bad)
+    return replace(batch, images=images)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.support.documents import read_json
+from mlcd_train import state_files
 from mlcd_train.config import TrainConfig
 from mlcd_train.fit import named
 from mlcd_train.stage_state import changes, digest, file_digest, weights_fingerprint
 from mlcd_train.start import Start
 from mlcd_train.state import newest_state
-from mlcd_train.state_files import files
 
 SETTINGS = "settings.json"
 """Of a training that has begun, in fit's folder: the settings that its result depends on."""
@@ -21,10 +21,12 @@ SETTINGS = "settings.json"
 def weights_of(config: TrainConfig) -> dict[str, str]:
     """Identity of the local files that a config names, by the key that names them."""
     embed, init, state = config.embed, config.model.init, config.fit.continue_from
-    labels = config.assign.labels if config.assign is not None else None
+    labels = {config.assign.keys[name]: own.labels for name, own in config.assign.sets.items()} if config.assign else {}
+    regions = getattr(config.fit.objective, "regions", None)
     weights = {
         "embed.model": embed and weights_fingerprint(embed.model),
-        "assign.labels": file_digest(labels) if isinstance(labels, Path) and labels.is_file() else None,
+        **{key: file_digest(own) for key, own in labels.items() if isinstance(own, Path) and own.is_file()},
+        "fit.objective.regions": file_digest(regions) if regions is not None and regions.is_file() else None,
         "model.init": init and weights_fingerprint(init),
         "fit.continue_from": state and _state_digest(newest_state(state)),
     }
@@ -33,7 +35,7 @@ def weights_of(config: TrainConfig) -> dict[str, str]:
 
 def _state_digest(place: Path) -> str:
     """Of the contents of a state's tensors: of one file, or of those of several ranks."""
-    digests = [file_digest(path) for path in files(place)]
+    digests = [file_digest(path) for path in state_files.files(place)]
     return digests[0] if len(digests) == 1 else digest(digests)
 
 

@@ -1,4 +1,4 @@
-"""Labels that do not come from clusters: those of a file, or the words or tokens of captions.
+"""Labels that do not come from clusters: those of a file, words or tokens of captions, or words in the images.
 
 A vocabulary gives each name its class; labels whose names it lacks are left out. Labels that are all whole numbers are
 classes themselves.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,20 +23,20 @@ from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.progress import Progress
 from mlcd_train.assignment import NONE
 from mlcd_train.data.source import TrainSplit
-from mlcd_train.label_file import read_label_file
+from mlcd_train.label_file import read_label_file, words_of
 from mlcd_train.labels import PIECE, LabelsInfo, join_pieces, write_piece
-from mlcd_train.sections import AssignConfig
+from mlcd_train.ocr_words import words_by_key
+from mlcd_train.sections import LabelConfig
 
 MOST = 128  # labels of an image
 MOST_CLASSES = 1 << 31  # label files hold int32
 VOCABULARY = "vocabulary.json"
-WORD = re.compile(r"\w+")
 
 Names = Callable[[Sample], Iterable[str]]
 """A sample -> the names of its labels."""
 
 
-def label_by_names(folder: Path, split: TrainSplit, config: AssignConfig, progress: Progress) -> None:
+def label_by_names(folder: Path, split: TrainSplit, config: LabelConfig, progress: Progress) -> None:
     """Write the label files of a split. Every rank calls it, and reads its part of the shards, twice.
 
     Raises DataError where no image has a label, or all have the same one.
@@ -45,7 +44,11 @@ def label_by_names(folder: Path, split: TrainSplit, config: AssignConfig, progre
     if rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while writing
     barrier()
-    given = read_label_file(config.labels) if isinstance(config.labels, Path) else None
+    given: Mapping[str, Sequence[str]] | None = None
+    if config.labels == "ocr":
+        given = words_by_key(folder.with_name(f"{folder.name}_ocr"), split, progress)
+    elif isinstance(config.labels, Path):
+        given = read_label_file(config.labels)
     names_of = _names_of(config.labels, given)
     counts, images, labelled, known, most = Counter[str](), Counter[int](), 0, 0, 0
     for number, sample in _samples(split, progress, "reading labels"):
@@ -58,7 +61,7 @@ def label_by_names(folder: Path, split: TrainSplit, config: AssignConfig, progre
     counts = sum((part[0] for part in parts), Counter[str]())
     images = sum((part[1] for part in parts), Counter[int]())
     labelled, known = (sum(part[place] for part in parts) for place in (2, 3))
-    if given is not None:
+    if given is not None and config.labels != "ocr":
         _say_unknown(config.labels, given, known, split, progress)
     if not labelled:
         raise DataError(f"assign.labels: {config.labels} has no label of an image of {split.dataset}")
@@ -90,7 +93,7 @@ def _names_of(labels: int | str | Path, given: Mapping[str, Sequence[str]] | Non
     if given is not None:
         return lambda sample: given.get(sample.key, ())
     if labels == "words":
-        return lambda sample: dict.fromkeys(word for text in sample.texts for word in WORD.findall(text.lower()))
+        return lambda sample: words_of(sample.texts)
     import open_clip  # here, since its import takes longer than PyTorch's
 
     tokens = open_clip.SimpleTokenizer()
@@ -112,7 +115,7 @@ def _say_unknown(
         progress.say(f"assign: {unknown:,} of {len(given):,} keys of {source} ({share:.1%}) are of no training image")
 
 
-def _classes(counts: Mapping[str, int], config: AssignConfig) -> dict[str, int]:
+def _classes(counts: Mapping[str, int], config: LabelConfig) -> dict[str, int]:
     """Name -> class: the number that it is, if all are numbers, else by falling frequency, then by name."""
     if isinstance(config.labels, Path) and all(name.isdecimal() for name in counts):
         if config.vocabulary is not None:

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from mlcd_eval.support.progress import duration
 from mlcd_eval.tables.published.models import of_spec
-from mlcd_train.checks import COPIES, FLOAT, GIB, USUAL, num_classes, state_bytes
+from mlcd_train.checks import COPIES, FLOAT, GIB, USUAL, label_sets, num_classes, state_bytes
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.workers import SLOTS, UNIT
 from mlcd_train.dry_step import GPU, StepCost, step_cost
 from mlcd_train.products import products_on
 from mlcd_train.search import PROBES
-from mlcd_train.sections import LoopConfig
+from mlcd_train.sections import LABELS, LoopConfig
 
 RATES = {"fp32": 40.0, "tf32": 200.0, "bf16": 400.0, "fp16": 400.0}
 """TFLOP/s that a GPU is assumed to sustain: of an H200's data sheet 60% of the 67 in fp32, 40% of the 495 in TF32 and
@@ -86,7 +86,7 @@ class Plan:
     @property
     def _centres(self) -> int:
         """Bytes of rank 0's class centres with their moments and counts of steps."""
-        rows = num_classes(self.config) // self.gpus
+        rows = num_classes(self.config).total() // self.gpus
         return rows * (COPIES * self.dim + 1) * FLOAT
 
     def host(self) -> dict[str, float | None]:
@@ -117,8 +117,8 @@ class Plan:
 
     def _labels(self) -> float | None:
         """Bytes of all label files: a digest and int32 classes (labels.py)."""
-        assign = self.config.assign
-        return 0 if assign is None else self._per_image(6 + 4 * (assign.nearest or USUAL))
+        sets = label_sets(self.config).values()
+        return self._per_image(sum(6 + 4 * (labels.nearest or USUAL) for labels in sets)) if sets else 0
 
     def _per_image(self, size: float) -> float | None:
         return None if self.images is None else size * self.images
@@ -192,10 +192,11 @@ class Plan:
             yield f"Off-the-shelf features are taken to have {self.dim} dimensions."
             if self._gflops is None:
                 yield f"Not counted: the forward passes of {self.config.embed.model} in embed."
-        assign = self.config.assign
-        if assign is not None and assign.nearest is None:
-            classes = num_classes(self.config)
-            yield f"Counted with {USUAL} labels per image and {classes:,} classes (assign.vocabulary)."
+        for name, labels in label_sets(self.config).items():
+            if labels.nearest is None:
+                key = f"assign{'' if name == LABELS else f'.heads.{name}'}.vocabulary"
+                classes = num_classes(self.config)[name]
+                yield f"Counted with {USUAL} labels per image and {classes:,} classes ({key})."
         step = sum(work.operations / work.rate for work in self.step_work("fit")) / 1e12
         share = self.config.fit.batch_size / self.gpus
         yield f"At these rates fit needs {share / step:,.0f} images/s for each GPU from its workers (data.workers)."

@@ -19,6 +19,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+LABELS = "labels"  # name of the labels where there is one set of them
 
 
 class Section(BaseModel):
@@ -114,12 +115,12 @@ class ClusterConfig(Section):
         return self
 
 
-class AssignConfig(Section):
+class LabelConfig(Section):
     """labels: l, the number of nearest cluster centres per image; or labels that need no clusters: the `words` or
-    `tokens` of captions, or those of a file (docs/training.md). threshold: only centres at least as similar (table 5d).
-    vocabulary: only this many names, the most frequent, are classes."""
+    `tokens` of captions, the words in images (`ocr`), or those of a file (docs/training.md). threshold: only centres at
+    least as similar (table 5d). vocabulary: only this many names, the most frequent, are classes."""
 
-    labels: Count | Literal["words", "tokens"] | Path = 8
+    labels: Count | Literal["words", "tokens", "ocr"] | Path = 8
     threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
     vocabulary: Annotated[int, Field(ge=2)] | None = None
 
@@ -129,11 +130,33 @@ class AssignConfig(Section):
         return self.labels if isinstance(self.labels, int) else None
 
     @model_validator(mode="after")
-    def _of_its_source(self) -> AssignConfig:
+    def _of_its_source(self) -> LabelConfig:
         if self.nearest is None and self.threshold is not None:
             raise ValueError(f"no threshold with labels {self.labels}, which are no nearest centres")
         if self.nearest is not None and self.vocabulary is not None:
             raise ValueError(f"no vocabulary with the {self.labels} nearest centres as labels")
+        return self
+
+
+class AssignConfig(LabelConfig):
+    """One set of labels, or in `heads` several, each with a name, for the objective `heads`."""
+
+    heads: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], LabelConfig] = {}
+
+    @property
+    def sets(self) -> dict[str, LabelConfig]:
+        """Each set of labels by its name, which is also that of its folder."""
+        return self.heads or {LABELS: self}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Of each set, the key of the config where its labels stand."""
+        return {name: f"assign.heads.{name}.labels" if self.heads else "assign.labels" for name in self.sets}
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> AssignConfig:
+        if self.heads and (own := sorted(self.model_fields_set - {"heads"})):
+            raise ValueError(f"no {own[0]} beside heads, each of which has its own")
         return self
 
 

@@ -15,6 +15,7 @@ from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.config import TrainConfig
+from mlcd_train.sections import LABELS
 
 FILE = "done.json"
 
@@ -61,10 +62,12 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
         }
     if stage == "assign":
         assert config.assign is not None
-        settings = config.assign.model_dump(mode="json")
-        if config.assign.nearest is None:
-            return {"data": data, **settings, "labels": weights.get("assign.labels", settings["labels"])}
-        return {"cluster": digest_of("cluster"), **settings}
+        settings = {}
+        for name, labels in config.assign.sets.items():
+            known = {"labels": weights.get(config.assign.keys[name], labels.model_dump(mode="json")["labels"])}
+            settings[name] = labels.model_dump(mode="json", exclude={"heads"}) | known
+        before = {"data": data} if config.cluster is None else {"cluster": digest_of("cluster")}
+        return before | (settings if config.assign.heads else settings[LABELS])
     if stage == "fit":
         return {
             "before": digest_of("assign") if config.assign else data,
@@ -73,7 +76,7 @@ def stage_settings(config: TrainConfig, stage: str, data: str, weights: Mapping[
             "model": config.model.model_dump(mode="json") | {"init": weights.get("model.init", config.model.init)},
             **config.fit.model_dump(mode="json", exclude=LOOKS_ONLY),
             "continue_from": weights.get("fit.continue_from"),
-        }
+        } | ({"regions": weights["fit.objective.regions"]} if "fit.objective.regions" in weights else {})
     if stage == "lit":
         assert config.lit is not None
         return {"fit": digest_of("fit"), **config.lit.model_dump(mode="json", exclude=LOOKS_ONLY)}

@@ -39,6 +39,7 @@ from mlcd_train.lit import lit
 from mlcd_train.origin import SETTINGS, origin, weights_of
 from mlcd_train.own_labels import label_by_names
 from mlcd_train.products import products_on
+from mlcd_train.sections import LabelConfig
 from mlcd_train.stage_state import digest, is_done, stage_settings, write_stage_state
 from mlcd_train.start import Start, read_start
 
@@ -122,8 +123,11 @@ class TrainingRun:
         check_tolerance(self.split, config.data)
         check_shard_cache(self.split, config.data)
         checks.check_clusters(config, self.split)
-        checks.check_label_file(config)
+        checks.check_label_files(config)
+        checks.check_regions(config, self.split)
         to_do = [stage for stage in stages if not self._done(stage)]
+        if "assign" in to_do:
+            checks.check_reader(config)
         if "fit" in to_do:
             checks.check_frozen(config)
             _ = self._origin
@@ -159,8 +163,10 @@ class TrainingRun:
             f"fit.objective {config.fit.objective.name}": config.fit.objective.needs.captions,
             "lit": config.lit is not None,
             "embed.source": config.embed is not None and config.embed.source != "image",
-            "assign.labels": config.assign is not None and config.assign.labels in ("words", "tokens"),
         }
+        if config.assign is not None:
+            sets = config.assign.sets.items()
+            readers |= {config.assign.keys[name]: labels.labels in ("words", "tokens") for name, labels in sets}
         return [name for name, reads in readers.items() if reads]
 
     @property
@@ -246,26 +252,25 @@ class TrainingRun:
             save_centres(self._centres_path, clusters.centres)
 
     def _assign(self) -> None:
-        config = self.config.assign
-        assert config is not None
+        assert self.config.assign is not None
+        for name, labels in self.config.assign.sets.items():
+            self._assign_labels(self._folder("assign") / name, labels)
+
+    def _assign_labels(self, folder: Path, config: LabelConfig) -> None:
+        """Write one set of labels."""
         if config.nearest is None:
-            label_by_names(self._labels_folder, self.split, config, self.progress)
+            label_by_names(folder, self.split, config, self.progress)
             return
         embedding = read_embedding(self._folder("embed"))
         centres = load_centres(self._centres_path).to(self.device)
         products = products_on(self.device, self.config.products)
         label_images(
-            self._labels_folder, embedding.keys, embedding.features, embedding.dataset, centres, config, products,
-            self.progress,
-        )  # fmt: skip
+            folder, embedding.keys, embedding.features, embedding.dataset, centres, config, products, self.progress
+        )
 
     @property
     def _centres_path(self) -> Path:
         return self._folder("cluster") / "centres.safetensors"
-
-    @property
-    def _labels_folder(self) -> Path:
-        return self._folder("assign") / "labels"
 
     def _fit(self) -> None:
         settings = self.settings("fit")
@@ -286,8 +291,8 @@ class TrainingRun:
         if rank() == 0:
             save_checkpoint(self._folder("fit") / "model", model)
 
-    def _read_labels(self) -> LabelFiles:
-        return LabelFiles(self._labels_folder, dataset=self.split.scan().fingerprint)
+    def _read_labels(self, name: str) -> LabelFiles:
+        return LabelFiles(self._folder("assign") / name, dataset=self.split.scan().fingerprint)
 
     def _lit(self) -> None:
         image_tower = load_checkpoint(self._folder("fit") / "model")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mlcd_eval.encoders.weights import write_tensors
@@ -23,6 +23,7 @@ from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, side_group
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.fileio import write_text
+from mlcd_train import row_files
 from mlcd_train.class_rows import ClassRows
 from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
@@ -32,7 +33,6 @@ from mlcd_train.state_files import StateTensors, write_sharded, write_whole
 
 FORMAT_VERSION = 1
 KEYS = {"config", "step", "positions", "scaler"}
-CENTRES = ("weight", "exp_avg", "exp_avg_sq", "steps")
 DAMAGE = (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError)
 """What files of a state raise that are not as they were written."""
 
@@ -40,13 +40,12 @@ DAMAGE = (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeE
 @dataclass(frozen=True)
 class Contents:
     """A rank's part of a state, on the host. tensors: of the model and the optimizer; only rank 0 has them unless they
-    are sharded. centres: of this rank, the first one being of the class `first`."""
+    are sharded. rows: this rank's files of class rows, by their names."""
 
     document: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
     sharded: bool
-    centres: Mapping[str, Tensor] | None
-    first: int
+    rows: Mapping[str, Mapping[str, Tensor]]
 
     def write(self, folder: Path, keep: int, wait: Callable[[], None], group: Any) -> None:
         """Write it, and delete all states but the last `keep`. Every rank calls it. wait: for all ranks, which is done
@@ -72,8 +71,8 @@ class Contents:
         wait()
 
     def _write(self, place: Path, group: Any) -> None:
-        if self.centres is not None:
-            write_tensors(place / f"centres_{self.first:010d}.safetensors", self.centres)
+        for name, rows in self.rows.items():
+            write_tensors(place / name, rows)
         if self.sharded:
             write_sharded(place, self.tensors, group)
         elif rank() == 0:
@@ -95,7 +94,7 @@ class TrainingState:
     parameters: list[tuple[str, nn.Parameter]]
     optimizer: torch.optim.AdamW
     average: WeightAverage | None
-    centres: ClassRows | None
+    centres: Mapping[str, ClassRows]
     scaler: torch.amp.GradScaler
     step: int = 0
     positions: Positions | None = None
@@ -110,7 +109,10 @@ class TrainingState:
 
     def contents(self, config: str) -> Contents:
         """This rank's part of the state, copied to the host's memory. Every rank calls it."""
-        centres = {name: _copy(getattr(self.centres, name)) for name in CENTRES} if self.centres is not None else None
+        rows = {
+            row_files.file_of(name, centres): {key: _copy(part) for key, part in row_files.tensors_of(centres).items()}
+            for name, centres in self.centres.items()
+        }
         positions = {stream: at for part in gather_objects(dict(self.positions or {})) for stream, at in part.items()}
         document = {
             "format_version": FORMAT_VERSION,
@@ -118,10 +120,11 @@ class TrainingState:
             "step": self.step,
             "positions": {str(stream): list(at) for stream, at in positions.items()},
             "scaler": self.scaler.state_dict(),
+            "vocabularies": {name: centres.vocabulary for name, centres in self.centres.items()},
         }
         tensors = self._tensors() if self.sharded or rank() == 0 else {}
         copies = {name: _copy(tensor) for name, tensor in tensors.items()}
-        return Contents(document, copies, self.sharded, centres, self.centres.begin if self.centres is not None else 0)
+        return Contents(document, copies, self.sharded, rows)
 
     def load(self, folder: Path, config: str) -> bool:
         """Resume from the last state in `folder`; False if there is none.
@@ -138,10 +141,11 @@ class TrainingState:
                 f"{place} is of another config than this one: expected the same data, model, objective and schedule "
                 f"(choose another output folder, or delete {folder})"
             )
+        self._check_vocabularies(place, document.get("vocabularies", {}))
         try:
             self._restore(StateTensors(place))
-            if self.centres is not None:
-                _restore_centres(place, self.centres)
+            for name, centres in self.centres.items():
+                row_files.restore(place, name, centres)
             self.step = int(document["step"])
             positions = document["positions"].items()
             self.positions = {int(stream): (int(passes), int(taken)) for stream, (passes, taken) in positions}
@@ -150,6 +154,16 @@ class TrainingState:
         except DAMAGE as error:
             raise CheckpointError(f"{place} is damaged: {error}") from error
         return True
+
+    def _check_vocabularies(self, place: Path, written: Mapping[str, str]) -> None:
+        """Raise CheckpointError where the classes of a state are not those of now, which a new reader of words, or
+        other label files, may have made."""
+        for name, centres in self.centres.items():
+            if written.get(name, centres.vocabulary) != centres.vocabulary:
+                raise CheckpointError(
+                    f"{place}: the classes of {name} are of another vocabulary than the labels: got "
+                    f"{written[name][:12]}, expected {centres.vocabulary[:12]} (choose another output folder)"
+                )
 
     def begin_from(self, place: Path) -> list[str]:
         """Take weights, moments and class centres from the state of another training, as far as they fit; positions of
@@ -161,10 +175,11 @@ class TrainingState:
         try:
             tensors = StateTensors(place)
             missing = [name for name, parameter in self.parameters if not self._begin(name, parameter, tensors)]
-            if self.centres is not None and _shape_of_centres(place) == self.centres.shape:
-                _restore_centres(place, self.centres)
-            elif self.centres is not None:
-                missing.append("class centres")
+            for name, centres in self.centres.items():
+                if row_files.fits(place, name, centres):
+                    row_files.restore(place, name, centres)
+                else:
+                    missing.append("class centres" if name == row_files.CENTRES else f"class {name}")
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(f"{place} is damaged: {error}") from error
         if self.average is not None:
@@ -237,31 +252,3 @@ def read_document(place: Path) -> dict[str, Any]:
             f"{', '.join(sorted(KEYS))}"
         )
     return document
-
-
-def _shape_of_centres(place: Path) -> tuple[int, int]:
-    """The number of all class centres in a state, and their dimension; (0, 0) without any."""
-    rows, dim = 0, 0
-    for path in place.glob("centres_*.safetensors"):
-        with safe_open(path, framework="pt") as file:
-            of_file, dim = file.get_slice("weight").get_shape()
-        rows += of_file
-    return rows, dim
-
-
-def _restore_centres(place: Path, centres: ClassRows) -> None:
-    """Read this rank's share of the class centres from the files of any number of ranks."""
-    filled = 0
-    for path in sorted(place.glob("centres_*.safetensors")):
-        first = int(path.stem.removeprefix("centres_"))
-        with safe_open(path, framework="pt") as file:
-            last = first + file.get_slice("steps").get_shape()[0]
-            begin, end = max(first, centres.begin), min(last, centres.end)
-            if begin >= end:
-                continue
-            for name in CENTRES:
-                part = file.get_slice(name)[begin - first : end - first]
-                getattr(centres, name)[begin - centres.begin : end - centres.begin].copy_(part)
-            filled += end - begin
-    if filled != centres.end - centres.begin:
-        raise CheckpointError(f"{place} is damaged: {filled} of {centres.end - centres.begin} class centres found")

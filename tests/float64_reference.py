@@ -148,3 +148,46 @@ def weighted_softmax(features, rows, labels, pools, weights):
         for c in pool:
             pairs.add(image, c, share * (math.exp(logits[c] - logs) - target[c]))
     return total, pairs.of_features, pairs.of_rows
+
+
+def masked_pooling(patches, masks, query, key, value, out, heads):
+    """Attention of one query to the patches of each region: features (regions, dim), and a function from derivatives by
+    them to those by patches, query, and the weights and biases of key, value and out, each a pair of arrays."""
+    b, p, width = patches.shape
+    size, kept = width // heads, []
+    (wk, bk), (wv, bv), (wo, bo) = key, value, out
+    pooled = np.zeros((b, masks.shape[1], width))
+    for image in range(b):
+        k, v = patches[image] @ wk.T + bk, patches[image] @ wv.T + bv
+        for region, mask in enumerate(masks[image]):
+            inside = [n for n in range(p) if mask[n]]
+            for head in range(heads):
+                part = slice(head * size, (head + 1) * size)
+                scores = [float(query[part] @ k[n, part]) / math.sqrt(size) for n in inside]
+                whole = log_sum(scores)
+                weights = [math.exp(score - whole) for score in scores]
+                pooled[image, region, part] = sum(w * v[n, part] for w, n in zip(weights, inside, strict=True))
+                kept.append((image, region, part, inside, weights, k, v))
+    features = (pooled @ wo.T + bo).reshape(-1, len(bo))
+
+    def back(of_features):
+        of_features = of_features.reshape(b, masks.shape[1], -1)
+        grads = {"query": np.zeros(width), "patches": np.zeros(patches.shape)}
+        grads["out.weight"] = np.einsum("brd,brw->dw", of_features, pooled)
+        grads["out.bias"] = of_features.sum((0, 1))
+        of_pooled, of_k, of_v = of_features @ wo, np.zeros(patches.shape), np.zeros(patches.shape)
+        for image, region, part, inside, weights, k, v in kept:
+            g = of_pooled[image, region, part]
+            mean = float(g @ pooled[image, region, part])
+            for w, n in zip(weights, inside, strict=True):
+                of_v[image, n, part] += w * g
+                slope = w * (float(g @ v[n, part]) - mean) / math.sqrt(size)
+                grads["query"][part] += slope * k[n, part]
+                of_k[image, n, part] += slope * query[part]
+        grads["patches"] = of_k @ wk + of_v @ wv
+        for name, of_layer in (("key", of_k), ("value", of_v)):
+            grads[f"{name}.weight"] = np.einsum("bpd,bpw->dw", of_layer, patches)
+            grads[f"{name}.bias"] = of_layer.sum((0, 1))
+        return grads
+
+    return features, back

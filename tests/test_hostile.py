@@ -224,7 +224,7 @@ def test_labels_and_training_states(tmp_path, payload_file):
     torch.save(Payload(payload_file), folder / "model.safetensors")
     parameter = torch.nn.Parameter(torch.ones(1))
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    state = TrainingState([("p", parameter)], torch.optim.AdamW([parameter]), None, None, scaler)
+    state = TrainingState([("p", parameter)], torch.optim.AdamW([parameter]), None, {}, scaler)
     with pytest.raises(UserError, match="is damaged"):
         state.load(tmp_path / "state", "x")
 

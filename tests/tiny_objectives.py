@@ -12,9 +12,13 @@ from mlcd_train.loop import autocast
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.contrast import Contrast
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.heads import SeveralHeads
 from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
+from mlcd_train.objectives.rice import RegionDiscrimination, RegionPooling
 from mlcd_train.objectives.superclass import SuperClass, WeightedSoftmax
+from mlcd_train.region_file import Seen
+from mlcd_train.sections import Augmentation
 
 SHAPE = {
     "vision": {"image_size": 16, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -80,8 +84,37 @@ def superclass(net, **settings):
     return WeightedSoftmax(net, rows, some_labels_of, torch.linspace(0, 3, 30), SuperClass(**settings))
 
 
+def heads(net):
+    """Two with other classes and losses of their own."""
+    both = {"image": discrimination(net), "words": multi_sigmoid(net)}
+    return SeveralHeads(net, both, {"image": 1.0, "words": 0.5})
+
+
+class SomeRegions:
+    """Three of five boxes of an image have objects of 30 classes, and one, but for k7, has a text of two tokens."""
+
+    def seen(self, keys, seeds, augmentation, count):
+        corner = torch.rand(8, count, 2, generator=torch.Generator().manual_seed(2)) / 2
+        objects, texts = torch.full((8, count, 1), -1), torch.full((8, count, 2), -1)
+        objects[:, :3, 0] = labels_of([f"k{n}" for n in range(8)])
+        texts[:7, 3] = torch.arange(7)[:, None] + torch.tensor([0, 9])
+        boxes, own = torch.cat([corner, corner + 0.4], dim=-1), [int(key[1:]) for key in keys]
+        return Seen(boxes[own], objects[own].flatten(0, 1), texts[own].flatten(0, 1))
+
+
+def rice(net):
+    torch.manual_seed(0)
+    heads = {
+        "objects": (ClassCentres(30, 16, mlc_of_sums, ratio=0.3, scale=16.0), 1.0, 1.0),
+        "texts": (ClassCentres(30, 16, mlcd_of_sums, ratio=0.3, scale=16.0, seed=1), 0.5, 1.0),
+    }
+    return RegionDiscrimination(net, RegionPooling(32, 2, 16), SomeRegions(), heads, Augmentation(), 5)
+
+
 OBJECTIVES = {
     "mlcd": discrimination,
+    "rice": rice,
+    "heads": heads,
     "mlcd, filtered": lambda net: discrimination(
         net, margin_gradient="straight_through", threshold=0.2, scale=16.0, drawn_only=True
     ),

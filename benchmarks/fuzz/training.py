@@ -55,7 +55,7 @@ def training_readers(folder: Path) -> Iterator[Reader]:
         optimizer = torch.optim.AdamW([weight])
         weight.grad = torch.ones(4)
         optimizer.step()
-        return TrainingState([("w", weight)], optimizer, None, None, torch.amp.GradScaler("cpu", enabled=False))
+        return TrainingState([("w", weight)], optimizer, None, {}, torch.amp.GradScaler("cpu", enabled=False))
 
     saved = state()
     saved.step, saved.positions = 3, {0: (0, 24)}

@@ -53,11 +53,12 @@ class RapidOCRReader(Encoder):
         """Return the answers, cut after max_new_tokens words. Only a prompt's first line is used, the question."""
         answers = []
         for image, question in zip(images, questions, strict=True):
-            answer = find_answer(question.partition("\n")[0], self._lines(image))
+            answer = find_answer(question.partition("\n")[0], self.lines(image))
             answers.append(" ".join(answer.split()[:max_new_tokens]))
         return answers
 
-    def _lines(self, image: Image.Image) -> list[Line]:
+    def lines(self, image: Image.Image) -> list[Line]:
+        """Return the lines of text of a page."""
         pixels = np.asarray(image.convert("RGB"))
         key = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
         if self._last_page[0] != key:

@@ -26,13 +26,14 @@ class Bad(NamedTuple):
 class Batch:
     """This rank's part of a global batch. images: (b, 3, H, W) pixels or (b, D) features; texts: one caption per image
     (empty where captions are not read); after: each stream's position after this batch; bad: the samples that others
-    replace."""
+    replace; seeds: of the images' crops (none where there are no crops)."""
 
     keys: Sequence[str]
     images: Tensor
     texts: Sequence[str]
     after: Positions
     bad: Sequence[Bad] = ()
+    seeds: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

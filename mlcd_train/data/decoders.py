@@ -22,7 +22,7 @@ from mlcd_eval.data.base import EncodedImage
 from mlcd_eval.data.storage.images import FORMATS, MAX_RATIO, decode
 from mlcd_eval.errors import DataError
 from mlcd_eval.features.decoders import check_torchcodec
-from mlcd_train.augment import augmented, crop_box
+from mlcd_train.augment import augmented, view_of
 from mlcd_train.data.batches import Bad
 from mlcd_train.sections import Augmentation
 
@@ -72,11 +72,11 @@ class Load:
 
     def _resized(self, pixels: Tensor, chance: random.Random) -> Tensor:
         """(3, H, W) uint8 -> (size, size, 3): a crop, resized, and perhaps flipped, drawn as for Pillow."""
-        left, top, right, bottom = crop_box((pixels.shape[2], pixels.shape[1]), chance, self.augmentation)
+        (left, top, right, bottom), flipped = view_of((pixels.shape[2], pixels.shape[1]), chance, self.augmentation)
         crop = pixels[None, :, top:bottom, left:right].contiguous(memory_format=torch.channels_last)
         size = (self.size, self.size)
         resized = torch.nn.functional.interpolate(crop, size, mode="bicubic", antialias=True)[0].permute(1, 2, 0)
-        return resized.flip(1) if chance.random() < self.augmentation.flip else resized
+        return resized.flip(1) if flipped else resized
 
 
 def _jpeg(contents: bytes) -> Tensor:

@@ -81,7 +81,7 @@ def pixel_batches(
             positions = {stream: order.advanced(stream, at, reading.part) for stream, at in positions.items()}
             images = finish(rows)
             del rows
-            yield Batch(made.keys, images, made.texts, positions, made.bad)
+            yield Batch(made.keys, images, made.texts, positions, made.bad, made.seeds)
 
 
 def _rows(

@@ -21,10 +21,12 @@ TRIES = 200  # substitutes of one sample
 
 
 class Made(NamedTuple):
-    """What was written: the keys and captions of rows, and the bad samples that others replace."""
+    """What was written: the keys and captions of rows, the seeds of their crops, and the bad samples that others
+    replace."""
 
     keys: list[str]
     texts: list[str]
+    seeds: list[str]
     bad: list[Bad]
 
 
@@ -67,17 +69,18 @@ class Slice:
 
         Raises DataError for a shard that changed or is damaged, and where no sample can replace a bad one.
         """
-        made = Made([], [], [])
+        made = Made([], [], [], [])
         for reader, draws, count in self._readers:
             for draw in islice(draws, count):
-                key, pixels, text = self._loaded(reader, draw, made.bad)
+                key, pixels, text, seed = self._loaded(reader, draw, made.bad)
                 rows[len(made.keys)] = pixels
                 made.keys.append(key)
                 made.texts.append(text)
+                made.seeds.append(seed)
         return made
 
-    def _loaded(self, reader: StreamReader, draw: Draw, bad: list[Bad]) -> tuple[str, Tensor, str]:
-        """The key, pixels and caption of a sample or, where it is bad, of the first good one of its substitutes."""
+    def _loaded(self, reader: StreamReader, draw: Draw, bad: list[Bad]) -> tuple[str, Tensor, str, str]:
+        """Key, pixels, caption and seed of a sample or, where it is bad, of the first good one of its substitutes."""
         why = draw.sample
         if isinstance(why, Sample):
             try:
@@ -92,10 +95,10 @@ class Slice:
                 continue
         raise DataError(f"{why.message}; none of {TRIES} other samples can replace it")
 
-    def _load(self, sample: Sample, passes: int) -> tuple[str, Tensor, str]:
+    def _load(self, sample: Sample, passes: int) -> tuple[str, Tensor, str, str]:
         seed = f"{self._reading.order.seed} {passes} {sample.key}"
         pixels = self._reading.load(sample.image, sample.key, random.Random(seed))
         text = ""
         if self._reading.split.captions:
             text = random.Random(f"{seed} caption").choice(sample.texts)
-        return sample.key, pixels, text
+        return sample.key, pixels, text, seed

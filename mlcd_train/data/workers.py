@@ -119,6 +119,7 @@ def _joined(parts: Sequence[Made]) -> Made:
     return Made(
         [key for part in parts for key in part.keys],
         [text for part in parts for text in part.texts],
+        [seed for part in parts for seed in part.seeds],
         [bad for part in parts for bad in part.bad],
     )
 

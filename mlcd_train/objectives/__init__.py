@@ -6,12 +6,11 @@ from pydantic import Field
 
 from mlcd_train.objectives.base import ObjectiveSettings
 from mlcd_train.objectives.contrast import Clip
-from mlcd_train.objectives.discrimination import Cluster, Mlc, Mlcd
-from mlcd_train.objectives.multi_sigmoid import MultiSigmoid
-from mlcd_train.objectives.multi_softmax import MultiSoftmax
-from mlcd_train.objectives.superclass import SuperClass
+from mlcd_train.objectives.discrimination import Mlcd
+from mlcd_train.objectives.heads import Heads, OfClasses
+from mlcd_train.objectives.rice import Rice
 
-AnyObjective = Mlcd | Mlc | Cluster | MultiSoftmax | MultiSigmoid | SuperClass | Clip
+AnyObjective = OfClasses | Heads | Rice | Clip
 """To add an objective, write its settings (a subclass of ObjectiveSettings) and add them here."""
 
 FitObjective = Annotated[AnyObjective, Field(discriminator="name")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from mlcd_train.data.batches import Batch
 from mlcd_train.drops import NOTHING, WHOLE, DropRule, Drops
 from mlcd_train.labels import LabelFiles
 from mlcd_train.products import Products
-from mlcd_train.sections import OptimizerConfig, Section
+from mlcd_train.sections import LABELS, Augmentation, OptimizerConfig, Section
 
 Backward = Callable[[Tensor], None]
 """Called with each part's share of the loss, in turn."""
@@ -40,16 +40,19 @@ class ObjectiveInputs:
     """What an objective is built of. model: the towers to train, on their device. seed: of the whole run. drops: what
     each step leaves out of the image tower. products: of images and class centres.
 
-    read_labels, read_centres: the labels of the training images and the cluster centres (K, D), read only when called;
-    they are there for objectives that need clusters.
+    read_labels, read_centres: the labels of the training images, by their name in `assign`, and the cluster centres
+    (K, D), read only when called; they are there for objectives that need clusters. labels: the name of those to learn.
+    augmentation: of the images.
     """
 
     model: DualEncoder
     seed: int
-    read_labels: Callable[[], LabelFiles]
+    read_labels: Callable[[str], LabelFiles]
     read_centres: Callable[[], Tensor]
     drops: DropRule = NOTHING
     products: Products = "fp32"
+    labels: str = LABELS
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
     def device(self) -> torch.device:
@@ -63,6 +66,11 @@ class ObjectiveSettings(Section):
 
     needs: ClassVar[Needs]
     name: str
+
+    @property
+    def by_labels(self) -> Mapping[str, ObjectiveSettings]:
+        """The objective of each set of labels, by its name in `assign`."""
+        return {LABELS: self}
 
     def build(self, inputs: ObjectiveInputs) -> Objective:
         """The objective with these settings; raises ConfigError where they do not fit the inputs."""
@@ -100,9 +108,47 @@ class Objective:
         grad_scale: the factor on the loss, hence on the gradients (fp16).
         """
 
-    def centres(self) -> ClassRows | None:
-        """The class rows, if any, which the training state must hold."""
-        return None
+    def centres(self) -> Mapping[str, ClassRows]:
+        """The class rows, which the training state must hold, by the names of their files in it."""
+        return {}
+
+
+class ImageObjective(Objective):
+    """What a step minimises is a function of features of images. drops: what each step leaves out of the tower."""
+
+    def __init__(self, model: DualEncoder, drops: DropRule = NOTHING) -> None:
+        self.model, self._drops = model, drops
+        self.parameters = learning(model)
+
+    def begin(self, parts: int) -> None:
+        """Read what a step needs besides the features, for images that come in `parts`."""
+        raise NotImplementedError
+
+    def features(self, pixels: Tensor, left_out: Drops, number: int) -> Tensor:
+        """Features (B, D) of the images of part `number`."""
+        return image_features(self.model, pixels, left_out)
+
+    def part(self, features: Tensor, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss () of the features (B, D) of a part, and the terms to log, `loss` first: means over all ranks'
+        images."""
+        raise NotImplementedError
+
+    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
+        """Part by part; what `begin` reads is read once for the whole batch."""
+        self.enter("centres")
+        self.begin(parts)
+        terms: dict[str, Tensor] = {}
+        drops = self._drops.of(step, len(batch.images), batch.images.device).chunk(parts)
+        for number, (pixels, left_out) in enumerate(zip(batch.images.chunk(parts), drops, strict=True)):
+            self.enter("forward")
+            features = self.features(pixels, left_out, number)
+            self.enter("centres")
+            loss, of_part = self.part(features, number)
+            loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
+            features.register_hook(lambda _: self.enter("backward"))
+            backward(loss / parts)
+            terms = {name: value / parts + terms.get(name, 0.0) for name, value in of_part.items()}
+        return terms
 
 
 def learning(model: DualEncoder) -> list[tuple[str, nn.Parameter]]:

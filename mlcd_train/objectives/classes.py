@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -14,16 +14,14 @@ from mlcd_train.class_rows import Chosen, ClassRows, Drawn
 from mlcd_train.data.batches import Batch
 from mlcd_train.distributed import add_up
 from mlcd_train.drops import NOTHING, DropRule
-from mlcd_train.labels import LabelFiles
+from mlcd_train.labels import LabelFiles, LabelsInfo
 from mlcd_train.objectives.base import (
-    Backward,
+    ImageObjective,
     Needs,
-    Objective,
     ObjectiveInputs,
     ObjectiveSettings,
-    image_features,
-    learning,
 )
+from mlcd_train.row_files import CENTRES
 from mlcd_train.sections import Fraction, OptimizerConfig, Positive
 
 
@@ -52,15 +50,15 @@ class ClassSettings(ObjectiveSettings):
 
     def labels(self, inputs: ObjectiveInputs) -> LabelFiles:
         """The labels; raises ConfigError for several per image where the objective takes one."""
-        labels = inputs.read_labels()
+        labels = inputs.read_labels(inputs.labels)
         if self.needs.one_label and labels.info.labels != 1:
             raise ConfigError(
                 f"fit.objective {self.name}: got {labels.info.labels} labels per image (assign.labels), expected 1"
             )
         return labels
 
-    def rows(self, inputs: ObjectiveInputs, linear: bool = False) -> dict[str, Any]:
-        """What ClassRows takes besides the number of classes; raises ConfigError if the clusters' dimension is not the
+    def rows(self, inputs: ObjectiveInputs, labels: LabelsInfo, linear: bool = False) -> dict[str, Any]:
+        """What ClassRows takes for the classes of labels; raises ConfigError if the clusters' dimension is not the
         model's."""
         shape = inputs.model.config
         dim = shape.embed_dim or shape.vision.width
@@ -71,6 +69,7 @@ class ClassSettings(ObjectiveSettings):
                 f"that, got {dim}"
             )
         return {
+            "num_classes": labels.num_classes,
             "dim": dim,
             "ratio": self.ratio,
             "seed": inputs.seed,
@@ -79,10 +78,11 @@ class ClassSettings(ObjectiveSettings):
             "device": str(inputs.device),
             "positives_count": self.positives_count,
             "products": inputs.products,
+            "vocabulary": labels.centres,
         }
 
 
-class ClassObjective(Objective):
+class ClassObjective(ImageObjective):
     """Images against class rows; a subclass says how they are compared.
 
     labels_of: keys -> (B, l) classes. lr_factor: on the learning rate of the centres.
@@ -96,14 +96,13 @@ class ClassObjective(Objective):
         lr_factor: float,
         drops: DropRule = NOTHING,
     ) -> None:
-        self.model = model
-        self.parameters = learning(model)
+        super().__init__(model, drops)
         self._centres = centres
         self._labels_of = labels_of
         self._lr_factor = lr_factor
-        self._drops = drops
         self._coming: tuple[Tensor, Chosen] | None = None
         self._drawn: Drawn | None = None
+        self._labels: Sequence[Tensor] = ()
 
     def prepare(self, batch: Batch, step: int) -> None:
         """Find the images' labels, and choose the step's classes."""
@@ -119,24 +118,16 @@ class ClassObjective(Objective):
         means over all ranks' images."""
         raise NotImplementedError
 
-    def step(self, batch: Batch, step: int, parts: int, backward: Backward) -> dict[str, Tensor]:
+    def begin(self, parts: int) -> None:
         """Classes are drawn once for the whole batch; every part is compared with all of them."""
         assert self._coming is not None, "prepare comes before step"
         labels, chosen = self._coming
-        self.enter("centres")
-        self._drawn = self._centres.read(chosen)
-        terms: dict[str, Tensor] = {}
-        drops = self._drops.of(step, len(labels), batch.images.device).chunk(parts)
-        for pixels, classes, left_out in zip(batch.images.chunk(parts), labels.chunk(parts), drops, strict=True):
-            self.enter("forward")
-            features = image_features(self.model, pixels, left_out)
-            self.enter("centres")
-            loss, part = self.compare(features, classes, self._drawn)
-            loss.register_hook(lambda _: self.enter("centres"))  # in backward, until it reaches the tower
-            features.register_hook(lambda _: self.enter("backward"))
-            backward(loss / parts)
-            terms = {name: value / parts + terms.get(name, 0.0) for name, value in part.items()}
-        return terms
+        self._drawn, self._labels = self._centres.read(chosen), labels.chunk(parts)
+
+    def part(self, features: Tensor, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a part's features."""
+        assert self._drawn is not None
+        return self.compare(features, self._labels[number], self._drawn)
 
     def finite(self) -> Tensor:
         """Whether the gradients of the drawn rows are."""
@@ -151,6 +142,6 @@ class ClassObjective(Objective):
             self._drawn, lr * self._lr_factor, config.betas, config.eps, config.weight_decay, grad_scale
         )
 
-    def centres(self) -> ClassRows:
+    def centres(self) -> Mapping[str, ClassRows]:
         """This rank's class centres."""
-        return self._centres
+        return {CENTRES: self._centres}

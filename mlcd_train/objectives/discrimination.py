@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlcd_train.centres import ClassCentres
 from mlcd_train.class_rows import Drawn
+from mlcd_train.labels import LabelsInfo
 from mlcd_train.losses import Filtered, MarginGradient, MarginKind, mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.base import Needs, ObjectiveInputs
 from mlcd_train.objectives.classes import ClassObjective, ClassSettings
@@ -40,13 +41,12 @@ class ClusterSettings(ClassSettings):
     def build(self, inputs: ObjectiveInputs) -> ClusterDiscrimination:
         """Images against centres of the labels' classes."""
         labels = self.labels(inputs)
-        centres = self.class_centres(inputs, labels.info.num_classes)
+        centres = self.class_centres(inputs, labels.info)
         return ClusterDiscrimination(inputs.model, centres, labels.classes_of, self.centres_lr, inputs.drops)
 
-    def class_centres(self, inputs: ObjectiveInputs, num_classes: int) -> ClassCentres:
-        """Centres of the classes."""
+    def class_centres(self, inputs: ObjectiveInputs, labels: LabelsInfo) -> ClassCentres:
+        """Centres of the labels' classes."""
         return ClassCentres(
-            num_classes,
             loss_of_sums=self.of_sums,
             margin=self.margin,
             scale=self.scale,
@@ -55,7 +55,7 @@ class ClusterSettings(ClassSettings):
             margin_gradient=self.margin_gradient,
             threshold=self.filter,
             filtered=self.filtered,
-            **self.rows(inputs),
+            **self.rows(inputs, labels),
         )
 
 

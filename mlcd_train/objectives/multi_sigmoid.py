@@ -35,7 +35,7 @@ class MultiSigmoid(ClassSettings):
     def build(self, inputs: ObjectiveInputs) -> SigmoidPerClass:
         """Images against the rows of the labels' classes."""
         labels = self.labels(inputs)
-        rows = ClassRows(labels.info.num_classes, **self.rows(inputs, self.logits == "linear"))
+        rows = ClassRows(**self.rows(inputs, labels.info, self.logits == "linear"))
         return SigmoidPerClass(inputs.model, rows, labels.classes_of, self, inputs.drops)
 
 

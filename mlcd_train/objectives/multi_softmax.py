@@ -44,7 +44,7 @@ class MultiSoftmax(ClusterSettings):
     def build(self, inputs: ObjectiveInputs) -> SoftmaxPerLabel:
         """Images against centres of the labels' classes."""
         labels = self.labels(inputs)
-        centres = self.class_centres(inputs, labels.info.num_classes)
+        centres = self.class_centres(inputs, labels.info)
         subset = min(self.subset, labels.info.labels)
         return SoftmaxPerLabel(inputs.model, centres, labels.classes_of, self.centres_lr, subset, inputs.drops)
 

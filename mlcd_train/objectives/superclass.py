@@ -39,7 +39,7 @@ class SuperClass(ClassSettings):
         weights = torch.ones(labels.info.num_classes)
         if self.weights == "idf":
             weights = inverse_document_frequency(labels.counts(), labels.info.images)
-        rows = ClassRows(labels.info.num_classes, **self.rows(inputs, linear=True))
+        rows = ClassRows(**self.rows(inputs, labels.info, linear=True))
         return WeightedSoftmax(inputs.model, rows, labels.classes_of, weights, self, inputs.drops)
 
 

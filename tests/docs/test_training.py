@@ -69,4 +69,4 @@ def test_the_objectives_and_labels_of_the_page_are_some():
     for objective in objectives:
         TypeAdapter(FitObjective).validate_python(objective)
     labels = [AssignConfig(**yaml.safe_load(text)) for text in re.findall(r"`(?:assign: )?(\{labels: [^`]*\})`", page)]
-    assert {str(config.labels) for config in labels} == {"1", "10", "words", "tokens", "own.csv"}
+    assert {str(config.labels) for config in labels} == {"1", "10", "words", "tokens", "ocr", "own.csv"}

@@ -11,6 +11,8 @@ from mlcd_train import class_rows as module
 from mlcd_train.centres import ClassCentres
 from mlcd_train.class_rows import ClassRows
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums, sigmoid_contrast_loss
+from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.heads import SeveralHeads
 from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
 from mlcd_train.objectives.superclass import SuperClass, WeightedSoftmax, inverse_document_frequency
@@ -80,6 +82,39 @@ def test_discrimination(monkeypatch, seed, loss):
     ours = with_gradients(x, drawn, bank.forward(x, labels, drawn).loss)
     theirs = expected(features, rows, labels, [drawn.classes.tolist()] * len(features), loss, settings)
     assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_weighted_sum_of_two_heads(seed):
+    """Loss, and gradients of the features and of both heads' rows; MLCD and MLC over classes of their own."""
+    features = None
+    heads, theirs, weights = {}, [], {"a": 0.25 + seed / 40, "b": 2.0 - seed / 40}
+    for name, loss, of_sums in (("a", "mlcd", mlcd_of_sums), ("b", "mlc", mlc_of_sums)):
+        own, rows, labels, settings = configuration(seed if name == "a" else seed + 1000)
+        features = own if features is None else features
+        labels = labels[torch.arange(len(features)) % len(labels)]
+        rows = rows[:, torch.arange(features.shape[1]) % rows.shape[1]]
+        head = ClusterDiscrimination(torch.nn.Module(), bank_of(rows, of_sums, settings), None, 1.0)
+        head._coming = head.chosen(labels, seed)
+        pools = [head._coming[1].classes.tolist()] * len(features)
+        heads[name] = head
+        theirs.append(expected(features, rows, labels, pools, loss, settings))
+    both = SeveralHeads(torch.nn.Module(), heads, weights)
+    both.begin(1)
+    x = features.clone().requires_grad_()
+    loss, terms = both.part(x, 0)
+    loss.backward()
+    total = sum(weight * float(of_head[0]) for weight, of_head in zip(weights.values(), theirs, strict=True))
+    assert abs(float(loss.detach()) - total) <= LARGEST * max(1.0, abs(total))
+    assert {"loss", "a/loss", "b/loss", "a/positive_cosine"} <= set(terms)
+    pairs = list(zip(weights.values(), theirs, strict=True))
+    wanted = [sum(weight * torch.from_numpy(of_head[1]) for weight, of_head in pairs)]
+    got = [x.grad]
+    for head, (weight, of_head) in zip(heads.values(), pairs, strict=True):
+        wanted.append(weight * torch.from_numpy(of_head[2])[head._drawn.classes])
+        got.append(head._drawn.rows.grad)
+    for ours, exact in zip(got, wanted, strict=True):
+        assert (ours.double() - exact).norm() <= LARGEST * max(float(exact.norm()), 1.0)
 
 
 @pytest.mark.parametrize("seed", range(40))

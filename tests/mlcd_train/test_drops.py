@@ -96,7 +96,7 @@ def test_parts_drop_what_the_whole_batch_drops(kind):
     net = model(text=None) if kind == "mlcd" else model()
     if kind == "mlcd":
         plain = discrimination(net)
-        objective = ClusterDiscrimination(net, plain.centres(), plain._labels_of, 1.0, rule)
+        objective = ClusterDiscrimination(net, plain.centres()["centres"], plain._labels_of, 1.0, rule)
     else:
         objective = Contrast(net, tokenizer(net.config.text), drops=rule)
     whole, expected = gradients(objective, 1, batch())

@@ -548,5 +548,5 @@ def test_average_of_weights_and_back():
 
 def test_nothing_to_load_is_no_state(tmp_path):
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])
-    state = TrainingState([], optimizer, None, None, torch.amp.GradScaler("cpu", enabled=False))
+    state = TrainingState([], optimizer, None, {}, torch.amp.GradScaler("cpu", enabled=False))
     assert not state.load(tmp_path, "x")

@@ -47,17 +47,17 @@ def test_the_loss_of_bf16_features_goes_back_in_fp32():
         objective.step(batch, 0, 1, partial(loop._backward, torch.amp.GradScaler("cpu", enabled=False), Clock(CPU)))
         features = image_features(objective.model, batch.images).detach()
     labels = objective._labels_of(batch.keys)
-    expected = objective.centres().draw(labels, 0)
-    objective.centres().forward(features, labels, expected).loss.backward()
+    expected = objective.centres()["centres"].draw(labels, 0)
+    objective.centres()["centres"].forward(features, labels, expected).loss.backward()
     torch.testing.assert_close(objective._drawn.rows.grad, expected.rows.grad, rtol=1e-6, atol=1e-6)
 
 
 def test_fp16_trains_centres_whose_scaled_gradients_are_large(tmp_path):
     objective, batch = discrimination(16, 1, 256)
-    before = objective.centres().weight.clone()
+    before = objective.centres()["centres"].weight.clone()
     train(objective, batch, 12, "fp16", tmp_path)
-    assert objective.centres().weight.isfinite().all()
-    assert (objective.centres().weight != before).any()
+    assert objective.centres()["centres"].weight.isfinite().all()
+    assert (objective.centres()["centres"].weight != before).any()
 
 
 class Overflowing(ClusterDiscrimination):
@@ -84,8 +84,8 @@ def test_fp16_leaves_out_the_steps_whose_row_gradients_overflow(tmp_path):
     objective, batch = discrimination(16, 1, 8)
     objective.__class__ = Overflowing
     train(objective, batch, 8, "fp16", tmp_path)
-    assert objective.centres().weight.isfinite().all()
-    assert objective.centres().steps.unique().tolist() == [2]
+    assert objective.centres()["centres"].weight.isfinite().all()
+    assert objective.centres()["centres"].steps.unique().tolist() == [2]
 
 
 def test_an_fp16_scale_that_falls_below_1_stops(tmp_path):
@@ -99,9 +99,9 @@ def test_fp16_goes_on_from_a_state_before_its_first_step(tmp_path):
     objective, batch = discrimination(16, 1, 8)
     objective.__class__ = Overflowing
     train(objective, batch, 2, "fp16", tmp_path)
-    assert not objective.centres().steps.any()
+    assert not objective.centres()["centres"].steps.any()
     with pytest.raises(CheckpointError, match=r"step_0000002 is damaged: 'optimizer.exp_avg"):
         train(discrimination(16, 1, 8)[0], batch, 8, "fp32", tmp_path)
     resumed, _ = discrimination(16, 1, 8)
     train(resumed, batch, 8, "fp16", tmp_path)
-    assert resumed.centres().steps.all()
+    assert resumed.centres()["centres"].steps.all()

@@ -34,14 +34,18 @@ def make(seed=0, width=3, average=True, classes=5, steps=2, grid=2, scaled=False
         centres.steps.fill_(steps)
     mean = WeightAverage(parameters, 0.9) if average else None
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0 + seed, enabled=scaled)
-    return TrainingState(parameters, optimizer, mean, centres, scaler, steps, {0: (1, 8), 3: (0, 2)})
+    return TrainingState(
+        parameters, optimizer, mean, {"centres": centres} if centres else {}, scaler, steps, {0: (1, 8), 3: (0, 2)}
+    )
 
 
 def contents(state):
     """Every number of a state, by name."""
     tensors = {name: tensor.clone() for name, tensor in state._tensors().items()}
-    if state.centres is not None:
-        tensors |= {name: getattr(state.centres, name).clone() for name in ("weight", "exp_avg", "exp_avg_sq", "steps")}
+    for key, rows in state.centres.items():
+        tensors |= {
+            f"{key}.{name}": getattr(rows, name).clone() for name in ("weight", "exp_avg", "exp_avg_sq", "steps")
+        }
     return tensors
 
 
