@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,6 @@ from mlcd_eval.errors import DataError
 
 _TRUTH = "retrieval_solution_v2.1.csv"
 _INDEX = ("index_image_to_landmark.csv", "index.csv")
-LONGEST = 1 << 24
-"""Characters of a cell: a query may list thousands of images."""
 _NAME = re.compile(r"[0-9a-f]{3,32}")
 
 
@@ -72,6 +69,4 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise DataError(f"{path} has no column {missing[0]}: got {', '.join(table.columns)}")
-    rows = table.read(list(columns))
-    csv.field_size_limit(LONGEST)
-    yield from rows
+    yield from table.read(list(columns))

@@ -28,8 +28,8 @@ class Exhibits(Source):
         exhibits = _read(folder, f"mini_{_DATABASE}" if options.get("database") == "mini" else _DATABASE, _Exhibit)
         queries = _read(folder, f"{options.get('queries', 'test')}set.json", _Query)
         images = Path(options["images"]).expanduser() if "images" in options else folder / "images"
-        for each in (*exhibits, *queries):
-            check_below(images, each.path, folder)
+        for path in (*(exhibit.path for exhibit in exhibits), *(query.path for query in queries)):
+            check_below(images, path, folder)
         photos: dict[int, list[str]] = {}
         for exhibit in exhibits:
             photos.setdefault(exhibit.id, []).append(exhibit.path)
