@@ -22,7 +22,7 @@ SMALL = 20_000
 
 
 def made(folder):
-    """Queries (Q, D), a memory-mapped gallery (G, D) whose rows 50 q ... 50 q + 49 lie near query q, and those links."""
+    """Queries (Q, D), a memory-mapped gallery (G, D) whose rows 50 q to 50 q + 49 lie near query q, those links."""
     rng = np.random.default_rng(0)
     queries = rng.standard_normal((QUERIES, DIM), dtype=np.float32)
     path = Path(folder) / "gallery.npy"
