@@ -148,8 +148,8 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
             array = queries.array[[row[key] for key in keys]]
             truth = from_searches(searches, {key: number for number, key in enumerate(gallery.keys)})
         else:
-            labels = checked_labels(queries, "of queries")
-            truth = from_labels(labels, None if gallery is None else checked_labels(gallery, "of the gallery"))
+            labels = checked_labels(queries, settings.split)
+            truth = from_labels(labels, None if gallery is None else checked_labels(gallery, "gallery"))
         others = None if gallery is None else gallery.array
         num_images = len(array if others is None else others)
         with threads_for(array.size * num_images):
@@ -200,7 +200,7 @@ def _scores(
         **counts,
     }
     if settings.clusters:
-        columns, details["clusters"] = clustered(inputs.images["test"], "of queries", normalise=True)
+        columns, details["clusters"] = clustered(inputs.images["test"], settings.split, normalise=True)
         samples |= columns
         metrics += [measure(name, samples, inputs.seed, num_unread) for name in CLUSTERING]
     primary = {
