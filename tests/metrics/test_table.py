@@ -17,7 +17,7 @@ PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "ima
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
 PARAMETERS |= {"corrupted_acc1@": "fog"}
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
-PARAMETERS |= dict.fromkeys(SEARCH_FAMILIES, 5)
+PARAMETERS |= {name: 1 if "recall" in name else 5 for name in SEARCH_FAMILIES}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
 
