@@ -222,6 +222,7 @@ VARIED = {
         **TURNED,
     },
     "compositionality": {"ties": ("wrong", "first"), **TURNED},
+    "instance_retrieval": {**LAYERS, **TURNED, "average_precision": ("step", "trapezoid")},
     "retrieval": {"captions_per_image": (None, 5), "ties": ("first", "last"), **TURNED},
 }  # fmt: skip
 

@@ -15,9 +15,9 @@ from mlcd_eval.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "images"]
-"""What a data set's images come with: labels, captions, sentences, questions or texts to choose from, or nothing
-(images)."""
+Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "instances", "images"]
+"""What a data set's images come with: labels, captions, sentences, questions, texts to choose from, lists of the images
+that show the same (instances), or nothing (images)."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -141,6 +141,20 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A query image, and images of the gallery that it is to find. image: key of the query's sample.
+
+    positives: keys of the gallery's samples that show the same. hard: more of them that are hard to recognise, empty in
+    every query where the data does not tell them apart. junk: those that count neither way.
+    """
+
+    image: str
+    positives: tuple[str, ...]
+    hard: tuple[str, ...] = ()
+    junk: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word that is printed in an image. image: key of its sample; box: left, top, right and bottom, and
     letter_height: the height of a capital, both as shares of the image's longer side."""
@@ -152,7 +166,7 @@ class Word:
 
 
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs
+Annotation = OnOneImage | Word | Pairs | Search
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:
@@ -179,8 +193,8 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
-    """A dataset whose scored items are not its images but sentences (refer), questions (docvqa) or choices (pairs)
-    about them.
+    """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs) or
+    searches (instances) about them.
 
     A split's samples are its images, each once.
     """

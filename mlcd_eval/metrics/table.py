@@ -24,6 +24,7 @@ from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
 from mlcd_eval.metrics.reliability import CALIBRATION, GROUPS, OPEN_SET, ROBUSTNESS, ROBUSTNESS_FAMILIES
+from mlcd_eval.metrics.searches import SEARCH_FAMILIES, SEARCHES
 from mlcd_eval.metrics.statistics import (
     ClassMeans,
     Columns,
@@ -168,6 +169,7 @@ OTHERS: Mapping[str, MetricKind] = {
 
 FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **ROBUSTNESS_FAMILIES,
+    **SEARCH_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(_within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(_within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
@@ -200,6 +202,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **PREDICTED,
         **CLUSTERING,
         **PAIRS,
+        **SEARCHES,
         **CALIBRATION,
         **OPEN_SET,
         **ROBUSTNESS,

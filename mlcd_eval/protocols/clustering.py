@@ -4,6 +4,7 @@ clustering)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
@@ -11,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.table import CLUSTERING, measure
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.unit import unit
@@ -73,37 +74,48 @@ class Clustering(Protocol[ClusteringSettings]):
 
         Raises DataError where all images are of one class, and for features that are not finite.
         """
-        import torch
-        from sklearn.cluster import MiniBatchKMeans
-        from threadpoolctl import threadpool_limits
-
         images = inputs.images["test"]
-        labels = checked_labels(images, settings.split)
-        classes = np.unique(labels)
-        if len(classes) < 2:
-            raise DataError(
-                f"clusters of split {settings.split!r} cannot be scored: got {len(labels)} images, all of class "
-                f"{classes[0]}, expected at least two classes"
-            )
-        array = images.array.astype(np.float32, copy=False)
-        array = unit(torch.tensor(array)).numpy() if settings.normalise else array
-        kmeans = MiniBatchKMeans(
-            len(classes), batch_size=settings.batch_size, n_init="auto", random_state=settings.random_state
+        columns, details = clustered(
+            images, settings.split, settings.normalise, settings.batch_size, settings.random_state
         )
-        with threadpool_limits(1):  # sums over threads are rounded in another order
-            clusters = kmeans.fit(array).labels_.astype(np.int64)
-        samples = {
-            "key": list(images.keys),
-            "label": labels.tolist(),
-            "cluster": clusters.tolist(),
-            "correct": (matched(labels, clusters) == labels).astype(np.float64).tolist(),
-        }
+        samples = {"key": list(images.keys), **columns}
         return Scores(
             metrics=[measure(name, samples, inputs.seed, len(images.bad)) for name in CLUSTERING],
             primary="nmi",
             samples=samples,
-            details={"num_clusters": len(classes), "inertia": float(kmeans.inertia_), "steps": int(kmeans.n_steps_)},
+            details=details,
         )
+
+
+def clustered(
+    images: Features, split: str, normalise: bool, batch_size: int = 500, random_state: int = 42
+) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Return the columns label, cluster and correct of images in as many clusters as they have classes, and details.
+
+    Raises DataError where all images are of one class, and for features that are not finite.
+    """
+    import torch
+    from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    labels = checked_labels(images, split)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise DataError(
+            f"clusters of split {split!r} cannot be scored: got {len(labels)} images, all of class "
+            f"{classes[0]}, expected at least two classes"
+        )
+    array = images.array.astype(np.float32, copy=False)
+    array = unit(torch.tensor(array)).numpy() if normalise else array
+    kmeans = MiniBatchKMeans(len(classes), batch_size=batch_size, n_init="auto", random_state=random_state)
+    with threadpool_limits(1):  # sums over threads are rounded in another order
+        clusters = kmeans.fit(array).labels_.astype(np.int64)
+    columns = {
+        "label": labels.tolist(),
+        "cluster": clusters.tolist(),
+        "correct": (matched(labels, clusters) == labels).astype(np.float64).tolist(),
+    }
+    return columns, {"num_clusters": len(classes), "inertia": float(kmeans.inertia_), "steps": int(kmeans.n_steps_)}
 
 
 def matched(labels: np.ndarray, clusters: np.ndarray) -> np.ndarray:

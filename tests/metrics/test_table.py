@@ -10,12 +10,14 @@ from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.corruption import ALEXNET
 from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.multilabel import multilabel_samples
+from mlcd_eval.metrics.searches import LEVELS, SEARCH_FAMILIES
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
 PARAMETERS |= {"corrupted_acc1@": "fog"}
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
+PARAMETERS |= {name: 1 if "recall" in name else 5 for name in SEARCH_FAMILIES}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
 
 
@@ -67,6 +69,8 @@ def columns_for(name, seed=0):
         columns |= {f"{key}{end}": r.random(60) for key in ("brier", "log_loss") for end in ("", "_scaled")}
         columns |= {f"correct@{kind}": r.integers(2, size=(60, 5)) * 1.0 for kind in ALEXNET}
         columns |= {"same": r.random((60, 7)).round(), "group": rng(9).integers(3, size=60)}
+        columns |= {"level": rng(10).choice(LEVELS, size=60)}
+        columns |= {key: r.random(60) for key in ("map", "map_r", "r_precision", "map@5", "mp@5")}
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}

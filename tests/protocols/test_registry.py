@@ -36,6 +36,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "clustering",
         "compositionality",
         "docvqa",
+        "instance_retrieval",
         "knn",
         "linear_probe",
         "refcoco",

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_result
 from protocol_inputs import features, mixture, rng, text_encoder, values
 
-from mlcd_eval.data.base import Expression, GeneralizedExpression, Pairs, Question
+from mlcd_eval.data.base import Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.base import Inputs
@@ -18,6 +18,7 @@ from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettin
 from mlcd_eval.protocols.clustering import Clustering, ClusteringSettings
 from mlcd_eval.protocols.compositionality import Compositionality, CompositionalitySettings
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
+from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
 from mlcd_eval.records import ResultStore, read_outcomes
@@ -87,6 +88,19 @@ def clustering():
     return Clustering().score(ClusteringSettings(), Inputs({"test": splits(3)["test"]}))
 
 
+def instances():
+    test = splits(3)["test"]
+    return InstanceRetrieval().score(InstanceRetrievalSettings(clusters=True, ks=(1, 3)), Inputs({"test": test}))
+
+
+def instances_of_lists():
+    queries, gallery = features(rng(10).normal(size=(12, 8))), features(rng(11).normal(size=(30, 8)))
+    drawn = [[f"im{row}" for row in rng([12, n]).permutation(30)] for n in range(12)]
+    searches = [Search(f"im{n}", tuple(of[:2]), tuple(of[2 : 2 + n % 3]), ("im0",)) for n, of in enumerate(drawn)]
+    inputs = Inputs({"gallery": gallery, "test": queries}, annotations={"test": searches, "gallery": []})
+    return InstanceRetrieval().score(InstanceRetrievalSettings(), inputs)
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -122,6 +136,8 @@ CASES = {
     "refcoco, generalized": generalized,
     "clustering": clustering,
     "compositionality": compositionality,
+    "instance_retrieval": instances,
+    "instance_retrieval, lists": instances_of_lists,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
     "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),

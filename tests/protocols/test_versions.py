@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Expression, Pairs, Question
+from mlcd_eval.data.base import Expression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
@@ -73,6 +73,19 @@ def chosen(images, texts):
     return Inputs(
         {"test": Features(array, [key for of_item in keys for key in of_item])}, letters, annotations={"test": items}
     )
+
+
+def searched():
+    """Queries that look for images near them, and a gallery with some that do not count."""
+    rng = np.random.default_rng(12)
+    gallery = rng.normal(size=(60, 8)).astype(np.float32)
+    keys, names = [f"q{query}" for query in range(20)], [f"g{row}" for row in range(60)]
+    lists = [[names[row] for row in rng.permutation(60)[:12]] for _ in keys]
+    meant = np.stack([gallery[[names.index(name) for name in listed[:8]]].mean(axis=0) for listed in lists])
+    array = (meant + rng.normal(0, 0.4, meant.shape)).astype(np.float32)
+    searches = [Search(key, tuple(of[:3]), tuple(of[3:8]), tuple(of[8:])) for key, of in zip(keys, lists, strict=True)]
+    images = {"gallery": Features(gallery, names), "test": Features(array, keys)}
+    return Inputs(images, annotations={"test": searches, "gallery": []})
 
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -167,6 +180,11 @@ CASES = {
         "both": ({}, lambda: chosen(2, 2)),
         "images": ({"ties": "first"}, lambda: chosen(4, 1)),
     },
+    "instance_retrieval": {
+        "labels": ({"clusters": True}, classified),
+        "lists": ({"average_precision": "trapezoid"}, searched),
+        "expansion": ({"expansion": {"images": 3}}, searched),
+    },
     "zeroshot": {"single": ({}, prompted), "multilabel": ({}, lambda: prompted(multilabel=True))},
     "retrieval": {
         "default": ({}, captioned),
@@ -255,6 +273,7 @@ STAGES = {
     ("knn", "default"): {"nearest neighbours": 60},
     ("linear_probe", "search"): {"fits of the probe": 16},  # 15 candidates and the last fit
     ("linear_probe", "few_shot"): {"fits of the probe": 3 * 16},
+    ("instance_retrieval", "expansion"): {"query expansion": 20, "ranks": 60},
     ("retrieval", "default"): {"ranks": 40},
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},

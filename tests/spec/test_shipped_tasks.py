@@ -28,7 +28,8 @@ def test_the_papers_tables_are_covered():
     assert {task.name for task in INDEX.select(["mlcd_paper"])} == {
         task.name for task in [*probes, *zeroshot, *INDEX.select(["retrieval"])]
     }
-    assert {task.protocol for task in INDEX.select(["demo"])} == set(PROTOCOLS)
+    demo = {task.protocol for task in INDEX.select(["demo"])}
+    assert demo == set(PROTOCOLS) - {"instance_retrieval"}  # whose bundled set measures something else than the others
 
 
 @pytest.mark.parametrize("protocol", ["linear_probe", "zeroshot"])

@@ -13,7 +13,7 @@ from mlcd_eval.data.class_names import in_class_order, in_words
 from mlcd_eval.data.labels import MAX_CLASSES, LabelRange
 from mlcd_eval.data.prompts import read_class_names, read_templates
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
-from mlcd_eval.data.sources.table_columns import Cells, Columns, Row, Where, choose_columns, has_columns
+from mlcd_eval.data.sources.table_columns import SPLITS, Cells, Columns, Row, Where, choose_columns, has_columns
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.rows import RowShard, files_identity
 from mlcd_eval.data.storage.table_index import Part, SampleName, Table, index_of, rows_of
@@ -99,7 +99,7 @@ class TableDataset:
             for split, table in tables.items()
         ]
         names = {split for source in self._sources for split in source.splits}
-        self.splits: tuple[str, ...] = tuple(split for split in ("train", "val", "test") if split in names)
+        self.splits: tuple[str, ...] = tuple(split for split in dict.fromkeys(SPLITS.values()) if split in names)
         if not self.splits:
             raise DataError(f"{ref} has no rows: got its columns only, expected at least one image")
         self._classes = _classes(ref, self._sources) if self.kind == "classification" else None

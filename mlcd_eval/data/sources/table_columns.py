@@ -22,7 +22,16 @@ NAMES = {
     "group": ("group",),
 }
 """What a column is usually called, in small letters."""
-SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "dev": "val", "test": "test"}
+SPLITS = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "test": "test",
+    "query": "test",
+    "gallery": "gallery",
+}
 """A cell of the column of splits -> our name of the split."""
 
 _INTEGER = re.compile(r"-?\d{1,18}")

@@ -1,0 +1,81 @@
+"""Splits that are lists of image files, and lists of what each image is to find: what readers of such layouts share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlcd_eval.data.base import Kind, Sample, Search, Split
+from mlcd_eval.data.storage.rows import file_split
+from mlcd_eval.errors import DataError
+
+
+class ListedImages:
+    """Labelled image files by split. Raises DataError for a split that has a key twice."""
+
+    kind: Kind = "classification"
+    class_names: tuple[str, ...] | None = None
+    templates: tuple[str, ...] | None = None
+
+    def __init__(self, name: str, splits: Mapping[str, Sequence[Sample]], cache: Path | None) -> None:
+        self.name, self._listed, self._cache = name, splits, cache
+        self.splits: tuple[str, ...] = tuple(splits)
+        self._opened: dict[str, Split] = {}
+        for split, samples in splits.items():
+            if repeated := [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]:
+                raise DataError(f"the split {split!r} of {name} lists {repeated[0]!r} again, expected each image once")
+
+    def split(self, name: str) -> Split:
+        """The split; one shard is 1,024 of its files."""
+        if name not in self._listed:
+            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
+        if name not in self._opened:
+            self._opened[name] = file_split(self.name, name, self._listed[name], self._cache)
+        return self._opened[name]
+
+
+class SearchedImages(ListedImages):
+    """The splits test, of queries, and gallery. searches: what each query is to find."""
+
+    kind: Kind = "instances"
+
+    def __init__(
+        self, name: str, splits: Mapping[str, Sequence[Sample]], searches: Sequence[Search], cache: Path | None
+    ) -> None:
+        super().__init__(name, splits, cache)
+        self._searches = searches
+
+    def annotations(self, split: str) -> Sequence[Search]:
+        """The searches of the queries; the gallery has none."""
+        if split not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        return self._searches if split == "test" else ()
+
+
+def file_in(folder: Path, *places: str) -> Path:
+    """The first of the places that is a file; raises DataError where none is."""
+    for place in places:
+        if (folder / place).is_file():
+            return folder / place
+    raise DataError(
+        f"{folder} has no file {places[0]}: expected it there{' or in ' if places[1:] else ''}"
+        f"{' or '.join(str(Path(place).parent) for place in places[1:])}"
+    )
+
+
+def words_of(path: Path, count: int, begin: int = 0) -> list[list[str]]:
+    """The words of each line from a line on, blank lines left out; raises DataError for another number of words."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}") from error
+    rows = []
+    for number, line in enumerate(lines[begin:], begin + 1):
+        words = line.split()
+        if words and len(words) != count:
+            raise DataError(f"line {number} of {path} has {len(words)} words: got {line[:80]!r}, expected {count}")
+        rows += [words] if words else []
+    if not rows:
+        raise DataError(f"{path} names no images: expected lines of {count} words")
+    return rows

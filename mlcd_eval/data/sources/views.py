@@ -1,0 +1,117 @@
+"""Pictures of a webdataset, each seen in several altered ways, which are to be found by each other. They are made when
+they are read: turned, cut, in other light, blurred and stored as JPEG."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
+from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.sources.table import existing_file
+from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.wds import WebDatasets
+from mlcd_eval.data.storage.images import decode
+from mlcd_eval.data.storage.json_file import read_json, validated_json
+from mlcd_eval.data.storage.rows import RowShard
+from mlcd_eval.errors import DataError
+
+_RECIPE = 1  # raised when the views change
+_SUFFIX = ".views.json"
+TURN = 30  # degrees at most, either way
+LEAST_SHARE = 0.65  # of a side that is seen
+LIGHT = (0.5, 1.5)  # factors of brightness, contrast and colour
+BLUR = 1.5  # radius in pixels at most
+QUALITY = 60
+
+
+class PictureViews(Source):
+    """The scheme `views`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
+        """The views that a file describes: {"of": FOLDER, "split": SPLIT, "pictures": [KEY], "views": 4, "side": 96}"""
+        path = existing_file(address)
+        plan = validated_json(_Plan, read_json(path), path)
+        check_below(path.parent, plan.of, path)
+        folder = str(path.parent / plan.of)
+        pictures = WebDatasets().open(folder, {}, name=name, cache=cache, offline=offline).split(plan.split)
+        return ViewSet(name, plan, pictures, cache)
+
+    def default_name(self, address: str) -> str:
+        """The file's name without its suffixes."""
+        return Path(address).name.removesuffix(_SUFFIX)
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """NAME.views.json."""
+        files = (root / f"{name}{_SUFFIX}" for name in names_of(facts))
+        return next((str(file) for file in files if file.is_file()), None)
+
+    def discover(self, root: Path) -> list[str]:
+        """The files directly in the root."""
+        return [str(file) for file in root.glob(f"*{_SUFFIX}")]
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    of: str
+    split: str = "test"
+    pictures: list[str] = Field(min_length=2)
+    views: PositiveInt = Field(ge=2)
+    side: PositiveInt
+
+
+class ViewSet:
+    """Pictures of a split as the classes of the split test, a sample per view."""
+
+    kind: Kind = "classification"
+    class_names: tuple[str, ...] | None = None
+    templates: tuple[str, ...] | None = None
+    splits: tuple[str, ...] = ("test",)
+
+    def __init__(self, name: str, plan: _Plan, pictures: Split, cache: Path | None) -> None:
+        self.name, self._plan, self._pictures, self._cache = name, plan, pictures, cache
+        self.num_classes: int | None = len(plan.pictures)
+
+    def split(self, name: str) -> Split:
+        """One shard of all views."""
+        if name not in self.splits:
+            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
+        rows = partial(_views, self._plan, self._pictures)
+        return Split(self.name, name, [RowShard("test", rows, self._cache, self._identity)])
+
+    def _identity(self) -> str:
+        return f"{_RECIPE} {self._plan.model_dump_json()} {self._pictures.scan().fingerprint}"
+
+
+def _views(plan: _Plan, pictures: Split) -> Iterator[Sample]:
+    found = {sample.key: sample for shard in pictures.shards for sample in shard.samples()}
+    for number, key in enumerate(plan.pictures):
+        if key not in found:
+            raise DataError(f"{plan.of} has no picture {key!r} in {plan.split}: expected every one that is to be seen")
+        picture = decode(found[key].image, key)
+        for view in range(plan.views):
+            yield Sample(f"{key}/{view}", altered(picture, f"{key}/{view}", plan.side), label=number)
+
+
+def altered(picture: Image.Image, key: str, side: int) -> bytes:
+    """Return a picture as JPEG of side x side pixels, altered by a source of chance that the key seeds."""
+    chance = np.random.default_rng(list(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()))
+    picture = picture.resize((2 * side, 2 * side), Image.Resampling.BICUBIC)
+    seen = picture.rotate(chance.uniform(-TURN, TURN), Image.Resampling.BICUBIC, fillcolor=picture.getpixel((0, 0)))
+    width, height = (2 * side * chance.uniform(LEAST_SHARE, 1) for _ in range(2))
+    left, top = chance.uniform(0, 2 * side - width), chance.uniform(0, 2 * side - height)
+    seen = seen.resize((side, side), Image.Resampling.BICUBIC, (left, top, left + width, top + height))
+    for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        seen = kind(seen).enhance(chance.uniform(*LIGHT))
+    seen = seen.filter(ImageFilter.GaussianBlur(chance.uniform(0, BLUR)))
+    file = io.BytesIO()
+    seen.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""Retrieval of images by images of the same thing."""
