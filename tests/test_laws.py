@@ -211,6 +211,7 @@ def test_every_librarys_reader_is_called_where_its_errors_become_sentences():
         "mlcd_eval/extras/efficientnet_lite.py": "a package's own file",
         "mlcd_eval/features/store.py": "with a checksum",
         "mlcd_eval/protocols/docvqa/reader.py": "a file of this package",
+        "mlcd_eval/support/npy.py": "read_npy is called within reading()",
         "mlcd_eval/imports/spreadsheet.py": "_check_size is called within reading()",
     }
     callers = {

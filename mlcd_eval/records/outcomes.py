@@ -26,7 +26,7 @@ from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records.packing import LARGEST, packed, unpacked
 from mlcd_eval.records.result import OutcomesRecord, Result, plain
 from mlcd_eval.support.documents import parse_json
-from mlcd_eval.support.fileio import atomic_write
+from mlcd_eval.support.fileio import atomic_write, clear_leftovers
 from mlcd_eval.support.foreign import reading
 
 FOLDER, KEYS = "outcomes", "keys"
@@ -108,6 +108,7 @@ def _write(path: Path, contents: bytes, digest: str, read: Callable[[Path], byte
     with contextlib.suppress(DataError):
         if path.is_file() and _checked(path, digest, read):
             return
+    clear_leftovers(path)
     with atomic_write(path) as file:
         file.write(contents)
 

@@ -22,7 +22,7 @@ from mlcd_eval.records.index import indexed
 from mlcd_eval.records.outcomes import FOLDER, KEYS, outcomes_path, samples_path, write_outcomes
 from mlcd_eval.records.result import SCHEMA_VERSION, Result, plain
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import write_text
+from mlcd_eval.support.fileio import clear_leftovers, write_text
 
 BESIDE = ("samples", "submissions", FOLDER, KEYS)
 """Folders beside records and their models, whose JSON files are none."""
@@ -69,6 +69,7 @@ class ResultStore:
         """Write the outcomes of the samples and then the record that names them, each atomically; return the record."""
         path = self.path(result)
         replaced = _outcomes_at(path)
+        clear_leftovers(path)
         result = result.model_copy(update={"outcomes": write_outcomes(path, result, samples or {})})
         values = result.model_dump(mode="json")
         values[CHECKSUM] = checksum(values)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import IO
 from mlcd_eval.errors import ConfigError
 
 PIECE = 1 << 24  # characters encoded at a time
+TEMPORARY = ".tmp"
+YOUNG = 2.0  # seconds in which a process that has opened a file locks it
 
 
 @contextlib.contextmanager
@@ -35,16 +39,40 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name[:80]}.{uuid.uuid4().hex}.tmp"
+    temporary = path.parent / f"{_start(path)}{uuid.uuid4().hex}{TEMPORARY}"
     try:
         with naming(path), temporary.open("xb") as file:
+            _locked(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed writers of this file left beside it: temporary files that no process has locked."""
+    for other in os.scandir(path.parent) if path.parent.is_dir() else ():
+        if other.name.startswith(_start(path)) and other.name.endswith(TEMPORARY):
+            with contextlib.suppress(OSError), open(other.path, "rb+") as file:  # noqa: PTH123 of no Path
+                if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG and _locked(file):
+                    os.unlink(other.path)  # noqa: PTH108
+
+
+def _start(path: Path) -> str:
+    """How the names of a file's temporary ones begin."""
+    return f".{path.name[:80]}."
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed, however its process ends; whether that could be done."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another has it, or the file system has no locks
+        return False
+    return True
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:

@@ -36,8 +36,9 @@ def test_the_pattern_may_stand_before_or_after_the_flag(capsys):
 
 def test_plain_lines_are_aligned(capsys):
     assert run("suites") == 0
-    demo, paper = capsys.readouterr().out.splitlines()
+    demo, minute, paper = capsys.readouterr().out.splitlines()
     assert demo.startswith("demo        9 tasks   ")
+    assert minute.startswith("minute      4 tasks   ")
     assert paper.startswith("mlcd_paper  60 tasks  ")
 
 

@@ -191,7 +191,8 @@ def test_a_wrong_executor_is_one_sentence_and_exit_code_2(tmp_path, capsys, monk
 
 @pytest.mark.parametrize(("name", "package"), [("ray", "ray"), ("slurm", "submitit")])
 def test_a_missing_package_and_torchrun_are_one_sentence(tmp_path, capsys, monkeypatch, name, package):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    there = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else there(name))
     assert main(flags(tmp_path, "out", "--executor", name)) == 2
     assert f"needs {package}: pip install 'mlcd-eval[{name}]'" in capsys.readouterr().err
     monkeypatch.setenv("RANK", "0")
