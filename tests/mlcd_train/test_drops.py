@@ -6,6 +6,7 @@ from tiny_objectives import batch, discrimination, gradients, model
 from torch.nn.functional import layer_norm
 
 from mlcd_eval.encoders.adapters.checkpoint import tokenizer
+from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train import drops as module
 from mlcd_train.drops import DropRule, Drops
 from mlcd_train.objectives.base import image_features
@@ -49,7 +50,8 @@ def test_any_number_of_ranks_drops_the_same(monkeypatch):
 def test_the_tower_without_patches_is_the_tower_of_the_rest(positions):
     """Attention of the kept tokens alone: the same as if the others were masked out for everyone."""
     tower = model(
-        vision={"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2, "positions": positions}
+        vision={"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2, "positions": positions},
+        preprocess=Preprocess(image_size=32),
     )
     tower = tower.visual
     pixels, kept = torch.randn(2, 3, 32, 32), torch.tensor([[0, 2, 3, 9], [0, 1, 8, 16]])
