@@ -33,6 +33,7 @@ CONSTANTS = {
     "mlcd_eval.features.letterbox": {"LARGEST": 8192},
     "mlcd_eval.imports.importing": {"LONGEST_NAME": 250, "SHOWN": 8},
     "mlcd_eval.imports.spreadsheet": {"LARGEST": 2**26, "MOST_CELLS": 10_000_000},
+    "mlcd_eval.protocols.docvqa.ink": {"PENALTIES": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)},
     "mlcd_eval.support.documents": {
         "DEEPEST": 100, "LARGEST_JSON": 4 * GIB, "LARGEST_YAML": 2**24, "MOST_NODES": 1_000_000,
     },

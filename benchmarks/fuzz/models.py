@@ -21,10 +21,10 @@ from transformers import PreTrainedTokenizerFast
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
-from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import read_state_dict
 from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_eval.encoders.weights import as_checkpoint_error
+from mlcd_eval.errors import CheckpointError
+from mlcd_eval.support.foreign import reading
 from mlcd_train.fit import new_model
 
 
@@ -112,11 +112,7 @@ def model_readers(folder: Path) -> Iterator[Reader]:
     yield Reader("state dict of old PyTorch", folder / "old.pth", explained_state_dict, "bytes")
 
 
-@as_checkpoint_error
-def _explained(spec: Spec) -> Any:
-    return read_state_dict(Path(spec.target))
-
-
 def explained_state_dict(path: Path) -> Any:
     """A file of weights as every adapter reads it."""
-    return _explained(Spec(str(path), "x", str(path), {}))
+    with reading(f"--model {path} cannot be loaded", CheckpointError):
+        return read_state_dict(path)

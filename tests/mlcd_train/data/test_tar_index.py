@@ -7,6 +7,7 @@ import pytest
 
 from mlcd_eval.data.storage.tar import HashingReader, grouped_files
 from mlcd_eval.errors import DataError
+from mlcd_train.data import tar_index
 from mlcd_train.data.tar_index import TarIndex
 
 NAMES = [
@@ -60,3 +61,14 @@ def test_a_truncated_file_is_refused(tmp_path, cut):
 def test_a_name_twice_in_a_sample_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds 'a.jpg' twice in one sample"):
         TarIndex(write(tmp_path / "0.tar", tarfile.USTAR_FORMAT, ["a.jpg", "a.jpg"]).open("rb"), "0.tar")
+
+
+def test_a_header_with_another_checksum_is_left_to_tarfile(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"abc"))
+    header = (tmp_path / "x.tar").read_bytes()[:512]
+    name, place = tar_index._plain(header, 1024)
+    assert name == "a.jpg" and place == tar_index.Place(1536, 3)
+    assert tar_index._plain(header.replace(b"a.jpg", b"b.jpg"), 1024) is None
