@@ -53,6 +53,7 @@ class ConsoleProgress(Progress):
         self.interval = interval
         self.console = Console(stderr=True, highlight=False)
         self._stages: list[_StageState] = []
+        self._reporting = threading.Lock()  # no line about a stage that is closed
         self._last_closed = threading.Event()
         self._bars = bars.Progress(
             bars.TextColumn("{task.description}"),
@@ -85,7 +86,8 @@ class ConsoleProgress(Progress):
         try:
             yield advance
         finally:
-            self._stages.remove(state)
+            with self._reporting:
+                self._stages.remove(state)
             self._bars.remove_task(bar)
             if not self._stages:
                 self._last_closed.set()
@@ -104,8 +106,9 @@ class ConsoleProgress(Progress):
     def _report(self, closed: threading.Event) -> None:
         """Say where the innermost stage is, every `interval` seconds until the last stage is closed."""
         while not closed.wait(self.interval):
-            with contextlib.suppress(IndexError):  # it was closed just now
-                self.say(self._stages[-1].report())
+            with self._reporting:
+                if self._stages:
+                    self.say(self._stages[-1].report())
 
 
 def make_progress(verbosity: Verbosity) -> Progress:

@@ -118,7 +118,14 @@ def test_products_round_what_their_kind_says():
     assert ledger.flops["bfloat16"] == 2 * 5 * 64 * 5
 
 
-@pytest.mark.parametrize("objective", ["clip", "mlcd", "multi_softmax", "multi_sigmoid", "superclass"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "clip",
+        "mlcd",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("multi_softmax", "multi_sigmoid", "superclass")),
+    ],
+)
 def test_the_host_waits_at_log_steps_only(pairs, model, tmp_path, objective):
     waits = []
     for steps in (2, 6):

@@ -216,6 +216,7 @@ def test_ray_gives_a_killed_workers_group_to_another(tmp_path, capsys, mortal, r
     assert "got no machine with the 64 cores and 0 GPUs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_submitit
 def test_slurm_submits_a_killed_group_again(tmp_path, capsys, mortal, monkeypatch):
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)

@@ -80,6 +80,7 @@ def test_two_processes_share_the_encoding_and_agree_with_one(tmp_path, run_on_tw
     assert json.loads((tmp_path / "two" / "tiny_encoder_make" / "knn__demo_clipart.json").read_text())["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_resumes(tmp_path, run_on_two_ranks, monkeypatch):
     run_on_two_ranks(*flags(tmp_path, "two", tasks="knn/demo_clipart"), check=False, STOP_AFTER="100")
     parts = list((tmp_path / "cache_two").rglob("parts/*.part"))
