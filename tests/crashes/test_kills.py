@@ -21,6 +21,7 @@ from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_train.fit import new_model
 
 
+@pytest.mark.slow
 def test_killed_runs_resume():
     """Run benchmarks/crashes.py with few kills; the output of the full benchmark is in benchmarks/results."""
     tasks = "knn/demo_clipart,retrieval/demo_captions"  # whose scoring is quick
