@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from mlcd_eval.tables.serving.server import Site, make_server
 
     site = Site(args.folder, args.title, args.published, _say, args.group)
-    site.page("index.html")  # an unknown --published or --group is told before the address is
+    site.page("index.html")  # an unknown --published or --group is reported before the address is
     try:
         server = make_server(site, args.host, args.port)
     except (OSError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Images of the open set that are also among those of known classes: they are told and left out."""
+"""Images of the open set that are also among those of known classes: they are reported and left out."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def gaussian_noise(pixels: Pixels, severity: int, rng: np.random.Generator) -> C
 
 
 def shot_noise(pixels: Pixels, severity: int, rng: np.random.Generator) -> Corrupted:
-    """Poisson noise of so many photons at full intensity."""
+    """Poisson noise, as of this number of photons at full intensity."""
     photons = (60, 25, 12, 5, 3)[severity - 1]
     return np.clip(rng.poisson(pixels / 255 * photons) / photons, 0, 1) * 255
 
