@@ -19,6 +19,7 @@ CONSTANTS = {
     "mlcd_eval.data.sources.coco": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.csv_files": {"LONGEST_CELL": 2**20},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
+    "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},
     "mlcd_eval.data.storage.images": {"LARGEST": 4 * GIB, "MAX_RATIO": 1000},
     "mlcd_eval.data.storage.remote": {"LARGEST_TEXT": 2**24},

@@ -7,14 +7,17 @@ from data import annotation_readers, data_readers, table_readers
 from models import model_readers
 from reader import Reader
 from records import record_readers
+from searches import label_readers, search_readers
 from training import store_readers, training_readers
 
 GROUPS = (
     data_readers,
     table_readers,
     annotation_readers,
+    search_readers,
     record_readers,
     training_readers,
+    label_readers,
     store_readers,
     model_readers,
 )

@@ -47,6 +47,8 @@ USER_ERRNO = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
+    errno.ENAMETOOLONG: "a name is longer than the file system takes",
+    errno.ELOOP: "symbolic links lead to each other",
 }
 
 

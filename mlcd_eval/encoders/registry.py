@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def model_name(text: str) -> str:
     place = kind.place(spec.target)
     name = spec.target
     if place.path is not None:
-        path = place.path.expanduser().resolve()
+        path = Path(os.path.realpath(place.path.expanduser()))  # of a loop of links too
         name = path.stem if path.is_file() else path.name
     elif place.repository is not None:
         name = place.repository.rsplit("/", 1)[-1]

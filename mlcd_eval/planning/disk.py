@@ -58,13 +58,12 @@ def kept_features(plan: Plan) -> list[KeptFeatures]:
 
 
 def _jobs(plan: Plan, model: str) -> Iterator[Job]:
-    for name, task, _ in plan.records():
-        if name == model:
-            try:
-                if not plan.selection.is_slow(task):
-                    yield plan.selection.job(task)
-            except UserError:  # is among the plan's problems
-                continue
+    for task in plan.tasks_of(model):
+        try:
+            if not plan.selection.is_slow(task):
+                yield plan.selection.job(task)
+        except UserError:  # is among the plan's problems
+            continue
 
 
 def _num_images(job: Job, split: str, limit: int | None) -> int | None:

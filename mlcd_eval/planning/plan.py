@@ -51,9 +51,12 @@ class Plan:
     def records(self) -> Iterator[tuple[str, LocatedTask, Path]]:
         """Yield the model name, task and path of each record of the plan, without the refused pairs."""
         for model in self.models:
-            for task in self.tasks.values():
-                if (model, task.name) not in self.refused:
-                    yield model, task, record_path(self.request.output, model, task.name)
+            for task in self.tasks_of(model):
+                yield model, task, record_path(self.request.output, model, task.name)
+
+    def tasks_of(self, model: str) -> Iterator[LocatedTask]:
+        """Yield the tasks that a model does."""
+        yield from (task for task in self.tasks.values() if (model, task.name) not in self.refused)
 
     def raise_problems(self) -> None:
         """Raise ConfigError with every problem, one per line, if there are any."""

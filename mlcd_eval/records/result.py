@@ -167,7 +167,10 @@ class Result(_Frozen):
     @property
     def primary(self) -> Metric | None:
         """The metric by which models are ranked, None for a failed task."""
-        return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
+        for metric in self.metrics:
+            if metric.name == self.primary_metric:
+                return metric
+        return None
 
     def __repr__(self) -> str:
         """Return one line: model, task and the primary metric, or the error."""

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -52,9 +53,17 @@ def facts(result: Result) -> dict[str, str]:
     return dict(_facts(*_stated(result)))
 
 
+_known: dict[int, tuple[weakref.ref[Result], str]] = {}
+"""id of a record -> the record, while it lives, and its identity: each panel of a report asks for it."""
+
+
 def identity(result: Result) -> str:
     """A key that two records share only if their numbers were measured in the same way on the same data."""
-    return _identity(*_stated(result))
+    place = id(result)
+    if place not in _known:
+        kept = weakref.ref(result, lambda _: _known.pop(place, None))
+        _known[place] = kept, _identity(*_stated(result))
+    return _known[place][1]
 
 
 def digest(result: Result) -> str:

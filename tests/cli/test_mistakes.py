@@ -80,3 +80,28 @@ def test_a_mistake_is_one_sentence(line, tmp_path, monkeypatch, capsys):
     assert re.search(MISTAKES[line], error), error
     assert error.count("\n") == 1 and "Traceback" not in error
     assert TinyEncoder.images_seen == 0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("table", "{path}"),
+        ("validate", "{path}"),
+        ("plan", "--model", "{path}", "--tasks", "demo"),
+        ("plan", "--model", "timm:vit_tiny_patch16_224", "--tasks", "zeroshot", "--dataset", "wds:{path}"),
+        ("plan", "--model", "timm:vit_tiny_patch16_224", "--tasks", "demo", "--data-root", "{path}"),
+        ("run", "--model", "python:tiny_encoder:make", "--tasks", "knn/demo_clipart", "--output", "{path}"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told_in_a_sentence(words, tmp_path, capsys):
+    path = tmp_path / ("a" * 300)
+    assert main([word.format(path=path) for word in words]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("mlcd-eval: error: ") and str(path) in line
+
+
+def test_links_that_lead_to_each_other_are_told_in_a_sentence(tmp_path, capsys):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert main(["run", "--model", str(tmp_path / "a"), "--tasks", "demo"]) == 2
+    assert str(tmp_path / "a") in capsys.readouterr().err.splitlines()[-1]

@@ -33,6 +33,15 @@ def record(model="a", task="linear_probe/x", value=0.5, name="acc1", data=None, 
     return plain.model_copy(update={"task": spec, "dataset": plain.dataset.model_copy(update=data or {})})
 
 
+def test_what_is_remembered_of_a_record_is_of_that_record_alone():
+    """Places in memory are used again: each of many short-lived records has the identity of its own settings."""
+    keys = [identity(record(changed={"shots": shots})) for shots in range(1, 200)]
+    assert len(set(keys)) == len(keys)
+    assert keys == [identity(record(changed={"shots": shots})) for shots in range(1, 200)]
+    first = record()
+    assert identity(first) == identity(record()) and identity(first) != identity(first.model_copy(update={"limit": 3}))
+
+
 def imported(harness="lmms-eval", task="docvqa/docvqa_val", **settings):
     spec = TaskRecord(name=task, version=0, protocol=task.split("/")[0], settings={"harness": harness, **settings})
     return record(f"m@{harness}", task, name="anls", data={"name": "docvqa", "split": "val"}).model_copy(

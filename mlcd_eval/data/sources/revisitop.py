@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 
 from mlcd_eval.data.base import Dataset, Sample, Search, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
@@ -43,7 +43,7 @@ class RevisitedLandmarks(Source):
             more = Path(options["distractors"]).expanduser()
             files = images_of(more, list(files_below(more)))
             gallery += [Sample(f"distractors/{file.relative_to(more).as_posix()}", file) for file in files]
-        return RevisitedSet(name, truth, _searches(truth, path), folder, gallery, cache)
+        return RevisitedSet(name, path, truth, _searches(truth, path), folder, gallery, cache)
 
     def default_name(self, address: str) -> str:
         """The file's name without gnd_ and suffix."""
@@ -65,7 +65,7 @@ class _Lists(BaseModel):
     easy: list[int]
     hard: list[int]
     junk: list[int]
-    bbx: tuple[float, float, float, float]
+    bbx: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 
 
 class _Truth(BaseModel):
@@ -93,6 +93,7 @@ class RevisitedSet(SearchedImages):
     def __init__(
         self,
         name: str,
+        path: Path,
         truth: _Truth,
         searches: Sequence[Search],
         folder: Path,
@@ -101,14 +102,14 @@ class RevisitedSet(SearchedImages):
     ) -> None:
         queries = [Sample(image, folder / (image + _JPG)) for image in truth.qimlist]
         super().__init__(name, {"test": queries, "gallery": gallery}, searches, cache)
-        self._boxes = [lists.bbx for lists in truth.gnd]
+        self._path, self._boxes = path, [lists.bbx for lists in truth.gnd]
 
     def split(self, name: str) -> Split:
         """The queries are one shard."""
         if name != "test":
             return super().split(name)
         queries = self._listed["test"]
-        rows = partial(_cut, queries, self._boxes)
+        rows = partial(_cut, self._path, queries, self._boxes)
         identity = partial(_identity, queries, self._boxes)
         return Split(self.name, name, [RowShard("test", rows, self._cache, identity)])
 
@@ -117,13 +118,13 @@ def _identity(queries: Sequence[Sample], boxes: Sequence[tuple[float, ...]]) -> 
     return f"{files_identity(queries)} {json.dumps(boxes)}"
 
 
-def _cut(queries: Sequence[Sample], boxes: Sequence[tuple[float, ...]]) -> Iterator[Sample]:
+def _cut(path: Path, queries: Sequence[Sample], boxes: Sequence[tuple[float, ...]]) -> Iterator[Sample]:
     for query, box in zip(queries, boxes, strict=True):
         left, top, right, bottom = map(round, box)
         image = decode(query.image, query.key)
         if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
             raise DataError(
-                f"the box of the query {query.key!r} is not in its image: got {box}, expected a part of "
+                f"{path}: the box of the query {query.key!r} is not in its image: got {box}, expected a part of "
                 f"{image.width} x {image.height} pixels"
             )
         yield Sample(query.key, image.crop((left, top, right, bottom)))

@@ -22,6 +22,7 @@ from mlcd_eval.data.storage.images import decode
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rows import RowShard
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.foreign import reading
 
 _RECIPE = 1  # raised when the views change
 _SUFFIX = ".views.json"
@@ -30,6 +31,8 @@ LEAST_SHARE = 0.65  # of a side that is seen
 LIGHT = (0.5, 1.5)  # factors of brightness, contrast and colour
 BLUR = 1.5  # radius in pixels at most
 QUALITY = 60
+MOST_VIEWS = 1_000  # of a picture
+LONGEST_SIDE = 2_048  # pixels
 
 
 class PictureViews(Source):
@@ -41,8 +44,9 @@ class PictureViews(Source):
         plan = validated_json(_Plan, read_json(path), path)
         check_below(path.parent, plan.of, path)
         folder = str(path.parent / plan.of)
-        pictures = WebDatasets().open(folder, {}, name=name, cache=cache, offline=offline).split(plan.split)
-        return ViewSet(name, plan, pictures, cache)
+        with reading(f"{path} names pictures of {plan.of!r}, which cannot be read"):
+            pictures = WebDatasets().open(folder, {}, name=name, cache=cache, offline=offline).split(plan.split)
+        return ViewSet(name, path, plan, pictures, cache)
 
     def default_name(self, address: str) -> str:
         """The file's name without its suffixes."""
@@ -64,8 +68,8 @@ class _Plan(BaseModel):
     of: str
     split: str = "test"
     pictures: list[str] = Field(min_length=2)
-    views: PositiveInt = Field(ge=2)
-    side: PositiveInt
+    views: PositiveInt = Field(ge=2, le=MOST_VIEWS)
+    side: PositiveInt = Field(le=LONGEST_SIDE)
 
 
 class ViewSet:
@@ -76,26 +80,26 @@ class ViewSet:
     templates: tuple[str, ...] | None = None
     splits: tuple[str, ...] = ("test",)
 
-    def __init__(self, name: str, plan: _Plan, pictures: Split, cache: Path | None) -> None:
-        self.name, self._plan, self._pictures, self._cache = name, plan, pictures, cache
+    def __init__(self, name: str, path: Path, plan: _Plan, pictures: Split, cache: Path | None) -> None:
+        self.name, self._path, self._plan, self._pictures, self._cache = name, path, plan, pictures, cache
         self.num_classes: int | None = len(plan.pictures)
 
     def split(self, name: str) -> Split:
         """One shard of all views."""
         if name not in self.splits:
             raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
-        rows = partial(_views, self._plan, self._pictures)
+        rows = partial(_views, self._path, self._plan, self._pictures)
         return Split(self.name, name, [RowShard("test", rows, self._cache, self._identity)])
 
     def _identity(self) -> str:
         return f"{_RECIPE} {self._plan.model_dump_json()} {self._pictures.scan().fingerprint}"
 
 
-def _views(plan: _Plan, pictures: Split) -> Iterator[Sample]:
+def _views(path: Path, plan: _Plan, pictures: Split) -> Iterator[Sample]:
     found = {sample.key: sample for shard in pictures.shards for sample in shard.samples()}
     for number, key in enumerate(plan.pictures):
         if key not in found:
-            raise DataError(f"{plan.of} has no picture {key!r} in {plan.split}: expected every one that is to be seen")
+            raise DataError(f"{path} lists the picture {key!r}: expected one of {plan.of}, split {plan.split}")
         picture = decode(found[key].image, key)
         for view in range(plan.views):
             yield Sample(f"{key}/{view}", altered(picture, f"{key}/{view}", plan.side), label=number)

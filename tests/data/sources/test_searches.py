@@ -86,6 +86,7 @@ def test_distractors_join_the_gallery(tmp_path):
             r"lists the image 3 for the query 'all_souls_000006': expected 0",
         ),
         ({"gnd": [{**TRUTH["gnd"][0], "bbx": [1]}]}, r"gnd\.0\.bbx"),
+        ({"gnd": [{**TRUTH["gnd"][0], "bbx": [1.2, 0.6, 6.0, float("inf")]}]}, r"gnd\.0\.bbx\.3: .*finite"),
         ({"imlist": ["../../x"] * 3}, r"has the image '\.\./\.\./x\.jpg', which is outside"),
         ({"imlist": ["a", "b", "a"]}, r"the split 'gallery' of roxford5k lists 'a' again"),
         ({"imlist": np.array(["a"])}, r"is refused: its pickle asks for numpy"),
@@ -99,7 +100,8 @@ def test_what_is_wrong_with_revisited_ground_truth(tmp_path, change, says):
 def test_a_box_beyond_its_image_and_a_pickle_that_calls(tmp_path):
     truth = {**TRUTH, "gnd": [{**TRUTH["gnd"][0], "bbx": [0, 0, 9, 6]}]}
     with pytest.raises(
-        DataError, match=r"the box of the query 'all_souls_000006' is not in its image: .* 8 x 6 pixels"
+        DataError,
+        match=r"gnd_roxford5k\.pkl: the box of the query 'all_souls_000006' is not in its image: .* 8 x 6 pixels",
     ):
         open_dataset(f"revisitop:{revisited(tmp_path, truth)}").split("test").scan()
     with pytest.raises(DataError, match="is refused: its pickle asks for"):
@@ -271,8 +273,11 @@ def test_bundled_views_are_of_different_pictures_and_always_the_same():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"pictures": ["s0000000", "gone"]}, r"wds_demo_clipart has no picture 'gone' in test"),
+        ({"pictures": ["s0000000", "gone"]}, r"mine\.views\.json lists the picture 'gone': expected one of wds_demo"),
         ({"views": 1}, r"mine\.views\.json: views: Input should be greater than or equal to 2"),
+        ({"views": 1001}, r"mine\.views\.json: views: Input should be less than or equal to 1000"),
+        ({"side": 2049}, r"mine\.views\.json: side: Input should be less than or equal to 2048"),
+        ({"of": "a" * 300}, r"mine\.views\.json names pictures of 'a{300}', which cannot be read: .*too long"),
         ({"of": "/etc"}, "has the image '/etc', which is outside"),
     ],
 )
