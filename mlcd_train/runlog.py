@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class RunLog:
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
         else:
             write_text(self.path, "")
-        identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        identity = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._trackers = Writers(trackers, LogRun(PROJECT, title, folder, {"folder": str(folder)}, identity, start))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:

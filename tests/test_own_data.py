@@ -1,14 +1,19 @@
 """Runs on a user's own data, from the command line and from Python."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 from own_data import MODEL, flags, items, png, write_wds
+from PIL import Image
 from tiny_encoder import TinyEncoder
 
 from mlcd_eval import evaluate
 from mlcd_eval.cli import main
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.records import read
-from mlcd_eval.tables.formats import render
+from mlcd_eval.tables.formats import FORMATS, render
 
 
 def test_a_dangling_link_of_an_imagefolder_is_a_bad_image(tmp_path, capsys):
@@ -148,3 +153,29 @@ def test_a_file_that_is_no_image_is_named(tmp_path, capsys):
     assert "image '03.png'" in (err := capsys.readouterr().err) and "cannot be decoded: got a file of no known" in err
     assert main(flags(tmp_path, "--dataset", f"csv:{file}", "--allow-bad-images", "1", tasks="knn")) == 0
     assert "knn/mine [not scored 1]" in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8_survive_a_run_every_table_and_a_comparison(tmp_path, capsys):
+    data, output = (str(tmp_path / os.fsdecode(name)) for name in (b"data", b"out\xff"))
+    for split in ("train", "test"):
+        for number, name in enumerate((b"cat\xff", b"dog", b"cat\xff", b"dog")):
+            path = Path(data, split, os.fsdecode(name), os.fsdecode(b"\xfe%d.png" % number))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), (60 * number, 9, 200)).save(path)
+    Path(data, "zeroshot_classification_templates.txt").write_text("a {c}")
+    tasks = "zeroshot,linear_probe,clustering,instance_retrieval"
+    for model in ("first", "second"):
+        named = f"{model}=python:tiny_encoder:make"
+        request = ["--model", named, "--tasks", tasks, "--dataset", f"imagefolder:{data}", "--output", output]
+        assert main(["run", *request, "--cache", str(tmp_path / "cache"), "--workers", "0", "--log-samples"]) == 0
+    first, second = (os.path.join(output, model) for model in ("first", "second"))  # noqa: PTH118 as a shell gives them
+    for form in FORMATS:
+        records = first if FORMATS[form].one_model else output
+        assert main(["table", records, "--format", form, "--output", str(tmp_path / f"table.{form}")]) == 0
+        assert (tmp_path / f"table.{form}").read_text(encoding="utf-8")
+    assert main(["compare", first, second, "--html", str(tmp_path / "two.html"), "--examples", "1"]) == 0
+    capsys.readouterr()
+    assert main(["compare", first, second]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"wins 0, ties [1-4], losses 0", shown), shown  # the same model twice
+    assert main(["serve", output, "--export", str(tmp_path / "site")]) == 0

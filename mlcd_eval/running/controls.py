@@ -41,7 +41,8 @@ def controls_of(job: Job, pending: Result, inputs: Inputs, cache: Path) -> dict[
 def _identity(job: Job, pending: Result, inputs: Inputs) -> str:
     """Everything that controls depend on: the protocol, its settings, the seed and the items."""
     items = {
-        role: hashlib.sha256("\n".join(features.keys).encode()).hexdigest() for role, features in inputs.images.items()
+        role: hashlib.sha256("\n".join(features.keys).encode(errors="surrogateescape")).hexdigest()
+        for role, features in inputs.images.items()
     }
     known = [VERSION, pending.task.protocol, pending.task.protocol_version, pending.task.settings]
     return json.dumps([*known, pending.dataset.fingerprint, inputs.seed, inputs.device, items], sort_keys=True)

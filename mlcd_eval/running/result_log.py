@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class ResultLog:
     def _run(self, name: str, result: Result) -> LogRun:
         folder = self._output / ".logs" / name  # hidden, so that no file in it is taken for a record
         if self._training is not None:
-            identity = hashlib.sha256(str(self._output.resolve() / name).encode()).hexdigest()[:16]
+            identity = hashlib.sha256(os.fsencode(self._output.resolve() / name)).hexdigest()[:16]
             return LogRun(PROJECT, name, folder, {"training": name}, identity)
         model = result.model
         config = {"model": model.spec, "fingerprint": model.fingerprint, "precision": model.precision}

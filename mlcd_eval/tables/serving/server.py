@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ class Site:
                 status = path.stat()
             except FileNotFoundError:
                 continue
-            seen.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+            seen.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
         return seen.hexdigest()[:16]
 
     def page(self, address: str) -> tuple[str, str, str] | None:
