@@ -59,6 +59,7 @@ CONSTANTS = {
     },
     "mlcd_eval.protocols.classification.draws": {"MTEB_SEED": 42},
     "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
+    "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
     "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
     "mlcd_eval.protocols.retrieval": {"CUT": 10},

@@ -169,6 +169,30 @@ def test_find_a_folder_in_clip_benchmarks_layout(pets, make):
     assert find_dataset(root, facts("pets", kind="docvqa")) is None  # that layout cannot hold questions
 
 
+COCO = '{"images": [], "annotations": []}'
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "found"),
+    [
+        ({"mine.csv": "path,label\na.png,cat\n"}, "classification", "csv:{root}/mine.csv"),
+        ({"mine.tsv": "path\tcaption\na.png\ta cat\n"}, "retrieval", "csv:{root}/mine.tsv"),
+        ({"mine.json": COCO}, "retrieval", "coco:{root}/mine.json"),
+        ({"mine/annotations.json": COCO}, "refer", "coco:{root}/mine/annotations.json"),
+        ({"mine/annotations.json": "[]"}, "retrieval", None),
+        ({"mine/test/cat/a.png": "x", "mine/test/dog/b.png": "x"}, "classification", "imagefolder:{root}/mine"),
+        ({"mine/00000.tar": "x"}, "retrieval", "tars:{root}/mine/*.tar"),
+        ({"mine.views.json": "{{}}"}, "classification", "views:{root}/mine.views.json"),
+    ],
+)
+def test_find_plain_files_and_folders(tmp_path, files, kind, found):
+    for name, text in files.items():
+        touch(tmp_path / name)
+        (tmp_path / name).write_text(text)
+    assert find_dataset(tmp_path, facts("mine", kind)) == (found and found.format(root=tmp_path))
+    assert find_dataset(tmp_path, facts("other", kind)) is None
+
+
 def test_find_a_refer_data_set_by_the_author_of_its_splits(tmp_path):
     touch(tmp_path / "refer" / "refcocog" / "refs(umd).p")
     assert find_dataset(tmp_path, facts("refcocog", "refer", split_by="umd")) == f"refer:{tmp_path}/refer/refcocog/umd"

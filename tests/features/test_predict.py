@@ -9,6 +9,7 @@ from tiny_encoder import RedFinder, red_finder
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint
+from mlcd_eval.errors import DataError
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import _mask, predict
 from mlcd_eval.support.bundled import demo_data_dir
@@ -59,6 +60,19 @@ def test_answers_come_in_batches_with_the_prompt_around_the_question(tmp_path, b
     assert predictions.by_id[first.question_id] == f"640 {first.text} Say {{it}}."
     _, other = predict_demo(tmp_path, ability="answer", prompt="{question}", max_new_tokens=5)
     assert other.made == 12 and other.by_id[first.question_id] == f"640 {first.text}"[:5]
+
+
+def test_predictions_that_disappear_in_a_run_are_an_error(tmp_path, monkeypatch):
+    segment = RedFinder.segment
+
+    def remove(self, *args):
+        for path in (tmp_path / "predictions").glob("*.jsonl"):
+            path.unlink()
+        return segment(self, *args)
+
+    monkeypatch.setattr(RedFinder, "segment", remove)
+    with pytest.raises(DataError, match=r"/predictions/\w+\.0\.jsonl disappeared: expected the cache to stay while"):
+        predict_demo(tmp_path)
 
 
 @pytest.mark.parametrize("change", ["bit", "bytes"])

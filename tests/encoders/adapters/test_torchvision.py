@@ -101,3 +101,10 @@ def test_mistakes_are_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(CheckpointError, match=r"no .*resnet18-f37072fd.pth, expected it there offline"):
         load_encoder("torchvision:resnet18?weights=IMAGENET1K_V1", offline=True)
+    path = tmp_path / "of_another.pth"
+    torch.save(
+        torchvision.models.resnet18(num_classes=3).state_dict() | {"conv1.weight": torch.ones(64, 1, 7, 7)}, path
+    )
+    differs = r"1 tensors differ: first conv1.weight, got \(64, 1, 7, 7\), expected \(64, 3, 7, 7\)$"
+    with pytest.raises(CheckpointError, match=differs):
+        load_encoder(f"torchvision:resnet18?weights={path}")
