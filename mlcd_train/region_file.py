@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -138,8 +139,9 @@ def _row(row: Any, where: str) -> tuple[str, tuple[int, int], list[Region]]:
             (str(region["label"]),) if text is None else _tokens(text)
             for region, text in zip(regions, texts, strict=True)
         ]
-        assert all(len(box) == 4 for box in boxes) and width > 0 < height
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        assert all(len(box) == 4 and all(map(math.isfinite, box)) for box in boxes)
+        assert 0 < width < math.inf and 0 < height < math.inf
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, AssertionError) as error:
         raise DataError(
             f"{where}: got {str(row)[:60]}, expected key, size [width, height] and regions, each with a box [left, "
             "top, width, height] and a label or a text"

@@ -41,6 +41,7 @@ CONSTANTS = {
     "mlcd_train.data.tars": {"LONGEST_TEXT": 2**16},
     "mlcd_train.clustering": {"PLUS_PLUS": 10**10, "KEPT": 0.1},
     # what lies on disks: another number makes everything that is there unreadable
+    "mlcd_eval.features.pieces": {"SECONDS": 30.0},
     "mlcd_eval.features.predict": {"FORMAT_VERSION": 2},
     "mlcd_eval.features.store": {"FORMAT_VERSION": 2},
     "mlcd_eval.records.result": {"SCHEMA_VERSION": 1},

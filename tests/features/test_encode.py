@@ -14,6 +14,7 @@ from levels import STAGES, MeanEncoder, grey, make_split, options
 from mlcd_eval.data.base import Sample
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError
+from mlcd_eval.features import encode
 from mlcd_eval.features.decode import batches
 from mlcd_eval.features.encode import encode_split, encode_texts
 from mlcd_eval.features.forward import Forward, Slices
@@ -176,6 +177,16 @@ def test_limit_is_spread_over_the_split_and_is_part_of_the_key(tmp_path, remote,
     assert features.array[:, 0].tolist() == expected
     encode_split(encoder, split, ["penultimate"], options(tmp_path))
     assert encoder.seen == len(expected) + 8
+
+
+@pytest.mark.parametrize(
+    ("remote", "chunks"), [(False, [(0, 0), (0, 0), (0, 1), (0, 1), (0, 2), (1, 0)]), (True, None)]
+)
+def test_chunks_are_of_so_many_images_and_one_where_a_shards_size_is_unknown(monkeypatch, remote, chunks):
+    monkeypatch.setattr(encode, "CHUNK", 2)
+    wanted = {(0, 0), (0, 1), (0, 2), (1, 0)}
+    selected = encode._selected(make_split((5, 1), remote=remote), wanted, None)
+    assert [chunk for chunk, _ in selected] == (chunks or [(0, 0)] * 5 + [(1, 0)])
 
 
 def test_each_text_is_encoded_once_and_stored(tmp_path):

@@ -194,6 +194,8 @@ def test_a_run_learns_and_goes_on_alike(make_config, tmp_path):
         ({"regions": [{"box": [2, 0, 0, 5], "label": "a"}]}, r"row 1: the box .* covers no patch of the image"),
         ({"regions": [{"box": [2, 0, 5], "label": "a"}]}, r"row 1: got .*, expected key, size \[width, height\]"),
         ({"regions": [{"box": [2, 0, 5, 5]}]}, r"row 1: got .*, expected key, size \[width, height\]"),
+        ({"regions": [{"box": [2, 0, 5, 10**400], "label": "a"}]}, r"row 1: got .*, expected key, size"),
+        ({"size": [float("inf"), 20]}, r"row 1: got .*, expected key, size"),
         ({"size": [30, 20]}, r"boxes.jsonl: 's000' is of 30 x 20 pixels, expected the image's 24 x 20$"),
         (None, r"there is no file"),
     ],
