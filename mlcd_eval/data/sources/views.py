@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -92,7 +93,7 @@ class ViewSet:
         return Split(self.name, name, [RowShard("test", rows, self._cache, self._identity)])
 
     def _identity(self) -> str:
-        return f"{_RECIPE} {self._plan.model_dump_json()} {self._pictures.scan().fingerprint}"
+        return f"{_RECIPE} {json.dumps(self._plan.model_dump())} {self._pictures.scan().fingerprint}"
 
 
 def _views(path: Path, plan: _Plan, pictures: Split) -> Iterator[Sample]:

@@ -274,6 +274,7 @@ def test_bundled_views_are_of_different_pictures_and_always_the_same():
     ("change", "says"),
     [
         ({"pictures": ["s0000000", "gone"]}, r"mine\.views\.json lists the picture 'gone': expected one of wds_demo"),
+        ({"pictures": ["\ud800", "s0000001"]}, r"mine\.views\.json lists the picture '\\ud800': expected one"),
         ({"views": 1}, r"mine\.views\.json: views: Input should be greater than or equal to 2"),
         ({"views": 1001}, r"mine\.views\.json: views: Input should be less than or equal to 1000"),
         ({"side": 2049}, r"mine\.views\.json: side: Input should be less than or equal to 2048"),
