@@ -97,6 +97,21 @@ def test_a_run_over_a_server_that_cuts_connections_is_that_over_a_folder(pairs, 
     assert losses["remote"] == losses["local"] and len(losses["local"]) == 6 and server.cuts > 4
 
 
+def test_a_download_begins_once_before_its_file_is_read(server, tmp_path):
+    config = DataConfig(train=f"tars:{server.url}/train/{{0..1}}.tar", shard_cache=0.001)
+    split = open_training_data(config, tmp_path, captions=True)
+    split.scan()
+    shard = split.shards[1].shard
+    shard.prefetch()
+    coming = shard._coming
+    shard.prefetch()
+    assert coming is not None and shard._coming is coming
+    coming.result(timeout=60)
+    asked = server.asked
+    with closing(shard.opened()):
+        assert server.asked == asked and shard._coming is None
+
+
 def test_a_remote_file_that_changed_or_went_since_the_scan(server, tmp_path):
     train = f"tars:{server.url}/train/{{0..3}}.tar"
     config = DataConfig(train=train, shuffle=1, shard_cache=0.001, allow_bad=0.25)
