@@ -100,25 +100,32 @@ def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -
 
 
 def outcome(copy: Copy, group: str, mutant: Mutant, test_map: coverage.TestMap, cache: Path, end: float) -> str:
-    """`noticed`, `survived`, `not called` (no test calls the function) or `not run` (the budget has ended)."""
-    with TRACING:
-        for test in sorted(test_map.guessed(mutant.path)) if time.monotonic() < end else ():
-            test_map.add(test, coverage.traced(copy, cache, test))
-        batches = test_map.batches(mutant.path, mutant.function, LONGEST)
-    what = "survived" if batches else "not called"
-    with copy.changed(mutant.path, mutant.source):
-        for tests in batches:
-            if time.monotonic() > end:
-                what = "not run"
-                break
-            limit = 60 + 4 * sum(test_map.seconds[test] for test in tests)
-            code = copy.pytest([*coverage.PYTEST, "-x", *tests], limit)
-            if code != 0:
-                what = "noticed" if code > 0 and code != 124 else "noticed by the time it takes"
-                break
-    if what != "noticed":
-        print(f"{what}: {group} {mutant}\n", file=sys.stderr, flush=True)
-    return what.split(" by ")[0]
+    """`noticed`, `survived`, `not called` (no test calls the function) or `not run` (the budget has ended).
+
+    Test files that are not traced yet are traced first where they may call the module, then, if the mutant survives,
+    where they are of its folder.
+    """
+    what, tried = "not called", set()
+    for guess in (test_map.guessed, test_map.near):
+        with TRACING:
+            for test in sorted(guess(mutant.path)) if time.monotonic() < end else ():
+                test_map.add(test, coverage.traced(copy, cache, test))
+            batches = test_map.batches(mutant.path, mutant.function, LONGEST)
+        with copy.changed(mutant.path, mutant.source):
+            for tests in ([test for test in batch if test not in tried] for batch in batches):
+                if time.monotonic() > end:
+                    return "not run"
+                if not tests:
+                    continue
+                what, limit = "survived", 60 + 4 * sum(test_map.seconds[test] for test in tests)
+                code = copy.pytest([*coverage.PYTEST, "-x", *tests], limit)
+                if code != 0:
+                    if code < 0 or code == 124:
+                        print(f"noticed by the time it takes: {group} {mutant}\n", file=sys.stderr, flush=True)
+                    return "noticed"
+                tried.update(tests)
+    print(f"{what}: {group} {mutant}\n", file=sys.stderr, flush=True)
+    return what
 
 
 def entries(text: str) -> dict[tuple[str, str, str], str]:

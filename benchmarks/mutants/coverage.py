@@ -54,13 +54,15 @@ class TestMap:
         return [batch for batch in (self._first(near, longest), self._first(far, longest)) if batch]
 
     def guessed(self, path: str) -> set[str]:
-        """Files that are not traced yet and may call a module: its own and those that name it; all of its folder where
-        no test is known to call it."""
+        """Files that are not traced yet and may call a module: its own and those that name it."""
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         package, _, name = module.rpartition(".")
         naming = re.compile(rf"\b{re.escape(module)}\b(?!\.)|from {re.escape(package)} import [^\n]*\b{name}\b")
-        guessed = {test for test, text in self.untraced.items() if _nearness(path, test) == 0 or naming.search(text)}
-        return guessed if guessed or self.calls[path] else {t for t in self.untraced if _nearness(path, t) == 1}
+        return {test for test, text in self.untraced.items() if _nearness(path, test) == 0 or naming.search(text)}
+
+    def near(self, path: str) -> set[str]:
+        """Files of a module's folder that are not traced yet."""
+        return {test for test in self.untraced if _nearness(path, test) == 1}
 
     def _first(self, tests: list[str], longest: float) -> list[str]:
         chosen, files, total = [], set(), 0.0
