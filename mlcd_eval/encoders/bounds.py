@@ -84,7 +84,10 @@ def check_images(what: str, config: Mapping[str, Any]) -> None:
                 check_std(f"{what}: {key}", value)
             if re.fullmatch(r"(image_)?mean", key) and not all(map(math.isfinite, _numbers(value))):
                 raise CheckpointError(f"{what} has {key} = {value!r}, expected finite numbers")
-        side = max(_numbers(section.get("input_size")), default=0)
+        sides = section.get("input_size")
+        if isinstance(sides, (list, tuple)) and any(not isinstance(side, int) or side < 1 for side in sides):
+            raise CheckpointError(f"{what} has input_size = {sides!r}, expected whole numbers from 1 on")
+        side = max(_numbers(sides), default=0)
         crop = _number(section, "crop_pct")
         if crop is not None and not side / LARGEST_SIDE < crop <= 10:
             raise CheckpointError(f"{what} has crop_pct = {crop:g}, expected the share of an image that is shown")

@@ -68,6 +68,8 @@ def test_a_config_that_models_have_is_accepted(tmp_path, kind):
         ("hf", {"crop_size": 10**6}, "has crop_size = 1,000,000, expected at most 16,384"),
         ("open_clip", {"size": 10**6}, "has size = 1,000,000"),
         ("timm", {"input_size": [3, 10**6, 10**6]}, "has input_size = 1,000,000"),
+        ("timm", {"input_size": [3, 32, 32.5]}, r"has input_size = \[3, 32, 32\.5\], expected whole numbers from 1 on"),
+        ("timm", {"input_size": [3, 32, 0]}, r"has input_size = \[3, 32, 0\], expected whole numbers from 1 on"),
         ("timm", {"crop_pct": 1e-6}, "has crop_pct = 1e-06"),
         ("checkpoint", {"image_size": 10**6}, "has image_size = 1,000,000"),
         ("hf", {"image_size": 16_384, "patch_size": 1}, "16384 pixels in patches of 1, expected fewer"),
