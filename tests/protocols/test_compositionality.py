@@ -112,6 +112,20 @@ def test_chance_categories_and_intervals():
         assert metric.ci95[0] < metric.value < metric.ci95[1] and metric.num_scored == COUNT
 
 
+@pytest.mark.parametrize(
+    ("images", "texts", "chance"),
+    [
+        (1, 2, {"text_accuracy": 1 / 2}),
+        (3, 1, {"image_accuracy": 1 / 3}),
+        (2, 3, {"text_accuracy": 1 / 9, "image_accuracy": 1 / 4}),
+    ],
+)
+def test_chance_of_other_shapes(images, texts, chance):
+    """Each of the images or texts that have a partner chooses among all of the other side."""
+    shown = score(*made(images, texts)).details["chance"]
+    assert {name: shown[name] for name in chance} == pytest.approx(chance)
+
+
 def test_items_with_an_image_that_cannot_be_read_are_not_scored():
     image, items, table = made(2, 2)
     few = features(image.array[:-3], bad=("im77", "im78", "im79"))
