@@ -133,7 +133,7 @@ def test_seeds_are_a_view_of_their_own_with_mean_deviation_and_number():
     x, y, z = cells(a)
     # the mean of 70, 74 and 78 is 74; (16 + 0 + 16) / 2 is 16, whose root is 4
     assert (x["text"], x["spread"], x["runs"]) == ("74.0", "± 4.0", 3)
-    assert x["hint"].startswith("mean of 3 seeds, sample standard deviation 4.00, interval of the mean; [64.1, 83.9]")
+    assert x["hint"].startswith("3 seeds; [64.1, 83.9]")
     assert (y["spread"], y["runs"], z) == ("± 0.0", 2, None) and a["runs"] == 3
     assert "with the uncertainty of each mean over seeds" in seeds["notes"][-1]
     assert "over tasks and their samples" in each["notes"][-1]
