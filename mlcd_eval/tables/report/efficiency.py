@@ -16,7 +16,7 @@ from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series, value_axi
 from mlcd_eval.tables.report.pareto import front
 
 FEWEST = 2
-"""Models of known cost below which there is nothing to compare."""
+"""Different costs below which there is nothing to compare."""
 MOST = 600
 """Numbers of a page beyond which it has the charts of the mean score only."""
 
@@ -95,7 +95,7 @@ def _of_task(place: str, members: Sequence[Result], axis: _Cost) -> Chart | None
 
 
 def _chart(what: str, points: Sequence[Point], axis: _Cost, values: Axis, higher: bool = True) -> Chart | None:
-    if len(points) < FEWEST:
+    if len({point.x for point in points}) < FEWEST:
         return None
     name = f"those that no {'faster' if axis.speed else 'cheaper'} one reaches"
     series = [Series("models", points), front(name, points, higher, labelled=True, speed=axis.speed)]

@@ -83,8 +83,9 @@ def _published(tasks: Sequence[Contest], boards: Sequence[Leaderboard]) -> dict[
                 }
                 rows.setdefault(row.model.removesuffix(PUBLISHED), {}).update(printed)
     known = {name: [printed.get(column, "") for column in columns] for name, printed in rows.items()}
+    filled = [[name, texts] for name, texts in known.items() if any(texts)]
     scales = [100 if task.metric.unit == "fraction" else 1 for task in tasks]
-    return {"scales": scales, "rows": [[name, texts] for name, texts in known.items() if any(texts)]} if rows else None
+    return {"scales": scales, "rows": filled} if filled else None
 
 
 def fits(tasks: Sequence[Contest]) -> bool:

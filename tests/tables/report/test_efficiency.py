@@ -90,6 +90,7 @@ def test_very_many_numbers_have_the_mean_score_only(monkeypatch):
 def test_one_model_or_an_unknown_cost_has_no_chart():
     assert of_tasks(RECORDS[:1]) == [] and of_tasks([make_result(), make_result("other")]) == []
     assert of_tasks([RECORDS[0], record("unknown", 0.4, None)]) == []
+    assert of_tasks([RECORDS[0], record("as dear", 0.4, 1.0)]) == []
     assert [each.title for each in of_tasks([record("a", 0.1, None, 5), record("b", 0.2, None, 50)])] == [
         "zeroshot/demo acc1 by parameters an image passes through (M)"
     ]

@@ -286,6 +286,6 @@ def test_a_page_of_a_site_draws_with_what_lies_beside_it(browser, tmp_path):
     page.goto((tmp_path / "tasks" / "knn__x.html").as_uri())
     page.locator(".drawing svg").first.wait_for()
     assert page.locator("html.scripted").count() == 1
-    assert page.locator("body").evaluate("it => getComputedStyle(it).maxWidth") == "1440px"  # the style, too
+    assert page.locator("body").evaluate("it => getComputedStyle(it).maxWidth") == "1920px"  # the style, too
     assert said == []
     page.close()

@@ -208,6 +208,8 @@ def test_published_models_wait_until_they_are_asked_for():
     # arXiv 2407.17331, Table 1, the row of MLCD ViT-L/14 on LAION-400M
     assert dict(of["rows"])["MLCD ViT-L/14, LAION-400M"] == ["94.3", "84.6", ""] and of["scales"] == [100] * 3
     assert "Show " in page and 'id="published"' not in report(results)
+    measured_otherwise = [make_result(model, "linear_probe/food101", [metric("acc5", 0.5)]) for model in "ab"]
+    assert 'id="published"' not in report(measured_otherwise, published=["MLCD"])
 
 
 def test_group_is_said_to_be_wrong_before_records_are_read(capsys):
