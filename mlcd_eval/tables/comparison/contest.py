@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.interval import Z95
 from mlcd_eval.metrics.paired import Paired, holm
 from mlcd_eval.metrics.power import LEVEL
 from mlcd_eval.metrics.statistics import Ranking
@@ -42,6 +43,12 @@ class Entry:
         if isinstance(metric_kind(self.metric.name).statistic, Ranking):
             raise DataError("its test takes too long for a page, `mlcd-eval compare` makes it")
         return self.outcomes()
+
+    @property
+    def error(self) -> float:
+        """The standard error of the value, 0 where there is no interval."""
+        ends = self.metric.ci95
+        return (ends[1] - ends[0]) / (2 * Z95) if ends else 0.0
 
     @property
     def value(self) -> float:

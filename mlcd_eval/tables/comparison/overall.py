@@ -2,7 +2,8 @@
 
 An interval is over tasks and their samples at once: each resample draws tasks with replacement, and of each drawn
 task a value of every model. Where all models have outcomes of the same samples, these are drawn together, so that
-what is hard for all moves no rank; elsewhere each value has the noise of its own interval.
+what is hard for all moves no rank; elsewhere each value has the noise of its own interval. Noise on top of the noise
+that was measured draws ranks to the middle, so that an interval of one at an end may have to be widened to hold it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.metrics.interval import Z95, Interval, generator, group_sums, ratio
+from mlcd_eval.metrics.interval import Interval, generator, group_sums, ratio
 from mlcd_eval.metrics.statistics import Columns, Mean, Sums, per_sample
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.tables.comparison.chance import chance, corrected
@@ -65,11 +66,11 @@ def overall(contests: Sequence[Contest]) -> Overall | None:
     rank_mean, rank_ends = _over_tasks(ranks, pick)
     standings = {}
     for place, model in enumerate(models):
-        standings[model] = Standing(float(rank_mean[place]), _interval(rank_ends[:, place]))
+        standings[model] = Standing(float(rank_mean[place]), _interval(rank_ends[:, place], rank_mean[place]))
     if scores is not None:
         mean, ends = _over_tasks(scores, rng.integers(len(known), size=(DRAWS, len(known))))
         standings = {
-            model: Standing(each.rank, each.rank_ci95, float(mean[place]), _interval(ends[:, place]))
+            model: Standing(each.rank, each.rank_ci95, float(mean[place]), _interval(ends[:, place], mean[place]))
             for place, (model, each) in enumerate(standings.items())
         }
     together = sum(joint for _, joint in drawn)
@@ -96,7 +97,7 @@ def _drawn(contest: Contest, models: Sequence[str], rng: np.random.Generator) ->
     measured = np.array([[entry.value for entry in entries]])
     terms = _terms(entries)
     if terms is None:
-        errors = [(ci[1] - ci[0]) / (2 * Z95) if (ci := entry.metric.ci95) else 0.0 for entry in entries]
+        errors = [entry.error for entry in entries]
         return np.concatenate([measured, measured + rng.normal(size=(DRAWS, len(models))) * errors]), False
     statistic = metric_kind(contest.metric.name).statistic
     of_sums = statistic.of_sums if isinstance(statistic, Sums) else ratio
@@ -157,6 +158,6 @@ def _over_tasks(values: NDArray[Any], pick: NDArray[Any]) -> tuple[NDArray[Any],
     return values[:, 0].mean(axis=0), values[pick, draws[:, None]].mean(axis=1)
 
 
-def _interval(values: NDArray[Any]) -> Interval:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+def _interval(draws: NDArray[Any], measured: float) -> Interval:
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return float(min(low, measured)), float(max(high, measured))

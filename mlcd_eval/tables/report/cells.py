@@ -33,7 +33,7 @@ def of_task(task: Contest, model: str, leading: Leading, shaded: Mapping[str, in
     mark = "" if alone else "best" if model == leading.best else "tied" if model in leading.tied else ""
     words = {"best": "best", "tied": "not distinguishable from the best"}.get(mark, "")
     runs = entry if isinstance(entry, Runs) else None
-    hint = [_of_runs(runs) if runs else "", _ends(entry), f"n = {count(entry.metric.num_scored)}", words]
+    hint = [f"{len(runs.members)} seeds" if runs else "", _ends(entry), f"n = {count(entry.metric.num_scored)}", words]
     return {
         "value": entry.value,
         "text": shown(entry.value, entry.metric.unit, 1),
@@ -45,11 +45,6 @@ def of_task(task: Contest, model: str, leading: Leading, shaded: Mapping[str, in
         "hint": "; ".join(filter(None, hint)),
         "shade": shaded.get(model),
     }
-
-
-def _of_runs(entry: Runs) -> str:
-    deviation = shown(entry.deviation, entry.metric.unit)
-    return f"mean of {len(entry.members)} seeds, sample standard deviation {deviation}, interval of the mean"
 
 
 def _ends(entry: Entry) -> str:

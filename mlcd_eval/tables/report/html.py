@@ -23,6 +23,7 @@ from mlcd_eval.tables.comparison.seeds import pattern
 from mlcd_eval.tables.formats import By, TableInput
 from mlcd_eval.tables.report.controls import control_rows
 from mlcd_eval.tables.report.differences import MOST, differences
+from mlcd_eval.tables.report.efficiency import costs
 from mlcd_eval.tables.report.examples import Examples, read_examples
 from mlcd_eval.tables.report.folded import folded
 from mlcd_eval.tables.report.learning import learning_curves
@@ -44,6 +45,8 @@ MANY = 150
 lays out every shown row again when it sorts."""
 MOST_CELLS = 5_000
 """Numbers of a page, of some 500 bytes each with their provenance, beyond which its boards are folded."""
+MOST_CELLS_OF_SITE = 1_500
+"""The same for a page of a site, where the pages of its tasks and models have every number with its provenance too."""
 
 
 def as_html(table: TableInput) -> str:
@@ -88,7 +91,7 @@ def report(
     boards, numbers = choose(results, published, groups, of_records(results))
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
-    many = sum(len(board.rows) * len(board.columns) for board in boards) > MOST_CELLS
+    many = sum(len(board.rows) * len(board.columns) for board in boards) > (MOST_CELLS_OF_SITE if links else MOST_CELLS)
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
     first = matrix(results, files, pattern(apart), boards)
@@ -114,7 +117,8 @@ def report(
         baseline=baseline,
         deltas=differences(results, files, boards, baseline, provenance),
         overview=None if many else overview(results),
-        panels=panels(results, many),
+        costs=costs(results, first["standing"] if first else None),
+        panels=panels(results),
         reliability=reliability_of(results, baseline),
         controls=control_rows(results),
         trainings=[(training.name, learning_curves(training)) for training in trainings],

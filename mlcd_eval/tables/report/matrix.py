@@ -47,18 +47,22 @@ def matrix(
 
     files: of the records; without them there are no marks of models that cannot be told from the best. apart: what
     tells the seeds of a model apart (see `seeds.pattern`). boards: of the same results, for their published rows.
+    standing: of each model over all tasks.
     """
     tasks = _by_protocol(contests(results, files))
     models = _models(tasks)
     if len(models) < FEWEST or not fits(tasks):
         return None
-    each = _view("each", "each model", tasks, led(tasks))
+    standing = overall(tasks)
+    each = _view("each", "each model", tasks, led(tasks), standing)
     views = [each]
     if runs := seeds.together(tasks, apart or seeds.pattern(None)):
         leaders = [seeds.leading(task) for task in runs]
-        views.insert(0, _view("seeds", "seeds together: mean ± sample standard deviation", runs, leaders))
+        together = "seeds together: mean ± sample standard deviation"
+        views.insert(0, _view("seeds", together, runs, leaders, overall(runs)))
     return {
         "views": views,
+        "standing": standing,
         "groups": [{"name": group.name, "count": len(group.tasks)} for group in _groups(tasks)],
         "kinds": sorted({row["kind"] for row in each["rows"]}),
         "folds": len(tasks) > MANY,
@@ -79,8 +83,9 @@ def _published(tasks: Sequence[Contest], boards: Sequence[Leaderboard]) -> dict[
                 }
                 rows.setdefault(row.model.removesuffix(PUBLISHED), {}).update(printed)
     known = {name: [printed.get(column, "") for column in columns] for name, printed in rows.items()}
+    filled = [[name, texts] for name, texts in known.items() if any(texts)]
     scales = [100 if task.metric.unit == "fraction" else 1 for task in tasks]
-    return {"scales": scales, "rows": [[name, texts] for name, texts in known.items() if any(texts)]} if rows else None
+    return {"scales": scales, "rows": filled} if filled else None
 
 
 def fits(tasks: Sequence[Contest]) -> bool:
@@ -104,9 +109,10 @@ def _groups(tasks: Sequence[Contest]) -> list[_Group]:
     return [_Group(name, of_group) for name, of_group in groups.items()]
 
 
-def _view(key: str, label: str, tasks: Sequence[Contest], leaders: Sequence[Leading]) -> dict[str, Any]:
+def _view(
+    key: str, label: str, tasks: Sequence[Contest], leaders: Sequence[Leading], standing: Overall | None
+) -> dict[str, Any]:
     """One table of the matrix; key, label: of the switch between views. Its rows are ordered by rank."""
-    standing = overall(tasks)
     columns = list(map(_column, tasks))
     groups = _groups(tasks)
     place = {id(task): at for at, task in enumerate(tasks)}
@@ -144,6 +150,7 @@ def _view(key: str, label: str, tasks: Sequence[Contest], leaders: Sequence[Lead
 def _column(task: Contest) -> dict[str, Any]:
     """shades: model -> its shade, from 0 to STEPS, none for a column of one value."""
     return {
+        "task": task.task,
         "name": task.task.removeprefix(f"{task.protocol}/"),
         "variant": task.variant,
         "protocol": task.protocol,

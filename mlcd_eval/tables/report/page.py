@@ -6,40 +6,58 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-NOTHING: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("links", "matrix", "picker", "comparison", "why", "baseline", "overview", "reliability", "controls")
-    ),
-    **dict.fromkeys(("standing", "variants", "reproduced", "many", "most_differences")),
-    **dict.fromkeys(
-        (
-            "compared",
-            "disagreements",
-            "task_parts",
-            "boards",
-            "folds",
-            "missed",
-            "deltas",
-            "panels",
-            "trainings",
-            "examples",
-        ),
-        (),
-    ),
-    "provenance": {"entries": (), "groups": ()},
-}
-"""The parts of a page that need not be there."""
+PARTS = (
+    *("links", "matrix", "picker", "compared", "comparison", "disagreements", "why", "task_parts"),
+    *("boards", "folds", "missed", "variants", "reproduced", "baseline", "deltas", "overview", "standing"),
+    *("costs", "panels", "reliability", "controls", "trainings", "examples", "many", "most_differences"),
+)
+"""Parts of report.html.jinja that a page need not have."""
+SITE_FOLDER = "assets"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """The style or a script of all pages: inside a page that is a file of its own, and once beside the pages of a site.
+
+    address: relative to the site's root, with a hash of the content, so that no cache gives a page another version's.
+    """
+
+    address: str
+    content_type: str
+    text: Markup
 
 
 def page(**parts: Any) -> str:
-    """A page of these parts, by their names in report.html.jinja; one of NOTHING may be left out."""
-    return template("report.html.jinja").render({**NOTHING, **parts})
+    """A page of these parts, by their names in report.html.jinja; any of PARTS may be left out. With links it is a page
+    of a site, and reads the assets from there."""
+    nothing = dict.fromkeys(PARTS, ())
+    return template("report.html.jinja").render(
+        {**nothing, "provenance": {"entries": (), "groups": ()}, **assets(), **parts}
+    )
+
+
+@functools.cache
+def assets() -> Mapping[str, Asset]:
+    """By their names in report.html.jinja."""
+    style, script = (Markup(template(name).render()) for name in ("page.css.jinja", "page.js.jinja"))  # noqa: S704 our own
+    charting = _file("vendor/plot.js") + _file("charts.js")
+    return {
+        "style": _asset("page", "css", "text/css", style),
+        "script": _asset("page", "js", "text/javascript", script),
+        "charting": _asset("charts", "js", "text/javascript", charting),
+    }
+
+
+def _asset(name: str, ending: str, content_type: str, text: Markup) -> Asset:
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Asset(f"{SITE_FOLDER}/{name}-{digest}.{ending}", f"{content_type}; charset=utf-8", text)
 
 
 def template(name: str) -> jinja2.Template:

@@ -8,21 +8,18 @@ from dataclasses import dataclass, replace
 from mlcd_eval.records import Result
 from mlcd_eval.tables.report.charts import Chart
 from mlcd_eval.tables.report.depth import best_layers
-from mlcd_eval.tables.report.efficiency import costs
 from mlcd_eval.tables.report.few_shot import few_shot_curves
 from mlcd_eval.tables.report.legibility import legibility
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A section. draw: records -> its charts, none where no record has what it shows. always: whether a page of very
-    many numbers has it too. charts: what was drawn."""
+    """A section. draw: records -> its charts, none where no record has what it shows. charts: what was drawn."""
 
     anchor: str
     heading: str
     note: str
     draw: Callable[[Sequence[Result]], list[Chart]]
-    always: bool = True
     charts: Sequence[Chart] = ()
 
 
@@ -33,14 +30,6 @@ PANELS = (
         "Means over seeded draws of the train images, with 95% intervals of the mean over draws; the test images are "
         "the same in all of them, and the tables' intervals are over these.",
         few_shot_curves,
-    ),
-    Panel(
-        "costs",
-        "What accuracy costs",
-        "What an image costs the part of a model that it passes through, counted by PyTorch; a multiplication with its "
-        "addition is two operations. The line joins the models that no cheaper one reaches.",
-        costs,
-        always=False,
     ),
     Panel(
         "best-layers",
@@ -59,7 +48,7 @@ PANELS = (
 )
 
 
-def panels(results: Sequence[Result], many: bool) -> list[Panel]:
-    """The panels that have something to show, drawn. many: whether the page holds very many numbers."""
-    drawn = [replace(panel, charts=panel.draw(results)) for panel in PANELS if panel.always or not many]
+def panels(results: Sequence[Result]) -> list[Panel]:
+    """The panels that have something to show, drawn."""
+    drawn = [replace(panel, charts=panel.draw(results)) for panel in PANELS]
     return [panel for panel in drawn if panel.charts]

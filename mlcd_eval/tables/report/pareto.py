@@ -23,10 +23,15 @@ def pareto(standings: Sequence[Standing]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def front(name: str, points: Sequence[Point], higher_is_better: bool, labelled: bool = False) -> Series:
-    """The line through the points that no other beats in both size and value."""
+def front(
+    name: str, points: Sequence[Point], higher_is_better: bool, labelled: bool = False, speed: bool = False
+) -> Series:
+    """The line through the points that no other beats in both size and value; speed: the larger a size the better."""
     numbers = (int, float)
-    pairs = [(point.x, point.y) for point in points if isinstance(point.x, numbers) and isinstance(point.y, numbers)]
+    sign = -1 if speed else 1
+    pairs = [
+        (sign * point.x, point.y) for point in points if isinstance(point.x, numbers) and isinstance(point.y, numbers)
+    ]
     assert len(pairs) == len(points), "sizes and values are numbers"
     best = [replace(points[place], ci95=None) for place in frontier(pairs, higher_is_better)]
     return Series(name, best, line=True, dots=False, labelled=labelled)

@@ -1,4 +1,5 @@
-"""The pages of a site of records: a leaderboard, a page per task and per model, all numbers as JSON, and a feed."""
+"""The pages of a site of records: a leaderboard, a page per task and per model, what they share, all numbers as JSON,
+and a feed."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from mlcd_eval.tables.comparison.pairing import sides
 from mlcd_eval.tables.formats import render
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.links import Links
+from mlcd_eval.tables.report.page import assets
 from mlcd_eval.tables.report.two_models import Picker, page_of_pair, pairs
 from mlcd_eval.tables.text import shown_metric
 
@@ -92,7 +94,7 @@ def pages(
         site[address] = Page(HTML, partial(page_of_pair, known[a], known[b], links(f"{a} and {b}", "../../")))
     site["records.json"] = Page(JSON, partial(render, results, "json"))
     site["feed.json"] = Page(FEED, partial(feed, results, title))
-    return site
+    return site | {asset.address: Page(asset.content_type, partial(str, asset.text)) for asset in assets().values()}
 
 
 def feed(results: Sequence[Result], title: str) -> str:

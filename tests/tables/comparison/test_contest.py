@@ -99,6 +99,23 @@ def test_an_interval_is_over_tasks_and_samples(tmp_path):
     assert high - low == pytest.approx(width, rel=4 / np.sqrt(2 * DRAWS))
 
 
+def test_the_interval_of_a_rank_at_the_end_holds_it():
+    """Of 30 models a tenth of an interval apart the draws of the best one all rank it lower."""
+    results = [
+        make_result(
+            f"m{place}", f"zeroshot/{task}", [metric("acc1", value := 0.5 + place / 100, (value - 0.1, value + 0.1))]
+        )
+        for task in "wxyz"
+        for place in range(30)
+    ]
+    standing = overall(contests(results))
+    for each in standing.models.values():
+        assert each.rank_ci95[0] <= each.rank <= each.rank_ci95[1]
+        assert each.score_ci95[0] <= each.score <= each.score_ci95[1]
+    best = standing.models["m29"]
+    assert best.rank == best.rank_ci95[0] == 1 and best.rank_ci95[1] > 5
+
+
 def test_equal_models_that_err_alike_keep_their_ranks(tmp_path):
     """B is right wherever A is, and once more: no draw of samples puts A ahead. Drawn apart, many would."""
     for task in "xyz":

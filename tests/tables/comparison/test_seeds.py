@@ -85,3 +85,25 @@ def test_ranks_are_of_means():
         "b": 2.0,
         "c": 2.0,
     }  # 1 3, 3 1, 2 2
+
+
+def test_the_interval_of_a_rank_holds_it_and_uses_the_error_of_a_mean_over_seeds():
+    """Two seeds with values 0.02 apart have a t interval of 0.25 around their mean, and a standard error of 0.01."""
+    results = []
+    for task in ("knn/u", "knn/v", "knn/w", "knn/x"):
+        results += made(
+            {
+                f"{name}_seed{seed}": 0.3 + 0.05 * place + 0.02 * seed
+                for place, name in enumerate("abcdefgh")
+                for seed in (0, 1)
+            },
+            task,
+        )
+    groups = together(contests(results), pattern(None))
+    assert groups[0].entries["a"].error == pytest.approx(0.01)
+    standing = overall(groups)
+    for place, name in enumerate("abcdefgh"):
+        each = standing.models[name]
+        assert each.rank == 8 - place
+        assert each.rank_ci95[0] <= each.rank <= each.rank_ci95[1]
+        assert each.rank_ci95[1] - each.rank_ci95[0] < 0.5  # neighbours are 3.5 errors of a difference apart

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from conftest import make_result, metric
@@ -12,6 +13,7 @@ from conftest import make_result, metric
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.records import ResultStore, read_files
+from mlcd_eval.tables.report import html
 from mlcd_eval.tables.report.examples import FEW, LONGEST, read_examples, read_pictures
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.trainings import Training, read_trainings
@@ -397,3 +399,11 @@ def test_the_command_writes_a_page(tmp_path, capsys):
     assert "45.25" in text and "run/fit: loss" in text
     assert main(words) == 2
     assert "--training goes with --format html: got --format markdown" in capsys.readouterr().err
+
+
+def test_what_scrolls_can_be_reached_by_key_and_has_a_name():
+    templates = Path(html.__file__).parent.glob("*.jinja")
+    regions = [line for path in templates for line in path.read_text().splitlines() if '<div class="scroll' in line]
+    assert len(regions) > 8
+    named = re.compile('role="(region|group)" tabindex="0" aria-label="[^"]+"')
+    assert [region for region in regions if not named.search(region)] == []

@@ -10,6 +10,8 @@ from mlcd_eval.tables.report.examples import as_examples, pick
 from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.report.sheet import as_picture
 from mlcd_eval.tables.report.trainings import Training
+from mlcd_eval.tables.serving.export import export
+from mlcd_eval.tables.serving.pages import pages
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -274,3 +276,16 @@ def test_published_models_come_when_asked_for_and_are_sorted_and_filtered_with_t
     page.locator("[data-filter=name]").fill("")
     page.locator("[data-published]").press("Enter")
     assert names.all_inner_texts() == ["a", "b"]
+
+
+def test_a_page_of_a_site_draws_with_what_lies_beside_it(browser, tmp_path):
+    export(pages([make_result(model, "knn/x", [metric("acc1", 0.5, (0.4, 0.6))]) for model in "ab"], "Board"), tmp_path)
+    page = browser.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((tmp_path / "tasks" / "knn__x.html").as_uri())
+    page.locator(".drawing svg").first.wait_for()
+    assert page.locator("html.scripted").count() == 1
+    assert page.locator("body").evaluate("it => getComputedStyle(it).maxWidth") == "1920px"  # the style, too
+    assert said == []
+    page.close()

@@ -133,7 +133,7 @@ def test_seeds_are_a_view_of_their_own_with_mean_deviation_and_number():
     x, y, z = cells(a)
     # the mean of 70, 74 and 78 is 74; (16 + 0 + 16) / 2 is 16, whose root is 4
     assert (x["text"], x["spread"], x["runs"]) == ("74.0", "± 4.0", 3)
-    assert x["hint"].startswith("mean of 3 seeds, sample standard deviation 4.00, interval of the mean; [64.1, 83.9]")
+    assert x["hint"].startswith("3 seeds; [64.1, 83.9]")
     assert (y["spread"], y["runs"], z) == ("± 0.0", 2, None) and a["runs"] == 3
     assert "with the uncertainty of each mean over seeds" in seeds["notes"][-1]
     assert "over tasks and their samples" in each["notes"][-1]
@@ -208,6 +208,8 @@ def test_published_models_wait_until_they_are_asked_for():
     # arXiv 2407.17331, Table 1, the row of MLCD ViT-L/14 on LAION-400M
     assert dict(of["rows"])["MLCD ViT-L/14, LAION-400M"] == ["94.3", "84.6", ""] and of["scales"] == [100] * 3
     assert "Show " in page and 'id="published"' not in report(results)
+    measured_otherwise = [make_result(model, "linear_probe/food101", [metric("acc5", 0.5)]) for model in "ab"]
+    assert 'id="published"' not in report(measured_otherwise, published=["MLCD"])
 
 
 def test_group_is_said_to_be_wrong_before_records_are_read(capsys):

@@ -1,5 +1,6 @@
 """A site of records: its addresses, its static form, and what its server answers while records arrive."""
 
+import hashlib
 import http.client
 import json
 import re
@@ -12,8 +13,10 @@ from conftest import make_result, metric
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import ResultStore
+from mlcd_eval.tables.report import html
+from mlcd_eval.tables.report.html import report
 from mlcd_eval.tables.serving.export import MANIFEST, export
-from mlcd_eval.tables.serving.pages import pages
+from mlcd_eval.tables.serving.pages import INDEX, pages
 from mlcd_eval.tables.serving.server import Site, make_server
 
 ACC = (metric("acc1", 0.5, (0.4, 0.6)),)
@@ -29,8 +32,8 @@ def test_every_link_leads_to_a_page_of_the_site():
     for address, page in site.items():
         if address.endswith(".html"):
             text = page.make()
-            links = [link for link in re.findall(r'href="([^"#]*)"', text) if link]
-            assert len(links) >= 6
+            links = [link for link in re.findall(r'(?:href|src)="([^"#]*)"', text) if link]
+            assert len(links) >= 9
             missing = [link for link in links if unquote(urljoin(address, link)) not in site]
             assert missing == [], address
     assert max(len(address.encode()) for address in site) < 200
@@ -45,6 +48,36 @@ def test_a_page_of_a_task_has_its_models_and_that_of_a_model_its_tasks():
     assert "version" not in task.split("<body>")[1].split("</nav>")[0]
 
 
+def test_style_and_scripts_are_beside_the_pages_once_and_in_a_page_that_is_alone():
+    site = pages(some_results(), "Board")
+    shared = {address: page for address, page in site.items() if address.startswith("assets/")}
+    kinds = sorted(page.content_type for page in shared.values())
+    assert kinds == ["text/css; charset=utf-8", "text/javascript; charset=utf-8", "text/javascript; charset=utf-8"]
+    for address, page in shared.items():
+        digest = hashlib.sha256(page.make().encode()).hexdigest()
+        assert re.fullmatch(rf"assets/(page|charts)-{digest[:8]}\.(css|js)", address)
+    for address, page in site.items():
+        if address.endswith(".html"):
+            text = page.make()
+            assert len(text) < 30_000 and "<style>" not in text and "<script>" not in text, address
+            assert re.search("script-src 'self'; ", text)
+    alone = report(some_results())
+    assert len(alone) > 250_000 and not re.search(r'(href|src)="(?!#)', alone)
+    assert all(page.make() in alone for page in shared.values())
+
+
+def test_the_first_page_leads_from_its_numbers_to_their_models_and_tasks():
+    text = pages([*some_results(), *(make_result(model, "knn/a b", ACC) for model in "ab")], "Board")[INDEX].make()
+    assert '<bdi><a href="models/a.html">a</a></bdi>' in text
+    assert '<a href="tasks/knn__a%20b.html" aria-label="knn/a b by acc@1">acc@1</a>' in text
+    assert "<bdi>a</bdi>" in report(some_results()) and 'aria-label="knn/demo by' not in report(some_results())
+
+
+def test_the_boards_of_a_page_of_a_site_are_compact_from_fewer_numbers_on(monkeypatch):
+    monkeypatch.setattr(html, "MOST_CELLS_OF_SITE", 3)
+    assert 'id="folds"' in pages(some_results(), "Board")[INDEX].make() and 'id="folds"' not in report(some_results())
+
+
 def test_the_feed_has_the_newest_first_and_tells_of_failures(failed_result):
     old, new = make_result("a", "zeroshot/demo", ACC), failed_result
     old = old.model_copy(update={"timing": old.timing.model_copy(update={"started": "2026-01-01T00:00:00+00:00"})})
@@ -57,7 +90,7 @@ def test_the_feed_has_the_newest_first_and_tells_of_failures(failed_result):
 
 def test_an_export_changes_only_what_changed_and_removes_only_its_own(tmp_path):
     site = pages(some_results(), "Board")
-    assert export(site, tmp_path) == len(site) == 7
+    assert export(site, tmp_path) == len(site) == 10
     (tmp_path / "CNAME").write_text("example.org")
     assert export(site, tmp_path) == 0
     fewer = pages(some_results()[:2], "Board")  # model a alone
@@ -135,7 +168,7 @@ def test_the_server_reads_only_and_answers_to_its_own_name(served):
 def test_the_command(tmp_path, capsys):
     ResultStore(tmp_path / "runs").write(make_result("a", "zeroshot/demo", ACC))
     assert main(["serve", str(tmp_path / "runs"), "--export", str(tmp_path / "site"), "--title", "T"]) == 0
-    assert capsys.readouterr().out == f"5 files, 5 changed: {tmp_path / 'site' / 'index.html'}\n"
+    assert capsys.readouterr().out == f"8 files, 8 changed: {tmp_path / 'site' / 'index.html'}\n"
     assert main(["serve", str(tmp_path / "nowhere")]) == 2
     assert "is no folder, expected one of records" in capsys.readouterr().err
     assert main(["serve", str(tmp_path / "runs"), "--host", "192.0.2.1"]) == 2
