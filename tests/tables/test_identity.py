@@ -17,7 +17,7 @@ from mlcd_eval.records import TaskRecord
 from mlcd_eval.spec import TaskIndex
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.formats import render
-from mlcd_eval.tables.identity import identity, variants
+from mlcd_eval.tables.identity import digest, identity, variants
 from mlcd_eval.tables.site import entries
 from mlcd_eval.tables.summary import summary
 
@@ -40,6 +40,11 @@ def test_what_is_remembered_of_a_record_is_of_that_record_alone():
     assert keys == [identity(record(changed={"shots": shots})) for shots in range(1, 200)]
     first = record()
     assert identity(first) == identity(record()) and identity(first) != identity(first.model_copy(update={"limit": 3}))
+
+
+def test_the_digest_is_what_model_cards_hold():
+    """Another length would let no record of today meet its entry in a card of yesterday."""
+    assert digest(RECORD) == identity(RECORD)[:12] and len(digest(RECORD)) == 12
 
 
 def imported(harness="lmms-eval", task="docvqa/docvqa_val", **settings):
