@@ -68,7 +68,7 @@ def _machine(cost: Efficiency) -> str | None:
     if of is None or cost.images_per_s is None:
         return None
     processes = f", {of.ranks} ranks" if of.ranks > 1 else ""
-    cores = f", {of.threads} threads" if of.device == "cpu" else ""
+    cores = f", {of.threads} thread{'s' if of.threads != 1 else ''}" if of.device == "cpu" else ""
     return f"{of.device_name}{cores}{processes}, {of.precision}"
 
 

@@ -71,6 +71,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        auto_reload=False,  # an upgrade beside a server that runs would mix two versions
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -94,7 +94,8 @@ def pages(
         site[address] = Page(HTML, partial(page_of_pair, known[a], known[b], links(f"{a} and {b}", "../../")))
     site["records.json"] = Page(JSON, partial(render, results, "json"))
     site["feed.json"] = Page(FEED, partial(feed, results, title))
-    return site | {asset.address: Page(asset.content_type, partial(str, asset.text)) for asset in assets().values()}
+    shared = {asset.address: Page(asset.content_type, partial(str, asset.text)) for asset in assets().values()}
+    return shared | site  # in the order in which they are written: no page is there before what it reads
 
 
 def feed(results: Sequence[Result], title: str) -> str:
