@@ -177,6 +177,11 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
         raise IncompatibleError(
             f"{task.name} cannot use the {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
+    if located.needs.languages and not isinstance(dataset, AnnotatedDataset):
+        raise IncompatibleError(
+            f"{task.name} needs captions in several languages: got {dataset.name}, whose captions are of no stated "
+            "language, expected data such as that of xm3600:, xtd: and multi30k:"
+        )
     requests, splits = _roles(protocol, located.settings, dataset)
     if isinstance(dataset, AnnotatedDataset) and not submit:
         try:
