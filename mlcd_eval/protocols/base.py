@@ -69,7 +69,8 @@ class Inputs:
     count_tokens: texts -> how many tokens each has before it is cut, None where that is not known; context_length: how
     many are read.
     image_side: longer side in pixels of what the model sees, 0 for one without image features.
-    class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
+    class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from. classes:
+    those that the names are of, None for all.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
@@ -81,6 +82,7 @@ class Inputs:
     class_names: Sequence[str] | None = None
     templates: Sequence[str] | None = None
     prompts_source: str | None = None
+    classes: Sequence[int] | None = None
     seed: int = 0
     device: str = "cpu"
     image_side: int = 0
@@ -140,6 +142,7 @@ class Needs:
     instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. ability:
     what the model itself does with the scored split (`segment` or `answer`), None for features only. prompt: the text
     around a question. max_new_tokens: the length of an answer. languages: data with captions in several languages.
+    language: of the class prompts, None for the data set's own.
     """
 
     texts: bool = False
@@ -152,6 +155,7 @@ class Needs:
     prompt: str = "{question}"
     max_new_tokens: int = 32
     languages: bool = False
+    language: str | None = None
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -217,6 +217,7 @@ class DatasetRun:
             class_names=prompts.class_names if prompts else self.dataset.class_names,
             templates=prompts.templates if prompts else self.dataset.templates,
             prompts_source=prompts.source if prompts else None,
+            classes=prompts.classes if prompts else None,
             seed=self.request.seed,
             device=str(self.encoder.device),
             image_side=max(self.encoder.info.image_size),
