@@ -18,6 +18,8 @@ CONSTANTS = {
     "mlcd_eval.data.labels": {"MAX_CLASSES": 1_000_000},
     "mlcd_eval.data.sources.coco": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.csv_files": {"LONGEST_CELL": 2**20},
+    "mlcd_eval.data.sources.long_texts": {"FIRST": 1000},
+    "mlcd_eval.data.sources.multilingual": {"LARGEST_TEXT": 2**28},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},
@@ -63,7 +65,7 @@ CONSTANTS = {
     "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
     "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
-    "mlcd_eval.protocols.retrieval": {"CUT": 10},
+    "mlcd_eval.protocols.retrieval.settings": {"CUT": 10},
     "mlcd_train.assignment": {"NONE": -1},
     "mlcd_train.start": {"TOLERANCE": 1e-3},
 }  # fmt: skip

@@ -14,6 +14,9 @@ OWN = "the model's own"
 OURS = {"image": "text_to_image_recall@", "text": "image_to_text_recall@"}
 """Which side is retrieved -> our metric."""
 SETS = {"Flickr": "flickr30k", "MSCOCO": "mscoco_captions"}
+TRANSLATED = {"crossmodal3600": "retrieval/xm3600", "multilingual_mscoco_captions": "retrieval/xtd"}
+LANGUAGES, MACRO = {"jp": "ja"}, "macro_"
+"""The table's code of a language -> the language's own; the beginning of our name of a mean over languages."""
 
 
 def tables(atlas: Path) -> list[Table]:
@@ -89,8 +92,9 @@ def _multilingual(atlas: Path) -> Table:
             continue
         dataset, metric, language = heading.split()
         side, k = re.fullmatch(r"(image|text)_retrieval_recall@(\d+)", metric).groups()
-        dialect = Dialect(split="test", language="mean over languages" if language == "avg" else language, resize=OWN)
-        columns.append(Column(heading, "retrieval", dataset, None, OURS[side] + k, dialect))
+        mean = MACRO if language == "avg" else ""
+        dialect = Dialect(split="test", language="macro" if mean else LANGUAGES.get(language, language), resize=OWN)
+        columns.append(Column(heading, "retrieval", dataset, TRANSLATED[dataset], mean + OURS[side] + k, dialect))
     return Table(
         "open_clip/multilingual",
         "open_clip",

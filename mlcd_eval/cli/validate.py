@@ -107,10 +107,12 @@ def _check_is_used(dataset: DatasetSpec, index: TaskIndex) -> None:
 def _check_protocol(task: TaskSpec, index: TaskIndex) -> None:
     """Whether the protocol exists, has these settings, and scores data of this kind."""
     from mlcd_eval.planning.job import settings_of
+    from mlcd_eval.planning.swept import each_value
     from mlcd_eval.protocols.registry import get_protocol
 
     protocol = get_protocol(task.protocol)
-    settings_of(task, protocol, {})
+    for _, values in each_value(protocol, task.settings, f"settings of {task.name}"):
+        settings_of(task, protocol, values)
     if task.dataset.kind not in (None, *protocol.kinds):
         expected = f"{' or '.join(protocol.kinds)} for the protocol {task.protocol}"
         raise ConfigError(f"'dataset.kind' is {task.dataset.kind!r}, expected {expected}")

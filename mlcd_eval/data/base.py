@@ -155,6 +155,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Captions:
+    """An image's captions in several languages. image: key of its sample; texts: language -> its captions, of every
+    language of the data set, empty where the image has none."""
+
+    image: str
+    texts: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word that is printed in an image. image: key of its sample; box: left, top, right and bottom, and
     letter_height: the height of a capital, both as shares of the image's longer side."""
@@ -166,7 +175,7 @@ class Word:
 
 
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Search
+Annotation = OnOneImage | Word | Pairs | Search | Captions
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:
@@ -194,7 +203,7 @@ class Dataset(Protocol):
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
     """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs) or
-    searches (instances) about them.
+    searches (instances) about them, or whose captions are in several languages (retrieval).
 
     A split's samples are its images, each once.
     """

@@ -6,6 +6,7 @@ To add a scheme, write a Source in data/sources and a row here; other packages a
 
 from __future__ import annotations
 
+from mlcd_eval.data.caption_kinds import CAPTION_ROWS
 from mlcd_eval.data.scheme import DataScheme, SchemeOption
 from mlcd_eval.support.registry import Registry
 
@@ -172,6 +173,7 @@ ROWS = (
         extra="datasets",
         is_slow=True,
     ),
+    *CAPTION_ROWS,
     DataScheme(
         name="hf-vqa",
         source="mlcd_eval.data.sources.hf_questions:HuggingFaceQuestionSets",

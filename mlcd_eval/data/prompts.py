@@ -36,11 +36,13 @@ Sourced = tuple[tuple[str, ...], str]
 
 @dataclass(frozen=True)
 class Prompts:
-    """A template holds `{c}` where the class name goes; source says where both lists come from, for the record."""
+    """A template holds `{c}` where the class name goes; source says where both lists come from, for the record.
+    classes: those that the names are of, in rising order; None for all of the data set."""
 
     class_names: tuple[str, ...]
     templates: tuple[str, ...]
     source: str
+    classes: tuple[int, ...] | None = None
 
 
 class _List(NamedTuple):

@@ -36,6 +36,7 @@ class EncoderInfo:
     layers: layer name -> feature dimension, of those at the output; blocks: those inside the tower (layers.py).
     image_size: (height, width) that the model takes.
     no_text: why texts cannot be encoded where has_text is False; it completes a sentence about the model.
+    context_length: tokens of a text at most, beyond which it is cut; None where that is not known.
     abilities: what the model can do beyond features: `segment`, `answer`.
     """
 
@@ -50,6 +51,7 @@ class EncoderInfo:
     abilities: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)  # provenance: config, seeds, versions, git commit
     no_text: str = NO_TEXT
+    context_length: int | None = None
     blocks: BlockInfo = NO_BLOCKS
 
     def width_of(self, layer: str) -> int | None:
@@ -96,6 +98,10 @@ class Encoder:
         Raises IncompatibleError without a text tower.
         """
         raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """How many tokens each text has before it is cut, with those that the tokenizer adds; None if not known."""
+        return None
 
     def segment(self, image: Image.Image, expression: str) -> NDArray[Any]:
         """The mask that an expression asks for: (h, w), bool or logits whose sign decides; it is scaled to the image.

@@ -104,5 +104,12 @@ CLEAN = Option(
     "lower|canonical|none",
     _added("clean"),
 )
+CONTEXT = Option(
+    "context",
+    "N",
+    "tokens of a text at most, instead of those of training; positions beyond these are interpolated",
+    r"[1-9]\d*",
+    _added("context"),
+)
 ADAPTOR = Option("adaptor", "NAME", "one of RADIO's heads, not its backbone", r"[\w.-]+", _added("adaptor"))
 DEVICE_MAP = Option("device_map", "auto", "spreads a large model over devices, as accelerate does")

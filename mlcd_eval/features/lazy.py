@@ -136,6 +136,10 @@ class LazyEncoder(Encoder):
         """Encode texts by the loaded model."""
         return self._loaded.encode_texts(texts)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """Return the numbers of tokens of texts."""
+        return self._loaded.count_tokens(texts)
+
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
         """Return the mask that the loaded model makes."""
         return self._loaded.segment(image, expression)

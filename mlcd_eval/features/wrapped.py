@@ -55,6 +55,10 @@ class WrappedEncoder(Encoder):
         """Return the encoder's features of texts."""
         return self._encoder.encode_texts(texts)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """Return the numbers of tokens of texts."""
+        return self._encoder.count_tokens(texts)
+
     def segment(self, image: Image.Image, expression: str) -> np.ndarray:
         """Return the encoder's mask."""
         return self._encoder.segment(image, expression)

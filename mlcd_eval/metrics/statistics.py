@@ -45,6 +45,11 @@ def column(name: str) -> Callable[[Columns], NDArray[Any]]:
     return lambda columns: np.asarray(columns[name])
 
 
+def within(k: int, rank: str = "rank") -> Callable[[Columns], NDArray[Any]]:
+    """1.0 where the rank is at most k, else 0.0."""
+    return lambda columns: (np.asarray(columns[rank]) <= k) * 1.0
+
+
 def per_sample(outcomes: NDArray[Any]) -> NDArray[Any]:
     """Outcomes (N,), or (N, T) over T trials, as means over trials (N,)."""
     return outcomes if outcomes.ndim == 1 else outcomes.mean(axis=1)

@@ -20,6 +20,7 @@ from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.interval import generator, ratio
 from mlcd_eval.metrics.kind import MetricKind
+from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
@@ -34,13 +35,9 @@ from mlcd_eval.metrics.statistics import (
     Ranking,
     Sums,
     column,
+    within,
 )
 from mlcd_eval.support.registry import Registry
-
-
-def _within(k: int, rank: str = "rank") -> Callable[[Columns], NDArray[Any]]:
-    """1.0 where the rank is at most k, else 0.0."""
-    return lambda columns: (np.asarray(columns[rank]) <= k) * 1.0
 
 
 def _at_least(iou: str) -> Callable[[Columns], NDArray[Any]]:
@@ -85,9 +82,9 @@ def _labels(columns: Columns) -> NDArray[Any]:
 
 
 CLASSIFICATION: Mapping[str, MetricKind] = {
-    "acc1": MetricKind("acc@1", Mean(_within(1))),
-    "acc5": MetricKind("acc@5", Mean(_within(5)), classes=(5, math.inf)),
-    "mean_per_class_recall": MetricKind("mean per-class recall", ClassMeans(_within(1))),
+    "acc1": MetricKind("acc@1", Mean(within(1))),
+    "acc5": MetricKind("acc@5", Mean(within(5)), classes=(5, math.inf)),
+    "mean_per_class_recall": MetricKind("mean per-class recall", ClassMeans(within(1))),
     "mean_top1_top5": MetricKind(
         "mean of acc@1 and acc@5",
         Sums(_top1_and_top5, lambda sums: (ratio(sums[..., [0, 2]]) + ratio(sums[..., [1, 2]])) / 2),
@@ -170,13 +167,14 @@ OTHERS: Mapping[str, MetricKind] = {
 FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **ROBUSTNESS_FAMILIES,
     **SEARCH_FAMILIES,
-    "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(_within(1, f"rank@{k}"))),
-    "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(_within(5, f"rank@{k}")), classes=(5, math.inf)),
+    **LANGUAGE_FAMILIES,
+    "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
+    "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
-        f"text-to-image R@{k}", Mean(_within(int(k))), over="image", among=("direction", "text_to_image")
+        f"text-to-image R@{k}", Mean(within(int(k))), over="image", among=("direction", "text_to_image")
     ),
     "image_to_text_recall@": lambda k: MetricKind(
-        f"image-to-text R@{k}", Mean(_within(int(k))), over="image", among=("direction", "image_to_text")
+        f"image-to-text R@{k}", Mean(within(int(k))), over="image", among=("direction", "image_to_text")
     ),
     "text_to_image_ndcg@": _ranking(ndcg, "text_to_image", "nDCG"),
     "image_to_text_ndcg@": _ranking(ndcg, "image_to_text", "nDCG"),
@@ -203,6 +201,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **CLUSTERING,
         **PAIRS,
         **SEARCHES,
+        **LANGUAGES,
         **CALIBRATION,
         **OPEN_SET,
         **ROBUSTNESS,

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset, LabelledDataset
 from mlcd_eval.data.open import parse_reference
 from mlcd_eval.data.prompts import Prompts, resolve
+from mlcd_eval.data.translated_prompts import translated_prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.planning.narrowed import request_record
@@ -177,6 +178,11 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
         raise IncompatibleError(
             f"{task.name} cannot use the {dataset.kind} dataset: expected {' or '.join(protocol.kinds)}"
         )
+    if located.needs.languages and not isinstance(dataset, AnnotatedDataset):
+        raise IncompatibleError(
+            f"{task.name} needs captions in several languages: got {dataset.name}, whose captions are of no stated "
+            "language, expected data such as that of xm3600:, xtd: and multi30k:"
+        )
     requests, splits = _roles(protocol, located.settings, dataset)
     if isinstance(dataset, AnnotatedDataset) and not submit:
         try:
@@ -186,7 +192,9 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     data = task.dataset
     prompts = None
     needs = located.needs
-    if needs.class_prompts:
+    if needs.class_prompts and needs.language is not None:
+        prompts = translated_prompts(dataset.name, needs.language)
+    elif needs.class_prompts:
         prompts = resolve(
             dataset.class_names,
             dataset.templates,
@@ -221,7 +229,8 @@ def _check_num_classes(task: TaskSpec, dataset: Dataset, prompts: Prompts | None
     if expected is not None and ((counted or expected) != expected or names > expected):
         raise DataError(f"{dataset.name} has {counted or names} classes: expected {expected}, as in task {task.name}")
     expected = counted or expected
-    if prompts is not None and expected is not None and len(prompts.class_names) != expected:
+    partial = prompts is not None and prompts.classes is not None
+    if prompts is not None and not partial and expected is not None and len(prompts.class_names) != expected:
         raise DataError(
             f"{task.name} needs one class name per class: got {len(prompts.class_names)} names ({prompts.source}), "
             f"expected {expected}"

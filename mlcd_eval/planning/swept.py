@@ -25,7 +25,8 @@ def each_value(protocol: Protocol[Any], settings: Mapping[str, Any], where: str)
         if not isinstance(values, (list, tuple)):
             continue
         if not values or len({json.dumps(value, default=str) for value in values}) < len(values):
-            raise ConfigError(f"{where}: {key!r} is {list(values)}, expected values that differ, such as {list(usual)}")
+            example = f", such as {list(usual)}" if usual else ""
+            raise ConfigError(f"{where}: {key!r} is {list(values)}, expected values that differ{example}")
         combinations = [
             (f"{part}@{key}={value}", {**fixed, key: value}) for part, fixed in combinations for value in values
         ]

@@ -66,8 +66,11 @@ class Inputs:
     """Everything that a protocol may use. `images` is keyed by the roles of `Protocol.requests`.
 
     encode_texts: texts -> (T, D) float32, batched and cached by the caller; None without a text tower.
+    count_tokens: texts -> how many tokens each has before it is cut, None where that is not known; context_length: how
+    many are read.
     image_side: longer side in pixels of what the model sees, 0 for one without image features.
-    class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from.
+    class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from. classes:
+    those that the names are of, None for all.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
@@ -79,6 +82,7 @@ class Inputs:
     class_names: Sequence[str] | None = None
     templates: Sequence[str] | None = None
     prompts_source: str | None = None
+    classes: Sequence[int] | None = None
     seed: int = 0
     device: str = "cpu"
     image_side: int = 0
@@ -86,6 +90,8 @@ class Inputs:
     predictions: Mapping[Any, Any] | None = None
     stage: Stage = Progress().stage
     groups: Mapping[str, str] = field(default_factory=dict)
+    count_tokens: Callable[[Sequence[str]], Sequence[int] | None] = lambda _: None
+    context_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,8 @@ class Needs:
     instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
     instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. ability:
     what the model itself does with the scored split (`segment` or `answer`), None for features only. prompt: the text
-    around a question. max_new_tokens: the length of an answer.
+    around a question. max_new_tokens: the length of an answer. languages: data with captions in several languages.
+    language: of the class prompts, None for the data set's own.
     """
 
     texts: bool = False
@@ -147,6 +154,8 @@ class Needs:
     ability: str | None = None
     prompt: str = "{question}"
     max_new_tokens: int = 32
+    languages: bool = False
+    language: str | None = None
 
 
 S = TypeVar("S", bound=BaseModel)

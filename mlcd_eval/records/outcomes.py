@@ -30,7 +30,7 @@ from mlcd_eval.support.fileio import atomic_write, clear_leftovers
 from mlcd_eval.support.foreign import reading
 
 FOLDER, KEYS = "outcomes", "keys"
-OF_DATA = frozenset({"key", "label"})
+OF_DATA = frozenset({"key", "label", "language"})
 """Columns that say which samples they are, beside the units and parts of the data that a metric names."""
 LONGEST = 180
 """Bytes of a record's name in that of its outcomes; file systems take 255 in all."""

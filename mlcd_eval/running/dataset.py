@@ -29,6 +29,7 @@ from mlcd_eval.features.encode import (
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
 from mlcd_eval.features.store import bytes_per_number
+from mlcd_eval.features.tokens import token_counts
 from mlcd_eval.features.upright import UprightEncoder
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
@@ -216,6 +217,7 @@ class DatasetRun:
             class_names=prompts.class_names if prompts else self.dataset.class_names,
             templates=prompts.templates if prompts else self.dataset.templates,
             prompts_source=prompts.source if prompts else None,
+            classes=prompts.classes if prompts else None,
             seed=self.request.seed,
             device=str(self.encoder.device),
             image_side=max(self.encoder.info.image_size),
@@ -223,6 +225,8 @@ class DatasetRun:
             predictions=predictions.by_id if predictions else None,
             stage=stage,
             groups=groups_of(job.dataset, job.scored_split),
+            count_tokens=partial(token_counts, text_encoder, self.request.cache),
+            context_length=text_encoder.info.context_length,
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)

@@ -109,6 +109,8 @@ def _scan(jobs: Sequence[Job], request: RunRequest, progress: Progress) -> None:
 
 def _unnamed_classes(job: Job) -> Iterator[str]:
     """Yield a sentence for each split with a label beyond the class names, where there are any."""
+    if job.prompts and job.prompts.classes is not None:  # names of some classes, whose images alone are scored
+        return
     names = job.prompts.class_names if job.prompts else job.dataset.class_names
     for split in dict.fromkeys(job.splits.values() if names else ()):
         needed = job.dataset.split(split).scan().num_classes or 0

@@ -20,6 +20,10 @@ DATASETS_FOLDER = "datasets"
 SOURCE_KEYS = ("hub", "ref", "revision", "how")
 """The keys that together say where the data comes from: a task that sets another source takes none of them."""
 
+LEFT_OUT = frozenset({"demo", "apart"})
+"""Tags of tasks that a group leaves out: on bundled data, and those with dozens of records or data that no copy on the
+hub has, which are named themselves (or found under a data root)."""
+
 Spec = DatasetSpec | TaskSpec | SuiteSpec
 
 
@@ -112,7 +116,8 @@ class TaskIndex:
     def select(self, words: Iterable[str]) -> list[TaskSpec]:
         """The tasks of groups, suites, names, globs and YAML files, each once, in the order of the words.
 
-        A group leaves out tasks tagged `demo`. Raises ConfigError for a word that picks nothing, with the nearest.
+        A group leaves out tasks tagged `demo` or `apart`. Raises ConfigError for a word that picks nothing, with the
+        nearest.
         """
         return list({task.name: task for word in words for task in self._select(word)}.values())
 
@@ -132,7 +137,7 @@ class TaskIndex:
     def _pick(self, word: str, where: str) -> list[TaskSpec]:
         """The tasks of a group, name or glob."""
         if word in self.groups:
-            return [task for task in self.tasks.values() if task.protocol == word and "demo" not in task.tags]
+            return [task for task in self.tasks.values() if task.protocol == word and not LEFT_OUT & set(task.tags)]
         if word in self.tasks:
             return [self.tasks[word]]
         is_glob = bool(GLOB_MARKS & set(word))

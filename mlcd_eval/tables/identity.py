@@ -122,6 +122,8 @@ def _facts(*stated: Any) -> dict[str, str]:
         SIZE: data.num_samples,
         FINGERPRINT: data.identity,
     }
+    if values.get(LANGUAGE, "") is None:  # not stated: English, as in almost all data
+        values[LANGUAGE] = "en"
     return {name: _canonical(value) for name, value in values.items()}
 
 
@@ -247,6 +249,7 @@ def _usual(result: Result) -> dict[str, str | None]:
         **({SIZE: expected} if expected is not None and result.limit is None else {}),
         **({"protocol version": version} if version is not None else {}),
     }
+    values[LANGUAGE] = values[LANGUAGE] or "en"
     return {HARNESS: None} | {name: _canonical(value) for name, value in values.items()}
 
 

@@ -9,13 +9,14 @@ import pytest
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.corruption import ALEXNET
 from mlcd_eval.metrics.interval import generator
+from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.searches import LEVELS, SEARCH_FAMILIES
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
-PARAMETERS |= {"corrupted_acc1@": "fog"}
+PARAMETERS |= {"corrupted_acc1@": "fog"} | dict.fromkeys(LANGUAGE_FAMILIES, 5)
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
 PARAMETERS |= {name: 1 if "recall" in name else 5 for name in SEARCH_FAMILIES}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
@@ -42,6 +43,7 @@ def retrieval(r):
         "direction": direction,
         "rank": r.integers(1, 12, size=len(images)),
         "mean_recall": recalls,
+        "language": np.array(["de", "sw", "zh"])[rng(9).integers(3, size=len(images))],
     }
 
 
@@ -53,7 +55,7 @@ def columns_for(name, seed=0):
     scores = r.normal(size=(60, num_classes)) + np.eye(num_classes)[labels]
     if name in ("map", "map_11point"):
         columns = multilabel_samples(scores, (rng(2).random((60, 7)) < 0.3).astype(int))
-    elif "_to_" in name or name == "mean_recall":
+    elif "_to_" in name or name.endswith("mean_recall"):
         columns = retrieval(r)
         columns["ranks"] = [r.integers(1, 12, size=1 + image % 4) for image in columns["image"]]
     else:

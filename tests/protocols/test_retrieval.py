@@ -7,7 +7,8 @@ from protocol_inputs import features, text_encoder, values
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.registry import get_protocol
-from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.protocols.retrieval.protocol import Retrieval
+from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 
 VECTORS = {"east": [2.0, 0.0], "north": [0.0, 3.0], "north-east": [0.6, 0.8], "south": [0.0, -1.0]}
 

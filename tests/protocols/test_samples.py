@@ -20,7 +20,8 @@ from mlcd_eval.protocols.compositionality import Compositionality, Compositional
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
-from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.protocols.retrieval.protocol import Retrieval
+from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 

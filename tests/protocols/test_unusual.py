@@ -9,7 +9,8 @@ from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
-from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.protocols.retrieval.protocol import Retrieval
+from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 
 TEXTS = {"cat": [1, 0, 0], "dog": [0, 1, 0], "emu": [0, 0, 1]}
 NAMES = list(TEXTS)

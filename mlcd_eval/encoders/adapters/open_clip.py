@@ -19,6 +19,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
+from mlcd_eval.encoders.adapters.open_clip_texts import asked_context, counted, with_context
 from mlcd_eval.encoders.adapters.open_clip_training import (
     Training,
     images_given,
@@ -49,6 +50,7 @@ def load(spec: Spec) -> Encoder:
     source = _source(spec)
     config = _config(source.name)
     check_config(f"--model {spec.text!r}: its config", config)
+    context = asked_context(spec, config["model_cfg"])
     if source.tag is not None:
         warn_of_another_activation(source.name, source.tag)
     state = _state_dict(spec, source)
@@ -64,12 +66,13 @@ def load(spec: Spec) -> Encoder:
             load_weights=source.file is None,
             force_quick_gelu=training.quick_gelu,
             pretrained_text=False,  # no text tower of transformers from the hub, which the weights would replace
+            force_context_length=context,
             **training.images,
         )
     notes = {**spec.provenance, **training.notes}
     if source.file is not None:
         notes["read_from"] = _load_file(model, source.file, state)
-    shape = config["model_cfg"]
+    shape = with_context(config["model_cfg"], context)
     return OpenClipEncoder(spec, model, preprocess, _tokenizer(source.name, shape, spec), shape, notes)
 
 
@@ -170,7 +173,8 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
         return "has no tokenizer files in its folder (tokenizer_config.json, tokenizer.json)"
     try:
         with reading(f"--model {spec.text!r} cannot be loaded", CheckpointError):
-            return open_clip.get_tokenizer(name, **options)
+            context = int(spec.options["context"]) if "context" in spec.options else None
+            return open_clip.get_tokenizer(name, context_length=context, **options)
     except CheckpointError as error:
         if folder is not None:
             raise
@@ -222,6 +226,7 @@ class OpenClipEncoder(TorchEncoder):
             num_params=parameters,
             has_text=self._tokenizer is not None,
             no_text=tokenizer if isinstance(tokenizer, str) else NO_TEXT,
+            context_length=getattr(self._tokenizer, "context_length", None),
             extra={**notes, "pooling": pooling_of(getattr(model.visual, "trunk", model.visual))},
             blocks=self.stack.info if self.stack else NO_BLOCKS,
         )
@@ -248,6 +253,10 @@ class OpenClipEncoder(TorchEncoder):
         tokens = self._tokenizer(list(texts))
         check_vocabulary(self.info.spec, int(tokens.max()), self._vocabulary)
         return self.model.encode_text(tokens.to(self.device))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """By the model's tokenizer."""
+        return counted(self._tokenizer, texts)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights, with the projection that was taken out; they stay fp32."""

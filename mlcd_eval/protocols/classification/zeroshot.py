@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import field_validator
 
 from mlcd_eval.data.class_names import identifiers
+from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -29,6 +31,7 @@ from mlcd_eval.protocols.classification.reliability import (
 from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.languages import MACRO, Language
 from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
@@ -51,7 +54,9 @@ class ZeroShotSettings(ReliabilitySettings):
     """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
     templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py); None means the data set's own, else
     clip-benchmark's by its name. exif: turn images as their EXIF orientation says. A temperature (`calibration=fitted`)
-    is fitted on val, else on train, of which nothing else is used."""
+    is fitted on val, else on train, of which nothing else is used. language: of class names and templates, which
+    are Babel-ImageNet's unless the settings give others, and only the images of the classes that have a name in it are
+    scored; None where it is not stated."""
 
     split: str = "test"
     layer: VectorLayer = "projected"
@@ -59,6 +64,14 @@ class ZeroShotSettings(ReliabilitySettings):
     metric: PrimaryMetric | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
+    language: Language | None = None
+
+    @field_validator("language")
+    @classmethod
+    def _is_one(cls, language: str | None) -> str | None:
+        if language == MACRO:
+            raise ValueError("expected a language or a list of them: macro is of retrieval")
+        return language
 
 
 _NOTEBOOK = "CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb of openai/CLIP"
@@ -98,6 +111,9 @@ FACTORS: dict[str, tuple[Any, ...]] = {
 }
 
 
+SWEPT: dict[str, tuple[Any, ...]] = {"language": ()}
+
+
 class ZeroShot(Protocol[ZeroShotSettings]):
     """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
 
@@ -110,6 +126,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     hub_task_type = "zero-shot-image-classification"
     dialects = DIALECTS
     factors = FACTORS
+    swept = SWEPT
     averages_metrics = True  # as the tables of CLIP and MLCD
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
@@ -119,6 +136,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             class_prompts=True,
             class_names=settings.class_names,
             templates=settings.templates,
+            language=None if settings.class_names or settings.templates else settings.language,
             ood=settings.ood,
         )
 
@@ -141,6 +159,11 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         """
         from mlcd_eval.support.resident import Rows
 
+        if inputs.classes is not None:
+            known = {
+                role: _of_classes(each, inputs.classes) for role, each in inputs.images.items() if role != OPEN_SET
+            }
+            inputs = replace(inputs, images={**inputs.images, **known})
         images = inputs.images["test"]
         if not inputs.class_names or not inputs.templates:
             raise IncompatibleError(
@@ -189,10 +212,19 @@ class ZeroShot(Protocol[ZeroShotSettings]):
                 "prompts": inputs.prompts_source,
                 "num_classes": num_classes,
                 "num_templates": len(inputs.templates),
+                **({} if inputs.classes is None else {"num_images": len(labels)}),
                 **({"repeated_class_names": repeated} if repeated else {}),
                 **more.details,
             },
         )
+
+
+def _of_classes(images: Features, classes: Sequence[int]) -> Features:
+    """Return the images of some classes, each labelled by the place of its class among them."""
+    assert images.labels is not None and images.labels.ndim == 1, "ImageNet has one label per image"
+    rows = np.flatnonzero(np.isin(images.labels, classes))
+    labels = np.searchsorted(classes, images.labels[rows])
+    return replace(images, array=images.array[rows], keys=[images.keys[row] for row in rows], labels=labels)
 
 
 def class_vectors(prompts: torch.Tensor, num_templates: int) -> torch.Tensor:

@@ -92,8 +92,9 @@ def factors_of(job: Job, info: EncoderInfo, more: Mapping[str, Sequence[Any]]) -
     """
     protocol = job.protocol
     used = {name: dialect for name, dialect in protocol.dialects.items() if dialect.explains}
-    dialects = {name: settings_of(job.task, protocol, {DIALECT: name}) for name in used}
-    named = {TASKS_OWN: settings_of(job.task, protocol, {}), **dialects}
+    one_of = {key: getattr(job.settings, key) for key in protocol.swept if isinstance(job.task.settings.get(key), list)}
+    dialects = {name: settings_of(job.task, protocol, {DIALECT: name, **one_of}) for name in used}
+    named = {TASKS_OWN: settings_of(job.task, protocol, one_of), **dialects}
     set_by = {name: set(dialect.settings) for name, dialect in used.items()}
     others = sorted(set().union(*set_by.values()) - set(protocol.factors))
     rest = others[0] if len(others) == 1 else OTHERS

@@ -15,9 +15,10 @@ from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
 from mlcd_eval.encoders.adapters.hf import texts
+from mlcd_eval.encoders.adapters.hf.context import context_length
 from mlcd_eval.encoders.adapters.hf.texts import Texts
 from mlcd_eval.encoders.families.rows import FAMILIES, Text
-from mlcd_eval.encoders.registry import load_encoder
+from mlcd_eval.encoders.registry import load_encoder, parse
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError, IncompatibleError
 
@@ -256,3 +257,39 @@ def test_open_clip_and_transformers_agree_on_the_same_weights(tmp_path):
     for layer in layers:
         torch.testing.assert_close(mine[layer], theirs[layer], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(one.preprocess(image), other.preprocess(image), rtol=1e-5, atol=1e-5)
+
+
+def test_another_context_cuts_or_interpolates_the_positions(tmp_path):
+    spec = siglip(tmp_path, characters())
+    (usual, _), (longer, ours), (shorter, cut) = (
+        features(spec + end, ["a photo of a cat", "a photo of a dog"]) for end in ("", "?context=24", "?context=4")
+    )
+    assert [each.info.context_length for each in (usual, longer, shorter)] == [16, 24, 4]
+    assert longer.count_tokens(["a photo of a cat", "A cat!"]) == [17, 6]  # cleaned, with the end of text
+    assert torch.equal(cut[0], cut[1]) and not torch.allclose(ours[0], ours[1])
+    theirs = T.SiglipModel.from_pretrained(tmp_path).eval()
+    embeddings = theirs.text_model.embeddings
+    weight = embeddings.position_embedding.weight.detach()
+    place = ((torch.arange(24) + 0.5) * 16 / 24 - 0.5).clamp(0, 15)  # linear, between centres
+    low = place.floor().long()
+    share = (place - low)[:, None]
+    rows = weight[low] * (1 - share) + weight[(low + 1).clamp(max=15)] * share
+    embeddings.position_embedding = torch.nn.Embedding.from_pretrained(rows)
+    embeddings.position_ids = torch.arange(24)[None]
+    ids = [[string.printable.index(letter) + 3 for letter in text] + [2] for text in ("a photo of a cat",)]
+    with torch.inference_mode():
+        expected = theirs.get_text_features(input_ids=torch.tensor([ids[0] + [0] * 7])).pooler_output
+    torch.testing.assert_close(ours[:1], expected, rtol=1e-4, atol=1e-5)
+    assert longer.info.extra["text"] == "lower-cased, punctuation removed, padded to 24, no mask"
+    assert len({each.info.fingerprint for each in (usual, longer, shorter)}) == 3
+
+
+def test_a_context_that_a_model_does_not_allow(tmp_path):
+    T.ViTModel(T.ViTConfig(**VISION)).save_pretrained(tmp_path / "vit")
+    T.ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    with pytest.raises(IncompatibleError, match="got context=24, which is of a text tower: expected a model with one"):
+        load_encoder(f"hf:{tmp_path / 'vit'}?context=24", offline=True)
+    model = load_encoder(siglip(tmp_path / "siglip", characters()), offline=True).model
+    model.text_model.embeddings.position_embedding = torch.nn.Identity()
+    with pytest.raises(IncompatibleError, match="no learned positions to interpolate: expected at most 16"):
+        context_length(parse("hf:x?context=24"), model, FAMILIES["SiglipModel"].text)

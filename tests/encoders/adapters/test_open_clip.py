@@ -314,3 +314,29 @@ def test_random_weights_are_seeded_and_leave_the_generator_alone(tiny):
     prints = [load_encoder(f"open_clip:tiny?init=random&seed={seed}").info.fingerprint for seed in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_another_context_interpolates_the_positions_as_open_clip_does(tmp_path):
+    spec = local_dir(tmp_path / "model", VIT)
+    usual, longer, shorter = (load_encoder(spec + end) for end in ("", "?context=40", "?context=8"))
+    text = "a photo of a cat and of two dogs, of a bird and three mice on a green lawn"
+    assert usual.count_tokens([text, "a cat"]) == longer.count_tokens([text, "a cat"]) == [22, 4]
+    assert [each.info.context_length for each in (usual, longer, shorter)] == [16, 40, 8]
+    theirs = (
+        open_clip.create_model(spec.removeprefix("open_clip:"), force_context_length=40).eval().requires_grad_(False)
+    )
+    with torch.inference_mode():
+        expected = theirs.encode_text(open_clip.tokenize([text], context_length=40))
+        torch.testing.assert_close(longer.encode_texts([text]), expected, rtol=1e-5, atol=1e-6)
+        cut = usual.encode_texts([text, text.replace("lawn", "lake")])
+        assert torch.equal(cut[0], cut[1])  # the end is beyond the 16 tokens
+        assert not torch.allclose(*longer.encode_texts([text, text.replace("lawn", "lake")]))
+    assert longer.info.name == usual.info.name + "_context_40"
+    assert len({each.info.fingerprint for each in (usual, longer, shorter)}) == 3
+
+
+def test_a_context_that_a_tower_does_not_allow():
+    with pytest.raises(
+        IncompatibleError, match=r"got context=200 for the text tower xlm-roberta-base, whose positions"
+    ):
+        load_encoder("open_clip:xlm-roberta-base-ViT-B-32?init=random&context=200")

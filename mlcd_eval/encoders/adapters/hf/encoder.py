@@ -72,6 +72,7 @@ class HFEncoder(TorchEncoder):
             num_params=num_params(model),
             has_text=self._texts is not None,
             no_text=texts if isinstance(texts, str) else NO_TEXT,
+            context_length=self._texts.length if self._texts else None,
             extra={"class": choice.name, "pooling": pooling, **treatment},
             blocks=self.stack.info if self.stack else NO_BLOCKS,
         )
@@ -90,3 +91,7 @@ class HFEncoder(TorchEncoder):
         size = getattr(getattr(self.model.config, "text_config", self.model.config), "vocab_size", None)
         check_vocabulary(self.info.spec, int(inputs["input_ids"].max()), size)
         return text_features(self.model, self._recipe, inputs)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """By the model's tokenizer."""
+        return None if self._texts is None else self._texts.counted(texts)

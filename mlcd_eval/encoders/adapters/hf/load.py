@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 
+from mlcd_eval.encoders.adapters.hf.context import context_length
 from mlcd_eval.encoders.adapters.hf.encoder import HFEncoder
 from mlcd_eval.encoders.adapters.hf.texts import Texts, tokenizer_of
 from mlcd_eval.encoders.adapters.hf.transform import ImageTransform, transform_of
@@ -95,10 +96,14 @@ def _expect_none(spec: Spec, choice: Choice, missing: list[str]) -> None:
 def _texts(spec: Spec, model: Any, choice: Choice, tokenizer: Any) -> Texts | str | None:
     """None without a text tower, a text that says why texts cannot be encoded for other reasons."""
     recipe = choice.family.text
+    if recipe is None and "context" in spec.options:
+        raise IncompatibleError(
+            f"--model {spec.text!r}: got context={spec.options['context']}, which is of a text tower: expected a model "
+            "with one"
+        )
     if recipe is None or isinstance(tokenizer, str):
         return None if recipe is None else tokenizer
     try:
-        length = recipe.length or model.config.text_config.max_position_embeddings
-        return Texts(tokenizer, recipe, length, spec.options.get("clean"))
+        return Texts(tokenizer, recipe, context_length(spec, model, recipe), spec.options.get("clean"))
     except ValueError as error:
         return f"has a tokenizer that cannot be used ({textwrap.shorten(str(error), 300, placeholder=' ...')})"

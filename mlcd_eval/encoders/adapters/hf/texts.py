@@ -97,6 +97,11 @@ class Texts:
             return_tensors="pt",
         )
 
+    def counted(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens texts have before they are cut."""
+        cleaned = [CLEANINGS[self.cleaning](text) for text in texts]
+        return [len(ids) for ids in self.tokenizer(cleaned, truncation=False, padding=False, verbose=False).input_ids]
+
     def in_words(self) -> str:
         """The treatment of texts as records store it."""
         cleaned = {
