@@ -111,6 +111,40 @@ CLIP_BENCHMARK_TASKS = {
 zero-shot and the others have none."""
 
 
+DATACOMP_TASKS = {
+    "vtab/caltech101": "zeroshot/vtab_caltech101",
+    "vtab/clevr_count_all": "zeroshot/vtab_clevr_count",
+    "vtab/clevr_closest_object_distance": "zeroshot/vtab_clevr_distance",
+    "vtab/eurosat": "zeroshot/vtab_eurosat",
+    "vtab/resisc45": "zeroshot/vtab_resisc45",
+    "vtab/svhn": "zeroshot/vtab_svhn",
+    "imagenet_sketch": "zeroshot/datacomp_imagenet_sketch",
+    "imagenetv2": "zeroshot/datacomp_imagenetv2",
+    "imagenet-a": "zeroshot/datacomp_imagenet_a",
+    "imagenet-o": "zeroshot/imagenet_o",
+    "objectnet": "zeroshot/datacomp_objectnet",
+    "voc2007": "zeroshot/voc2007_single",
+    "sun397": "zeroshot/datacomp_sun397",
+    "retrieval/flickr30k": "retrieval/datacomp_flickr30k",
+    "retrieval/mscoco_2014_5k_test_image_text_retrieval": "retrieval/datacomp_mscoco_captions",
+    "misc/winogavil": "association/winogavil",
+    "wilds/iwildcam": "zeroshot/iwildcam",
+    "wilds/camelyon17": "zeroshot/camelyon17",
+    "wilds/fmow": "zeroshot/fmow",
+    "fairness/dollar_street": "zeroshot/dollar_street",
+    "fairness/geode": "zeroshot/geode",
+}
+"""DataComp's task -> ours on the same images with the same prompts, where CLIP_BENCHMARK_TASKS has another or none."""
+DATACOMP_METRICS = {
+    "F1-macro_all": "macro_f1_true",
+    "acc_worst_region": "worst_group_acc1",
+    "acc_wg": "worst_group_acc1",
+    "acc_top5_wg": "worst_group_acc5",
+    "jaccard_score_10-12": "jaccard@10-12",
+}
+"""DataComp's main metric -> ours, where the names differ."""
+
+
 def dataset_of(task: str) -> str:
     """Our name of the data set of one of our tasks, which is clip-benchmark's where that has it."""
     end = task.partition("/")[2]

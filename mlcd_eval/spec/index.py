@@ -20,6 +20,11 @@ DATASETS_FOLDER = "datasets"
 SOURCE_KEYS = ("hub", "ref", "revision", "how")
 """The keys that together say where the data comes from: a task that sets another source takes none of them."""
 
+VARIANT = "variant"
+OUTSIDE_GROUPS = frozenset({"demo", VARIANT})
+"""Tags of tasks that the name of a protocol does not mean: on bundled data, and on data of which a task measures the
+same otherwise."""
+
 Spec = DatasetSpec | TaskSpec | SuiteSpec
 
 
@@ -112,7 +117,8 @@ class TaskIndex:
     def select(self, words: Iterable[str]) -> list[TaskSpec]:
         """The tasks of groups, suites, names, globs and YAML files, each once, in the order of the words.
 
-        A group leaves out tasks tagged `demo`. Raises ConfigError for a word that picks nothing, with the nearest.
+        A group leaves out tasks with a tag of OUTSIDE_GROUPS. Raises ConfigError for a word that picks nothing, with
+        the nearest.
         """
         return list({task.name: task for word in words for task in self._select(word)}.values())
 
@@ -132,7 +138,8 @@ class TaskIndex:
     def _pick(self, word: str, where: str) -> list[TaskSpec]:
         """The tasks of a group, name or glob."""
         if word in self.groups:
-            return [task for task in self.tasks.values() if task.protocol == word and "demo" not in task.tags]
+            of_group = (task for task in self.tasks.values() if task.protocol == word)
+            return [task for task in of_group if not OUTSIDE_GROUPS & set(task.tags)]
         if word in self.tasks:
             return [self.tasks[word]]
         is_glob = bool(GLOB_MARKS & set(word))

@@ -20,6 +20,7 @@ DEFAULTS = {
         "sweep": "clip",
         "c": None,
         "tolerance": 1e-6,
+        "examples": "all",
         "adamw": None,
     },
     "clustering": {
@@ -38,6 +39,7 @@ DEFAULTS = {
         "average_precision": "step",
         "expansion": None,
     },
+    "association": {"split": "test", "layer": "projected", "exif": False, "prompt": "article", "metric": "jaccard"},
     "retrieval": {"split": "test", "layer": "projected", "exif": False, "ks": (1, 5, 10), "captions_per_image": None},
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
