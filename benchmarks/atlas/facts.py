@@ -107,8 +107,21 @@ CLIP_BENCHMARK_TASKS = {
     "flickr30k": "flickr30k",
     "mscoco_captions": "mscoco_captions",
 }
-"""clip-benchmark's data set, without `vtab/` -> the end of the name of our task. voc2007 (crops of one object), fer2013
-zero-shot and the others have none."""
+"""clip-benchmark's data set, without `vtab/` -> the end of the name of our task, of every protocol."""
+ZERO_SHOT_TASKS = {
+    "svhn": "vtab_svhn",
+    "clevr_closest_object_distance": "vtab_clevr_distance",
+    "diabetic_retinopathy": "vtab_diabetic_retinopathy",
+    "dmlab": "vtab_dmlab",
+    "dsprites_label_orientation": "vtab_dsprites_orientation",
+    "dsprites_label_x_position": "vtab_dsprites_location",
+    "smallnorb_label_azimuth": "vtab_smallnorb_azimuth",
+    "smallnorb_label_elevation": "vtab_smallnorb_elevation",
+    "imagenet-o": "imagenet_o",
+    "voc2007": "voc2007_single",
+    "fer2013": "fer2013",
+}
+"""The same of zero-shot alone: those of its probes are on other images of train than ours."""
 
 
 DATACOMP_TASKS = {
@@ -218,6 +231,7 @@ MTEB_TASKS = {
     "Country211ZeroShot": "zeroshot/country211",
     "DTDZeroShot": "zeroshot/dtd",
     "EuroSATZeroShot": "zeroshot/eurosat",
+    "FER2013ZeroShot": "zeroshot/fer2013",
     "FGVCAircraftZeroShot": "zeroshot/aircraft",
     "Food101ZeroShot": "zeroshot/food101",
     "GTSRBZeroShot": "zeroshot/gtsrb",

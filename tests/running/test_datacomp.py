@@ -74,7 +74,7 @@ def test_each_set_is_found_and_scored_by_datacomps_main_metric(tmp_path, root, c
     capsys.readouterr()
     assert main(["table", str(tmp_path / "out"), "--suite", "datacomp38"]) == 0
     shown = capsys.readouterr().out
-    assert "zeroshot/fmow [number of samples=12]" in shown  # which is not the set's, so that no mean counts it
+    assert "zeroshot/fmow [" in shown  # with its number of samples, which is not the set's, so that no mean counts it
     assert "38 of the 38 tasks have no usual value: zeroshot/vtab_caltech101, zeroshot/cifar10," in shown
     assert "Average perf." not in shown.partition("No '")[0]
 
