@@ -61,6 +61,7 @@ CONSTANTS = {
         "FOLDS": 5, "PARTITIONS": 2, "TOO_MANY": 10_000, "SELECTIONS": 20, "BEHIND": 3.0, "FEWEST": 20, "WINDOW": 12,
     },
     "mlcd_eval.protocols.classification.draws": {"MTEB_SEED": 42},
+    "mlcd_eval.protocols.classification.probe_rows": {"VTAB1K": (800, 200)},
     "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
     "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},

@@ -107,8 +107,55 @@ CLIP_BENCHMARK_TASKS = {
     "flickr30k": "flickr30k",
     "mscoco_captions": "mscoco_captions",
 }
-"""clip-benchmark's data set, without `vtab/` -> the end of the name of our task. voc2007 (crops of one object), fer2013
-zero-shot and the others have none."""
+"""clip-benchmark's data set, without `vtab/` -> the end of the name of our task, of every protocol."""
+ZERO_SHOT_TASKS = {
+    "svhn": "vtab_svhn",
+    "clevr_closest_object_distance": "vtab_clevr_distance",
+    "diabetic_retinopathy": "vtab_diabetic_retinopathy",
+    "dmlab": "vtab_dmlab",
+    "dsprites_label_orientation": "vtab_dsprites_orientation",
+    "dsprites_label_x_position": "vtab_dsprites_location",
+    "smallnorb_label_azimuth": "vtab_smallnorb_azimuth",
+    "smallnorb_label_elevation": "vtab_smallnorb_elevation",
+    "imagenet-o": "imagenet_o",
+    "voc2007": "voc2007_single",
+    "fer2013": "fer2013",
+}
+"""The same of zero-shot alone: those of its probes are on other images of train than ours."""
+
+
+DATACOMP_TASKS = {
+    "vtab/caltech101": "zeroshot/vtab_caltech101",
+    "vtab/clevr_count_all": "zeroshot/vtab_clevr_count",
+    "vtab/clevr_closest_object_distance": "zeroshot/vtab_clevr_distance",
+    "vtab/eurosat": "zeroshot/vtab_eurosat",
+    "vtab/resisc45": "zeroshot/vtab_resisc45",
+    "vtab/svhn": "zeroshot/vtab_svhn",
+    "imagenet_sketch": "zeroshot/datacomp_imagenet_sketch",
+    "imagenetv2": "zeroshot/datacomp_imagenetv2",
+    "imagenet-a": "zeroshot/datacomp_imagenet_a",
+    "imagenet-o": "zeroshot/imagenet_o",
+    "objectnet": "zeroshot/datacomp_objectnet",
+    "voc2007": "zeroshot/voc2007_single",
+    "sun397": "zeroshot/datacomp_sun397",
+    "retrieval/flickr30k": "retrieval/datacomp_flickr30k",
+    "retrieval/mscoco_2014_5k_test_image_text_retrieval": "retrieval/datacomp_mscoco_captions",
+    "misc/winogavil": "association/winogavil",
+    "wilds/iwildcam": "zeroshot/iwildcam",
+    "wilds/camelyon17": "zeroshot/camelyon17",
+    "wilds/fmow": "zeroshot/fmow",
+    "fairness/dollar_street": "zeroshot/dollar_street",
+    "fairness/geode": "zeroshot/geode",
+}
+"""DataComp's task -> ours on the same images with the same prompts, where CLIP_BENCHMARK_TASKS has another or none."""
+DATACOMP_METRICS = {
+    "F1-macro_all": "macro_f1_true",
+    "acc_worst_region": "worst_group_acc1",
+    "acc_wg": "worst_group_acc1",
+    "acc_top5_wg": "worst_group_acc5",
+    "jaccard_score_10-12": "jaccard@10-12",
+}
+"""DataComp's main metric -> ours, where the names differ."""
 
 
 def dataset_of(task: str) -> str:
@@ -184,6 +231,7 @@ MTEB_TASKS = {
     "Country211ZeroShot": "zeroshot/country211",
     "DTDZeroShot": "zeroshot/dtd",
     "EuroSATZeroShot": "zeroshot/eurosat",
+    "FER2013ZeroShot": "zeroshot/fer2013",
     "FGVCAircraftZeroShot": "zeroshot/aircraft",
     "Food101ZeroShot": "zeroshot/food101",
     "GTSRBZeroShot": "zeroshot/gtsrb",

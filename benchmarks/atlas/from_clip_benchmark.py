@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facts import CLIP_BENCHMARK_TASKS, NUM_PROMPTS, dataset_of
+from facts import CLIP_BENCHMARK_TASKS, NUM_PROMPTS, ZERO_SHOT_TASKS, dataset_of
 from tables import Column, Dialect, Row, Table, number, read_csv
 
 METRICS = {
@@ -79,7 +79,7 @@ def _column(dataset: str, task: str, metric: str, sizes: dict[str, int]) -> Colu
         return Column(heading, "retrieval", key, f"retrieval/{ours}" if ours else None, name, dialect)
     if dataset in ("imagenet_robustness", "vtab", "vtab+"):
         return Column(heading, "zeroshot", f"mean over {dataset}", None, name)
-    dialect = zero_shot_dialect(key, sizes.get(key))
+    ours, dialect = ours or ZERO_SHOT_TASKS.get(key), zero_shot_dialect(key, sizes.get(key))
     return Column(heading, "zeroshot", key, f"zeroshot/{ours}" if ours else None, name, dialect)
 
 

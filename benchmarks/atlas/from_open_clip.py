@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facts import CLIP_BENCHMARK_TASKS
+from facts import CLIP_BENCHMARK_TASKS, DATACOMP_METRICS, DATACOMP_TASKS
 from from_clip_benchmark import zero_shot_dialect
 from tables import Column, Dialect, Row, Table, number, read_csv
 
@@ -13,6 +13,15 @@ FACTS = ("name", "pretrained", "params (M)", "FLOPs (B)")
 OWN = "the model's own"
 OURS = {"image": "text_to_image_recall@", "text": "image_to_text_recall@"}
 """Which side is retrieved -> our metric."""
+WINOGAVIL = "association/winogavil"
+JACCARD = {
+    "avg_jaccard_score": "jaccard",
+    "jaccard_score_5-6": "jaccard@5-6",
+}
+"""Their name -> ours; that of 10 to 12 candidates is in the table of the 38 sets."""
+OF_CHANCE = ("acc1", "mean_per_class_recall")
+"""Metrics that the list's random scores are of: for iWildCam and FMoW it prints those of accuracy, and for WinoGAViL
+0.205, where candidates drawn at random score 0.1417."""
 SETS = {"Flickr": "flickr30k", "MSCOCO": "mscoco_captions"}
 TRANSLATED = {"crossmodal3600": "retrieval/xm3600", "multilingual_mscoco_captions": "retrieval/xtd"}
 LANGUAGES, MACRO = {"jp": "ja"}, "macro_"
@@ -45,18 +54,20 @@ def _zero_shot(atlas: Path) -> Table:
 
 def _column(heading: str, facts: dict[str, str]) -> Column:
     """A set of DataComp's list, by its main metric."""
-    task, metric = facts["task"], facts["main_metric"]
-    chance = (("chance", float(facts["random_score"])),) if facts["random_score"] else ()
-    if task.startswith("retrieval/"):
-        name = f"retrieval/{SETS[heading]}"  # the list's 31,014 images of Flickr are all of its splits: not kept
-        return Column(heading, "retrieval", SETS[heading], name, "mean_recall@1", Dialect(split="test", resize=OWN))
-    size = int(facts["size"])
-    if task.startswith(("misc/", "wilds/", "fairness/")):
-        return Column(heading, "zeroshot", heading, None, metric, Dialect(samples=size, resize=OWN), chance)
+    task, size = facts["task"], int(facts["size"])
+    metric = DATACOMP_METRICS.get(facts["main_metric"], facts["main_metric"])
+    of_metric = facts["random_score"] and metric in OF_CHANCE
+    chance = (("chance", float(facts["random_score"])),) if of_metric else ()
     key = task.removeprefix("vtab/")
-    ours = CLIP_BENCHMARK_TASKS.get(key)
-    dialect = zero_shot_dialect(key, samples=size)
-    return Column(heading, "zeroshot", key, f"zeroshot/{ours}" if ours else None, metric, dialect, chance)
+    name = DATACOMP_TASKS.get(task) or f"zeroshot/{CLIP_BENCHMARK_TASKS[key]}"
+    protocol = name.partition("/")[0]
+    if protocol == "retrieval":  # the list's 31,014 images of Flickr are all of its splits: not kept
+        return Column(heading, protocol, SETS[heading], name, metric, Dialect(split="test", resize=OWN))
+    if task.startswith(("misc/", "wilds/", "fairness/")):
+        prompts = "folder" if protocol == "zeroshot" else None
+        dialect = Dialect(prompts=prompts, class_names=prompts, split="test", samples=size, resize=OWN)
+        return Column(heading, protocol, heading, name, metric, dialect, chance)
+    return Column(heading, protocol, key, name, metric, zero_shot_dialect(key, samples=size), chance)
 
 
 def _retrieval(atlas: Path) -> Table:
@@ -68,8 +79,11 @@ def _retrieval(atlas: Path) -> Table:
             task, metric = f"retrieval/{SETS[name]}", OURS[side] + k
             columns.append(Column(heading, "retrieval", SETS[name], task, metric, Dialect(split="test", resize=OWN)))
         elif heading.startswith("WinoGAViL"):
-            metric = heading.removeprefix("WinoGAViL ").replace(" ", "_")
-            columns.append(Column(heading, "association", "WinoGAViL", None, metric, Dialect(resize=OWN)))
+            theirs = heading.removeprefix("WinoGAViL ").replace(" ", "_")
+            metric = JACCARD.get(theirs, theirs)
+            columns.append(
+                Column(heading, "association", "WinoGAViL", WINOGAVIL, metric, Dialect(split="test", resize=OWN))
+            )
         else:
             columns.append(Column(heading, "retrieval", "all columns of this table", None, "mean"))
     return Table(

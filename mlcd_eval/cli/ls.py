@@ -6,7 +6,7 @@ import argparse
 import fnmatch
 import json
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlcd_eval.cli import published
@@ -23,12 +23,13 @@ SCREEN, FORM = 100, 31  # characters of a line of an overview, and of its first 
 
 class _List(NamedTuple):
     """columns: those of the plain form. overview: lines that fit a screen, printed instead of all rows if no pattern is
-    given."""
+    given. groups: whether names are GROUP/NAME, which --group prints by group."""
 
     rows: Callable[[], Rows]
     columns: tuple[str, ...]
     help: str
     overview: Callable[[], list[str]] | None = None
+    groups: bool = False
 
 
 def add_parser(commands: Any) -> None:
@@ -38,6 +39,8 @@ def add_parser(commands: Any) -> None:
     for kind, listing in LISTS.items():
         parser_of_kind = kinds.add_parser(kind, help=listing.help)
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
+        if listing.groups:
+            parser_of_kind.add_argument("--group", action="store_true", help="by what precedes the slash, names only")
         parser_of_kind.add_argument("pattern", nargs="?", metavar="PATTERN", help="glob on the names; '*' for all")
         parser_of_kind.set_defaults(run=run)
     published.add_parser(kinds)
@@ -54,11 +57,33 @@ def run(args: argparse.Namespace) -> int:
     if not rows:
         names = [row["name"] for row in all_rows]
         raise ConfigError(f"ls {args.what}: no name matches {pattern!r}{nearest(pattern, names)}")
+    if listing.groups and args.group:
+        groups = _grouped([row["name"] for row in rows])
+        print(json.dumps(groups, indent=2) if args.json else "\n".join(_lines_of(groups)))
+        return 0
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     print_columns([str(row[column]) for column in listing.columns] for row in rows)
     return 0
+
+
+def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return group -> the ends of its names, both in alphabetical order."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        group, _, end = name.partition("/")
+        groups.setdefault(group, []).append(end)
+    return groups
+
+
+def _lines_of(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a heading for each group, with its size, and its names in lines that fit a screen."""
+    lines = []
+    for group, names in groups.items():
+        wrapped = textwrap.wrap("  ".join(names), SCREEN - 2, break_on_hyphens=False)
+        lines += [f"{group} ({len(names)})", *(f"  {line}" for line in wrapped)]
+    return lines
 
 
 def _tasks() -> Rows:
@@ -172,7 +197,7 @@ def _line(name: str, text: str) -> str:
 
 
 LISTS = {
-    "tasks": _List(_tasks, ("name", "description"), "tasks by name"),
+    "tasks": _List(_tasks, ("name", "description"), "tasks by name", groups=True),
     "suites": _List(_suites, ("name", "size", "description"), "named lists of tasks"),
     "datasets": _List(_datasets, ("name", "kind", "source"), "forms of --dataset, and known data sets"),
     "dialects": _List(_dialects, ("name", "source"), "how other sources measure what a protocol does (--set dialect=)"),

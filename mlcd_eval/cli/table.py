@@ -39,6 +39,20 @@ def add_parser(commands: Any) -> None:
         help="a table of `mlcd-eval ls published`, with the records of its tasks",
     )
     add(
+        "--suite",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a table of the tasks of a suite, each by its own metric, with the mean over all of them if its authors "
+        "print one and no task lacks a value",
+    )
+    add(
+        "--chance",
+        action="store_true",
+        help="add what a model that guesses scores, where it is known, and the mean way from there (0) to perfect (1); "
+        "tables of --suite have both",
+    )
+    add(
         "--nearest",
         metavar="N",
         type=count,
@@ -99,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
             args.nearest,
             args.by,
             args.group,
+            args.suite,
+            args.chance,
         )
         text = pieces(args.format, table, args.allow_partial)
     if args.output:
@@ -120,6 +136,8 @@ def _check(args: argparse.Namespace) -> None:
         "training": ("--training goes", args.training),
         "nearest": ("--nearest goes", args.nearest),
         "group": ("--group goes", args.group),
+        "suite": ("--suite goes", args.suite),
+        "chance": ("--chance goes", args.chance),
     }
     for option, (flag, value) in given.items():
         if value and option not in FORMATS[args.format].takes:

@@ -15,9 +15,11 @@ from mlcd_eval.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-Kind = Literal["classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "instances", "images"]
-"""What a data set's images come with: labels, captions, sentences, questions, texts to choose from, lists of the images
-that show the same (instances), or nothing (images)."""
+Kind = Literal[
+    "classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "associations", "instances", "images"
+]
+"""What a data set's images come with: labels, captions, sentences, questions, texts to choose from, words to choose
+images for, lists of the images that show the same (instances), or nothing (images)."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -141,6 +143,17 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Association:
+    """A word, and images of which some are associated with it. images: keys of their samples; chosen: for each whether
+    it is one of them, which some are and some are not."""
+
+    association_id: str
+    text: str
+    images: tuple[str, ...]
+    chosen: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """A query image, and images of the gallery that it is to find. image: key of the query's sample.
 
@@ -175,12 +188,12 @@ class Word:
 
 
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Search | Captions
+Annotation = OnOneImage | Word | Pairs | Association | Search | Captions
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:
     """The keys of the images that an annotation is about."""
-    return annotation.images if isinstance(annotation, Pairs) else (annotation.image,)
+    return annotation.images if isinstance(annotation, (Pairs, Association)) else (annotation.image,)
 
 
 class Dataset(Protocol):
@@ -202,8 +215,8 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
-    """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs) or
-    searches (instances) about them, or whose captions are in several languages (retrieval).
+    """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs,
+    associations) or searches (instances) about them, or whose captions are in several languages (retrieval).
 
     A split's samples are its images, each once.
     """

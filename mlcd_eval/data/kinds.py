@@ -186,6 +186,14 @@ ROWS = (
         is_slow=True,
     ),
     DataScheme(
+        name="winogavil",
+        source="mlcd_eval.data.sources.winogavil:Associations",
+        form="winogavil:FILE.csv[?images=DIR]",
+        help="WinoGAViL's table of cues, each with candidate images of which some are associated with it",
+        kinds=("associations",),
+        options=(SchemeOption("images", ".+", "the folder of the images, by default images or winogavil_images"),),
+    ),
+    DataScheme(
         name="revisitop",
         source="mlcd_eval.data.sources.revisitop:RevisitedLandmarks",
         form="revisitop:DIR/gnd_NAME.pkl[?OPTIONS]",

@@ -75,8 +75,10 @@ class Source:
 
 def names_of(facts: DataFacts) -> list[str]:
     """What a known data set may be called below a data root: by its name or its hub repository's; a name such as
-    `vtab/cifar10` is that path, or `vtab-cifar10`, and each may have `wds_` before it."""
-    names = [facts.name, *([facts.hub.rpartition("/")[2]] if facts.hub else [])]
+    `vtab/cifar10` is that path, or `vtab-cifar10`, and each may have `wds_` before it. DataComp's download calls its
+    copies as clip-benchmark's, with `_test` at the end."""
+    hub = [facts.hub.rpartition("/")[2]] if facts.hub else []
+    names = [facts.name, *hub, *(f"{name}_test" for name in hub)]
     flat = {name: name.replace("/", "-") for name in names}
     return [form for name in names for form in (name, f"wds_{name}", flat[name], f"wds_{flat[name]}")]
 

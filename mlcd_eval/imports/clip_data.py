@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlcd_eval.imports.values import UNKNOWN, safe_name
 from mlcd_eval.protocols.registry import PROTOCOLS
-from mlcd_eval.spec import TaskIndex, TaskSpec
+from mlcd_eval.spec import VARIANT, TaskIndex, TaskSpec
 
 SAME_AS_VTAB = ("cifar10", "cifar100", "dtd", "flowers", "pcam", "pets")
 """Whose copy by torchvision has VTAB's test split. That of caltech101 and eurosat has none: they are scored whole."""
@@ -14,10 +14,10 @@ SAME_AS_VTAB = ("cifar10", "cifar100", "dtd", "flowers", "pcam", "pets")
 
 def our_task(protocol: str, dataset: str, index: TaskIndex) -> TaskSpec | None:
     """The task of the protocol on this very data; a hub copy is called `wds_` and the data set's name with `-` for
-    `/`."""
+    `/`, and one of DataComp's has `_test` after it."""
     name = _flat(dataset)
     names = {name, f"vtab-{name}"} if name in SAME_AS_VTAB else {name}
-    ours = (task for task in index.tasks.values() if task.protocol == protocol)
+    ours = (task for task in index.tasks.values() if task.protocol == protocol and VARIANT not in task.tags)
     return next((task for task in ours if _their_name(task) in names), None)
 
 
@@ -33,7 +33,8 @@ def _flat(dataset: str) -> str:
 
 
 def _their_name(task: TaskSpec) -> str:
-    return task.dataset.hub.rpartition("/")[2].removeprefix("wds_") if task.dataset.hub else task.dataset.name
+    hub = task.dataset.hub
+    return hub.rpartition("/")[2].removeprefix("wds_").removesuffix("_test") if hub else task.dataset.name
 
 
 def data_kinds(protocol: str) -> Sequence[str]:

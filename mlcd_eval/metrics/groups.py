@@ -14,10 +14,10 @@ OfGroups = Callable[[NDArray[np.float64], float], float]
 """Accuracies of groups (G,) and the mean over samples -> a value."""
 
 
-def outcomes_by_group(columns: Columns) -> NDArray[np.float64]:
-    """(N, 2): the number of a sample's group, and whether the sample is right."""
+def outcomes_by_group(columns: Columns, outcome: Callable[[Columns], NDArray[Any]]) -> NDArray[np.float64]:
+    """(N, 2): the number of a sample's group, and its outcome (N,)."""
     _, number = np.unique(np.asarray(columns["group"]), return_inverse=True)
-    return np.column_stack([number, np.asarray(columns["correct"], dtype=np.float64)])
+    return np.column_stack([number, np.asarray(outcome(columns), dtype=np.float64)])
 
 
 def prepare_groups(of_groups: OfGroups, outcomes: NDArray[Any]) -> Callable[[NDArray[Any] | None], float | None]:

@@ -1,7 +1,7 @@
 """Macro averages over the classes that are true or predicted, as scikit-learn's with average="macro".
 
-Mean per-class recall (metrics/classification.py) is over the true classes only, so that a wrong prediction of a class
-that the split lacks does not lower it.
+Mean per-class recall (metrics/classification.py) and the F1 of WILDS are over the true classes only, so that a wrong
+prediction of a class that the split lacks does not lower them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ def f1s(hits: Counts, true: Counts, predicted: Counts) -> NDArray[np.float64]:
 
 
 def prepare_macro(
-    per_class: PerClass, predictions: NDArray[np.int64], labels: NDArray[np.int64]
+    per_class: PerClass, predictions: NDArray[np.int64], labels: NDArray[np.int64], true_only: bool = False
 ) -> Callable[[NDArray[np.int64] | None], float | None]:
     """The mean over classes and trials as a function of sample indices, drawn with replacement (None: each once).
 
-    predictions: (N, T) of T trials; labels: (N,). None of no samples.
+    predictions: (N, T) of T trials; labels: (N,). true_only: classes that are predicted alone do not count. None of no
+    samples.
     """
     num_classes = 1 + max(predictions.max(initial=0), labels.max(initial=0))
     trials = predictions.shape[1]
@@ -50,7 +51,8 @@ def prepare_macro(
         hits, predicted = counts(cells[drawn == true[:, None]]), counts(cells)
         of_class = np.broadcast_to(np.bincount(true, minlength=num_classes), predicted.shape)
         table = np.stack([hits, of_class, predicted], axis=1)  # (T, 3, K)
-        means = [per_class(*of_trial[:, of_trial[1] + of_trial[2] > 0]).mean() for of_trial in table]
+        counted = table[:, 1] + (0 if true_only else table[:, 2]) > 0  # (T, K)
+        means = [per_class(*of_trial[:, which]).mean() for of_trial, which in zip(table, counted, strict=True)]
         return float(np.mean(means))
 
     return value

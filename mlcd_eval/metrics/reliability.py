@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,9 +22,14 @@ SCALED = "_scaled"
 """Added to the columns and metrics of logits that are divided by a fitted temperature."""
 
 
-def _by_group(of_groups: OfGroups) -> Recentred:
-    prepare = partial(prepare_groups, of_groups)
-    return Recentred(outcomes_by_group, column("group"), lambda outcomes, _: prepare(outcomes))
+def _by_group(of_groups: OfGroups, outcome: Callable[[Columns], NDArray[Any]]) -> Recentred:
+    prepare, outcomes = partial(prepare_groups, of_groups), partial(outcomes_by_group, outcome=outcome)
+    return Recentred(outcomes, column("group"), lambda by_group, _: prepare(by_group))
+
+
+def _among_five(columns: Columns) -> NDArray[Any]:
+    """1.0 where the true class is among the five best, else 0.0."""
+    return (np.asarray(columns["rank"]) <= 5) * 1.0
 
 
 def _outcomes(suffix: str) -> Callable[[Columns], NDArray[Any]]:
@@ -63,10 +69,15 @@ ROBUSTNESS: Mapping[str, MetricKind] = {
 """Columns: correct@CORRUPTION, (N, severities); same, (N, changes), 1.0 where the prediction stays."""
 
 GROUPS: Mapping[str, MetricKind] = {
-    "worst_group_acc1": MetricKind("acc@1, worst group", _by_group(worst)),
-    "group_gap": MetricKind("mean minus worst group", _by_group(gap), higher_is_better=False),
+    "worst_group_acc1": MetricKind("acc@1, worst group", _by_group(worst, column("correct"))),
+    "group_gap": MetricKind("mean minus worst group", _by_group(gap, column("correct")), higher_is_better=False),
 }
 """Columns: group and correct."""
+
+GROUPS_ON_REQUEST: Mapping[str, MetricKind] = {
+    "worst_group_acc5": MetricKind("acc@5, worst group", _by_group(worst, _among_five), classes=(5, math.inf)),
+}
+"""Columns: group and rank. Reported where a task ranks by it, as DataComp does on Dollar Street."""
 
 CORRUPTED = "corrupted_acc1@"
 ROBUSTNESS_FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {

@@ -24,7 +24,14 @@ from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
-from mlcd_eval.metrics.reliability import CALIBRATION, GROUPS, OPEN_SET, ROBUSTNESS, ROBUSTNESS_FAMILIES
+from mlcd_eval.metrics.reliability import (
+    CALIBRATION,
+    GROUPS,
+    GROUPS_ON_REQUEST,
+    OPEN_SET,
+    ROBUSTNESS,
+    ROBUSTNESS_FAMILIES,
+)
 from mlcd_eval.metrics.searches import SEARCH_FAMILIES, SEARCHES
 from mlcd_eval.metrics.statistics import (
     ClassMeans,
@@ -66,15 +73,20 @@ def _ranking(score: Callable[[Ranks, int], NDArray[Any]], direction: str, title:
     )
 
 
-def _both_directions(columns: Columns) -> NDArray[Any]:
-    """(N, 4): mean recall and a 1 in the columns of the query's direction, else 0."""
-    recalls, text = np.asarray(columns["mean_recall"]), np.asarray(columns["direction"]) == "text_to_image"
-    return np.column_stack([recalls * text, text, recalls * ~text, ~text])
+def _of_both_directions(heading: str, recalled: Callable[[Columns], NDArray[Any]]) -> MetricKind:
+    """The mean of a query's outcome over each direction, and of both."""
 
+    def terms(columns: Columns) -> NDArray[Any]:
+        """(N, 4): the outcome and a 1 in the columns of the query's direction, else 0."""
+        recalls, text = recalled(columns), np.asarray(columns["direction"]) == "text_to_image"
+        return np.column_stack([recalls * text, text, recalls * ~text, ~text])
 
-def _mean_of_directions(columns: Columns) -> float:
-    recalls, text = np.asarray(columns["mean_recall"]), np.asarray(columns["direction"]) == "text_to_image"
-    return float((recalls[text].mean() + recalls[~text].mean()) / 2)
+    def value(columns: Columns) -> float:
+        recalls, text = recalled(columns), np.asarray(columns["direction"]) == "text_to_image"
+        return float((recalls[text].mean() + recalls[~text].mean()) / 2)
+
+    both = Sums(terms, lambda sums: (ratio(sums[..., :2]) + ratio(sums[..., 2:])) / 2, value)
+    return MetricKind(heading, both, over="image")
 
 
 def _labels(columns: Columns) -> NDArray[Any]:
@@ -128,6 +140,20 @@ PREDICTED: Mapping[str, MetricKind] = {
 }
 """MTEB's, over the classes that are true or predicted. Columns: label and prediction."""
 
+ON_REQUEST: Mapping[str, MetricKind] = {
+    "worst_group_acc1": GROUPS["worst_group_acc1"],
+    **GROUPS_ON_REQUEST,
+    "macro_f1_true": MetricKind(
+        "macro F1, true classes",
+        Predicted(column("prediction"), column("label"), partial(prepare_macro, f1s, true_only=True)),
+    ),
+}
+"""What a task of one label per image may rank by besides: WILDS' and DataComp's main metrics. Columns: label,
+prediction and rank, and for those of groups, group. macro_f1_true is over the classes that the samples have (WILDS'
+F1-macro_all)."""
+GROUPED = (*GROUPS, *GROUPS_ON_REQUEST)
+"""Metrics that need data with groups."""
+
 CLUSTERING: Mapping[str, MetricKind] = {
     "nmi": MetricKind("NMI", Influenced(normalized_mutual_information, ("label", "cluster"))),
     "ari": MetricKind("ARI", Influenced(adjusted_rand_index, ("label", "cluster"))),
@@ -142,16 +168,11 @@ PAIRS: Mapping[str, MetricKind] = {
 }
 """Columns: image, and one of the metric's own name, 1.0 where the item is right."""
 
+ASSOCIATION: Mapping[str, MetricKind] = {"jaccard": MetricKind("Jaccard", Mean(column("jaccard")), over="board")}
+"""Columns: jaccard; board, equal for cues of the same candidates; candidates, how many there are, such as 5-6."""
+
 OTHERS: Mapping[str, MetricKind] = {
-    "mean_recall": MetricKind(
-        "mean recall",
-        Sums(
-            _both_directions,
-            lambda sums: (ratio(sums[..., :2]) + ratio(sums[..., 2:])) / 2,
-            _mean_of_directions,
-        ),
-        over="image",
-    ),
+    "mean_recall": _of_both_directions("mean recall", column("mean_recall")),
     "anls": MetricKind("ANLS", Mean(column("anls")), over="document"),
     "anls_compat": MetricKind("ANLS (lmms-eval)", Mean(column("anls_compat")), over="document"),
     "relaxed_accuracy": MetricKind("relaxed accuracy", Mean(column("relaxed_accuracy")), over="document"),
@@ -176,12 +197,16 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     "image_to_text_recall@": lambda k: MetricKind(
         f"image-to-text R@{k}", Mean(within(int(k))), over="image", among=("direction", "image_to_text")
     ),
+    "mean_recall@": lambda k: _of_both_directions(f"mean of R@{k} both ways", within(int(k))),
     "text_to_image_ndcg@": _ranking(ndcg, "text_to_image", "nDCG"),
     "image_to_text_ndcg@": _ranking(ndcg, "image_to_text", "nDCG"),
     "text_to_image_mrr@": _ranking(reciprocal_rank, "text_to_image", "MRR"),
     "image_to_text_mrr@": _ranking(reciprocal_rank, "image_to_text", "MRR"),
     "image_to_text_map@": _ranking(average_precision, "image_to_text", "MAP"),
     "image_to_text_found@": _ranking(share_found, "image_to_text", "captions found"),
+    "jaccard@": lambda number: MetricKind(
+        f"Jaccard, {number} candidates", Mean(column("jaccard")), over="board", among=("candidates", number)
+    ),
     "precision@": lambda least: MetricKind(f"precision@{least}", Mean(_at_least(least)), over="image"),
     "target_precision@": lambda least: MetricKind(
         f"precision@{least} of targets", Mean(_at_least(least)), over="image", among=("has_target", True)
@@ -200,12 +225,14 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **PREDICTED,
         **CLUSTERING,
         **PAIRS,
+        **ASSOCIATION,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,
         **OPEN_SET,
         **ROBUSTNESS,
         **GROUPS,
+        **ON_REQUEST,
         **OTHERS,
         **FAMILIES,
     },

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset, LabelledDataset
+from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset, GroupedDataset, LabelledDataset
 from mlcd_eval.data.open import parse_reference
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.data.translated_prompts import translated_prompts
@@ -18,7 +18,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.planning.narrowed import request_record
 from mlcd_eval.planning.swept import each_value
-from mlcd_eval.protocols.base import ImageRequest, Needs, Protocol
+from mlcd_eval.protocols.base import NO_GROUPS, ImageRequest, Needs, Protocol
 from mlcd_eval.protocols.dialects import DIALECT, expanded
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.records import ModelRecord, Result
@@ -192,6 +192,8 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     data = task.dataset
     prompts = None
     needs = located.needs
+    if needs.groups and not isinstance(dataset, GroupedDataset):
+        raise IncompatibleError(f"{task.name} {NO_GROUPS}")
     if needs.class_prompts and needs.language is not None:
         prompts = translated_prompts(dataset.name, needs.language)
     elif needs.class_prompts:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data.base import Dataset
+from mlcd_eval.data.grouped import MetadataDataset, WithGroups
 from mlcd_eval.data.kinds import SCHEMES
 from mlcd_eval.data.open import (
     default_name,
@@ -30,7 +31,7 @@ from mlcd_eval.planning.job import Job, LocatedTask, located_tasks, resolved
 from mlcd_eval.planning.locate import find_under, locate
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.request import RunRequest
-from mlcd_eval.spec import GLOB_MARKS, SUFFIXES, TaskIndex, TaskSpec, validated
+from mlcd_eval.spec import GLOB_MARKS, SUFFIXES, VARIANT, TaskIndex, TaskSpec, validated
 from mlcd_eval.spec.task import Sizes
 
 
@@ -47,7 +48,9 @@ class Selection:
         """Return the task as a job. Raises UserError if its data cannot be opened or the protocol cannot use it."""
         key = (located.name, located.ref)
         if key not in self._jobs:
-            dataset = self.open(located)
+            dataset, group = self.open(located), located.task.dataset.group
+            if group is not None and isinstance(dataset, MetadataDataset):
+                dataset = WithGroups(dataset, group)
             if located.needs.ood is not None:
                 dataset = WithOpenSet(dataset, self._open(*self._open_set(located, located.needs.ood)))
             self._jobs[key] = resolved(located, dataset, submit=self.request.submit)
@@ -136,7 +139,8 @@ class Selection:
         known = [
             (task, find_under(root, task))
             for task in self.index.tasks.values()
-            if task.protocol in protocols or fnmatch.fnmatch(task.name, pattern)
+            if (task.protocol in protocols or fnmatch.fnmatch(task.name, pattern))
+            and not (word in PROTOCOLS and VARIANT in task.tags)
         ]
         claimed = {(task.protocol, ref and _part(ref, task.settings.get("split"))) for task, ref in known}
         new = [(task, ref) for task, ref in new if (task.protocol, ref) not in claimed]

@@ -133,16 +133,24 @@ class Control:
         return self.value >= self.bound if self.positive else self.value <= self.bound
 
 
+NO_GROUPS = (
+    "compares groups: got a data set without any, expected a column `group` in a table, or for a webdataset `group` "
+    "under `dataset:` in a task file"
+)
+"""The end of a sentence about what needs groups."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a protocol needs from a model and its data besides image features.
 
     texts: the model's text tower. class_prompts: class names and templates; class_names, templates: those to use
     instead of the data set's own, see data/prompts.py. text_encoder: spec of another model whose text tower is used
-    instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. ability:
-    what the model itself does with the scored split (`segment` or `answer`), None for features only. prompt: the text
-    around a question. max_new_tokens: the length of an answer. languages: data with captions in several languages.
-    language: of the class prompts, None for the data set's own.
+    instead of the model's own. ood: reference or name of another data set, whose images are the split `ood`. groups:
+    whether the data must say to which group each of its samples belongs. ability: what the model itself does with the
+    scored split (`segment` or `answer`), None for features only. prompt: the text around a question. max_new_tokens:
+    the length of an answer. languages: data with captions in several languages. language: of the class prompts, None
+    for the data set's own.
     """
 
     texts: bool = False
@@ -151,6 +159,7 @@ class Needs:
     templates: str | Sequence[str] | None = None
     text_encoder: str | None = None
     ood: str | None = None
+    groups: bool = False
     ability: str | None = None
     prompt: str = "{question}"
     max_new_tokens: int = 32
@@ -248,6 +257,10 @@ class Protocol(Generic[S]):
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
         """The metrics that a summary or a leaderboard shows, of those of a record."""
         return [name for name in names if name == primary]
+
+    def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
+        """The metric that a task ranks by, where its settings and its kind of data say it; None where the data does."""
+        return None
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """Whether the seed of a record changes its values, and not only their intervals."""

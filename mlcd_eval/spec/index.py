@@ -20,9 +20,11 @@ DATASETS_FOLDER = "datasets"
 SOURCE_KEYS = ("hub", "ref", "revision", "how")
 """The keys that together say where the data comes from: a task that sets another source takes none of them."""
 
-LEFT_OUT = frozenset({"demo", "apart"})
-"""Tags of tasks that a group leaves out: on bundled data, and those with dozens of records or data that no copy on the
-hub has, which are named themselves (or found under a data root)."""
+VARIANT = "variant"
+OUTSIDE_GROUPS = frozenset({"demo", "apart", VARIANT})
+"""Tags of tasks that the name of a protocol does not mean: on bundled data; `apart`, those with dozens of records or
+data that no copy on the hub has, which are named themselves (or found under a data root); and `variant`, those on data
+of which another task measures the same otherwise."""
 
 Spec = DatasetSpec | TaskSpec | SuiteSpec
 
@@ -116,8 +118,8 @@ class TaskIndex:
     def select(self, words: Iterable[str]) -> list[TaskSpec]:
         """The tasks of groups, suites, names, globs and YAML files, each once, in the order of the words.
 
-        A group leaves out tasks tagged `demo` or `apart`. Raises ConfigError for a word that picks nothing, with the
-        nearest.
+        A group leaves out tasks with a tag of OUTSIDE_GROUPS. Raises ConfigError for a word that picks nothing, with
+        the nearest.
         """
         return list({task.name: task for word in words for task in self._select(word)}.values())
 
@@ -137,7 +139,8 @@ class TaskIndex:
     def _pick(self, word: str, where: str) -> list[TaskSpec]:
         """The tasks of a group, name or glob."""
         if word in self.groups:
-            return [task for task in self.tasks.values() if task.protocol == word and not LEFT_OUT & set(task.tags)]
+            of_group = (task for task in self.tasks.values() if task.protocol == word)
+            return [task for task in of_group if not OUTSIDE_GROUPS & set(task.tags)]
         if word in self.tasks:
             return [self.tasks[word]]
         is_glob = bool(GLOB_MARKS & set(word))

@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mlcd_eval.data.base import Kind
 from mlcd_eval.data.open import parse_reference, with_option
@@ -24,8 +33,9 @@ class DatasetSpec(BaseModel):
     clip-benchmark's layout. ref: a default reference of another form (hf:, torchvision:). revision: commit, branch or
     tag of the repository behind hub or ref, None for its newest. sizes: split -> number of samples in the published
     protocol (numbers on other data do not compare with published ones); of sentences or questions where these are
-    scored. split_by: author of the splits of a refer data set. class_names, templates: see data/prompts.py. how: what
-    to put where if there is no copy to fetch. notes: how the copy differs from the protocol's data.
+    scored. split_by: author of the splits of a refer data set. class_names, templates: see data/prompts.py. group: in
+    a webdataset, the entry, from 0, of the .npy beside each label that is the sample's group. how: what to put where if
+    there is no copy to fetch. notes: how the copy differs from the protocol's data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +50,7 @@ class DatasetSpec(BaseModel):
     split_by: str | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
+    group: NonNegativeInt | None = None
     how: str | None = None
     notes: str | None = None
 
@@ -122,10 +133,12 @@ class TaskSpec(BaseModel):
 
 
 class SuiteSpec(BaseModel):
-    """A named list of tasks (names, groups or globs)."""
+    """A named list of tasks (names, groups or globs). average: what its authors call the mean over all of its tasks,
+    each by its own metric; None where they print none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     description: str
     tasks: tuple[str, ...] = Field(min_length=1)
+    average: str | None = None

@@ -18,7 +18,7 @@ from mlcd_eval.support.registry import Registry
 if TYPE_CHECKING:
     from mlcd_eval.records import Result
 
-Option = Literal["baseline", "published", "training", "nearest", "group"]
+Option = Literal["baseline", "published", "training", "nearest", "group", "suite", "chance"]
 By = Literal["value", "parameters", "gflops"]
 """What makes published models near to one's own."""
 
@@ -50,7 +50,8 @@ class TableInput:
     differences from. published, groups: names of published rows and of papers' tables. trainings: folders of
     `mlcd-train` runs. nearest: how many published models to show next to each of the records', None for no such
     section; by: what makes them near. apart: a regular expression of what tells the seeds of a model apart in its name,
-    None for the usual one.
+    None for the usual one. suites: names of suites, a table each. chance: show
+    chance levels.
     """
 
     results: Sequence[Result]
@@ -63,10 +64,12 @@ class TableInput:
     nearest: int | None = None
     by: By = "value"
     apart: str | None = None
+    suites: Sequence[str] = ()
+    chance: bool = False
 
 
 TABLES = "mlcd_eval.tables"
-BOARD: tuple[Option, ...] = ("baseline", "published")
+BOARD: tuple[Option, ...] = ("baseline", "published", "suite", "chance")
 PAGE: tuple[Option, ...] = (*BOARD, "training", "nearest", "group")
 SITE: tuple[Option, ...] = ("published",)
 ROWS = {
@@ -99,10 +102,14 @@ def render(
     nearest: int | None = None,
     by: By = "value",
     apart: str | None = None,
+    suites: Sequence[str] = (),
+    chance: bool = False,
     allow_partial: bool = False,
 ) -> str:
     """Records and published numbers in one format; raises what `pieces` does."""
-    table = TableInput(results, paths, files, baseline, published, groups, trainings, nearest, by, apart)
+    table = TableInput(
+        results, paths, files, baseline, published, groups, trainings, nearest, by, apart, suites, chance
+    )
     return "".join(pieces(form, table, allow_partial))
 
 

@@ -7,6 +7,9 @@ import pytest
 from mlcd_eval.cli import ls
 from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.spec import TaskIndex
+
+ALL = TaskIndex.load().tasks
 
 
 def run(*words: str) -> int:
@@ -36,10 +39,40 @@ def test_the_pattern_may_stand_before_or_after_the_flag(capsys):
 
 def test_plain_lines_are_aligned(capsys):
     assert run("suites") == 0
-    demo, minute, paper = capsys.readouterr().out.splitlines()
+    datacomp, demo, elevater, mieb, minute, paper, vtab, few = capsys.readouterr().out.splitlines()
     assert demo.startswith("demo        9 tasks   ")
     assert minute.startswith("minute      4 tasks   ")
     assert paper.startswith("mlcd_paper  60 tasks  ")
+    assert datacomp.startswith("datacomp38  38 tasks  ") and elevater.startswith("elevater20  20 tasks  ")
+    assert vtab.startswith("vtab        19 tasks  ") and few.startswith("vtab1k      19 tasks  ")
+    assert mieb.startswith("mieb_lite   20 tasks  ")
+
+
+def test_tasks_by_group_fit_a_screen(capsys):
+    assert run("tasks", "--group") == 0
+    lines = capsys.readouterr().out.splitlines()
+    headings = [line for line in lines if not line.startswith("  ")]
+    assert len(headings) < len(lines) < 60 and max(map(len, lines)) <= 100
+    assert [heading.partition(" ")[0] for heading in headings] == sorted({name.split("/")[0] for name in ALL})
+    names = [f"{group}/{end}" for group, ends in shown_groups(lines).items() for end in ends]
+    assert names == sorted(ALL)
+    assert run("tasks", "--group", "--json", "retrieval/*comp*") == 0
+    assert json.loads(capsys.readouterr().out) == {"retrieval": ["datacomp_flickr30k", "datacomp_mscoco_captions"]}
+    with pytest.raises(ConfigError, match="no name matches"):
+        run("tasks", "--group", "nothing/*")
+
+
+def shown_groups(lines):
+    """Group -> the names below its heading, which says how many there are."""
+    groups, sizes, heading = {}, {}, ""
+    for line in lines:
+        if line.startswith("  "):
+            groups[heading] += line.split()
+        else:
+            heading, _, size = line.partition(" ")
+            groups[heading], sizes[heading] = [], int(size.strip("()"))
+    assert sizes == {group: len(names) for group, names in groups.items()}
+    return groups
 
 
 def test_datasets_say_where_their_files_come_from(capsys):

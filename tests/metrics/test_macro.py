@@ -19,6 +19,16 @@ def test_against_scikit_learn_with_classes_that_are_only_true_or_only_predicted(
         assert metric_value(name, alone) == pytest.approx(one, abs=1e-15)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_wilds_f1_is_over_the_true_classes(seed):
+    """wilds/common/metrics/all_metrics.py at 2d2172d5's F1: sklearn's with the unique true labels."""
+    r = np.random.default_rng(seed)
+    labels, predictions = r.integers(0, 8, size=12), r.integers(0, 10, size=12)
+    expected = f1_score(labels, predictions, average="macro", labels=np.unique(labels), zero_division=0)
+    columns = {"label": labels, "prediction": predictions}
+    assert metric_value("macro_f1_true", columns) == pytest.approx(expected, abs=1e-15)
+
+
 def test_by_hand():
     """Class 0: 2 of 3 right; class 1: 1 of 1, predicted twice; class 2 is only predicted."""
     columns = {"label": [0, 0, 0, 1], "prediction": [0, 0, 2, 1]}

@@ -16,7 +16,8 @@ from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, met
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
-PARAMETERS |= {"corrupted_acc1@": "fog"} | dict.fromkeys(LANGUAGE_FAMILIES, 5)
+PARAMETERS |= {"corrupted_acc1@": "fog", "mean_recall@": 1, "jaccard@": "10-12"}
+PARAMETERS |= dict.fromkeys(LANGUAGE_FAMILIES, 5)
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
 PARAMETERS |= {name: 1 if "recall" in name else 5 for name in SEARCH_FAMILIES}
 NAMES = [name + str(PARAMETERS.get(name, 0.5)) if name in FAMILIES else name for name in METRICS.built_in]
@@ -55,7 +56,7 @@ def columns_for(name, seed=0):
     scores = r.normal(size=(60, num_classes)) + np.eye(num_classes)[labels]
     if name in ("map", "map_11point"):
         columns = multilabel_samples(scores, (rng(2).random((60, 7)) < 0.3).astype(int))
-    elif "_to_" in name or name.endswith("mean_recall"):
+    elif "_to_" in name or "mean_recall" in name:
         columns = retrieval(r)
         columns["ranks"] = [r.integers(1, 12, size=1 + image % 4) for image in columns["image"]]
     else:
@@ -73,6 +74,8 @@ def columns_for(name, seed=0):
         columns |= {"same": r.random((60, 7)).round(), "group": rng(9).integers(3, size=60)}
         columns |= {"level": rng(10).choice(LEVELS, size=60)}
         columns |= {key: r.random(60) for key in ("map", "map_r", "r_precision", "map@5", "mp@5")}
+        columns |= {"board": rng(11).integers(20, size=60), "jaccard": r.random(60)}
+        columns |= {"candidates": rng(12).choice(["5-6", "10-12"], size=60)}
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
@@ -123,6 +126,8 @@ def test_values_by_hand():
     assert metric_value("text_to_image_recall@5", queries) == 2 / 3
     assert metric_value("image_to_text_recall@5", queries) == 1
     assert metric_value("mean_recall", queries) == (0.5 + 0.75) / 2
+    assert metric_value("mean_recall@1", queries) == (1 / 3 + 0) / 2
+    assert metric_value("mean_recall@5", queries) == (2 / 3 + 1) / 2
     answers = {"document": [1, 1], "edits": [1, 3], "answer_length": [4, 12], "anls": [0.5, 1.0]}
     assert metric_value("character_error_rate", answers) == 1 / 4 and metric_value("anls", answers) == 0.75
 

@@ -32,6 +32,7 @@ def test_protocols_and_their_settings_come_without_torch():
 def test_each_protocol_is_found_in_its_own_file():
     """A new protocol is one file: none of them is listed anywhere."""
     assert set(PROTOCOLS.built_in) == {
+        "association",
         "attentive_probe",
         "clustering",
         "compositionality",

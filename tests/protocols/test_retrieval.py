@@ -199,3 +199,11 @@ def test_scores_of_whole_rankings_come_with_their_metric_alone():
     assert values(plain).items() <= values(ranked).items()
     mean = Retrieval().score(RetrievalSettings(metric="mean_recall"), inputs(IMAGES, CAPTIONS))
     assert mean.primary == "mean_recall" and values(mean) == values(plain)
+
+
+def test_datacomps_metric_is_the_mean_of_both_directions_at_one():
+    scores = Retrieval().score(RetrievalSettings(metric="mean_recall@1"), inputs(IMAGES, CAPTIONS))
+    found = values(scores)
+    assert scores.primary == "mean_recall@1" == Retrieval().primary({"metric": "mean_recall@1"}, "retrieval")
+    both = found["text_to_image_recall@1"], found["image_to_text_recall@1"]
+    assert found["mean_recall@1"] == sum(both) / 2 != found["mean_recall"]

@@ -8,9 +8,10 @@ import pytest
 from conftest import make_result
 from protocol_inputs import features, mixture, rng, text_encoder, values
 
-from mlcd_eval.data.base import Expression, GeneralizedExpression, Pairs, Question, Search
+from mlcd_eval.data.base import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.metrics.table import measure, metric_value
+from mlcd_eval.protocols.association import AssociationProtocol, AssociationSettings
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.knn import KNN, KNNSettings
 from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearProbeSettings
@@ -114,6 +115,19 @@ def compositionality():
     return Compositionality().score(CompositionalitySettings(), inputs)
 
 
+def association():
+    cues = [f"Cue {n}" for n in range(20)]
+    vectors = {f"A {cue.lower()}": vector for cue, vector in zip(cues, rng(12).normal(size=(20, 8)), strict=True)}
+    images = features(rng(13).normal(size=(60, 8)))
+    boards = [[f"im{row}" for row in rng([14, n // 2]).permutation(60)[: 6 + 4 * (n // 2 % 2)]] for n in range(20)]
+    items = [
+        Association(f"{n}", cue, tuple(board), tuple(row < 3 for row in range(len(board))))
+        for n, (cue, board) in enumerate(zip(cues, boards, strict=True))
+    ]
+    inputs = Inputs({"test": images}, text_encoder(vectors), annotations={"test": items})
+    return AssociationProtocol().score(AssociationSettings(), inputs)
+
+
 def docvqa(metric):
     words = ["ink", "inks", "1990", "1991", "paper"]
     questions = [Question(n, f"p{n}", f"d{n // 3}", "What?", (words[n % 5],), ("form",)) for n in range(20)]
@@ -137,6 +151,7 @@ CASES = {
     "refcoco, generalized": generalized,
     "clustering": clustering,
     "compositionality": compositionality,
+    "association": association,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
     "docvqa, anls": lambda: docvqa("anls"),

@@ -20,6 +20,7 @@ DEFAULTS = {
         "sweep": "clip",
         "c": None,
         "tolerance": 1e-6,
+        "examples": "all",
         "adamw": None,
     },
     "clustering": {
@@ -48,6 +49,7 @@ DEFAULTS = {
         "most_truncated": 1.0,
         "length_bins": (),
     },
+    "association": {"split": "test", "layer": "projected", "exif": False, "prompt": "article", "metric": "jaccard"},
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Expression, Pairs, Question, Search
+from mlcd_eval.data.base import Association, Expression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
@@ -86,6 +86,19 @@ def searched():
     searches = [Search(key, tuple(of[:3]), tuple(of[3:8]), tuple(of[8:])) for key, of in zip(keys, lists, strict=True)]
     images = {"gallery": Features(gallery, names), "test": Features(array, keys)}
     return Inputs(images, annotations={"test": searches, "gallery": []})
+
+
+def associated():
+    """Cues that are somewhat like some of their candidates, two cues to a board."""
+    rng = np.random.default_rng(13)
+    cues = [f"cue {number} {rng.integers(1000)}" for number in range(40)]
+    array, items = rng.normal(0, 3, (400, 8)).astype(np.float32), []
+    for number, cue in enumerate(cues):
+        board = np.arange(10 * (number // 2), 10 * (number // 2) + (5, 10)[number // 2 % 2])
+        chosen = rng.permutation(len(board)) < 2
+        array[board[chosen]] += 0.2 * letters([f"A {cue}"])
+        items.append(Association(f"{number}", cue, tuple(map(str, board)), tuple(chosen.tolist())))
+    return Inputs({"test": Features(array, [str(row) for row in range(400)])}, letters, annotations={"test": items})
 
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -180,6 +193,7 @@ CASES = {
         "both": ({}, lambda: chosen(2, 2)),
         "images": ({"ties": "first"}, lambda: chosen(4, 1)),
     },
+    "association": {"default": ({}, associated)},
     "instance_retrieval": {
         "labels": ({"clusters": True}, classified),
         "lists": ({"average_precision": "trapezoid"}, searched),

@@ -12,9 +12,9 @@ from mlcd_eval.data.scans import kept_scan
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.storage.location import LocalFolder, Location, is_web_address
 from mlcd_eval.data.storage.rows import needed_classes
-from mlcd_eval.data.storage.tar import Captions, HashingReader, read_samples
+from mlcd_eval.data.storage.tar import Captions, HashingReader, Metadata, read_metadata, read_samples
 from mlcd_eval.errors import DataError, nearest
-from mlcd_eval.support.disk_memo import file_identity
+from mlcd_eval.support.disk_memo import file_identity, memoised
 
 SPLITS = ("train", "val", "test")
 MOST_SHARDS = 1_000_000
@@ -87,6 +87,11 @@ class WebDataset:
             ]
             self._opened[name] = Split(self.name, name, shards)
         return self._opened[name]
+
+    def metadata(self, split: str, entry: int) -> dict[str, int]:
+        """Key -> an entry of the .npy that each sample of a split has beside its label, as in DataComp's copies."""
+        shards = [shard for shard in self.split(split).shards if isinstance(shard, TarShard)]
+        return {key: value for shard in shards for key, value in shard.metadata(entry).items()}
 
     def _read_kind(self) -> Kind:
         text = self._location.read_text("dataset_type.txt")
@@ -176,6 +181,17 @@ class TarShard:
         if self._sha256 not in (None, sha256):
             path = self._location.path(self.name)
             raise DataError(f"{path} changed since it was scanned: got sha256 {sha256}, expected {self._sha256}")
+
+    def metadata(self, entry: int) -> dict[str, int]:
+        """Key -> an entry of each sample's .npy; the file is read for it once for each cache."""
+        if self._cache is None:
+            return self._read_metadata(entry).entries
+        identity = f"{self.scan().fingerprint} {entry}"
+        return memoised(self._cache / "metadata", identity, Metadata, lambda: self._read_metadata(entry)).entries
+
+    def _read_metadata(self, entry: int) -> Metadata:
+        with self._location.open(self.name) as file:
+            return read_metadata(HashingReader(file), self._location.path(self.name), entry)
 
     def _read(self, stream: HashingReader) -> Iterator[Sample]:
         return read_samples(stream, self._location.path(self.name), self._kind, self._captions)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import IO, Literal, TypeVar
+
+import numpy as np
 
 from mlcd_eval.data.base import Kind, Sample
 from mlcd_eval.data.labels import LabelRange
@@ -85,6 +89,34 @@ def read_samples(stream: HashingReader, shard: str, kind: Kind, captions: Captio
         else:
             texts = _caption_of_json if captions == "json" else _captions
             yield Sample(key, image, texts=texts(files[suffix], where))
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Key -> one entry of a sample's metadata."""
+
+    entries: dict[str, int]
+
+
+def read_metadata(stream: HashingReader, shard: str, entry: int) -> Metadata:
+    """One entry, from 0, of the vector of whole numbers in the .npy of each sample. Raises DataError where a sample has
+    none, or it is too short or holds something else."""
+    return Metadata({key: _entry(files, f"{key!r} of {shard}", entry) for key, files in grouped_files(stream, shard)})
+
+
+def _entry(files: Mapping[str, bytes], where: str, entry: int) -> int:
+    if "npy" not in files:
+        raise DataError(f"sample {where} has no metadata: got {sorted(files)}, expected .npy, whose entries are groups")
+    with reading(f"the .npy of sample {where} is not readable"):
+        values = np.lib.format.read_array(io.BytesIO(files["npy"]), allow_pickle=False)
+    if values.ndim != 1 or len(values) <= entry:
+        raise DataError(
+            f"the .npy of sample {where} has no entry {entry}: got the shape {values.shape}, expected a vector of at "
+            f"least {entry + 1}"
+        )
+    if values.dtype.kind not in "iufb" or not np.isfinite(values[entry]) or values[entry] != int(values[entry]):
+        raise DataError(f"entry {entry} of the .npy of sample {where} is {values[entry]!r}, expected a whole number")
+    return int(values[entry])
 
 
 def _captions(contents: bytes, where: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.statistics import Columns
-from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, measure
+from mlcd_eval.metrics.table import CLASSIFICATION, MULTILABEL, ON_REQUEST, measure
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
 from mlcd_eval.protocols.shared.finite import check_finite
 
@@ -24,16 +24,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _known_metric(name: str) -> str:
-    names = [repr(known) for known in (*CLASSIFICATION, *MULTILABEL)]
-    if repr(name) not in names:
-        expected = f"{', '.join(names[:-1])} or {names[-1]}"
-        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
-    return name
+def _one_of(*known: str) -> Callable[[str], str]:
+    def checked(name: str) -> str:
+        names = [repr(each) for each in known]
+        if repr(name) not in names:
+            expected = f"{', '.join(names[:-1])} or {names[-1]}"
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return name
+
+    return checked
 
 
-PrimaryMetric = Annotated[str, AfterValidator(_known_metric)]
+PrimaryMetric = Annotated[str, AfterValidator(_one_of(*CLASSIFICATION, *MULTILABEL))]
 """A setting: the name of a metric of labelled images."""
+ZeroShotMetric = Annotated[str, AfterValidator(_one_of(*CLASSIFICATION, *MULTILABEL, *ON_REQUEST))]
+"""A setting: the same, or the name of one that is reported on request only."""
 
 
 def split_requests(
@@ -80,7 +85,8 @@ def primary_metric(wanted: str | None, num_classes: int, multilabel: bool) -> st
 
     Raises IncompatibleError for a metric that is not defined for such labels.
     """
-    fitting = [name for name, kind in _kinds(multilabel).items() if kind.fits(num_classes)]
+    kinds = _kinds(multilabel) if wanted not in ON_REQUEST or multilabel else ON_REQUEST
+    fitting = [name for name, kind in kinds.items() if kind.fits(num_classes)]
     if wanted is not None and wanted not in fitting:
         number = "several labels" if multilabel else "one label"
         raise IncompatibleError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
@@ -84,6 +85,10 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     factors = FACTORS
     swept = SWEPT
 
+    def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
+        """The setting `metric`, else acc1 of one label per image."""
+        return settings.get("metric") or ("acc1" if kind == "classification" else None)
+
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws the shots, the part or folds of train that lambda is searched on and AdamW's batches, but for the
         draws of sources that have a seed of their own."""
@@ -92,7 +97,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         if settings.get("shots"):
             fixed = settings.get("lambda_") or settings.get("c")
             return not (fixed and settings.get("draw") == "mteb")
-        return settings.get("hold_out", "stratified") == "stratified"
+        return settings.get("hold_out", "stratified") == "stratified" and settings.get("examples") != "vtab1k"
 
     def needs(self, settings: LinearProbeSettings) -> Needs:
         """Return the need for the images of another data set, if they are asked for."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlcd_eval.data.split import stratified_folds
+from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification.cross_validation import FOLDS, PARTITIONS, TOO_MANY
 from mlcd_eval.protocols.classification.draws import DRAWS, HOLD_OUTS
@@ -45,15 +46,36 @@ def cut_features(settings: LinearProbeSettings, inputs: Inputs) -> Inputs:
     return replace(inputs, images=images)
 
 
+VTAB1K = 800, 200
+"""The images that VTAB-1k fits on, and those that it chooses by."""
+
+
+def _vtab1k(inputs: Inputs, labels: Mapping[str, np.ndarray], prepare: Prepare, kept: bool) -> TrainingSet:
+    """The first images of train, and the first of val or, without that split, the next of train."""
+    fit, chosen_by = VTAB1K
+    role, first = ("val", 0) if "val" in labels else ("train", fit)
+    chosen = slice(first, first + chosen_by)
+    if len(labels[role][chosen]) == 0:
+        size = len(labels["train"])
+        raise DataError(f"VTAB-1k has no image to choose by: got {size:,} of train, expected at least {fit + 1:,}")
+    fitted = inputs.images["train"].array[:fit], labels["train"][:fit]
+    held_out = inputs.images[role].array[chosen], labels[role][chosen]
+    return TrainingSet(*train_and_val(*fitted, *held_out), prepare=prepare, keeps_logits=kept)
+
+
 def training_sets(
     settings: LinearProbeSettings, inputs: Inputs, labels: Mapping[str, np.ndarray]
 ) -> Iterator[TrainingSet]:
-    """One set, or for few-shot one per trial. A val split that is read comes after the rows of train."""
+    """One set, or for few-shot one per trial. A val split that is read comes after the rows of train. Raises DataError
+    for too few images."""
     rng = np.random.default_rng(inputs.seed)
     features, train = inputs.images["train"].array, labels["train"]
     in_order = settings.draw == "stratified" and not settings.shots
     trials = settings.trials if settings.shots else 1
     prepare, kept = prepare_of(settings, inputs), settings.calibration == "fitted"
+    if settings.examples == "vtab1k":
+        yield _vtab1k(inputs, labels, prepare, kept)
+        return
     for rows in DRAWS[settings.draw](train, settings.shots, trials, rng, inputs.seed):
         array, of_rows = (features, train) if in_order else (features[rows], train[rows])
         if "val" in labels:

@@ -33,6 +33,9 @@ class LinearProbeSettings(ReliabilitySettings):
     class with fewer images all are taken; the record's `classes_with_fewer_shots` counts them. A request may give a
     list of numbers, or `curve` for those of SWEPT.
 
+    examples: `vtab1k` learns from 1,000 images, the first 800 of train to fit and 200 to choose lambda by, which are
+    the first of val or, without that split, the next of train; the last fit is on all (Zhai et al. 2019).
+
     layers: `all` probes every block of the tower at every pooling, in place of `layer`, and reports the one that is
     best on the part of train that is held out (layer_search.py).
 
@@ -57,6 +60,7 @@ class LinearProbeSettings(ReliabilitySettings):
     hold_out: Literal["stratified", "dinov2", "dinov3"] = "stratified"
     tolerance: PositiveFloat = 1e-6
     draw: Literal["stratified", "mteb", "clip_benchmark"] = "stratified"
+    examples: Literal["all", "vtab1k"] = "all"
     adamw: AdamWSettings | None = None
     sgd: SGDSettings | None = None
 
@@ -77,6 +81,13 @@ class LinearProbeSettings(ReliabilitySettings):
             raise ValueError(
                 f"{given[0]} is of a held-out part: expected selection holdout with it, got {self.selection}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _examples_are_chosen_once(self) -> LinearProbeSettings:
+        given = [name for name in ("shots", "layers", "adamw", "sgd") if getattr(self, name) is not None]
+        if self.examples != "all" and given:
+            raise ValueError(f"expected examples {self.examples} without {' and '.join(given)}")
         return self
 
     @model_validator(mode="after")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import field_validator
 
+from mlcd_eval.data.base import Kind
 from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.multilabel import multilabel_samples
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.metrics.table import GROUPED, measure
+from mlcd_eval.protocols.base import NO_GROUPS, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import (
-    PrimaryMetric,
+    ZeroShotMetric,
     as_lists,
     checked_labels,
     measured,
@@ -51,17 +53,17 @@ _CLASSES = 1 << 10  # classes whose prompts are averaged at once
 
 
 class ZeroShotSettings(ReliabilitySettings):
-    """metric: the primary one; None means acc1, or map_11point where an image has several labels. class_names,
-    templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py); None means the data set's own, else
-    clip-benchmark's by its name. exif: turn images as their EXIF orientation says. A temperature (`calibration=fitted`)
-    is fitted on val, else on train, of which nothing else is used. language: of class names and templates, which
-    are Babel-ImageNet's unless the settings give others, and only the images of the classes that have a name in it are
-    scored; None where it is not stated."""
+    """metric: the primary one; None means acc1, or map_11point where an image has several labels; one of groups needs
+    data that has them. class_names, templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py);
+    None means the data set's own, else clip-benchmark's by its name. exif: turn images as their EXIF orientation says.
+    A temperature (`calibration=fitted`) is fitted on val, else on train, of which nothing else is used. language: of
+    class names and templates, which are Babel-ImageNet's unless the settings give others, and only the images of the
+    classes that have a name in it are scored; None where it is not stated."""
 
     split: str = "test"
     layer: VectorLayer = "projected"
     exif: bool = False
-    metric: PrimaryMetric | None = None
+    metric: ZeroShotMetric | None = None
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
     language: Language | None = None
@@ -129,6 +131,10 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     swept = SWEPT
     averages_metrics = True  # as the tables of CLIP and MLCD
 
+    def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
+        """The setting `metric`, else acc1 of one label per image."""
+        return settings.get("metric") or ("acc1" if kind == "classification" else None)
+
     def needs(self, settings: ZeroShotSettings) -> Needs:
         """Return the need for a text tower and for class names with templates."""
         return Needs(
@@ -138,6 +144,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             templates=settings.templates,
             language=None if settings.class_names or settings.templates else settings.language,
             ood=settings.ood,
+            groups=settings.metric in GROUPED,
         )
 
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
@@ -154,8 +161,9 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     def score(self, settings: ZeroShotSettings, inputs: Inputs) -> Scores:
         """Samples hold the best class, `correct` being 1.0 where it is among the labels.
 
-        Raises IncompatibleError without class names or templates, or for a metric that does not fit the labels;
-        DataError for class names that do not, and for features that are not finite.
+        Raises IncompatibleError without class names or templates, without groups for a metric of groups, or for a
+        metric that does not fit the labels; DataError for class names that do not, and for features that are not
+        finite.
         """
         from mlcd_eval.support.resident import Rows
 
@@ -175,6 +183,8 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         settings.check_one_label(multilabel)
         _check_class_names(num_classes, labels)
         primary = primary_metric(settings.metric, num_classes, multilabel)
+        if primary in GROUPED and not inputs.groups:
+            raise IncompatibleError(f"metric {primary!r} {NO_GROUPS}")
         unnamed = identifiers(inputs.class_names)
         if unnamed:
             warnings.warn(
@@ -204,8 +214,11 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             return _logits(Rows(features.array, inputs.device, unit), classes, of_class)
 
         more = measured_reliability(settings, inputs, columns, logits_of, _held_out(inputs, logits_of), SCALE)
+        metrics = [*measured(columns, num_classes, multilabel, inputs.seed, len(images.bad)), *more.metrics]
+        if primary not in [metric.name for metric in metrics]:
+            metrics.append(measure(primary, {**columns, **more.samples}, inputs.seed, len(images.bad)))
         return Scores(
-            metrics=[*measured(columns, num_classes, multilabel, inputs.seed, len(images.bad)), *more.metrics],
+            metrics=metrics,
             primary=primary,
             samples={"key": list(images.keys), **as_lists(columns), **more.samples},
             details={

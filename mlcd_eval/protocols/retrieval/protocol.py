@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlcd_eval.data.base import Annotation
+from mlcd_eval.data.base import Annotation, Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import measure
@@ -24,8 +24,8 @@ DIALECTS = {
         "There torch.topk decides ties, blank lines are captions, and an image without captions is a query that fails.",
     ),
     "datacomp": ProtocolDialect(
-        {"ks": (1, 5, 10), "metric": "mean_recall", "exif": True},
-        "DataComp at 170b603b, eval_utils/retr_eval.py, as docs/openclip_results.csv of open_clip prints it",
+        {"ks": (1, 5, 10), "metric": "mean_recall@1", "exif": True},
+        "DataComp at 4a8df199, eval_utils/retr_eval.py, as docs/openclip_results.csv of open_clip prints it",
     ),
     "mteb": ProtocolDialect(
         {"metric": "ndcg", "ties": "last", "exif": True},
@@ -72,6 +72,10 @@ class Retrieval(Protocol[RetrievalSettings]):
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
         """All: papers print both directions at every K."""
         return list(names)
+
+    def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
+        """What the setting `metric` means."""
+        return RetrievalSettings.model_validate(settings).primary
 
     def needs(self, settings: RetrievalSettings) -> Needs:
         """Return the need for a text tower."""

@@ -11,7 +11,7 @@ import numpy as np
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.retrieval.lengths import by_length, truncated
-from mlcd_eval.protocols.retrieval.settings import CUT, RetrievalSettings
+from mlcd_eval.protocols.retrieval.settings import CUT, MEAN_R1, RetrievalSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Searched:
             *((f"text_to_image_recall@{k}", 0, None) for k in settings.ks),
             *((f"image_to_text_recall@{k}", self.no_query, None) for k in settings.ks),
             ("mean_recall", self.no_query, self.captioned),
+            *([(MEAN_R1, self.no_query, self.captioned)] if settings.metric == MEAN_R1 else []),
         ]
         for direction, unscored in (("text_to_image", 0), ("image_to_text", self.no_query)) if self.whole else ():
             names = [f"{direction}_ndcg@{CUT}", f"{direction}_mrr@{CUT}"]

@@ -45,18 +45,30 @@ def paper_board(
     place = without_records(first[name] for name in table.columns if name in first)
     tasks = {column.task for column in place.values()}
     members = [result for result in results if result.task.name in tasks]
-    columns = _Columns(members, list(place.values()))
     notes = [f"{table.notes.removesuffix('.')}."] if table.notes else []
     if results and not members:
         notes.append("No record is of this table's tasks.")
     about = f"{table.table}, {table.printed_in}: {table.setting}."
-    return _board(Leaderboard(table.title, [], [], about, notes), columns, members, numbers, originals)
+    board = Leaderboard(table.title, [], [], about, notes)
+    return columns_board(board, list(place.values()), members, numbers, originals)
+
+
+def columns_board(
+    board: Leaderboard,
+    columns: Sequence[Column],
+    results: Sequence[Result],
+    numbers: Iterable[PublishedNumber],
+    originals: Mapping[str, str],
+) -> Leaderboard:
+    """The board with its rows, of these columns and their variants; raises DataError as `leaderboards`."""
+    return _board(board, _Columns(results, columns), results, numbers, originals)
 
 
 class _Columns:
     """The columns of records by task, metric and variant; one column holds one unit.
 
-    printed: of a paper's table, None for columns of the records' own. Records then add only variants of these.
+    printed: of a paper's table or a suite, None for columns of the records' own. Records then add only variants of
+    these.
     """
 
     def __init__(self, results: Sequence[Result], printed: Sequence[Column] | None = None) -> None:

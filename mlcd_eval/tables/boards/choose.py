@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards, paper_board
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Leaderboard, check_baseline
+from mlcd_eval.tables.boards.suites import suite_board
 from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.published import PublishedNumber, published_table, rows_named
 
 
 def boards_as(write: Callable[[Sequence[Leaderboard], str | None], str], table: TableInput) -> str:
     """The leaderboards of a request in the form of `write`, which takes them and the baseline; raises as `choose`."""
-    boards, _ = choose(table.results, table.published, table.groups, of_records(table.results))
+    places = of_records(table.results)
+    boards, _ = choose(table.results, table.published, table.groups, places, table.suites, table.chance)
     check_baseline(boards, table.baseline)
     text = write(boards, table.baseline)
     if table.published and not any(row.published for board in boards for row in board.rows):
@@ -27,14 +30,16 @@ def choose(
     published: Sequence[str] = (),
     groups: Sequence[str] = (),
     places: Callable[[str], bool] | None = None,
+    suites: Sequence[str] = (),
+    chance: bool = False,
 ) -> tuple[list[Leaderboard], list[PublishedNumber]]:
     """The leaderboards of a request, and the published numbers that it names.
 
     published: names of models, as in `rows_named`; MODEL=NAME pairs a model of the records with the one row that it
-    reproduces. groups: tables of papers, one leaderboard each, with the records of their tasks; without any there is
-    one leaderboard per protocol. places: the tasks of the named models to read, None for all. Raises ConfigError for
-    an unknown name or one that means several rows, DataError where two records would share a cell or two units a
-    column.
+    reproduces. groups: tables of papers, suites: by name, one leaderboard each, with the records of their tasks;
+    without any there is one leaderboard per protocol. chance: show chance levels, as suites do in any case. places:
+    the tasks of the named models to read, None for all. Raises ConfigError for an unknown name or one that means
+    several rows, DataError where two records would share a cell or two units a column.
     """
     tables = [published_table(group) for group in groups]
     numbers: list[PublishedNumber] = []
@@ -48,10 +53,11 @@ def choose(
             raise ConfigError(f"--published {text}: got {len(labels)} rows, expected one: {'; '.join(labels)}")
         originals |= {model: labels[0] + PUBLISHED} if model and labels else {}
         numbers += named
-    if tables:
-        boards = [paper_board(table, results, dict.fromkeys([*table.numbers, *numbers]), originals) for table in tables]
-    else:
+    boards = [paper_board(table, results, dict.fromkeys([*table.numbers, *numbers]), originals) for table in tables]
+    boards += [suite_board(suite, results, list(dict.fromkeys(numbers)), originals) for suite in suites]
+    if not boards:
         boards = leaderboards(results, list(dict.fromkeys(numbers)), originals)
+    boards = [replace(board, with_chance=board.with_chance or chance) for board in boards]
     return boards, list(dict.fromkeys([*(number for table in tables for number in table.numbers), *numbers]))
 
 

@@ -39,20 +39,21 @@ class Style(NamedTuple):
 @dataclass(frozen=True)
 class Grid:
     """lines: all of one length; heads: the number of lines that are headings; names: the number of cells without
-    numbers at the start of a line; counted: whether the number of samples follows them; models_down: whether each
-    further line is of a model, or of a task; tasks: of each column of the former, or line of the latter."""
+    numbers at the start of a line; facts: of those about the task that follow, the number of samples and the chance
+    level; models_down: whether each further line is of a model, or of a task; tasks: of each column of the former, or
+    line of the latter."""
 
     lines: list[list[str]]
     heads: int
     names: int
     tasks: list[str]
-    counted: bool = False
+    facts: int = 0
     models_down: bool = False
 
     def turned(self) -> Grid:
         """A grid of a line per task with a line per model."""
         lines = [list(line) for line in zip(*self.lines, strict=True)]
-        return Grid(lines, heads=self.names + self.counted, names=self.heads, tasks=self.tasks, models_down=True)
+        return Grid(lines, heads=self.names + self.facts, names=self.heads, tasks=self.tasks, models_down=True)
 
 
 def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
@@ -62,22 +63,22 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
     """
     reference = baseline_row(board, baseline)
     only_published = all(row.published for row in board.rows)
-    lines = [["task", "metric", "n", *(_name(row, only_published, style) for row in board.rows)]]
+    lines = [["task", "metric", "n", "chance", *(_name(row, only_published, style) for row in board.rows)]]
     sides = [(row, reference, original) for row, original in zip(board.rows, board.originals(), strict=True)]
-    counted = False
     for column in board.columns:
         ranking, count = board.ranked(column), counts(board, column)
-        counted = counted or count != ""
         cells = [_shown(board, *side, column, ranking, style) for side in sides]
-        lines.append([style.text(column.name), style.text(column.measure), count or style.dash, *cells])
-    if average := board.average():
+        by_chance = board.chance(column)
+        about = [count or style.dash, style.dash if by_chance is None else shown(by_chance)]
+        lines.append([style.text(column.name), style.text(column.measure), *about, *cells])
+    facts = [place for place in (2, 3) if any(line[place] != style.dash for line in lines[1:])]
+    for average in filter(None, (board.average(), board.over_chance())):
         ranking = average.ranked()
         means = [_ranked(_value(cell, "fraction", style), cell, ranking, style) for cell in average.cells]
-        lines.append([average.name, average.measure, "", *means])
-    if not counted:
-        lines = [[task, metric, *cells] for task, metric, _, *cells in lines]
-    tasks = ["", *(column.task for column in board.columns), "average"][: len(lines)]
-    table = Grid(lines, heads=1, names=2, tasks=tasks, counted=counted)
+        lines.append([style.text(average.name), average.measure, "", "", *means])
+    lines = [[*line[:2], *(line[place] for place in facts), *line[4:]] for line in lines]
+    tasks = ["", *(column.task for column in board.columns), *["average"] * len(lines)][: len(lines)]
+    table = Grid(lines, heads=1, names=2, tasks=tasks, facts=len(facts))
     return table.turned() if len(board.rows) > max(len(lines) - 1, FEW) else table
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records import Result
+from mlcd_eval.tables.comparison.chance import chance_of, corrected
 from mlcd_eval.tables.identity import with_label
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.published import PublishedNumber
@@ -115,10 +116,19 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A suite of which a mean is over all tasks, each by its own metric, or not there. average: its name."""
+
+    average: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Leaderboard:
     """One table. A row may lack the value of any column.
 
-    title: the protocol, or a paper's table; about: where that was printed; notes: sentences below the table.
+    title: the protocol, a suite or a paper's table; about: where that was printed; notes: sentences below the table.
+    whole: the suite, if its mean is over all tasks or not there. with_chance: show chance levels too.
     """
 
     title: str
@@ -126,6 +136,8 @@ class Leaderboard:
     rows: list[Row]
     about: str = ""
     notes: list[str] = field(default_factory=list)
+    whole: Whole | None = None
+    with_chance: bool = False
 
     def ranked(self, column: Column) -> list[float]:
         """The distinct values of a column, best first."""
@@ -136,8 +148,10 @@ class Leaderboard:
 
         None where a mean says nothing: where a row lacks a value, of one task, or over several columns of a task,
         protocols, units, directions or metrics. Papers do print a mean over metrics: over the tasks of a suite, each by
-        its own.
+        its own. Of a whole suite a row that lacks a task has no mean.
         """
+        if self.whole is not None:
+            return self._of_whole(self.whole)
         columns = [column for column in self.columns if not column.variant] or self.columns
         alike = {(column.protocol, column.unit, column.higher_is_better) for column in columns}
         tasks = {column.task for column in columns}
@@ -149,6 +163,49 @@ class Leaderboard:
             return None
         name = f"average of {len(columns)}" + ("" if len(columns) == len(self.columns) else " usual")
         return Average(name, columns, [_mean([row[column] for column in columns]) for row in self.rows])
+
+    def _of_whole(self, whole: Whole) -> Average | None:
+        columns = [column for column in self.columns if not column.variant]
+        missing = [self.missing(row) for row in self.rows]
+        if all(missing):
+            return None
+        cells = [
+            EMPTY if lacks else _mean([row[column] for column in columns])
+            for row, lacks in zip(self.rows, missing, strict=True)
+        ]
+        return Average(whole.average, columns, cells)
+
+    def missing(self, row: Row) -> list[str]:
+        """The tasks of the whole suite of which a row has no usual value."""
+        usual = {column.task: row[column].value for column in self.columns if not column.variant}
+        return [task for task in (self.whole.tasks if self.whole else ()) if usual.get(task) is None]
+
+    def chance(self, column: Column) -> float | None:
+        """What a model that guesses scores, as a record or a published number of the column says; None for neither, and
+        where the board is without."""
+        if not self.with_chance:
+            return None
+        sources = (row[column].source for row in self.rows)
+        known = (
+            chance_of(source, column.metric) if isinstance(source, Result) else source.chance
+            for source in sources
+            if source is not None
+        )
+        return next((value for value in known if value is not None), None)
+
+    def over_chance(self) -> Average | None:
+        """The mean over the columns of the average whose chance is known of how far a row is from chance (0) to
+        perfect (1); None without an average or of fewer than two columns."""
+        average = self.average()
+        chances = {column: self.chance(column) for column in (average.over if average else ())}
+        known = {column: value for column, value in chances.items() if value is not None and value < 1}
+        if average is None or len(known) < 2:
+            return None
+        cells = [
+            EMPTY if mean.value is None else _mean([_corrected(row[column], by) for column, by in known.items()])
+            for row, mean in zip(self.rows, average.cells, strict=True)
+        ]
+        return Average(f"over chance, {len(known)} tasks", list(known), cells)
 
     def difference(self, row: Row, other: Row | None, column: Column) -> Difference | None:
         """A row's value minus another row's, None where either has none or both are one row."""
@@ -169,6 +226,10 @@ def _is_averaged_by_papers(column: Column) -> bool:
     task = shipped_tasks().get(column.task)
     averaged = protocol_named(column.protocol).averages_metrics
     return averaged and task is not None and task.settings.get("metric") in (None, column.metric)
+
+
+def _corrected(cell: Cell, by_chance: float) -> Cell:
+    return EMPTY if cell.value is None else replace(cell, value=corrected(cell.value, by_chance))
 
 
 def _mean(cells: Sequence[Cell]) -> Cell:

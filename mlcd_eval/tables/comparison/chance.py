@@ -27,7 +27,7 @@ def chance(result: Result, metric: Metric) -> float | None:
         return 0.0
     if metric.name == "roc_auc":
         return 0.5
-    if name in ("text_to_image_recall", "image_to_text_recall"):
+    if name in ("text_to_image_recall", "image_to_text_recall", "mean_recall"):
         images = result.details.get("num_images")
         return min(1.0, int(cut) / images) if isinstance(images, int) and images > 0 and cut.isdigit() else None
     if not classes:
@@ -37,6 +37,11 @@ def chance(result: Result, metric: Metric) -> float | None:
     if metric.name == "mean_top1_top5":
         return (1 + min(5, classes)) / 2 / classes
     return min(5, classes) / classes if metric.name == "acc5" or name == "knn_acc5" else None
+
+
+def chance_of(result: Result, metric: str) -> float | None:
+    """The same of a record's metric by its name; None for one that it lacks."""
+    return next((chance(result, each) for each in result.metrics if each.name == metric), None)
 
 
 def corrected(value: float, by_chance: float) -> float:

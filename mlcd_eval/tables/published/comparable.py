@@ -18,6 +18,7 @@ REQUIRED = {
     "knn": ("probe", "split"),
     "retrieval": ("split",),
     "compositionality": ("split",),
+    "association": ("split",),
     "docvqa": ("split",),
     "refcoco": ("split",),
 }

@@ -11,7 +11,8 @@ class Dialect:
     """The settings behind a number; None where its source does not say.
 
     as_task: this package's task that measures in the same way, which then says the rest. prompts: `clip-benchmark:KEY`,
-    `imagenet7`, or the one prompt itself; num_prompts: of each class. class_names: whose list. data: the source's
+    `imagenet7`, `folder` for those of the copy of the data that is scored, or the one prompt itself; num_prompts: of
+    each class. class_names: whose list. data: the source's
     name of the data set, where it has two copies of it. samples: the number of
     images scored. language: of the texts, or MTEB's subset. layer: of the features. probe: the classifier with its
     hyper-parameters. shots: images of each class to train on, or `all`; seeds: the number of draws that the number is

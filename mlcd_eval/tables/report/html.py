@@ -49,6 +49,10 @@ MOST_CELLS_OF_SITE = 1_500
 """The same for a page of a site, where the pages of its tasks and models have every number with its provenance too."""
 
 
+AVERAGE, OVER_CHANCE = "average", "average over chance"
+_MEAN_OF = {AVERAGE: "mean of, in per cent", OVER_CHANCE: "mean of the way from chance to perfect of, in per cent"}
+
+
 def as_html(table: TableInput) -> str:
     """The page of a request, with the samples beside its records; raises UserError as `report` and its readers do."""
     trainings = [stage for folder in table.trainings for stage in read_trainings(folder)]
@@ -64,6 +68,8 @@ def as_html(table: TableInput) -> str:
         by=table.by,
         files=table.files,
         apart=table.apart,
+        suites=table.suites,
+        chance=table.chance,
     )
 
 
@@ -81,6 +87,8 @@ def report(
     links: Links | None = None,
     apart: str | None = None,
     picks: Picker | None = None,
+    suites: Sequence[str] = (),
+    chance: bool = False,
 ) -> str:
     """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
     beside which their outcomes are. apart: a regular expression of what tells the seeds of a model apart in its name.
@@ -88,7 +96,7 @@ def report(
 
     Raises ConfigError for an unknown baseline or published model and for no expression, DataError as `choose`.
     """
-    boards, numbers = choose(results, published, groups, of_records(results))
+    boards, numbers = choose(results, published, groups, of_records(results), suites, chance)
     check_baseline(boards, baseline)
     rows = [row for board in boards for row in board.rows]
     many = sum(len(board.rows) * len(board.columns) for board in boards) > (MOST_CELLS_OF_SITE if links else MOST_CELLS)
@@ -145,18 +153,21 @@ def _board(board: Leaderboard, provenance: Provenance) -> dict[str, Any]:
         [_cell(board, row, original, column, ranking, provenance) for column, ranking in rankings.items()]
         for row, original in zip(board.rows, board.originals(), strict=True)
     ]
-    if average := board.average():
+    averages = [(AVERAGE, board.average()), (OVER_CHANCE, board.over_chance())]
+    for place, (name, average) in enumerate(averages):
+        if average is None:
+            continue
         ranking = average.ranked()
         over = f"{average.name.removeprefix('average').strip()}, {average.measure}"
-        columns.insert(0, {"name": "average", "metric": over, "count": "", "first": "descending"})
+        columns.insert(place, {"name": name, "metric": over, "count": "", "chance": "", "first": "descending"})
         for row, line, mean in zip(board.rows, lines, average.cells, strict=True):
             opens = None
             if not row.published and not provenance.folded:
                 parts = {column.full_name: shown(row[column].value) for column in average.over}
-                about = {"value": mean.value}, {"mean of, in per cent": parts}
-                opens = provenance.add(f"{row.model}: average", *about)
-            text, place = shown(mean.value, decimals=mean.decimals), rank(mean.value, ranking)
-            line.insert(0, {"value": mean.value, "text": text, "small": [], "rank": place, "opens": opens})
+                about = {"value": mean.value}, {_MEAN_OF[name]: parts}
+                opens = provenance.add(f"{row.model}: {name}", *about)
+            text, best = shown(mean.value, decimals=mean.decimals), rank(mean.value, ranking)
+            line.insert(place, {"value": mean.value, "text": text, "small": [], "rank": best, "opens": opens})
     sign = -1 if columns[0]["first"] == "descending" else 1
     pairs = list(zip(board.rows, lines, strict=True))
     pairs.sort(key=lambda pair: (pair[1][0]["value"] is None, sign * (pair[1][0]["value"] or 0.0)))
@@ -176,7 +187,14 @@ def _name(row: Row) -> str:
 
 def _header(board: Leaderboard, column: Column) -> dict[str, str]:
     first = "descending" if column.higher_is_better else "ascending"
-    return {"name": column.name, "metric": column.measure, "count": counts(board, column), "first": first}
+    by_chance = board.chance(column)
+    return {
+        "name": column.name,
+        "metric": column.measure,
+        "count": counts(board, column),
+        "chance": "" if by_chance is None else shown(by_chance),
+        "first": first,
+    }
 
 
 def _cell(

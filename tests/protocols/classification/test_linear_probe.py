@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,23 @@ def test_a_val_split_is_searched_and_then_trained_on(exact):
     assert scores.details["lambda"] == best and scores.details["num_train"] == 180
     final = sklearn_probe(np.r_[train.array, val.array], np.r_[train.labels, val.labels], best)
     assert scores.samples["prediction"] == final.predict(test.array).tolist()
+
+
+def test_vtab_1k_fits_on_800_images_and_chooses_by_200(exact):
+    train, val, test = mixture(1, sizes=(1100, 250, 80))
+    part = replace(train, array=train.array[:800], labels=train.labels[:800], keys=train.keys[:800])
+    following = replace(train, array=train.array[800:1000], labels=train.labels[800:1000], keys=train.keys[800:1000])
+    first = replace(val, array=val.array[:200], labels=val.labels[:200], keys=val.keys[:200])
+    for given, meant in ((None, following), (val, first)):
+        scores = score(train, test, given, selection="cross_validation", examples="vtab1k")
+        expected = score(part, test, meant)
+        assert scores.details["num_train"] == 1000 and scores.details["lambda"] == expected.details["lambda"]
+        assert scores.samples["prediction"] == expected.samples["prediction"]
+    with pytest.raises(DataError, match="got 800 of train, expected at least 801"):
+        score(part, test, examples="vtab1k")
+    with pytest.raises(ValueError, match="expected examples vtab1k without shots"):
+        LinearProbeSettings(examples="vtab1k", shots=2)
+    assert not LinearProbe().seed_matters({"examples": "vtab1k"})
 
 
 def test_splits_that_are_read():

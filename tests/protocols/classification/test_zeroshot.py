@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from protocol_inputs import features, text_encoder, values
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.table import metric_value
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.classification import zeroshot
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings, class_vectors
@@ -222,6 +224,26 @@ def test_what_cannot_be_scored_is_one_sentence():
         score(inputs(images.array[:0], images.labels[:0]))
     with pytest.raises(IncompatibleError, match="reads the split 'test': got train"):
         ZeroShot().requests(ZeroShotSettings(), ["train"])
+
+
+def test_datacomps_metrics_are_reported_where_a_task_ranks_by_them():
+    given = random_inputs()
+    keys = given.images["test"].keys
+    grouped = dataclasses.replace(given, groups={key: "uvw"[n % 3] for n, key in enumerate(keys)})
+    plain = values(score(grouped))
+    assert "worst_group_acc1" in plain and not {"worst_group_acc5", "macro_f1_true"} & set(plain)
+    for metric in ("worst_group_acc1", "worst_group_acc5", "macro_f1_true"):
+        scores = score(grouped, metric=metric)
+        assert scores.primary == metric and values(scores) == {**plain, metric: values(scores)[metric]}
+        columns = {"group": [grouped.groups[key] for key in keys], **scores.samples}
+        assert values(scores)[metric] == metric_value(metric, columns)
+    with pytest.raises(IncompatibleError, match="'worst_group_acc5' compares groups: got a data set without any"):
+        score(given, metric="worst_group_acc5")
+    with pytest.raises(IncompatibleError, match="metric 'worst_group_acc5' is undefined here: got 4 classes"):
+        score(random_inputs(num_classes=4), metric="worst_group_acc5")
+    assert ZeroShot().needs(ZeroShotSettings(metric="worst_group_acc1")).groups
+    assert not ZeroShot().needs(ZeroShotSettings()).groups
+    assert ZeroShot().primary({}, "classification") == "acc1" and ZeroShot().primary({}, "multilabel") is None
 
 
 def test_request_and_registry():

@@ -37,7 +37,7 @@ def test_columns_of_a_task_stay_together_and_the_models_are_repeated():
 
 def test_too_many_models_side_by_side_go_down():
     lines = [["task", "metric", "n", "m" * 60, "p" * 60, "q" * 60], ["x", "acc1", "9", "1", "2", "3"]]
-    (turned,) = fitted(Grid(lines, heads=1, names=2, tasks=["", "x"], counted=True), 100)
+    (turned,) = fitted(Grid(lines, heads=1, names=2, tasks=["", "x"], facts=1), 100)
     assert (turned.heads, turned.names, turned.models_down) == (3, 1, True)
     assert turned.lines == [
         ["task", "x"],

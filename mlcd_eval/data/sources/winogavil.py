@@ -1,0 +1,109 @@
+"""WinoGAViL's files: a table of cues with their candidate and associated images, and a folder of images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlcd_eval.data.base import Association, Dataset, Kind, Sample, Split
+from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.sources.csv_files import LONGEST_CELL
+from mlcd_eval.data.sources.table import existing_file
+from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.storage.json_file import validated_json
+from mlcd_eval.data.storage.rows import file_split
+from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.foreign import reading
+
+FILE = "winogavil_dataset.csv"
+FOLDERS = ("images", "winogavil_images")
+"""Where the images are beside the table: as its own download calls the folder, and as the copy on the hub."""
+COLUMNS = ("cue", "candidates", "associations")
+
+
+class Associations(Source):
+    """The scheme `winogavil`."""
+
+    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
+        """The cues of one table."""
+        path = existing_file(address)
+        beside = [folder for folder in (path.parent / each for each in FOLDERS) if folder.is_dir()]
+        folder = Path(options["images"]).expanduser() if "images" in options else (*beside, path.parent / FOLDERS[0])[0]
+        return WinoGAViL(path, folder, name, cache)
+
+    def default_name(self, address: str) -> str:
+        """The file's name without its suffix."""
+        return Path(address).stem
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """NAME/winogavil_dataset.csv."""
+        files = (root / name / FILE for name in names_of(facts))
+        return next((str(file) for file in files if file.is_file()), None)
+
+
+class WinoGAViL:
+    """The split test: every cue of the table. An image is called NAME.jpg after its candidate's name, which is a word.
+
+    Raises DataError for a table without the columns or without a row, for a cell that holds no list of names, and for
+    associations that are not among the candidates.
+    """
+
+    kind: Kind = "associations"
+    class_names: tuple[str, ...] | None = None
+    templates: tuple[str, ...] | None = None
+    splits: tuple[str, ...] = ("test",)
+
+    def __init__(self, path: Path, folder: Path, name: str, cache: Path | None) -> None:
+        self.name, self._folder, self._cache = name, folder, cache
+        self._items = [_item(row, number, path, folder) for number, row in enumerate(_rows(path), 1)]
+        if not self._items:
+            raise DataError(f"{path} has no cues: got its columns only, expected at least one row")
+
+    def split(self, name: str) -> Split:
+        """The images, each once, in the order in which the cues first name them."""
+        keys = dict.fromkeys(key for item in self.annotations(name) for key in item.images)
+        return file_split(self.name, name, [Sample(key, self._folder / key) for key in keys], self._cache)
+
+    def annotations(self, split: str) -> Sequence[Association]:
+        """Every row of the table."""
+        if split not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        return self._items
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as file, reading(f"{path} is no CSV file in UTF-8"):
+        table = csv.DictReader(file, strict=True)
+        rows = list(table)
+    missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
+    if missing:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}: got {', '.join(table.fieldnames or ())}")
+    return rows
+
+
+def _item(row: Mapping[str, str | None], number: int, path: Path, folder: Path) -> Association:
+    where = f"row {number} of {path}"
+    cue = (row["cue"] or "").strip()
+    candidates, associations = (_names(row[column], column, where) for column in COLUMNS[1:])
+    others = [name for name in associations if name not in candidates]
+    if not cue or others or not 0 < len(set(associations)) < len(set(candidates)) == len(candidates):
+        raise DataError(
+            f"{where} is no choice: got the cue {cue[:40]!r}, {len(associations)} associations and {len(candidates)} "
+            f"candidates{f' without {others[0]!r}' if others else ''}, expected a cue and some of several candidates"
+        )
+    images = tuple(f"{name}.jpg" for name in candidates)
+    for image in images:
+        check_below(folder, image, where)
+    return Association(str(row.get("ID") or number), cue, images, tuple(name in associations for name in candidates))
+
+
+def _names(cell: str | None, column: str, where: str) -> list[str]:
+    try:
+        value = parse_json(cell or "")
+    except ValueError as error:
+        raise DataError(f"{column} in {where} is no JSON list of names: {error}") from error
+    names: list[str] = validated_json(list[str], value, f"{column} in {where}")
+    return names
