@@ -206,3 +206,6 @@ def _check_weights_options(spec: Spec) -> None:
         raise ConfigError(f"--model {spec.text!r}: got seed={spec.options['seed']} without init=random, expected both")
     if "checkpoint" in spec.options and "init" in spec.options:
         raise ConfigError(f"--model {spec.text!r}: got init=random and checkpoint=, expected one of them")
+    file = prefixed(spec.target).path
+    if file is not None and file.is_file() and "init" in spec.options:
+        raise ConfigError(f"--model {spec.text!r}: got init=random and the weights of {file}, expected one of them")

@@ -92,7 +92,7 @@ def _numbers(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any] | None:
         array = np.asarray(values)
     except ValueError:  # lists of different lengths
         return None
-    return array if array.dtype.kind in "biuf" and array.ndim > 0 else None
+    return array if array.dtype.kind in "biuf" else None
 
 
 def _lists(values: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -63,7 +63,7 @@ def load(spec: Spec) -> Encoder:
         model, _, preprocess = open_clip.create_model_and_transforms(
             source.name,
             pretrained=source.tag,
-            load_weights=source.file is None,
+            load_weights=source.file is None and spec.random_seed is None,
             force_quick_gelu=training.quick_gelu,
             pretrained_text=False,  # no text tower of transformers from the hub, which the weights would replace
             force_context_length=context,
@@ -184,7 +184,11 @@ def _tokenizer(name: str, config: Mapping[str, Any], spec: Spec) -> Any:
 def _check_weights_file(spec: Spec) -> None:
     """Refuse a local folder without weights, which open_clip would leave at its random initialisation."""
     folder = prefixed(spec.target).path
-    if folder is not None and not any([*folder.glob("open_clip_*.safetensors"), *folder.glob("open_clip_*.bin")]):
+    if (
+        spec.random_seed is None
+        and folder is not None
+        and not any([*folder.glob("open_clip_*.safetensors"), *folder.glob("open_clip_*.bin")])
+    ):
         raise CheckpointError(f"--model {spec.text!r}: no weights in {folder}, expected open_clip_model.safetensors")
 
 

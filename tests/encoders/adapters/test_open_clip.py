@@ -316,6 +316,21 @@ def test_random_weights_are_seeded_and_leave_the_generator_alone(tiny):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_a_folders_architecture_with_random_weights_is_not_the_trained_model(tmp_path):
+    spec = local_dir(tmp_path / "model", VIT)
+    trained, random, again = (load_encoder(spec + more) for more in ("", "?init=random&seed=7", "?init=random&seed=7"))
+    assert random.info.extra["weights"] == "random, seed 7" and "weights" not in trained.info.extra
+    assert random.info.fingerprint == again.info.fingerprint != trained.info.fingerprint
+    for name, value in trained.model.state_dict().items():
+        if name.endswith("in_proj_weight"):
+            assert not torch.allclose(value, random.model.state_dict()[name]), name
+    (file,) = (tmp_path / "model").glob("open_clip_model.*")
+    with pytest.raises(ConfigError, match=r"got init=random and the weights of .*, expected one of them$"):
+        load_encoder(f"open_clip:local-dir:{file}?init=random")
+    file.unlink()
+    assert load_encoder(f"{spec}?init=random&seed=7").info.fingerprint == random.info.fingerprint
+
+
 def test_another_context_interpolates_the_positions_as_open_clip_does(tmp_path):
     spec = local_dir(tmp_path / "model", VIT)
     usual, longer, shorter = (load_encoder(spec + end) for end in ("", "?context=40", "?context=8"))

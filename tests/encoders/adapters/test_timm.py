@@ -198,6 +198,16 @@ def test_random_weights_are_seeded():
     assert prints[0] == prints[1] != prints[2]
 
 
+def test_a_folders_architecture_with_random_weights_is_not_the_trained_model(tmp_path):
+    spec = save_local_dir(tmp_path / "model")
+    trained, random = (load_encoder(spec + more) for more in ("", "?init=random&seed=3"))
+    assert random.info.extra["weights"] == "random, seed 3"
+    weights = [encoder.model.state_dict()["blocks.0.attn.qkv.weight"] for encoder in (trained, random)]
+    assert not torch.allclose(*weights)
+    with pytest.raises(ConfigError, match=r"got init=random and the weights of .*, expected one of them$"):
+        load_encoder(f"timm:local-dir:{tmp_path}/model/model.safetensors?init=random")
+
+
 def save_local_dir(folder, **config):
     """A folder as timm saves it, of equal weights whatever the config."""
     folder.mkdir(exist_ok=True)
