@@ -67,10 +67,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 study: $(INSTALLED)
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES)
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES) --part ablations --seeds 0 --epochs 3
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(IMAGE_FEATURES) --part image_only
-	$(BIN)/python benchmarks/study_report.py
+	$(BIN)/python benchmarks/study.py --objects $(OBJECTS)
+	$(BIN)/python benchmarks/study_report.py --work results/train/study_full
+
+study-reduced: $(INSTALLED)
+	$(BIN)/python benchmarks/study.py --form reduced
+	$(BIN)/python benchmarks/study_report.py --records results/train/study_reduced/records \
+		--work results/train/study_reduced --output results/train/study_reduced/report
 
 clean:
 	rm -rf .venv
