@@ -115,7 +115,8 @@ def run_cell(cell, measured, scenes, trained, lengths, records, work):
     lengths = [length * cell.longer for length in lengths]
     folder = work / "cells" / cell.name
     labels = folder / "labels.jsonl"
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # a cell that was killed begins again
+    folder.mkdir(parents=True)
     study_data.write_labels(labels, measured.true, cell.quality, cell.objective == "unicom", cell.seed)
     every = lengths[0]
     fit = FIT | {

@@ -225,9 +225,7 @@ class TrainingState:
         for name, parameter in self.parameters:
             set_to(parameter, tensors[f"model.{name}"])
             moments = {key: f"optimizer.{key}.{name}" for key in ("exp_avg", "exp_avg_sq", "step")}
-            if not names.isdisjoint(
-                moments.values()
-            ):  # else it had no gradient, or fp16 skipped all steps
+            if not names.isdisjoint(moments.values()):  # else it had no gradient, or fp16 skipped all steps
                 moved = self._moved({key: tensors[of_key] for key, of_key in moments.items()}, parameter)
                 self.optimizer.state[parameter] = moved
             if self.average is not None:
