@@ -1,10 +1,9 @@
 # make demo: install, show the bundled model's numbers, then train a CLIP baseline and MLCD on the bundled data, evaluate both and compare them. make test: install, then run the tests.
 PYTHON ?= python3
 BIN := .venv/bin
-IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards study study-reduced clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-eval demo

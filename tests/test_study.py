@@ -1,6 +1,8 @@
 """benchmarks/study*.py: labels of three qualities, tests by hand and by SciPy, measures of features that are known."""
 
 import importlib
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -140,3 +142,21 @@ def test_the_report_shows_what_there_is(tmp_path, monkeypatch):
     assert table.count("\n") == 4 and "55.0 ± 7.1" in table
     text = report.filled("a\n<!-- X -->\nold\n<!-- end -->\nb\n", {"X": "new"})
     assert text == "a\n<!-- X -->\nnew\n<!-- end -->\nb\n"
+
+
+@pytest.mark.slow
+def test_the_reduced_form_and_its_report(tmp_path):
+    """On bundled data alone: every objective, gradient, start and ratio; a second run trains nothing again."""
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    train = [sys.executable, benchmarks / "study.py", "--form", "reduced", "--work", tmp_path, "--jobs", "2"]
+    made = []
+    for _ in range(2):
+        subprocess.run(train, check=True, timeout=900)
+        made.append({path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()})
+    assert made[0] == made[1] and len(made[0]) == len(design.reduced())
+    for record in map(json.loads, (path.read_text() for path in made[0])):
+        last = record["measures"][str(record["lengths"][-1])]
+        assert 0 < last["map_test"] < 1 and last["cosines_test"]["own"] > -1 and record["curve"][-1]["loss"] > 0
+    write = [sys.executable, benchmarks / "study_report.py", "--records", tmp_path / "records", "--work", tmp_path]
+    subprocess.run([*write, "--output", tmp_path / "report"], check=True, timeout=300)
+    assert "Phases of the loss" in (tmp_path / "report/report.html").read_text()
