@@ -138,7 +138,7 @@ def main():
     )
     parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in tests.items()}
     parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks()}
-    parts |= {"COSINES": table_of_cosines(records), "DONE": f"{len(records)} of {len(cells())} cells."}
+    parts |= {"COSINES": table_of_cosines(records), "DONE": state(len(records))}
     readme = args.output / "README.md"
     if readme.is_file():
         write_text(readme, filled(readme.read_text(), parts))
@@ -152,6 +152,17 @@ def main():
 
 def _about(records):
     return f"{len(records)} trainings; every number is of the records beside this page, README.md says what they mean."
+
+
+def state(count):
+    """How far the study is, in a sentence."""
+    whole = len(cells())
+    if count == whole:
+        return f"All {whole} trainings are done."
+    return (
+        f"**{count} of {whole} trainings are done.** Until all are, the tests below have fewer seeds or comparisons "
+        "than was registered, and decide nothing."
+    )
 
 
 def filled(text, parts):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_rice import write_scene
+from rice_scenes import write_scene
 
 from mlcd_eval.support.progress import Progress
 from mlcd_train.runlog import read_log

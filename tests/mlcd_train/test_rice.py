@@ -1,6 +1,5 @@
 """Regions: boxes within crops, patches in boxes, the pooled features and both losses against float64 code, and runs."""
 
-import json
 import math
 import random
 from itertools import count
@@ -9,6 +8,7 @@ import float64_reference as reference
 import numpy as np
 import pytest
 import torch
+from rice_scenes import write_scene
 from safetensors.torch import load_file
 
 from mlcd_eval.errors import UserError
@@ -133,27 +133,6 @@ def test_objects_are_cluster_discrimination_of_regions():
             others = drawn.classes[drawn.classes != label]
             losses.append(cluster_loss(positive[None, None], shared["scale"] * cosine[others][None]))
     assert float(terms["objects/loss"]) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-6)
-
-
-KEYS = [f"s{number:03d}" for number in range(40)]
-
-
-def write_scene(path, changes=None):
-    """An object in the left half and a text in the right half of each picture of 24 x 20 pixels."""
-    rows = [
-        {
-            "key": key,
-            "size": [24, 20],
-            "regions": [
-                {"box": [0, 0, 12, 20], "label": ["ball", "cube", "cone"][number % 3]},
-                {"box": [12, 0, 12, 20], "text": ["no exit", "stop"][number % 2]},
-            ],
-        }
-        for number, key in enumerate(KEYS)
-    ]
-    rows[0] |= changes or {}
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def test_the_regions_of_a_step(tmp_path):
