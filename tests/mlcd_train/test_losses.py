@@ -9,6 +9,7 @@ from mlcd_train.losses import (
     additive_angular_margin,
     clip_loss,
     cluster_loss,
+    logsumexp,
     mlc_loss,
     mlcd_loss,
     positive_similarity,
@@ -75,6 +76,15 @@ def test_without_negatives_or_positives(width):
     assert positive.grad.isfinite().all()
     assert nothing.grad is None or (nothing.grad == 0).all()
     torch.testing.assert_close(mlcd_loss(-nothing.detach(), negative), torch.log(1 + negative.exp().sum(1)))
+
+
+def test_a_rank_that_has_drawn_no_class_is_part_of_the_graph():
+    """Or backward would not call its messages, and the other ranks would wait for them."""
+    none = torch.zeros(2, 0, requires_grad=True)
+    total = logsumexp(none)
+    assert total.tolist() == [-math.inf] * 2
+    mlcd_loss(torch.ones(2, 1), none).sum().backward()
+    assert none.grad.shape == (2, 0)
 
 
 def test_large_similarities_do_not_overflow():
