@@ -1,10 +1,9 @@
 # make demo: install, show the bundled model's numbers, then train a CLIP baseline and MLCD on the bundled data, evaluate both and compare them. make test: install, then run the tests.
 PYTHON ?= python3
 BIN := .venv/bin
-IMAGE_FEATURES ?= python:mlcd_eval.extras.efficientnet_lite:encoder
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards study study-reduced clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-eval demo
@@ -67,10 +66,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 study: $(INSTALLED)
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES)
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(FEATURES) --part ablations --seeds 0 --epochs 3
-	$(BIN)/python benchmarks/study.py --data $(DATA) --features $(IMAGE_FEATURES) --part image_only
-	$(BIN)/python benchmarks/study_report.py
+	$(BIN)/python benchmarks/study.py --objects $(OBJECTS)
+	$(BIN)/python benchmarks/study_report.py --work results/train/study_full
+
+study-reduced: $(INSTALLED)
+	$(BIN)/python benchmarks/study.py --form reduced
+	$(BIN)/python benchmarks/study_report.py --records results/train/study_reduced/records \
+		--work results/train/study_reduced --output results/train/study_reduced/report
 
 clean:
 	rm -rf .venv

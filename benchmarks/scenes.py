@@ -97,8 +97,20 @@ def read_objects(folder, split, kept):
 
 
 def make(split, number_of_split, objects, names, count, size, seed, output):
-    """Write the scenes of a split."""
-    classes, labels, boxes = sorted(objects), [], []
+    """Write scenes of 1 to MOST objects, {class: drawings}, of classes drawn at random."""
+    classes = sorted(objects)
+
+    def chosen(_, rng):
+        drawn = rng.choice(classes, size=min(rng.integers(1, MOST + 1), len(classes)), replace=False)
+        return drawn, [objects[c][rng.integers(len(objects[c]))] for c in drawn]
+
+    write(split, number_of_split, chosen, names, count, size, seed, output)
+
+
+def write(split, number_of_split, chosen, names, count, size, seed, output, labelled=MOST):
+    """Write the scenes of a split. chosen: number of a scene, generator -> classes and objects. labelled: of how many
+    of a scene's first objects labels and boxes are written."""
+    labels, boxes = [], []
     masks = output / "masks" / split
     masks.mkdir(parents=True, exist_ok=True)
     (output / split).mkdir(parents=True, exist_ok=True)
@@ -106,11 +118,10 @@ def make(split, number_of_split, objects, names, count, size, seed, output):
     with tarfile.open(unfinished, "w") as archive:
         for number in range(count):
             rng = np.random.default_rng([seed, number_of_split, number])
-            drawn = rng.choice(classes, size=min(rng.integers(1, MOST + 1), len(classes)), replace=False)
-            chosen = [objects[c][rng.integers(len(objects[c]))] for c in drawn]
-            scene, owner, placed = compose(rng, size, chosen)
+            drawn, objects = chosen(number, rng)
+            scene, owner, placed = compose(rng, size, objects)
             key = f"{split}{number:06d}"
-            own = [names[drawn[place]] for place in placed]
+            own = [names[drawn[place]] for place in placed if place < labelled]
             regions = [{"box": box_of(owner == n), "label": name} for n, name in enumerate(own, start=1)]
             labels.append({"key": key, "labels": own})
             boxes.append({"key": key, "size": [size, size], "regions": regions})

@@ -1,135 +1,83 @@
-"""The paper in miniature: five objectives at equal compute, with several seeds, evaluated side by side; then ablations.
+"""The study of objectives: trainings that differ in labels, objective, scale and margin's gradient, and their measures.
 
-python benchmarks/study.py --data DIR --features SPEC [--seeds 0,1,2] [--part grid|image_only|ablations] [--epochs 6]
+python benchmarks/study.py --objects FOLDER [--form full|pilot|reduced] [--init CHECKPOINT] [--records DIR] [--work DIR]
+    [--jobs N]
 
-DIR holds wds_pretrain_clipart to train on and the data sets of EVALUATED. grid clusters the mean of the image and text
-features of SPEC; image_only clusters image features, for the objectives that need clusters. Finished work is kept, so
-that a stopped study resumes. Checkpoints and stages go to --work, records to results/study/records.
+FOLDER: drawings on white in clip-benchmark's layout, of at least 140 classes for the full form (wds_emoji_1shot of the
+shared data). The full form takes below four hours on two cores; the reduced one takes minutes on one core and needs
+nothing but the bundled data. A cell is a file in --records: those that are there are kept, so that a stopped study goes
+on. `python benchmarks/study_report.py` then writes the report. --init: a tower to start from in place of the one that
+is pretrained here on scenes of other classes.
 """
 
 import argparse
-import shutil
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
-from mlcd_eval.cli import main as mlcd_eval_main
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_eval.spec import validated
-from mlcd_eval.support.device import pick_device
-from mlcd_eval.support.documents import read_yaml
-from mlcd_eval.support.progress import ConsoleProgress
-from mlcd_train.config import TrainConfig
-from mlcd_train.fit import new_model
-from mlcd_train.runlog import LOG_NAME
-from mlcd_train.stages import TrainingRun
+import study_data
+import torch
+from study_cell import Measured, pretrain, run_cell
+from study_design import LENGTHS, Cell, cells, reduced
 
-ROOT = Path(__file__).parents[1]
-CONFIGS = ROOT / "results/study/configs"
-EVALUATED = "linear_probe/openclipart,knn/openclipart,linear_probe/emoji_groups,knn/emoji_groups"
-EVALUATED += ",linear_probe/emoji_1shot,knn/emoji_1shot"
-WITH_TEXT = "zeroshot/openclipart,zeroshot/emoji_groups,retrieval/emoji_captions,retrieval/stamps_captions"
-SEGMENTED = "refcoco/refstamps_val"
-CLUSTERED = ("mlcd", "mlc", "unicom")
-ABLATIONS = {  # the values besides that of the base config, which is trained once for all ablations
-    "k": {"cluster.k": (175, 350, 1400)},
-    "ratio": {"fit.objective.ratio": (0.01, 0.5, 1.0)},
-    "positives": {"assign.labels": (1, 2, 4, 16)},
-    "margin": {"fit.objective.margin": (0.0, 0.1, 0.5)},
-    "scale": {"fit.objective.scale": (16, 32, 128)},
-}
+from mlcd_eval.support.bundled import demo_data_dir, demo_model_dir
+
+RESULTS = Path(__file__).parents[1] / "results/study"
+PRETRAINING = 1500  # steps
+PILOT = (100, 101, 102)  # seeds that the study itself does not use
 
 
-def config_of(objective, name, seed, changes, args):
-    """Return the objective's config with changes, under a new name and seed."""
-    values = read_yaml(CONFIGS / f"{objective}.yaml")
-    changes = {"data.train": f"wds:{args.data}/wds_pretrain_clipart", "fit.epochs": args.epochs, **changes}
-    changes |= {"name": f"{name}_seed{seed}", "output": str(args.work / f"{name}_seed{seed}"), "seed": seed}
-    if "embed" in values:
-        changes |= {"embed.model": args.features}
-    if args.part == "image_only":
-        changes |= {"embed.source": "image", "embed.layer": "penultimate"}
-    if args.part == "ablations":
-        values.pop("lit")
-    for path, value in changes.items():
-        *sections, key = path.split(".")
-        section_values = values
-        for section in sections:
-            section_values = section_values[section]
-        section_values[key] = value
-    return validated(TrainConfig, values, name)
+def forms():
+    """{form: cells, classes, sizes, lengths}."""
+    small = {split: 600 if split == "train" else 150 for split in study_data.SIZES}
+    pilot = [Cell(name, scale=scale, seed=seed) for scale in (8, 64) for seed in PILOT for name in ("mlcd", "mlc")]
+    return {
+        "full": (cells(), 40, study_data.SIZES, LENGTHS),
+        "pilot": (pilot, 40, study_data.SIZES, LENGTHS),
+        "reduced": (reduced(), 7, small, (20, 40, 80)),
+    }
 
 
-def train(config, args):
-    """Train, copy the log to a folder beside the records, and return the checkpoint's folder."""
-    run = TrainingRun(config, pick_device("auto"), ConsoleProgress())
-    run.run()
-    logs = args.records.parent / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(config.output / "fit" / LOG_NAME, logs / f"{config.name}.jsonl")
-    return run.checkpoint
+@cache
+def read_scenes(scenes):
+    """What cells are measured on, once for a process."""
+    torch.set_num_threads(1)
+    return Measured(scenes)
 
 
-def random_init(seed, args):
-    """Return the folder of an untrained tower, the baseline of all others."""
-    folder = args.work / f"random_seed{seed}"
-    model = config_of("mlcd", "random", seed, {}, args).model
-    if not folder.exists():
-        shape = CheckpointConfig(**model.model_dump(), preprocess=Preprocess(image_size=model.vision.image_size))
-        save_checkpoint(folder, new_model(shape, seed, pick_device("cpu")))
-    return folder
-
-
-def evaluate(checkpoint, tasks, args, *more):
-    """Evaluate by the command line's code, which keeps existing records."""
-    folders = ["--output", str(args.records), "--cache", str(args.work / "cache"), "--data-root", str(args.data)]
-    code = mlcd_eval_main(["run", "--model", str(checkpoint), "--tasks", tasks, *folders, "--log-samples", *more])
-    if code != 0:
-        raise SystemExit(code)  # mlcd-eval has reported why
-
-
-def evaluate_all(checkpoint, args):
-    evaluate(checkpoint, f"{EVALUATED},{WITH_TEXT}", args)
-    evaluate(checkpoint, SEGMENTED, args, "--set", "steps=300")
-
-
-def grid(args):
-    for seed in map(int, args.seeds.split(",")):
-        evaluate(random_init(seed, args), EVALUATED, args)
-        for name in (*CLUSTERED, "clip"):
-            evaluate_all(train(config_of(name, name, seed, {}, args), args), args)
-
-
-def image_only(args):
-    for seed in map(int, args.seeds.split(",")):
-        for name in CLUSTERED:
-            evaluate_all(train(config_of(name, f"image_{name}", seed, {}, args), args), args)
-
-
-def ablations(args):
-    runs = {"default": {}}
-    for ablation, settings in ABLATIONS.items():
-        [(path, values)] = settings.items()
-        runs |= {f"{ablation}_{value}": {path: value} for value in values}
-    for seed in map(int, args.seeds.split(",")):
-        for name, changes in runs.items():
-            checkpoint = train(config_of("mlcd", name, seed, changes, args), args)
-            evaluate(checkpoint, "linear_probe/openclipart,knn/openclipart", args)
-
-
-PARTS = {"grid": grid, "image_only": image_only, "ablations": ablations}
+def in_a_process(cell, scenes, **options):
+    """Train a cell and return its name."""
+    run_cell(cell, read_scenes(scenes), scenes, **options)
+    return cell.name
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--features", required=True, help="encoder whose features are clustered")
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--part", choices=PARTS, default="grid")
-    parser.add_argument("--epochs", type=float, default=6)
-    parser.add_argument("--work", type=Path, default=Path("results/train/study"))
-    parser.add_argument("--records", type=Path, default=Path("results/study/records"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--form", choices=forms(), default="full")
+    parser.add_argument("--objects", type=Path, help="by default, for the reduced form, the bundled clip art")
+    parser.add_argument("--init", type=Path, help="a checkpoint's folder")
+    parser.add_argument("--records", type=Path)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time, each on a core")
     args = parser.parse_args()
-    PARTS[args.part](args)
+    to_do, classes, sizes, lengths = forms()[args.form]
+    objects, init = args.objects, args.init
+    if args.form == "reduced":
+        objects, init = objects or demo_data_dir() / "wds_demo_clipart", init or demo_model_dir()
+    if objects is None:
+        parser.error(f"--objects: expected a folder of drawings with --form {args.form}")
+    work = args.work or Path(f"results/train/study_{args.form}")
+    records = args.records or (RESULTS / "records" if args.form == "full" else work / "records")
+    records.mkdir(parents=True, exist_ok=True)
+    scenes = work / "scenes"
+    study_data.make_scenes(objects, scenes, classes, sizes)
+    torch.set_num_threads(1)  # matrices are small
+    trained = init or pretrain(scenes, work / "trained", PRETRAINING)
+    run = partial(in_a_process, scenes=scenes, trained=trained, lengths=lengths, records=records, work=work)
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as processes:
+        for number, name in enumerate(processes.map(run, to_do), start=1):
+            print(f"{number} of {len(to_do)}: {name}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,150 +1,177 @@
-"""Write results/study: README.md with its pictures, leaderboard.md and report.html, from the study's records and logs.
+"""Write results/study: tests.json, README.md's tables and report.html, from the study's records.
 
-python benchmarks/study_report.py [--records results/study/records] [--logs results/study/logs]
+python benchmarks/study_report.py [--records DIR] [--work DIR] [--output DIR]
+
+--work: of the trainings, whose outcomes of images the permutation tests need; without it they are left out.
 """
 
 import argparse
 import json
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from study_charts import bars, curves
+import numpy as np
+import study_data
+from study_design import GRADIENTS, QUALITIES, SCALE, SCALES, Cell, blocks, cells
+from study_panels import panels
+from study_tests import LEVEL, family, read_records, value_of
 
-import mlcd_eval
-from mlcd_eval.cli import main as mlcd_eval_main
-from mlcd_eval.tables.comparison.compare import compare
-from mlcd_eval.tables.comparison.pairing import load_side
+from mlcd_eval.support.fileio import write_text
+from mlcd_eval.tables.report.page import page
 from mlcd_eval.tables.text import markdown_table
 
 ROOT = Path(__file__).parents[1]
-ORDER = ("random", "clip", "unicom", "mlc", "mlcd")
-NAMES = {
-    "random": "random init",
-    "clip": "CLIP",
-    "unicom": "UNICOM (l = 1)",
-    "mlc": "MLC (l = 8)",
-    "mlcd": "MLCD (l = 8)",
+PRIMARY = "map_test"
+MEASURES = {
+    "map_test": "mAP, new scenes",
+    "map_other": "mAP, other maker",
+    "probe_map_test": "probe mAP, new scenes",
+    "probe_map_other": "probe mAP, other maker",
+    "knn": "kNN in clutter",
+    "linear_probe": "linear probe in clutter",
 }
-CLUSTERED = ("unicom", "mlc", "mlcd")
-COSINES = {
-    "positive_cosine": "mean cosine of images with their own centres",
-    "negative_cosine": "mean cosine of images with other centres",
-}
-ABLATIONS = {  # title, the common setting, and the name of the setting in the paper's table 5
-    "k": ("centres k", 700, "number of classes k = "),
-    "ratio": ("negatives r", 0.1, "negative sampling ratio r = "),
-    "positives": ("positives l", 8, "positive centers l = "),
-    "margin": ("margin m", 0.3, None),
-    "scale": ("scale", 64, None),
-}
-PROBE = "linear_probe/openclipart"
 
 
-def scores(records):
-    """Return one row per record: the training, its seed, the task and the value of the primary metric."""
-    frame = mlcd_eval.results_frame(records)
-    frame = frame[frame["primary"]].copy()
-    parts = frame["model"].str.extract(r"^(?P<name>.+)_seed(?P<seed>\d+)$")
-    return frame.assign(name=parts["name"], trained_seed=parts["seed"])
+def families():
+    """{name: comparisons (name, A, B)} of the registration."""
+    crossed = [(quality, scale) for quality in QUALITIES for scale in SCALES]
+    gradient = [Cell(name, "exact", scale) for name in ("mlcd", "mlc", "unicom") for scale in SCALES]
+    gradient += [Cell("mlcd", quality) for quality in QUALITIES[1:]]
+    others = [("unicom", SCALE), ("multi_softmax", SCALE), ("bce", 0)]
+    return {
+        "separation": [(f"{q}, scale {s}", Cell("mlc", q, s), Cell("mlcd", q, s)) for q, s in crossed],
+        "gradient": [
+            (f"{c.objective}, {c.quality}, scale {c.scale}", c, replace(c, gradient=GRADIENTS[1])) for c in gradient
+        ],
+        "objectives": [
+            (f"mlcd - {name}, {quality}", Cell(name, quality, scale), Cell("mlcd", quality))
+            for name, scale in others
+            for quality in QUALITIES
+        ],
+    }
 
 
-def objectives_table(frame, prefix="", order=ORDER):
-    """Return a table with one row per task and one column per training, with the best mean in bold."""
-    frame = frame[frame["name"].isin([prefix + name for name in order])]
+def table_of_cells(records, block):
+    """Means over seeds and their deviation, of all measures at the longest length."""
     rows = []
-    for task in dict.fromkeys(frame["task"]):
-        of_task = frame[frame["task"] == task]
-        means = of_task.groupby("name")["value"].mean()
-        cells = []
-        for name in order:
-            values = 100 * of_task[of_task["name"] == prefix + name]["value"]
-            spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
-            text = f"{values.mean():.1f}{spread}" if len(values) else "-"
-            cells.append(f"**{text}**" if prefix + name == means.idxmax() else text)
-        rows.append([task, of_task["metric"].iloc[0], *cells])
-    return markdown_table(["task", "metric", *(NAMES[name] for name in order)], rows, left=2)
-
-
-def ablation_parts(frame):
-    """Return the tables of all ablations as one text, and {file name: picture}, with the paper's values if known."""
-    tables, pictures = [], {}
-    paper = json.loads((ROOT / "results/published/ablation_vit_b32.json").read_text())["rows"]
-    for ablation, (title, common, in_paper) in ABLATIONS.items():
-        ours = frame[frame["name"].str.fullmatch(rf"{ablation}_[\d.]+|default", na=False)]
-        if len(ours) < 2:
+    for cell in blocks()[block]:
+        own = [record for other, record in records.items() if replace(other, seed=0) == cell]
+        if not own:
             continue
-        setting = ours["name"].str.rpartition("_")[2].replace("default", str(common)).astype(float)
-        table = ours.assign(setting=setting).pivot_table(index="setting", columns="task", values="value") * 100
-        rows = [[f"{setting:g}", *(f"{value:.1f}" for value in row)] for setting, row in table.iterrows()]
-        panels = [("openclipart", {f"{setting:g}": value for setting, value in table[PROBE].items()})]
-        if in_paper:
-            theirs = [
-                (row["setting"], row["values"]["ImageNet"]) for row in paper if row["setting"].startswith(in_paper)
-            ]
-            panels.append(("the paper's ImageNet", {name.removeprefix(in_paper): value for name, value in theirs}))
-        pictures[f"ablation_{ablation}.svg"] = bars(title, panels)
-        tables.append(
-            f"![{title}: linear probe](ablation_{ablation}.svg)\n\n{markdown_table([title, *table.columns], rows)}"
-        )
-    return "\n".join(tables), pictures
+        texts = []
+        for measure in MEASURES:
+            values = 100 * np.array([value_of(record, measure) for record in own])
+            texts.append(f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""))
+        ends = [record["curve"][-1] for record in own]
+        texts += [_mean(ends, "positive"), _mean(ends, "negative"), str(len(own))]
+        about = [
+            cell.objective,
+            cell.quality.replace("_", " "),
+            str(cell.scale or "learned"),
+            cell.gradient.replace("_", " "),
+        ]
+        rows.append([*about, f"{cell.ratio:g}", cell.start, *texts])
+    header = ["objective", "labels", "scale", "gradient", "r", "start", *MEASURES.values(), "A", "B", "seeds"]
+    return markdown_table(header, rows, left=4)
 
 
-def paired_table(records):
-    """Return the tasks that MLCD wins, ties and loses for each rival and seed, or "" without outcomes (not in git)."""
+def _mean(ends, key):
+    values = [end[key] for end in ends if end.get(key) is not None]
+    return f"{np.mean(values):.1f}" if values else "-"
+
+
+def table_of_tests(found):
+    rows = [
+        [
+            test.name,
+            f"{100 * test.difference:+.2f}",
+            f"[{100 * test.ci95[0]:+.2f}, {100 * test.ci95[1]:+.2f}]",
+            f"{test.p:.2g}",
+            "-" if test.p_images is None else f"{test.p_images:.2g}",
+            f"{test.adjusted:.2g}{' *' if test.adjusted < LEVEL else ''}",
+            str(len(test.values)),
+        ]
+        for test in found
+    ]
+    return markdown_table(
+        ["comparison", "difference", "95% interval", "p, seeds", "p, images", "p, Holm", "seeds"], rows
+    )
+
+
+def table_of_cosines(records):
+    """Mean cosines of train images with class rows, by what is true and what was given."""
+    groups = ("own", "other", "wrong", "missed")
+    wanted = [*blocks()["separation"], *blocks()["objectives"]]
     rows = []
-    for rival in ("unicom", "mlc", "clip"):
-        for seed in range(3):
-            sides = [records / f"{name}_seed{seed}" for name in (rival, "mlcd")]
-            if not all((side / "outcomes").is_dir() for side in sides):
-                continue
-            comparison = compare(*map(load_side, sides))
-            decided = [task for task in comparison.tasks if task.outcome in ("win", "loss")]
-            counts = [str(comparison.count(outcome)) for outcome in ("win", "tie", "loss")]
-            differences = ", ".join(f"{task.task} {100 * task.difference:+.1f}" for task in decided)
-            rows.append([NAMES[rival], str(seed), *counts, differences or "-"])
-    return markdown_table(["MLCD against", "seed", "wins", "ties", "losses", "significant"], rows) if rows else ""
+    for cell in (cell for cell in wanted if cell.scale in (0, SCALE)):
+        own = [value_of(record, "cosines_train") for other, record in records.items() if replace(other, seed=0) == cell]
+        if own:
+            means = [[part[name] for part in own if part[name] is not None] for name in groups]
+            rows.append(
+                [cell.objective, cell.quality.replace("_", " "), *(f"{np.mean(m):.2f}" if m else "-" for m in means)]
+            )
+    return markdown_table(["objective", "labels", *groups], rows, left=2)
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=Path, default=ROOT / "results/study/records")
-    parser.add_argument("--logs", type=Path, default=ROOT / "results/study/logs")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--output", type=Path, default=ROOT / "results/study")
     args = parser.parse_args()
-    frame = scores(args.records)
-    ablations, pictures = ablation_parts(frame)
-    charts = []
-    for key, title in COSINES.items():
-        picture = curves(args.logs, {name: NAMES[name] for name in CLUSTERED}, key, title)
-        if picture:
-            pictures[f"{key}.svg"] = picture
-            charts.append(f"![{title}]({key}.svg)")
-    folder = ROOT / "results/study"
-    for name, picture in pictures.items():
-        (folder / name).write_text(picture)
-    blocks = {
-        "OBJECTIVES": objectives_table(frame),
-        "IMAGE_ONLY": objectives_table(frame, "image_", CLUSTERED),
-        "PAIRED": paired_table(args.records),
-        "ABLATIONS": ablations,
-        "CURVES": "\n".join(charts),
-    }
-    readme = folder / "README.md"
-    text = readme.read_text()
-    for name, block in blocks.items():
-        if not block:
-            continue
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)",
-            lambda m, b=block: m[1] + b.strip() + "\n" + m[2],
-            text,
-            flags=re.S,
+    records = read_records(args.records)
+    outcomes = labels = None
+    if args.work is not None:
+        outcomes = args.work / "outcomes"
+        vocabulary = sorted(
+            {n for own in study_data.read_labels(args.work / "scenes/labels_train.jsonl").values() for n in own}
         )
-    readme.write_text(text)
-    grid = [str(path) for name in ORDER for path in sorted(args.records.glob(f"{name}_seed*"))]
-    for output, table_format in (("leaderboard.md", "markdown"), ("report.html", "html")):
-        flags = ["--format", table_format, "--baseline", "clip_seed0", "--output", str(folder / output)]
-        assert mlcd_eval_main(["table", *grid, *flags]) == 0
-    print(f"{readme} rewritten")
+        labels = study_data.read_split(args.work / "scenes", "test", vocabulary)[1]
+    tests = {
+        name: family(records, comparisons, PRIMARY, outcomes=outcomes, labels=labels)
+        for name, comparisons in families().items()
+    }
+    args.output.mkdir(parents=True, exist_ok=True)
+    write_text(
+        args.output / "tests.json", json.dumps({n: [asdict(t) for t in of] for n, of in tests.items()}, indent=1) + "\n"
+    )
+    parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in tests.items()}
+    parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks()}
+    parts |= {"COSINES": table_of_cosines(records), "DONE": state(len(records))}
+    readme = args.output / "README.md"
+    if readme.is_file():
+        write_text(readme, filled(readme.read_text(), parts))
+    drawn = panels(records, tests)
+    html = page(
+        title="Study of objectives", models=len(records), tasks=len(MEASURES), why=_about(records), panels=drawn
+    )
+    write_text(args.output / "report.html", html)
+    print(f"{args.output}: {len(records)} cells")
+
+
+def _about(records):
+    return f"{len(records)} trainings; every number is of the records beside this page, README.md says what they mean."
+
+
+def state(count):
+    """How far the study is, in a sentence."""
+    whole = len(cells())
+    if count == whole:
+        return f"All {whole} trainings are done."
+    return (
+        f"**{count} of {whole} trainings are done.** Until all are, the tests below have fewer seeds or comparisons "
+        "than was registered, and decide nothing."
+    )
+
+
+def filled(text, parts):
+    """Replace what stands between `<!-- NAME -->` and `<!-- end -->`."""
+    for name, part in parts.items():
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, p=part: m[1] + p.strip() + "\n" + m[2], text, flags=re.S
+        )
+    return text
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from mlcd_train.host import upload
 from mlcd_train.products import Products, product
 
 BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
+FEATURES = -(1 << 41)  # number of the block of a step's dimensions
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,15 @@ class Chosen:
     """The classes that one step touches. classes (n,): of this rank's shard, sorted; at_random (n,): whether a class
     was drawn, and is not only some image's positive; both on the host. places (n,): of the classes in the shard, on the
     device. by_label (l, n): of several draws, one for each label of an image, whether a class is in each, on the host;
-    at_random is then (l, n) too.
+    at_random is then (l, n) too. dimensions (d,): of features and rows, those that are compared, on the device; None
+    for all.
     """
 
     classes: Tensor
     at_random: Tensor
     places: Tensor
     by_label: Tensor | None = None
+    dimensions: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ class ClassRows:
 
     ratio: r, the share of all classes that a step draws as negatives besides its positives, or, if positives_count,
     together with them (PartialFC's own rule). linear: logits are a linear layer's, and the last number of a row is the
-    class's bias; otherwise they are cosines. products: of images and rows. centres: (K, D) to start from, by default
+    class's bias; otherwise they are cosines. feature_share: of the dimensions, those that a step compares, drawn at
+    random (UNICOM's code). products: of images and rows. centres: (K, D) to start from, by default
     N(0, 0.01) as in UNICOM. vocabulary: fingerprint of what the classes are.
 
     Raises ConfigError for a ratio outside (0, 1] or fewer classes than ranks.
@@ -68,6 +72,7 @@ class ClassRows:
         device: str = "cpu",
         positives_count: bool = False,
         linear: bool = False,
+        feature_share: float = 1.0,
         products: Products = "fp32",
         vocabulary: str = "",
     ) -> None:
@@ -79,6 +84,7 @@ class ClassRows:
             raise ConfigError(f"fit: got {num_classes} classes on {world} ranks, expected at least one per rank")
         self.num_classes, self.ratio, self.seed = num_classes, ratio, seed
         self.positives_count, self.linear, self.products = positives_count, linear, products
+        self.compared = max(1, round(feature_share * dim))  # dimensions
         self.vocabulary = vocabulary
         self.begin, self.end = rank() * num_classes // world, (rank() + 1) * num_classes // world
         if centres is None:
@@ -110,7 +116,7 @@ class ClassRows:
         host, where all of this is computed, so that it waits for no work of the device. It depends on no centre, so
         that it may come before the update of the step before."""
         classes, at_random = self._choose(gather_on_host(labels), step)
-        return Chosen(classes, at_random, self._places(classes))
+        return Chosen(classes, at_random, self._places(classes), dimensions=self._dimensions(step))
 
     def choose_by_label(self, labels: Tensor, step: int) -> Chosen:
         """The same with a draw of its own for each of the l labels of an image."""
@@ -119,7 +125,7 @@ class ClassRows:
         classes = torch.cat([of_label for of_label, _ in draws]).unique()
         by_label = torch.stack([torch.isin(classes, of_label) for of_label, _ in draws])
         at_random = torch.stack([torch.isin(classes, of_label[random]) for of_label, random in draws])
-        return Chosen(classes, at_random, self._places(classes), by_label)
+        return Chosen(classes, at_random, self._places(classes), by_label, self._dimensions(step))
 
     def _choose(self, labels: Tensor, step: int, draw: int = 0) -> tuple[Tensor, Tensor]:
         """Classes and at_random of a draw for labels (B, l) of all ranks."""
@@ -132,6 +138,14 @@ class ClassRows:
         classes = torch.cat([positives, at_random]).unique()
         classes = classes[(classes >= self.begin) & (classes < self.end)]
         return classes, torch.isin(classes, at_random)
+
+    def _dimensions(self, step: int) -> Tensor | None:
+        """Those of a step, the same on all ranks, in order."""
+        dim = self.weight.shape[1]
+        if self.compared == dim:
+            return None
+        order = torch.randperm(dim, generator=step_generator(self.seed, step, FEATURES))
+        return upload(order[: self.compared].sort().values, self.weight.device)
 
     def _places(self, classes: Tensor) -> Tensor:
         return upload(classes - self.begin, self.weight.device)
@@ -160,10 +174,12 @@ class ClassRows:
         The gradient with respect to `features` is W times that of a sum over ranks, since `average_gradients` divides
         by W.
         """
-        features = features.float()
+        features, rows = features.float(), drawn.rows
+        if drawn.dimensions is not None:
+            features, rows = features[:, drawn.dimensions], rows[:, drawn.dimensions]
         images = gather_for_shares(pad(features, (0, 1), value=1.0) if self.linear else normalize(features, dim=1))
         with torch.autocast(features.device.type, enabled=False):
-            return product(images, drawn.rows if self.linear else normalize(drawn.rows, dim=1), self.products)
+            return product(images, rows if self.linear else normalize(rows, dim=1), self.products)
 
     @torch.no_grad()
     def update(self, drawn: Drawn, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,

@@ -156,7 +156,7 @@ def _float(values: Tensor) -> Tensor:
 def logsumexp(values: Tensor) -> Tensor:
     """log sum exp over the last dimension; -inf, with gradient zero, if it is empty or holds nothing but -inf."""
     if values.shape[-1] == 0:
-        return values.new_full(values.shape[:-1], -torch.inf)
+        return values.sum(dim=-1) - torch.inf  # a rank that has drawn no class takes part in backward's messages too
     largest = values.detach().amax(dim=-1, keepdim=True)
     largest = torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)
     total = (values - largest).exp().sum(dim=-1)

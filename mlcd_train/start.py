@@ -193,9 +193,10 @@ def _in_our_shape(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             if stem.endswith("q_proj"):
                 places = [f"{stem.removesuffix('q_proj')}{letter}_proj.{part}" for letter in "qkv"]
                 joined[f"{stem.removesuffix('q_proj')}qkv.{part}"] = torch.cat([state[place] for place in places])
+        elif name == "visual.class_embedding":
+            joined[name] = tensor.flatten()
         else:
-            squeezed = {"visual.class_embedding": tensor.flatten(), POSITIONS: tensor.reshape(-1, tensor.shape[-1])}
-            joined[name] = squeezed.get(name, tensor)
+            joined[name] = tensor.reshape(-1, tensor.shape[-1]) if name == POSITIONS else tensor
     bias = joined.pop("visual.patch_embedding.bias", None)
     if bias is not None and POSITIONS in joined:
         positions = joined[POSITIONS]

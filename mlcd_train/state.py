@@ -221,12 +221,13 @@ class TrainingState:
 
     @torch.no_grad()
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
-        stepped = any(name.startswith("optimizer.") for name in tensors)
+        names = set(tensors)
         for name, parameter in self.parameters:
             set_to(parameter, tensors[f"model.{name}"])
-            if stepped or not self.scaler.is_enabled():  # else fp16 has skipped every step so far
-                moments = {key: tensors[f"optimizer.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
-                self.optimizer.state[parameter] = self._moved(moments, parameter)
+            moments = {key: f"optimizer.{key}.{name}" for key in ("exp_avg", "exp_avg_sq", "step")}
+            if not names.isdisjoint(moments.values()):  # else it had no gradient, or fp16 skipped all steps
+                moved = self._moved({key: tensors[of_key] for key, of_key in moments.items()}, parameter)
+                self.optimizer.state[parameter] = moved
             if self.average is not None:
                 set_to(self.average.weights[name], tensors[f"average.{name}"])
 

@@ -187,7 +187,9 @@ SILENT = {
         "margin": 0.3, "scale": 64.0, "drawn_only": False, "margin_kind": "angular", "margin_gradient": "exact",
         "threshold": None, "filtered": "left_out",
     },
-    "mlcd_train.class_rows:ClassRows": {"ratio": 0.1, "seed": 0, "positives_count": False, "linear": False},
+    "mlcd_train.class_rows:ClassRows": {
+        "ratio": 0.1, "seed": 0, "positives_count": False, "linear": False, "feature_share": 1.0,
+    },
     "mlcd_train.class_rows:ClassRows.update": {"eps": 1e-08, "weight_decay": 0.0, "grad_scale": 1.0},
     "mlcd_train.clustering:spherical_kmeans": {
         "iterations": 20, "tolerance": 0.0001, "start": "sample", "batch": None, "device": "cpu", "products": "fp32",

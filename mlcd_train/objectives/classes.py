@@ -30,9 +30,10 @@ class ClassSettings(ObjectiveSettings):
 
     ratio: r. A step draws r of all classes at random besides every positive of the whole batch. positives_count: r of
     all classes with those positives among them, as PartialFC's code does it. batch_positives: whether other images'
-    positives are negatives of an image even if they were not drawn (`negatives`, as in PartialFC; a larger share than
-    r: 0.31 with r = 0.1, 1,000,000 classes, batch 32,768 and 8 labels per image) or not (`drawn_only`). centres: start
-    from the clusters' centres (`clusters`, needs an embed_dim equal to theirs) or from N(0, 0.01) (`random`).
+    positives are negatives of an image even if they were not drawn (`negatives`, as in PartialFC; where they do not
+    count, that makes a larger share than r: 0.31 with r = 0.1, 1,000,000 classes, batch 32,768 and 8 labels per image)
+    or not (`drawn_only`). centres: start from the clusters' centres (`clusters`, needs an embed_dim equal to theirs) or
+    from N(0, 0.01) (`random`).
     centres_lr: factor on the learning rate of the class rows.
     """
 

@@ -14,7 +14,7 @@ from mlcd_train.labels import LabelsInfo
 from mlcd_train.losses import Filtered, MarginGradient, MarginKind, mlc_of_sums, mlcd_of_sums
 from mlcd_train.objectives.base import Needs, ObjectiveInputs
 from mlcd_train.objectives.classes import ClassObjective, ClassSettings
-from mlcd_train.sections import Positive
+from mlcd_train.sections import Fraction, Positive
 
 
 class ClusterSettings(ClassSettings):
@@ -23,7 +23,8 @@ class ClusterSettings(ClassSettings):
     margin and scale: of the cosine; margin_kind: added to the angle, in radians (ArcFace), or subtracted from the
     cosine (CosFace); margin_gradient: `straight_through` leaves the angular margin out of the derivative, as
     insightface's and UNICOM's code does. filter: negatives whose cosine is above it are left out, or, if filtered is
-    `zero`, count as ones of cosine 0, as in that code.
+    `zero`, count as ones of cosine 0, as in that code. feature_share: of the dimensions of features and centres, those
+    that a step compares, drawn at random (UNICOM's `sample_num_feat`).
     """
 
     margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
@@ -32,6 +33,7 @@ class ClusterSettings(ClassSettings):
     filter: Annotated[float, Field(gt=-1, le=1)] | None = None
     filtered: Filtered = "left_out"
     scale: Positive = 64.0
+    feature_share: Fraction = 1.0
 
     @staticmethod
     def of_sums(positive: Tensor, negative: Tensor) -> Tensor:
@@ -55,6 +57,7 @@ class ClusterSettings(ClassSettings):
             margin_gradient=self.margin_gradient,
             threshold=self.filter,
             filtered=self.filtered,
+            feature_share=self.feature_share,
             **self.rows(inputs, labels),
         )
 

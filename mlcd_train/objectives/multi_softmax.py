@@ -27,7 +27,7 @@ SUBSETS = -(1 << 40)  # number of the first block of images, for their random su
 
 class MultiSoftmax(ClusterSettings):
     """The mean over a random subset of an image's labels of softmax cross-entropies with a margin, each against
-    negatives drawn for that label (the authors' later trainer, github.com/EvolvingLMMs-Lab/OneVision-Encoder,
+    negatives drawn for that label (the later trainer of MLCD's authors, github.com/EvolvingLMMs-Lab/OneVision-Encoder,
     training/fused_partial_fc_v2_multi_res.py). Another label of the image is a negative like any other.
 
     subset: number of labels that a step learns of each image, theirs 8 of 10. The defaults are theirs.

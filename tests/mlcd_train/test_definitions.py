@@ -85,6 +85,26 @@ def test_discrimination(monkeypatch, seed, loss):
 
 
 @pytest.mark.parametrize("seed", range(40))
+def test_discrimination_by_a_share_of_the_dimensions(monkeypatch, seed):
+    """UNICOM's code (partial_fc.py): features and centres are cut to the same dimensions, then made unit. The others
+    have no gradient; another step draws others."""
+    monkeypatch.setattr(module, "BLOCK", 16)
+    features, rows, labels, settings = configuration(seed)
+    features, rows = (torch.cat([each, each.flip(1).roll(1, 1) + 0.1], dim=1) for each in (features, rows))
+    bank = bank_of(rows, mlc_of_sums, settings | {"feature_share": 0.5})
+    drawn, x = bank.draw(labels, seed), features.clone().requires_grad_()
+    kept, dim = drawn.dimensions, features.shape[1]
+    assert len(kept) == dim // 2 and kept.tolist() == sorted(set(kept.tolist()))
+    assert {tuple(bank.draw(labels, step).dimensions.tolist()) for step in range(20)} != {tuple(kept.tolist())}
+    loss, *grads = with_gradients(x, drawn, bank.forward(x, labels, drawn).loss)
+    pools = [drawn.classes.tolist()] * len(features)
+    theirs = expected(features[:, kept], rows[:, kept], labels, pools, "mlc", settings)
+    assert_close((loss, *(grad[:, kept] for grad in grads)), (*theirs[:2], theirs[2][: len(grads[1])]))
+    others = [d for d in range(dim) if d not in kept.tolist()]
+    assert all((grad[:, others] == 0).all() for grad in grads)
+
+
+@pytest.mark.parametrize("seed", range(40))
 def test_the_weighted_sum_of_two_heads(seed):
     """Loss, and gradients of the features and of both heads' rows; MLCD and MLC over classes of their own."""
     features = None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rice_scenes import write_scene
 
 from mlcd_eval.support.progress import Progress
 from mlcd_train.runlog import read_log
@@ -34,17 +35,23 @@ def kill_tree(root: int) -> None:
 
 
 @pytest.mark.slow
-def test_losses_after_twenty_kills_on_one_and_two_ranks(make_config, unused_port):
-    alone = make_config(*CHANGES, objective="clip", name="alone")
+@pytest.mark.parametrize("objective", ["clip", "rice"])
+def test_losses_after_twenty_kills_on_one_and_two_ranks(make_config, unused_port, tmp_path, objective):
+    changes = CHANGES
+    if objective == "rice":
+        regions = write_scene(tmp_path / "boxes.jsonl")
+        changes += ("embed=null", "cluster=null", "assign=null", f"fit.objective={{name: rice, regions: {regions}}}")
+    start = {"clip": "clip", "rice": "mlcd"}[objective]  # the file that the changes are made to
+    alone = make_config(*changes, objective=start, name="alone")
     TrainingRun(alone, torch.device("cpu"), Progress()).run()
-    config = make_config(*CHANGES, objective="clip", name="killed")
+    config = make_config(*changes, objective=start, name="killed")
     chance, kills, log = random.Random(0), 0, config.output / "fit" / "log.jsonl"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(["tests", str(Path.cwd())])}
     while not (config.output / "fit" / "done.json").is_file():
         ranks = 1 + kills % 2
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"]
         command += [f"--master-port={unused_port}", "-m", "mlcd_train", "run", str(make_config.path("killed"))]
-        command += [word for change in (*CHANGES, "data.workers=2") for word in ("--set", change)]
+        command += [word for change in (*changes, "data.workers=2") for word in ("--set", change)]
         before = len(read_log(log)) if log.is_file() else 0
         with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
             if kills < KILLS:

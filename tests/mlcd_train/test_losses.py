@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from mlcd_train.losses import additive_angular_margin, clip_loss, cluster_loss, mlc_loss, mlcd_loss
+from mlcd_train.losses import (
+    additive_angular_margin,
+    clip_loss,
+    cluster_loss,
+    logsumexp,
+    mlc_loss,
+    mlcd_loss,
+    positive_similarity,
+)
 
 
 def similarities(b=5, positives=3, negatives=7, scale=4.0):
@@ -70,6 +78,15 @@ def test_without_negatives_or_positives(width):
     torch.testing.assert_close(mlcd_loss(-nothing.detach(), negative), torch.log(1 + negative.exp().sum(1)))
 
 
+def test_a_rank_that_has_drawn_no_class_is_part_of_the_graph():
+    """Or backward would not call its messages, and the other ranks would wait for them."""
+    none = torch.zeros(2, 0, requires_grad=True)
+    total = logsumexp(none)
+    assert total.tolist() == [-math.inf] * 2
+    mlcd_loss(torch.ones(2, 1), none).sum().backward()
+    assert none.grad.shape == (2, 0)
+
+
 def test_large_similarities_do_not_overflow():
     positive, negative = similarities(scale=1000.0)
     for loss in (mlcd_loss, mlc_loss):
@@ -101,6 +118,24 @@ def test_the_margins_gradient_is_finite_at_the_ends(dtype):
     cosine = torch.tensor([1.0, -1.0, 1 - 1e-7, 0.0], dtype=dtype, requires_grad=True)
     additive_angular_margin(cosine, 0.3, 64.0).sum().backward()
     assert cosine.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [mlc_loss, cluster_loss])
+def test_the_exact_margin_moves_all_cosines_together(loss):
+    """These losses do not change if all similarities do by the same. The margin costs most at a cosine of sin(m / 2):
+    below it the exact gradient moves all cosines down together, above it up; the straight-through one nowhere."""
+
+    def together(level, gradient):
+        cosine = torch.full((1, 4), level, dtype=torch.float64, requires_grad=True)
+        own = positive_similarity(cosine[:, :1], 0.3, 8.0, gradient=gradient)
+        loss(own, 8 * cosine[:, 1:]).sum().backward()
+        return cosine.grad.sum().item()
+
+    top = math.sin(0.15)
+    assert together(top, "exact") == pytest.approx(0, abs=1e-12)
+    assert together(top - 0.1, "exact") > 0.1 and together(top + 0.1, "exact") < -0.1
+    for level in (-0.9, top - 0.1, 0.8):
+        assert together(level, "straight_through") == pytest.approx(0, abs=1e-12)
 
 
 def test_clip_loss_is_open_clips():

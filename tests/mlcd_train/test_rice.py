@@ -1,13 +1,15 @@
 """Regions: boxes within crops, patches in boxes, the pooled features and both losses against float64 code, and runs."""
 
-import json
 import math
 import random
+from itertools import count
 
 import float64_reference as reference
 import numpy as np
 import pytest
 import torch
+from rice_scenes import write_scene
+from safetensors.torch import load_file
 
 from mlcd_eval.errors import UserError
 from mlcd_eval.support.progress import Progress
@@ -133,27 +135,6 @@ def test_objects_are_cluster_discrimination_of_regions():
     assert float(terms["objects/loss"]) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-6)
 
 
-KEYS = [f"s{number:03d}" for number in range(40)]
-
-
-def write_scene(path, changes=None):
-    """An object in the left half and a text in the right half of each picture of 24 x 20 pixels."""
-    rows = [
-        {
-            "key": key,
-            "size": [24, 20],
-            "regions": [
-                {"box": [0, 0, 12, 20], "label": ["ball", "cube", "cone"][number % 3]},
-                {"box": [12, 0, 12, 20], "text": ["no exit", "stop"][number % 2]},
-            ],
-        }
-        for number, key in enumerate(KEYS)
-    ]
-    rows[0] |= changes or {}
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
 def test_the_regions_of_a_step(tmp_path):
     """Classes by frequency; at most `most` regions of an image; the crop's own seed moves the boxes."""
     regions = RegionFile(write_scene(tmp_path / "boxes.jsonl"))
@@ -182,6 +163,36 @@ def test_a_run_learns_and_goes_on_alike(make_config, tmp_path):
     TrainingRun(other, torch.device("cpu"), Progress()).run()
     again = read_log(other.output / "fit" / "log.jsonl")
     assert [line["loss"] for line in again] == [line["loss"] for line in log]
+
+
+def test_ten_steps_are_five_and_five_more(make_config, tmp_path, monkeypatch):
+    """Killed before step 7 of 10, with a state of step 5: towers, pooling and both heads' centres come back, and the
+    projection, of which the loss is no function, has no moments to come back."""
+    rice = f"fit.objective={{name: rice, regions: {write_scene(tmp_path / 'boxes.jsonl')}}}"
+    changes = ("embed=null", "cluster=null", "assign=null", "fit.steps=10", "fit.save_every=5", rice)
+    whole, killed = (make_config(*changes, name=name) for name in ("whole", "killed"))
+    TrainingRun(whole, torch.device("cpu"), Progress()).run()
+    with monkeypatch.context() as patch:
+        patch.setattr(RegionDiscrimination, "update", stop_at(7, RegionDiscrimination.update))
+        with pytest.raises(KeyboardInterrupt):
+            TrainingRun(killed, torch.device("cpu"), Progress()).run()
+    TrainingRun(killed, torch.device("cpu"), Progress()).run()
+    logs = [[line["loss"] for line in read_log(config.output / "fit" / "log.jsonl")] for config in (whole, killed)]
+    assert logs[0] == logs[1] and len(logs[0]) == 10
+    first, second = (load_file(config.output / config.name / "model.safetensors") for config in (whole, killed))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def stop_at(call, method):
+    """A method that is interrupted when it is called for the nth time, from 0."""
+    calls = count()
+
+    def stopped(*args):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        method(*args)
+
+    return stopped
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.support.bundled import demo_model_dir
 from mlcd_eval.support.progress import Progress
 from mlcd_train.fit import freeze, new_model
 from mlcd_train.optimizer import layer_scales, learning_rate
@@ -115,6 +116,16 @@ def test_a_training_starts_from_a_checkpoint_and_says_so(make_config, tmp_path):
         assert torch.allclose(second.state_dict()[name], tensor, atol=1e-6), name
     facts = second.config.provenance
     assert facts["init"] == init and len(facts["init_fingerprint"]) == 64
+
+
+def test_a_clip_of_this_project_is_a_start_whose_temperature_has_no_dimensions():
+    """Of the bundled CLIP, at another resolution; its text tower has no place in a tower alone."""
+    bundled = load_checkpoint(demo_model_dir())
+    vision = bundled.config.vision.model_copy(update={"image_size": 48})
+    start = read_start(ModelConfig(init=str(demo_model_dir()), vision=vision, embed_dim=128))
+    tower = DualEncoder(CheckpointConfig(vision=vision, embed_dim=128, preprocess=Preprocess(image_size=48)))
+    assert load_start(tower, start) == ()
+    assert torch.equal(tower.projection, bundled.projection)
 
 
 def test_a_training_continues_with_another_schedule_and_resolution(make_config, tmp_path):

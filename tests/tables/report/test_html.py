@@ -306,6 +306,10 @@ def test_training_logs_are_drawn(tmp_path):
         json.loads(chart) for chart in Page(report([make_result()], trainings=[cosines])).charts if '"loss"' in chart
     ]
     assert loss["series"][0]["y"] == [None, 1.0]
+    terms = Training("t", [1, 2, 3], {"positive": [5.0, None, -1.0], "negative": [3.0, 3.0, 2.0]})
+    [phases] = map(json.loads, Page(report([make_result()], trainings=[terms])).charts)
+    assert (phases["series"][0]["x"], phases["series"][0]["y"]) == ([5.0, -1.0], [3.0, 2.0])
+    assert phases["series"][0]["note"] == ["step 1", "step 3"]
     with pytest.raises(DataError, match=r"^--training: no log in .*, expected a run of `mlcd-train` with fit/log"):
         read_trainings(tmp_path)
     (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"loss": 1}\n')
