@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import make_result
-from protocol_inputs import features, mixture, rng, text_encoder, values
+from protocol_inputs import features, mixture, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.base import Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
@@ -21,6 +21,7 @@ from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
+from mlcd_eval.protocols.segmentation.protocol import SegLinear, SegLinearSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 
@@ -101,6 +102,10 @@ def instances_of_lists():
     return InstanceRetrieval().score(InstanceRetrievalSettings(), inputs)
 
 
+def seg_linear():
+    return SegLinear().score(SegLinearSettings(lambda_=1.0), segmented())
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -138,6 +143,7 @@ CASES = {
     "compositionality": compositionality,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
+    "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
     "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),
