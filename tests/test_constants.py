@@ -67,7 +67,7 @@ CONSTANTS = {
     "mlcd_eval.protocols.segmentation.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
     },
-    "mlcd_eval.protocols.segmentation.protocol": {"BASELINE_IMAGES": 2000},
+    "mlcd_eval.protocols.segmentation.scoring": {"BASELINE_IMAGES": 2000},
     "mlcd_eval.protocols.segmentation.token_classifier": {"SEARCH_TOLERANCE": 1e-3, "OUT_OF_REACH": 0.05},
     "mlcd_eval.protocols.segmentation.tokens": {"FINE": 4, "LEAST": 0.5},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},

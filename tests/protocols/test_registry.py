@@ -41,6 +41,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "linear_probe",
         "refcoco",
         "retrieval",
+        "seg_knn",
         "seg_linear",
         "zeroshot",
     }

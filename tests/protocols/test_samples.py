@@ -21,7 +21,8 @@ from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval import Retrieval, RetrievalSettings
-from mlcd_eval.protocols.segmentation.protocol import SegLinear, SegLinearSettings
+from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
+from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 
@@ -106,6 +107,10 @@ def seg_linear():
     return SegLinear().score(SegLinearSettings(lambda_=1.0), segmented())
 
 
+def seg_knn():
+    return SegKNN().score(SegKNNSettings(), segmented())
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -143,6 +148,7 @@ CASES = {
     "compositionality": compositionality,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
+    "seg_knn": seg_knn,
     "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),

@@ -42,6 +42,7 @@ DEFAULTS = {
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},
+    "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
     "seg_linear": {
         "split": None,
         "layer": "patches",
@@ -85,6 +86,7 @@ def test_the_layer_that_is_trained_by_adamw():
         ("instance_retrieval", {"ks": (1,), "map_at": 1}, {"ks": (), "map_at": 0, "precision_at": (0,)}),
         ("docvqa", {"max_new_tokens": 1}, {"max_new_tokens": 0}),
         ("refcoco", {"steps": 1}, {"steps": 0}),
+        ("seg_knn", {"k": 1, "patches": 1, "temperature": 0.001}, {"k": 0, "patches": 0, "temperature": 0}),
         (
             "seg_linear",
             {"patches": 1, "val_fraction": 0.01, "max_iter": 1},

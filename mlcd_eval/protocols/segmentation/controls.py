@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.base import ClassMap
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
-from mlcd_eval.protocols.segmentation.tokens import cells_of, class_maps
+from mlcd_eval.protocols.segmentation.tokens import class_maps, class_shares
 from mlcd_eval.support.progress import Progress
 
 IMAGES: Mapping[str, int] = {"train": 90, "val": 30, "test": 60}
@@ -43,16 +43,9 @@ def class_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs)
 
 def _shares(maps: Sequence[ClassMap], num_classes: int, chance: np.random.Generator) -> NDArray[np.float32]:
     """(N, h, w, C): the share of each class in each patch, with noise."""
-    shares = np.zeros((len(maps), GRID[0] * GRID[1], num_classes))
-    for row, each in enumerate(maps):
-        classes = each.pixels()
-        rows, columns = cells_of(each.size, GRID)
-        scored = classes >= 0
-        cell = (rows[:, None] * GRID[1] + columns)[scored] * num_classes + classes[scored]
-        shares[row] = np.bincount(cell, minlength=shares[row].size).reshape(shares[row].shape)
-    shares /= np.maximum(shares.sum(axis=2, keepdims=True), 1)
+    shares = np.stack([class_shares(each.pixels(), GRID, num_classes) for each in maps])
     noisy = shares + NOISE * chance.normal(size=shares.shape)
-    return noisy.reshape(len(maps), *GRID, num_classes).astype(np.float32)
+    return noisy.astype(np.float32)
 
 
 def _shuffled(patches: NDArray[np.float32], chance: np.random.Generator) -> NDArray[np.float32]:

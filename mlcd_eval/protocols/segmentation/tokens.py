@@ -34,9 +34,9 @@ def cells_of(size: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.i
     return rows, columns
 
 
-def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
-    """The most frequent class (h, w) of each patch's pixels, the lower of equal ones; UNLABELLED where the classes of
-    less than LEAST of its area are known: padding, or pixels that are not scored.
+def class_shares(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.float32]:
+    """The share (h, w, C) of each class in the scored pixels of each patch; all 0 where the classes of less than LEAST
+    of its area are known: padding, or pixels that are not scored.
 
     classes: (height, width) of the image.
     """
@@ -46,8 +46,16 @@ def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes
     scored = classes >= 0
     counts = np.bincount(cell[scored] * num_classes + classes[scored], minlength=grid[0] * grid[1] * num_classes)
     counts = counts.reshape(*grid, num_classes)
-    area = max(height, width) ** 2 / (grid[0] * grid[1])
-    return np.where(counts.sum(axis=2) >= LEAST * area, counts.argmax(axis=2), UNLABELLED).astype(np.int16)
+    known = counts.sum(axis=2, keepdims=True)
+    enough = known >= LEAST * max(height, width) ** 2 / (grid[0] * grid[1])
+    return np.where(enough, counts / np.maximum(known, 1), 0).astype(np.float32)
+
+
+def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
+    """The most frequent class (h, w) of each patch's pixels, the lower of equal ones; UNLABELLED where its shares are
+    not known. classes: (height, width) of the image."""
+    shares = class_shares(classes, grid, num_classes)
+    return np.where(shares.any(axis=2), shares.argmax(axis=2), UNLABELLED).astype(np.int16)
 
 
 @dataclass(frozen=True)

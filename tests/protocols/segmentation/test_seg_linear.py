@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.segmentation.maps import classes_at, linear
-from mlcd_eval.protocols.segmentation.protocol import SegLinear, SegLinearSettings
+from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
 from mlcd_eval.protocols.segmentation.tokens import labels_of
 
 
