@@ -1,8 +1,10 @@
 """What tests of protocols hand over, and how they read scores."""
 
 import numpy as np
+from PIL import Image
 
-from mlcd_eval.protocols.base import Features
+from mlcd_eval.data.base import ClassMap
+from mlcd_eval.protocols.base import Features, Inputs
 
 
 def rng(seed=0):
@@ -33,3 +35,38 @@ def text_encoder(vectors):
 def values(scores):
     """Metric -> value."""
     return {metric.name: metric.value for metric in scores.metrics}
+
+
+CLASSES_OF_PIXELS = 3
+
+
+def grey(classes):
+    """A picture of which the colours say nothing."""
+    return Image.new("RGB", classes.shape[::-1], (128, 128, 128))
+
+
+def class_maps(count, seed, size=(24, 32), grid=(4, 4), noise=0.5, drawn=grey, units=1):
+    """Images of cells of 8 x 8 pixels with a class each, some unlabelled pixels, and patches that hold their cell's."""
+    chance = np.random.default_rng(seed)
+    array = chance.normal(0, noise, (count, *grid, 6)).astype(np.float32)
+    maps = []
+    for number in range(count):
+        cells = chance.integers(0, CLASSES_OF_PIXELS, (size[0] // 8, size[1] // 8))
+        classes = np.kron(cells, np.ones((8, 8))).astype(np.int16)
+        array[number, : cells.shape[0], : cells.shape[1], :CLASSES_OF_PIXELS] += np.eye(CLASSES_OF_PIXELS)[cells]
+        classes[chance.random(size) < 0.1] = -1
+        key = f"{seed}_{number}"
+        pixels, shown = (lambda classes=classes: classes), (lambda classes=classes: drawn(classes))
+        maps.append(ClassMap(key, size, key, f"{seed}_{number // units}", pixels, shown))
+    return Features(array, [each.image for each in maps]), maps
+
+
+def segmented(with_val=False, **options):
+    """Inputs of 40 train images, 12 of val if asked for, and 12 of test."""
+    counts = {"train": (40, 0), **({"val": (12, 1)} if with_val else {}), "test": (12, 2)}
+    made = {role: class_maps(*count, **options) for role, count in counts.items()}
+    return Inputs(
+        {role: features for role, (features, _) in made.items()},
+        class_names=["floor", "wall", "door"],
+        annotations={role: maps for role, (_, maps) in made.items()},
+    )

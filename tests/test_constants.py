@@ -26,6 +26,7 @@ CONSTANTS = {
     "mlcd_eval.data.storage.images": {"LARGEST": 4 * GIB, "MAX_RATIO": 1000},
     "mlcd_eval.data.storage.remote": {"LARGEST_TEXT": 2**24},
     "mlcd_eval.data.storage.rle": {"FARTHEST": 1e6, "LONGEST_OUTLINE": 4e6, "MOST_PIXELS": 2**28},
+    "mlcd_eval.data.storage.scene_files": {"LARGEST": GIB},
     "mlcd_eval.data.storage.transfer": {
         "RETRIES": 4, "BACKOFF": 0.5, "LONGEST_WAIT": 60.0, "SLOWEST": 1000.0, "PATIENCE": 60.0,
     },
@@ -64,6 +65,14 @@ CONSTANTS = {
     "mlcd_eval.protocols.classification.probe_rows": {"VTAB1K": (800, 200)},
     "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
     "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
+    "mlcd_eval.metrics.dense": {"BOUNDARY": 0.02},
+    "mlcd_eval.protocols.segmentation.baselines": {"WAVES": 4},
+    "mlcd_eval.protocols.segmentation.controls": {
+        "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
+    },
+    "mlcd_eval.protocols.segmentation.scoring": {"BASELINE_IMAGES": 2000},
+    "mlcd_eval.protocols.segmentation.token_classifier": {"SEARCH_TOLERANCE": 1e-3, "OUT_OF_REACH": 0.05},
+    "mlcd_eval.protocols.segmentation.tokens": {"FINE": 4, "LEAST": 0.5},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
     "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
     "mlcd_eval.protocols.retrieval.settings": {"CUT": 10},

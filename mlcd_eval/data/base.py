@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 from mlcd_eval.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
 Kind = Literal[
-    "classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "associations", "instances", "images"
-]
+    "classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "associations", "instances",
+    "segmentation", "images",
+]  # fmt: skip
 """What a data set's images come with: labels, captions, sentences, questions, texts to choose from, words to choose
-images for, lists of the images that show the same (instances), or nothing (images)."""
+images for, lists of the images that show the same (instances), a class for each pixel (segmentation), or nothing."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -187,8 +190,27 @@ class Word:
     letter_height: float
 
 
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """The class of each pixel of an image. image: key of its sample; size: (height, width); digest: of the classes.
+
+    unit: what the image was drawn with from the world, such as the scene that other images show too. pixels: returns
+    the classes, (height, width) int16, UNLABELLED where a pixel is not scored. picture: returns the image itself, RGB.
+    """
+
+    image: str
+    size: tuple[int, int]
+    digest: str
+    unit: str
+    pixels: Callable[[], NDArray[np.int16]] = field(compare=False, repr=False)
+    picture: Callable[[], Image.Image] = field(compare=False, repr=False)
+
+
+UNLABELLED = -1
+"""In a ClassMap, the class of a pixel that is not scored."""
+
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Association | Search | Captions
+Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:
@@ -216,7 +238,8 @@ class Dataset(Protocol):
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
     """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs,
-    associations) or searches (instances) about them, or whose captions are in several languages (retrieval).
+    associations), searches (instances) or classes of pixels (segmentation) about them, or whose captions are in several
+    languages (retrieval).
 
     A split's samples are its images, each once.
     """
@@ -283,7 +306,12 @@ def annotations_fingerprint(dataset: AnnotatedDataset, split: str) -> str:
 
 
 def _lines(dataset: AnnotatedDataset, split: str) -> list[str]:
-    return [json.dumps(asdict(annotation), sort_keys=True) for annotation in dataset.annotations(split)]
+    """One for each annotation, of the fields by which annotations are equal or not."""
+    compared = [
+        {each.name: getattr(annotation, each.name) for each in fields(annotation) if each.compare}
+        for annotation in dataset.annotations(split)
+    ]
+    return [json.dumps(line, sort_keys=True) for line in compared]
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -140,6 +140,18 @@ ROWS = (
         splits_are_tasks=True,
     ),
     DataScheme(
+        name="seg",
+        source="mlcd_eval.data.sources.seg:SegmentationFiles",
+        form="seg:DIR[?layout=LAYOUT]",
+        help="a class for each pixel, as ADE20K, Pascal VOC, Cityscapes and COCO-Stuff come, and the bundled scenes",
+        kinds=("segmentation",),
+        options=(
+            SchemeOption(
+                "layout", "scenes|voc|cityscapes|ade20k|coco_stuff", "the layout, by default the one that is recognised"
+            ),
+        ),
+    ),
+    DataScheme(
         name="docvqa",
         source="mlcd_eval.data.sources.docvqa:DocVQAFiles",
         form="docvqa:FILE[?images=DIR]",

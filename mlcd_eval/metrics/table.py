@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
+from mlcd_eval.metrics.dense import DENSE
 from mlcd_eval.metrics.interval import generator, ratio
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
@@ -226,6 +227,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **CLUSTERING,
         **PAIRS,
         **ASSOCIATION,
+        **DENSE,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,

@@ -42,6 +42,8 @@ def test_each_protocol_is_found_in_its_own_file():
         "linear_probe",
         "refcoco",
         "retrieval",
+        "seg_knn",
+        "seg_linear",
         "zeroshot",
     }
     listing = Path(registry.__file__).read_text()

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import make_result
-from protocol_inputs import features, mixture, rng, text_encoder, values
+from protocol_inputs import features, mixture, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.base import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
@@ -23,6 +23,8 @@ from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, I
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval.protocol import Retrieval
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
+from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
+from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 
@@ -103,6 +105,14 @@ def instances_of_lists():
     return InstanceRetrieval().score(InstanceRetrievalSettings(), inputs)
 
 
+def seg_linear():
+    return SegLinear().score(SegLinearSettings(lambda_=1.0), segmented())
+
+
+def seg_knn():
+    return SegKNN().score(SegKNNSettings(), segmented())
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -154,6 +164,8 @@ CASES = {
     "association": association,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
+    "seg_knn": seg_knn,
+    "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
     "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),

@@ -53,6 +53,16 @@ DEFAULTS = {
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},
+    "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
+    "seg_linear": {
+        "split": None,
+        "layer": "patches",
+        "patches": 500_000,
+        "lambda_": None,
+        "val_fraction": 0.2,
+        "max_iter": 1000,
+        "tolerance": 1e-5,
+    },
 }
 
 
@@ -87,6 +97,13 @@ def test_the_layer_that_is_trained_by_adamw():
         ("instance_retrieval", {"ks": (1,), "map_at": 1}, {"ks": (), "map_at": 0, "precision_at": (0,)}),
         ("docvqa", {"max_new_tokens": 1}, {"max_new_tokens": 0}),
         ("refcoco", {"steps": 1}, {"steps": 0}),
+        ("seg_knn", {"k": 1, "patches": 1, "temperature": 0.001}, {"k": 0, "patches": 0, "temperature": 0}),
+        (
+            "seg_linear",
+            {"patches": 1, "val_fraction": 0.01, "max_iter": 1},
+            {"patches": 0, "val_fraction": 0, "max_iter": 0, "tolerance": 0, "lambda_": 0},
+        ),
+        ("seg_linear", {"val_fraction": 0.99}, {"val_fraction": 1, "layer": "penultimate"}),
     ],
 )
 def test_the_least_values(name, least, below):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from protocol_inputs import segmented
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.base import Association, Expression, Pairs, Question, Search
@@ -210,6 +211,8 @@ CASES = {
         "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
         "probe": ({"mode": "probe", "steps": 60}, lambda: referred(native=False)),
     },
+    "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
+    "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
     "docvqa": {
         **{
             metric: ({"mode": "native", "metric": metric}, asked)
@@ -291,6 +294,8 @@ STAGES = {
     ("retrieval", "default"): {"ranks": 40},
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
+    ("seg_knn", "default"): {"classes of pixels": 12},
+    ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
     ("refcoco", "probe"): {"training the probe": 2, "masks": 36},
 }

@@ -1,0 +1,48 @@
+"""Patches that hold nothing but where they are, and nothing but their colour: what a score is worth without features.
+
+A large share of a scene's pixels is told by its place or its colour alone. Both are scored by the same classifier as
+an encoder's patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlcd_eval.data.base import ClassMap
+from mlcd_eval.protocols.segmentation.tokens import cells_of
+
+WAVES = 4  # of the cosines of a place, in either direction
+
+
+def places(maps: Sequence[ClassMap], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, h, w, 15): cosines of where a patch is, the same for every image."""
+    down, along = ((np.arange(count) + 0.5) / count for count in grid)
+    rows, columns = (np.cos(np.pi * at[:, None] * np.arange(WAVES)) for at in (down, along))
+    waves = (rows[:, None, :, None] * columns[None, :, None, :]).reshape(*grid, WAVES**2)[..., 1:]
+    return np.broadcast_to(waves.astype(np.float32), (len(maps), *waves.shape))
+
+
+def colours(maps: Sequence[ClassMap], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, h, w, 9): a patch's mean red, green and blue in [0, 1], and their products; 0 outside of the image."""
+    means = np.stack([_means(each, grid) for each in maps])
+    first, second = np.triu_indices(3)
+    return np.concatenate([means, means[..., first] * means[..., second]], axis=3).astype(np.float32)
+
+
+def _means(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.float64]:
+    pixels = np.asarray(each.picture(), dtype=np.float64) / 255
+    rows, columns = cells_of(each.size, grid)
+    cell = (rows[:, None] * grid[1] + columns).ravel()
+    count = np.bincount(cell, minlength=grid[0] * grid[1])
+    sums = [np.bincount(cell, weights=pixels[..., band].ravel(), minlength=len(count)) for band in range(3)]
+    return (np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).reshape(*grid, 3)
+
+
+BASELINES: Mapping[str, Callable[[Sequence[ClassMap], tuple[int, int]], NDArray[np.float32]]] = {
+    "position": places,
+    "colour": colours,
+}
+"""Name -> class maps and a grid -> patches."""

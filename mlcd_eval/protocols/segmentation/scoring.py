@@ -1,0 +1,85 @@
+"""What protocols of segmentation share: the features they read, and what is reported of a way to segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.metrics.dense import DENSE, class_ious
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
+from mlcd_eval.protocols.segmentation.baselines import BASELINES
+from mlcd_eval.protocols.segmentation.tokens import Images, images_of
+from mlcd_eval.protocols.shared.finite import check_finite
+
+BASELINE_IMAGES = 2000
+"""Of train, from which a baseline learns at most."""
+
+Columns = dict[str, Sequence[Any]]
+Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dict[str, Any]]]
+"""Images by role, the number of classes, the inputs, and whether boundaries are measured -> the columns of the test
+images (metrics/dense.py), and how they were made."""
+
+
+def patch_requests(
+    protocol: str, layer: str, split: str | None, splits: Sequence[str], with_val: bool
+) -> dict[str, ImageRequest]:
+    """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split,
+    which is test, or val where there is no test, unless it is given. Raises IncompatibleError if one is missing."""
+    scored = split or ("test" if "test" in splits else "val")
+    for each in ("train", scored):
+        if each not in splits:
+            raise IncompatibleError(f"{protocol} reads the split {each!r}: got {', '.join(splits)}")
+    if scored == "train":
+        raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
+    roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
+    return {role: ImageRequest(of, layer, letterbox=True) for role, of in {**roles, "test": scored}.items()}
+
+
+def segmentation_scores(inputs: Inputs, segment: Segment) -> Scores:
+    """Return the scores of a way to segment, with the IoU of each class, and what plain patches score by it.
+
+    Raises DataError for features that are not finite, and where no image of a role could be read.
+    """
+    from mlcd_eval.metrics.table import measure
+
+    for role, features in inputs.images.items():
+        check_finite(features.array, f"patch features of {role}", features.keys)
+    images = {role: images_of(each, inputs.annotations[role], role) for role, each in inputs.images.items()}
+    names = _class_names(inputs, images)
+    columns, details = segment(images, len(names), inputs, True)
+    metrics = [measure(name, columns, inputs.seed, images["test"].num_unread) for name in DENSE]
+    ious = class_ious(*(np.sum(columns[f"class_{each}"], axis=0) for each in ("intersection", "union")))
+    of_classes = {name: None if np.isnan(iou) else float(iou) for name, iou in zip(names, ious, strict=True)}
+    blind = {name: _baseline(images, name, len(names), inputs, segment) for name in BASELINES}
+    details = {"grid": list(images["test"].grid), **details, "class_iou": of_classes, "baselines": blind}
+    return Scores(metrics=metrics, primary="miou", samples=columns, details=details)
+
+
+def _class_names(inputs: Inputs, images: Mapping[str, Images]) -> list[str]:
+    """The names of all classes, as the data or its labels have them."""
+    if inputs.class_names is not None:
+        return list(inputs.class_names)
+    most = max(int(each.pixels().max()) for of_role in images.values() for each in of_role.maps)
+    return [str(number) for number in range(most + 1)]
+
+
+def _baseline(
+    images: Mapping[str, Images], name: str, num_classes: int, inputs: Inputs, segment: Segment
+) -> dict[str, Any]:
+    """Return the metrics of patches that hold one plain thing, and their intervals."""
+    from mlcd_eval.metrics.table import measure
+
+    chance = np.random.default_rng(inputs.seed)
+    plain = {}
+    for role, each in images.items():
+        maps = each.maps
+        if role != "test" and len(maps) > BASELINE_IMAGES:
+            rows = sorted(chance.choice(len(maps), BASELINE_IMAGES, replace=False).tolist())
+            maps = [maps[row] for row in rows]
+        plain[role] = Images(BASELINES[name](maps, each.grid), maps)
+    columns, _ = segment(plain, num_classes, inputs, False)
+    metrics = [measure(metric, columns, inputs.seed) for metric in ("miou", "pixel_accuracy")]
+    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}

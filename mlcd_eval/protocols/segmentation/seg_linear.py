@@ -1,0 +1,136 @@
+"""Linear segmentation of frozen patch features: a multinomial logistic regression on patches, exact and in seconds.
+
+Each patch of the train images learns the most frequent class of its pixels (tokens.py). A test image's scores are
+interpolated from its patches to its own pixels, and each pixel gets the best class; padding is never learned from or
+scored. The encoder sees whole images (letterboxed). The layer is the linear one of DINOv2's and DINOv3's evaluation,
+which train it by gradient steps on the pixels of crops; here it minimises the loss of patches, by linear_probe's
+solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from mlcd_eval.data.base import UNLABELLED
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
+from mlcd_eval.protocols.segmentation.tokens import (
+    HeldOut,
+    Images,
+    Tokens,
+    held_out_of,
+    labels_of,
+    tokens_of,
+)
+
+
+class SegLinearSettings(ProtocolSettings):
+    """split: the scored split, by default test, or val where there is no test. layer: whose patches are classified.
+
+    patches: train patches that are fitted, at most; of more of them as many are drawn. lambda_: fixed, in place of the
+    search, which is on the val split, or where that is missing or scored on val_fraction of train's units (scenes,
+    else images). max_iter, tolerance: of the last fit, as in linear_probe.
+    """
+
+    split: str | None = None
+    layer: Literal["patches", "projected_patches"] = "patches"
+    patches: PositiveInt = 500_000
+    lambda_: PositiveFloat | None = None
+    val_fraction: float = Field(default=0.2, gt=0, lt=1)
+    max_iter: PositiveInt = 1000
+    tolerance: PositiveFloat = 1e-5
+
+
+class SegLinear(Protocol[SegLinearSettings]):
+    """Primary: miou. Details: the IoU of each class, and what patches score that hold only their place or colour."""
+
+    name = "seg_linear"
+    version = 1
+    Settings = SegLinearSettings
+    kinds = ("segmentation",)
+    pwc_tasks = ("Semantic Segmentation",)
+    pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
+    hub_task_type = "image-segmentation"
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """It draws the held-out images, and the patches where there are too many."""
+        return True
+
+    def requests(self, settings: SegLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
+        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=settings.lambda_ is None)
+
+    def score(self, settings: SegLinearSettings, inputs: Inputs) -> Scores:
+        """Raises DataError for features that are not finite, and IncompatibleError where train has one class."""
+        return segmentation_scores(inputs, partial(_segmented, settings))
+
+    def controls(self, settings: SegLinearSettings, inputs: Inputs) -> list[Control]:
+        """Of patches that hold the shares of their classes."""
+        from mlcd_eval.protocols.segmentation.controls import class_controls
+
+        return class_controls(self, settings, inputs)
+
+
+def _segmented(
+    settings: SegLinearSettings,
+    images: Mapping[str, Images],
+    num_classes: int,
+    inputs: Inputs,
+    boundaries: bool,
+) -> tuple[Columns, dict[str, Any]]:
+    """Return the columns of the test images, and how they were made."""
+    from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of
+    from mlcd_eval.protocols.segmentation.token_classifier import FITS, Regularisation, fit_tokens
+
+    fitted, held_out = _tokens(settings, images, num_classes, inputs.seed)
+    how = Regularisation(settings.lambda_, settings.max_iter, settings.tolerance)
+    with inputs.stage("fits of the classifier", 1 if held_out is None else FITS, "fits") as advance:
+        fit, details = fit_tokens(fitted, held_out, num_classes, how, inputs.device, advance)
+    del fitted, held_out
+    test = images["test"]
+    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+        scores = linear(fit.weight, fit.bias)
+        columns = overlaps_of(test, scores, num_classes, inputs.device, advance, boundaries)
+    return columns, details
+
+
+def _tokens(
+    settings: SegLinearSettings, images: Mapping[str, Images], num_classes: int, seed: int
+) -> tuple[Tokens, HeldOut | None]:
+    """Return the patches that are fitted, and the images that choose lambda, if it is searched."""
+    chance = np.random.default_rng(seed)
+    train = images["train"]
+    labels = labels_of(train.maps, train.grid, num_classes)
+    if settings.lambda_ is not None:
+        return tokens_of(train.array, labels, settings.patches, chance), None
+    if "val" in images:
+        held, of_held = images["val"], labels_of(images["val"].maps, train.grid, num_classes)
+        share = len(held.maps) / (len(held.maps) + len(train.maps))
+    else:
+        rows = _held_out([each.unit for each in train.maps], settings.val_fraction, chance)
+        held = Images(train.array[rows], [each for each, is_held in zip(train.maps, rows, strict=True) if is_held])
+        of_held, share = labels[rows], settings.val_fraction
+        labels = np.where(rows[:, None, None], UNLABELLED, labels)
+    held_out = held_out_of(held, of_held, round(share * settings.patches), chance)
+    most = max(1, settings.patches - len(held_out.tokens.labels))
+    return tokens_of(train.array, labels, most, chance), held_out
+
+
+def _held_out(units: Sequence[str], fraction: float, chance: np.random.Generator) -> np.ndarray:
+    """Whether each image is held out: those of a share of the units, at least one and not all of them."""
+    distinct = sorted(set(units))
+    if len(distinct) < 2:
+        raise IncompatibleError(
+            f"lambda is chosen on images that are held out: got {len(distinct)} train image or scene, expected two "
+            "(or a val split, or set lambda_)"
+        )
+    count = min(len(distinct) - 1, max(1, round(fraction * len(distinct))))
+    chosen = set(chance.permutation(distinct)[:count].tolist())
+    return np.array([unit in chosen for unit in units])

@@ -1,0 +1,145 @@
+"""The class of each patch of a letterboxed image, and the patches that a classifier is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlcd_eval.data.base import UNLABELLED, Annotation, ClassMap
+from mlcd_eval.errors import DataError
+from mlcd_eval.protocols.base import Features
+
+FINE = 4
+"""Points along a side of a patch at which held-out images are compared."""
+LEAST = 0.5  # of a patch's area whose classes are known: of others no class is learned
+_ROWS = 1 << 14  # tokens read at a time
+
+
+def class_maps(annotations: Sequence[Annotation]) -> list[ClassMap]:
+    """Those annotations that are class maps."""
+    return [each for each in annotations if isinstance(each, ClassMap)]
+
+
+def cells_of(size: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The row of cells that each row of an image (height, width) falls in, and the column of each column, by the
+    middles of pixels; the image is at the top left of the square that the grid (h, w) divides."""
+    side = max(size)
+    rows, columns = (
+        np.floor((np.arange(count) + 0.5) * cells / side).astype(np.int64)
+        for count, cells in zip(size, grid, strict=True)
+    )
+    return rows, columns
+
+
+def class_shares(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.float32]:
+    """The share (h, w, C) of each class in the scored pixels of each patch; all 0 where the classes of less than LEAST
+    of its area are known: padding, or pixels that are not scored.
+
+    classes: (height, width) of the image.
+    """
+    height, width = classes.shape
+    rows, columns = cells_of((height, width), grid)
+    cell = rows[:, None] * grid[1] + columns
+    scored = classes >= 0
+    counts = np.bincount(cell[scored] * num_classes + classes[scored], minlength=grid[0] * grid[1] * num_classes)
+    counts = counts.reshape(*grid, num_classes)
+    known = counts.sum(axis=2, keepdims=True)
+    enough = known >= LEAST * max(height, width) ** 2 / (grid[0] * grid[1])
+    return np.where(enough, counts / np.maximum(known, 1), 0).astype(np.float32)
+
+
+def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
+    """The most frequent class (h, w) of each patch's pixels, the lower of equal ones; UNLABELLED where its shares are
+    not known. classes: (height, width) of the image."""
+    shares = class_shares(classes, grid, num_classes)
+    return np.where(shares.any(axis=2), shares.argmax(axis=2), UNLABELLED).astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images with patches and class maps, row by row. array: (N, h, w, D), possibly memory-mapped; num_unread: images
+    that could not be read."""
+
+    array: NDArray[np.floating]
+    maps: Sequence[ClassMap]
+    num_unread: int = 0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.array.shape[1], self.array.shape[2]
+
+
+def images_of(features: Features, annotations: Sequence[Annotation], role: str) -> Images:
+    """The images of a role in the order of their features. Raises DataError where none could be read."""
+    by_key: Mapping[str, ClassMap] = {each.image: each for each in class_maps(annotations)}
+    maps = [by_key[key] for key in features.keys]
+    if not maps:
+        raise DataError(f"the {role} split has no images that can be read: got 0, expected at least 1")
+    return Images(features.array, maps, len(by_key) - len(maps))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Patches of images whose class is known: features (T, D) float32 and labels (T,). num_images: how many
+    images have any; num_known: how many patches of known class these have, of which the T are drawn."""
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    num_images: int
+    num_known: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Whole images that are not fitted while lambda is searched. array: (N, h, w, D); truth: (N, FINE h, FINE w), the
+    class at points between and around the middles of patches; tokens: their patches of known class."""
+
+    array: NDArray[np.floating]
+    truth: NDArray[np.int16]
+    tokens: Tokens
+
+
+def held_out_of(images: Images, labels: NDArray[np.int16], most: int, chance: np.random.Generator) -> HeldOut:
+    """Images that are held out, at most as many as have `most` patches, but one at least.
+
+    labels: as `labels_of` returns them.
+    """
+    count = max(1, most // (images.grid[0] * images.grid[1]))
+    total = len(images.maps)
+    rows = sorted(chance.choice(total, count, replace=False).tolist()) if count < total else list(range(total))
+    truth = np.stack([_at_points(images.maps[row], images.grid) for row in rows])
+    array = images.array[rows]
+    return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))
+
+
+def _at_points(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.int16]:
+    """The class at the middle of each of FINE x FINE parts of every patch, UNLABELLED outside of the image."""
+    side = max(each.size)
+    down, along = (np.floor((np.arange(FINE * cells) + 0.5) * side / (FINE * cells)).astype(int) for cells in grid)
+    padded = np.full((side, side), UNLABELLED, np.int16)
+    padded[: each.size[0], : each.size[1]] = each.pixels()
+    return padded[np.ix_(down, along)]
+
+
+def labels_of(maps: Sequence[ClassMap], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
+    """The class (N, h, w) of every patch, UNLABELLED where it is not known."""
+    return np.stack([patch_classes(each.pixels(), grid, num_classes) for each in maps])
+
+
+def tokens_of(array: NDArray[np.floating], labels: NDArray[np.int16], most: int, chance: np.random.Generator) -> Tokens:
+    """The tokens of images with known classes, or as many as `most` of them, drawn without replacement.
+
+    Only these are read from the array, in its order.
+    """
+    known = np.flatnonzero(labels >= 0)
+    drawn = known if len(known) <= most else np.sort(chance.choice(known, most, replace=False))
+    features = np.empty((len(drawn), array.shape[3]), np.float32)
+    for begin in range(0, len(drawn), _ROWS):
+        part = slice(begin, begin + _ROWS)
+        features[part] = array[np.unravel_index(drawn[part], labels.shape)]
+    num_images = int((labels >= 0).any(axis=(1, 2)).sum())
+    return Tokens(features, labels.reshape(-1)[drawn].astype(np.int64), num_images, len(known))
