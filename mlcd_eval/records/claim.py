@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import write_text
 
 
 @contextlib.contextmanager
@@ -35,7 +34,10 @@ def claimed(path: Path, request: str, command: str | None) -> Iterator[None]:
     claim = path.parent / f"{prefix}{uuid.uuid4().hex}.json"
     with _held(_lock_of(claim)):
         owner = {"request": request, "process": os.getpid(), "host": socket.gethostname(), "command": command}
-        write_text(claim, json.dumps({**owner, "since": datetime.now(timezone.utc).isoformat(timespec="seconds")}))
+        owner["since"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        # as it is, since a kill would leave a temporary file that no other writer of this name ever removes; who reads
+        # half of it goes on, and this process sees that one's claim below
+        claim.write_text(json.dumps(owner), encoding="utf-8")
         try:
             for other in path.parent.glob(f"{prefix}*.json"):
                 if other != claim:

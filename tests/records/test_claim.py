@@ -82,6 +82,17 @@ def test_a_claim_is_no_record(tmp_path):
         assert len(read_all([tmp_path])) == 1
 
 
+def test_half_a_claim_of_a_killed_run_claims_nothing_and_goes(tmp_path):
+    store = ResultStore(tmp_path)
+    with store.claimed([make_result()]):
+        (claim,) = tmp_path.glob("*/.*.claim.*.json")
+        half = claim.read_text()[:20]
+    claim.write_text(half)
+    with store.claimed([make_result(seed=1)]):
+        assert not claim.exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_a_claim_that_was_removed_meanwhile_is_no_fault(tmp_path):
     with ResultStore(tmp_path).claimed([make_result()]):
         (path,) = tmp_path.rglob("*.json")
