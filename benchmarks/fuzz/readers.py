@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from captions import caption_readers, segmentation_readers
 from data import annotation_readers, data_readers, table_readers
 from models import model_readers
 from reader import Reader
@@ -15,6 +16,8 @@ GROUPS = (
     table_readers,
     annotation_readers,
     search_readers,
+    caption_readers,
+    segmentation_readers,
     record_readers,
     training_readers,
     label_readers,

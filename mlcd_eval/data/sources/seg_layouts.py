@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlcd_eval.data.base import UNLABELLED
 from mlcd_eval.data.sources.listed import words_of
+from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled
 from mlcd_eval.data.storage.scene_files import INDEX, SceneFiles
 from mlcd_eval.data.storage.walk import IMAGE_SUFFIXES
@@ -63,16 +64,15 @@ VOC = (
 def _voc(folder: Path) -> Pixels:
     """Of train and val; 255 is no class, 0 is the background, which counts as a class (Everingham et al. 2012)."""
     classes = {255: UNLABELLED, **{number: number for number in range(len(VOC))}}
-    splits = {}
+    splits: dict[str, list[Labelled]] = {}
     for split in ("train", "val"):
         names = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-        if names.is_file():
-            splits[split] = [
-                Labelled(
-                    name, folder / "JPEGImages" / f"{name}.jpg", folder / "SegmentationClass" / f"{name}.png", classes
-                )
-                for (name,) in words_of(names, 1)
-            ]
+        if not names.is_file():
+            continue
+        images, masks, splits[split] = folder / "JPEGImages", folder / "SegmentationClass", []
+        for (name,) in words_of(names, 1):
+            check_below(images, name, names)
+            splits[split].append(Labelled(name, images / f"{name}.jpg", masks / f"{name}.png", classes))
     return _checked(Pixels(splits, len(VOC), VOC), folder)
 
 

@@ -169,3 +169,10 @@ def test_other_folders_are_one_sentence(tmp_path):
     (folder / "objectInfo150.txt").write_text("Name\nwall\n")
     with pytest.raises(DataError, match="names 1 classes, expected 150"):
         open_dataset(f"seg:{folder}")
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path):
+    folder, *_ = voc(tmp_path)
+    (folder / "ImageSets/Segmentation/val.txt").write_text("../../2007_000033\n")
+    with pytest.raises(DataError, match=r"val\.txt has the image '\.\./\.\./2007_000033', which is outside"):
+        open_dataset(f"seg:{folder}")
