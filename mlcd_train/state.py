@@ -221,11 +221,12 @@ class TrainingState:
 
     @torch.no_grad()
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
-        names = set(tensors)
+        names, stepped = set(tensors), any(name.startswith("optimizer.") for name in tensors)
         for name, parameter in self.parameters:
             set_to(parameter, tensors[f"model.{name}"])
             moments = {key: f"optimizer.{key}.{name}" for key in ("exp_avg", "exp_avg_sq", "step")}
-            if not names.isdisjoint(moments.values()):  # else it had no gradient, or fp16 skipped all steps
+            # without any, it had no gradient where others have moments, or fp16 has skipped every step so far
+            if not names.isdisjoint(moments.values()) or not (stepped or self.scaler.is_enabled()):
                 moved = self._moved({key: tensors[of_key] for key, of_key in moments.items()}, parameter)
                 self.optimizer.state[parameter] = moved
             if self.average is not None:

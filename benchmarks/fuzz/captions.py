@@ -53,7 +53,7 @@ def caption_readers(folder: Path) -> Iterator[Reader]:
     _picture(folder / "dci/photos/sa_1.jpg")
     item = {"image": "sa_1.jpg", "short_caption": "A lake.", "extra_caption": "Trees.", "mask_data": {}}
     path = _text(folder / "dci/complete/sa_1.json", json.dumps(item))
-    yield Reader("dci", path, lambda _: read_everything(f"dci:{folder}/dci"))
+    yield Reader("dci", path, lambda _: read_everything(f"dci:{folder}/dci"), names=("dci/photos",))
 
     board = ["eagle", "teepee", "factory", "metal", "ash tree"]
     for name in board:

@@ -78,7 +78,7 @@ def test_the_csv_says_what_the_files_say(run_import, golden, tmp_path):
         ("imagenet1k", "zeroshot/imagenet"),
         ("caltech101", "zeroshot/caltech101-clip-benchmark"),
         ("vtab/caltech101", "zeroshot/caltech101"),
-        ("vtab/svhn", "zeroshot/vtab-svhn"),
+        ("vtab/svhn", "zeroshot/vtab_svhn"),
         ("wds/../../x", "zeroshot/-..-x"),
     ],
 )

@@ -76,6 +76,10 @@ def columns_for(name, seed=0):
         columns |= {key: r.random(60) for key in ("map", "map_r", "r_precision", "map@5", "mp@5")}
         columns |= {"board": rng(11).integers(20, size=60), "jaccard": r.random(60)}
         columns |= {"candidates": rng(12).choice(["5-6", "10-12"], size=60)}
+        columns |= {"unit": rng(13).integers(25, size=60), "pixels_right": r.integers(50, size=60)}
+        columns |= {"pixels_scored": r.integers(50, 90, size=60)}
+        for of in ("class", "boundary"):
+            columns |= {f"{of}_intersection": r.integers(9, size=(60, 4)), f"{of}_union": r.integers(9, 20, (60, 4))}
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}

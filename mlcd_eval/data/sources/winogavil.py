@@ -77,10 +77,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
     csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file, reading(f"{path} is no CSV file in UTF-8"):
         table = csv.DictReader(file, strict=True)
-        rows = list(table)
-    missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
+        rows, columns = list(table), table.fieldnames or ()
+    missing = [name for name in COLUMNS if name not in columns]
     if missing:
-        raise DataError(f"{path} lacks the columns {', '.join(missing)}: got {', '.join(table.fieldnames or ())}")
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}: got {', '.join(columns)}")
     return rows
 
 

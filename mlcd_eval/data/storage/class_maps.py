@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.base import UNLABELLED, ClassMap, EncodedImage
-from mlcd_eval.data.storage.images import FORMATS, decode
+from mlcd_eval.data.storage.images import FORMATS, decode, file_contents
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.disk_memo import file_identity, memoised
 from mlcd_eval.support.foreign import reading
@@ -116,7 +116,9 @@ def _numbers(row: Labelled) -> NDArray[np.int64]:
 
     if isinstance(row.mask, Path) and not row.mask.is_file():
         raise DataError(f"{_mask_of(row)} is missing: there is no such file")
-    with reading(f"{_mask_of(row)} cannot be read"), Image.open(_file(row.mask), formats=("PNG",)) as opened:
+    # not from the path: Pillow reserves what a damaged length says, of a file in memory only what is there
+    contents = row.mask if isinstance(row.mask, bytes) else file_contents(row.mask, _mask_of(row))
+    with reading(f"{_mask_of(row)} cannot be read"), Image.open(io.BytesIO(contents), formats=("PNG",)) as opened:
         if opened.mode not in _NUMBERS:
             raise DataError(
                 f"{_mask_of(row)} has no number per pixel: got a picture of mode {opened.mode}, expected grey or a "

@@ -45,7 +45,7 @@ def decode(image: EncodedImage, key: str, jpeg: Callable[[bytes], Content] | Non
             if isinstance(image, Image.Image):
                 return _checked(image, problem).convert("RGB")
             # not from the path: Pillow reserves what a damaged length says, of a file in memory only what is there
-            contents = image if isinstance(image, bytes) else _contents(image, problem)
+            contents = image if isinstance(image, bytes) else file_contents(image, problem)
             with Image.open(io.BytesIO(contents), formats=FORMATS) as opened:
                 checked = _checked(opened, problem)
                 if jpeg is not None and opened.format == "JPEG":
@@ -80,7 +80,9 @@ def orientation(image: EncodedImage) -> int | None:
         return None
 
 
-def _contents(path: Path, problem: str) -> bytes:
+def file_contents(path: Path, problem: str) -> bytes:
+    """The contents of an image's file; raises DataError for one that is larger than any image. problem: how its
+    sentence begins."""
     size = path.stat().st_size
     if size > LARGEST:
         raise DataError(f"{problem}: got a file of {size:,} bytes, expected at most {LARGEST:,}")

@@ -76,4 +76,6 @@ class SceneFiles:
             raise DataError(f"{path} is too large: got {path.stat().st_size:,} bytes, expected at most {LARGEST:,}")
         with reading(f"{path} is no tar file"), tarfile.open(path, "r:") as tar:
             members = [member for member in tar if member.isfile()]
+            if sum(member.size for member in members) > path.stat().st_size:
+                raise DataError(f"{path} is damaged: its members are larger than the file")
             return {member.name: file.read() for member in members if (file := tar.extractfile(member)) is not None}

@@ -191,11 +191,12 @@ def drawn(n, d, c, seed=0):
     ],
 )
 def test_fits_take_few_passes(shape, one_vs_rest, passes):
-    """A solver that is only slower gives the same results. Other processors round otherwise, by a pass or two."""
+    """A solver that is only slower gives the same results. Other processors round otherwise, and may need fewer."""
     x, labels = drawn(*shape)
     problem = LogisticProblem(x, np.eye(shape[2], dtype=np.int64)[labels] if one_vs_rest else labels, shape[2])
     taken = tuple(problem.fit(lambda_).iterations for lambda_ in (1e-4, 1e-2, 1.0, 1e2))
-    assert taken == pytest.approx(passes, rel=0.08, abs=1)
+    for own, few in zip(taken, passes, strict=True):
+        assert 0.5 * few <= own <= 1.08 * few + 1, taken
 
 
 def test_a_path_takes_fewer_passes_than_its_fits_alone():
