@@ -101,6 +101,9 @@ def test_edges_that_count_pixels_are_accepted():
     check_images("x", {"size": size, "patch_size": 14, "merge_size": 2})
     with pytest.raises(CheckpointError, match="longest_edge"):
         check_images("x", {"size": size})
+    check_images("x", {"max_pixels": 16_384**2})
+    with pytest.raises(CheckpointError, match="has max_pixels = 268,435,457, expected at most 268,435,456"):
+        check_images("x", {"max_pixels": 16_384**2 + 1})
 
 
 @pytest.mark.parametrize(

@@ -220,3 +220,9 @@ def test_hostile_files_are_refused_in_a_sentence(tmp_path, monkeypatch):
 def test_a_name_of_any_length_fits(tmp_path):
     path, _ = written(tmp_path, task="zeroshot/" + "é" * 115)  # 240 bytes, of which .json leaves room for 250
     assert len(columns_of(path)["key"]) == 3
+
+
+@pytest.mark.parametrize(("largest", "planes"), [(0, 1), (255, 1), (256, 2), (65_535, 2), (65_536, 3)])
+def test_numbers_take_the_bytes_of_the_largest(largest, planes):
+    small = packing._small(np.array([largest, 0]))
+    assert small.shape == (planes, 2) and packing._whole(small).tolist() == [largest, 0]

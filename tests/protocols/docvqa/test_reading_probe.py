@@ -137,3 +137,10 @@ def test_pixels_are_read_and_noise_is_not(monkeypatch):
     pixels, noise = controls.reading_controls(words(), seed=0)
     assert pixels.positive and pixels.holds and pixels.num_scored > 10
     assert not noise.positive and noise.holds and noise.value < 0.01 and noise.num_scored == pixels.num_scored
+
+
+@pytest.mark.parametrize(("width", "is_line"), [(80, True), (81, False)])
+def test_a_rule_is_more_than_eight_times_as_wide_as_high(width, is_line):
+    page = np.zeros((1000, 200), np.float32)
+    page[20:30, 10 : 10 + width] = 1.0
+    assert bool(find_lines(page)) is is_line
