@@ -73,6 +73,7 @@ CONSTANTS = {
     "mlcd_eval.protocols.segmentation.scoring": {"BASELINE_IMAGES": 2000},
     "mlcd_eval.protocols.segmentation.token_classifier": {"SEARCH_TOLERANCE": 1e-3, "OUT_OF_REACH": 0.05},
     "mlcd_eval.protocols.segmentation.tokens": {"FINE": 4, "LEAST": 0.5},
+    "mlcd_eval.protocols.classification.probe_settings": {"SWEPT": {"shots": (1, 2, 4, 8, 16, 32)}},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
     "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
     "mlcd_eval.protocols.retrieval.settings": {"CUT": 10},

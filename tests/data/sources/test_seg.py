@@ -176,3 +176,14 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path):
     (folder / "ImageSets/Segmentation/val.txt").write_text("../../2007_000033\n")
     with pytest.raises(DataError, match=r"val\.txt has the image '\.\./\.\./2007_000033', which is outside"):
         open_dataset(f"seg:{folder}")
+
+
+def test_the_classes_of_cityscapes_are_those_of_its_own_scripts(tmp_path):
+    """cityscapesscripts/helpers/labels.py: the ids whose trainId is 0 to 18, in that order."""
+    folder, *_ = cityscapes(tmp_path)
+    ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+    values = np.full(SIZE, 4)
+    values.flat[: len(ids)] = ids
+    mask(folder / "gtFine/val/bonn/bonn_val_000019_gtFine_labelIds.png", values)
+    (annotation,) = open_dataset(f"seg:{folder}").annotations("val")
+    assert annotation.pixels().ravel().tolist() == [*range(19), *[UNLABELLED] * (values.size - 19)]
