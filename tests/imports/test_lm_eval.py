@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mlcd_eval.imports.lm_results import _sample_paths
+from mlcd_eval.imports import lmms_eval
+from mlcd_eval.imports.lm_results import Unit, _sample_paths
 from mlcd_eval.imports.source import Source
 
 LMMS = "20260925_122419_results.json"
@@ -241,3 +242,13 @@ def test_the_samples_of_a_task_are_found_by_the_date_of_its_results(tmp_path):
 def test_a_task_named_like_a_path_has_no_samples_elsewhere(tmp_path):
     source = Source("lm-eval", tmp_path / "results_2026.json", b"")
     assert [_sample_paths(source, task) for task in ("../../x", "a/b", "/etc/passwd")] == [[], [], []]
+
+
+def test_scores_in_points_have_the_most_that_their_benchmark_gives():
+    """MME: 10 perception subtasks of 200 points and 4 cognition subtasks (Fu et al. 2023)."""
+    units = lmms_eval.KNOWN.units
+    assert {name: unit for name, unit in units.items() if unit.name == "points"} == {
+        "mme_perception_score": Unit("points", 10 * 200),
+        "mme_percetion_score": Unit("points", 10 * 200),
+        "mme_cognition_score": Unit("points", 4 * 200),
+    }

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from mlcd_eval.imports.source import Source
+from mlcd_eval.imports.vlmevalkit import _of_scores
 from mlcd_eval.metrics.text import anls, vqa_accuracy
 from mlcd_eval.records import read_outcomes
 
@@ -211,3 +213,9 @@ def test_spreadsheets_that_inflate_or_are_damaged_are_refused(run_import, sheet,
     for place in range(100, len(whole) - 100, 211):
         path.write_bytes(whole[:place] + bytes(32) + whole[place + 32 :])
         assert run_import("vlmevalkit", path)[0] in (0, 2)
+
+
+def test_a_file_of_scores_of_unknown_data_is_named_by_itself(tmp_path):
+    source = Source("vlmevalkit", tmp_path / "model_Nowhere_score.json", b"")
+    task = _of_scores(source, "model", "", "model_Nowhere", [{"Overall": 3}])
+    assert task.task == "imported/vlmevalkit-model_Nowhere" and list(task.left_out) == ["Overall"]

@@ -1,5 +1,7 @@
 """Against mteb's and clip-benchmark's statements of image-text pairs, in plain torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -147,3 +149,10 @@ def test_the_split_that_is_read():
     assert Compositionality().requests(CompositionalitySettings(split="val"), ["val"])["test"].split == "val"
     with pytest.raises(IncompatibleError, match="compositionality reads the split 'test': got val"):
         Compositionality().requests(CompositionalitySettings(), ["val"])
+
+
+def test_items_of_no_category_are_in_none():
+    image, items, table = made(2, 2, share=True)
+    some = [replace(item, category="" if number % 3 else "one") for number, item in enumerate(items)]
+    by_category = score(image, some, table).details["by_category"]
+    assert list(by_category) == ["one"] and by_category["one"]["num_scored"] == len(items[::3])

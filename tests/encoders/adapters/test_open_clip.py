@@ -355,3 +355,14 @@ def test_a_context_that_a_tower_does_not_allow():
         IncompatibleError, match=r"got context=200 for the text tower xlm-roberta-base, whose positions"
     ):
         load_encoder("open_clip:xlm-roberta-base-ViT-B-32?init=random&context=200")
+
+
+def test_weights_of_another_activation_are_warned_of_before_their_download(tiny, monkeypatch):
+    tiny(a={"quick_gelu": True})
+
+    def stop(*args, **kwargs):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", stop)
+    with pytest.warns(QuickGELUWarning), pytest.raises(CheckpointError, match="no network"):
+        load_encoder("open_clip:tiny/a")

@@ -4,6 +4,8 @@ import pytest
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.tables.explaining.printed import Printed, equally_near, printed_text
+from mlcd_eval.tables.explaining.stated import stated_values
+from mlcd_eval.tables.explaining.targets import Target
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,9 @@ def test_values_that_print_alike_are_equally_near():
     assert equally_near(values, Printed(0.71221, 0.00001)) == ["b"]
     assert equally_near(values, Printed(0.715, 0.001)) == ["c"]
     assert equally_near({"below": 0.709, "above": 0.715}, Printed(0.712, 0.001)) == ["below", "above"]
+
+
+def test_the_settings_that_sources_state():
+    """A metric that a target names is a value of the setting metric; one that names none adds nothing."""
+    printed = printed_text("41.5")
+    assert stated_values([Target(printed, "acc5"), Target(printed, None)]) == {"metric": ["acc5"]}
