@@ -72,8 +72,8 @@ def phases(records, scale, gradient):
         own = _of(records, Cell(objective, "exact", scale, gradient))
         lines = [[(line["positive"], line["negative"]) for line in record["curve"]] for record in own]
         if lines:
-            means = np.mean(lines, axis=0)
-            points = [Point(float(a), float(b)) for a, b in means]
+            means = np.mean(np.asarray(lines, float), axis=0)  # a loss that is not finite is null in the log
+            points = [Point(float(a), float(b)) for a, b in means if np.isfinite(a) and np.isfinite(b)]
             series.append(Series(objective, points, line=True, dots=False))
     title = f"scale {scale}, {gradient.replace('_', ' ')} gradient"
     return Chart(title, Axis("A, own classes"), Axis("B, other classes"), series)
