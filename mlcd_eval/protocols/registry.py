@@ -9,7 +9,7 @@ from typing import Any
 from mlcd_eval.protocols.base import Protocol
 from mlcd_eval.support.registry import Registry
 
-_CLASS = re.compile(r'^class (\w+)\(Protocol\[\w+\]\):.*?^    name = "(\w+)"', re.DOTALL | re.MULTILINE)
+_CLASS = re.compile(r'^class (\w+)\(\w*Protocol\[\w+\]\):.*?^    name = "(\w+)"', re.DOTALL | re.MULTILINE)
 
 
 def _shipped() -> dict[str, str]:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import Images
 
@@ -31,20 +32,12 @@ class SegKNNSettings(ProtocolSettings):
     patches: PositiveInt = 200_000
 
 
-class SegKNN(Protocol[SegKNNSettings]):
+class SegKNN(SegmentationProtocol[SegKNNSettings]):
     """Primary: miou. Details: as seg_linear's."""
 
     name = "seg_knn"
     version = 1
     Settings = SegKNNSettings
-    kinds = ("segmentation",)
-    pwc_tasks = ("Semantic Segmentation",)
-    pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
-    hub_task_type = "image-segmentation"
-
-    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """It draws the patches where there are too many."""
-        return True
 
     def requests(self, settings: SegKNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train and of the scored split."""
@@ -53,12 +46,6 @@ class SegKNN(Protocol[SegKNNSettings]):
     def score(self, settings: SegKNNSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no patch has a class."""
         return segmentation_scores(inputs, partial(_retrieved, settings))
-
-    def controls(self, settings: SegKNNSettings, inputs: Inputs) -> list[Control]:
-        """Of patches that hold the shares of their classes."""
-        from mlcd_eval.protocols.segmentation.controls import class_controls
-
-        return class_controls(self, settings, inputs)
 
 
 def _retrieved(

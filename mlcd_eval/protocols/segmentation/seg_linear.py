@@ -18,8 +18,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.base import UNLABELLED
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import (
     HeldOut,
@@ -48,20 +49,12 @@ class SegLinearSettings(ProtocolSettings):
     tolerance: PositiveFloat = 1e-5
 
 
-class SegLinear(Protocol[SegLinearSettings]):
+class SegLinear(SegmentationProtocol[SegLinearSettings]):
     """Primary: miou. Details: the IoU of each class, and what patches score that hold only their place or colour."""
 
     name = "seg_linear"
     version = 1
     Settings = SegLinearSettings
-    kinds = ("segmentation",)
-    pwc_tasks = ("Semantic Segmentation",)
-    pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
-    hub_task_type = "image-segmentation"
-
-    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
-        """It draws the held-out images, and the patches where there are too many."""
-        return True
 
     def requests(self, settings: SegLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
@@ -70,12 +63,6 @@ class SegLinear(Protocol[SegLinearSettings]):
     def score(self, settings: SegLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where train has one class."""
         return segmentation_scores(inputs, partial(_segmented, settings))
-
-    def controls(self, settings: SegLinearSettings, inputs: Inputs) -> list[Control]:
-        """Of patches that hold the shares of their classes."""
-        from mlcd_eval.protocols.segmentation.controls import class_controls
-
-        return class_controls(self, settings, inputs)
 
 
 def _segmented(

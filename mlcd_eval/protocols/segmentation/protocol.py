@@ -1,0 +1,27 @@
+"""What the protocols of segmentation say alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlcd_eval.protocols.base import Control, Inputs, Protocol, S
+
+
+class SegmentationProtocol(Protocol[S]):
+    """Classes of pixels from patches. Draws are seeded; controls are patches that hold the shares of their classes."""
+
+    kinds = ("segmentation",)
+    pwc_tasks = ("Semantic Segmentation",)
+    pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
+    hub_task_type = "image-segmentation"
+
+    def seed_matters(self, settings: Mapping[str, Any]) -> bool:
+        """It draws the patches where there are too many, and images that are held out."""
+        return True
+
+    def controls(self, settings: S, inputs: Inputs) -> list[Control]:
+        """Of patches that hold the shares of their classes."""
+        from mlcd_eval.protocols.segmentation.controls import class_controls
+
+        return class_controls(self, settings, inputs)
