@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from mlcd_eval.data.base import ClassMap
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.metrics.dense import DENSE
 from mlcd_eval.metrics.table import metric_value
 from mlcd_eval.protocols.base import Inputs

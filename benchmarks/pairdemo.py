@@ -15,7 +15,7 @@ import random
 
 from pycocotools import mask
 
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.annotations import Expression
 from mlcd_eval.data.open import open_dataset
 from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_eval.support.fileio import atomic_write

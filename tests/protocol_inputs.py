@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mlcd_eval.data.base import ClassMap
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.base import Features, Inputs
 
 

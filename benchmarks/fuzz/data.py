@@ -18,7 +18,7 @@ from pycocotools.mask import decode as decode_mask
 from reader import DEMO, Reader, read_everything
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.annotations import Expression
 from mlcd_eval.data.predictions import read_answers, read_masks
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.metrics.segmentation import overlaps

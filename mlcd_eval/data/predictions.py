@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-from mlcd_eval.data.base import Annotation, Expression, Question
+from mlcd_eval.data.annotations import Annotation, Expression, Question
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcd_eval.data.base import Sample, Split, Word
+from mlcd_eval.data.annotations import Word
+from mlcd_eval.data.base import Sample, Split
 from mlcd_eval.data.lettering import FACES, Face, Typewriter, line_height, some_word
 from mlcd_eval.data.storage.rows import RowShard
 

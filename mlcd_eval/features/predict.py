@@ -17,7 +17,8 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from mlcd_eval.data.base import Expression, OnOneImage, Split
+from mlcd_eval.data.annotations import Expression, OnOneImage
+from mlcd_eval.data.base import Split
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.encoders.base import Encoder, EncoderInfo
 from mlcd_eval.errors import DataError

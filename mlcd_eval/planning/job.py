@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import AnnotatedDataset, Annotation, Dataset, GroupedDataset, LabelledDataset
+from mlcd_eval.data.annotations import Annotation
+from mlcd_eval.data.base import AnnotatedDataset, Dataset, GroupedDataset, LabelledDataset
 from mlcd_eval.data.open import parse_reference
 from mlcd_eval.data.prompts import Prompts, resolve
 from mlcd_eval.data.translated_prompts import translated_prompts

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlcd_eval.data.base import Annotation, Association, Kind
+from mlcd_eval.data.annotations import Annotation, Association
+from mlcd_eval.data.base import Kind
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.association import chance_of_jaccard, jaccard_of_best
 from mlcd_eval.metrics.table import measure, metric_value

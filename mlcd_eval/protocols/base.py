@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Annotation, Kind
+from mlcd_eval.data.annotations import Annotation
+from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric

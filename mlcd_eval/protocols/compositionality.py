@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, Pairs
+from mlcd_eval.data.annotations import Annotation, Pairs
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores

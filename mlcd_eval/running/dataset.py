@@ -13,7 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Annotation, OnOneImage, fingerprint, groups_of, images_of
+from mlcd_eval.data.annotations import Annotation, OnOneImage, images_of
+from mlcd_eval.data.base import fingerprint, groups_of
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError

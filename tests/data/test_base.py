@@ -4,15 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from mlcd_eval.data.base import (
-    Question,
-    ShardScan,
-    Split,
-    annotations_fingerprint,
-    fingerprint,
-    num_classes,
-    num_scored,
-)
+from mlcd_eval.data.annotations import Question
+from mlcd_eval.data.base import ShardScan, Split, annotations_fingerprint, fingerprint, num_classes, num_scored
 from mlcd_eval.errors import DataError
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mlcd_eval.data.base import Expression, Question
+from mlcd_eval.data.annotations import Expression, Question
 from mlcd_eval.data.predictions import read_answers, read_masks
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.segmentation import encode

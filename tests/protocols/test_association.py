@@ -5,7 +5,7 @@ import pytest
 from protocol_inputs import features, text_encoder, values
 from sklearn.metrics import jaccard_score
 
-from mlcd_eval.data.base import Association
+from mlcd_eval.data.annotations import Association
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.association import AssociationProtocol, AssociationSettings, prompted
 from mlcd_eval.protocols.base import Inputs

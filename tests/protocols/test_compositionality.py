@@ -7,7 +7,7 @@ import pytest
 import torch
 from protocol_inputs import features, rng, text_encoder, values
 
-from mlcd_eval.data.base import Pairs
+from mlcd_eval.data.annotations import Pairs
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.compositionality import Compositionality, CompositionalitySettings

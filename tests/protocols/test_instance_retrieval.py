@@ -7,7 +7,7 @@ import pytest
 from protocol_inputs import features, mixture, rng, values
 from sklearn.metrics import average_precision_score
 
-from mlcd_eval.data.base import Search
+from mlcd_eval.data.annotations import Search
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.clustering import Clustering, ClusteringSettings

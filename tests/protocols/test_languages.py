@@ -9,7 +9,7 @@ from clip_benchmark.metrics.zeroshot_retrieval import evaluate
 from protocol_inputs import features, text_encoder, values
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.data.base import Captions
+from mlcd_eval.data.annotations import Captions
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.interval import RESAMPLES, generator

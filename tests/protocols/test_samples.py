@@ -8,7 +8,7 @@ import pytest
 from conftest import make_result
 from protocol_inputs import features, mixture, rng, segmented, text_encoder, values
 
-from mlcd_eval.data.base import Association, Expression, GeneralizedExpression, Pairs, Question, Search
+from mlcd_eval.data.annotations import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.association import AssociationProtocol, AssociationSettings

@@ -18,7 +18,7 @@ from PIL import Image
 from protocol_inputs import segmented
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Association, Expression, Pairs, Question, Search
+from mlcd_eval.data.annotations import Association, Expression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mlcd_eval.data.base import Dataset, Expression, Kind, Sample, Split
+from mlcd_eval.data.annotations import Expression
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Kind, Question, Sample, Split, Word
+from mlcd_eval.data.annotations import Question, Word
+from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.rows import file_split

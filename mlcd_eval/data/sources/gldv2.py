@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlcd_eval.data.base import Dataset, Sample, Search
+from mlcd_eval.data.annotations import Search
+from mlcd_eval.data.base import Dataset, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.sources.csv_files import CsvTable
 from mlcd_eval.data.sources.listed import SearchedImages, file_in

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlcd_eval.data.base import Dataset, Kind, Pairs, Sample, Split
+from mlcd_eval.data.annotations import Pairs
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import Options
 from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf
 from mlcd_eval.data.storage.rows import RowShard, image_digest, ranges

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Dataset, Kind, Question, Sample, Split, Word
+from mlcd_eval.data.annotations import Question, Word
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.scheme import Options
 from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf

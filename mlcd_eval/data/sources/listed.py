@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlcd_eval.data.base import Kind, Sample, Search, Split
+from mlcd_eval.data.annotations import Search
+from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
-from mlcd_eval.data.base import Dataset, Sample, Search
+from mlcd_eval.data.annotations import Search
+from mlcd_eval.data.base import Dataset, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.sources.listed import SearchedImages, file_in
 from mlcd_eval.data.sources.table_columns import check_below

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlcd_eval.data.base import Captions, Kind, Sample, Split
+from mlcd_eval.data.annotations import Captions
+from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlcd_eval.data.base import Dataset, Kind, Pairs, Sample, Split
+from mlcd_eval.data.annotations import Pairs
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below

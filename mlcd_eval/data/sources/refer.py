@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mlcd_eval.data.base import Expression, GeneralizedExpression, Kind, Sample, Split
+from mlcd_eval.data.annotations import Expression, GeneralizedExpression
+from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rle import as_rle, union

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, FiniteFloat
 
-from mlcd_eval.data.base import Dataset, Sample, Search, Split
+from mlcd_eval.data.annotations import Search
+from mlcd_eval.data.base import Dataset, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
 from mlcd_eval.data.sources.listed import SearchedImages
 from mlcd_eval.data.sources.table import existing_file

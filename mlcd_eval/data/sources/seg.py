@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlcd_eval.data.base import ClassMap, Dataset, Kind, Sample
+from mlcd_eval.data.annotations import ClassMap
+from mlcd_eval.data.base import Dataset, Kind, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.sources.listed import ListedImages
 from mlcd_eval.data.sources.seg_layouts import LAYOUTS, Pixels

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlcd_eval.data.base import UNLABELLED
+from mlcd_eval.data.annotations import UNLABELLED
 from mlcd_eval.data.sources.listed import words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled

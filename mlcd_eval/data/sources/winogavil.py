@@ -6,7 +6,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlcd_eval.data.base import Association, Dataset, Kind, Sample, Split
+from mlcd_eval.data.annotations import Association
+from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
 from mlcd_eval.data.sources.csv_files import LONGEST_CELL
 from mlcd_eval.data.sources.table import existing_file

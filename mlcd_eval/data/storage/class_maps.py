@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import UNLABELLED, ClassMap, EncodedImage
+from mlcd_eval.data.annotations import UNLABELLED, ClassMap
+from mlcd_eval.data.base import EncodedImage
 from mlcd_eval.data.storage.images import FORMATS, decode, file_contents
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.disk_memo import file_identity, memoised

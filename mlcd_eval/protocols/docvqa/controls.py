@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Word
+from mlcd_eval.data.annotations import Word
 from mlcd_eval.protocols.base import Control
 from mlcd_eval.protocols.docvqa import legibility
 from mlcd_eval.protocols.docvqa.reading_probe import Patches, measure_reading

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from mlcd_eval.data.base import Annotation, Question, Word
+from mlcd_eval.data.annotations import Annotation, Question, Word
 from mlcd_eval.data.predictions import read_answers
 from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo

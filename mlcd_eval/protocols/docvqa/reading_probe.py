@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mlcd_eval.data import rendered
-from mlcd_eval.data.base import Question, Word
+from mlcd_eval.data.annotations import Question, Word
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.statistics import Mean, column

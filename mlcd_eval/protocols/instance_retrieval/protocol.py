@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from mlcd_eval.data.base import Annotation, Search
+from mlcd_eval.data.annotations import Annotation, Search
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.searches import LEVELS

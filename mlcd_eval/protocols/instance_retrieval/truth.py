@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import Search
+from mlcd_eval.data.annotations import Search
 from mlcd_eval.metrics.search import Links
 from mlcd_eval.metrics.searches import LEVELS
 

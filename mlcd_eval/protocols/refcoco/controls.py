@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import Expression
+from mlcd_eval.data.annotations import Expression
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
 from mlcd_eval.support.progress import Progress
 

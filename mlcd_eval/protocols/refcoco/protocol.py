@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from mlcd_eval.data.base import Annotation, Expression, GeneralizedExpression
+from mlcd_eval.data.annotations import Annotation, Expression, GeneralizedExpression
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlcd_eval.data.base import Annotation, Kind
+from mlcd_eval.data.annotations import Annotation
+from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import measure

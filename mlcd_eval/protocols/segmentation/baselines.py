@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import ClassMap
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.segmentation.tokens import cells_of
 
 WAVES = 4  # of the cosines of a place, in either direction

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from mlcd_eval.data.base import ClassMap
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
 from mlcd_eval.protocols.segmentation.tokens import class_maps, class_shares
 from mlcd_eval.support.progress import Progress

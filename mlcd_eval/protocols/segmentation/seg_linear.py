@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from mlcd_eval.data.base import UNLABELLED
+from mlcd_eval.data.annotations import UNLABELLED
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.base import UNLABELLED, Annotation, ClassMap
+from mlcd_eval.data.annotations import UNLABELLED, Annotation, ClassMap
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from mlcd_eval.data.base import Annotation, Captions
+from mlcd_eval.data.annotations import Annotation, Captions
 from mlcd_eval.errors import IncompatibleError, nearest
 from mlcd_eval.protocols.base import Features, Inputs
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcd_eval.data.base import OnOneImage
+from mlcd_eval.data.annotations import OnOneImage
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.shared.finite import check_finite

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image as PILImage
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.data.base import Pairs
+from mlcd_eval.data.annotations import Pairs
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.errors import ConfigError, DataError
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mlcd_eval.data import open_dataset
-from mlcd_eval.data.base import Search
+from mlcd_eval.data.annotations import Search
 from mlcd_eval.data.open import discover, find_dataset
 from mlcd_eval.errors import DataError
 from mlcd_eval.spec import DatasetSpec

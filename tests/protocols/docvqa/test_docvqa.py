@@ -10,7 +10,8 @@ from protocol_inputs import values
 from tiny_encoder import TinyEncoder, red_finder
 
 from mlcd_eval.data import open_dataset, rendered
-from mlcd_eval.data.base import Question, num_scored
+from mlcd_eval.data.annotations import Question
+from mlcd_eval.data.base import num_scored
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings

@@ -6,7 +6,7 @@ from protocol_inputs import text_encoder, values
 from pycocotools import mask as coco
 from tiny_encoder import TinyEncoder, red_finder
 
-from mlcd_eval.data.base import Expression, GeneralizedExpression
+from mlcd_eval.data.annotations import Expression, GeneralizedExpression
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcd_eval.data.base import ClassMap
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.segmentation import maps
 from mlcd_eval.protocols.segmentation.maps import classes_at
 from mlcd_eval.protocols.segmentation.tokens import cells_of, patch_classes, tokens_of

@@ -1,0 +1,136 @@
+"""What a data set says of its images: a sentence, a question, a choice, a search, captions, a word, a class a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A sentence that refers to a part of an image. image: key of its sample; truth: the part as COCO RLE, at the
+    image's own size (height, width)."""
+
+    sent_id: int
+    ref_id: int
+    image: str
+    text: str
+    size: tuple[int, int]
+    truth: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizedExpression(Expression):
+    """A sentence that may refer to any number of parts (gRefCOCO): truth is their union.
+
+    has_target: whether there are any. It is not the same as a truth with pixels, since an annotation may have none.
+    """
+
+    has_target: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about an image. image: key of its sample; document: the document of which the image is a page;
+    answers: those that count as right, None where they are not public; types: the data set's own classes of
+    questions."""
+
+    question_id: int | str
+    image: str
+    document: str
+    text: str
+    answers: tuple[str, ...] | None
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Images and texts to choose from: image i and text i belong together; what one side has more is wrong.
+
+    images: keys of their samples, at least one; texts: at least one, and at least two items on one side. category: the
+    data set's own class of items, empty without one.
+    """
+
+    pairs_id: str
+    images: tuple[str, ...]
+    texts: tuple[str, ...]
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """A word, and images of which some are associated with it. images: keys of their samples; chosen: for each whether
+    it is one of them, which some are and some are not."""
+
+    association_id: str
+    text: str
+    images: tuple[str, ...]
+    chosen: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A query image, and images of the gallery that it is to find. image: key of the query's sample.
+
+    positives: keys of the gallery's samples that show the same. hard: more of them that are hard to recognise, empty in
+    every query where the data does not tell them apart. junk: those that count neither way.
+    """
+
+    image: str
+    positives: tuple[str, ...]
+    hard: tuple[str, ...] = ()
+    junk: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """An image's captions in several languages. image: key of its sample; texts: language -> its captions, of every
+    language of the data set, empty where the image has none."""
+
+    image: str
+    texts: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that is printed in an image. image: key of its sample; box: left, top, right and bottom, and
+    letter_height: the height of a capital, both as shares of the image's longer side."""
+
+    image: str
+    text: str
+    box: tuple[float, ...]
+    letter_height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """The class of each pixel of an image. image: key of its sample; size: (height, width); digest: of the classes.
+
+    unit: what the image was drawn with from the world, such as the scene that other images show too. pixels: returns
+    the classes, (height, width) int16, UNLABELLED where a pixel is not scored. picture: returns the image itself, RGB.
+    """
+
+    image: str
+    size: tuple[int, int]
+    digest: str
+    unit: str
+    pixels: Callable[[], NDArray[np.int16]] = field(compare=False, repr=False)
+    picture: Callable[[], Image.Image] = field(compare=False, repr=False)
+
+
+UNLABELLED = -1
+"""In a ClassMap, the class of a pixel that is not scored."""
+
+OnOneImage = Expression | Question
+Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap
+
+
+def images_of(annotation: Annotation) -> tuple[str, ...]:
+    """The keys of the images that an annotation is about."""
+    return annotation.images if isinstance(annotation, (Pairs, Association)) else (annotation.image,)
