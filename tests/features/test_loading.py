@@ -40,9 +40,12 @@ def test_workers_load_what_this_process_does():
 
 def test_a_consumer_may_hold_every_batch():
     """More batches than the ring has slots: none is overwritten, and none is waited for."""
-    batches = [[number, number] for number in range(60)]
-    kept = list(loaded(batches, held=1))
-    assert [rows for _, rows, _ in values(kept)] == [[number, number] for number in range(60)]
+    slots = 1 + 1 + 2 * 2 * PART // 2
+    batches = [[number, number] for number in range(slots + 10)]
+    batches[-1][0] = -4
+    kept = values(loaded(batches, held=1))
+    assert [rows for _, rows, _ in kept[:-1]] == batches[:-1]
+    assert kept[-1] == (slots + 9, [slots + 9], {0: "4 is bad"})
 
 
 def test_rows_of_another_shape_or_type_arrive_too():

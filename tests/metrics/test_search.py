@@ -90,6 +90,16 @@ def test_ranks_are_those_of_a_sort_whatever_the_tile(monkeypatch, tile):
     assert ranks(known, is_wanted, ~is_wanted).tolist() == [place for of_query in expected for place in of_query]
 
 
+def test_named_similarities_are_compared_few_at_a_time(monkeypatch):
+    seen, exact = [], search.fixed_point
+    monkeypatch.setattr(search, "_NUMBERS", 12)
+    monkeypatch.setattr(search, "fixed_point", lambda rows: seen.append(tuple(rows.shape)) or exact(rows))
+    rows = Rows(np.eye(4, dtype=np.float32), "cpu", unit)
+    links = Links(np.arange(8) % 4, np.array([0, 1, 2, 3, 1, 2, 3, 0]))
+    assert search._similarities(rows, rows, links).tolist() == [exact(torch.ones(1)).item() ** 2] * 4 + [0.0] * 4
+    assert seen == [(3, 4)] * 4 + [(2, 4)] * 2
+
+
 def test_a_constant_encoder_finds_nothing():
     rows = Rows(np.ones((50, 4), np.float32), "cpu", unit)
     links = Links(np.zeros(3, np.int64), np.array([0, 5, 9]))

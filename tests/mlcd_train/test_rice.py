@@ -121,6 +121,16 @@ def test_both_losses_of_pooled_regions(seed):
         assert (ours.double() - theirs).norm() <= 6e-6 * max(1.0, float(theirs.norm()))
 
 
+def test_a_gradient_of_either_heads_rows_that_is_not_finite_is_seen():
+    objective, patches, *_ = configured(5)
+    run_part(objective, patches)
+    assert bool(objective.finite()) is True
+    for name, drawn in objective._drawn.items():
+        drawn.rows.grad[0, 0], before = torch.inf, drawn.rows.grad[0, 0].clone()
+        assert bool(objective.finite()) is False, name
+        drawn.rows.grad[0, 0] = before
+
+
 def test_objects_are_cluster_discrimination_of_regions():
     """With one positive the loss of objects is the mean cluster loss of the pooled regions, to 1e-6."""
     objective, patches, _, labels, banks, shared = configured(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -149,14 +150,14 @@ def _position(item: Mapping[str, Any], items: Sequence[Mapping[str, Any]], bette
     return next((at for at, other in enumerate(items) if follows(other)), len(items))
 
 
-def _rank(item: Mapping[str, Any]) -> tuple[int, float]:
-    """The number of the first column that the row fills, and its value there."""
+def _rank(item: Mapping[str, Any]) -> tuple[float, float]:
+    """The number of the first column that the row fills, infinity where it fills none, and its value there."""
     filled = [
         (int(key[1:]), number)
         for key, text in item.items()
         if re.fullmatch(r"m\d+", key) and (number := _number(str(text))) is not None
     ]
-    return min(filled, default=(10**6, 0.0))
+    return min(filled, default=(math.inf, 0.0))
 
 
 def _number(text: str) -> float | None:

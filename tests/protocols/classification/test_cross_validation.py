@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,16 @@ def test_several_labels_one_of_which_a_fold_alone_has():
     assert scores.details["lambda_from"] == "log-loss of 60 samples in 2 x 5 folds"
     assert all(np.isfinite(step["log_loss"]) for step in scores.details["search"])
     assert set(scores.details["std_over_selections"]) == {"map", "map_11point"}
+
+
+def test_a_label_without_contrast_has_the_logits_of_its_true_answers():
+    """So that it adds nothing to the loss: plus and minus infinity, as far as they can be used."""
+    labels = torch.tensor([[1, 0], [0, 1]])
+    fit = SimpleNamespace(
+        scores=lambda _: [torch.tensor([[0.5, torch.inf], [-0.5, torch.inf]])], bias=torch.tensor([0.0, torch.inf])
+    )
+    logits = cross_validation._finite_logits(fit, SimpleNamespace(features=None, labels=labels))
+    assert logits.tolist() == torch.tensor([[0.5, -1e30], [-0.5, 1e30]]).tolist()
 
 
 @pytest.mark.parametrize("given", [{"val_fraction": 0.1}, {"hold_out": "dinov2"}, {"sweep": "dinov2"}])

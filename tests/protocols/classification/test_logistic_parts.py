@@ -83,6 +83,14 @@ def test_the_preconditioner_inverts_each_classes_block(monkeypatch, hard, softma
     assert got == pytest.approx(expected - softmax * expected.mean(axis=0), rel=2e-3, abs=2e-3)
 
 
+def test_a_class_whose_samples_all_fit_still_has_a_step():
+    """Every residual is 0, and with it the curvature: steps are long, and numbers."""
+    data = Data(torch.eye(3), torch.zeros(1, 3), softmax_loss, 2)
+    precondition, mass = preconditioner.preconditioner([(data.x, torch.zeros(2, 3))], data, torch.ones(3), 0.5, False)
+    assert mass.tolist() == [1e-12, 1e-12]
+    assert precondition(torch.ones(2, 4))[0].tolist() == pytest.approx([2, 2, 2, 1e12], rel=1e-6)
+
+
 def test_the_hard_samples_are_as_many_as_memory_has_room_for(monkeypatch):
     data = Data(torch.zeros(8, 3), torch.zeros(1, 8), softmax_loss, 2)
     residual = torch.tensor([[0.9, 0.5, 0.1, 0.2, 0.0, 0.6, 0.5, 1.0]] * 2)
