@@ -14,19 +14,17 @@ from typing import Any
 
 import open_clip
 import torch
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from mlcd_eval.encoders.adapters.open_clip_texts import asked_context, counted, with_context
+from mlcd_eval.encoders.adapters.open_clip_towers import tower_of
 from mlcd_eval.encoders.adapters.open_clip_training import (
     Training,
     images_given,
     training_of,
     warn_of_another_activation,
 )
-from mlcd_eval.encoders.base import NO_TEXT, PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import NO_TEXT, Encoder, EncoderInfo
 from mlcd_eval.encoders.blocks import Stack, found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
@@ -38,7 +36,7 @@ from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import as_checkpoint_error, check_vocabulary, num_params
-from mlcd_eval.errors import CheckpointError, IncompatibleError
+from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.documents import read_json
 from mlcd_eval.support.foreign import reading, reason
 
@@ -215,7 +213,7 @@ class OpenClipEncoder(TorchEncoder):
         text = config.get("text_cfg", {})
         self._vocabulary = None if "hf_model_name" in text else text.get("vocab_size")
         parameters = num_params(model)  # before the tower takes the projection out
-        self._image_tower = _tower(model.visual, spec.text)
+        self._image_tower = tower_of(model.visual, spec.text)
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         with torch.inference_mode():
@@ -266,73 +264,3 @@ class OpenClipEncoder(TorchEncoder):
         """Move the weights, with the projection that was taken out; they stay fp32."""
         self._image_tower.to(device)
         return super().to(device, precision)
-
-
-def _tower(visual: nn.Module, spec: str) -> nn.Module:
-    if isinstance(visual, VisionTransformer):
-        return _ViTTower(visual)
-    if isinstance(visual, ModifiedResNet):
-        return _ResNetTower(visual)
-    if isinstance(visual, TimmModel):
-        return _TimmTower(visual)
-    raise IncompatibleError(
-        f"--model {spec!r}: got an image tower of type {type(visual).__name__}, expected a ViT, "
-        f"a ModifiedResNet or a timm trunk"
-    )
-
-
-class _ViTTower(nn.Module):
-    """The projection is taken out of open_clip's module and applied here, so that features before it can be read."""
-
-    def __init__(self, visual: VisionTransformer) -> None:
-        super().__init__()
-        self.visual = visual
-        self.projection = visual.proj
-        self.grid = visual.grid_size
-        visual.proj, visual.output_tokens = None, True
-
-    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        pooled, tokens = self.visual(pixels)
-        outputs = {PENULTIMATE: pooled, PROJECTED: pooled if self.projection is None else pooled @ self.projection}
-        if tokens.shape[1] == self.grid[0] * self.grid[1]:  # an attention pool returns its queries instead
-            outputs[PATCHES] = patches = tokens.unflatten(1, self.grid)
-            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
-        return outputs
-
-
-class _ResNetTower(nn.Module):
-    """The attention pool's output projection is replaced by the identity and applied here."""
-
-    def __init__(self, visual: ModifiedResNet) -> None:
-        super().__init__()
-        self.visual = visual
-        self.projection = visual.attnpool.c_proj
-        width = self.projection.in_features
-        visual.attnpool.c_proj = nn.Linear(width, width)
-        with torch.no_grad():
-            visual.attnpool.c_proj.weight.copy_(torch.eye(width))
-            visual.attnpool.c_proj.bias.zero_()
-
-    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        pooled = self.visual(pixels)
-        return {PENULTIMATE: pooled, PROJECTED: self.projection(pooled)}
-
-
-class _TimmTower(nn.Module):
-    """timm splits a trunk into features and head; open_clip's head follows."""
-
-    def __init__(self, visual: TimmModel) -> None:
-        super().__init__()
-        self.visual = visual
-
-    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        trunk = self.visual.trunk
-        features = trunk.forward_features(pixels)
-        outputs = {
-            PENULTIMATE: trunk.forward_head(features, pre_logits=True),
-            PROJECTED: self.visual.head(trunk.forward_head(features)),
-        }
-        grid = getattr(getattr(trunk, "patch_embed", None), "grid_size", None)
-        if features.dim() == 3 and grid:
-            outputs[PATCHES] = features[:, trunk.num_prefix_tokens :].unflatten(1, grid)
-        return outputs
