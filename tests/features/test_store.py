@@ -1,6 +1,7 @@
 """The feature store: what killed runs leave behind is removed, and nothing else."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,7 @@ def test_chunks_without_rows_join_to_the_shape_of_the_others(tmp_path):
 def test_an_entry_says_what_it_is_of_and_is_intact_only_with_all_its_files(entry):
     meta = json.loads((entry.folder / "meta.json").read_text())
     assert {name: meta[name] for name in vars(KEY)} == vars(KEY) and set(meta["crc32"]) == {"features.npy", "rows.json"}
+    assert {name: zlib.crc32((entry.folder / name).read_bytes()) for name in meta["crc32"]} == meta["crc32"]
     text = Entry(entry.folder / "texts", KEY)
     text.write_array(np.ones((2, 3)))
     assert text.settled and text.array().tolist() == [[1.0] * 3] * 2

@@ -78,6 +78,7 @@ def test_power_of_a_t_test():
     assert t_power(50, 0.1, 0.0) == 1 and t_power(50, 0.0, 0.0) == 0
     assert t_images(100, 0.0, 0.02) is None and t_images(100, 0.1, 0.0) is None
     assert t_images(100, t_detectable(100, 0.02) / 2, 0.02) == pytest.approx(400, abs=1)
+    assert t_images(100, 10.0, 0.02) == 2  # one sample has no deviation
 
 
 def test_a_paired_test_knows_the_agreement_and_the_error():

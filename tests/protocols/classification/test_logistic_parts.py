@@ -189,6 +189,18 @@ def drawn(n, d, c, seed=0):
     return (r.normal(size=(c, d))[labels] * scale + r.normal(size=(n, d)) * scale).astype(np.float32), labels
 
 
+@pytest.mark.parametrize("one_vs_rest", [False, True])
+def test_a_fit_begins_at_the_frequencies_of_classes(one_vs_rest):
+    x, labels = drawn(60, 5, 3)
+    labels[:20] = 0
+    problem = LogisticProblem(x, np.eye(3, dtype=np.int64)[labels] if one_vs_rest else labels, 3)
+    start = problem._parameters(None)
+    assert Line(problem._data, start, 1.0).at(0.0)[0] == pytest.approx(problem._chance, rel=1e-5)
+    shares = np.bincount(labels) / 60
+    bias = np.log(shares / (1 - shares)) if one_vs_rest else np.log(shares) - np.log(shares).mean()
+    assert start[:, -1].numpy() == pytest.approx(bias) and not start[:, :-1].any()
+
+
 @pytest.mark.parametrize(
     ("shape", "one_vs_rest", "passes"),
     [

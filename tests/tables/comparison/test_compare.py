@@ -1,6 +1,7 @@
 """Two models by hand-made records and samples."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_a_tie_says_what_could_have_been_seen(three_tasks):
     assert mcnemar_power(tied.images, 12 / 30, 6 / 30) >= 0.8 and tied.images > 30
     text = as_text(comparison)
     assert f"tie ({100 * tied.detectable:.2f} detectable)" in text and text.count("detectable)") == 1
+
+
+def test_graded_values_say_how_many_samples_their_difference_takes(tmp_path):
+    chance = np.random.default_rng(0)
+    a = chance.random(40)
+    for model, anls in (("a", a), ("b", a + chance.normal(0.02, 0.1, 40))):
+        columns = {"key": list(range(40)), "document": list(map(str, range(40))), "image": ["x"] * 40, "anls": anls}
+        write(tmp_path, model, "docvqa/val", "anls", float(anls.mean()), {**columns, "anls": anls.tolist()})
+    row = compared(tmp_path)[0]["docvqa/val"]
+    assert row.images == math.ceil(40 * (row.detectable / row.difference) ** 2) and 2 < row.images < 400
 
 
 def test_the_other_way_round_wins_are_losses(three_tasks):
