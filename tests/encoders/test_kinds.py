@@ -46,6 +46,7 @@ def test_the_page_of_encoders_shows_every_form():
             "timm:a?img_size=x",
             r"got option img_size=x, expected init=random, seed=N, checkpoint=FILE, key=NAME, img_size=N",
         ),
+        ("hf:x/y?pool", r"got option pool=, expected pool="),
         ("timm:test_vit?seed=1", r"got seed=1 without init=random, expected both$"),
         ("timm:test_vit?init=random&checkpoint=README.md", r"got init=random and checkpoint=, expected one of them$"),
     ],

@@ -204,6 +204,8 @@ def test_a_batch_that_ranks_and_parts_do_not_share_and_too_few_classes(make_conf
         training(make_config(*change)).check(["fit"])
     with pytest.raises(ConfigError, match=r"cluster.k: got 12 classes on 16 ranks, expected at least one per rank"):
         training(make_config("fit.batch_size=16")).check(["fit"])
+    monkeypatch.setattr(checks, "world_size", lambda: 12)
+    training(make_config("fit.batch_size=12")).check(["fit"])  # a class for each rank
 
 
 def test_a_state_takes_the_bytes_that_the_disk_is_asked_for(make_config, monkeypatch):
