@@ -96,6 +96,19 @@ def check_clusters(config: TrainConfig, split: TrainSplit) -> None:
         )
 
 
+def caption_readers(config: TrainConfig) -> list[str]:
+    """Return what in a config reads captions."""
+    readers = {
+        f"fit.objective {config.fit.objective.name}": config.fit.objective.needs.captions,
+        "lit": config.lit is not None,
+        "embed.source": config.embed is not None and config.embed.source != "image",
+    }
+    if config.assign is not None:
+        sets = config.assign.sets.items()
+        readers |= {config.assign.keys[name]: labels.labels in ("words", "tokens") for name, labels in sets}
+    return [name for name, reads in readers.items() if reads]
+
+
 def check_label_files(config: TrainConfig) -> None:
     """Raise DataError for a file of labels that cannot be read."""
     for labels in label_sets(config).values():

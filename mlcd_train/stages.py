@@ -118,8 +118,8 @@ class TrainingRun:
                 checks.check_loop(name, section, config, self.split, self.device)
         if config.embed is not None:
             check_spec(config.embed.model)
-        if self._caption_readers:
-            check_captions(self.split, self._caption_readers[0])
+        for reader in checks.caption_readers(config)[:1]:
+            check_captions(self.split, reader)
         check_tolerance(self.split, config.data)
         check_shard_cache(self.split, config.data)
         checks.check_clusters(config, self.split)
@@ -149,25 +149,13 @@ class TrainingRun:
     @cached_property
     def split(self) -> TrainSplit:
         """The training data, opened and scanned by all ranks together."""
-        split = open_training_data(self.config.data, self._cache, bool(self._caption_readers), self.progress)
+        split = open_training_data(
+            self.config.data, self._cache, bool(checks.caption_readers(self.config)), self.progress
+        )
         if split.without_caption:
             effect = "left out" if split.captions else "which nothing in this run reads"
             self.progress.say(f"data: {split.without_caption:,} of {split.size:,} samples have no caption, {effect}")
         return split
-
-    @property
-    def _caption_readers(self) -> list[str]:
-        """What in the config reads captions."""
-        config = self.config
-        readers = {
-            f"fit.objective {config.fit.objective.name}": config.fit.objective.needs.captions,
-            "lit": config.lit is not None,
-            "embed.source": config.embed is not None and config.embed.source != "image",
-        }
-        if config.assign is not None:
-            sets = config.assign.sets.items()
-            readers |= {config.assign.keys[name]: labels.labels in ("words", "tokens") for name, labels in sets}
-        return [name for name, reads in readers.items() if reads]
 
     @property
     def _cache(self) -> Path:
