@@ -223,7 +223,7 @@ def _shuffled_blocks(rows: int, batch: int, generator: torch.Generator) -> Itera
     not read row by row. Every row comes once."""
     block = max(1, min(BLOCK, batch // 64))
     order = torch.randperm(-(-rows // block), generator=generator)
-    for begins in order.split(max(1, batch // block)):
+    for begins in order.split(batch // block):
         index = (begins[:, None] * block + torch.arange(block)).flatten()
         yield index[index < rows]
 

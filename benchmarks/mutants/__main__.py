@@ -14,7 +14,7 @@ as survivors.
 from __future__ import annotations
 
 import argparse
-import random
+import hashlib
 import sys
 import tempfile
 import threading
@@ -67,17 +67,24 @@ def main() -> int:
 
 
 def sample(groups: list[str], number: int, seed: int) -> list[tuple[str, Mutant]]:
-    """(group, mutant): as many of each group, in a random order, so that a budget that ends early cuts all alike."""
+    """(group, mutant): as many of each group, in a random order, so that a budget that ends early cuts all alike.
+
+    A change of the code leaves the others of a seed in the sample, so that survivors can be looked at again.
+    """
     chosen = []
     for group in groups:
         paths = sorted((ROOT / GROUPS[group]).rglob("*.py"))
         names = [str(path.relative_to(ROOT)) for path in paths]
         names = [name for name in names if group != "protocols" or not name.startswith(GROUPS["logistic"])]
         all_mutants = [mutant for name in names for mutant in mutants(name, (ROOT / name).read_text())]
-        rng = random.Random(f"{seed} {group}")
-        chosen += [(group, mutant) for mutant in rng.sample(all_mutants, min(number // len(groups), len(all_mutants)))]
-    random.Random(seed).shuffle(chosen)
-    return chosen
+        all_mutants.sort(key=lambda mutant: _place(seed, mutant))
+        chosen += [(group, mutant) for mutant in all_mutants[: number // len(groups)]]
+    return sorted(chosen, key=lambda pair: _place(seed, pair[1]))
+
+
+def _place(seed: int, mutant: Mutant) -> bytes:
+    """Where a mutant comes in the order of a seed, which is random, and stays where other code changes."""
+    return hashlib.sha256("\n".join([str(seed), *mutant.key]).encode()).digest()
 
 
 def traced(run_all: Callable[[Callable, list], list], cache: Path, end: float) -> coverage.TestMap:

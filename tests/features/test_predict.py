@@ -10,6 +10,7 @@ from tiny_encoder import RedFinder, red_finder
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint
 from mlcd_eval.errors import DataError
+from mlcd_eval.features import predict as predict_module
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import _mask, predict
 from mlcd_eval.support.bundled import demo_data_dir
@@ -36,6 +37,13 @@ def test_masks_have_the_images_size_and_are_stored(tmp_path):
     assert (RedFinder.asked, again.made, again.by_id) == (12, 0, predictions.by_id)
     _, more = predict_demo(tmp_path, count=20)
     assert (RedFinder.asked, more.made) == (20, 8)
+
+
+def test_one_run_at_a_time_predicts(tmp_path, monkeypatch):
+    held, real = [], predict_module.FileLock
+    monkeypatch.setattr(predict_module, "FileLock", lambda path: held.append(path.parent.name) or real(path))
+    predict_demo(tmp_path, count=1)
+    assert held == ["predictions"]
 
 
 def test_a_stopped_run_resumes_after_its_last_complete_line(tmp_path):

@@ -32,6 +32,9 @@ def test_known_tasks_become_records_and_the_others_are_listed(run_import, golden
     )
     ours = {"docvqa/docvqa_val", "docvqa/chartqa", "docvqa/textvqa"}
     assert code == 0 and set(records) == ours | {"imported/lmms-eval-mme", "imported/lmms-eval-ai2d"}
+    assert {name: record.dataset.kind for name, record in records.items()} == {
+        name: "docvqa" if name in ours else "unknown" for name in records
+    }
     docvqa = records["docvqa/docvqa_val"]
     assert [(metric.name, metric.value, metric.num_scored, metric.ci95) for metric in docvqa.metrics] == [
         ("anls_compat", 0.916, 5349, None)

@@ -169,6 +169,17 @@ def test_mistakes_are_one_sentence():
         get_protocol("attentive_probe").Settings(layer="penultimate")
 
 
+def test_a_metric_that_held_out_rows_leave_undefined_chooses_nothing(short):
+    images = {"train": split(30, 0), "val": split(9, 1), "test": split(9, 2)}
+    several = {
+        role: dataclasses.replace(each, labels=np.eye(3, dtype=np.int64)[each.labels] * (role != "val"))
+        for role, each in images.items()
+    }
+    with pytest.raises(IncompatibleError, match="cannot be chosen by map_11point: got 9 validation samples on which"):
+        scored(several)
+    assert scored(several, lr=1e-2, weight_decay=0.01).details["chosen_from"] == "settings"
+
+
 def test_without_a_row_to_spare_the_defaults_are_used(short):
     details = scored({"train": split(3, 0), "test": split(9, 1)}).details
     assert details["chosen_from"] == "default: no class has two train samples" and "search" not in details

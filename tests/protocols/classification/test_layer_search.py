@@ -89,6 +89,24 @@ def test_of_equal_scores_the_shorter_and_then_the_deeper_wins():
     assert scored(train, test, output).details["layer"] == "penultimate"
 
 
+def test_a_shorter_layer_wins_over_a_deeper_one_of_two_poolings():
+    """The class token of the second block tells the classes apart; of the third only both poolings together do."""
+    train, test = split(80, 0, (1, 0)), split(40, 1, (1, 0))
+    for features in (train, test):
+        labels = features.labels
+        features.array[:, 0] = 0
+        features.array[:, 1:] = np.float16(0)
+        features.array[:, 1, 0] = 4 * np.eye(WIDTH)[labels]
+        features.array[:, 2, 0], features.array[:, 2, 1] = 4 * np.eye(WIDTH)[labels // 2], 4 * np.eye(WIDTH)[labels % 2]
+    details = scored(train, test).details
+    assert [line["layer"] for line in details["layers"] if line["score"] == 1] == [
+        "block_2/cls",
+        "block_2/cls+mean",
+        "block_3/cls+mean",
+    ]
+    assert details["layer"] == "block_2/cls"
+
+
 def test_the_output_is_a_candidate_and_scored_as_usual():
     train, test = split(80, 0, (0, 0)), split(40, 1, (0, 0))
     noise = np.random.default_rng(3).normal

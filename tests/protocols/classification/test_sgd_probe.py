@@ -13,7 +13,7 @@ from torch import nn
 
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Features, Inputs
-from mlcd_eval.protocols.classification import sgd_probe
+from mlcd_eval.protocols.classification import linear_probe, sgd_probe
 from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, train_sgd
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.resident import Rows
@@ -118,6 +118,17 @@ def test_layer_and_rate_are_chosen_on_held_out_rows(informative):
         (layer, rate) for layer in SGD["layers"] for rate in (1e-6, 0.1)
     ]
     assert scores.metrics[0].value > 0.9 and scores.bytes_per_embedding == 2 * (8 + SGD["layers"].index(informative))
+
+
+def test_controls_train_the_first_layer_at_the_largest_rate(monkeypatch):
+    seen = []
+    monkeypatch.setattr(linear_probe, "label_controls", lambda _, settings, __: seen.append(settings.sgd) or [])
+    protocol = get_protocol("linear_probe")
+    for iterations in (60, 5000):
+        settings = protocol.Settings.model_validate({"sgd": SGD | {"iterations": iterations}})
+        assert protocol.controls(settings, Inputs(images={})) == []
+    found = [(sgd.layers, sgd.learning_rates, sgd.iterations) for sgd in seen]
+    assert found == [(("last_1/cls",), (0.1,), 60), (("last_1/cls",), (0.1,), 1000)]
 
 
 def test_test_decides_nothing_and_val_is_not_learned_from():
