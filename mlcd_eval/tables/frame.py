@@ -14,7 +14,7 @@ from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.result import plain
 from mlcd_eval.support.same import Same
 from mlcd_eval.tables.formats import TableInput
-from mlcd_eval.tables.identity import variants
+from mlcd_eval.tables.variants import variants
 
 if TYPE_CHECKING:
     import pandas

@@ -13,9 +13,10 @@ from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.boards.markdown import markdown
 from mlcd_eval.tables.formats import TableInput, check_whole, of_one_model
-from mlcd_eval.tables.identity import digest, facts, variants, with_label
+from mlcd_eval.tables.identity import digest, facts
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.text import count, shown_metric
+from mlcd_eval.tables.variants import variants, with_label
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard

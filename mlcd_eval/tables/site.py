@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import LANGUAGE, SHOTS, Difference, Variants, facts, label, variants
+from mlcd_eval.tables.identity import LANGUAGE, SHOTS, facts
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber
 from mlcd_eval.tables.text import shown
+from mlcd_eval.tables.variants import Difference, Variants, label, variants
 
 PAPER_DECIMALS = 1  # as the site's rows
 PRINTED_TASKS = {"vlm": ("Visual Question Answering (VQA)",)}

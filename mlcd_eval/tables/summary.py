@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.text import MARKDOWN, Drawing, count, shown_metric
+from mlcd_eval.tables.variants import variants, with_label
 
 
 def summary(results: Sequence[Result], draw: Drawing = MARKDOWN) -> str:

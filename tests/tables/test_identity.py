@@ -17,9 +17,10 @@ from mlcd_eval.records import TaskRecord
 from mlcd_eval.spec import VARIANT, TaskIndex
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.formats import render
-from mlcd_eval.tables.identity import digest, identity, variants
+from mlcd_eval.tables.identity import digest, identity
 from mlcd_eval.tables.site import entries
 from mlcd_eval.tables.summary import summary
+from mlcd_eval.tables.variants import variants
 
 RECORD = make_result()
 MTEB = {"dialect": "mteb", "metric": "acc1", "exif": True, "class_names": "mteb", "templates": "mteb"}

@@ -10,10 +10,11 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderboard, Row
 from mlcd_eval.tables.boards.printed import places, without_records
-from mlcd_eval.tables.identity import Variants, identity, variants
+from mlcd_eval.tables.identity import identity
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
 from mlcd_eval.tables.text import shown, shown_difference
+from mlcd_eval.tables.variants import Variants, variants
 
 
 def leaderboards(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records import Result
 from mlcd_eval.tables.comparison.chance import chance_of, corrected
-from mlcd_eval.tables.identity import with_label
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.published import PublishedNumber
+from mlcd_eval.tables.variants import with_label
 
 PUBLISHED = ", published"
 """The end of the name of a row that comes from a paper."""

@@ -16,7 +16,7 @@ from mlcd_eval.metrics.statistics import Ranking
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Outcomes, Result, read_outcomes
 from mlcd_eval.tables.comparison.pairing import pair_primary, why_unpairable
-from mlcd_eval.tables.identity import variants, with_label
+from mlcd_eval.tables.variants import variants, with_label
 
 MOST_TESTS = 4_000
 """Paired tests of a page, of some 20 ms each, beyond which none is made."""

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from mlcd_eval.data.prompt_lists import MTEB_TEMPLATE, MTEB_TEMPLATES
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import LIMIT, SETTING, SIZE, variants
+from mlcd_eval.tables.identity import LIMIT, SETTING, SIZE
 from mlcd_eval.tables.published.dialect import Dialect
 from mlcd_eval.tables.published.number import PublishedNumber
+from mlcd_eval.tables.variants import variants
 
 REQUIRED = {
     "zeroshot": ("prompts", "split"),

@@ -9,9 +9,10 @@ import numpy as np
 from mlcd_eval.data.alterations.names import CORRUPTIONS
 from mlcd_eval.metrics.reliability import CORRUPTED
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import identity, variants, with_label
+from mlcd_eval.tables.identity import identity
 from mlcd_eval.tables.report.metric_table import MetricTable
 from mlcd_eval.tables.text import shown
+from mlcd_eval.tables.variants import variants, with_label
 
 
 def mce_against(results: Sequence[Result], baseline: str | None) -> MetricTable | None:

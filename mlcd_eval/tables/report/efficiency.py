@@ -11,9 +11,9 @@ from typing import Any
 from mlcd_eval.records import Result
 from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.tables.comparison.overall import Overall
-from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series, value_axis
 from mlcd_eval.tables.report.pareto import front
+from mlcd_eval.tables.variants import variants, with_label
 
 FEWEST = 2
 """Different costs below which there is nothing to compare."""

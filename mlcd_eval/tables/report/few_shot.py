@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.distributions import t_interval
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import SHOTS, facts, variants, with_label
+from mlcd_eval.tables.identity import SHOTS, facts
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series, value_axis
+from mlcd_eval.tables.variants import variants, with_label
 
 
 def few_shot_curves(results: Sequence[Result]) -> list[Chart]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.text import shown_metric
+from mlcd_eval.tables.variants import variants, with_label
 
 
 @dataclass(frozen=True)

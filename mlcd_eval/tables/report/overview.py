@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.records import Result
-from mlcd_eval.tables.identity import variants, with_label
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
+from mlcd_eval.tables.variants import variants, with_label
 
 FEWEST = 3
 """Tasks below which there is nothing to see."""

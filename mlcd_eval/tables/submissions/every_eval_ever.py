@@ -14,8 +14,9 @@ from mlcd_eval.metrics.table import METRICS
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.hub import hub_dataset
-from mlcd_eval.tables.identity import HARNESS, facts, variants, with_label
+from mlcd_eval.tables.identity import HARNESS, facts
 from mlcd_eval.tables.submissions.submission import Options, Request, Submission
+from mlcd_eval.tables.variants import variants, with_label
 
 SCHEMA = "0.2.1"
 BENCHMARK = "mlcd-eval"

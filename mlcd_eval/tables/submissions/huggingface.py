@@ -10,9 +10,10 @@ import yaml
 from mlcd_eval.records import Result
 from mlcd_eval.tables.boards.build import leaderboards
 from mlcd_eval.tables.hub import hub_dataset, metric_note
-from mlcd_eval.tables.identity import PARTIAL, label, variants
+from mlcd_eval.tables.identity import PARTIAL
 from mlcd_eval.tables.submissions.benchmark import read_benchmark
 from mlcd_eval.tables.submissions.submission import Options, Request, Submission, unique_slug
+from mlcd_eval.tables.variants import label, variants
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry

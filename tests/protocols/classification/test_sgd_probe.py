@@ -17,7 +17,7 @@ from mlcd_eval.protocols.classification import linear_probe, sgd_probe
 from mlcd_eval.protocols.classification.sgd_probe import SGDSettings, train_sgd
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.resident import Rows
-from mlcd_eval.tables.identity import variants
+from mlcd_eval.tables.variants import variants
 
 RATES = (0.01, 0.1, 2.0)
 

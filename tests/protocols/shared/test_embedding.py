@@ -14,7 +14,7 @@ from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.protocols.shared.embedding import bytes_of, compressed, cut
 from mlcd_eval.tables.boards.choose import choose
-from mlcd_eval.tables.identity import variants
+from mlcd_eval.tables.variants import variants
 
 
 def unit(array):

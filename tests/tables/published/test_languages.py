@@ -4,9 +4,10 @@ from conftest import make_result, metric
 
 from mlcd_eval.records import TaskRecord
 from mlcd_eval.tables.boards.build import leaderboards
-from mlcd_eval.tables.identity import usual_settings, variants
+from mlcd_eval.tables.identity import usual_settings
 from mlcd_eval.tables.published.atlas import atlas_tables
 from mlcd_eval.tables.published.comparable import differences
+from mlcd_eval.tables.variants import variants
 
 TASK = "retrieval/xm3600"
 
