@@ -42,6 +42,7 @@ CONSTANTS = {
         "DEEPEST": 100, "LARGEST_JSON": 4 * GIB, "LARGEST_YAML": 2**24, "MOST_NODES": 1_000_000,
     },
     "mlcd_train.data.tars": {"LONGEST_TEXT": 2**16},
+    "mlcd_train.class_rows": {"BLOCK": 2**14, "FEATURES": -(2**41)},
     "mlcd_train.clustering": {"PLUS_PLUS": 10**10, "KEPT": 0.1},
     # what lies on disks: another number makes everything that is there unreadable
     "mlcd_eval.features.pieces": {"SECONDS": 30.0},

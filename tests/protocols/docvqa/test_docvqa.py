@@ -55,6 +55,10 @@ def test_questions_without_answers_are_not_scored():
         PROTOCOL.score(DocVQASettings(mode="native"), inputs(["x"], hidden))
 
 
+def test_a_models_own_answers_have_no_controls():
+    assert PROTOCOL.controls(DocVQASettings(mode="native"), inputs(["Anna", "1990", "ink"])) == []
+
+
 def test_modes():
     assert PROTOCOL.for_model(DocVQASettings(), red_finder().info).mode == "native"
     assert PROTOCOL.for_model(DocVQASettings(), TinyEncoder().info).mode == "probe"

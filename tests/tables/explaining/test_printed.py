@@ -1,8 +1,11 @@
 """Numbers as they are printed, and what is nearest to them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from mlcd_eval.errors import ConfigError
+from mlcd_eval.tables.explaining import stated
 from mlcd_eval.tables.explaining.printed import Printed, equally_near, printed_text
 from mlcd_eval.tables.explaining.stated import stated_values
 from mlcd_eval.tables.explaining.targets import Target
@@ -57,6 +60,17 @@ def test_values_that_print_alike_are_equally_near():
     assert equally_near(values, Printed(0.71221, 0.00001)) == ["b"]
     assert equally_near(values, Printed(0.715, 0.001)) == ["c"]
     assert equally_near({"below": 0.709, "above": 0.715}, Printed(0.712, 0.001)) == ["below", "above"]
+
+
+def test_small_lattices_are_whole_and_of_large_ones_the_neighbourhood(monkeypatch):
+    values = {"a": [1, 2, 3], "b": ["x", "y"]}
+    factors = SimpleNamespace(values=values, size=6, own=(0, 0), named={"other": (2, 1)})
+    monkeypatch.setattr(stated, "MOST", 6)
+    whole = stated.every_point(factors)
+    assert whole == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    monkeypatch.setattr(stated, "MOST", 5)
+    assert set(stated.every_point(factors)) == set(whole)  # here each point has a named one beside it
+    assert stated.every_point(factors)[:2] == [(0, 0), (2, 1)]
 
 
 def test_the_settings_that_sources_state():
