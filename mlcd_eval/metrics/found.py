@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,26 @@ def share_within(ranks: Ranks, k: int) -> float:
 def r_precision(ranks: Ranks) -> float:
     """Return the share of right answers among the R best, R being their number."""
     return float((ranks <= len(ranks)).mean())
+
+
+def prepare_gap(answers: NDArray[Any], answerable: NDArray[np.bool_]) -> Callable[[NDArray[Any] | None], float | None]:
+    """Global average precision as a function of sample indices, drawn with replacement (None: each once): the queries
+    are ordered by how sure the answer is, and the precisions at the right ones are summed, over the number of queries
+    that have an answer (Perronnin et al. 2009; Google Landmarks' recognition, Met).
+
+    answers: (N, 2), the place of each query in that order, from 1, and whether its answer is right; of equal places
+    the wrong ones come first. answerable: (N,). None without a query that has an answer.
+    """
+
+    def value(rows: NDArray[Any] | None) -> float | None:
+        drawn, has_answer = (answers, answerable) if rows is None else (answers[rows], answerable[rows])
+        if not has_answer.any():
+            return None
+        right = drawn[np.lexsort((drawn[:, 1], drawn[:, 0])), 1]
+        precisions = np.cumsum(right) / np.arange(1, len(right) + 1)
+        return float((precisions * right).sum() / has_answer.sum())
+
+    return value
 
 
 @lru_cache(maxsize=1 << 14)

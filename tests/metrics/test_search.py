@@ -48,7 +48,8 @@ def test_trapezoids_are_revisitops_on_1000_random_rankings():
         similarity, (easy, hard, junk) = random_search(rng)
         named = sorted(easy | hard | junk)
         at_least = (similarity[None] >= similarity[named][:, None]).sum(axis=1)
-        known = Known(Links(np.zeros(len(named), np.int64), np.array(named, np.int64)), similarity[named], at_least)
+        links, best = Links(np.zeros(len(named), np.int64), np.array(named, np.int64)), similarity.max(keepdims=True)
+        known = Known(links, similarity[named], at_least, best)
         for wanted, ignored in ((easy, junk | hard), (easy | hard, junk), (hard, junk | easy)):
             if not wanted:  # such a query is not scored
                 continue
@@ -84,6 +85,11 @@ def test_ranks_are_those_of_a_sort_whatever_the_tile(monkeypatch, tile):
     known = compare(Rows(queries, "cpu", unit), Rows(gallery, "cpu", unit), links)
     exact = [search.fixed_point(unit(part)) for part in (queries, gallery)]
     similarity = (exact[0] @ exact[1].T).numpy()
+    best = np.where([len(part) > 0 for part in named], similarity.max(axis=1), -np.inf)
+    assert known.nearest.tolist() == best.tolist()
+    every = compare(Rows(queries, "cpu", unit), Rows(gallery, "cpu", unit), links, all_queries=True)
+    assert every.nearest.tolist() == similarity.max(axis=1).tolist()
+    assert every.at_least.tolist() == known.at_least.tolist()
     expected = [
         sorted_ranks(row, want, name[len(want) :]) for row, want, name in zip(similarity, wanted, named, strict=True)
     ]
@@ -105,7 +111,9 @@ def test_a_constant_encoder_finds_nothing():
     links = Links(np.zeros(3, np.int64), np.array([0, 5, 9]))
     none = np.zeros(3, bool)
     assert ranks(compare(rows, rows, links), ~none, none).tolist() == [48, 49, 50]
-    assert compare(rows, rows, Links(*np.zeros((2, 0), np.int64))).at_least.tolist() == []
+    no_links = Links(*np.zeros((2, 0), np.int64))
+    assert compare(rows, rows, no_links).at_least.tolist() == []
+    assert compare(rows, rows, no_links, all_queries=True).nearest == pytest.approx(np.ones(50))
 
 
 def test_metrics_by_hand():

@@ -58,9 +58,11 @@ class Measured(NamedTuple):
             **{f"mp@{k}": share_within(ranks, k) for k in self.precision_at},
         }
 
-    def samples(self, keys: Sequence[str], levels: Mapping[str, Found]) -> dict[str, list[Any]]:
+    def samples(
+        self, keys: Sequence[str], levels: Mapping[str, Found], places: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
         """Return the columns of samples: a row for each query at each level at which it has a positive, in the order of
-        queries; one of NO_LEVEL for a query that never has one."""
+        queries; one of NO_LEVEL for a query that never has one. places: of each query among all, a column `place`."""
         rows: list[dict[str, Any]] = []
         for number, key in enumerate(keys):
             found = {level: each.places[number] for level, each in levels.items() if number in each.places}
@@ -71,6 +73,8 @@ class Measured(NamedTuple):
             if not found:
                 nothing = dict.fromkeys(self.outcome(np.ones(1, np.int64)), 0.0)
                 rows.append({"key": key, "level": NO_LEVEL, **nothing, "rank": 0})
+            if places is not None:
+                rows[-1]["place"] = places[number]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def chance(self, found: Found) -> dict[str, float]:
