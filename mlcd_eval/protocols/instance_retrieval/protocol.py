@@ -70,11 +70,6 @@ DIALECTS = {
         "Oh Song et al. 2016: recall@K and NMI of k-means",
         f"Their k-means is not MiniBatchKMeans. {_TIES}",
     ),
-    "met": ProtocolDialect(
-        {"metric": "gap", "ks": (1,)},
-        "met at dea402c4, code/utils/utils.py, with knn_classifier.py's k = 1, where no temperature changes the order",
-        f"Its descriptors are whitened, which is of the model here. {_TIES}",
-    ),
     "musgrave2020": ProtocolDialect(
         {"metric": "map_r"}, "Musgrave et al. 2020, A metric learning reality check", _TIES
     ),
