@@ -169,6 +169,28 @@ ROWS = (
         options=(SchemeOption("images", ".+", "the folder of the images, by default the file's own"), _SPLIT),
     ),
     DataScheme(
+        name="sugarcrepe",
+        source="mlcd_eval.data.sources.pair_layouts:SugarCrepe",
+        form="sugarcrepe:DIR[?OPTIONS]",
+        help="SugarCrepe's own files, a sort of wrong captions each",
+        kinds=("pairs",),
+        options=(
+            SchemeOption("images", ".+", "the folder of COCO's val2017, by default images in the folder itself"),
+            SchemeOption("sort", "(add|replace|swap)_(att|obj|rel)", "the file that is read, by default all"),
+        ),
+    ),
+    DataScheme(
+        name="vl-checklist",
+        source="mlcd_eval.data.sources.pair_layouts:VLCheckList",
+        form="vl-checklist:DIR[?OPTIONS]",
+        help="VL-CheckList: objects, attributes and relations with a wrong text each",
+        kinds=("pairs",),
+        options=(
+            SchemeOption("images", ".+", "the folder that has hake, swig and vg, by default the folder itself"),
+            SchemeOption("type", "Attribute|Object|Relation", "the part that is read, by default all"),
+        ),
+    ),
+    DataScheme(
         name="hf-pairs",
         source="mlcd_eval.data.sources.hf_pairs:HuggingFacePairSets",
         form="hf-pairs:ORG/NAME|DIR?images=COLUMNS&texts=COLUMNS[&OPTIONS]",

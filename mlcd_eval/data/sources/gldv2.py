@@ -67,7 +67,5 @@ def _column(path: Path) -> Iterator[str]:
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
     table = CsvTable(path, ",", "utf-8-sig")
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]}: got {', '.join(table.columns)}")
+    table.require(columns)
     yield from table.read(list(columns))

@@ -138,7 +138,7 @@ def test_google_landmarks(tmp_path):
         (f"id,images,Usage\n{Q},{Q},Private\n", f"lists '{Q}' for the query '{Q}': expected an image of"),
         (f"id,images,Usage\n../x,{A},Private\n", r"has the image '\.\./x': expected hexadecimal digits"),
         (f"id,images,Usage\n{Q},{A},Public\n", "has no query of Usage Private: expected some, see"),
-        ("id,images\n", "has no column Usage: got id, images"),
+        ("id,images\n", "lacks the columns Usage: got id, images"),
     ],
 )
 def test_what_is_wrong_with_a_solution(tmp_path, solution, says):
