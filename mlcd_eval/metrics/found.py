@@ -91,3 +91,22 @@ def chance_of_precision(positives: int, images: int, area: str) -> float:
     at = right + first * (1 - right)
     before = right + (1 - right) / images
     return at if area == "step" else (at + before) / 2
+
+
+@lru_cache(maxsize=1 << 14)
+def chance_of_precision_within(positives: int, images: int, k: int) -> float:
+    """Return the expected `precision_within` the K best if the order of the images is drawn at random."""
+    right = (positives - 1) / max(images - 1, 1)
+    places = np.arange(1, min(k, images) + 1)
+    return float((right + (1 - right) / places).sum() * positives / images / min(positives, k))
+
+
+def chance_of_gap(right: NDArray[np.float64]) -> float:
+    """Return the expected global average precision if answers and their order are drawn at random.
+
+    right: (N,), how often a random answer to each query is right, 0 where it has none.
+    """
+    count = len(right)
+    first = float((1 / np.arange(1, count + 1)).mean())  # the mean of 1 / place
+    others = (right.sum() - right) / max(count - 1, 1)
+    return float((right * (others + (1 - others) * first)).sum() / (right > 0).sum())

@@ -1,6 +1,6 @@
 """Ranks against sorting, and metrics against revisitop's definition and against every order there is."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -9,9 +9,12 @@ import torch
 from mlcd_eval.metrics import search
 from mlcd_eval.metrics.found import (
     AREAS,
+    chance_of_gap,
     chance_of_hit,
     chance_of_precision,
+    chance_of_precision_within,
     precision_within,
+    prepare_gap,
     r_precision,
     share_within,
 )
@@ -133,5 +136,17 @@ def test_chance_is_the_mean_over_all_orders(positives, images):
     orders = [np.flatnonzero(np.array(order) < positives) + 1 for order in permutations(range(images))]
     for area, value in AREAS.items():
         assert chance_of_precision(positives, images, area) == pytest.approx(np.mean([value(o) for o in orders]))
-    for k in (1, 2, 10):
+    for k in (1, 2, positives, 10):
+        within = [precision_within(order, k) for order in orders]
+        assert chance_of_precision_within(positives, images, k) == pytest.approx(np.mean(within))
         assert chance_of_hit(positives, images, k) == pytest.approx(np.mean([o[0] <= k for o in orders]))
+
+
+def test_chance_of_gap_is_the_mean_over_all_orders_and_answers():
+    odds = np.array([0.5, 0.25, 0.0, 1.0])
+    total = 0.0
+    for right in product((0, 1), repeat=4):
+        weight = np.prod(np.where(right, odds, 1 - odds))
+        values = [prepare_gap(np.column_stack([order, right]), odds > 0)(None) for order in permutations(range(4))]
+        total += weight * np.mean(values)
+    assert chance_of_gap(odds) == pytest.approx(total)

@@ -154,6 +154,8 @@ def test_gap_is_the_mean_of_precisions_over_queries_that_have_an_answer():
         next(metric for metric in scores.metrics if metric.name == name) for name in ("gap", "gap_minus")
     )
     assert (of_all.num_scored, of_some.num_scored) == (70, 46) and of_all.ci95[0] < of_all.value < of_all.ci95[1]
+    chance = scores.details["chance"]
+    assert 0 < chance["gap"] < chance["gap_minus"] < chance["instance_recall@1"] < own["gap"]
     without = {name: value for name, value in own.items() if not name.startswith("gap")}
     assert without == values(score(photos, gallery, searches))
 

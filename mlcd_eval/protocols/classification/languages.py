@@ -50,6 +50,7 @@ def mean_of_languages(settings: S, inputs: Inputs, score: Callable[[S, Inputs], 
         "key": [images.keys[number] for number in asked],
         "rank_in": scored[asked].tolist(),
     }
+    classes = np.array([each["num_classes"] for each in by_language.values()])
     unscored = len(images.bad) + len(images.keys) - len(asked)
     return Scores(
         metrics=[measure(name, samples, inputs.seed, unscored) for name in ACCURACIES],
@@ -57,6 +58,9 @@ def mean_of_languages(settings: S, inputs: Inputs, score: Callable[[S, Inputs], 
         samples=samples,
         details={
             "prompts": inputs.prompts_source,
+            "chance": {
+                name: float(np.minimum(k / classes, 1).mean()) for name, k in zip(ACCURACIES, (1, 5), strict=True)
+            },
             "num_languages": len(by_language),
             "languages_without_images": without,
             "by_language": by_language,

@@ -18,6 +18,7 @@ from mlcd_eval.metrics.languages import ACCURACIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import GROUPED, measure
 from mlcd_eval.protocols.base import NO_GROUPS, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.classification.by_chance import by_chance
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
@@ -165,6 +166,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
                 "num_templates": len(inputs.templates),
                 **({} if inputs.classes is None else {"num_images": len(labels)}),
                 **({"repeated_class_names": repeated} if repeated else {}),
+                **by_chance(primary, labels, num_classes, inputs.seed, more.samples.get("group", ())),
                 **more.details,
             },
         )

@@ -13,6 +13,7 @@ from mlcd_eval.metrics.found import (
     Ranks,
     chance_of_hit,
     chance_of_precision,
+    chance_of_precision_within,
     precision_within,
     r_precision,
     share_within,
@@ -78,8 +79,12 @@ class Measured(NamedTuple):
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def chance(self, found: Found) -> dict[str, float]:
-        """Return what a ranking that is drawn at random scores on average: mAP and recalls."""
+        """Return what a ranking that is drawn at random scores on average: mAP, also at K and at R, and recalls."""
         sizes = [(len(ranks), int(found.num_images[query])) for query, ranks in found.places.items()]
         hits = {f"recall@{k}": [chance_of_hit(*size, k) for size in sizes] for k in self.ks}
-        areas = [chance_of_precision(*size, self.average_precision) for size in sizes]
-        return {name: float(np.mean(values)) for name, values in {"map": areas, **hits}.items()}
+        areas = {
+            "map": [chance_of_precision(*size, self.average_precision) for size in sizes],
+            f"map@{self.map_at}": [chance_of_precision_within(*size, self.map_at) for size in sizes],
+            "map_r": [chance_of_precision_within(*size, size[0]) for size in sizes],
+        }
+        return {name: float(np.mean(values)) for name, values in {**areas, **hits}.items()}

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 from mlcd_eval.data.annotations import Annotation, Search
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.metrics.found import chance_of_gap
 from mlcd_eval.metrics.searches import GAPS, LEVELS
 from mlcd_eval.metrics.table import CLUSTERING, measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
@@ -204,17 +205,21 @@ def _scores(
         for level in levels
         for name in measured.names()
     ]
+    chance = {
+        f"{level}_{name}": value
+        for level, found in levels.items()
+        if found.places
+        for name, value in measured.chance(found).items()
+    }
     if places is not None:
         metrics += [measure(name, samples, inputs.seed, num_unread) for name in GAPS]
+        found = levels[LEVELS[0]]
+        right = np.array([len(found.places.get(query, ())) / found.num_images[query] for query in range(len(keys))])
+        chance |= {"gap": chance_of_gap(right), "gap_minus": chance_of_gap(right[right > 0])}
     details: dict[str, Any] = {
         "num_gallery": len(inputs.images.get("gallery", inputs.images["test"]).keys),
         "num_without_positive": {level: len(keys) - number for level, number in num_scored.items()},
-        "chance": {
-            f"{level}_{name}": value
-            for level, found in levels.items()
-            if found.places
-            for name, value in measured.chance(found).items()
-        },
+        "chance": chance,
         **counts,
     }
     if settings.clusters:

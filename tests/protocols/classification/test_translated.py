@@ -86,6 +86,7 @@ def test_the_mean_counts_each_language_once_and_draws_an_image_with_all_its_lang
     assert values(scores)["macro_acc1"] == pytest.approx((accuracy["de"] + accuracy["sw"]) / 2)
     assert {code: each["acc1"] for code, each in scores.details["by_language"].items()} == accuracy
     assert [each["num_images"] for each in scores.details["by_language"].values()] == [36, 18]
+    assert scores.details["chance"] == pytest.approx({"macro_acc1": (1 / 6 + 1 / 3) / 2, "macro_acc5": (5 / 6 + 1) / 2})
     metric = scores.metrics[0]
     assert (metric.num_scored, metric.num_unscored) == (42, 13)  # classes 4 and 6 have no name, one image is torn
     right = {code: dict(zip(each.samples["key"], each.samples["rank"], strict=True)) for code, each in alone.items()}
