@@ -19,10 +19,13 @@ SEARCH_ROWS = (
     DataScheme(
         name="gldv2",
         source="mlcd_eval.data.sources.gldv2:Landmarks",
-        form="gldv2:DIR[?usage=Private|Public]",
-        help="Google Landmarks v2, retrieval",
+        form="gldv2:DIR[?OPTIONS]",
+        help="Google Landmarks v2, retrieval or recognition",
         kinds=("instances",),
-        options=(SchemeOption("usage", "Private|Public", "which queries, by default those of Private, the test set"),),
+        options=(
+            SchemeOption("usage", "Private|Public", "which queries, by default those of Private, the test set"),
+            SchemeOption("task", "retrieval|recognition", "the index is searched, or train, by default the index"),
+        ),
     ),
     DataScheme(
         name="met",
