@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -95,8 +96,8 @@ class _Pairs:
 
     def likelihood(self, words: Sequence[str]) -> float:
         """The mean over the words and the end of the logarithm of their probability."""
-        logarithms = []
+        total = 0.0
         for before, word in zip([_BOUND, *words], [*words, _BOUND], strict=True):
             alone = (self._word[word] + 1) / (self._total + len(self._word) + 1)
-            logarithms.append(np.log((self._pair[before, word] + alone) / (self._before[before] + 1)))
-        return float(np.mean(logarithms))
+            total += math.log((self._pair[before, word] + alone) / (self._before[before] + 1))
+        return total / (len(words) + 1)
