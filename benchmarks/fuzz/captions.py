@@ -25,7 +25,7 @@ def _text(path: Path, text: str) -> Path:
 
 
 def caption_readers(folder: Path) -> Iterator[Reader]:
-    """Readers of --dataset for retrieval and association."""
+    """Readers of --dataset for retrieval, compositionality and association."""
     for key in ("a1", "b2"):
         _picture(folder / "xm3600/images" / f"{key}.jpg")
     rows = [{"image/key": "a1", "de": {"caption": ["Hund"]}}, {"image/key": "b2", "de": {"caption": ["Katze"]}}]
@@ -54,6 +54,18 @@ def caption_readers(folder: Path) -> Iterator[Reader]:
     item = {"image": "sa_1.jpg", "short_caption": "A lake.", "extra_caption": "Trees.", "mask_data": {}}
     path = _text(folder / "dci/complete/sa_1.json", json.dumps(item))
     yield Reader("dci", path, lambda _: read_everything(f"dci:{folder}/dci"), names=("dci/photos",))
+
+    _picture(folder / "sugarcrepe/images/1.jpg")
+    pair = {"filename": "1.jpg", "caption": "a dog", "negative_caption": "a cat"}
+    path = _text(folder / "sugarcrepe/swap_obj.json", json.dumps({"7": pair}))
+    yield Reader("sugarcrepe", path, lambda path: read_everything(f"sugarcrepe:{path.parent}"))
+
+    _picture(folder / "vl_checklist/vg/VG_100K/1.jpg")
+    path = folder / "vl_checklist/data/Attribute/vg/color.json"
+    _text(path, json.dumps([["VG_100K/1.jpg", {"POS": ["a red dog"], "NEG": ["a blue dog"]}]]))
+    yield Reader(
+        "vl-checklist", path, lambda _: read_everything(f"vl-checklist:{folder}/vl_checklist"), names=("vl_checklist",)
+    )
 
     board = ["eagle", "teepee", "factory", "metal", "ash tree"]
     for name in board:

@@ -84,6 +84,11 @@ def search_readers(folder: Path) -> Iterator[Reader]:
     small = {**plan, "pictures": plan["pictures"][:2], "views": 2, "side": 16}
     (folder / "views" / "few.views.json").write_text(json.dumps(small))
     yield Reader("views", folder / "views" / "few.views.json", lambda path: read_everything(f"views:{path}"))
+    (folder / "views" / "densedemo").symlink_to(DEMO / "densedemo")
+    plan = {"of": "densedemo", "split": "val", "least_pixels": 2000, "side": 16}
+    (folder / "views" / "few.scene_views.json").write_text(json.dumps(plan))
+    path = folder / "views" / "few.scene_views.json"
+    yield Reader("scene-views", path, lambda path: read_everything(f"scene-views:{path}"))
 
 
 def label_readers(folder: Path) -> Iterator[Reader]:

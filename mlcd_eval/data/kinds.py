@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mlcd_eval.data.caption_kinds import CAPTION_ROWS
 from mlcd_eval.data.scheme import DataScheme, SchemeOption
+from mlcd_eval.data.search_kinds import SEARCH_ROWS
 from mlcd_eval.support.registry import Registry
 
 _SPLITS = tuple(
@@ -169,6 +170,28 @@ ROWS = (
         options=(SchemeOption("images", ".+", "the folder of the images, by default the file's own"), _SPLIT),
     ),
     DataScheme(
+        name="sugarcrepe",
+        source="mlcd_eval.data.sources.pair_layouts:SugarCrepe",
+        form="sugarcrepe:DIR[?OPTIONS]",
+        help="SugarCrepe's own files, a sort of wrong captions each",
+        kinds=("pairs",),
+        options=(
+            SchemeOption("images", ".+", "the folder of COCO's val2017, by default images in the folder itself"),
+            SchemeOption("sort", "(add|replace|swap)_(att|obj|rel)", "the file that is read, by default all"),
+        ),
+    ),
+    DataScheme(
+        name="vl-checklist",
+        source="mlcd_eval.data.sources.pair_layouts:VLCheckList",
+        form="vl-checklist:DIR[?OPTIONS]",
+        help="VL-CheckList: objects, attributes and relations with a wrong text each",
+        kinds=("pairs",),
+        options=(
+            SchemeOption("images", ".+", "the folder that has hake, swig and vg, by default the folder itself"),
+            SchemeOption("type", "Attribute|Object|Relation", "the part that is read, by default all"),
+        ),
+    ),
+    DataScheme(
         name="hf-pairs",
         source="mlcd_eval.data.sources.hf_pairs:HuggingFacePairSets",
         form="hf-pairs:ORG/NAME|DIR?images=COLUMNS&texts=COLUMNS[&OPTIONS]",
@@ -205,59 +228,7 @@ ROWS = (
         kinds=("associations",),
         options=(SchemeOption("images", ".+", "the folder of the images, by default images or winogavil_images"),),
     ),
-    DataScheme(
-        name="revisitop",
-        source="mlcd_eval.data.sources.revisitop:RevisitedLandmarks",
-        form="revisitop:DIR/gnd_NAME.pkl[?OPTIONS]",
-        help="Revisited Oxford and Paris, queries with easy, hard and junk images; the ground truth as pickle or JSON",
-        kinds=("instances",),
-        options=(
-            SchemeOption("images", ".+", "the folder of the images, by default jpg beside the file"),
-            SchemeOption("distractors", ".+", "a folder of images that are added to the gallery"),
-        ),
-    ),
-    DataScheme(
-        name="gldv2",
-        source="mlcd_eval.data.sources.gldv2:Landmarks",
-        form="gldv2:DIR[?usage=Private|Public]",
-        help="Google Landmarks v2, retrieval",
-        kinds=("instances",),
-        options=(SchemeOption("usage", "Private|Public", "which queries, by default those of Private, the test set"),),
-    ),
-    DataScheme(
-        name="met",
-        source="mlcd_eval.data.sources.met:Exhibits",
-        form="met:DIR[?OPTIONS]",
-        help="the Met data set of exhibits",
-        kinds=("instances",),
-        options=(
-            SchemeOption("queries", "test|val", "which queries, by default test"),
-            SchemeOption("database", "mini|full", "which gallery, by default the full one"),
-            SchemeOption("images", ".+", "the folder of the images, by default images"),
-        ),
-    ),
-    DataScheme(
-        name="inshop",
-        source="mlcd_eval.data.sources.inshop:InShop",
-        form="inshop:DIR[?images=DIR]",
-        help="DeepFashion's In-Shop Clothes Retrieval, splits train, test (its queries) and gallery",
-        kinds=("classification",),
-        options=(SchemeOption("images", ".+", "the folder of img, by default Img or the folder itself"),),
-    ),
-    DataScheme(
-        name="cub",
-        source="mlcd_eval.data.sources.cub:Birds",
-        form="cub:DIR",
-        help="CUB-200-2011, whose test split is the second half of the classes, as in metric learning",
-        kinds=("classification",),
-    ),
-    DataScheme(
-        name="views",
-        source="mlcd_eval.data.sources.views:PictureViews",
-        form="views:FILE.views.json",
-        help="altered views of a webdataset's pictures, a class for each picture",
-        kinds=("classification",),
-    ),
+    *SEARCH_ROWS,
 )
 
 SCHEMES: Registry[DataScheme] = Registry("data scheme", "mlcd_eval.data", {row.name: row for row in ROWS})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +37,14 @@ Sourced = tuple[tuple[str, ...], str]
 @dataclass(frozen=True)
 class Prompts:
     """A template holds `{c}` where the class name goes; source says where both lists come from, for the record.
-    classes: those that the names are of, in rising order; None for all of the data set."""
+    classes: those that the names are of, in rising order; None for all of the data set. by_language: of several
+    languages those of each, of which the others are the union."""
 
     class_names: tuple[str, ...]
     templates: tuple[str, ...]
     source: str
     classes: tuple[int, ...] | None = None
+    by_language: Mapping[str, Prompts] = field(default_factory=dict)
 
 
 class _List(NamedTuple):

@@ -13,8 +13,12 @@ NAMES, TEMPLATES = "babel_imagenet.json", "nllb_dist13b_prompts.json"
 IMAGENET = ("imagenet1k", "imagenet")
 
 
+EVERY = "macro"
+"""The word for all languages, each with prompts of its own."""
+
+
 def translated_prompts(dataset: str, language: str) -> Prompts:
-    """The prompts of a data set in a language.
+    """The prompts of a data set in a language, or in EVERY language.
 
     Raises IncompatibleError for data that is not ImageNet, and for a language without names or templates.
     """
@@ -25,6 +29,15 @@ def translated_prompts(dataset: str, language: str) -> Prompts:
         )
     names, templates = clip_benchmark_lists(NAMES), clip_benchmark_lists(TEMPLATES)
     known = [code.lower() for code in names if code in templates]
+    if language == EVERY:
+        parts = {code: translated_prompts(dataset, code) for code in sorted(known)}
+        return Prompts(
+            tuple(dict.fromkeys(name for part in parts.values() for name in part.class_names)),
+            tuple(dict.fromkeys(template for part in parts.values() for template in part.templates)),
+            f"class names: babel-imagenet ({len(parts)} languages); templates: nllb",
+            tuple(sorted({number for part in parts.values() for number in part.classes or ()})),
+            parts,
+        )
     if language not in known:
         raise IncompatibleError(
             f"Babel-ImageNet has no prompts in {language!r}: expected one of {', '.join(sorted(known))}"

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task
+from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task, translated
 from mlcd_eval.imports.imported_task import FOREIGN, ImportedTask, LeftOut, foreign_task
 from mlcd_eval.imports.source import Source, as_dict
 from mlcd_eval.imports.values import fraction, safe_name
@@ -89,8 +89,11 @@ def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Impor
         if name is not None
     ]
     dataset = str(run["dataset"])
-    variant, ours = _variant(settings), our_task(protocol, dataset, index)
-    plain = ours if not variant else None
+    in_language = translated(protocol, dataset, settings["language"], index)
+    if in_language:
+        settings["language"] = in_language.language
+    variant, ours = _variant(settings), in_language.task if in_language else our_task(protocol, dataset, index)
+    plain = ours if in_language or not variant else None
     other = (
         foreign_task(source.harness, dataset.removeprefix("wds/"))
         if protocol == FOREIGN
@@ -100,6 +103,7 @@ def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> Impor
         source=source,
         model=safe_name(run["model"], run.get("pretrained")) or "unnamed",
         task=plain.name if plain else other + variant,
+        part=in_language.part if in_language else "",
         dataset=dataset,
         metrics=tuple(sorted(metrics, key=_natural)),
         primary=_primary(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from mlcd_eval.data.sources.multilingual import CODES
 from mlcd_eval.imports.values import UNKNOWN, safe_name
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.spec import VARIANT, TaskIndex, TaskSpec
@@ -26,6 +28,34 @@ def other_task_name(protocol: str, dataset: str, index: TaskIndex) -> str:
     name = safe_name(_flat(dataset)) or "unnamed"
     taken = f"{protocol}/{name}" in index.tasks
     return f"{protocol}/{name}{'-clip-benchmark' if taken else ''}"
+
+
+TRANSLATED = {
+    "crossmodal3600": "retrieval/xm3600",
+    "multilingual_mscoco_captions": "retrieval/xtd",
+    "xtd10": "retrieval/xtd",
+    "babel_imagenet": "zeroshot/babel_imagenet",
+}
+"""Its data sets in several languages -> our tasks on them."""
+
+
+class Translated(NamedTuple):
+    """A task in one language."""
+
+    task: TaskSpec
+    language: str
+
+    @property
+    def part(self) -> str:
+        """What its record's name has after the task's."""
+        return f"@language={self.language}"
+
+
+def translated(protocol: str, dataset: str, language: str, index: TaskIndex) -> Translated | None:
+    """Our task on a data set in several languages, in the one whose code is given in their spelling, or MACRO."""
+    task = index.tasks.get(TRANSLATED.get(_flat(dataset), ""))
+    code = language.lower()
+    return Translated(task, CODES.get(code, code)) if task and task.protocol == protocol else None
 
 
 def _flat(dataset: str) -> str:

@@ -33,10 +33,11 @@ class LeftOut:
 class ImportedTask:
     """One task of one model; without metrics where none of its values is known here.
 
-    model: safe as a folder, empty where the file names none. task: ours, or by `foreign_task`. dataset: in the
-    harness' words. settings: what tells this number from another of the task. theirs: version and configuration of the
-    harness, for the record. left_out: by the name of the value. samples: files of the same run that were read too.
-    outcomes: columns of our metrics by sample, where the file has them; it never has units, such as documents.
+    model: safe as a folder, empty where the file names none. task: ours, or by `foreign_task`. part: what tells the
+    record's name from those of the same task with another value of a setting. dataset: in the harness' words. settings:
+    what tells this number from another of the task. theirs: version and configuration of the harness, for the record.
+    left_out: by the name of the value. samples: files of the same run that were read too. outcomes: columns of our
+    metrics by sample, where the file has them; it never has units, such as documents.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class ImportedTask:
     outcomes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     num_samples: int | None = None
     limit: int | None = None
+    part: str = ""
     num_params: int | None = None
     precision: str = UNKNOWN
     seed: int = 0
@@ -79,6 +81,7 @@ def record(task: ImportedTask, index: TaskIndex, name: str | None = None) -> Res
     source = task.source
     known = index.tasks.get(task.task)
     details = {
+        **({"part": task.part} if task.part else {}),
         "source": f"imported from {source.harness}",
         "harness": source.harness,
         "format": HARNESSES[source.harness].version,

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task
+from mlcd_eval.imports.clip_data import data_kinds, other_task_name, our_task, translated
 from mlcd_eval.imports.imported_task import ImportedTask, LeftOut, foreign_task
 from mlcd_eval.imports.source import Source
 from mlcd_eval.imports.values import UNKNOWN, fraction, safe_name
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.languages import MACRO
 from mlcd_eval.spec import TaskIndex
 
 
@@ -110,8 +111,9 @@ def _column(name: str) -> Column | None:
     """What the column of this name holds, None where that is not known."""
     if recall := re.fullmatch(r"(Flickr|MSCOCO) (image|text) retr\. R@(\d+)", name):
         return Column("retrieval", RETRIEVAL[recall[1]], f"{DIRECTIONS[recall[2]]}_recall@{recall[3]}")
-    if (recall := re.fullmatch(MULTILINGUAL, name)) and recall[4] != "avg":
-        return Column("retrieval", recall[1], f"{DIRECTIONS[recall[2]]}_recall@{recall[3]}", recall[4])
+    if recall := re.fullmatch(MULTILINGUAL, name):
+        metric, is_mean = f"{DIRECTIONS[recall[2]]}_recall@{recall[3]}", recall[4] == "avg"
+        return Column("retrieval", recall[1], MACRO * is_mean + metric, "macro" if is_mean else recall[4])
     if jaccard := re.fullmatch(r"WinoGAViL jaccard score (\S+)", name):
         return Column("", "misc/winogavil by size", f"jaccard_score_{jaccard[1]}")
     return ZEROSHOT.get(name) or OTHERS.get(name)
@@ -135,24 +137,24 @@ def _of_row(source: Source, row: Mapping[str, str], index: TaskIndex) -> Iterato
         yield ImportedTask(source, model, foreign_task("open_clip", UNKNOWN), "columns", left_out=left_out)
     for (protocol, dataset, language), metrics in tasks.items():
         names = [metric.name for metric in metrics]
+        ours = translated(protocol, dataset, language, index)
         yield ImportedTask(
             source=source,
             model=model,
-            task=_task_name(protocol, dataset, language, index),
+            task=ours.task.name if ours else _task_name(protocol, dataset, index),
+            part=ours.part if ours else "",
             dataset=dataset,
             metrics=tuple(metrics),
-            primary=next((name for name in names if name.startswith("image_to_text")), names[0]),
+            primary=next((name for name in names if name.removeprefix(MACRO).startswith("image_to_text")), names[0]),
             kind=data_kinds(protocol)[0],
             split=SPLITS.get(dataset, UNKNOWN),
-            settings={"language": language},
+            settings={"language": ours.language if ours else language},
             theirs=about,
         )
 
 
-def _task_name(protocol: str, dataset: str, language: str, index: TaskIndex) -> str:
+def _task_name(protocol: str, dataset: str, index: TaskIndex) -> str:
     if not protocol:
         return foreign_task("open_clip", dataset)
-    if language != "en":
-        return f"{other_task_name(protocol, dataset, index)}-{safe_name(language)}"
     ours = our_task(protocol, dataset, index)
     return ours.name if ours else other_task_name(protocol, dataset, index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,26 @@ def r_precision(ranks: Ranks) -> float:
     return float((ranks <= len(ranks)).mean())
 
 
+def prepare_gap(answers: NDArray[Any], answerable: NDArray[np.bool_]) -> Callable[[NDArray[Any] | None], float | None]:
+    """Global average precision as a function of sample indices, drawn with replacement (None: each once): the queries
+    are ordered by how sure the answer is, and the precisions at the right ones are summed, over the number of queries
+    that have an answer (Perronnin et al. 2009; Google Landmarks' recognition, Met).
+
+    answers: (N, 2), the place of each query in that order, from 1, and whether its answer is right; of equal places
+    the wrong ones come first. answerable: (N,). None without a query that has an answer.
+    """
+
+    def value(rows: NDArray[Any] | None) -> float | None:
+        drawn, has_answer = (answers, answerable) if rows is None else (answers[rows], answerable[rows])
+        if not has_answer.any():
+            return None
+        right = drawn[np.lexsort((drawn[:, 1], drawn[:, 0])), 1]
+        precisions = np.cumsum(right) / np.arange(1, len(right) + 1)
+        return float((precisions * right).sum() / has_answer.sum())
+
+    return value
+
+
 @lru_cache(maxsize=1 << 14)
 def chance_of_hit(positives: int, images: int, k: int) -> float:
     """Return how often one of the K best is right, if the order of the images is drawn at random."""
@@ -70,3 +91,22 @@ def chance_of_precision(positives: int, images: int, area: str) -> float:
     at = right + first * (1 - right)
     before = right + (1 - right) / images
     return at if area == "step" else (at + before) / 2
+
+
+@lru_cache(maxsize=1 << 14)
+def chance_of_precision_within(positives: int, images: int, k: int) -> float:
+    """Return the expected `precision_within` the K best if the order of the images is drawn at random."""
+    right = (positives - 1) / max(images - 1, 1)
+    places = np.arange(1, min(k, images) + 1)
+    return float((right + (1 - right) / places).sum() * positives / images / min(positives, k))
+
+
+def chance_of_gap(right: NDArray[np.float64]) -> float:
+    """Return the expected global average precision if answers and their order are drawn at random.
+
+    right: (N,), how often a random answer to each query is right, 0 where it has none.
+    """
+    count = len(right)
+    first = float((1 / np.arange(1, count + 1)).mean())  # the mean of 1 / place
+    others = (right.sum() - right) / max(count - 1, 1)
+    return float((right * (others + (1 - others) * first)).sum() / (right > 0).sum())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlcd_eval.metrics.interval import Interval, bootstrap_sums
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.paired import Paired, paired_sums
-from mlcd_eval.metrics.statistics import Columns, Statistic, column, within
+from mlcd_eval.metrics.statistics import Columns, Statistic, Sums, column, within
 
 MACRO = "macro_"
 """The beginning of the name of a mean over languages; the rest is the metric that it is the mean of."""
@@ -71,7 +71,19 @@ def _recall(direction: str) -> Callable[[str], MetricKind]:
     )
 
 
+def _accuracy(k: int) -> MetricKind:
+    def terms(columns: Columns) -> NDArray[Any]:
+        ranks = np.asarray(columns["rank_in"])
+        return np.hstack([(ranks > 0) & (ranks <= k), ranks > 0]).astype(np.float64)
+
+    return MetricKind(f"acc@{k}, mean of languages", Sums(terms, _mean_of_parts))
+
+
+ACCURACIES: Mapping[str, MetricKind] = {f"{MACRO}acc{k}": _accuracy(k) for k in (1, 5)}
+"""Column rank_in: (N, L), the place of an image's class in each language, 0 where it has no name in it."""
+
 LANGUAGES: Mapping[str, MetricKind] = {
+    **ACCURACIES,
     f"{MACRO}mean_recall": MetricKind(
         "mean recall, mean of languages", MacroMean(column("mean_recall"), ("language", "direction")), over="image"
     ),

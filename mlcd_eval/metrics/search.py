@@ -34,25 +34,29 @@ class Links(NamedTuple):
 @dataclass(frozen=True)
 class Known:
     """Links with their similarities (M,) float64, and how many rows of the gallery are at least as similar to the
-    query, the link's own included: (M,) int64."""
+    query, the link's own included: (M,) int64. nearest: the similarity of each query's most similar row (Q,), -inf of
+    those that were not compared."""
 
     links: Links
     similarity: NDArray[np.float64]
     at_least: NDArray[np.int64]
+    nearest: NDArray[np.float64]
 
 
 @torch.no_grad()
-def compare(queries: Rows, gallery: Rows, links: Links, advance: Advance = lambda _: None) -> Known:
-    """Compare every query that has a link with the whole gallery, which is read once.
+def compare(
+    queries: Rows, gallery: Rows, links: Links, advance: Advance = lambda _: None, all_queries: bool = False
+) -> Known:
+    """Compare every query that has a link, or all of them, with the whole gallery, which is read once.
 
     queries (Q, D) and gallery (G, D): rows that are L2-normalised. advance: called with the number of rows of the
     gallery that were compared.
     """
     similarity = _similarities(queries, gallery, links)
-    at_least = np.empty(len(similarity), np.int64)
+    at_least, nearest = np.empty(len(similarity), np.int64), np.full(len(queries), -np.inf)
     order = np.lexsort((similarity, links.query))
-    asked, begins = np.unique(links.query, return_index=True)
-    ends = np.append(begins[1:], len(order))
+    asked = np.arange(len(queries)) if all_queries else np.unique(links.query)
+    begins, ends = (np.searchsorted(links.query, asked, side) for side in ("left", "right"))
     height, width = _TILE[queries.device.type]
     blocks = []
     for first in range(0, len(asked), height):
@@ -63,9 +67,11 @@ def compare(queries: Rows, gallery: Rows, links: Links, advance: Advance = lambd
         for block in blocks:
             block.add(fixed_point(queries[block.queries]) @ exact.T)
         advance(len(tile))
+    for block in blocks:
+        nearest[block.queries] = block.nearest.cpu().numpy()
     if blocks:
         at_least[order] = np.concatenate([block.at_least() for block in blocks])
-    return Known(links, similarity, at_least)
+    return Known(links, similarity, at_least, nearest)
 
 
 class _Block:
@@ -79,9 +85,11 @@ class _Block:
         table[self._is_used] = np.concatenate(thresholds)
         self._thresholds = torch.tensor(table, device=device)
         self._reached = torch.zeros(len(table), longest + 1, dtype=torch.int64, device=device)
+        self.nearest = torch.full((len(table),), -torch.inf, dtype=torch.float64, device=device)
 
     def add(self, similarities: torch.Tensor) -> None:
         """Count similarities (B, W) by the number of thresholds that they reach."""
+        torch.maximum(self.nearest, similarities.amax(1), out=self.nearest)
         reached = torch.searchsorted(self._thresholds, similarities, right=True)
         self._reached.scatter_add_(1, reached, reached.new_ones(()).expand_as(reached))
 

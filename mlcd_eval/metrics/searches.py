@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.metrics.found import prepare_gap
 from mlcd_eval.metrics.kind import MetricKind
-from mlcd_eval.metrics.statistics import Columns, Mean, column
+from mlcd_eval.metrics.statistics import Columns, Mean, Predicted, column
 
 LEVELS = ("instance", "easy", "medium", "hard")
 """The only level of data that tells none apart, and revisitop's three (Radenovic et al. 2018)."""
@@ -30,10 +31,26 @@ def _at(level: str, title: str, name: str) -> Callable[[str], MetricKind]:
     return lambda k: _mean(level, f"{title}@{k}", column(f"{name}@{k}"))
 
 
+_GAP = Predicted(
+    lambda columns: np.column_stack([columns["place"], np.asarray(columns["rank"]) == 1]),
+    lambda columns: np.asarray(columns["level"]) != NO_LEVEL,
+    prepare_gap,
+)
+
+GAPS: Mapping[str, MetricKind] = {
+    "gap": MetricKind("GAP", _GAP),
+    "gap_minus": MetricKind("GAP-", _GAP, among=("level", LEVELS[0])),
+}
+"""Of all queries, and of those alone that have a positive. Columns: level; rank, the place of the first right answer;
+place, that of the query among all, by the similarity of what it found first."""
+
 SEARCHES: Mapping[str, MetricKind] = {
-    f"{level}_{name}": _mean(level, title, column(name))
-    for level in LEVELS
-    for name, title in (("map", "mAP"), ("map_r", "MAP@R"), ("r_precision", "R-precision"))
+    **GAPS,
+    **{
+        f"{level}_{name}": _mean(level, title, column(name))
+        for level in LEVELS
+        for name, title in (("map", "mAP"), ("map_r", "MAP@R"), ("r_precision", "R-precision"))
+    },
 }
 """Columns: level, and one of the metric's own name without the level."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
+from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
@@ -71,7 +72,7 @@ class Inputs:
     many are read.
     image_side: longer side in pixels of what the model sees, 0 for one without image features.
     class_names, templates: of the dataset (a template contains `{c}`). prompts_source: where both come from. classes:
-    those that the names are of, None for all.
+    those that the names are of, None for all. by_language: of prompts in several languages those of each.
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
@@ -84,6 +85,7 @@ class Inputs:
     templates: Sequence[str] | None = None
     prompts_source: str | None = None
     classes: Sequence[int] | None = None
+    by_language: Mapping[str, Prompts] = field(default_factory=dict)
     seed: int = 0
     device: str = "cpu"
     image_side: int = 0

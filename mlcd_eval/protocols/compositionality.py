@@ -4,7 +4,7 @@ MTEB's image-text pair classification)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -54,7 +54,9 @@ class Compositionality(Protocol[CompositionalitySettings]):
     text_accuracy: share of items of which each image is most similar to its own text; image_accuracy: of which each
     text is most similar to its own image; group_accuracy: of which both hold (Thrush et al. 2022). A metric is left out
     where there is nothing to choose from. Intervals are over first images, since items that share one are not
-    independent. details.chance: what similarities drawn at random score; details.by_category: the primary metric.
+    independent. details.chance: what similarities drawn at random score; details.baselines: what the texts alone do,
+    by their length, by pairs of words and by how often each is right elsewhere; details.by_category: the primary metric
+    with both.
     """
 
     name = "compositionality"
@@ -118,14 +120,21 @@ class Compositionality(Protocol[CompositionalitySettings]):
             **{name: outcomes.astype(np.float64).tolist() for name, outcomes in chosen.items()},
         }
         primary = "group_accuracy" if "group_accuracy" in chosen else next(iter(chosen))
+        chance, blind = _chance(scored, list(chosen)), _blind(scored)
         return Scores(
             metrics=[measure(name, samples, inputs.seed, len(items) - len(scored)) for name in chosen],
             primary=primary,
             samples=samples,
             details={
                 "num_images": len({image for item in scored for image in item.images}),
-                "chance": _chance(scored, list(chosen)),
-                "by_category": _by_category(samples["category"], chosen[primary]),
+                "chance": chance,
+                "baselines": {
+                    baseline: {name: float(of_items[name].mean()) for name in chosen}
+                    for baseline, of_items in blind.items()
+                },
+                "by_category": _by_category(
+                    scored, chosen[primary], {baseline: of_items[primary] for baseline, of_items in blind.items()}
+                ),
             },
         )
 
@@ -192,13 +201,35 @@ def _chance(items: Sequence[Pairs], names: Sequence[str]) -> dict[str, float]:
     return {name: total / len(items) for name, total in totals.items()}
 
 
-def _by_category(categories: Sequence[str], outcomes: np.ndarray) -> dict[str, dict[str, float]]:
-    """Return category -> the share that is right, and the number of items; without those of no category."""
-    of_category: dict[str, list[float]] = {}
-    for category, outcome in zip(categories, outcomes.tolist(), strict=True):
-        of_category.setdefault(category, []).append(outcome)
+def _blind(items: Sequence[Pairs]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Return baseline -> metric -> how often it is right of each item (N,)."""
+    from mlcd_eval.metrics.blind import BASELINES, Choice, expected
+
+    choices = [Choice(item.texts, min(len(item.images), len(item.texts)), item.images[0]) for item in items]
+    outcomes = {}
+    for name, baseline in BASELINES.items():
+        text, image = np.array(
+            [
+                expected(scores, choice.matched, len(item.images))
+                for scores, choice, item in zip(baseline(choices), choices, items, strict=True)
+            ]
+        ).T
+        outcomes[name] = {"text_accuracy": text, "image_accuracy": image, "group_accuracy": text * image}
+    return outcomes
+
+
+def _by_category(
+    items: Sequence[Pairs], outcomes: NDArray[np.bool_], blind: Mapping[str, NDArray[np.float64]]
+) -> dict[str, dict[str, Any]]:
+    """Return category -> the share that is right, the number of items, and what each baseline has of these; without
+    items of no category."""
+    categories = np.array([item.category for item in items])
     return {
-        category: {"value": float(np.mean(values)), "num_scored": len(values)}
-        for category, values in sorted(of_category.items())
-        if category
+        category: {
+            "value": float(outcomes[rows].mean()),
+            "num_scored": len(rows),
+            "baselines": {name: float(of_items[rows].mean()) for name, of_items in blind.items()},
+        }
+        for category in sorted(set(categories.tolist()) - {""})
+        for rows in [np.flatnonzero(categories == category)]
     }

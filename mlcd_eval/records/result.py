@@ -161,8 +161,9 @@ class Result(_Frozen):
 
     @property
     def name(self) -> str:
-        """The task's name, with what tells it from other records of the task that one request made."""
-        return self.task.name + (self.request.part if self.request else "")
+        """The task's name, with what tells it from other records of the task that one request made, or one import,
+        which has it in its details."""
+        return self.task.name + (self.request.part if self.request else str(self.details.get("part", "")))
 
     @property
     def primary(self) -> Metric | None:

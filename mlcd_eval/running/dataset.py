@@ -219,6 +219,7 @@ class DatasetRun:
             templates=prompts.templates if prompts else self.dataset.templates,
             prompts_source=prompts.source if prompts else None,
             classes=prompts.classes if prompts else None,
+            by_language=prompts.by_language if prompts else {},
             seed=self.request.seed,
             device=str(self.encoder.device),
             image_side=max(self.encoder.info.image_size),

@@ -87,6 +87,19 @@ def test_datasets_are_named_as_our_tasks_only_where_they_are_theirs(run_import, 
     assert code == 0 and list(records) == [task]
 
 
+def test_data_in_several_languages_are_our_tasks_in_that_language(run_import, golden, tmp_path):
+    for dataset, language, task, code in (
+        ("wds/crossmodal3600", "de", "retrieval/xm3600", "de"),
+        ("multilingual_mscoco_captions", "jp", "retrieval/xtd", "ja"),
+        ("babel_imagenet", "SW", "zeroshot/babel_imagenet", "sw"),
+    ):
+        kind = "clip_zeroshot.json" if task.startswith("zeroshot") else "clip_retrieval.json"
+        file = changed(tmp_path, golden / kind, dataset=dataset, language=language)
+        records = run_import("clip-benchmark", file)[1]
+        assert records[task].task.settings["language"] == code and records[task].name == f"{task}@language={code}"
+        assert list((tmp_path / "out").rglob(f"{task.replace(chr(47), chr(95) * 2)}@language={code}.json"))
+
+
 def test_another_language_and_few_shots_are_other_tasks(run_import, golden, tmp_path):
     file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="imagenet1k", language="it")
     assert list(run_import("clip-benchmark", file)[1]) == ["zeroshot/imagenet1k-it"]

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from mlcd_eval.records import read
 from mlcd_eval.spec import TaskIndex
 
 TABLE = "openclip_results.csv"
@@ -78,16 +79,27 @@ def test_the_recalls_of_both_directions(run_import, golden, tmp_path):
     assert run_import("open_clip", golden / TABLE)[0] == 0  # the two tables share no task
 
 
-def test_languages_are_tasks_of_their_own(run_import, golden, capsys):
-    _, records = run_import("open_clip", golden / "openclip_multilingual_retrieval_results.csv")
+def test_languages_are_records_of_our_tasks(run_import, golden, tmp_path, capsys):
+    """As `run` names them, and the averages as the means over languages that records here have."""
+    file = golden / "openclip_multilingual_retrieval_results.csv"
+    with file.open() as opened:
+        (row,) = csv.DictReader(opened)
+    assert run_import("open_clip", file, name="x")[0] == 0
+    records = {path.stem: read(path) for path in (tmp_path / "out" / "x").glob("*.json")}
     assert set(records) == {
-        f"retrieval/{dataset}{suffix}"
-        for dataset in ("crossmodal3600", "multilingual_mscoco_captions")
-        for suffix in ("", "-de")
+        f"retrieval__{task}@language={code}" for task in ("xm3600", "xtd") for code in ("de", "en", "macro")
     }
-    german = records["retrieval/crossmodal3600-de"]
-    assert german.task.settings["language"] == "de" and german.primary_metric == "image_to_text_recall@1"
-    assert "crossmodal3600 image_retrieval_recall@1 avg" in capsys.readouterr().err
+    german = records["retrieval__xm3600@language=de"]
+    assert (german.task.name, german.task.settings["language"]) == ("retrieval/xm3600", "de")
+    assert german.primary_metric == "image_to_text_recall@1"
+    mean = {metric.name: metric.value for metric in records["retrieval__xtd@language=macro"].metrics}
+    column = "multilingual_mscoco_captions {}_retrieval_recall@1 avg"
+    assert mean == {
+        "macro_text_to_image_recall@1": float(row[column.format("image")]),
+        "macro_image_to_text_recall@1": float(row[column.format("text")]),
+    }
+    assert records["retrieval__xtd@language=macro"].primary_metric == "macro_image_to_text_recall@1"
+    assert "columns: avg (an average over tasks)" in capsys.readouterr().err
 
 
 def test_what_is_not_certain_is_listed_and_wrong_units_are_refused(run_import, changed, capsys):

@@ -1,6 +1,6 @@
 """Ranks against sorting, and metrics against revisitop's definition and against every order there is."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -9,9 +9,12 @@ import torch
 from mlcd_eval.metrics import search
 from mlcd_eval.metrics.found import (
     AREAS,
+    chance_of_gap,
     chance_of_hit,
     chance_of_precision,
+    chance_of_precision_within,
     precision_within,
+    prepare_gap,
     r_precision,
     share_within,
 )
@@ -48,7 +51,8 @@ def test_trapezoids_are_revisitops_on_1000_random_rankings():
         similarity, (easy, hard, junk) = random_search(rng)
         named = sorted(easy | hard | junk)
         at_least = (similarity[None] >= similarity[named][:, None]).sum(axis=1)
-        known = Known(Links(np.zeros(len(named), np.int64), np.array(named, np.int64)), similarity[named], at_least)
+        links, best = Links(np.zeros(len(named), np.int64), np.array(named, np.int64)), similarity.max(keepdims=True)
+        known = Known(links, similarity[named], at_least, best)
         for wanted, ignored in ((easy, junk | hard), (easy | hard, junk), (hard, junk | easy)):
             if not wanted:  # such a query is not scored
                 continue
@@ -84,6 +88,11 @@ def test_ranks_are_those_of_a_sort_whatever_the_tile(monkeypatch, tile):
     known = compare(Rows(queries, "cpu", unit), Rows(gallery, "cpu", unit), links)
     exact = [search.fixed_point(unit(part)) for part in (queries, gallery)]
     similarity = (exact[0] @ exact[1].T).numpy()
+    best = np.where([len(part) > 0 for part in named], similarity.max(axis=1), -np.inf)
+    assert known.nearest.tolist() == best.tolist()
+    every = compare(Rows(queries, "cpu", unit), Rows(gallery, "cpu", unit), links, all_queries=True)
+    assert every.nearest.tolist() == similarity.max(axis=1).tolist()
+    assert every.at_least.tolist() == known.at_least.tolist()
     expected = [
         sorted_ranks(row, want, name[len(want) :]) for row, want, name in zip(similarity, wanted, named, strict=True)
     ]
@@ -105,7 +114,9 @@ def test_a_constant_encoder_finds_nothing():
     links = Links(np.zeros(3, np.int64), np.array([0, 5, 9]))
     none = np.zeros(3, bool)
     assert ranks(compare(rows, rows, links), ~none, none).tolist() == [48, 49, 50]
-    assert compare(rows, rows, Links(*np.zeros((2, 0), np.int64))).at_least.tolist() == []
+    no_links = Links(*np.zeros((2, 0), np.int64))
+    assert compare(rows, rows, no_links).at_least.tolist() == []
+    assert compare(rows, rows, no_links, all_queries=True).nearest == pytest.approx(np.ones(50))
 
 
 def test_metrics_by_hand():
@@ -125,5 +136,17 @@ def test_chance_is_the_mean_over_all_orders(positives, images):
     orders = [np.flatnonzero(np.array(order) < positives) + 1 for order in permutations(range(images))]
     for area, value in AREAS.items():
         assert chance_of_precision(positives, images, area) == pytest.approx(np.mean([value(o) for o in orders]))
-    for k in (1, 2, 10):
+    for k in (1, 2, positives, 10):
+        within = [precision_within(order, k) for order in orders]
+        assert chance_of_precision_within(positives, images, k) == pytest.approx(np.mean(within))
         assert chance_of_hit(positives, images, k) == pytest.approx(np.mean([o[0] <= k for o in orders]))
+
+
+def test_chance_of_gap_is_the_mean_over_all_orders_and_answers():
+    odds = np.array([0.5, 0.25, 0.0, 1.0])
+    total = 0.0
+    for right in product((0, 1), repeat=4):
+        weight = np.prod(np.where(right, odds, 1 - odds))
+        values = [prepare_gap(np.column_stack([order, right]), odds > 0)(None) for order in permutations(range(4))]
+        total += weight * np.mean(values)
+    assert chance_of_gap(odds) == pytest.approx(total)

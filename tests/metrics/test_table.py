@@ -72,8 +72,9 @@ def columns_for(name, seed=0):
         columns |= {f"{key}{end}": r.random(60) for key in ("brier", "log_loss") for end in ("", "_scaled")}
         columns |= {f"correct@{kind}": r.integers(2, size=(60, 5)) * 1.0 for kind in ALEXNET}
         columns |= {"same": r.random((60, 7)).round(), "group": rng(9).integers(3, size=60)}
-        columns |= {"level": rng(10).choice(LEVELS, size=60)}
+        columns |= {"level": rng(10).choice(LEVELS, size=60), "place": rng([seed, 14]).permutation(60) + 1}
         columns |= {key: r.random(60) for key in ("map", "map_r", "r_precision", "map@5", "mp@5")}
+        columns |= {"rank_in": rng([seed, 15]).integers(9, size=(60, 4))}
         columns |= {"board": rng(11).integers(20, size=60), "jaccard": r.random(60)}
         columns |= {"candidates": rng(12).choice(["5-6", "10-12"], size=60)}
         columns |= {"unit": rng(13).integers(25, size=60), "pixels_right": r.integers(50, size=60)}

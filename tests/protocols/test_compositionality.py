@@ -108,6 +108,7 @@ def test_chance_categories_and_intervals():
         assert of_category == {
             "value": pytest.approx(group[categories == category].mean()),
             "num_scored": int((categories == category).sum()),
+            "baselines": dict.fromkeys(("length", "ngram", "majority"), pytest.approx(1 / 16)),
         }
     assert scores.primary == "group_accuracy" and len(set(scores.samples["image"])) == COUNT // 2
     for metric in scores.metrics:

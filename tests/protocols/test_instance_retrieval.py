@@ -129,6 +129,51 @@ def test_lists_without_hard_ones_have_one_level():
     assert scores.primary == "instance_map@7" and not [name for name in values(scores) if "medium" in name]
 
 
+def test_gap_is_the_mean_of_precisions_over_queries_that_have_an_answer():
+    """The precisions at right answers by scikit-learn, which divides by their number."""
+    gallery, photos = mixture(6, sizes=(90, 70), c=8)
+    searches = [
+        Search(key, tuple(f"im{row}" for row in np.flatnonzero(gallery.labels == label)) if number % 3 else ())
+        for number, (key, label) in enumerate(zip(photos.keys, photos.labels, strict=True))
+    ]
+    photos, gallery = (dataclasses.replace(each, labels=None) for each in (photos, gallery))
+    similarity, row = cosine(photos, gallery), {key: number for number, key in enumerate(gallery.keys)}
+    sure, found = similarity.max(axis=1), similarity.argmax(axis=1)
+    right = np.array([number in {row[key] for key in s.positives} for number, s in zip(found, searches, strict=True)])
+    has_answer = np.array([bool(search.positives) for search in searches])
+    assert 10 < right.sum() < has_answer.sum() < 70
+    scores = score(photos, gallery, searches, metric="gap")
+    own = values(scores)
+    assert scores.primary == "gap" and scores.details["num_without_positive"] == {"instance": 24}
+    expected = average_precision_score(right, sure) * right.sum() / has_answer.sum()
+    assert own["gap"] == pytest.approx(expected, abs=1e-12)
+    alone = average_precision_score(right[has_answer], sure[has_answer]) * right.sum() / has_answer.sum()
+    assert own["gap_minus"] == pytest.approx(alone, abs=1e-12) and own["gap_minus"] > own["gap"]
+    assert own["instance_recall@1"] == pytest.approx(right.sum() / has_answer.sum())
+    of_all, of_some = (
+        next(metric for metric in scores.metrics if metric.name == name) for name in ("gap", "gap_minus")
+    )
+    assert (of_all.num_scored, of_some.num_scored) == (70, 46) and of_all.ci95[0] < of_all.value < of_all.ci95[1]
+    chance = scores.details["chance"]
+    assert 0 < chance["gap"] < chance["gap_minus"] < chance["instance_recall@1"] < own["gap"]
+    without = {name: value for name, value in own.items() if not name.startswith("gap")}
+    assert without == values(score(photos, gallery, searches))
+
+
+def test_gap_of_equally_sure_answers_and_where_there_is_none():
+    searches = [Search("im0", ("im1",)), Search("im1", ()), Search("im2", ("im0",))]
+    same = features(np.ones((3, 4)))
+    assert values(score(same, same, searches, metric="gap"))["gap"] == 0  # a constant encoder knows nothing
+    queries = features([[1, 0], [1, 0], [0, 1]])
+    shown = values(score(queries, features([[0, 1], [1, 0]]), searches, metric="gap"))
+    assert shown["gap"] == pytest.approx((1 / 2 + 2 / 3) / 2)  # the wrong one of three equally sure answers is ahead
+    protocol, settings = InstanceRetrieval(), InstanceRetrievalSettings(metric="gap")
+    with pytest.raises(IncompatibleError, match="metric 'gap' needs a gallery: got 'test' for both"):
+        protocol.requests(settings, ["test"])
+    with pytest.raises(IncompatibleError, match=r"'gap' counts every image: got hard or junk ones for 'im0' of split"):
+        protocol.check_annotations(settings, "test", [Search("im0", ("im1",), (), ("im2",))])
+
+
 def test_lists_that_overlap_or_name_what_is_not_there_are_counted():
     search = Search("q", ("a", "b"), ("b", "c"), ("a", "d", "gone"))
     truth = from_searches([search], {key: row for row, key in enumerate("abcd")})

@@ -51,6 +51,7 @@ def test_the_mean_counts_each_language_once():
     )
     assert values(scores)["macro_text_to_image_recall@1"] == pytest.approx((1 / 4 + 1) / 2)  # of all captions: 3 / 6
     by_language = scores.details["by_language"]
+    assert scores.details["languages_without_captions"] == ["mi"]
     assert scores.details["num_languages"] == 2 and set(by_language) == {"de", "fr"}  # mi has no caption at all
     assert by_language["de"]["text_to_image_recall@2"] == 3 / 4
     assert [by_language[code]["images_without_captions"] for code in by_language] == [0, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -51,6 +51,12 @@ class CsvTable:
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
         if repeated:
             raise DataError(f"{path} has several columns called {', '.join(sorted(repeated))}: expected one each")
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Raise DataError unless all of these are there."""
+        missing = [column for column in columns if column not in self.columns]
+        if missing:
+            raise DataError(f"{self.path} lacks the columns {', '.join(missing)}: got {', '.join(self.columns)}")
 
     def read(self, columns: list[str], place: int | None = None) -> CsvCursor:
         """The rows, with all columns: cells are split anyway."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from mlcd_eval.data.annotations import Search
+from mlcd_eval.data.annotations import Annotation, Search
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 
+Of = TypeVar("Of", bound=Annotation)
+
 
 class ListedImages:
-    """Labelled image files by split. Raises DataError for a split that has a key twice."""
+    """Image files by split. Raises DataError for a split that has a key twice, and for one that there is not.
+
+    choose: how a message says that another split is chosen."""
 
     kind: Kind = "classification"
     class_names: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
+    choose = ""
 
     def __init__(self, name: str, splits: Mapping[str, Sequence[Sample]], cache: Path | None) -> None:
         self.name, self._listed, self._cache = name, splits, cache
@@ -29,14 +35,37 @@ class ListedImages:
 
     def split(self, name: str) -> Split:
         """The split; one shard is 1,024 of its files."""
-        if name not in self._listed:
-            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
+        self.check(name)
         if name not in self._opened:
             self._opened[name] = file_split(self.name, name, self._listed[name], self._cache)
         return self._opened[name]
 
+    def check(self, split: str) -> None:
+        """Raise DataError for a split that there is not."""
+        if split not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}{self.choose}")
 
-class SearchedImages(ListedImages):
+
+class AnnotatedImages(ListedImages, Generic[Of]):
+    """Image files by split, and what is said of them: split -> annotations, none of a split that is not there."""
+
+    def __init__(
+        self,
+        name: str,
+        splits: Mapping[str, Sequence[Sample]],
+        annotations: Mapping[str, Sequence[Of]],
+        cache: Path | None,
+    ) -> None:
+        super().__init__(name, splits, cache)
+        self._annotations = annotations
+
+    def annotations(self, split: str) -> Sequence[Of]:
+        """What is said of a split."""
+        self.check(split)
+        return self._annotations.get(split, ())
+
+
+class SearchedImages(AnnotatedImages[Search]):
     """The splits test, of queries, and gallery. searches: what each query is to find."""
 
     kind: Kind = "instances"
@@ -44,14 +73,7 @@ class SearchedImages(ListedImages):
     def __init__(
         self, name: str, splits: Mapping[str, Sequence[Sample]], searches: Sequence[Search], cache: Path | None
     ) -> None:
-        super().__init__(name, splits, cache)
-        self._searches = searches
-
-    def annotations(self, split: str) -> Sequence[Search]:
-        """The searches of the queries; the gallery has none."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
-        return self._searches if split == "test" else ()
+        super().__init__(name, splits, {"test": searches}, cache)
 
 
 def file_in(folder: Path, *places: str) -> Path:

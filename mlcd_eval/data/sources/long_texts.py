@@ -7,40 +7,32 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from mlcd_eval.data.base import Dataset, Kind, Sample, Split
+from mlcd_eval.data.base import Dataset, Kind, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of, names_of
+from mlcd_eval.data.sources.listed import ListedImages
 from mlcd_eval.data.sources.multilingual import text_lines
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import read_json, validated_json
-from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 
 FIRST = 1000
 """Images of ShareGPT4V's file that are held out from Long-CLIP's training (train/sharegpt4v.py), and scored."""
 
 
-class LongCaptions:
+class LongCaptions(ListedImages):
     """The split test: images with a caption each. Raises DataError for none, and for a caption that is blank."""
 
     kind: Kind = "retrieval"
-    class_names: tuple[str, ...] | None = None
-    templates: tuple[str, ...] | None = None
-    splits: tuple[str, ...] = ("test",)
 
     def __init__(self, name: str, samples: Iterable[Sample], where: Path, cache: Path | None) -> None:
-        self.name, self._samples, self._cache = name, list(samples), cache
-        if not self._samples:
+        listed = list(samples)
+        if not listed:
             raise DataError(f"{where} has no captions: expected at least one")
-        for sample in self._samples:
+        for sample in listed:
             if not sample.texts[0].strip():
                 raise DataError(f"{where}: the caption of {sample.key} is blank, expected text")
-
-    def split(self, name: str) -> Split:
-        """The images with their captions."""
-        if name not in self.splits:
-            raise DataError(f"{self.name} has no split {name!r}: got one of {', '.join(self.splits)}")
-        return file_split(self.name, name, self._samples, self._cache)
+        super().__init__(name, {"test": listed}, cache)
 
 
 class _Folders(Source):

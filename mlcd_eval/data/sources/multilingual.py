@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.data.annotations import Captions
-from mlcd_eval.data.base import Kind, Sample, Split
+from mlcd_eval.data.base import Kind, Sample
+from mlcd_eval.data.sources.listed import AnnotatedImages
 from mlcd_eval.data.sources.table_columns import check_below
-from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.foreign import reading
 
@@ -31,43 +31,18 @@ class Captioned:
     texts: Mapping[str, tuple[str, ...]]
 
 
-class CaptionsByLanguage:
+class CaptionsByLanguage(AnnotatedImages[Captions]):
     """A data set of images whose captions are annotations, so that images are encoded once for all languages.
 
-    images: split -> its images. Raises DataError for a key that a split has twice.
+    images: split -> its images.
     """
 
     kind: Kind = "retrieval"
-    class_names: tuple[str, ...] | None = None
-    templates: tuple[str, ...] | None = None
 
     def __init__(self, name: str, images: Mapping[str, Sequence[Captioned]], cache: Path | None) -> None:
-        self.name, self._images, self._cache = name, images, cache
-        self.splits = tuple(images)
-        for split, of_split in images.items():
-            seen: set[str] = set()
-            for image in of_split:
-                if image.key in seen:
-                    raise DataError(f"{name} has the image {image.key!r} twice in {split!r}: expected each once")
-                seen.add(image.key)
-        self._annotations = {
-            split: [Captions(image.key, image.texts) for image in of_split] for split, of_split in images.items()
-        }
-
-    def split(self, name: str) -> Split:
-        """The images, without their captions."""
-        self._check(name)
-        samples = [Sample(image.key, image.path) for image in self._images[name]]
-        return file_split(self.name, name, samples, self._cache)
-
-    def annotations(self, split: str) -> Sequence[Captions]:
-        """The captions of each image."""
-        self._check(split)
-        return self._annotations[split]
-
-    def _check(self, split: str) -> None:
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        samples = {split: [Sample(image.key, image.path) for image in part] for split, part in images.items()}
+        captions = {split: [Captions(image.key, image.texts) for image in part] for split, part in images.items()}
+        super().__init__(name, samples, captions, cache)
 
 
 def image_path(folder: Path, name: str, where: object) -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.data.annotations import Pairs
-from mlcd_eval.data.base import Dataset, Kind, Sample, Split
+from mlcd_eval.data.base import Dataset, Kind, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.sources.listed import AnnotatedImages
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import validated_json
-from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
 
@@ -25,7 +25,7 @@ class PairFiles(Source):
         """The items of one file."""
         path = existing_file(address)
         folder = Path(options["images"]).expanduser() if "images" in options else path.parent
-        return PairFile(path, folder, options.get("split", "test"), name, cache)
+        return PairFile(name, options.get("split", "test"), _read(path, folder), folder, path, cache)
 
     def default_name(self, address: str) -> str:
         """The file's name without its suffix."""
@@ -50,35 +50,31 @@ class _Item(BaseModel):
     category: str = ""
 
 
-class PairFile:
-    """One file of items, which is one split. Image i and text i of an item belong together; what one side has more is
-    wrong.
+class ListedPairs(AnnotatedImages[Pairs]):
+    """One split of items. Image i and text i of an item belong together; what one side has more is wrong.
 
-    id: the number of the line where it is not given. folder: where the images are, whose paths are their keys. Raises
-    DataError for a line that is no item or holds no choice, for repeated ids, and for images outside the folder.
+    folder: where the images are, whose paths are their keys; each is there once, in the order in which the items first
+    name them. where: what the items are from. Raises DataError for no items, and for an image outside the folder.
     """
 
     kind: Kind = "pairs"
-    class_names: tuple[str, ...] | None = None
-    templates: tuple[str, ...] | None = None
 
-    def __init__(self, path: Path, folder: Path, split: str, name: str, cache: Path | None) -> None:
-        self.name, self._path, self._folder, self._cache = name, path, folder, cache
-        self.splits: tuple[str, ...] = (split,)
-        self._items = _read(path, folder)
+    def __init__(
+        self, name: str, split: str, items: Sequence[Pairs], folder: Path, where: Path, cache: Path | None
+    ) -> None:
+        if not items:
+            raise DataError(f"{where} has no items: expected images with texts to choose from")
+        keys = dict.fromkeys(key for item in items for key in item.images)
+        for key in keys:
+            check_below(folder, key, where)
+        super().__init__(name, {split: [Sample(key, folder / key) for key in keys]}, {split: items}, cache)
 
-    def split(self, name: str) -> Split:
-        """The images, each once, in the order in which the items first name them."""
-        keys = dict.fromkeys(key for item in self.annotations(name) for key in item.images)
-        return file_split(self.name, name, [Sample(key, self._folder / key) for key in keys], self._cache)
 
-    def annotations(self, split: str) -> Sequence[Pairs]:
-        """Every item of the file."""
-        if split not in self.splits:
-            raise DataError(
-                f"{self.name} has no split {split!r}: {self._path} is the split {self.splits[0]!r}, see ?split="
-            )
-        return self._items
+class PairFile(ListedPairs):
+    """One file of items. Ids are the numbers of the lines where none are given. Raises DataError for a line that is no
+    item or holds no choice, and for repeated ids."""
+
+    choose = ", see ?split="
 
 
 def _read(path: Path, folder: Path) -> list[Pairs]:

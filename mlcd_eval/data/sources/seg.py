@@ -78,8 +78,7 @@ class SegmentationSet(ListedImages):
 
     def annotations(self, split: str) -> Sequence[ClassMap]:
         """The class map of each image."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        self.check(split)
         if split not in self._maps:
             self._maps[split] = class_maps(self._rows[split], self._cache)
         return self._maps[split]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlcd_eval.data.annotations import Association
-from mlcd_eval.data.base import Dataset, Kind, Sample, Split
+from mlcd_eval.data.base import Dataset, Kind, Sample
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
-from mlcd_eval.data.sources.csv_files import LONGEST_CELL
+from mlcd_eval.data.sources.csv_files import CsvTable
+from mlcd_eval.data.sources.listed import AnnotatedImages
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import validated_json
-from mlcd_eval.data.storage.rows import file_split
+from mlcd_eval.data.storage.table_index import Row
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.documents import parse_json
-from mlcd_eval.support.foreign import reading
 
 FILE = "winogavil_dataset.csv"
 FOLDERS = ("images", "winogavil_images")
@@ -44,7 +42,7 @@ class Associations(Source):
         return next((str(file) for file in files if file.is_file()), None)
 
 
-class WinoGAViL:
+class WinoGAViL(AnnotatedImages[Association]):
     """The split test: every cue of the table. An image is called NAME.jpg after its candidate's name, which is a word.
 
     Raises DataError for a table without the columns or without a row, for a cell that holds no list of names, and for
@@ -52,40 +50,18 @@ class WinoGAViL:
     """
 
     kind: Kind = "associations"
-    class_names: tuple[str, ...] | None = None
-    templates: tuple[str, ...] | None = None
-    splits: tuple[str, ...] = ("test",)
 
     def __init__(self, path: Path, folder: Path, name: str, cache: Path | None) -> None:
-        self.name, self._folder, self._cache = name, folder, cache
-        self._items = [_item(row, number, path, folder) for number, row in enumerate(_rows(path), 1)]
-        if not self._items:
+        table = CsvTable(path, ",", "utf-8-sig")
+        table.require(COLUMNS)
+        items = [_item(row, number, path, folder) for number, row in enumerate(table.read(list(COLUMNS)), 1)]
+        if not items:
             raise DataError(f"{path} has no cues: got its columns only, expected at least one row")
-
-    def split(self, name: str) -> Split:
-        """The images, each once, in the order in which the cues first name them."""
-        keys = dict.fromkeys(key for item in self.annotations(name) for key in item.images)
-        return file_split(self.name, name, [Sample(key, self._folder / key) for key in keys], self._cache)
-
-    def annotations(self, split: str) -> Sequence[Association]:
-        """Every row of the table."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
-        return self._items
+        keys = dict.fromkeys(key for item in items for key in item.images)
+        super().__init__(name, {"test": [Sample(key, folder / key) for key in keys]}, {"test": items}, cache)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    csv.field_size_limit(LONGEST_CELL)
-    with path.open(encoding="utf-8-sig", newline="") as file, reading(f"{path} is no CSV file in UTF-8"):
-        table = csv.DictReader(file, strict=True)
-        rows, columns = list(table), table.fieldnames or ()
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing:
-        raise DataError(f"{path} lacks the columns {', '.join(missing)}: got {', '.join(columns)}")
-    return rows
-
-
-def _item(row: Mapping[str, str | None], number: int, path: Path, folder: Path) -> Association:
+def _item(row: Row, number: int, path: Path, folder: Path) -> Association:
     where = f"row {number} of {path}"
     cue = (row["cue"] or "").strip()
     candidates, associations = (_names(row[column], column, where) for column in COLUMNS[1:])

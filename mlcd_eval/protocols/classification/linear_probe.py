@@ -26,6 +26,7 @@ from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
 from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
+from mlcd_eval.protocols.classification.by_chance import by_chance
 from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
@@ -197,7 +198,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             metrics=[*metrics, *more.metrics],
             primary=primary,
             samples={"key": list(test.keys), **as_lists(columns), **more.samples},
-            details=details | more.details,
+            details=details | by_chance(primary, labels["test"], num_classes, inputs.seed) | more.details,
         )
 
     def controls(self, settings: LinearProbeSettings, inputs: Inputs) -> list[Control]:

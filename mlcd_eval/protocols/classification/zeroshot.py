@@ -8,34 +8,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import field_validator
 
 from mlcd_eval.data.base import Kind
 from mlcd_eval.data.class_names import identifiers
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.languages import ACCURACIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import GROUPED, measure
 from mlcd_eval.protocols.base import NO_GROUPS, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.classification.by_chance import by_chance
 from mlcd_eval.protocols.classification.labelled import (
-    ZeroShotMetric,
     as_lists,
     checked_labels,
     measured,
     primary_metric,
 )
+from mlcd_eval.protocols.classification.languages import mean_of_languages
 from mlcd_eval.protocols.classification.reliability import (
     HeldOut,
     measured_reliability,
     thinned,
 )
-from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
-from mlcd_eval.protocols.dialects import ProtocolDialect
+from mlcd_eval.protocols.classification.zeroshot_settings import DIALECTS, FACTORS, SWEPT, ZeroShotSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
-from mlcd_eval.protocols.shared.languages import MACRO, Language
+from mlcd_eval.protocols.shared.languages import MACRO
 from mlcd_eval.protocols.shared.unit import unit
-from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 if TYPE_CHECKING:
     import torch
@@ -50,70 +49,6 @@ _ROWS = 1 << 13  # images whose logits are multiplied at once: another number ma
 _MOST = 1 << 28  # logits that are held at once, fewer images where there are that many classes
 _RANKED = 1 << 24  # logits that are ranked at once
 _CLASSES = 1 << 10  # classes whose prompts are averaged at once
-
-
-class ZeroShotSettings(ReliabilitySettings):
-    """metric: the primary one; None means acc1, or map_11point where an image has several labels; one of groups needs
-    data that has them. class_names, templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py);
-    None means the data set's own, else clip-benchmark's by its name. exif: turn images as their EXIF orientation says.
-    A temperature (`calibration=fitted`) is fitted on val, else on train, of which nothing else is used. language: of
-    class names and templates, which are Babel-ImageNet's unless the settings give others, and only the images of the
-    classes that have a name in it are scored; None where it is not stated."""
-
-    split: str = "test"
-    layer: VectorLayer = "projected"
-    exif: bool = False
-    metric: ZeroShotMetric | None = None
-    class_names: str | tuple[str, ...] | None = None
-    templates: str | tuple[str, ...] | None = None
-    language: Language | None = None
-
-    @field_validator("language")
-    @classmethod
-    def _is_one(cls, language: str | None) -> str | None:
-        if language == MACRO:
-            raise ValueError("expected a language or a list of them: macro is of retrieval")
-        return language
-
-
-_NOTEBOOK = "CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb of openai/CLIP"
-
-DIALECTS = {
-    "clip-benchmark": ProtocolDialect(
-        {"metric": "acc1"},
-        "CLIP_benchmark 1.6.2, metrics/zeroshot_classification.py",
-        "Its command line encodes under autocast unless --no_amp is given, which is --precision here.",
-    ),
-    "clip": ProtocolDialect(
-        {"class_names": "clip", "templates": "clip"},
-        "CLIP (Radford et al. 2021), section 3.1.4 and appendix A; class names of its notebooks",
-        "Templates are clip-benchmark's copies of data/prompts.md, which has 18 for RESISC45 (here 4) and 1 for PCam "
-        "(here 2).",
-    ),
-    "imagenet7": ProtocolDialect({"class_names": "clip", "templates": "imagenet7"}, f"{_NOTEBOOK}: the 7 best of 80"),
-    "a-photo-of-a": ProtocolDialect(
-        {"class_names": "clip", "templates": ("a photo of a {c}.",)}, "CLIP, section 3.1.4: the default prompt"
-    ),
-    "one-template": ProtocolDialect({"templates": "first"}, "the first template of the data set's list alone"),
-    "names": ProtocolDialect({"templates": "none"}, "CLIP, figure 4: class names without a prompt"),
-    "mteb": ProtocolDialect(
-        {"class_names": "mteb", "templates": "mteb", "metric": "acc1", "exif": True},
-        "mteb 2.26, abstasks/zeroshot_classification.py: one prompt per class",
-        "Class names of its own copies on the hub (cars, dtd, pets and others that it reads from there) are those of "
-        "the data at hand; texts are cleaned as the model here does it (?clean=).",
-    ),
-}
-
-
-FACTORS: dict[str, tuple[Any, ...]] = {
-    "templates": (None, "clip", "imagenet7", "mteb", ("a photo of a {c}.",), "first", "none"),
-    "class_names": (None, "clip", "mteb", "wordnet", "words"),
-    "metric": (None, "acc1", "mean_per_class_recall"),
-    "exif": (False, True),
-}
-
-
-SWEPT: dict[str, tuple[Any, ...]] = {"language": ()}
 
 
 class ZeroShot(Protocol[ZeroShotSettings]):
@@ -132,7 +67,9 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     averages_metrics = True  # as the tables of CLIP and MLCD
 
     def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
-        """The setting `metric`, else acc1 of one label per image."""
+        """The setting `metric`, else acc1 of one label per image, or its mean over languages."""
+        if settings.get("language") == MACRO:
+            return next(iter(ACCURACIES))
         return settings.get("metric") or ("acc1" if kind == "classification" else None)
 
     def needs(self, settings: ZeroShotSettings) -> Needs:
@@ -167,6 +104,8 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         """
         from mlcd_eval.support.resident import Rows
 
+        if inputs.by_language:
+            return mean_of_languages(settings, inputs, self.score)
         if inputs.classes is not None:
             known = {
                 role: _of_classes(each, inputs.classes) for role, each in inputs.images.items() if role != OPEN_SET
@@ -227,6 +166,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
                 "num_templates": len(inputs.templates),
                 **({} if inputs.classes is None else {"num_images": len(labels)}),
                 **({"repeated_class_names": repeated} if repeated else {}),
+                **by_chance(primary, labels, num_classes, inputs.seed, more.samples.get("group", ())),
                 **more.details,
             },
         )

@@ -13,6 +13,7 @@ from mlcd_eval.metrics.found import (
     Ranks,
     chance_of_hit,
     chance_of_precision,
+    chance_of_precision_within,
     precision_within,
     r_precision,
     share_within,
@@ -58,9 +59,11 @@ class Measured(NamedTuple):
             **{f"mp@{k}": share_within(ranks, k) for k in self.precision_at},
         }
 
-    def samples(self, keys: Sequence[str], levels: Mapping[str, Found]) -> dict[str, list[Any]]:
+    def samples(
+        self, keys: Sequence[str], levels: Mapping[str, Found], places: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
         """Return the columns of samples: a row for each query at each level at which it has a positive, in the order of
-        queries; one of NO_LEVEL for a query that never has one."""
+        queries; one of NO_LEVEL for a query that never has one. places: of each query among all, a column `place`."""
         rows: list[dict[str, Any]] = []
         for number, key in enumerate(keys):
             found = {level: each.places[number] for level, each in levels.items() if number in each.places}
@@ -71,11 +74,17 @@ class Measured(NamedTuple):
             if not found:
                 nothing = dict.fromkeys(self.outcome(np.ones(1, np.int64)), 0.0)
                 rows.append({"key": key, "level": NO_LEVEL, **nothing, "rank": 0})
+            if places is not None:
+                rows[-1]["place"] = places[number]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def chance(self, found: Found) -> dict[str, float]:
-        """Return what a ranking that is drawn at random scores on average: mAP and recalls."""
+        """Return what a ranking that is drawn at random scores on average: mAP, also at K and at R, and recalls."""
         sizes = [(len(ranks), int(found.num_images[query])) for query, ranks in found.places.items()]
         hits = {f"recall@{k}": [chance_of_hit(*size, k) for size in sizes] for k in self.ks}
-        areas = [chance_of_precision(*size, self.average_precision) for size in sizes]
-        return {name: float(np.mean(values)) for name, values in {"map": areas, **hits}.items()}
+        areas = {
+            "map": [chance_of_precision(*size, self.average_precision) for size in sizes],
+            f"map@{self.map_at}": [chance_of_precision_within(*size, self.map_at) for size in sizes],
+            "map_r": [chance_of_precision_within(*size, size[0]) for size in sizes],
+        }
+        return {name: float(np.mean(values)) for name, values in {**areas, **hits}.items()}

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from mlcd_eval.data.annotations import Annotation, Search
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.metrics.searches import LEVELS
+from mlcd_eval.metrics.found import chance_of_gap
+from mlcd_eval.metrics.searches import GAPS, LEVELS
 from mlcd_eval.metrics.table import CLUSTERING, measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
@@ -33,8 +35,10 @@ class InstanceRetrievalSettings(ProtocolSettings):
     one, else the queries' own, each of which searches the others.
     ks: the K of recall@K; map_at, precision_at: those of mAP@K and mP@K. average_precision: the mean of the precisions
     at the right answers (step), or revisitop's trapezoids. metric: the primary one, at the level medium where there are
-    several. clusters: whether the queries are clustered too, as the protocol clustering does it, with features of
-    length 1. expansion: query expansion before the ranking, off. exif: turn images as their EXIF orientation says."""
+    several; `gap` adds global average precision of the nearest image as answer, over queries that have one and queries
+    that have none (Met), for which nothing of the gallery may be passed over. clusters: whether the queries are
+    clustered too, as the protocol clustering does it, with features of length 1. expansion: query expansion before the
+    ranking, off. exif: turn images as their EXIF orientation says."""
 
     split: str = "test"
     gallery: str | None = None
@@ -44,7 +48,7 @@ class InstanceRetrievalSettings(ProtocolSettings):
     map_at: PositiveInt = 100
     precision_at: tuple[PositiveInt, ...] = (10,)
     average_precision: Literal["step", "trapezoid"] = "step"
-    metric: Literal["map", "map_at", "map_r", "recall"] = "map"
+    metric: Literal["map", "map_at", "map_r", "recall", "gap"] = "map"
     clusters: bool = False
     expansion: Expansion | None = None
 
@@ -95,6 +99,8 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
         (r"instance_map@(\d+)", r"mAP@\1"),
         ("instance_map_r", "MAP@R"),
         (r"instance_recall@(\d+)", r"R@\1"),
+        ("gap", "GAP"),
+        ("gap_minus", "GAP-"),
         (r"(easy|medium|hard)_map", r"mAP (\1)"),
         (r"(easy|medium|hard)_mp@(\d+)", r"mP@\2 (\1)"),
     )
@@ -103,9 +109,9 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
     factors = FACTORS
 
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
-        """What papers print beside the primary one: mAP, recall at the least K and NMI."""
+        """What papers print beside the primary one: mAP, recall at the least K, NMI and GAP."""
         first = next((name for name in names if "_recall@" in name), "").partition("_")[2]
-        return [name for name in names if name in (primary, "nmi") or name.partition("_")[2] in ("map", first)]
+        return [name for name in names if name in (primary, "nmi", *GAPS) or name.partition("_")[2] in ("map", first)]
 
     def requests(self, settings: InstanceRetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return the queries, and the gallery if it is another split. Raises IncompatibleError if one is missing."""
@@ -113,6 +119,10 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
         for role, split in (("queries", settings.split), ("gallery", gallery)):
             if split not in splits:
                 raise IncompatibleError(f"{self.name} reads the {role} from {split!r}: got {', '.join(splits)}")
+        if settings.metric == "gap" and gallery == settings.split:
+            raise IncompatibleError(
+                f"metric 'gap' needs a gallery: got {settings.split!r} for both, expected another split"
+            )
         roles = {"gallery": gallery, "test": settings.split} if gallery != settings.split else {"test": gallery}
         return {role: ImageRequest(split, settings.layer, exif=settings.exif) for role, split in roles.items()}
 
@@ -124,6 +134,11 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
         if settings.clusters:
             raise IncompatibleError(
                 f"clusters of split {split!r} need labels: got lists of images, expected clusters=false"
+            )
+        if settings.metric == "gap" and (some := [each for each in _searches(annotations) if each.hard or each.junk]):
+            raise IncompatibleError(
+                f"metric 'gap' counts every image: got hard or junk ones for {some[0].image!r} of split {split!r}, "
+                "expected none"
             )
         if not any(search.positives or search.hard for search in _searches(annotations)):
             raise IncompatibleError(f"split {split!r} cannot be searched: got no query with a positive, expected some")
@@ -158,13 +173,13 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
                     array = expanded(settings.expansion, array, others, inputs.device, advance)
             rows = Rows(queries.array if others is None else others, inputs.device, unit)
             with inputs.stage("ranks", num_images, "images") as advance:
-                known = compare(Rows(array, inputs.device, unit), rows, truth.links, advance)
+                known = compare(Rows(array, inputs.device, unit), rows, truth.links, advance, settings.metric == "gap")
         levels = {}
         for level, (wanted, ignored) in truth.levels.items():
             places = by_query(truth.links.query[wanted], ranks(known, wanted, ignored))
             num_ignored = np.bincount(truth.links.query[ignored], minlength=len(keys))
             levels[level] = Found(places, num_images - num_ignored)
-        return _scores(settings, inputs, keys, levels, num_unread, truth.counts)
+        return _scores(settings, inputs, keys, levels, known.nearest, num_unread, truth.counts)
 
 
 def _scores(
@@ -172,6 +187,7 @@ def _scores(
     inputs: Inputs,
     keys: Sequence[str],
     levels: Mapping[str, Found],
+    nearest: NDArray[np.float64],
     num_unread: int,
     counts: Mapping[str, int],
 ) -> Scores:
@@ -182,21 +198,28 @@ def _scores(
             f"expected at least 1"
         )
     measured = Measured(settings.ks, settings.map_at, settings.precision_at, settings.average_precision)
-    samples = measured.samples(keys, levels)
+    places = np.unique(-nearest, return_inverse=True)[1] + 1 if settings.metric == "gap" else None
+    samples = measured.samples(keys, levels, places if places is None else places.tolist())
     metrics = [
         measure(f"{level}_{name}", samples, inputs.seed, len(keys) - num_scored[level] + num_unread)
         for level in levels
         for name in measured.names()
     ]
+    chance = {
+        f"{level}_{name}": value
+        for level, found in levels.items()
+        if found.places
+        for name, value in measured.chance(found).items()
+    }
+    if places is not None:
+        metrics += [measure(name, samples, inputs.seed, num_unread) for name in GAPS]
+        found = levels[LEVELS[0]]
+        right = np.array([len(found.places.get(query, ())) / found.num_images[query] for query in range(len(keys))])
+        chance |= {"gap": chance_of_gap(right), "gap_minus": chance_of_gap(right[right > 0])}
     details: dict[str, Any] = {
         "num_gallery": len(inputs.images.get("gallery", inputs.images["test"]).keys),
         "num_without_positive": {level: len(keys) - number for level, number in num_scored.items()},
-        "chance": {
-            f"{level}_{name}": value
-            for level, found in levels.items()
-            if found.places
-            for name, value in measured.chance(found).items()
-        },
+        "chance": chance,
         **counts,
     }
     if settings.clusters:
@@ -208,10 +231,12 @@ def _scores(
         "map_at": f"map@{settings.map_at}",
         "map_r": "map_r",
         "recall": f"recall@{min(settings.ks)}",
+        "gap": "gap",
     }[settings.metric]
+    level = LEVELS[0] if LEVELS[0] in levels else MEDIUM
     return Scores(
         metrics=metrics,
-        primary=f"{LEVELS[0] if LEVELS[0] in levels else MEDIUM}_{primary}",
+        primary=primary if primary in GAPS else f"{level}_{primary}",
         samples=samples,
         details=details,
     )

@@ -10,6 +10,7 @@ from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.retrieval.searching import Searched
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
+from mlcd_eval.protocols.shared.languages import languages_of
 
 
 def mean_of_languages(settings: RetrievalSettings, inputs: Inputs, by_language: Mapping[str, Searched]) -> Scores:
@@ -31,6 +32,9 @@ def mean_of_languages(settings: RetrievalSettings, inputs: Inputs, by_language: 
             "num_texts": sum(found.details["num_texts"] for found in by_language.values()),
             "captions_per_image": settings.captions_per_image,
             "num_languages": len(by_language),
+            "languages_without_captions": [
+                language for language, has_text in languages_of(inputs.annotations["test"]).items() if not has_text
+            ],
             "by_language": {
                 language: {
                     **{name: metric_value(name, found.samples) for name, _, _ in found.counts(settings)},

@@ -18,20 +18,25 @@ Language = Annotated[str, StringConstraints(pattern=r"^(macro|[a-z]{2,3}(-[A-Za-
 """A code of BCP 47, such as `de` or `zh-Hant`, or MACRO."""
 
 
-def languages_of(annotations: Sequence[Annotation]) -> list[str]:
-    """The languages in which an image has a caption that is not blank, in the order of the data."""
+def languages_of(annotations: Sequence[Annotation]) -> dict[str, bool]:
+    """The languages of the data, in its order -> whether an image has a caption in it that is not blank."""
     found: dict[str, bool] = {}
     for annotation in annotations:
         if isinstance(annotation, Captions):
             for language, texts in annotation.texts.items():
                 found[language] = found.get(language, False) or any(text.strip() for text in texts)
-    return [language for language, has_text in found.items() if has_text]
+    return found
+
+
+def with_captions(annotations: Sequence[Annotation]) -> list[str]:
+    """The languages in which an image has a caption that is not blank, in the order of the data."""
+    return [language for language, has_text in languages_of(annotations).items() if has_text]
 
 
 def check_language(language: str | None, split: str, annotations: Sequence[Annotation]) -> None:
     """Raise IncompatibleError for a language in which no image has a caption, and where one of several is to be
     chosen."""
-    known = languages_of(annotations)
+    known = with_captions(annotations)
     if not known:
         raise IncompatibleError(f"split {split!r} has no captions: got only blank ones, expected at least one")
     if language is None and len(known) > 1:
@@ -52,7 +57,7 @@ def captions_by_language(language: str | None, inputs: Inputs) -> dict[str | Non
     items = [item for item in inputs.annotations.get("test", ()) if isinstance(item, Captions)]
     if not items:
         return {language: images.texts}
-    known = languages_of(items)
+    known = with_captions(items)
     chosen = known if language == MACRO else [language or known[0]]
     return {code: _of_rows(code, images, items) for code in chosen}
 

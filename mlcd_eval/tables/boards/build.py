@@ -222,7 +222,7 @@ def _mark_failed(rows: Mapping[str, Row], failed: Sequence[Result], good: Sequen
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
-    """Which data is not the protocol's, by its size, and what compressed embeddings cost."""
+    """Which data is not the protocol's, by its size, what compressed embeddings cost, and what sees no image scores."""
     sizes = {(r.task.name, r.dataset.num_samples, r.dataset.expected_num_samples) for r in results}
     other = sorted((task, size, meant) for task, size, meant in sizes if size and meant and size != meant)
     texts = [f"{task} {size:,} ({meant:,})" for task, size, meant in other]
@@ -230,9 +230,18 @@ def _notes(results: Sequence[Result]) -> list[str]:
         [f"Not the protocol's data, by number of samples (and the protocol's): {', '.join(texts)}."] if texts else []
     )
     losses = [_loss(result) for result in results if "against_full_precision" in result.details]
-    return notes + (
-        [f"Compressed embeddings, against full precision in points: {'; '.join(losses)}."] if losses else []
-    )
+    notes += [f"Compressed embeddings, against full precision in points: {'; '.join(losses)}."] if losses else []
+    blind = sorted({line for result in results if (line := _without_images(result))})
+    return notes + ([f"Without the images: {'; '.join(blind)}."] if blind else [])
+
+
+def _without_images(result: Result) -> str:
+    """`winoground group_accuracy: length 0.00, ngram 0.00`; empty where the record has no such baselines."""
+    metric, baselines = result.primary_metric, result.details.get("baselines")
+    of_metrics = baselines.items() if isinstance(baselines, dict) else ()
+    found = [(name, of[metric]) for name, of in of_metrics if isinstance(of, dict) and metric in of]
+    values = ", ".join(f"{name} {shown(value)}" for name, value in found if isinstance(value, float))
+    return f"{result.name} {metric}: {values}" if values else ""
 
 
 def _loss(result: Result) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.languages import MACRO
 from mlcd_eval.records import Result
 from mlcd_eval.tables.comparison.contest import Contest
 
 PER_CLASS = ("acc1", "mean_per_class_recall", "macro_recall", "cluster_accuracy")
 """Metrics of which one class out of all, drawn at random, is right."""
-NOTHING = ("nmi", "ari", "overall_iou", "mean_iou", "anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")
+NOTHING = (
+    *("nmi", "ari", "overall_iou", "mean_iou", "miou", "boundary_miou"),
+    *("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy"),
+)
 """Metrics of which chance is zero, or too near to it to matter."""
 
 
@@ -27,7 +31,7 @@ def chance(result: Result, metric: Metric) -> float | None:
         return 0.0
     if metric.name == "roc_auc":
         return 0.5
-    if name in ("text_to_image_recall", "image_to_text_recall", "mean_recall"):
+    if name.removeprefix(MACRO) in ("text_to_image_recall", "image_to_text_recall", "mean_recall"):
         images = result.details.get("num_images")
         return min(1.0, int(cut) / images) if isinstance(images, int) and images > 0 and cut.isdigit() else None
     if not classes:

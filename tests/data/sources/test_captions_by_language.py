@@ -106,7 +106,7 @@ def test_a_line_for_each_image_and_language(tmp_path):
 def test_lines_that_do_not_fit(tmp_path):
     with pytest.raises(DataError, match=r"de\.txt has 2 lines: expected 1, one for each image that .*names\.txt names"):
         open_dataset(xtd(tmp_path / "short", names=[f"{VAL}.jpg"]))
-    with pytest.raises(DataError, match=r"has the image .* twice"):
+    with pytest.raises(DataError, match=r"the split 'test' of twice lists .* again"):
         open_dataset(xtd(tmp_path / "twice", names=[f"{VAL}.jpg"] * 2))
     both = xtd(tmp_path / "both")
     (tmp_path / "both/test_1kcaptions_de.txt").write_text("a\nb")

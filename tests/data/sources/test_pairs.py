@@ -3,13 +3,16 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.annotations import Pairs
 from mlcd_eval.data.open import discover, find_dataset
 from mlcd_eval.errors import DataError
+from mlcd_eval.metrics.blind import BASELINES, Choice, expected
 from mlcd_eval.spec import DatasetSpec
 from mlcd_eval.support.bundled import demo_data_dir
 
@@ -52,7 +55,7 @@ def test_other_folders_and_splits(tmp_path):
     file = write(tmp_path / "a").rename(tmp_path / "mine.jsonl")
     dataset = open_dataset(f"pairs:{file}?images={tmp_path / 'a'}&split=val")
     assert dataset.split("val").scan().num_samples == 1
-    with pytest.raises(DataError, match=r"mine has no split 'test': .*mine\.jsonl is the split 'val', see \?split="):
+    with pytest.raises(DataError, match=r"mine has no split 'test': got one of val, see \?split="):
         dataset.split("test")
 
 
@@ -126,3 +129,47 @@ def mask_columns(rle):
     from pycocotools import mask
 
     return mask.decode(rle).any(axis=0).nonzero()[0]
+
+
+def shapes():
+    return open_dataset(f"pairs:{demo_data_dir()}/shapedemo.jsonl")
+
+
+def test_the_bundled_shapes_are_in_pairs_of_which_each_text_is_right_once():
+    items = shapes().annotations("test")
+    assert Counter(item.category for item in items) == dict.fromkeys(("relation", "attribute", "count", "negation"), 40)
+    right, wrong = (Counter((item.category, item.texts[place]) for item in items) for place in (0, 1))
+    assert right == wrong and all(item.texts[0] != item.texts[1] for item in items)
+    assert len({item.images for item in items}) == 160 and shapes().split("test").scan().num_samples == 160
+
+
+def test_every_baseline_that_sees_no_image_is_at_chance_on_the_bundled_shapes():
+    choices = [Choice(item.texts, 1, item.images[0]) for item in shapes().annotations("test")]
+    for baseline in BASELINES.values():
+        right = [expected(scores, 1, 1)[0] for scores in baseline(choices)]
+        for category in (None, "relation", "attribute", "count", "negation"):
+            of = [category in (None, item.category) for item in shapes().annotations("test")]
+            assert np.mean(np.array(right)[of]) == 0.5
+
+
+def test_the_right_text_of_bundled_shapes_is_true():
+    """By the colours of the pictures: which is left or above, and how many patches of a colour there are."""
+    pictures = {sample.key: sample.image for shard in shapes().split("test").shards for sample in shard.samples()}
+    colours = {"red": (214, 39, 40), "blue": (31, 90, 200), "green": (44, 140, 60)}
+    colours |= {"yellow": (240, 200, 20), "purple": (140, 70, 180), "orange": (250, 120, 20)}
+    checked = Counter()
+    for item in shapes().annotations("test"):
+        pixels = np.asarray(Image.open(pictures[item.images[0]]).convert("RGB")).astype(int)
+        masks = {name: (abs(pixels - colour).sum(2) < 40) for name, colour in colours.items()}
+        named = [word for word in item.texts[0].split() if word in colours]
+        if item.category == "count":
+            patches = ndimage.label(ndimage.binary_opening(masks[named[0]]))[1]
+            assert ["two", "three", "four", "five"].index(item.texts[0].split()[0]) + 2 == patches
+        elif item.category == "relation" and named[0] != named[1]:
+            rows, columns = zip(*(np.nonzero(masks[name]) for name in named), strict=True)
+            places = rows if " above " in item.texts[0] else columns
+            assert places[0].mean() < places[1].mean()
+        else:
+            continue
+        checked[item.category] += 1
+    assert checked["count"] == 40 and checked["relation"] > 25

@@ -138,12 +138,36 @@ def test_google_landmarks(tmp_path):
         (f"id,images,Usage\n{Q},{Q},Private\n", f"lists '{Q}' for the query '{Q}': expected an image of"),
         (f"id,images,Usage\n../x,{A},Private\n", r"has the image '\.\./x': expected hexadecimal digits"),
         (f"id,images,Usage\n{Q},{A},Public\n", "has no query of Usage Private: expected some, see"),
-        ("id,images\n", "has no column Usage: got id, images"),
+        ("id,images\n", "lacks the columns Usage: got id, images"),
     ],
 )
 def test_what_is_wrong_with_a_solution(tmp_path, solution, says):
     with pytest.raises(DataError, match=says):
         open_dataset(f"gldv2:{landmarks(tmp_path, solution)}")
+
+
+def test_google_landmarks_recognition(tmp_path):
+    folder = landmarks(tmp_path)
+    write(
+        folder / "recognition_solution_v2.1.csv", f"id,landmarks,Usage\n{Q},7 9,Private\n{A},,Private\n{B},7,Public\n"
+    )
+    write(folder / "train.csv", f"id,url,landmark_id\n{A},http://x,7\n{B},http://y,8\n{C},http://z,7\n")
+    for image in (A, B, C):
+        write(folder / "train" / image[0] / image[1] / image[2] / f"{image}.jpg")
+    write(folder / "test" / B[0] / B[1] / B[2] / f"{B}.jpg")
+    folder = folder.rename(tmp_path / "gldv2_recognition")
+    facts = DatasetSpec(name="gldv2_recognition", kind="instances")
+    assert find_dataset(tmp_path, facts) == f"gldv2:{folder}?task=recognition"
+    dataset = open_dataset(f"gldv2:{folder}?task=recognition")
+    assert dataset.annotations("test") == [Search(Q, (A, C)), Search(A, ())]  # 9 is not in train
+    assert [sample.key for sample in samples(dataset, "gallery")] == [A, C, B]
+    assert dataset.split("gallery").scan().num_samples == 3 and dataset.split("test").scan().num_samples == 2
+    write(folder / "train_clean.csv", f"landmark_id,images\n8,{B}\n")
+    clean = open_dataset(f"gldv2:{folder}?task=recognition&usage=Public")
+    assert clean.annotations("test") == [Search(B, ())] and [s.key for s in samples(clean, "gallery")] == [B]
+    write(folder / "train_clean.csv", "landmark_id,images\n8,../x\n")
+    with pytest.raises(DataError, match=r"train_clean\.csv has the image '\.\./x': expected hexadecimal digits"):
+        open_dataset(f"gldv2:{folder}?task=recognition")
 
 
 # Met

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from protocol_inputs import features, text_encoder, values
 
+from mlcd_eval.data.prompts import Prompts
 from mlcd_eval.data.translated_prompts import translated_prompts
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import Inputs
@@ -50,5 +51,46 @@ def test_what_a_language_needs():
     protocol = ZeroShot()
     assert protocol.needs(ZeroShotSettings(language="de")).language == "de"
     assert protocol.needs(ZeroShotSettings(language="de", class_names=("Hund",))).language is None  # it is stated only
-    with pytest.raises(ValueError, match="macro is of retrieval"):
-        ZeroShotSettings(language="macro")
+    assert protocol.primary({"language": "macro"}, "classification") == "macro_acc1"
+    for others in ({"metric": "acc5"}, {"class_names": ("Hund",)}, {"calibration": "raw"}, {"corruptions": "all"}):
+        with pytest.raises(ValueError, match=f"only metric acc1 beside language macro: got {next(iter(others))}"):
+            ZeroShotSettings(language="macro", **others)
+
+
+def test_prompts_of_all_languages():
+    prompts = translated_prompts("imagenet1k", "macro")
+    assert len(prompts.by_language) == 90 and prompts.classes is not None
+    assert prompts.by_language["de"] == translated_prompts("imagenet1k", "de")
+    assert set(prompts.class_names) >= set(prompts.by_language["sw"].class_names)
+
+
+def test_the_mean_counts_each_language_once_and_draws_an_image_with_all_its_languages():
+    rng, labels = np.random.default_rng(5), np.repeat(np.arange(9), 6)
+    images = features(rng.normal(size=(54, 8)), labels, bad=("torn",))
+    classes = {"de": (0, 1, 2, 3, 5, 7), "sw": (1, 3, 8), "mi": (11, 12)}
+    names = {language: tuple(f"{language} {n}" for n in of) for language, of in classes.items()}
+    vectors = {name: rng.normal(size=8) for of_language in names.values() for name in of_language}
+    parts = {code: Prompts(names[code], ("{c}",), code, classes[code]) for code in classes}
+    inputs = Inputs({"test": images}, text_encoder(vectors), (), (), "all", (), parts)
+    alone = {
+        code: ZeroShot().score(
+            ZeroShotSettings(language=code),
+            Inputs({"test": images}, text_encoder(vectors), names[code], ("{c}",), classes=classes[code]),
+        )
+        for code in ("de", "sw")
+    }
+    scores = ZeroShot().score(ZeroShotSettings(language="macro"), inputs)
+    assert scores.primary == "macro_acc1" and scores.details["languages_without_images"] == ["mi"]
+    accuracy = {code: values(each)["acc1"] for code, each in alone.items()}
+    assert accuracy["de"] != accuracy["sw"]
+    assert values(scores)["macro_acc1"] == pytest.approx((accuracy["de"] + accuracy["sw"]) / 2)
+    assert {code: each["acc1"] for code, each in scores.details["by_language"].items()} == accuracy
+    assert [each["num_images"] for each in scores.details["by_language"].values()] == [36, 18]
+    assert scores.details["chance"] == pytest.approx({"macro_acc1": (1 / 6 + 1 / 3) / 2, "macro_acc5": (5 / 6 + 1) / 2})
+    metric = scores.metrics[0]
+    assert (metric.num_scored, metric.num_unscored) == (42, 13)  # classes 4 and 6 have no name, one image is torn
+    right = {code: dict(zip(each.samples["key"], each.samples["rank"], strict=True)) for code, each in alone.items()}
+    table = np.array([[right[code].get(key, np.nan) for code in alone] for key in scores.samples["key"]])
+    hits = np.where(np.isnan(table), np.nan, table == 1)
+    drawn = [np.nanmean(hits[rng.integers(42, size=42)], axis=0).mean() for _ in range(2000)]
+    assert metric.ci95 == pytest.approx(tuple(np.percentile(drawn, (2.5, 97.5))), abs=0.02)

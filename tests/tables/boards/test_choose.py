@@ -227,3 +227,17 @@ def test_records_of_another_schema_and_records_that_disagree(tmp_path, capsys):
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     assert main(["table", str(path)]) == 2
     assert re.search(r"has schema_version 2, expected 1\n$", capsys.readouterr().err)
+
+
+def test_what_sees_no_image_is_below_the_table():
+    blind = {"length": {"text_accuracy": 0.5, "group_accuracy": 0.1}, "majority": {"text_accuracy": 0.25}}
+    results = [
+        make_result(model, "compositionality/demo", [metric("text_accuracy", 0.6)], details={"baselines": blind})
+        for model in ("a", "b")
+    ]
+    results.append(make_result("a", "refcoco/demo", [metric("overall_iou", 0.6)], details={"baselines": {"box": 0.1}}))
+    boards, _ = choose(results)
+    assert [board.notes for board in boards] == [
+        ["Without the images: compositionality/demo text_accuracy: length 50.00, majority 25.00."],
+        [],
+    ]
