@@ -156,7 +156,7 @@ def _about(records):
 
 def state(count):
     """How far the study is, in a sentence."""
-    whole = len(cells())
+    whole = len(cells(blocks()))
     if count == whole:
         return f"All {whole} trainings are done."
     return (
