@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards study study-reduced clean
+.PHONY: demo test test-slow test-cluster pretend-gpu gpu-day check docs dist audit bench mutants leaderboards study study-added study-reduced clean
 
 demo: $(INSTALLED)
 	$(BIN)/mlcd-eval demo
@@ -68,6 +68,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 study: $(INSTALLED)
 	$(BIN)/python benchmarks/study.py --objects $(OBJECTS)
 	$(BIN)/python benchmarks/study_report.py --work results/train/study_full
+
+study-added: $(INSTALLED)  # INIT: an encoder to start from, say open_clip:local-dir:FOLDER
+	$(BIN)/python benchmarks/study.py --form added --objects $(OBJECTS) --init $(INIT)
+	$(BIN)/python benchmarks/study_report.py --records results/study/added/records --work results/train/study_added \
+		--output results/study/added
 
 study-reduced: $(INSTALLED)
 	$(BIN)/python benchmarks/study.py --form reduced

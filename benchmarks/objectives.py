@@ -37,7 +37,7 @@ def config_of(objective, seed, args):
             "assign": {"labels": POSITIVES[objective]},
             "model": {"vision": "vit_tiny_16_64", "embed_dim": 192},
             "fit": {
-                "objective": {"name": objective, "ratio": args.ratio},
+                "objective": {"name": objective, "ratio": args.ratio, "margin_gradient": "exact"},  # as in the figures
                 "batch_size": 128,
                 "epochs": args.epochs,
                 "optimizer": {"lr": 1e-3, "warmup": 50},

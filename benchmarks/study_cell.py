@@ -10,7 +10,6 @@ import numpy as np
 import study_data
 import torch
 from safetensors.torch import load_file
-from study_design import SCRATCH
 from study_measures import (
     calibration,
     cosines_by_truth,
@@ -22,12 +21,14 @@ from study_measures import (
 from torch.nn.functional import normalize
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
+from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.spec import validated
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.support.progress import Progress
 from mlcd_train.config import TrainConfig
 from mlcd_train.runlog import LOG_NAME, read_log
 from mlcd_train.stages import TrainingRun
+from mlcd_train.start import converted
 
 TOWER = {"image_size": study_data.SIDE, "patch_size": 12, "width": 96, "depth": 4, "heads": 2}
 DIM = 64
@@ -47,7 +48,7 @@ def run_config(name, folder, data, labels, fit, seed, vision=TOWER, init=None):
         "cache": str(folder / "cache"),
         "data": {"train": f"tars:{data}", "shuffle": 5000, "augmentation": {"scale": [0.7, 1.0]}},
         "assign": {"labels": str(labels)},
-        "model": {"vision": vision, "embed_dim": DIM, "init": None if init is None else str(init)},
+        "model": {"vision": vision, "embed_dim": DIM, "init": init},
         "fit": fit,
     }
     return validated(TrainConfig, values, name)
@@ -107,8 +108,8 @@ class Measured:
         return values, cosines["test"]
 
 
-def run_cell(cell, measured, scenes, trained, lengths, records, work):
-    """Train and measure a cell, unless its record is there. trained: the checkpoint to start from."""
+def run_cell(cell, measured, scenes, starts, lengths, records, work):
+    """Train and measure a cell, unless its record is there. starts: {start: an encoder whose tower that is}."""
     record = records / f"{cell.name}.json"
     if record.is_file():
         return
@@ -128,10 +129,9 @@ def run_cell(cell, measured, scenes, trained, lengths, records, work):
         "keep": lengths[-1] // every,
         "evaluate": {"every": every, "keep": True},
     }
-    vision, init = TOWER, None
-    if cell.start != SCRATCH:
-        init, vision = trained, load_checkpoint(trained).config.vision.model_dump()
-        vision["image_size"] = study_data.SIDE
+    vision, init = TOWER, starts.get(cell.start)
+    if init is not None:
+        vision = converted(load_encoder(init), init).vision.model_dump() | {"image_size": study_data.SIDE}
     config = run_config(cell.name, folder, scenes / "train/0.tar", labels, fit, cell.seed, vision, init)
     started, cpu = time.perf_counter(), time.process_time()
     TrainingRun(config, torch.device("cpu"), Progress()).run(["assign", "fit"])

@@ -8,9 +8,11 @@ SCALE = 16  # where the scale is not varied
 GRADIENTS = ("exact", "straight_through")
 MARGIN = 0.3
 LENGTHS = (100, 200, 400)  # steps of a training at which it is measured
+ADDED_LENGTHS = (50, 100, 200)  # of the addition
 LONGER = 4  # times, of the trainings in which most images have A below 0
+LONGEST = 24  # times, of the trainings that also MLCD's A is to fall below 0 in
 SEEDS = (0, 1, 2)
-TRAINED, SCRATCH = "trained", "scratch"
+TRAINED, SCRATCH, GIVEN = "trained", "scratch", "given"  # GIVEN: another model's tower, by `model.init`
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,17 @@ def blocks():
     }
 
 
-def cells(seeds=SEEDS):
+def added():
+    """{name: cells of seed 0} of the addition: from another model's tower, and longer than all others."""
+    return {
+        "given": [Cell(name, gradient=gradient, start=GIVEN) for gradient in GRADIENTS for name in ("mlcd", "mlc")],
+        "longest": [Cell(name, scale=SCALES[0], longer=LONGEST) for name in ("mlcd", "mlc")],
+    }
+
+
+def cells(of_blocks, seeds=SEEDS):
     """All cells: block by block, each seed by seed, so that a study that is stopped has whole comparisons."""
-    return [replace(cell, seed=seed) for block in blocks().values() for seed in seeds for cell in block]
+    return [replace(cell, seed=seed) for block in of_blocks.values() for seed in seeds for cell in block]
 
 
 def reduced():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from study_design import QUALITIES, SCALE, SCALES, Cell
+from study_design import GIVEN, GRADIENTS, QUALITIES, SCALE, SCALES, TRAINED, Cell
 from study_measures import BINS
 
 from mlcd_eval.tables.report.charts import Axis, Chart, Point, Series
@@ -14,7 +14,9 @@ LEAST = 20  # pairs of a bin that the chart of calibration shows
 
 
 def panels(records, tests):
-    """Panels that have something to show. tests: {family: tests}."""
+    """Panels that have something to show. tests: {family: tests}. What starts from another model's tower is drawn as
+    what starts from a trained one is; a folder has records of one of both."""
+    longer = sorted({cell.longer for cell in records} - {1})
     drawn = [
         Panel(
             "phases",
@@ -24,7 +26,10 @@ def panels(records, tests):
             "MLC, A + B, which does not change if all cosines move together: then A falls as B rises, down a diagonal. "
             "A term below 0 hardly learns any more. Exact labels.",
             lambda _: (),
-            charts=[phases(records, scale, gradient) for scale in SCALES for gradient in ("exact", "straight_through")],
+            charts=[
+                *(phases(records, scale, gradient) for scale in SCALES for gradient in GRADIENTS),
+                *(phases(records, SCALES[0], GRADIENTS[0], times) for times in longer),
+            ],
         ),
         Panel(
             "differences",
@@ -62,20 +67,27 @@ def panels(records, tests):
 
 
 def _of(records, cell):
-    return [record for other, record in records.items() if replace(other, seed=0) == cell]
+    starts = {GIVEN: TRAINED}
+    return [
+        record
+        for other, record in records.items()
+        if replace(other, seed=0, start=starts.get(other.start, other.start)) == cell
+    ]
 
 
-def phases(records, scale, gradient):
+def phases(records, scale, gradient, longer=1):
     """A against B over training."""
     series = []
     for objective in OBJECTIVES[:4]:
-        own = _of(records, Cell(objective, "exact", scale, gradient))
+        own = _of(records, Cell(objective, "exact", scale, gradient, longer=longer))
         lines = [[(line["positive"], line["negative"]) for line in record["curve"]] for record in own]
         if lines:
             means = np.mean(np.asarray(lines, float), axis=0)  # a loss that is not finite is null in the log
             points = [Point(float(a), float(b)) for a, b in means if np.isfinite(a) and np.isfinite(b)]
             series.append(Series(objective, points, line=True, dots=False))
-    title = f"scale {scale}, {gradient.replace('_', ' ')} gradient"
+    title = f"scale {scale}, {gradient.replace('_', ' ')} gradient" + (
+        f", {longer} times as long" if longer > 1 else ""
+    )
     return Chart(title, Axis("A, own classes"), Axis("B, other classes"), series)
 
 
@@ -86,6 +98,8 @@ def forest(name, found):
         "separation": "MLCD minus MLC",
         "gradient": "straight-through minus exact",
         "objectives": "MLCD minus others",
+        "given": "from another model's tower",
+        "longest": "MLCD minus MLC, longest",
     }
     names = Axis("comparison", "names", ticks=[test.name for test in found])
     return Chart(titles[name], Axis("mAP", unit="difference"), names, [Series(titles[name], points)])

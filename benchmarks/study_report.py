@@ -2,7 +2,8 @@
 
 python benchmarks/study_report.py [--records DIR] [--work DIR] [--output DIR]
 
---work: of the trainings, whose outcomes of images the permutation tests need; without it they are left out.
+--work: of the trainings, whose outcomes of images the permutation tests need; without it the tests are those of
+tests.json, which a run with it wrote.
 """
 
 import argparse
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import study_data
-from study_design import GRADIENTS, QUALITIES, SCALE, SCALES, Cell, blocks, cells
+from study_design import GRADIENTS, QUALITIES, SCALE, SCALES, Cell, added, blocks, cells
 from study_panels import panels
-from study_tests import LEVEL, family, read_records, value_of
+from study_tests import LEVEL, Found, family, read_records, value_of
 
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.report.page import page
@@ -39,6 +40,8 @@ def families():
     gradient = [Cell(name, "exact", scale) for name in ("mlcd", "mlc", "unicom") for scale in SCALES]
     gradient += [Cell("mlcd", quality) for quality in QUALITIES[1:]]
     others = [("unicom", SCALE), ("multi_softmax", SCALE), ("bce", 0)]
+    mlcd, mlc, mlcd_through, mlc_through = added()["given"]
+    longest = added()["longest"]
     return {
         "separation": [(f"{q}, scale {s}", Cell("mlc", q, s), Cell("mlcd", q, s)) for q, s in crossed],
         "gradient": [
@@ -49,13 +52,20 @@ def families():
             for name, scale in others
             for quality in QUALITIES
         ],
+        "given": [
+            ("mlcd - mlc, exact gradient", mlc, mlcd),
+            ("mlcd - mlc, straight-through", mlc_through, mlcd_through),
+            ("mlc, straight-through - exact", mlc, mlc_through),
+            ("mlcd, straight-through - exact", mlcd, mlcd_through),
+        ],
+        "longest": [("mlcd - mlc, scale 8", longest[1], longest[0])],
     }
 
 
 def table_of_cells(records, block):
     """Means over seeds and their deviation, of all measures at the longest length."""
     rows = []
-    for cell in blocks()[block]:
+    for cell in (blocks() | added())[block]:
         own = [record for other, record in records.items() if replace(other, seed=0) == cell]
         if not own:
             continue
@@ -64,7 +74,7 @@ def table_of_cells(records, block):
             values = 100 * np.array([value_of(record, measure) for record in own])
             texts.append(f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""))
         ends = [record["curve"][-1] for record in own]
-        texts += [_mean(ends, "positive"), _mean(ends, "negative"), str(len(own))]
+        texts += [_mean(ends, "positive"), _mean(ends, "negative"), _below_0(own), str(len(own))]
         about = [
             cell.objective,
             cell.quality.replace("_", " "),
@@ -72,13 +82,21 @@ def table_of_cells(records, block):
             cell.gradient.replace("_", " "),
         ]
         rows.append([*about, f"{cell.ratio:g}", cell.start, *texts])
-    header = ["objective", "labels", "scale", "gradient", "r", "start", *MEASURES.values(), "A", "B", "seeds"]
+    header = ["objective", "labels", "scale", "gradient", "r", "start", *MEASURES.values(), "A", "B", "A < 0", "seeds"]
     return markdown_table(header, rows, left=4)
 
 
 def _mean(ends, key):
     values = [end[key] for end in ends if end.get(key) is not None]
     return f"{np.mean(values):.1f}" if values else "-"
+
+
+def _below_0(records):
+    """Share of images with A below 0, over seeds and the last 60 steps."""
+    curves = [record["curve"] for record in records]
+    last = [line for curve in curves for line in curve if line["step"] > curve[-1]["step"] - 60]
+    values = [line["positive_below_0"] for line in last if line.get("positive_below_0") is not None]
+    return f"{np.mean(values):.2f}" if values else "-"
 
 
 def table_of_tests(found):
@@ -121,23 +139,15 @@ def main():
     parser.add_argument("--output", type=Path, default=ROOT / "results/study")
     args = parser.parse_args()
     records = read_records(args.records)
-    outcomes = labels = None
-    if args.work is not None:
-        outcomes = args.work / "outcomes"
-        vocabulary = sorted(
-            {n for own in study_data.read_labels(args.work / "scenes/labels_train.jsonl").values() for n in own}
-        )
-        labels = study_data.read_split(args.work / "scenes", "test", vocabulary)[1]
-    tests = {
-        name: family(records, comparisons, PRIMARY, outcomes=outcomes, labels=labels)
-        for name, comparisons in families().items()
-    }
     args.output.mkdir(parents=True, exist_ok=True)
-    write_text(
-        args.output / "tests.json", json.dumps({n: [asdict(t) for t in of] for n, of in tests.items()}, indent=1) + "\n"
-    )
+    kept = args.output / "tests.json"
+    if args.work is None:
+        tests = {name: [Found(**test) for test in found] for name, found in json.loads(kept.read_text()).items()}
+    else:
+        tests = tests_of(records, args.work)
+        write_text(kept, json.dumps({n: [asdict(t) for t in of] for n, of in tests.items()}, indent=1) + "\n")
     parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in tests.items()}
-    parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks()}
+    parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks() | added()}
     parts |= {"COSINES": table_of_cosines(records), "DONE": state(len(records))}
     readme = args.output / "README.md"
     if readme.is_file():
@@ -150,13 +160,25 @@ def main():
     print(f"{args.output}: {len(records)} cells")
 
 
+def tests_of(records, work):
+    """{family: tests}, of those that have records; work: of their trainings."""
+    true = study_data.read_labels(work / "scenes/labels_train.jsonl")
+    vocabulary = sorted({name for own in true.values() for name in own})
+    labels = study_data.read_split(work / "scenes", "test", vocabulary)[1]
+    tests = {
+        name: family(records, comparisons, PRIMARY, outcomes=work / "outcomes", labels=labels)
+        for name, comparisons in families().items()
+    }
+    return {name: found for name, found in tests.items() if found}
+
+
 def _about(records):
     return f"{len(records)} trainings; every number is of the records beside this page, README.md says what they mean."
 
 
 def state(count):
     """How far the study is, in a sentence."""
-    whole = len(cells())
+    whole = len(cells(blocks()))
     if count == whole:
         return f"All {whole} trainings are done."
     return (

@@ -70,7 +70,7 @@ class ClassCentres(ClassRows):
         scale: float = 64.0,
         drawn_only: bool = False,
         margin_kind: MarginKind = "angular",
-        margin_gradient: MarginGradient = "exact",
+        margin_gradient: MarginGradient = "straight_through",
         threshold: float | None = None,
         filtered: Filtered = "left_out",
         **rows: Any,
@@ -98,8 +98,8 @@ class ClassCentres(ClassRows):
         empty = torch.zeros(is_here.shape, device=device)
         matches = torch.where(is_here, cosine.gather(1, upload(found.column, device)), 0.0) if len(classes) else empty
         with_margin = positive_similarity(matches, self.margin, self.scale, self.margin_kind, self.margin_gradient)
-        excluded = torch.full((), -torch.inf, device=device)
         similarity = negative_similarity(cosine, self.scale, self.threshold, self.filtered)
+        excluded = similarity.new_full((), -torch.inf)
         similarity = similarity.index_put_(found.own(device), excluded)  # an image's own positives
         if self.drawn_only:
             similarity = similarity.masked_fill(upload(~at_random, device), -torch.inf)

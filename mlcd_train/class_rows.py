@@ -20,6 +20,7 @@ from mlcd_train.assignment import NONE
 from mlcd_train.chance import step_generator
 from mlcd_train.distributed import gather_for_shares, gather_on_host
 from mlcd_train.host import upload
+from mlcd_train.losses import at_least_fp32
 from mlcd_train.products import Products, product
 
 BLOCK = 1 << 14  # classes per block; blocks are sampled separately, each with its own seed
@@ -174,7 +175,7 @@ class ClassRows:
         The gradient with respect to `features` is W times that of a sum over ranks, since `average_gradients` divides
         by W.
         """
-        features, rows = features.float(), drawn.rows
+        features, rows = at_least_fp32(features), drawn.rows
         if drawn.dimensions is not None:
             features, rows = features[:, drawn.dimensions], rows[:, drawn.dimensions]
         images = gather_for_shares(pad(features, (0, 1), value=1.0) if self.linear else normalize(features, dim=1))

@@ -27,12 +27,12 @@ Filtered = Literal["left_out", "zero"]
 
 def mlcd_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Positive (B, l) and negative (B, n) similarities -> (B,). No positives, or no negatives, add 0."""
-    return mlcd_of_sums(logsumexp(-_float(positive)), logsumexp(_float(negative)))
+    return mlcd_of_sums(logsumexp(-at_least_fp32(positive)), logsumexp(at_least_fp32(negative)))
 
 
 def mlc_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Positive (B, l) and negative (B, n) similarities -> (B,). Zero where there are no positives or no negatives."""
-    return mlc_of_sums(logsumexp(-_float(positive)), logsumexp(_float(negative)))
+    return mlc_of_sums(logsumexp(-at_least_fp32(positive)), logsumexp(at_least_fp32(negative)))
 
 
 def mlcd_of_sums(positive: Tensor, negative: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def cluster_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Softmax cross-entropy of one class, positive (B, 1), against its negatives (B, n) -> (B,): UNICOM's
     (An et al. 2023, arXiv 2304.05884), with the margin already in `positive`."""
     assert positive.shape[-1] == 1, "cluster discrimination has one positive per image"
-    return mlc_of_sums(-_float(positive).squeeze(-1), logsumexp(_float(negative)))
+    return mlc_of_sums(-at_least_fp32(positive).squeeze(-1), logsumexp(at_least_fp32(negative)))
 
 
 def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tensor:
@@ -59,7 +59,7 @@ def additive_angular_margin(cosine: Tensor, margin: float, scale: float) -> Tens
     Where theta + margin exceeds pi, the value is scale * (cos(theta) - margin * sin(margin)), as in ArcFace's own code,
     which keeps the function decreasing in theta. The gradient is finite up to cosine = +-1.
     """
-    cosine = _float(cosine)
+    cosine = at_least_fp32(cosine)
     if margin == 0:
         return scale * cosine
     sine = (1 - cosine.square()).clamp_min(1e-12).sqrt()
@@ -72,7 +72,7 @@ def positive_similarity(
     margin: float,
     scale: float,
     kind: MarginKind = "angular",
-    gradient: MarginGradient = "exact",
+    gradient: MarginGradient = "straight_through",
 ) -> Tensor:
     """Similarities of positives with a margin: scale * cos(theta + margin) if it is `angular` (ArcFace), scale *
     (cos(theta) - margin) if it is `cosine` (CosFace, Wang et al. 2018), elementwise.
@@ -81,7 +81,7 @@ def positive_similarity(
     does for an angular margin, and has no other value where theta + margin exceeds pi. Of a cosine margin that is the
     derivative.
     """
-    cosine = _float(cosine)
+    cosine = at_least_fp32(cosine)
     if kind == "cosine":
         return scale * (cosine - margin)
     if gradient == "exact":
@@ -96,7 +96,7 @@ def negative_similarity(
 ) -> Tensor:
     """scale * cosine of negatives, elementwise. Those whose cosine is above a threshold may be positives without a
     label: they are left out (-inf), or their cosine is `zero` without gradient, as in insightface's code."""
-    similarity = scale * _float(cosine)
+    similarity = scale * at_least_fp32(cosine)
     if threshold is None:
         return similarity
     return similarity.masked_fill(cosine > threshold, -torch.inf if filtered == "left_out" else 0.0)
@@ -135,7 +135,7 @@ def sigmoid_contrast_loss(
     """
     texts = text if texts is None else texts
     with torch.autocast(image.device.type, enabled=False):
-        logits = logit_scale * _float(image) @ _float(texts).T + bias
+        logits = logit_scale * at_least_fp32(image) @ at_least_fp32(texts).T + bias
     rows = torch.arange(len(image), device=image.device)
     signs = torch.full_like(logits, -1.0)
     signs.index_put_((rows, first + rows), torch.ones_like(logits[0, 0]))
@@ -144,12 +144,12 @@ def sigmoid_contrast_loss(
 
 def _one_way(rows: Tensor, others: Tensor, logit_scale: Tensor | float, first: int) -> Tensor:
     with torch.autocast(rows.device.type, enabled=False):
-        logits = logit_scale * _float(rows) @ _float(others).T
+        logits = logit_scale * at_least_fp32(rows) @ at_least_fp32(others).T
     return F.cross_entropy(logits, first + torch.arange(len(rows), device=rows.device))
 
 
-def _float(values: Tensor) -> Tensor:
-    """In float32, except that float64 stays float64."""
+def at_least_fp32(values: Tensor) -> Tensor:
+    """In float32; float64 stays float64."""
     return values if values.dtype == torch.float64 else values.float()
 
 

@@ -115,7 +115,7 @@ def read_start(config: ModelConfig) -> Start:
     and computes the same features as the model that it comes from."""
     assert config.init is not None
     encoder = load_encoder(config.init)
-    start = _converted(encoder, config.init)
+    start = converted(encoder, config.init)
     wanted = config.vision.model_copy(update={"image_size": start.vision.image_size})
     if wanted != start.vision:
         theirs, ours = start.vision.model_dump(), wanted.model_dump()
@@ -153,7 +153,9 @@ def resized_positions(positions: Tensor, grid: int) -> Tensor:
     return torch.cat([positions[:1], resized[0].permute(1, 2, 0).flatten(0, 1).to(positions)])
 
 
-def _converted(encoder: Encoder, spec: str) -> Start:
+def converted(encoder: Encoder, spec: str) -> Start:
+    """The weights of an encoder's image tower, by this project's names. Raises ConfigError if it is no ViT of attention
+    blocks whose tensors one of the layouts knows."""
     model = getattr(encoder, "model", None)
     tensors = {} if not isinstance(model, nn.Module) else dict(model.state_dict())
     layout = next((layout for layout in LAYOUTS if any(name.endswith(layout.patches) for name in tensors)), None)

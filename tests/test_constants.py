@@ -195,8 +195,8 @@ SILENT = {
     "mlcd_eval.tables.text:markdown_table": {"left": 1},
     "mlcd_eval.tables.text:shown": {"decimals": 2},
     "mlcd_train.centres:ClassCentres": {
-        "margin": 0.3, "scale": 64.0, "drawn_only": False, "margin_kind": "angular", "margin_gradient": "exact",
-        "threshold": None, "filtered": "left_out",
+        "margin": 0.3, "scale": 64.0, "drawn_only": False, "margin_kind": "angular",
+        "margin_gradient": "straight_through", "threshold": None, "filtered": "left_out",
     },
     "mlcd_train.class_rows:ClassRows": {
         "ratio": 0.1, "seed": 0, "positives_count": False, "linear": False, "feature_share": 1.0,

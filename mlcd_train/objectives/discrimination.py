@@ -22,14 +22,15 @@ class ClusterSettings(ClassSettings):
 
     margin and scale: of the cosine; margin_kind: added to the angle, in radians (ArcFace), or subtracted from the
     cosine (CosFace); margin_gradient: `straight_through` leaves the angular margin out of the derivative, as
-    insightface's and UNICOM's code does. filter: negatives whose cosine is above it are left out, or, if filtered is
-    `zero`, count as ones of cosine 0, as in that code. feature_share: of the dimensions of features and centres, those
-    that a step compares, drawn at random (UNICOM's `sample_num_feat`).
+    insightface's and UNICOM's code does, and is the default by the rule of results/study/registration.md. filter:
+    negatives whose cosine is above it are left out, or, if filtered is `zero`, count as ones of cosine 0, as in that
+    code. feature_share: of the dimensions of features and centres, those that a step compares, drawn at random
+    (UNICOM's `sample_num_feat`).
     """
 
     margin: Annotated[float, Field(ge=0, lt=math.pi)] = 0.3
     margin_kind: MarginKind = "angular"
-    margin_gradient: MarginGradient = "exact"
+    margin_gradient: MarginGradient = "straight_through"
     filter: Annotated[float, Field(gt=-1, le=1)] | None = None
     filtered: Filtered = "left_out"
     scale: Positive = 64.0

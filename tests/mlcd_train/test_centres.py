@@ -51,7 +51,7 @@ def test_loss_and_gradients_are_the_definitions(monkeypatch, of_sums, loss, rati
     features, labels = batch()
     before = labels.clone()
     features.requires_grad_()
-    bank = ClassCentres(40, 8, of_sums, ratio=ratio, seed=3)
+    bank = ClassCentres(40, 8, of_sums, ratio=ratio, seed=3, margin_gradient="exact")
     drawn = bank.draw(labels, 5)
     step = bank.forward(features, labels, drawn)
     step.loss.backward()

@@ -11,7 +11,7 @@ from mlcd_train import class_rows as module
 from mlcd_train.centres import ClassCentres
 from mlcd_train.class_rows import ClassRows
 from mlcd_train.losses import mlc_of_sums, mlcd_of_sums, sigmoid_contrast_loss
-from mlcd_train.objectives.discrimination import ClusterDiscrimination
+from mlcd_train.objectives.discrimination import Cluster, ClusterDiscrimination, Mlc, Mlcd
 from mlcd_train.objectives.heads import SeveralHeads
 from mlcd_train.objectives.multi_sigmoid import MultiSigmoid, SigmoidPerClass
 from mlcd_train.objectives.multi_softmax import SoftmaxPerLabel
@@ -72,15 +72,19 @@ def with_gradients(features, drawn, loss):
     return loss.detach(), features.grad, whole
 
 
-@pytest.mark.parametrize("loss", ["mlcd", "mlc"])
+@pytest.mark.parametrize("name", ["mlcd", "mlc", "cluster"])
 @pytest.mark.parametrize("seed", range(40))
-def test_discrimination(monkeypatch, seed, loss):
+def test_discrimination(monkeypatch, seed, name):
+    """The last has one label per image, and a softmax of it to be compared with."""
     monkeypatch.setattr(module, "BLOCK", 16)
     features, rows, labels, settings = configuration(seed)
-    bank = bank_of(rows, {"mlcd": mlcd_of_sums, "mlc": mlc_of_sums}[loss], settings)
+    labels = labels[:, :1] if name == "cluster" else labels
+    bank = bank_of(rows, {"mlcd": Mlcd, "mlc": Mlc, "cluster": Cluster}[name].of_sums, settings)
     drawn, x = bank.draw(labels, seed), features.clone().requires_grad_()
     ours = with_gradients(x, drawn, bank.forward(x, labels, drawn).loss)
-    theirs = expected(features, rows, labels, [drawn.classes.tolist()] * len(features), loss, settings)
+    pool = drawn.classes.tolist()
+    pools, loss = ([pool] if name == "cluster" else pool), {"cluster": "softmax"}.get(name, name)
+    theirs = expected(features, rows, labels, [pools] * len(features), loss, settings)
     assert_close(ours, (*theirs[:2], theirs[2][: len(ours[2])]))
 
 

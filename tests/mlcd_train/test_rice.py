@@ -15,6 +15,7 @@ from mlcd_eval.errors import UserError
 from mlcd_eval.support.progress import Progress
 from mlcd_train.augment import View, view_of
 from mlcd_train.centres import ClassCentres
+from mlcd_train.drops import WHOLE as NOTHING_LEFT_OUT
 from mlcd_train.losses import cluster_loss, mlc_of_sums, mlcd_of_sums, positive_similarity
 from mlcd_train.objectives.rice import RegionDiscrimination, RegionPooling, patch_masks
 from mlcd_train.region_file import RegionFile, within
@@ -50,6 +51,7 @@ def configured(seed):
     torch.manual_seed(seed)
     pooling = RegionPooling(width, heads, dim)
     shared = {"margin": chance.choice([0.0, 0.3]), "scale": chance.choice([1.0, 8.0, 16.0])}
+    shared["margin_gradient"] = chance.choice(["exact", "straight_through"])
     banks = {}
     for name, of_sums, weight in (("objects", mlc_of_sums, 1.0), ("texts", mlcd_of_sums, 0.25 + seed / 20)):
         centres = torch.randn(classes, dim, generator=generator)
@@ -72,8 +74,6 @@ def configured(seed):
 
 
 def run_part(objective, patches):
-    from mlcd_train.drops import WHOLE as NOTHING_LEFT_OUT
-
     objective.begin(1)
     x = patches.clone().requires_grad_()
     features = objective.features(x, NOTHING_LEFT_OUT, 0)
@@ -83,12 +83,16 @@ def run_part(objective, patches):
     return x, features, loss.detach(), terms
 
 
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float64, 1e-8), (torch.float32, 6e-6)])
 @pytest.mark.parametrize("seed", range(40))
-def test_both_losses_of_pooled_regions(seed):
-    """Loss, and gradients of patches, pooling and class rows; regions with no label add nothing."""
+def test_both_losses_of_pooled_regions(seed, dtype, largest):
+    """Loss, and gradients of patches, pooling and class rows; regions with no label add nothing. In float32 a margin
+    near the end of its range makes rounding, which differs by processor, several times larger than elsewhere."""
     objective, patches, masks, labels, banks, shared = configured(seed)
+    pooling, patches = objective._pooling.to(dtype), patches.to(dtype)
+    for bank, _, _ in banks.values():
+        bank.weight = bank.weight.to(dtype)
     x, _, loss, _ = run_part(objective, patches)
-    pooling = objective._pooling
     exact = {name: parameter.detach().double().numpy() for name, parameter in pooling.named_parameters()}
     layers = [(exact[f"{name}.weight"], exact[f"{name}.bias"]) for name in ("key", "value", "out")]
     pooled, back = reference.masked_pooling(
@@ -103,7 +107,8 @@ def test_both_losses_of_pooled_regions(seed):
         if not here:
             continue
         drawn = objective._drawn[name]
-        settings = {"margin": shared["margin"], "scale": shared["scale"], "kind": "angular", "gradient": "exact"}
+        settings = {"margin": shared["margin"], "scale": shared["scale"], "kind": "angular"}
+        settings["gradient"] = shared["margin_gradient"]
         part, of_part, of_rows = reference.cluster_losses(
             pooled[here], bank.weight.numpy(), [own[n] for n in here], [drawn.classes.tolist()] * len(here), kind,
             threshold=None, filtered="left_out", **settings,
@@ -114,11 +119,10 @@ def test_both_losses_of_pooled_regions(seed):
     grads = back(of_features)
     pairs += [(x.grad, grads["patches"]), (pooling.query.grad, grads["query"])]
     pairs += [(dict(pooling.named_parameters())[name].grad, grads[name]) for name in exact if name != "query"]
-    assert abs(float(loss) - total) <= 2e-6 * max(1.0, abs(total))
+    assert abs(float(loss) - total) <= min(largest, 2e-6) * max(1.0, abs(total))
     for ours, theirs in pairs:
         theirs = torch.from_numpy(theirs)
-        # float32: a margin near the end of its range makes rounding, which differs by processor, three times larger
-        assert (ours.double() - theirs).norm() <= 6e-6 * max(1.0, float(theirs.norm()))
+        assert (ours.double() - theirs).norm() <= largest * max(1.0, float(theirs.norm()))
 
 
 def test_a_gradient_of_either_heads_rows_that_is_not_finite_is_seen():

@@ -10,6 +10,7 @@ from mlcd_eval.support.progress import Progress
 from mlcd_train.stage_state import digest, is_done, stage_settings, weights_fingerprint
 from mlcd_train.stages import TrainingRun
 
+GRADIENT = "margin_gradient=exact"
 FLAT = ("ratio", "margin", "scale", "centres", "centres_lr")
 
 
@@ -27,7 +28,7 @@ def test_a_digest_is_of_content_not_order(make_config):
 
 def test_every_setting_of_the_objective_counts_for_fit_and_after_but_not_before(make_config):
     base = make_config(lit=True)
-    for change in ("name=mlc", "margin=0.5", "ratio=0.5", "scale=32", "centres=clusters", "centres_lr=2"):
+    for change in ("name=mlc", "margin=0.5", "ratio=0.5", "scale=32", "centres=clusters", "centres_lr=2", GRADIENT):
         config = make_config(f"fit.objective.{change}", lit=True)
         for stage in ("embed", "cluster", "assign", "fit", "lit", "export"):
             same = stage_settings(base, stage, "d", {}) == stage_settings(config, stage, "d", {})
