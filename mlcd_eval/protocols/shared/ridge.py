@@ -43,7 +43,8 @@ class RidgeSums:
         mean_x, mean_y = self.x / self.count, self.y / self.count
         covariance = self.xx / self.count - torch.outer(mean_x, mean_x)
         scale = covariance.diagonal().clamp_min(0).sqrt()
-        inverse = torch.where(scale > 1e-6 * scale.max().clamp_min(1e-30), 1 / scale, 0)  # a constant tells nothing
+        least = torch.maximum(1e-6 * scale.max().clamp_min(1e-30), 1e-6 * (self.xx.diagonal() / self.count).sqrt())
+        inverse = torch.where(scale > least, 1 / scale, 0)  # a constant tells nothing, and its variance is rounding
         correlation = inverse[:, None] * covariance * inverse
         correlation.diagonal().add_(penalty)
         shared = inverse[:, None] * (self.xy / self.count - torch.outer(mean_x, mean_y))
