@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mlcd_eval.data.annotations import ClassMap
+from mlcd_eval.data.annotations import ClassMap, PixelValues
 from mlcd_eval.protocols.base import Features, Inputs
 
 
@@ -69,4 +69,33 @@ def segmented(with_val=False, **options):
         {role: features for role, (features, _) in made.items()},
         class_names=["floor", "wall", "door"],
         annotations={role: maps for role, (_, maps) in made.items()},
+    )
+
+
+def pixel_values(quantity, count, seed, size=(24, 32), grid=(4, 4), noise=0.2, units=1):
+    """Images of cells of 8 x 8 pixels with a depth or a normal each, some unknown pixels, and patches that hold theirs,
+    of depth its logarithm."""
+    chance = np.random.default_rng(seed)
+    array = chance.normal(0, noise, (count, *grid, 6)).astype(np.float32)
+    rows = []
+    for number in range(count):
+        cells = chance.normal(size=(size[0] // 8, size[1] // 8, 3 if quantity == "normals" else 1))
+        if quantity == "normals":
+            cells /= np.linalg.norm(cells, axis=2, keepdims=True)
+        array[number, : cells.shape[0], : cells.shape[1], : cells.shape[2]] += cells
+        values = (cells if quantity == "normals" else 3 * np.exp(0.5 * cells)).repeat(8, axis=0).repeat(8, axis=1)
+        values[chance.random(size) < 0.1] = np.nan
+        known, key = int(np.isfinite(values[..., 0]).sum()), f"{seed}_{number}"
+        read, shown = (lambda values=values: values.astype(np.float32)), (lambda: grey(np.zeros(size)))
+        rows.append(PixelValues(key, size, key, known, f"{seed}_{number // units}", read, shown))
+    return Features(array, [each.image for each in rows]), rows
+
+
+def measured(quantity, with_val=False, **options):
+    """Inputs of 40 train images, 12 of val if asked for, and 12 of test."""
+    counts = {"train": (40, 0), **({"val": (12, 1)} if with_val else {}), "test": (12, 2)}
+    made = {role: pixel_values(quantity, *count, **options) for role, count in counts.items()}
+    return Inputs(
+        {role: features for role, (features, _) in made.items()},
+        annotations={role: rows for role, (_, rows) in made.items()},
     )

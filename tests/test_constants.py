@@ -67,6 +67,11 @@ CONSTANTS = {
     "mlcd_eval.protocols.classification.knn": {"PRIMARY_K": 20},
     "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
     "mlcd_eval.metrics.dense": {"BOUNDARY": 0.02},
+    "mlcd_eval.metrics.geometry": {"WITHIN": ("11.25", "22.5", "30")},
+    "mlcd_eval.protocols.geometry.controls": {
+        "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.6, "MARGIN": 0.1,
+        "METRICS": {"depth": "delta1", "normals": "angle_within@11.25"},
+    },
     "mlcd_eval.protocols.segmentation.baselines": {"WAVES": 4},
     "mlcd_eval.protocols.segmentation.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,

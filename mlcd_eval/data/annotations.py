@@ -127,8 +127,27 @@ class ClassMap:
 UNLABELLED = -1
 """In a ClassMap, the class of a pixel that is not scored."""
 
+
+@dataclass(frozen=True, slots=True)
+class PixelValues:
+    """What was measured at each pixel of an image. image: key of its sample; digest: of the values; known: how many
+    pixels have one; unit, picture: as in ClassMap.
+
+    size: (height, width) of the values, which the image's own is equal to or a multiple of. values: returns them,
+    (height, width, C) float32, NaN where a pixel's are not known: the depth, C = 1, or the unit normal, C = 3.
+    """
+
+    image: str
+    size: tuple[int, int]
+    digest: str
+    known: int
+    unit: str
+    values: Callable[[], NDArray[np.float32]] = field(compare=False, repr=False)
+    picture: Callable[[], Image.Image] = field(compare=False, repr=False)
+
+
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap
+Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:

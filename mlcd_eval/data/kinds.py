@@ -153,6 +153,24 @@ ROWS = (
         ),
     ),
     DataScheme(
+        name="depth",
+        source="mlcd_eval.data.sources.pixels:DepthFiles",
+        form="depth:DIR[?layout=LAYOUT]",
+        help="the depth of each pixel, as NYUv2 and KITTI come, one's own folders, and the bundled scenes",
+        kinds=("depth",),
+        options=(
+            SchemeOption("layout", "scenes|nyu|kitti|folders", "the layout, by default the one that is recognised"),
+        ),
+    ),
+    DataScheme(
+        name="normals",
+        source="mlcd_eval.data.sources.pixels:NormalFiles",
+        form="normals:DIR[?layout=LAYOUT]",
+        help="the direction that each pixel faces, as NYUv2 comes, one's own folders, and the bundled scenes",
+        kinds=("normals",),
+        options=(SchemeOption("layout", "scenes|dsine|folders", "the layout, by default the one that is recognised"),),
+    ),
+    DataScheme(
         name="docvqa",
         source="mlcd_eval.data.sources.docvqa:DocVQAFiles",
         form="docvqa:FILE[?images=DIR]",

@@ -19,6 +19,7 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.dense import DENSE
+from mlcd_eval.metrics.geometry import DEPTH, NORMALS, NORMALS_FAMILIES
 from mlcd_eval.metrics.interval import generator, ratio
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
@@ -190,6 +191,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **ROBUSTNESS_FAMILIES,
     **SEARCH_FAMILIES,
     **LANGUAGE_FAMILIES,
+    **NORMALS_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
@@ -228,6 +230,8 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **PAIRS,
         **ASSOCIATION,
         **DENSE,
+        **DEPTH,
+        **NORMALS,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,

@@ -8,6 +8,7 @@ import pytest
 
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.corruption import ALEXNET
+from mlcd_eval.metrics.geometry import DEPTH
 from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
@@ -16,7 +17,7 @@ from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, met
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
-PARAMETERS |= {"corrupted_acc1@": "fog", "mean_recall@": 1, "jaccard@": "10-12"}
+PARAMETERS |= {"angle_within@": 30, "corrupted_acc1@": "fog", "mean_recall@": 1, "jaccard@": "10-12"}
 PARAMETERS |= dict.fromkeys(LANGUAGE_FAMILIES, 5)
 PARAMETERS |= {"image_to_text_map@": 5, "image_to_text_found@": 5}
 PARAMETERS |= {name: 1 if "recall" in name else 5 for name in SEARCH_FAMILIES}
@@ -81,6 +82,8 @@ def columns_for(name, seed=0):
         columns |= {"pixels_scored": r.integers(50, 90, size=60)}
         for of in ("class", "boundary"):
             columns |= {f"{of}_intersection": r.integers(9, size=(60, 4)), f"{of}_union": r.integers(9, 20, (60, 4))}
+        columns |= {key: r.random(60) for key in (*DEPTH, "sum_angle", "median_angle")}
+        columns |= {"pixels_within@30": r.integers(50, size=60)}
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}

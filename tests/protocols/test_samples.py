@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import make_result
-from protocol_inputs import features, mixture, rng, segmented, text_encoder, values
+from protocol_inputs import features, measured, mixture, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.annotations import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
@@ -19,6 +19,8 @@ from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettin
 from mlcd_eval.protocols.clustering import Clustering, ClusteringSettings
 from mlcd_eval.protocols.compositionality import Compositionality, CompositionalitySettings
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
+from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
+from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.retrieval.protocol import Retrieval
@@ -105,6 +107,14 @@ def instances_of_lists():
     return InstanceRetrieval().score(InstanceRetrievalSettings(), inputs)
 
 
+def depth_linear():
+    return DepthLinear().score(DepthLinearSettings(), measured("depth"))
+
+
+def normals_linear():
+    return NormalsLinear().score(NormalsLinearSettings(), measured("normals"))
+
+
 def seg_linear():
     return SegLinear().score(SegLinearSettings(lambda_=1.0), segmented())
 
@@ -164,6 +174,8 @@ CASES = {
     "association": association,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
+    "depth_linear": depth_linear,
+    "normals_linear": normals_linear,
     "seg_knn": seg_knn,
     "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),

@@ -53,6 +53,17 @@ DEFAULTS = {
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},
+    "depth_linear": {
+        "split": None,
+        "layer": "patches",
+        "lambda_": None,
+        "val_fraction": 0.2,
+        "target": "log",
+        "min_depth": 1e-3,
+        "max_depth": None,
+        "crop": "none",
+    },
+    "normals_linear": {"split": None, "layer": "patches", "lambda_": None, "val_fraction": 0.2},
     "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
     "seg_linear": {
         "split": None,
@@ -97,6 +108,12 @@ def test_the_layer_that_is_trained_by_adamw():
         ("instance_retrieval", {"ks": (1,), "map_at": 1}, {"ks": (), "map_at": 0, "precision_at": (0,)}),
         ("docvqa", {"max_new_tokens": 1}, {"max_new_tokens": 0}),
         ("refcoco", {"steps": 1}, {"steps": 0}),
+        (
+            "depth_linear",
+            {"val_fraction": 0.01, "lambda_": 1e-9, "min_depth": 0.1, "max_depth": 0.11},
+            {"val_fraction": 0, "lambda_": 0, "min_depth": 0, "max_depth": 0.001},
+        ),
+        ("normals_linear", {"val_fraction": 0.99}, {"val_fraction": 1, "lambda_": 0, "layer": "penultimate"}),
         ("seg_knn", {"k": 1, "patches": 1, "temperature": 0.001}, {"k": 0, "patches": 0, "temperature": 0}),
         (
             "seg_linear",

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from protocol_inputs import measured as of_pixels
 from protocol_inputs import segmented
 
 from mlcd_eval.data import rendered
@@ -211,6 +212,14 @@ CASES = {
         "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
         "probe": ({"mode": "probe", "steps": 60}, lambda: referred(native=False)),
     },
+    "depth_linear": {
+        "search": ({}, lambda: of_pixels("depth")),
+        "fixed": (
+            {"lambda_": 0.01, "target": "depth", "max_depth": 6.0, "crop": "kitti_garg"},
+            lambda: of_pixels("depth"),
+        ),
+    },
+    "normals_linear": {"search": ({}, lambda: of_pixels("normals"))},
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
     "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
     "docvqa": {
@@ -294,6 +303,8 @@ STAGES = {
     ("retrieval", "default"): {"ranks": 40},
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
+    ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
+    ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},

@@ -141,8 +141,8 @@ def _scenes(folder: Path) -> Pixels:
         splits[split] = [
             Labelled(
                 f"{scene.name}/{view}",
-                _member(contents, f"{scene.name}/{view}.webp", folder),
-                _member(contents, f"{scene.name}/{view}.instances.png", folder),
+                files.member(contents, f"{scene.name}/{view}.webp"),
+                files.member(contents, f"{scene.name}/{view}.instances.png"),
                 {0: 0, **{number: thing.label for number, thing in enumerate(scene.things, 1)}},
                 scene.name,
             )
@@ -151,12 +151,6 @@ def _scenes(folder: Path) -> Pixels:
         ]
     names = tuple(files.index.classes)
     return _checked(Pixels({split: rows for split, rows in splits.items() if rows}, len(names), names), folder)
-
-
-def _member(contents: Mapping[str, bytes], name: str, folder: Path) -> bytes:
-    if name not in contents:
-        raise DataError(f"the tar files of {folder} lack {name}, which {INDEX} says they have")
-    return contents[name]
 
 
 def _same_names(images: Path, masks: Path, classes: Mapping[int, int]) -> list[Labelled]:

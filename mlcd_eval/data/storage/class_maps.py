@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import UNLABELLED, ClassMap
-from mlcd_eval.data.base import EncodedImage
-from mlcd_eval.data.storage.images import FORMATS, decode, file_contents
+from mlcd_eval.data.storage.images import decode, file_contents, size_of
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.disk_memo import file_identity, memoised
 from mlcd_eval.support.foreign import reading
@@ -87,7 +86,7 @@ def _read(rows: Sequence[Labelled]) -> _Facts:
     facts = _Facts([], [])
     for row in rows:
         classes = read_classes(row)
-        height, width = _size(row)
+        height, width = size_of(row.image, row.key)
         if classes.shape != (height, width):
             raise DataError(
                 f"{_mask_of(row)} has another size than its image: got {classes.shape[1]} x {classes.shape[0]} pixels, "
@@ -126,25 +125,6 @@ def _numbers(row: Labelled) -> NDArray[np.int64]:
                 f"palette"
             )
         return np.asarray(opened).astype(np.int64)
-
-
-def _size(row: Labelled) -> tuple[int, int]:
-    """(height, width) of the image, by its header."""
-    from PIL import Image
-
-    where = f" ({row.image})" if isinstance(row.image, Path) else ""
-    if isinstance(row.image, Path) and not row.image.is_file():
-        raise DataError(f"the image of sample {row.key!r} is missing: there is no file {row.image}")
-    with (
-        reading(f"image {row.key!r}{where} cannot be decoded"),
-        Image.open(_file(row.image), formats=FORMATS) as opened,
-    ):
-        return opened.height, opened.width
-
-
-def _file(contents: EncodedImage) -> Path | io.BytesIO:
-    assert isinstance(contents, (bytes, Path))
-    return io.BytesIO(contents) if isinstance(contents, bytes) else contents
 
 
 def _mask_of(row: Labelled) -> str:

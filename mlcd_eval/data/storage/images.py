@@ -89,6 +89,18 @@ def file_contents(path: Path, problem: str) -> bytes:
     return path.read_bytes()
 
 
+def size_of(image: bytes | Path, key: str) -> tuple[int, int]:
+    """(height, width) of an image by its header; raises DataError naming the sample."""
+    from PIL import Image
+
+    where = f" ({image})" if isinstance(image, Path) else ""
+    if isinstance(image, Path) and not image.is_file():
+        raise DataError(f"the image of sample {key!r} is missing: there is no file {image}")
+    file = io.BytesIO(image) if isinstance(image, bytes) else image
+    with reading(f"image {key!r}{where} cannot be decoded"), Image.open(file, formats=FORMATS) as opened:
+        return opened.height, opened.width
+
+
 def _checked(image: Image.Image, problem: str) -> Image.Image:
     width, height = image.size
     if max(width, height) > MAX_RATIO * min(width, height):

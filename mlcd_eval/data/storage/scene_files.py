@@ -79,3 +79,9 @@ class SceneFiles:
             if sum(member.size for member in members) > path.stat().st_size:
                 raise DataError(f"{path} is damaged: its members are larger than the file")
             return {member.name: file.read() for member in members if (file := tar.extractfile(member)) is not None}
+
+    def member(self, contents: dict[str, bytes], name: str) -> bytes:
+        """One of the `contents` of a split; raises DataError where the tar lacks it."""
+        if name not in contents:
+            raise DataError(f"the tar files of {self.folder} lack {name}, which {INDEX} says they have")
+        return contents[name]

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.annotations import ClassMap
+from mlcd_eval.data.annotations import ClassMap, PixelValues
 from mlcd_eval.protocols.segmentation.tokens import cells_of
 
+OfPixels = ClassMap | PixelValues
 WAVES = 4  # of the cosines of a place, in either direction
 
 
-def places(maps: Sequence[ClassMap], grid: tuple[int, int]) -> NDArray[np.float32]:
+def places(maps: Sequence[OfPixels], grid: tuple[int, int]) -> NDArray[np.float32]:
     """(N, h, w, 15): cosines of where a patch is, the same for every image."""
     down, along = ((np.arange(count) + 0.5) / count for count in grid)
     rows, columns = (np.cos(np.pi * at[:, None] * np.arange(WAVES)) for at in (down, along))
@@ -25,24 +26,24 @@ def places(maps: Sequence[ClassMap], grid: tuple[int, int]) -> NDArray[np.float3
     return np.broadcast_to(waves.astype(np.float32), (len(maps), *waves.shape))
 
 
-def colours(maps: Sequence[ClassMap], grid: tuple[int, int]) -> NDArray[np.float32]:
+def colours(maps: Sequence[OfPixels], grid: tuple[int, int]) -> NDArray[np.float32]:
     """(N, h, w, 9): a patch's mean red, green and blue in [0, 1], and their products; 0 outside of the image."""
     means = np.stack([_means(each, grid) for each in maps])
     first, second = np.triu_indices(3)
     return np.concatenate([means, means[..., first] * means[..., second]], axis=3).astype(np.float32)
 
 
-def _means(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.float64]:
+def _means(each: OfPixels, grid: tuple[int, int]) -> NDArray[np.float64]:
     pixels = np.asarray(each.picture(), dtype=np.float64) / 255
-    rows, columns = cells_of(each.size, grid)
+    rows, columns = cells_of((pixels.shape[0], pixels.shape[1]), grid)
     cell = (rows[:, None] * grid[1] + columns).ravel()
     count = np.bincount(cell, minlength=grid[0] * grid[1])
     sums = [np.bincount(cell, weights=pixels[..., band].ravel(), minlength=len(count)) for band in range(3)]
     return (np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).reshape(*grid, 3)
 
 
-BASELINES: Mapping[str, Callable[[Sequence[ClassMap], tuple[int, int]], NDArray[np.float32]]] = {
+BASELINES: Mapping[str, Callable[[Sequence[OfPixels], tuple[int, int]], NDArray[np.float32]]] = {
     "position": places,
     "colour": colours,
 }
-"""Name -> class maps and a grid -> patches."""
+"""Name -> what is known of images and a grid -> patches."""

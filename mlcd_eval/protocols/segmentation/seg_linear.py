@@ -17,7 +17,6 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.annotations import UNLABELLED
-from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
@@ -27,6 +26,7 @@ from mlcd_eval.protocols.segmentation.tokens import (
     Images,
     Tokens,
     held_out_of,
+    held_out_rows,
     labels_of,
     tokens_of,
 )
@@ -101,23 +101,10 @@ def _tokens(
         held, of_held = images["val"], labels_of(images["val"].maps, train.grid, num_classes)
         share = len(held.maps) / (len(held.maps) + len(train.maps))
     else:
-        rows = _held_out([each.unit for each in train.maps], settings.val_fraction, chance)
+        rows = held_out_rows([each.unit for each in train.maps], settings.val_fraction, chance)
         held = Images(train.array[rows], [each for each, is_held in zip(train.maps, rows, strict=True) if is_held])
         of_held, share = labels[rows], settings.val_fraction
         labels = np.where(rows[:, None, None], UNLABELLED, labels)
     held_out = held_out_of(held, of_held, round(share * settings.patches), chance)
     most = max(1, settings.patches - len(held_out.tokens.labels))
     return tokens_of(train.array, labels, most, chance), held_out
-
-
-def _held_out(units: Sequence[str], fraction: float, chance: np.random.Generator) -> np.ndarray:
-    """Whether each image is held out: those of a share of the units, at least one and not all of them."""
-    distinct = sorted(set(units))
-    if len(distinct) < 2:
-        raise IncompatibleError(
-            f"lambda is chosen on images that are held out: got {len(distinct)} train image or scene, expected two "
-            "(or a val split, or set lambda_)"
-        )
-    count = min(len(distinct) - 1, max(1, round(fraction * len(distinct))))
-    chosen = set(chance.permutation(distinct)[:count].tolist())
-    return np.array([unit in chosen for unit in units])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import UNLABELLED, Annotation, ClassMap
-from mlcd_eval.errors import DataError
+from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features
 
 FINE = 4
@@ -114,6 +114,22 @@ def held_out_of(images: Images, labels: NDArray[np.int16], most: int, chance: np
     truth = np.stack([_at_points(images.maps[row], images.grid) for row in rows])
     array = images.array[rows]
     return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))
+
+
+def held_out_rows(units: Sequence[str], fraction: float, chance: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether each image is held out: those of a share of the units, at least one and not all of them.
+
+    Raises IncompatibleError where there is one unit.
+    """
+    distinct = sorted(set(units))
+    if len(distinct) < 2:
+        raise IncompatibleError(
+            f"lambda is chosen on images that are held out: got {len(distinct)} train image or scene, expected two "
+            "(or a val split, or set lambda_)"
+        )
+    count = min(len(distinct) - 1, max(1, round(fraction * len(distinct))))
+    chosen = set(chance.permutation(distinct)[:count].tolist())
+    return np.array([unit in chosen for unit in units])
 
 
 def _at_points(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.int16]:

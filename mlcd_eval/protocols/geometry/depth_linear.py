@@ -1,0 +1,99 @@
+"""Linear depth of frozen patch features: the logarithm of depth by least squares, exact and in seconds.
+
+The scale-invariant logarithmic loss that the field trains such layers by (Eigen et al. 2014; SigLoss of AdaBins, DINOv2
+and DINOv3) is the variance of the logarithms' difference and a share of its squared mean. With a constant the mean is
+0 at the optimum, so that over the pixels of all images together least squares of logarithms minimises it. A test
+image's values are interpolated from its patches to the pixels of its own depth map; padding is never learned from
+or scored. The encoder sees whole images (letterboxed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, model_validator
+
+from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
+from mlcd_eval.protocols.base import Inputs, Scores
+from mlcd_eval.protocols.geometry.images import MeasuredImages, measured
+from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
+from mlcd_eval.protocols.geometry.scoring import Report, geometry_scores
+
+
+class DepthLinearSettings(RidgeSettings):
+    """target: what the layer gives, the logarithm of depth, or depth. min_depth, max_depth: pixels between them are
+    learned from and scored, and predictions are kept within them; without max_depth there is no end, and predictions
+    are kept below the largest depth of train. crop: the part of an image that is scored, see metrics/geometry.py."""
+
+    target: Literal["log", "depth"] = "log"
+    min_depth: PositiveFloat = 1e-3
+    max_depth: PositiveFloat | None = None
+    crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg"] = "none"
+
+    @model_validator(mode="after")
+    def _range(self) -> DepthLinearSettings:
+        if self.max_depth is not None and self.max_depth <= self.min_depth:
+            raise ValueError(f"expected max_depth above min_depth, got {self.max_depth:g} and {self.min_depth:g}")
+        return self
+
+
+class DepthLinear(GeometryProtocol[DepthLinearSettings]):
+    """Primary: rmse. Details: lambda, unknown pixels, and what patches score that hold only their place or colour."""
+
+    name = "depth_linear"
+    version = 1
+    Settings = DepthLinearSettings
+    kinds = ("depth",)
+    pwc_tasks = ("Monocular Depth Estimation",)
+    pwc_metrics = (
+        ("rmse", "RMSE"),
+        ("abs_rel", "absolute relative error"),
+        ("delta1", "Delta < 1.25"),
+        ("delta2", "Delta < 1.25^2"),
+        ("delta3", "Delta < 1.25^3"),
+        ("log10", "log 10"),
+        ("silog", "SILog"),
+    )
+    hub_task_type = "depth-estimation"
+
+    def score(self, settings: DepthLinearSettings, inputs: Inputs) -> Scores:
+        """Raises DataError for features that are not finite, and IncompatibleError where no depth is in the range."""
+        most = settings.max_depth or max(
+            float(np.nanmax(each.values())) for each in measured(inputs.annotations["train"])
+        )
+        report = Report(
+            partial(_learned, settings),
+            partial(_errors, settings, most),
+            tuple(DEPTH),
+            ("rmse", "abs_rel", "delta1"),
+            "depth of pixels",
+        )
+        return geometry_scores(inputs, report)
+
+
+def _learned(
+    settings: DepthLinearSettings, images: Mapping[str, MeasuredImages], inputs: Inputs
+) -> tuple[Any, dict[str, Any]]:
+    return ridge(settings, partial(_target, settings), images, inputs)
+
+
+def _target(settings: DepthLinearSettings, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What is learned of depths (height, width, 1): NaN where they are not known or not in the range."""
+    depth = values.astype(np.float64)
+    depth[~scored_pixels(depth[..., 0], settings.min_depth, settings.max_depth or np.inf, "none")] = np.nan
+    return np.log(depth) if settings.target == "log" else depth
+
+
+def _errors(
+    settings: DepthLinearSettings, most: float, said: NDArray[np.float64], truth: NDArray[np.float32]
+) -> Mapping[str, float] | None:
+    """The columns of an image; most: the largest depth that is predicted."""
+    scored = scored_pixels(truth[..., 0], settings.min_depth, settings.max_depth or np.inf, settings.crop)
+    if not scored.any():
+        return None
+    depth = np.exp(said[scored, 0].clip(max=np.log(most))) if settings.target == "log" else said[scored, 0]
+    return {"pixels_scored": int(scored.sum())} | depth_errors(depth.clip(settings.min_depth, most), truth[scored, 0])

@@ -1,0 +1,96 @@
+"""Images with patches and values of pixels, and what a patch's parts hold of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlcd_eval.data.annotations import Annotation, PixelValues
+from mlcd_eval.errors import DataError
+from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.segmentation.maps import weights_of
+from mlcd_eval.protocols.segmentation.tokens import FINE, cells_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Target = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""Values (height, width, C) -> what is learned of them (height, width, T), NaN where nothing is."""
+
+
+@dataclass(frozen=True)
+class MeasuredImages:
+    """Images with patches and values, row by row. array: (N, h, w, D), possibly memory-mapped; num_unread: images that
+    could not be read."""
+
+    array: NDArray[np.floating]
+    values: Sequence[PixelValues]
+    num_unread: int = 0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.array.shape[1], self.array.shape[2]
+
+
+def measured(annotations: Sequence[Annotation]) -> list[PixelValues]:
+    """Those annotations that are values of pixels."""
+    return [each for each in annotations if isinstance(each, PixelValues)]
+
+
+def measured_images(features: Features, annotations: Sequence[Annotation], role: str) -> MeasuredImages:
+    """The images of a role in the order of their features. Raises DataError where none could be read."""
+    by_key: Mapping[str, PixelValues] = {each.image: each for each in measured(annotations)}
+    values = [by_key[key] for key in features.keys]
+    if not values:
+        raise DataError(f"the {role} split has no images that can be read: got 0, expected at least 1")
+    return MeasuredImages(features.array, values, len(by_key) - len(values))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What FINE x FINE parts of each patch hold, P of them in rows. known: (P,), how many pixels with a target each
+    has, as a share of its area; sums: (P, T), of their targets, and squares: of all targets' squares, in that unit."""
+
+    known: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    squares: float
+
+
+def parts_of(targets: NDArray[np.float64], grid: tuple[int, int]) -> Parts:
+    """The parts of an image whose pixels have targets (height, width, T)."""
+    fine = FINE * grid[0], FINE * grid[1]
+    rows, columns = cells_of((targets.shape[0], targets.shape[1]), fine)
+    is_known = np.isfinite(targets).all(axis=2)
+    part = (rows[:, None] * fine[1] + columns)[is_known]
+    known, count = targets[is_known], fine[0] * fine[1]
+    pixels = max(targets.shape[:2]) ** 2 / count  # in a part
+    sums = [np.bincount(part, weights=known[:, each], minlength=count) for each in range(targets.shape[2])]
+    return Parts(
+        np.bincount(part, minlength=count) / pixels, np.stack(sums, axis=1) / pixels, float((known**2).sum() / pixels)
+    )
+
+
+@lru_cache(maxsize=8)
+def interpolation(grid: tuple[int, int]) -> Any:
+    """The sparse matrix (P, cells) by which what is said of patches is interpolated to the middles of their parts."""
+    from scipy import sparse
+
+    down, along = (sparse.csr_matrix(weights_of(FINE * each, each, FINE * each).astype(np.float64)) for each in grid)
+    return sparse.kron(down, along, format="csr")
+
+
+def at_pixels(said: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
+    """What is said (h, w, T) of the patches of a square, bilinear at the pixels (height, width, T) of the image that is
+    at its top left, as torch's interpolate(align_corners=False)."""
+    side = max(size)
+    down, along = (
+        weights_of(pixels, cells, side).astype(np.float64) for pixels, cells in zip(size, said.shape[:2], strict=True)
+    )
+    wide = np.einsum("hwt,Ww->hWt", said.double().cpu().numpy(), along)
+    return np.einsum("Hh,hWt->HWt", down, wide, optimize=True)

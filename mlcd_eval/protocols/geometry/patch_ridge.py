@@ -1,0 +1,115 @@
+"""Ridge regression from patches to values of pixels, exact for what is interpolated between patches.
+
+A linear map of patches that is interpolated to pixels is the map of interpolated patches. The sum of its squared errors
+over pixels is therefore a quadratic function, whose sums are made image by image from the parts of patches, so that
+memory does not grow with the images and every known pixel counts. Lambda is added to the diagonal of the features'
+correlations, and chosen by the squared error of held-out images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.classification.sweep import search_lambda
+from mlcd_eval.protocols.geometry.images import MeasuredImages, Target, interpolation, parts_of
+from mlcd_eval.protocols.segmentation.tokens import held_out_rows
+from mlcd_eval.protocols.shared.ridge import RidgeSums
+from mlcd_eval.support.progress import Advance
+from mlcd_eval.support.resident import Rows
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """weights (D, T) and bias (T,), float64."""
+
+    weights: Tensor
+    bias: Tensor
+
+    def __call__(self, patches: Tensor) -> Tensor:
+        """Return what is said (h, w, T) of patches (h, w, D)."""
+        return patches.double() @ self.weights + self.bias
+
+
+def fit_ridge(
+    images: Mapping[str, MeasuredImages],
+    target: Target,
+    lambda_: float | None,
+    val_fraction: float,
+    chance: np.random.Generator,
+    device: str,
+    advance: Advance,
+) -> tuple[LinearMap, dict[str, Any]]:
+    """Return the map that is fitted to train, and to val if it is among the images, and for the record how.
+
+    lambda_: None to search it, by val, or without it by a share val_fraction of train's units. Raises IncompatibleError
+    where train has one unit to search on, or no pixel is to be learned.
+    """
+    train = images["train"]
+    parts = [train, *([images["val"]] if "val" in images else [])]
+    held: NDArray[np.bool_] = np.zeros(len(train.values), bool)
+    if lambda_ is None and "val" not in images:
+        held = held_out_rows([each.unit for each in train.values], val_fraction, chance)
+    fitted, checked = sums_of(parts[0], target, ~held, device, advance), None
+    if lambda_ is None:
+        rows = held if "val" not in images else np.ones(len(images["val"].values), bool)
+        checked = sums_of(parts[-1], target, rows, device, advance)
+    details: dict[str, Any] = {}
+    for sums, what in ((fitted, "train"), (checked, "held-out")):
+        if sums is not None and not sums.count:
+            raise IncompatibleError(f"nothing can be learned: got no pixel of known value in {what} images")
+    if checked is None:
+        assert lambda_ is not None, "without held-out images it is given"
+        chosen, details["lambda_from"] = lambda_, "settings"
+    else:
+        chosen, scores = search_lambda(lambda tried: -checked.error(*fitted.solved(tried)))
+        details["lambda_from"] = f"search by squared error of {int(rows.sum())} images"
+        details["search"] = [{"lambda": tried, "explained": 1 + score} for tried, score in scores.items()]
+        fitted = fitted + checked
+    return LinearMap(*fitted.solved(chosen)), details | {
+        "lambda": chosen,
+        "num_train_images": sum(len(each.values) for each in parts),
+    }
+
+
+def sums_of(
+    images: MeasuredImages, target: Target, rows: NDArray[np.bool_], device: str, advance: Advance
+) -> RidgeSums:
+    """The sums of the images of a boolean index, over all pixels that have a target."""
+    sums: RidgeSums | None = None
+    patches = Rows(images.array, device)
+    for row in np.flatnonzero(rows):
+        targets = target(images.values[row].values())
+        here = patches[row : row + 1][0].double().flatten(0, 1)
+        sums = sums or RidgeSums(here.shape[1], targets.shape[2], here.device)
+        _add(sums, here, targets, images.grid)
+        advance(1)
+    assert sums is not None, "there are images"
+    return sums
+
+
+def _add(sums: RidgeSums, patches: Tensor, targets: NDArray[np.float64], grid: tuple[int, int]) -> None:
+    """Add an image of patches (cells, D)."""
+    from scipy import sparse
+
+    parts, between = parts_of(targets, grid), interpolation(grid)
+    mixed = (between.T @ sparse.diags(parts.known) @ between).tocoo()  # (cells, cells), of neighbours only
+    index, values = torch.from_numpy(np.stack([mixed.row, mixed.col])), torch.from_numpy(mixed.data)
+    both = torch.sparse_coo_tensor(index, values, mixed.shape, device=patches.device, check_invariants=False)
+    alone, learned, total = (
+        torch.from_numpy(np.asarray(each)).to(patches.device)
+        for each in (between.T @ parts.known, between.T @ parts.sums, parts.sums.sum(axis=0))
+    )
+    sums.count += float(parts.known.sum())
+    sums.x += alone @ patches
+    sums.y += total
+    sums.xx += patches.T @ torch.sparse.mm(both, patches)
+    sums.xy += patches.T @ learned
+    sums.yy += parts.squares
