@@ -8,67 +8,16 @@ python benchmarks/gpu_figures.py report OUT
 
 import argparse
 import importlib.util
-import json
 import time
 import traceback
 from pathlib import Path
 
 import numpy as np
 import torch
+from gpu_machine import Figures, Machine, model
+from gpu_report import report
 
 PEAK = 989e12  # operations per second of an H100 or H200 in bf16, without sparsity
-
-
-class Figures:
-    """Named numbers, on disk as soon as they are known."""
-
-    def __init__(self, path):
-        self.path = path
-        self.rows = []
-
-    def add(self, name, value, unit, note="", peer="", peer_value=None):
-        self.rows.append([name, value, unit, note, peer, peer_value])
-        self.path.write_text(json.dumps(self.rows, indent=1))
-        print(f"{name}: {value:.4g} {unit} {note}", flush=True)
-
-
-class Machine:
-    def __init__(self, device, tiny):
-        self.device = torch.device(device)
-        self.tiny = tiny
-        self.cuda = self.device.type == "cuda"
-
-    def wait(self):
-        if self.cuda:
-            torch.cuda.synchronize()
-
-    def seconds(self, work, repeat=5):
-        """The median of some calls after one to warm up."""
-        taken = []
-        for _ in range(1 + (1 if self.tiny else repeat)):
-            started = time.perf_counter()
-            work()
-            self.wait()
-            taken.append(time.perf_counter() - started)
-        return float(np.median(taken[1:]))
-
-    def forget_peak(self):
-        if self.cuda:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-
-    def peak(self):
-        return f"peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if self.cuda else ""
-
-
-def model(size, embed_dim):
-    from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder
-    from mlcd_eval.encoders.towers.preprocess import Preprocess
-    from mlcd_eval.encoders.towers.vit import VIT_SIZES
-
-    vision = VIT_SIZES[size]
-    preprocess = Preprocess(image_size=vision.image_size)
-    return DualEncoder(CheckpointConfig(vision=vision, embed_dim=embed_dim, preprocess=preprocess))
 
 
 def encode(machine, figures, out):
@@ -312,40 +261,6 @@ def measure(args):
             failed = True
         machine.forget_peak()
     return int(failed)
-
-
-TOLERANCE = 0.02
-"""The largest accepted difference of a metric between a device and the CPU: rounding moves single samples of a few
-hundred."""
-
-
-def report(args):
-    path = args.out / "figures.json"
-    for name, value, unit, note, peer, peer_value in json.loads(path.read_text()) if path.is_file() else ():
-        beside = f"{peer}: {peer_value:.4g} {unit}" if peer_value is not None else ""
-        print(f"{name:58s} {value:>12.4g} {unit:9s} {note:48s} {beside}".rstrip())
-    for log in sorted(args.out.glob("train_*/fit/log.jsonl")):
-        losses = [row["loss"] for row in map(json.loads, log.read_text().splitlines()) if "loss" in row]
-        if losses:
-            print(f"{log.parts[-3]}: loss {losses[0]:.5f} in step 1, {losses[-1]:.5f} in step {len(losses)}")
-    return int(not agree(args.out / "eval_device", args.out / "eval_cpu"))
-
-
-def agree(folder, reference):
-    """Print each record's primary metric in both folders; whether all of them agree."""
-    paths = sorted(path.relative_to(reference) for path in reference.glob("*/*.json"))
-    good = bool(paths)
-    for path in paths:
-        values = []
-        for place in (folder, reference):
-            record = json.loads((place / path).read_text()) if (place / path).is_file() else {}
-            metrics = {metric["name"]: metric["value"] for metric in record.get("metrics", ())}
-            values.append(metrics.get(record.get("primary_metric")))
-        close = None not in values and abs(values[0] - values[1]) <= TOLERANCE * max(1, abs(values[1]))
-        good &= close
-        device, cpu = ("none" if value is None else f"{value:.5f}" for value in values)
-        print(f"{path.stem:40s} device {device:>10s} cpu {cpu:>10s} {'agree' if close else 'DIFFER'}")
-    return good
 
 
 def main():
