@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,11 +35,11 @@ from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
 from mlcd_eval.protocols.base import Features, Inputs, Scores, View
 from mlcd_eval.records import Result, ResultStore, Timing
-from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.records.environment import environment
 from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.controls import controls_of
+from mlcd_eval.running.costs import efficiency, scored_of
 from mlcd_eval.running.open_set import distinct
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
@@ -239,14 +238,14 @@ class DatasetRun:
             score_s=time.perf_counter() - started,
             images_encoded=sum(encoding.images_encoded for encoding in passes.values()),
         )
-        efficiency = _efficiency(job, passes, images, scores) if job.requests else None
+        costs = efficiency(job, passes, images, scores) if job.requests else None
         num_scored = len(inputs.annotations["test"]) if inputs.annotations else _num_images(images)
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
             details=dict(scores.details) | controls | _kept_in_fp16(job) | open_set,
             timing=timing,
-            efficiency=efficiency,
+            efficiency=costs,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),
         )
         return result, scores.samples
@@ -286,22 +285,8 @@ def _kept_in_fp16(job: Job) -> dict[str, Any]:
     return {"features_in_fp16": layers} if layers else {}
 
 
-def _efficiency(job: Job, passes: Mapping[View, Encoded], images: Mapping[str, Features], scores: Scores) -> Efficiency:
-    """Return what the job's images cost, of its passes the one that was timed longest."""
-    requests = job.requests.values()
-    known = [cost for each in requests if (cost := passes[each.view].efficiency.get(each.layer)) is not None]
-    longest = max(known, key=lambda cost: cost.images_timed, default=Efficiency())
-    array = _scored(images).array
-    size = scores.bytes_per_embedding or array.itemsize * math.prod(array.shape[1:])
-    return longest.model_copy(update={"bytes_per_embedding": size})
-
-
-def _scored(images: Mapping[str, Features]) -> Features:
-    return images.get("test", list(images.values())[-1])
-
-
 def _num_images(images: Mapping[str, Features]) -> int:
-    scored = _scored(images)
+    scored = scored_of(images)
     return len(scored.keys) + len(scored.bad)
 
 
