@@ -21,9 +21,7 @@ from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.classification import classification_samples, over_trials
-from mlcd_eval.metrics.statistics import Columns
-from mlcd_eval.metrics.table import CLASSIFICATION, measure, metric_value
+from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
 from mlcd_eval.protocols.classification.by_chance import by_chance
@@ -31,7 +29,6 @@ from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
     checked_labels,
-    columns_of,
     count_classes,
     measured,
     primary_metric,
@@ -44,6 +41,7 @@ from mlcd_eval.protocols.classification.layer_search import (
     best_layer,
     layers_of,
 )
+from mlcd_eval.protocols.classification.probe_report import report_of
 from mlcd_eval.protocols.classification.probe_rows import (
     cut_features,
     inputs_at,
@@ -64,8 +62,6 @@ from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from mlcd_eval.support.resident import Rows
 
 
 CONTROL_STEPS = 1000  # of SGD
@@ -159,7 +155,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         sweep = sweep_of(settings.sweep, binary)
         trials = settings.trials if settings.shots else 1
         trainings = settings.adamw.trainings if settings.adamw else sweep.most + 1 if settings.searches else 1
-        test, report = inputs.images["test"], _multilabel_report if multilabel else _report
+        test, report = inputs.images["test"], report_of(multilabel)
         with (
             threads_for(inputs.images["train"].array.size * num_classes),
             inputs.stage("fits of the probe", trials * trainings, "fits") as advance,
@@ -219,7 +215,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
         sweep = sweep_of(settings.sweep, binary=not multilabel and len(np.unique(labels["train"])) == 2)
-        report = _multilabel_report if multilabel else _report
+        report = report_of(multilabel)
         layers = layers_of(inputs.images["train"].array)
         held_out = settings.model_copy(update={"selection": "holdout"})
 
@@ -250,7 +246,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
         labels = {split: checked_labels(inputs.images[split], split) for split in split_roles(inputs.images)}
         multilabel, num_classes = labels["train"].ndim == 2, count_classes(inputs)
         metric = primary_metric(settings.metric, num_classes, multilabel)
-        report = _multilabel_report if multilabel else _report
+        report = report_of(multilabel)
         held_out = settings.model_copy(update={"selection": "holdout"})
 
         def data_at(layer: str) -> TrainingSet:
@@ -299,27 +295,3 @@ def _trained(
         seed,
         all_rows,
     )
-
-
-def _report(
-    probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
-) -> tuple[Columns, dict[str, Any]]:
-    """Columns of the samples and details; over several trials there is a `prediction` and `rank` for each."""
-    trials = [classification_samples(probe.fit.scores(test), labels) for probe in probes]
-    if len(trials) == 1:
-        return trials[0], dict(probes[0].details)
-    num_classes = len(probes[0].fit.bias)
-    names = [*(name for name, kind in CLASSIFICATION.items() if kind.fits(num_classes)), *also]
-    values = [{name: value for name in names if (value := metric_value(name, trial)) is not None} for trial in trials]
-    return over_trials(trials), {
-        "std_over_trials": {name: float(np.std([of_trial[name] for of_trial in values], ddof=1)) for name in values[0]},
-        "trials": [{**probe.details, **of_trial} for probe, of_trial in zip(probes, values, strict=True)],
-    }
-
-
-def _multilabel_report(
-    probes: Sequence[Probe], test: Rows, labels: np.ndarray, also: Sequence[str]
-) -> tuple[Columns, dict[str, Any]]:
-    """The same for several labels per image."""
-    (probe,) = probes
-    return columns_of(probe.fit.scores(test), labels), dict(probe.details)
