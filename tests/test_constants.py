@@ -21,6 +21,7 @@ CONSTANTS = {
     "mlcd_eval.data.sources.long_texts": {"FIRST": 1000},
     "mlcd_eval.data.sources.multilingual": {"LARGEST_TEXT": 2**28},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
+    "mlcd_eval.data.sources.scene_views": {"GREY": 128, "MARGIN": 1.15, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},
     "mlcd_eval.data.storage.images": {"LARGEST": 4 * GIB, "MAX_RATIO": 1000},
@@ -52,11 +53,13 @@ CONSTANTS = {
     "mlcd_train.labels": {"FORMAT_VERSION": 2, "BUCKETS": 2**16},
     "mlcd_train.state": {"FORMAT_VERSION": 1},
     # draws and levels, which tables and pages name
+    "mlcd_eval.metrics.blind": {"FOLDS": 5},
     "mlcd_eval.metrics.interval": {"RESAMPLES": 1000},
     "mlcd_eval.metrics.paired": {"DRAWS": 10_000, "SLOW_DRAWS": 2_000},
     "mlcd_eval.metrics.power": {"LEVEL": 0.05, "POWER": 0.8},
     "mlcd_eval.metrics.shapley": {"MOST_EXACT": 8, "ORDERS": 128},
     "mlcd_eval.metrics.text": {"THRESHOLD": 0.5},
+    "mlcd_eval.protocols.classification.by_chance": {"DRAWS": 10},
     "mlcd_eval.tables.comparison.pairing": {"SEED": 0},
     # what a protocol does where nothing is set
     "mlcd_eval.protocols.classification.cross_validation": {
@@ -151,6 +154,7 @@ SILENT = {
     "mlcd_eval.metrics.power:mcnemar_images": {"power": 0.8},
     "mlcd_eval.metrics.power:t_detectable": {"power": 0.8},
     "mlcd_eval.metrics.power:t_images": {"power": 0.8},
+    "mlcd_eval.metrics.search:compare": {"all_queries": False},
     "mlcd_eval.metrics.segmentation:sample_iou": {"has_target": True},
     "mlcd_eval.metrics.shapley:shapley": {"seed": 0},
     "mlcd_eval.metrics.table:measure": {"num_unscored": 0, "defined": True},
