@@ -71,6 +71,11 @@ CONSTANTS = {
     "mlcd_eval.protocols.classification.logistic.problem": {"GLANCE": 3e-2, "_CAUTION": 10},
     "mlcd_eval.metrics.dense": {"BOUNDARY": 0.02},
     "mlcd_eval.metrics.geometry": {"WITHIN": ("11.25", "22.5", "30")},
+    "mlcd_eval.protocols.geometry.bins_head": {
+        "OFFSET": 0.1, "EPSILON": 1e-3, "MEAN_SHARE": 0.15, "UNVARIED": 100, "TOGETHER": 2, "WARM_UP": 1 / 3,
+        "MOMENTA": (0.85, 0.95), "LOWEST": 1 / 25_000, "FIRST": 1 / 1000, "BETA2": 0.99, "WEIGHT_DECAY": 1e-4,
+        "CLIP": 35.0,
+    },
     "mlcd_eval.protocols.geometry.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.6, "MARGIN": 0.1,
         "METRICS": {"depth": "delta1", "normals": "angle_within@11.25"},

@@ -102,7 +102,7 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, protocol, heading, None, "score", extra=(("unit", unit), ("decimals", decimals)))
     if heading == "NYUv2 RMSE":
         extra = (("unit", "metres"), ("decimals", 3), ("higher_is_better", False))
-        return Column(heading, protocol, heading, None, "rmse", extra=extra)
+        return Column(heading, "depth_linear", "nyuv2", "depth_linear/nyuv2", "rmse", TEST, extra)
     if heading == "Throughput":
         return Column(heading, protocol, heading, None, "throughput", extra=(("unit", "images/s"), ("decimals", 0)))
     return Column(heading, protocol, heading, None, "mean" if heading in AVERAGES else "score")

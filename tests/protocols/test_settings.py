@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
+from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 
 DEFAULTS = {
@@ -62,6 +63,7 @@ DEFAULTS = {
         "min_depth": 1e-3,
         "max_depth": None,
         "crop": "none",
+        "bins": None,
     },
     "normals_linear": {"split": None, "layer": "patches", "lambda_": None, "val_fraction": 0.2},
     "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
@@ -81,6 +83,13 @@ DEFAULTS = {
 def test_what_a_silent_task_means(name):
     settings = get_protocol(name).Settings().model_dump()
     assert {key: settings[key] for key in DEFAULTS[name]} == DEFAULTS[name] and name in PROTOCOLS
+
+
+def test_the_head_that_is_trained_to_bins_of_depth():
+    known = {"number": 256, "steps": 38_400, "batch": 16, "learning_rate": 3e-4}
+    assert BinsSettings().model_dump() == known
+    with pytest.raises(ValueError, match=r"expected bins, .* without lambda_ and target"):
+        get_protocol("depth_linear").Settings(bins=BinsSettings(), lambda_=1.0, target="depth")
 
 
 def test_the_layer_that_is_trained_by_adamw():

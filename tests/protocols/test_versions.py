@@ -218,6 +218,10 @@ CASES = {
             {"lambda_": 0.01, "target": "depth", "max_depth": 6.0, "crop": "kitti_garg"},
             lambda: of_pixels("depth"),
         ),
+        "probe_bins": (
+            {"bins": {"steps": 120, "learning_rate": 0.01}, "max_depth": 10.0},
+            lambda: of_pixels("depth"),
+        ),
     },
     "normals_linear": {"search": ({}, lambda: of_pixels("normals"))},
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
@@ -304,6 +308,7 @@ STAGES = {
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
     ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
+    ("depth_linear", "probe_bins"): {"steps of the head": 120, "sums of patches": 40, "depth of pixels": 12},
     ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
