@@ -6,6 +6,7 @@ from pathlib import Path
 from captions import caption_readers, segmentation_readers
 from data import annotation_readers, data_readers, table_readers
 from models import model_readers
+from points import point_readers
 from reader import Reader
 from records import record_readers
 from searches import label_readers, search_readers
@@ -18,6 +19,7 @@ GROUPS = (
     search_readers,
     caption_readers,
     segmentation_readers,
+    point_readers,
     record_readers,
     training_readers,
     label_readers,
