@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,12 @@ def values_by(groups: Sequence[str | None], columns: Columns, names: Sequence[st
         counts = {"num_pairs": len(rows), "num_points": sum(part["points"])}
         values[group] = {name: metric_value(name, part) for name in names} | counts
     return values
+
+
+def mean_of_groups(values: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> dict[str, float]:
+    """The mean over groups of each metric's value, as Probe3D and SD-DINO report SPair-71k by its categories; empty
+    without groups."""
+    return {name: float(np.mean([each[name] for each in values.values()])) for name in names if values}
 
 
 def rotation_of(pair: PointPair) -> str | None:

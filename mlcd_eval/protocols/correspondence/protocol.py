@@ -19,6 +19,7 @@ from mlcd_eval.protocols.correspondence.outcomes import (
     Columns,
     coloured,
     columns_of,
+    mean_of_groups,
     rotation_of,
     same_places,
     values_by,
@@ -46,7 +47,7 @@ class Correspondence(Protocol[CorrespondenceSettings]):
     Settings = CorrespondenceSettings
     kinds = ("keypoints",)
     pwc_tasks = ("Semantic correspondence",)
-    pwc_metrics = (("pck_bbox_per_image@.*", "PCK"),)
+    pwc_metrics = ((r"pck_bbox_per_image@(.+)", r"PCK@\1"),)
     hub_task_type = "keypoint-detection"
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
@@ -79,6 +80,7 @@ class Correspondence(Protocol[CorrespondenceSettings]):
             "position": same_places(scored),
             "colour": matched(coloured(features, scored), scored, settings.match, inputs.device),
         }
+        by_category = values_by(columns["category"], columns, names)
         return Scores(
             metrics=[measure(name, columns, inputs.seed, len(pairs) - len(scored)) for name in names],
             primary=names[0],
@@ -86,7 +88,8 @@ class Correspondence(Protocol[CorrespondenceSettings]):
             details={
                 "grid": list(features.array.shape[1:3]),
                 "num_points": sum(columns["points"]),
-                "by_category": values_by(columns["category"], columns, names),
+                "by_category": by_category,
+                "mean_of_categories": mean_of_groups(by_category, names),
                 "by_rotation": values_by([rotation_of(pair) for pair in scored], columns, names),
                 "baselines": {
                     name: _with_intervals(names, columns_of(scored, found, alphas), inputs.seed)

@@ -41,6 +41,9 @@ def test_values_of_categories_and_rotations_are_those_of_their_pairs():
     assert cats["pck_img_per_image@0.05"] == pytest.approx((rights / points)[of_cats].mean())
     assert cats["pck_img_per_point@0.05"] == pytest.approx(rights[of_cats].sum() / points[of_cats].sum())
     assert (cats["num_pairs"], cats["num_points"]) == (6, points[of_cats].sum())
+    dogs, mean = scores.details["by_category"]["dog"], scores.details["mean_of_categories"]
+    of_both = [each["pck_bbox_per_point@0.1"] for each in (cats, dogs)]
+    assert of_both[0] != of_both[1] and mean["pck_bbox_per_point@0.1"] == pytest.approx(sum(of_both) / 2)
     pairs = corresponding().annotations["test"]
     assert [rotation_of(pair) for pair in pairs[:4]] == [None, "000-030", "030-060", "060-090"]
     assert sum(each["num_pairs"] for each in scores.details["by_rotation"].values()) == 11
