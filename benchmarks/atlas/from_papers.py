@@ -93,6 +93,8 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, "docvqa", dataset, task, metric, Dialect(as_task=task))
     if heading == "ImageNet kNN":
         return Column(heading, "knn", "imagenet1k", "knn/imagenet", "knn_acc1", TEST)
+    if heading == "DAVIS J&F":
+        return Column(heading, "tracking", "davis2017", "tracking/davis2017", "jf_mean", Dialect(split="val"))
     if protocol == "refcoco":
         name, split = heading.split()
         task = f"refcoco/{name.lower()}_{split}"

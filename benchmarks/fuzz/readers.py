@@ -7,6 +7,7 @@ from captions import caption_readers, segmentation_readers
 from data import annotation_readers, data_readers, table_readers
 from models import model_readers
 from pixels import pixel_readers
+from points import point_readers
 from reader import Reader
 from records import record_readers
 from searches import label_readers, search_readers
@@ -20,6 +21,7 @@ GROUPS = (
     caption_readers,
     segmentation_readers,
     pixel_readers,
+    point_readers,
     record_readers,
     training_readers,
     label_readers,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
+from mlcd_eval.metrics.correspondence import CORRESPONDENCE_FAMILIES
 from mlcd_eval.metrics.dense import DENSE
 from mlcd_eval.metrics.geometry import DEPTH, NORMALS, NORMALS_FAMILIES
 from mlcd_eval.metrics.interval import generator, ratio
@@ -46,6 +47,7 @@ from mlcd_eval.metrics.statistics import (
     column,
     within,
 )
+from mlcd_eval.metrics.tracking import TRACKING
 from mlcd_eval.support.registry import Registry
 
 
@@ -191,6 +193,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **ROBUSTNESS_FAMILIES,
     **SEARCH_FAMILIES,
     **LANGUAGE_FAMILIES,
+    **CORRESPONDENCE_FAMILIES,
     **NORMALS_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(within(5, f"rank@{k}")), classes=(5, math.inf)),
@@ -230,6 +233,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **PAIRS,
         **ASSOCIATION,
         **DENSE,
+        **TRACKING,
         **DEPTH,
         **NORMALS,
         **SEARCHES,

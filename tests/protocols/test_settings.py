@@ -54,6 +54,8 @@ DEFAULTS = {
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},
+    "correspondence": {"split": "test", "layer": "patches", "match": "pixels", "alphas": (0.1, 0.05)},
+    "tracking": {"split": None, "layer": "patches", "frames": 7, "near": 12, "k": 5, "temperature": 0.1},
     "depth_linear": {
         "split": None,
         "layer": "patches",
@@ -117,6 +119,9 @@ def test_the_layer_that_is_trained_by_adamw():
         ("instance_retrieval", {"ks": (1,), "map_at": 1}, {"ks": (), "map_at": 0, "precision_at": (0,)}),
         ("docvqa", {"max_new_tokens": 1}, {"max_new_tokens": 0}),
         ("refcoco", {"steps": 1}, {"steps": 0}),
+        ("correspondence", {"alphas": (0.01,)}, {"alphas": (), "match": "points"}),
+        ("correspondence", {"match": "patches"}, {"alphas": (0,)}),
+        ("tracking", {"frames": 0, "near": 0, "k": 1}, {"frames": -1, "near": -1, "k": 0, "temperature": 0}),
         (
             "depth_linear",
             {"val_fraction": 0.01, "lambda_": 1e-9, "min_depth": 0.1, "max_depth": 0.11},
