@@ -86,6 +86,7 @@ CONSTANTS = {
         "METRICS": {"depth": "delta1", "normals": "angle_within@11.25"},
     },
     "mlcd_eval.protocols.segmentation.baselines": {"WAVES": 4},
+    "mlcd_eval.protocols.refcoco.controls": {"SHAPES": {"probe": (8, 8), "zeroshot": (32, 1)}},
     "mlcd_eval.protocols.segmentation.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
     },

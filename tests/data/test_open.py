@@ -46,6 +46,7 @@ def touch(*files):
             r"lacks the option root, the folder of its files: expected torchvision:CLASS\?root=DIR",
         ),
         ("torchvision:CIFAR10?root=x&download=yes", "has download=yes: expected true or false"),
+        ("refer:unc", "refer:unc is too short: expected refer:ROOT/NAME/SPLIT_BY"),
         ("refer:data/unc", "refer:data/unc is too short: expected refer:ROOT/NAME/SPLIT_BY"),
     ],
 )

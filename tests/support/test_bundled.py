@@ -13,7 +13,8 @@ def test_a_checkout_reads_its_own_folders():
 def test_the_demo_data_comes_with_its_licences():
     licences = (demo_data_dir() / "LICENSES.md").read_text()
     folders = [folder.name for folder in demo_data_dir().iterdir() if folder.is_dir()]
-    expected = ["densedemo", "docdemo", "emoji_names", "refer", "wds_demo_captions", "wds_demo_clipart"]
+    expected = ["densedemo", "docdemo", "emoji_names", "refer", "shapedemo"]
+    expected += ["wds_demo_captions", "wds_demo_clipart"]
     assert sorted(folders) == expected
     assert all(folder in licences for folder in folders)
     assert sum(file.stat().st_size for file in demo_data_dir().rglob("*")) < 20e6

@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pycocotools import mask as coco
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint, num_scored
 from mlcd_eval.data.open import default_name, discover, find_dataset
+from mlcd_eval.data.sources.refer import parse_address
 from mlcd_eval.data.storage.safe_pickle import read_pickle
 from mlcd_eval.errors import DataError
 from mlcd_eval.spec import DatasetSpec, TaskIndex
@@ -226,3 +228,8 @@ def test_instances_that_do_not_fit(tmp_path, instances, message):
         dataset = open_dataset(ref)
         dataset.annotations("val")
         dataset.split("val")
+
+
+def test_an_address_from_the_current_folder():
+    assert parse_address("data/refcoco/unc") == (Path("data"), "refcoco", "unc", None)
+    assert parse_address("data/refcoco/unc/val") == (Path("data"), "refcoco", "unc", "val")

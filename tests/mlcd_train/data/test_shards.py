@@ -1,11 +1,14 @@
 """Shards of mlcd-eval's read by row, and what training sees of a shard."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from mlcd_eval.data.base import Sample, ShardScan
 from mlcd_eval.errors import DataError
+from mlcd_train.data.batches import Bad
+from mlcd_train.data.reading import StreamReader
 from mlcd_train.data.shards import ScannedShard, SequentialShard, TrainScan
 
 
@@ -58,3 +61,13 @@ def test_a_scanned_shard_leaves_out_what_has_no_caption_and_names_the_rest(capti
     assert scanned.name == "listed" and scanned.scan() == ShardScan("g", 3)
     assert keys(scanned.samples()) == expected.split()
     assert keys(scanned.rows(shard.opened(), [1, 4])) == [f"{prefix}k1", f"{prefix}k4"]  # by row, whatever it has
+
+
+def test_a_sample_without_a_caption_is_bad_where_captions_are_read():
+    def usable(captions, *texts):
+        return StreamReader._usable(
+            SimpleNamespace(split=SimpleNamespace(captions=captions)), Sample("k", b"", texts=texts)
+        )
+
+    assert usable(True) == Bad("no caption", "sample 'k' has no caption")
+    assert usable(True, "a dog").key == usable(False).key == "k"
