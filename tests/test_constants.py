@@ -54,6 +54,7 @@ CONSTANTS = {
     "mlcd_eval.features.store": {"FORMAT_VERSION": 2},
     "mlcd_eval.records.result": {"SCHEMA_VERSION": 1},
     "mlcd_train.labels": {"FORMAT_VERSION": 2, "BUCKETS": 2**16},
+    "mlcd_train.plan": {"ENCODED": 40_000},
     "mlcd_train.state": {"FORMAT_VERSION": 1},
     # draws and levels, which tables and pages name
     "mlcd_eval.metrics.blind": {"FOLDS": 5},

@@ -1,5 +1,6 @@
 """The rows of data schemes: that they hold together, and that another package can add one."""
 
+import re
 import sys
 from importlib.metadata import EntryPoint
 
@@ -18,7 +19,7 @@ def test_a_row_fits_its_code(row):
     assert isinstance(row.code, Source)
     assert type(row.code).open is not Source.open
     names = [option.name for option in row.options]
-    assert len(set(names)) == len(names)
+    assert len(set(names)) == len(names) and all(re.fullmatch("[a-z_]+", name) for name in names)
     assert row.root_option in (None, *names)
     assert row.extra is None or row.package is not None
 

@@ -6,6 +6,7 @@ from hidden_encoders import PREAMBLE, Hidden
 from torch import nn
 
 from mlcd_eval.encoders.contents import contents
+from mlcd_eval.encoders.identity import settings_digest
 from mlcd_eval.encoders.registry import load_encoder
 
 
@@ -63,3 +64,7 @@ def test_a_factory_may_return_one_object_every_time(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     first = load_encoder("python:one_object:make").info
     assert load_encoder("python:one_object:make").info == first
+
+
+def test_settings_digest_does_not_depend_on_their_order():
+    assert settings_digest({"a": 1, "b": 2}) == settings_digest({"b": 2, "a": 1}) != settings_digest({"a": 2, "b": 1})

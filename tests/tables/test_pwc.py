@@ -209,3 +209,14 @@ def test_a_submission_is_what_the_sites_client_sends():
     assert row.metrics == {"Accuracy (Private)": "50.00", "Top 5 Accuracy": "75.00"}
     assert (row.methodology, row.evaluated_on, row.paper) == ("a", "2026-01-01", None)
     assert row.external_id == results[0].request_key()
+
+
+def test_beside_the_primary_metric_only_those_that_the_site_has_words_for_are_shown():
+    names = ["image_to_text_recall@1", "image_to_text_recall@5", "text_to_image_recall@1", "mean_recall"]
+    of_record = entries([make_result("m", "retrieval/flickr30k", [metric(name, 0.5) for name in names])], [])
+    assert {entry.metric: (entry.shown, entry.primary) for entry in of_record} == {
+        "Image-to-text R@1": (True, True),
+        "Image-to-text R@5": (True, False),
+        "Text-to-image R@1": (True, False),
+        "Mean Recall": (False, False),
+    }

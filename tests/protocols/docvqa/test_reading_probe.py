@@ -7,9 +7,10 @@ from sklearn.linear_model import Ridge
 
 from mlcd_eval.data.lettering import FACES, line_height
 from mlcd_eval.errors import DataError
-from mlcd_eval.protocols.docvqa import controls, legibility
+from mlcd_eval.protocols.docvqa import controls, legibility, lines
 from mlcd_eval.protocols.docvqa.found_words import find_lines
 from mlcd_eval.protocols.docvqa.ink import PENALTIES, cells_of, learn_ink
+from mlcd_eval.protocols.docvqa.lines import Line
 from mlcd_eval.protocols.docvqa.reader import CHARACTERS, columns, crops, read, spell, unspell
 from mlcd_eval.protocols.docvqa.reading_probe import measure_reading
 
@@ -144,3 +145,12 @@ def test_a_rule_is_more_than_eight_times_as_wide_as_high(width, is_line):
     page = np.zeros((1000, 200), np.float32)
     page[20:30, 10 : 10 + width] = 1.0
     assert bool(find_lines(page)) is is_line
+
+
+def test_a_cell_is_under_a_heading_that_is_above_its_row():
+    """A heading ends above the middle of the row, or the row is no row of its column."""
+    row, cell = Line("Sales", 0, 20, 40, 40), Line("7", 60, 21, 70, 39)
+    for bottom, found in ((20, cell), (30, cell), (31, None)):
+        heading = Line("2019", 55, 0, 80, bottom)
+        assert lines._cell(row, heading, [row, cell, heading]) == found
+    assert lines._cell(row, Line("2018", 0, 0, 40, 10), [row, cell]) is None  # not to its right
