@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, model_validator
 
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
-from mlcd_eval.protocols.base import Inputs, Scores
+from mlcd_eval.protocols.base import Control, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, measured
@@ -104,6 +104,10 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
         )
         exact = _report(settings.model_copy(update={"bins": None}), most)
         return geometry_scores(inputs, exact if settings.bins is None else _report(settings, most), exact)
+
+    def controls(self, settings: DepthLinearSettings, inputs: Inputs) -> list[Control]:
+        """Of the exact fit, also where a head is trained by gradient steps, which would take hours more."""
+        return super().controls(settings.model_copy(update={"bins": None}), inputs)
 
 
 def _report(settings: DepthLinearSettings, most: float) -> Report:

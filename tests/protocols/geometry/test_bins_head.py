@@ -54,6 +54,12 @@ def test_points_are_the_pixels_at_the_middles_of_parts():
     assert np.isnan(points[12:]).all() and np.isfinite(points[:12]).all()
 
 
+def test_controls_are_of_the_exact_fit():
+    given = measured("depth", size=(64, 64), grid=(8, 8))
+    of_head = DepthLinear().controls(DepthLinearSettings(bins={"steps": 10**9}), given)
+    assert of_head == DepthLinear().controls(DepthLinearSettings(), given)
+
+
 def test_the_head_finds_depth():
     given = measured("depth", noise=0.05)
     settings = DepthLinearSettings(bins={"steps": 200, "learning_rate": 0.02}, max_depth=15.0)
