@@ -73,8 +73,7 @@ def _members(file: IO[bytes], shard: str) -> Iterator[tuple[str, Place]]:
             file.seek(offset)
             with tarfile.open(fileobj=file, mode="r:", tarinfo=Header) as archive:
                 info = archive.next()
-                if info is None:
-                    raise tarfile.ReadError(f"no end of the archive at byte {offset}")
+                assert info is not None, "the header is no end of the archive, and Header refuses a cut one"
                 if info.issparse():
                     raise DataError(f"{shard} is refused: {info.name!r} is a sparse file, expected plain files")
                 member = (info.name, Place(info.offset_data, info.size)) if info.isreg() else None

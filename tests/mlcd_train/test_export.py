@@ -87,6 +87,7 @@ def test_quick_gelu_is_kept_by_hf(tmp_path):
         ({"positions": "rope2d"}, "open_clip", "positions are rope2d"),
         ({"activation": "quick_gelu"}, "open_clip", "activation is quick_gelu"),
         ({"positions": "rope2d", "rope_theta": 100.0}, "hf", "rope_theta is 100.0"),
+        ({"pre_norm": False}, "hf", "export hf: pre_norm is false, expected true, as in CLIPVisionModel"),
     ],
 )
 def test_what_a_format_cannot_hold_is_reported_and_leaves_nothing(tmp_path, model, format, message):

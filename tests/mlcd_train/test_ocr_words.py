@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pairs import picture
 from two_ranks import on_two_ranks
 
+from mlcd_eval.data.base import Sample
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.distributed import barrier
 from mlcd_eval.support.progress import Progress
@@ -62,6 +64,13 @@ def test_words_are_labels_and_kept(pairs, tmp_path):
     assert labelled(tmp_path, pairs, again).info == files.info and again.read == 10
     other = Reader("another version")
     assert labelled(tmp_path, pairs, other).info == files.info and other.read == 40
+
+
+def test_an_image_that_cannot_be_decoded_has_no_words():
+    """And the ones after it are read."""
+    images = [Sample("junk", b"no image"), Sample("red", picture("red", 0))]
+    shard = SimpleNamespace(samples=lambda: iter(images))
+    assert list(ocr_words._read(shard, Reader())) == [("junk", []), ("red", ["red", "stop", "24"])]
 
 
 def test_a_missing_reader_is_said_before_anything_else(make_config, monkeypatch):

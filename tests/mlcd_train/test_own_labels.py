@@ -7,7 +7,7 @@ import torch
 from pairs import COLOURS
 from two_ranks import on_two_ranks
 
-from mlcd_eval.errors import ConfigError, UserError
+from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.support.distributed import barrier
 from mlcd_eval.support.progress import Progress
 from mlcd_train.cli import main
@@ -52,6 +52,12 @@ def test_a_file_of_names(pairs, tmp_path):
         f"assign: 1 of 32 keys of {path} (3.1%) are of no training image",
         "assign: 1.1 labels per image of 2 classes; 10 of 40 images have none",
     ]
+
+
+def test_a_file_without_a_label_of_an_image(pairs, tmp_path):
+    path = write_csv(tmp_path / "own.csv", [(KEYS[0], ""), ("elsewhere", "cube")])
+    with pytest.raises(DataError, match=r"^assign\.labels: .*own\.csv has no label of an image of "):
+        labelled(tmp_path, pairs, path)
 
 
 def test_numbers_are_classes_themselves(pairs, tmp_path):

@@ -1,6 +1,7 @@
 """The plan's counts: memory against PyTorch's allocator, operations by hand, ranks, and what the command prints."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from mlcd_train.centres import ClassCentres
 from mlcd_train.cli import main
 from mlcd_train.config import load_config
 from mlcd_train.dry_step import SpreadLabels, step_cost
+from mlcd_train.fit import num_steps
 from mlcd_train.losses import mlcd_of_sums
 from mlcd_train.plan import Plan
 
@@ -101,3 +103,34 @@ def test_the_page_on_scaling_has_the_plans_numbers():
     for row in plan.table().splitlines():
         if row.startswith(("| gradients", "| cluster", "| assign", "| fit")):
             assert " ".join(row.split()) in text, row
+
+
+def test_grouped_search_compares_with_heads_and_the_nearest_groups():
+    def compared(**cluster):
+        return Plan._compared.fget(SimpleNamespace(config=SimpleNamespace(cluster=SimpleNamespace(**cluster))))
+
+    assert compared(search="exact", k=10_000) == 10_000
+    assert compared(search="grouped", k=10_000) == 100 + 16 * 100
+    assert compared(search="grouped", k=100) == 10 + 100  # there are only ten groups
+
+
+@pytest.mark.parametrize(("size", "epochs", "steps"), [(1000, 3.0, 46), (1000, 0.01, 1), (64, 1.0, 1), (128, 1.5, 3)])
+def test_an_epoch_has_whole_batches(size, epochs, steps):
+    settings = SimpleNamespace(steps=None, epochs=epochs, batch_size=64)
+    assert num_steps(settings, SimpleNamespace(size=size)) == steps
+    assert num_steps(SimpleNamespace(steps=7), SimpleNamespace(size=size)) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rate", "two"], "got 'two', expected a number above 0"),
+        (["--rate", "0"], "got '0', expected a number above 0"),
+        (["--images", "inf"], "got 'inf', expected a number above 0"),
+        (["--images", "1.5"], "got '1.5', expected a whole number"),
+    ],
+)
+def test_counts_of_the_command_line(words, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["plan", str(PAPER), *words])
+    assert left.value.code == 2 and message in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Regions: boxes within crops, patches in boxes, the pooled features and both losses against float64 code, and runs."""
 
+import json
 import math
 import random
 from itertools import count
@@ -11,7 +12,7 @@ import torch
 from rice_scenes import write_scene
 from safetensors.torch import load_file
 
-from mlcd_eval.errors import UserError
+from mlcd_eval.errors import DataError, UserError
 from mlcd_eval.support.progress import Progress
 from mlcd_train.augment import View, view_of
 from mlcd_train.centres import ClassCentres
@@ -236,3 +237,21 @@ def test_mistakes_are_one_sentence(make_config, tmp_path, changes, sentence):
             make_config("embed=null", "cluster=null", "assign=null", rice), torch.device("cpu"), Progress()
         ).run()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ([], r"boxes\.jsonl has no regions, expected some$"),
+        ([{"label": "ball"}], r"boxes\.jsonl: its objects are of a single class, 'ball': expected 2 or more$"),
+        (
+            [{"label": "ball"}, {"label": "cone"}, {"text": "stop"}],
+            r"boxes\.jsonl: its texts are of a single class, 'stop</w>': expected 2 or more$",
+        ),
+    ],
+)
+def test_files_of_no_or_a_single_class(tmp_path, regions, message):
+    row = {"key": "a", "size": [9, 9], "regions": [{"box": [0, 0, 9, 9], **region} for region in regions]}
+    (tmp_path / "boxes.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=message):
+        RegionFile(tmp_path / "boxes.jsonl")

@@ -8,6 +8,7 @@ from conftest import make_result, metric
 
 from mlcd_eval.records import ResultStore, ahead, index, read_all, store
 from mlcd_eval.records.ahead import Ahead, stamp
+from mlcd_eval.records.layout import Layout
 from mlcd_eval.records.parts import Parts
 
 
@@ -63,6 +64,27 @@ def test_a_file_that_changed_after_they_read_it_is_not_theirs(folder):
     assert read.row(files[0], of_files[0] + b"0") is None
     assert parts.result(read.row(files[1], of_files[1])) == store.read(files[1])
     assert read.row(files[1], of_files[1]) is None  # it was handed out
+
+
+def test_a_large_or_missing_file_has_no_row(folder, monkeypatch):
+    file, layout = store.record_files(folder)[0], Layout(Parts([]))
+    size = file.stat().st_size
+    monkeypatch.setattr(ahead, "LARGEST", size)
+    assert ahead.row_of(layout, file, size) is not None and ahead._line(layout, file)[0] == stamp(file.stat())
+    assert ahead.row_of(layout, file, size + 1) is None
+    file.write_bytes(b"\xff")
+    assert ahead.row_of(layout, file, 1) is None
+    file.unlink()
+    assert ahead.row_of(layout, file, 1) is None and ahead._line(layout, file) is None
+
+
+def test_a_system_that_copies_no_process_reads_with_one(monkeypatch):
+    monkeypatch.setattr(ahead.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    assert ahead._cores() == 1
+    monkeypatch.undo()
+    assert ahead._cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert ahead._cores() == 1
 
 
 @pytest.mark.parametrize(("few", "cores"), [(13, 2), (12, 1)])

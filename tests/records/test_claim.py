@@ -11,7 +11,7 @@ import pytest
 from conftest import make_result
 
 from mlcd_eval.errors import ConfigError
-from mlcd_eval.records import RequestRecord, ResultStore, read_all
+from mlcd_eval.records import RequestRecord, ResultStore, claim, read_all
 
 HOLD = """
 import sys, time
@@ -101,6 +101,17 @@ def test_a_claim_that_was_removed_meanwhile_is_no_fault(tmp_path):
         with ResultStore(tmp_path).claimed([make_result(seed=1)]):
             pass
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", [None, "{", "[1]"])
+def test_a_claim_that_says_nothing_of_its_owner_is_no_obstacle(tmp_path, text):
+    """The process that holds its lock is writing it, or has just given it up."""
+    other = tmp_path / "x.json"
+    if text is not None:
+        other.write_text(text)
+    assert claim._owner(other) is None
+    other.write_text('{"request": "a"}')
+    assert claim._owner(other) == {"request": "a"}
 
 
 def test_long_names_that_begin_alike_are_different_records(tmp_path):

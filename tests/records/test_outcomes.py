@@ -10,7 +10,7 @@ import pytest
 from conftest import make_result, metric
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.records import ResultStore, packing, read, read_all, read_outcomes, store
+from mlcd_eval.records import ResultStore, outcomes, packing, read, read_all, read_outcomes, store
 
 SAMPLES = {
     "key": ["a", "b", "c"],
@@ -183,8 +183,7 @@ def forged(tmp_path, contents, keys=b'{"key":["a"]}'):
     digest, of_keys = (hashlib.sha256(part).hexdigest() for part in (contents, keys))
     (tmp_path / "tiny" / "outcomes" / "x.npz").write_bytes(contents)
     (tmp_path / "keys" / f"{of_keys}.json.gz").write_bytes(gzip.compress(keys))
-    outcomes = {"file": "x.npz", "sha256": digest, "keys": of_keys}
-    return path, result.completed(outcomes=outcomes)
+    return path, result.completed(outcomes={"file": "x.npz", "sha256": digest, "keys": of_keys})
 
 
 def test_hostile_files_are_refused_in_a_sentence(tmp_path, monkeypatch):
@@ -215,6 +214,29 @@ def test_hostile_files_are_refused_in_a_sentence(tmp_path, monkeypatch):
         read_outcomes(*forged(tmp_path, bomb.read_bytes()))
     with pytest.raises(ValueError, match="outcomes"):
         make_result(outcomes={"file": "../x.npz", "sha256": "0" * 64, "keys": "0" * 64})
+
+
+def test_keys_that_inflate_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(b"[" * 20))
+    monkeypatch.setattr(outcomes, "LARGEST", 20)
+    assert outcomes._unzipped(path) == b"[" * 20
+    monkeypatch.setattr(outcomes, "LARGEST", 19)
+    with pytest.raises(DataError, match=r"json\.gz is too large, expected at most 19 bytes of keys"):
+        outcomes._unzipped(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "form"),
+    [
+        (np.zeros(1, np.uint8), r"\(1,\) uint8"),
+        (np.array(1), r"\(\) int64"),
+        (np.array(["x"]), r"\(1,\) <U1"),
+    ],
+)
+def test_arrays_of_a_form_that_is_never_written(array, form):
+    with pytest.raises(ValueError, match=f"^an array has the form {form}$"):
+        packing._whole(array)
 
 
 def test_a_name_of_any_length_fits(tmp_path):

@@ -13,13 +13,20 @@ from mlcd_eval.records.result import RequestRecord
 
 
 def test_a_record_is_written_to_its_documented_path_and_reads_back(tmp_path):
-    result = make_result(details={"lambda": np.float32(0.5), "trials": [np.int64(3)], "nan": float("nan")})
+    result = make_result(
+        details={
+            "lambda": np.float32(0.5),
+            "trials": [np.int64(3)],
+            "nan": float("nan"),
+            "grid": np.array([[1, 2.5], [np.nan, 0]]),
+        }
+    )
     store = ResultStore(tmp_path)
     store.write(result)
     path = tmp_path / "tiny" / "zeroshot__demo.json"
     assert path == record_path(tmp_path, "tiny", "zeroshot/demo")
     assert read(path) == result
-    assert result.details == {"lambda": 0.5, "trials": [3], "nan": None}
+    assert result.details == {"lambda": 0.5, "trials": [3], "nan": None, "grid": [[1, 2.5], [None, 0]]}
     raw = json.loads(path.read_text())
     assert raw["metrics"][0]["value"] == 0.4525  # a fraction, not rounded
     assert raw["metrics"][1]["value"] is None

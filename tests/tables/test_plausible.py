@@ -46,6 +46,21 @@ def test_a_sound_record_has_no_problem_and_a_failed_one_is_none(failed_result):
     assert "model.fingerprint is 'my weights', expected a hash in hex" in list(contradictions(bare))
 
 
+def test_a_record_without_the_metric_that_it_ranks_by():
+    lacking = sound(metric("acc1", None), metric("acc5", 7.0)).model_copy(update={"primary_metric": "map"})
+    assert list(contradictions(lacking)) == [
+        "primary_metric is 'map', expected one of its metrics",
+        "acc5 is 7, expected a fraction",
+    ]
+
+
+def test_a_failed_record_raises_no_doubt_and_another_size_of_the_data_does(failed_result):
+    assert list(doubts(failed_result)) == []
+    other = sound()
+    other = other.model_copy(update={"dataset": other.dataset.model_copy(update={"expected_num_samples": 3669})})
+    assert "demo has 200 samples here, the protocol's data has 3,669" in list(doubts(other))
+
+
 def test_partial_and_old_records_are_to_be_looked_at():
     said = " ".join(doubts(sound(limit=40)))
     assert "over at most 40 images a split" in said and "does not hold the request that made it" in said

@@ -86,7 +86,7 @@ def _predicted(side: Side, task: str) -> tuple[Sequence[Any], NDArray[Any], NDAr
     columns = outcomes.columns if outcomes else {}
     if not {"key", "label", "prediction"} <= columns.keys():
         raise DataError(f"the outcomes of {side.model} hold no predicted classes of images")
-    if any(isinstance(columns[name][0], (list, tuple)) for name in ("label", "prediction")):
+    if any(np.ndim(columns[name][0]) > 0 for name in ("label", "prediction")):
         raise DataError("its images have several labels or predictions, and no single class")
     return list(columns["key"]), np.asarray(columns["label"]), np.asarray(columns["prediction"])
 

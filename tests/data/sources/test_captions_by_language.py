@@ -9,6 +9,7 @@ from PIL import Image
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.annotations import Captions
 from mlcd_eval.data.open import discover, find_dataset
+from mlcd_eval.data.sources import multilingual
 from mlcd_eval.errors import DataError
 from mlcd_eval.spec import DatasetSpec
 from mlcd_eval.support.bundled import demo_data_dir
@@ -84,6 +85,9 @@ def test_what_is_missing(tmp_path):
         open_dataset(ref).annotations("val")
     (tmp_path / "captions.jsonl").write_bytes(b"\xff")
     with pytest.raises(DataError, match="is not UTF-8"):
+        open_dataset(ref)
+    (tmp_path / "captions.jsonl").write_text('{"image/key": "a1", "de": {"caption": []}}\n{')
+    with pytest.raises(DataError, match=r"line 2 of .*captions\.jsonl is not JSON: "):
         open_dataset(ref)
     (tmp_path / "captions.jsonl").unlink()
     with pytest.raises(DataError, match=r"captions\.jsonl is missing"):
@@ -161,3 +165,14 @@ def test_the_bundled_emoji_have_a_name_of_their_own_in_30_languages():
     for language in annotations[0].texts:
         names = [item.texts[language] for item in annotations]
         assert {len(texts) for texts in names} == {1} and len({text.casefold() for (text,) in names}) == 240
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_text_that_is_too_large_also_unpacked(tmp_path, monkeypatch, packed):
+    path = tmp_path / ("x.txt.gz" if packed else "x.txt")
+    path.write_bytes(gzip.compress(b"eins\nzwei") if packed else b"eins\nzwei")
+    monkeypatch.setattr(multilingual, "LARGEST_TEXT", 9)
+    assert multilingual.text_lines(path) == ["eins", "zwei"]
+    monkeypatch.setattr(multilingual, "LARGEST_TEXT", 8)
+    with pytest.raises(DataError, match=r"x\.txt.* is too large, expected at most 8 bytes of text"):
+        multilingual.text_lines(path)

@@ -94,6 +94,15 @@ def test_what_is_wrong_is_one_sentence(write, annotations, more, message):
     assert "\n" not in str(raised.value)
 
 
+def test_files_of_two_kinds_and_a_split_that_is_not_there(write):
+    captions = write([caption(3, "x")])
+    expressions = write([caption(3, "x", bbox=[0, 0, 1, 1])], name="expressions_val2017.json")
+    with pytest.raises(DataError, match=r"captions of {'train': 'refer', 'test': 'retrieval'}: expected files of one"):
+        open_dataset(f"coco:{captions}?train={expressions}")
+    with pytest.raises(DataError, match=r"has no split 'val': got one of train, test$"):
+        open_dataset(f"coco:{captions}?train={captions}").split("val")
+
+
 def test_no_coco_file(tmp_path):
     for text, message in (
         ("[1]", "got a list, expected images and"),

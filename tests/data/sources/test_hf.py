@@ -143,6 +143,12 @@ def test_no_label_and_no_image(tmp_path):
         open_dataset(f"hf:{tmp_path}/blind")
 
 
+def test_an_empty_target_is_named(tmp_path):
+    parquet(tmp_path / "x", {"text": Value("string")}, {"test": {"text": ["a", None]}})
+    with pytest.raises(DataError, match="row 1 of x test has nothing in column 'text', expected a label or caption"):
+        open_dataset(f"hf:{tmp_path}/x").split("test").scan()
+
+
 def test_split_of_choice(tmp_path):
     parquet(
         tmp_path / "x",

@@ -85,3 +85,24 @@ def test_cells_that_are_empty(tmp_path):
         dataset.annotations("test")
     with pytest.raises(DataError, match="w has no split 'val': got one of test"):
         dataset.annotations("val")
+
+
+def test_an_item_without_its_image(tmp_path):
+    folder = tmp_path / "w"
+    dataset = Dataset.from_dict(
+        {
+            "image_0": [PILImage.new("RGB", (4, 5)), None],
+            "image_1": [PILImage.new("RGB", (4, 5), "red")] * 2,
+            "caption_0": ["a", "b"],
+            "caption_1": ["c", "d"],
+        },
+        features=Features(
+            {
+                name: Image() if "image" in name else Value("string")
+                for name in ("image_0", "image_1", "caption_0", "caption_1")
+            }
+        ),
+    )
+    DatasetDict({"test": dataset}).save_to_disk(folder)
+    with pytest.raises(DataError, match="an item has no image: got an empty cell, expected an image"):
+        open_dataset(f"hf-pairs:{folder}?{WINOGROUND}", offline=True).split("test").scan()

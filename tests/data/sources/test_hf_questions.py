@@ -86,6 +86,10 @@ def test_repeated_ids_become_rows_and_hidden_answers_none(tmp_path):
     dataset = save(tmp_path / "d", {"question_id": TEXT, "answers": TEXTS}, "test", **columns)
     assert [question.question_id for question in dataset.annotations("test")] == [0, 1]
     assert all(question.answers is None for question in dataset.annotations("test"))
+    with pytest.raises(DataError, match="d has no split 'val': got one of rendered, test"):
+        dataset.split("val")
+    rendered = dataset.split("rendered")
+    assert (rendered.dataset, rendered.name) == ("d", "rendered") and rendered.shards
 
 
 def test_what_is_missing_is_told(tmp_path):

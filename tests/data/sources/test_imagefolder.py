@@ -146,6 +146,12 @@ def test_a_share_of_train_is_held_out(tmp_path):
         open_dataset(f"imagefolder:{tmp_path}/split?val=0.2")
 
 
+def test_no_folder_to_hold_a_share_out_of(folder):
+    (folder / "train").rename(folder.parent / "elsewhere")
+    with pytest.raises(ConfigError, match=r"has no folder train to hold out a share of: got test$"):
+        open_dataset(f"imagefolder:{folder}?val=0.5")
+
+
 def test_a_folder_that_links_to_itself(folder):
     (folder / "train" / "rose" / "again").symlink_to(folder / "train" / "rose")
     with pytest.raises(DataError, match=r"rose/again links to .*/train/rose, a folder above it"):

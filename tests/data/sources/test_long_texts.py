@@ -35,6 +35,8 @@ def test_urban1k(tmp_path):
     assert pairs(ref) == [("9", "9 words"), ("10", "221 words")]
     assert discover(tmp_path) == [("urban1k", ref)]
     assert find_dataset(tmp_path, DatasetSpec(name="urban1k", kind="retrieval")) == ref
+    with pytest.raises(DataError, match=r"urban1k has no split 'val': got one of test$"):
+        open_dataset(ref).split("val")
     with pytest.raises(DataError, match="the caption of 9 is blank"):
         open_dataset(urban1k(tmp_path / "blank", captions=("a", " ")))
     with pytest.raises(DataError, match="expected the folders caption and image in it"):

@@ -193,12 +193,17 @@ def test_mistakes_are_one_sentence(tmp_path):
         open_dataset(f"refer:{tmp_path}/tiny/umd/val")
     with pytest.raises(DataError, match=r"has no split 'vall': got train, val \(did you mean 'val'\?\)"):
         open_dataset(ref + "/vall")
+    with pytest.raises(DataError, match=r"has no split 'vall': got one of train, val$"):
+        open_dataset(ref).annotations("vall")
     (tmp_path / "images" / "tiny" / "a.png").unlink()
     with pytest.raises(DataError, match=r"images of tiny are missing: expected a.png in one of"):
         open_dataset(ref).split("val")
     assert num_scored(open_dataset(ref), "val") == 2  # truths and sizes need no image
     (tmp_path / "tiny" / "instances.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"instances\.json cannot be read as JSON: "):
+        open_dataset(ref).annotations("val")
+    (tmp_path / "tiny" / "instances.json").unlink()
+    with pytest.raises(DataError, match=r"tiny/instances\.json is missing, expected COCO's images and annotations"):
         open_dataset(ref).annotations("val")
     (tmp_path / "tiny" / "refs(unc).p").write_bytes(b"\x80\x04garbage")
     with pytest.raises(DataError, match="is not a pickle, or damaged"):

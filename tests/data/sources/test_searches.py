@@ -107,7 +107,9 @@ def test_google_landmarks(tmp_path):
     folder = landmarks(tmp_path)
     assert find_dataset(tmp_path, DatasetSpec(name="gldv2", kind="instances")) == f"gldv2:{folder}"
     dataset = open_dataset(f"gldv2:{folder}")
-    assert dataset.annotations("test") == [Search(Q, (A, C))]
+    assert dataset.annotations("test") == [Search(Q, (A, C))] and dataset.annotations("gallery") == ()
+    with pytest.raises(DataError, match=r"gldv2 has no split 'train': got one of test, gallery$"):
+        dataset.annotations("train")
     assert dataset.split("test").scan().num_samples == 1 and dataset.split("gallery").scan().num_samples == 3
     assert open_dataset(f"gldv2:{folder}?usage=Public").annotations("test") == [Search(A, (B,))]
 
@@ -194,6 +196,9 @@ def test_in_shop(tmp_path):
     assert dataset.split("test").scan().num_classes == 2
     with pytest.raises(DataError, match=r"inshop has no split 'val': got one of train, test, gallery"):
         dataset.split("val")
+    (folder / "Eval" / "list_eval_partition.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"list_eval_partition\.txt is not UTF-8: .* byte 0xff"):
+        open_dataset(f"inshop:{folder}")
     for wrong, says in (
         (IN_SHOP.replace("query", "val"), r"in the split 'val': expected train, query, gallery"),
         (IN_SHOP.replace("id_00000007 gallery", "gallery"), r"line 5 of .* has 2 words: .*, expected 3"),

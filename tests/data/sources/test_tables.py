@@ -10,6 +10,7 @@ from table_files import parquet, samples
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.base import fingerprint
 from mlcd_eval.data.open import discover
+from mlcd_eval.data.sources import table
 from mlcd_eval.errors import ConfigError, DataError
 
 
@@ -66,6 +67,11 @@ def test_splits_of_a_column_and_of_another_file(write):
     assert dataset.splits == ("train", "test")
     assert dataset.class_names == ("x", "y")  # over both files
     assert (samples(dataset, "train")[0].label, samples(dataset)[0].label) == (0, 1)
+    with pytest.raises(DataError, match=r"has no split 'val': got one of train, test$"):
+        dataset.split("val")
+    numbers = write("path,label\na.png,1\n", "numbers.csv")
+    with pytest.raises(DataError, match=r"mixes class indices and words: expected the same labels in the file of \?tr"):
+        open_dataset(f"csv:{test}?train={numbers}")
     other = write("path,text\na.png,x\n", "other.csv")
     with pytest.raises(ConfigError, match=r"other.csv has no column 'label' for label: got the columns path, text"):
         open_dataset(f"csv:{test}?train={other}")
@@ -126,6 +132,17 @@ def test_what_is_wrong_is_one_sentence(write, text, error, message):
     with pytest.raises(error, match=message) as raised:
         open_dataset(f"csv:{write(text)}").split("test").scan()
     assert "\n" not in str(raised.value)
+
+
+def test_too_many_labels_are_captions(write, monkeypatch):
+    file = write("path,label\na.png,x\nb.png,y\nc.png,x\ndeep/d.png,z\n")
+    monkeypatch.setattr(table, "MAX_CLASSES", 3)
+    assert open_dataset(f"csv:{file}").num_classes == 3
+    monkeypatch.setattr(table, "MAX_CLASSES", 2)
+    with pytest.raises(
+        DataError, match=r"column 'label' of .* has more than 2 different labels: .* column of captions"
+    ):
+        open_dataset(f"csv:{file}")
 
 
 def test_a_column_by_its_wrong_name_and_a_missing_file(write, tmp_path):
@@ -211,6 +228,7 @@ def test_fingerprint_follows_rows_and_images(write, make):
 def test_a_data_root_finds_tables_that_need_no_options(write, tmp_path):
     write("path,label\na.png,x\n", "pets.csv")
     write("model,score\na,1\n", "results.csv")
+    write("", "results_of_today.csv")  # no table: passed over
     parquet(tmp_path / "shots.parquet", {"image": [b"x"], "label": [0]})
     root = tmp_path
     found = discover(root)

@@ -68,6 +68,10 @@ def test_what_is_wrong_is_one_sentence(crawl, make, tmp_path):
         (tmp_path / "bad.tar").write_bytes(make.tar([("a.png", make.image()), ("a.txt", contents)]))
         with pytest.raises(DataError, match=message):
             open_dataset(f"tars:{tmp_path}/bad.tar").split("test").scan()
+    (tmp_path / "bad.tar").write_bytes(make.tar([("a.png", make.image()), ("a.json", b"{")]))
+    assert open_dataset(f"tars:{tmp_path}/bad.tar").kind == "images"  # what is no JSON holds no caption
+    with pytest.raises(DataError, match=r"the \.json of sample 'a' of .*bad\.tar cannot be read: "):
+        open_dataset(f"tars:{tmp_path}/bad.tar?captions=json").split("test").scan()
     files = [("a.png", make.image()), ("a.json", b'{"caption": "x"}'), ("b.png", make.image()), ("b.json", b"{}")]
     (tmp_path / "bad.tar").write_bytes(make.tar(files))
     with pytest.raises(DataError, match=r"sample 'b' of .*bad.tar has no caption: got None as `caption` of its .json"):
@@ -95,6 +99,8 @@ def test_files_flat_or_nested(album):
     assert (dataset.name, dataset.kind, dataset.splits, dataset.class_names) == ("album", "images", ("test",), None)
     assert [(sample.key, sample.label) for sample in samples(dataset)] == [("b.png", None), ("deep/er/a.jpg", None)]
     assert open_dataset(f"files:{album}?split=train").splits == ("train",)
+    with pytest.raises(DataError, match=r"album has no split 'train': its images are the split 'test', see \?split="):
+        dataset.split("train")
     with pytest.raises(ConfigError, match="has split=all: expected train or val or test"):
         open_dataset(f"files:{album}?split=all")
     (album / "deep" / "again").symlink_to(album)

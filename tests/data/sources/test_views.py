@@ -27,6 +27,8 @@ def test_bundled_views_are_of_different_pictures_and_always_the_same():
     )
     assert [view.image for view in again] == [view.image for view in views] and len({view.image for view in views}) == 9
     assert Image.open(io.BytesIO(views[0].image)).size == (96, 96)
+    with pytest.raises(DataError, match=r"clipart_views has no split 'train': got one of test$"):
+        dataset.split("train")
     plan = json.loads((demo_data_dir() / "clipart_views.views.json").read_text())
     pictures = {sample.key: sample for sample in samples(open_dataset(f"wds:{demo_data_dir()}/{plan['of']}"), "test")}
     small = [

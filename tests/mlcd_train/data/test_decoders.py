@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mlcd_train.data.decoders import BadImage, Load, difference
+from mlcd_train.data import decoders
+from mlcd_train.data.decoders import BadImage, Load, check_decoder, difference
 from mlcd_train.sections import Augmentation
 
 AUGMENTATION = Augmentation(flip=0.5)
@@ -66,3 +67,12 @@ def test_bad_images_have_a_reason(decoder, contents, reason):
 def test_the_difference_is_stated_for_provenance():
     assert difference("pil", AUGMENTATION, 32) == "pil: exact"
     assert difference("torch", AUGMENTATION, 32).startswith("torch: differs from Pillow by 0.")
+
+
+def test_only_the_decoder_of_torch_needs_a_package(monkeypatch):
+    asked = []
+    monkeypatch.setattr(decoders, "check_torchcodec", asked.append)
+    check_decoder("pil")
+    assert asked == []
+    check_decoder("torch")
+    assert asked == ["data.decoder: torch"]

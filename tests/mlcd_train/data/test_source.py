@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,13 @@ from pairs import picture, write_shard
 
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError
 from mlcd_train.data import tar_index, tars
-from mlcd_train.data.source import check_captions, check_tolerance, open_training_data
+from mlcd_train.data.source import (
+    _split_name,
+    check_captions,
+    check_shard_cache,
+    check_tolerance,
+    open_training_data,
+)
 from mlcd_train.sections import DataConfig
 
 
@@ -71,6 +79,64 @@ def test_what_is_written_beside_the_tars_is_believed_until_it_is_wrong(crawl, tm
         DataError, match=r"holds 6 images, but what is written beside it says 7: delete its _stats.json"
     ):
         samples(changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [('{"successes": 5}', 5), ('{"successes": "5"}', None), ("{}", None), ("[5]", None), ("{", None)],
+)
+def test_what_img2dataset_says_it_has_written(text, count):
+    assert tars._successes(text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [('{"0.tar": 3, "1.tar": "4"}', {"0.tar": 3}), ("[3]", {}), ("{", {}), (None, {})],
+)
+def test_sizes_beside_tars(tmp_path, text, sizes):
+    if text is not None:
+        (tmp_path / "sizes.json").write_text(text)
+    assert tars._sizes(str(tmp_path)) == sizes
+
+
+@pytest.mark.parametrize(
+    ("contents", "texts"), [(b'{"caption": "a cat"}', ("a cat",)), (b"{", ()), (b"[1]", ()), (b'{"caption": " "}', ())]
+)
+def test_a_caption_of_json_is_text_or_none(contents, texts):
+    assert tars._caption(contents) == texts
+
+
+def test_a_local_tar_that_went_is_named(crawl):
+    shard = opened(f"tars:{crawl}/00000.tar").shards[0].shard
+    (crawl / "00000.tar").unlink()
+    with pytest.raises(DataError, match=r"^there is no file .*/crawl/00000\.tar, a shard of the training data$"):
+        shard.scan()
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "chosen"),
+    [(["a"], None, "a"), (["a", "train"], None, "train"), (["a", "train"], "a", "a"), (["a"], "b", "b")],
+)
+def test_the_split_that_is_trained_on(splits, wanted, chosen):
+    assert _split_name("hf:x", splits, wanted) == chosen
+    with pytest.raises(ConfigError, match=r"^data\.split: hf:x has no split train: expected one of val, test$"):
+        _split_name("hf:x", ["val", "test"], None)
+
+
+def test_a_disk_without_room_for_the_copies(tmp_path, monkeypatch):
+    contents = tmp_path / "0.tar"
+    write_shard(contents, [("a.jpg", picture("red", 0))])
+    fsspec.filesystem("memory").pipe("memory://room/0.tar", contents.read_bytes())
+    config = DataConfig(train="tars:memory://room/0.tar", shard_cache=2)
+    split = open_training_data(config, tmp_path / "cache", captions=False)
+    free = SimpleNamespace(free=2 << 30)
+    monkeypatch.setattr("mlcd_train.data.source.shutil.disk_usage", lambda folder: free)
+    check_shard_cache(split, config)
+    free.free = 1 << 30
+    with pytest.raises(
+        ConfigError, match=r"^data\.shard_cache: got 2 GiB, expected at most the 1\.0 GiB that .* has left"
+    ):
+        check_shard_cache(split, config)
 
 
 def test_scans_are_kept(crawl, tmp_path, monkeypatch):

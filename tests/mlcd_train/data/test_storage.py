@@ -13,6 +13,7 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mlcd_eval.data.storage import transfer
+from mlcd_eval.data.storage.location import ForbiddenError
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_eval.support.progress import Progress
@@ -20,6 +21,7 @@ from mlcd_train.data.batches import Share
 from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.shard_cache import ShardCache
 from mlcd_train.data.source import open_training_data
+from mlcd_train.data.storage import Bucket
 from mlcd_train.runlog import read_log
 from mlcd_train.sections import DataConfig
 from mlcd_train.stages import TrainingRun
@@ -215,3 +217,52 @@ def test_the_cache_is_bounded_and_what_is_open_is_read_on(pairs, tmp_path):
     assert len(kept) < 4 and inodes[-1] in kept and inodes[0] not in kept
     for number, file in enumerate(files):
         assert file.read() == (pairs / "train" / f"{number}.tar").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["matching", "has", "read_text", "digest", "open"])
+def test_what_storage_answers_badly_is_a_sentence(monkeypatch, method):
+    bucket = Bucket("memory://bad/")
+    for name in ("glob", "exists", "cat_file", "info", "open"):
+        monkeypatch.setattr(bucket._files, name, _forbidden)
+    with pytest.raises(ForbiddenError, match=r"^memory://bad/x cannot be read: got PermissionError: not you \("):
+        getattr(bucket, method)("memory://bad/x" if method == "matching" else "x")
+
+
+def _forbidden(*_):
+    raise PermissionError("not you\nnor others")
+
+
+def test_a_text_of_a_bucket_that_is_not_there_or_no_text():
+    bucket = Bucket("memory://texts")
+    assert bucket.read_text("x.json") is None and not bucket.has("x.json")
+    fsspec.filesystem("memory").pipe("memory://texts/x.json", b"\xff")
+    with pytest.raises(DataError, match=r"memory://texts/x\.json.* UTF-8"):
+        bucket.read_text("x.json")
+
+
+def test_storage_that_cannot_be_set_up_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(fsspec, "filesystem", _forbidden)
+    with pytest.raises(ForbiddenError, match=r"^memory://texts cannot be read: got PermissionError: not you"):
+        Bucket("memory://texts")
+
+
+def test_a_copy_that_is_deleted_or_cut_each_time(pairs, tmp_path, monkeypatch):
+    files = fsspec.filesystem("memory")
+    files.pipe("memory://copies/0.tar", (pairs / "train" / "0.tar").read_bytes())
+    digest = Bucket("memory://copies").digest("0.tar").value
+    downloads = []
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardCache, "_download", lambda self, *of: downloads.append(of[1]))
+        with pytest.raises(
+            DataError, match=r"copies are deleted before they are read, expected a larger data.shard_cache"
+        ):
+            ShardCache(tmp_path, 1).copy_of("memory://copies", "0.tar", digest)
+    assert downloads == ["0.tar"] * 3
+    monkeypatch.setattr("mlcd_train.data.shard_cache.shutil.copyfileobj", _cut)
+    with pytest.raises(DataError, match=r"^memory://copies/0\.tar was cut short: TimeoutError: no answer$"):
+        ShardCache(tmp_path, 1 << 30).copy_of("memory://copies", "0.tar", digest)
+    assert list(tmp_path.glob("*.tar")) == []
+
+
+def _cut(*_):
+    raise TimeoutError("no answer")

@@ -72,3 +72,21 @@ def test_a_header_with_another_checksum_is_left_to_tarfile(tmp_path):
     name, place = tar_index._plain(header, 1024)
     assert name == "a.jpg" and place == tar_index.Place(1536, 3)
     assert tar_index._plain(header.replace(b"a.jpg", b"b.jpg"), 1024) is None
+
+
+def test_a_tar_without_its_end_is_refused_at_a_whole_block_too(tmp_path):
+    path = write(tmp_path / "0.tar", tarfile.USTAR_FORMAT, ["a.jpg", "b.jpg"])
+    path.write_bytes(path.read_bytes()[: 4 * 512])  # two headers, a block of contents, the folder's header
+    with pytest.raises(DataError, match=r"0\.tar is truncated or not a tar file: empty header at byte 2048"):
+        TarIndex(path.open("rb"), path.name)
+
+
+def test_a_sparse_file_is_refused_by_name(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("hollow.jpg")
+        member.size = 4
+        sparse = {"major": "0", "minor": "1", "map": "0,4", "size": str(1 << 40)}
+        member.pax_headers = {f"GNU.sparse.{name}": value for name, value in sparse.items()}
+        tar.addfile(member, io.BytesIO(b"tiny"))
+    with pytest.raises(DataError, match=r"^x\.tar is refused: 'hollow\.jpg' is a sparse file, expected plain files$"):
+        TarIndex((tmp_path / "x.tar").open("rb"), "x.tar")

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from protocol_inputs import features, mixture, text_encoder, values
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
@@ -280,3 +281,14 @@ def test_groups_of_the_data_are_compared_without_being_asked_for():
     assert sum(line["num_scored"] for line in scores.details["groups"].values()) == len(correct)
     shots = probed(Inputs({"train": train, "test": test}, groups=groups), lambda_=1.0, shots=4, trials=2)
     assert values(shots)["worst_group_acc1"] <= values(shots)["acc1"]
+
+
+def test_the_temperature_is_of_the_images_whose_class_is_possible():
+    r = rng(3)
+    logits, labels = 4 * r.normal(size=(60, 4)), r.integers(4, size=60)
+    impossible = logits.copy()
+    impossible[np.arange(60), labels] = -np.inf
+    with_them = reliability.HeldOut(torch.tensor(np.vstack([logits, impossible])), np.tile(labels, 2), "x")
+    expected = best_temperature(logits, labels)
+    assert reliability._temperature(with_them) == pytest.approx(expected, rel=1e-3)
+    assert reliability._temperature(reliability.HeldOut(torch.tensor(impossible), labels, "x")) is None

@@ -107,6 +107,12 @@ def test_the_probe_needs_no_train_split_and_scores_no_rendered_page():
     }
     with pytest.raises(IncompatibleError, match=r"reads the split 'rendered': got val"):
         PROTOCOL.scored_split(DocVQASettings(split="rendered"), ("rendered", "val"))
+    for splits in (("rendered", "train"), ("rendered", "train", "val", "test")):
+        with pytest.raises(
+            IncompatibleError, match=r"^docvqa scores one split: got train.*, expected settings\.split$"
+        ):
+            PROTOCOL.scored_split(DocVQASettings(), splits)
+    assert PROTOCOL.scored_split(DocVQASettings(split="train"), ("rendered", "train", "val")) == "train"
 
 
 def test_the_bundled_pages_have_a_rendered_split_besides_their_own():

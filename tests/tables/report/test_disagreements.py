@@ -13,7 +13,7 @@ from mlcd_eval.records import ResultStore
 from mlcd_eval.records.result import RequestRecord
 from mlcd_eval.tables.comparison.compare import compare
 from mlcd_eval.tables.comparison.pairing import load_side
-from mlcd_eval.tables.report.disagreements import disagreements
+from mlcd_eval.tables.report.disagreements import OfTask, _of_task, disagreements
 
 LABELS = [0, 0, 0, 0, 1, 1]
 PREDICTIONS = {"a": [0, 0, 0, 1, 1, 0], "b": [1, 1, 0, 0, 1, 0]}
@@ -59,6 +59,30 @@ def test_which_is_right_and_what_each_took_it_for(folders):
     for each, place in ((first, 0), (only, 3)):
         image = Image.open(io.BytesIO(base64.b64decode(each.picture.uri.partition(",")[2])))
         assert image.size == (224, 149) and abs(image.convert("RGB").getpixel((9, 9))[0] - 40 * place) < 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"request": None}, "the record does not say where its data was"),
+        ({"label": [[0], [1]]}, "its images have several labels or predictions, and no single class"),
+        ({"prediction": [[0], [1]]}, "its images have several labels or predictions, and no single class"),
+        ({"prediction": None}, "the outcomes of b hold no predicted classes of images"),
+    ],
+)
+def test_where_there_is_no_disagreement_to_show(tmp_path, changes, why):
+    columns = {"key": ["x", "y"], "label": [0, 1], "prediction": [0, 1], "rank": [1, 1]}
+    for model in "ab":
+        request = RequestRecord(command="", dataset="imagefolder:none", options={})
+        result = make_result(model, "zeroshot/x", [metric("acc1", 0.5)], request=changes.get("request", request))
+        changed = (
+            {**columns, **{name: values for name, values in changes.items() if name in columns}}
+            if model == "b"
+            else columns
+        )
+        ResultStore(tmp_path / "runs").write(result, {name: values for name, values in changed.items() if values})
+    a, b = (load_side(tmp_path / "runs" / model) for model in "ab")
+    assert _of_task(a, b, "zeroshot/x", 1) == OfTask("zeroshot/x", {}, why)
 
 
 def test_compare_shows_them_and_says_what_is_missing(folders, tmp_path, capsys):

@@ -45,4 +45,6 @@ def test_what_was_measured_otherwise_has_a_chart_of_its_own():
 def test_one_number_of_shots_is_no_curve():
     results = [few(4, [0.2, 0.3]), few(8, [0.2, 0.3], task="linear_probe/other"), make_result()]
     assert few_shot_curves(results) == []
+    undefined = few(2, [0.1]).model_copy(update={"metrics": (metric("acc1", None),)})
+    assert few_shot_curves([*results, undefined]) == []
     assert "Few-shot curves" not in report(results) and "Few-shot curves" in report([*results, few(2, [0.1, 0.2])])

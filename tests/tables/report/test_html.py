@@ -312,6 +312,9 @@ def test_training_logs_are_drawn(tmp_path):
     assert phases["series"][0]["note"] == ["step 1", "step 3"]
     with pytest.raises(DataError, match=r"^--training: no log in .*, expected a run of `mlcd-train` with fit/log"):
         read_trainings(tmp_path)
+    (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"step": 1}\n{\n')
+    with pytest.raises(DataError, match=r"log\.jsonl, line 2: got .*, expected JSON$"):
+        read_trainings(tmp_path / "run")
     (tmp_path / "run" / "fit" / "log.jsonl").write_text('{"loss": 1}\n')
     with pytest.raises(DataError, match=r"log\.jsonl is not a training's log: got a line without a step$"):
         read_trainings(tmp_path / "run")

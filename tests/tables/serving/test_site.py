@@ -139,6 +139,10 @@ def test_the_page_follows_the_records(served):
     folder, ask, said = served
     status, headers, empty = ask("GET", "/")
     assert status == 200 and "0 models, 0 tasks" in empty
+    (folder / "b").mkdir()
+    (folder / "b" / "broken.json").write_text("{")
+    assert ask("GET", "/")[0] == 200 and "b/broken.json" in said.pop() and not said  # the only one
+    (folder / "b" / "broken.json").unlink()
     ResultStore(folder).write(make_result("a", "zeroshot/demo", ACC))
     assert ask("GET", "/", **{"If-None-Match": headers["ETag"]})[0] == 200
     status, headers, page = ask("GET", "/index.html")
@@ -150,6 +154,25 @@ def test_the_page_follows_the_records(served):
     assert "50.00" in ask("GET", "/models/a.html")[2]
     (folder / "a" / "broken.json").write_text("{")
     assert ask("GET", "/")[0] == 200 and len(said) == 1 and "broken.json" in said[0]
+
+
+def test_records_that_make_no_page_are_said_and_a_file_that_went_is_passed_over(tmp_path):
+    site = Site(tmp_path, "Board", ("nobody",), print)
+    ResultStore(tmp_path).write(make_result("a", "zeroshot/demo", ACC))
+    server = make_server(site, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    connection = http.client.HTTPConnection(*server.server_address, timeout=30)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert answer.status == 500 and answer.reason == "these records make no page"
+    assert "--published" in answer.read().decode()
+    connection.close()
+    thread.join()
+    server.server_close()
+    version = site.version()
+    (tmp_path / "a" / "gone.json").symlink_to(tmp_path / "nowhere")
+    assert site.version() == version
 
 
 def test_the_server_reads_only_and_answers_to_its_own_name(served):

@@ -3,6 +3,7 @@
 import json
 import pkgutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 import receiver_rules as rules
@@ -11,9 +12,13 @@ from conftest import make_result, metric
 from receiver_records import TASK, files, food
 
 from mlcd_eval.cli import main
+from mlcd_eval.errors import DataError
 from mlcd_eval.records import ResultStore
 from mlcd_eval.spec import TaskIndex
 from mlcd_eval.tables.identity import identity
+from mlcd_eval.tables.submissions.every_eval_ever import _range, _source
+from mlcd_eval.tables.submissions.opencodepapers import _in_column
+from mlcd_eval.tables.submissions.pwc_archive import _position
 from mlcd_eval.tables.submissions.receivers import RECEIVERS, ROWS, prepare
 from mlcd_eval.tables.submissions.submission import Options
 
@@ -161,20 +166,75 @@ def test_sending(tmp_path, capsys, monkeypatch):
         (["--to", "paper-with-me", "--send"], "--send: there is no client for paper-with-me: "),
         (["--to", "model-index", "--send"], "--send: a model card goes to a repository: expected --model-id ORG/NAME"),
         (["--to", "huggingface", "--benchmark", "a/b=none.yaml"], "--benchmark: none.yaml does not exist"),
+        (
+            ["--to", "huggingface", "--benchmark", "a/b=list.yaml"],
+            "--benchmark: list.yaml: expected a mapping with name",
+        ),
+        (["--to", "huggingface", "--benchmark", "a/b=bad.yaml"], "--benchmark: bad.yaml: "),
         (["--to", "huggingface"], "none of the records is accepted by huggingface"),
     ],
 )
-def test_mistakes_are_one_sentence(words, message, tmp_path, capsys):
+def test_mistakes_are_one_sentence(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "bad.yaml").write_text("a: [1,\n b: {")
     assert run(tmp_path, *words) == 2
     error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    assert message in error and "Traceback" not in error and message in error.splitlines()[-1]
 
 
-def test_a_file_that_is_none_of_the_receivers(tmp_path, capsys):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "evaluation-tables.json").write_text('{"a": 1}')
-    assert run(tmp_path, "--to", "pwc-archive") == 2
-    assert "evaluation-tables.json: got no evaluation tables" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("to", "text", "message"),
+    [
+        ("pwc-archive", b'{"a": 1}', "got no evaluation tables"),
+        ("pwc-archive", b"[\xff]", "byte 1 is not UTF-8: expected a file of the receiver"),
+        ("opencodepapers", b"{}", "got no board of OpenCodePapers, expected its fields and items"),
+        ("opencodepapers", b"{", "got no board of OpenCodePapers, expected its fields and items"),
+        ("paper-with-me", b"{", "is no JSON: "),
+        ("paper-with-me", b"{}", ": expected a list of rows"),
+        ("paper-with-me", b"[1]", ": expected a list of rows"),
+    ],
+)
+def test_a_file_that_is_none_of_the_receivers(to, text, message, options, tmp_path):
+    given, output = options(to), tmp_path / "out"
+    for name in files(to, [food()], given, output):
+        (output / name).write_bytes(text)
+    with pytest.raises(DataError, match=message):
+        prepare(to, [food()], given, output)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "column", "written"),
+    [
+        ("0.9", "fraction", ["0.5", "1"], "0.9"),
+        ("0.9", "fraction", ["50.1", "0.3"], "90.00"),
+        ("90.00", "percent", ["0.5"], "0.9000"),
+        ("90.00", "percent", ["50%", "60%", "70"], "90.00%"),
+        ("90.00", "percent", ["50%", "60"], "90.00"),
+        ("3", "count", ["0.5"], "3"),
+        ("0.9", "fraction", ["-"], "0.9"),
+    ],
+)
+def test_a_value_takes_the_form_of_its_column_in_opencodepapers(value, unit, column, written):
+    assert _in_column(value, unit, column) == written
+
+
+@pytest.mark.parametrize(("metrics", "place"), [(["acc1"], 1), (["other", "acc1"], 2), (["unknown"], 2), ([], 2)])
+def test_a_row_of_the_archive_stands_before_the_first_that_is_worse(metrics, place):
+    rows = [{"metrics": {"acc1": text, "other": "9"}} for text in ("95", "80")]
+    ours = SimpleNamespace(metrics={"acc1": "90.0", "unknown": "1"})
+    assert _position(ours, {"rows": rows, "metrics": metrics}, {"acc1": True, "other": True}) == place
+    assert _position(ours, {"rows": rows, "metrics": ["acc1"]}, {"acc1": False}) == 0
+
+
+def test_a_number_without_a_known_range_has_no_type():
+    known = {"score_type": "continuous", "min_score": 0, "max_score": 1}
+    assert _range(metric("acc1", 0.5)) == known
+    assert _range(metric("acc1", 0.5, unit="count")) == _range(metric("their_score", 0.5)) == {}
+
+
+def test_data_that_is_on_no_hub_is_called_by_its_name():
+    assert _source(make_result()) == {"dataset_name": "demo", "source_type": "other"}
 
 
 def test_an_output_that_is_a_file(tmp_path, capsys):
