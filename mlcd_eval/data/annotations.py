@@ -124,6 +124,28 @@ class ClassMap:
     picture: Callable[[], Image.Image] = field(compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of an image that has a class. image: key of its sample; region_id: its own, once in a split; label: index
+    of its class; size: (height, width) of the image.
+
+    box: left, top, right and bottom, in pixels of the image; area: in pixels; truth: its mask as COCO RLE, None where
+    only its box is known. thing: what it shows, equal where other images show the same; unit: as in ClassMap. picture:
+    returns the image itself, RGB.
+    """
+
+    image: str
+    region_id: str
+    label: int
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    area: float
+    truth: dict[str, Any] | None
+    thing: str
+    unit: str
+    picture: Callable[[], Image.Image] = field(compare=False, repr=False)
+
+
 UNLABELLED = -1
 """In a ClassMap, the class of a pixel that is not scored."""
 
@@ -147,7 +169,7 @@ class PixelValues:
 
 
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues
+Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues | Region
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:

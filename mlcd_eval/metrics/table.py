@@ -26,6 +26,7 @@ from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
+from mlcd_eval.metrics.regions import REGIONS
 from mlcd_eval.metrics.reliability import (
     CALIBRATION,
     GROUPS,
@@ -232,6 +233,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **DENSE,
         **DEPTH,
         **NORMALS,
+        **REGIONS,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,

@@ -43,6 +43,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "linear_probe",
         "normals_linear",
         "refcoco",
+        "region_classification",
         "retrieval",
         "seg_knn",
         "seg_linear",

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from protocol_inputs import measured as of_pixels
-from protocol_inputs import segmented
+from protocol_inputs import parted, segmented
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.annotations import Association, Expression, Pairs, Question, Search
@@ -220,6 +220,11 @@ CASES = {
         ),
     },
     "normals_linear": {"search": ({}, lambda: of_pixels("normals"))},
+    "region_classification": {
+        "search": ({}, lambda: parted(noise=1.5)),
+        "parts": ({"pool": "box", "parts": 2, "lambda_": 1.0}, lambda: parted(noise=1.5)),
+        "zeroshot": ({"mode": "zeroshot", "pool": "box"}, lambda: parted(noise=1.5)),
+    },
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
     "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
     "docvqa": {
@@ -305,6 +310,7 @@ STAGES = {
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
     ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
     ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
+    ("region_classification", "search"): {"pooling patches": 104, "fits of the classifier": 16},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
