@@ -75,6 +75,7 @@ CONSTANTS = {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.6, "MARGIN": 0.1,
         "METRICS": {"depth": "delta1", "normals": "angle_within@11.25"},
     },
+    "mlcd_eval.protocols.refcoco.baselines": {"BOX_IOU": 0.5},
     "mlcd_eval.protocols.regions.baselines": {"WAVES": 4, "THUMBNAIL": (24, 12)},
     "mlcd_eval.protocols.regions.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A sentence that refers to a part of an image. image: key of its sample; truth: the part as COCO RLE, at the
-    image's own size (height, width)."""
+    image's own size (height, width). box: left, top, right and bottom of the part as it is annotated, in pixels; None
+    where it is not. It goes with the mask, by which expressions are compared."""
 
     sent_id: int
     ref_id: int
@@ -23,6 +24,7 @@ class Expression:
     text: str
     size: tuple[int, int]
     truth: dict[str, Any]
+    box: tuple[float, float, float, float] | None = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.boxes import BOX_FAMILIES, BOXES
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.dense import DENSE
@@ -193,6 +194,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **SEARCH_FAMILIES,
     **LANGUAGE_FAMILIES,
     **NORMALS_FAMILIES,
+    **BOX_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
@@ -234,6 +236,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **DEPTH,
         **NORMALS,
         **REGIONS,
+        **BOXES,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,
