@@ -80,6 +80,7 @@ CONSTANTS = {
     "mlcd_eval.protocols.regions.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
     },
+    "mlcd_eval.protocols.regions.region_retrieval": {"MAP_AT": 100},
     "mlcd_eval.protocols.regions.scoring": {"BASELINE_IMAGES": 2000},
     "mlcd_eval.protocols.segmentation.baselines": {"WAVES": 4},
     "mlcd_eval.protocols.segmentation.controls": {

@@ -24,6 +24,7 @@ from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLi
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
 from mlcd_eval.protocols.regions.region_classification import RegionClassification
+from mlcd_eval.protocols.regions.region_retrieval import RegionRetrieval, RegionRetrievalSettings
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
 from mlcd_eval.protocols.retrieval.protocol import Retrieval
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
@@ -130,6 +131,10 @@ def region_classification(**settings):
     return RegionClassification().score(chosen, parted(noise=1.5))
 
 
+def region_retrieval():
+    return RegionRetrieval().score(RegionRetrievalSettings(), parted(noise=1.5))
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -185,6 +190,7 @@ CASES = {
     "normals_linear": normals_linear,
     "region_classification": lambda: region_classification(lambda_=1.0),
     "region_classification, prompts": lambda: region_classification(mode="zeroshot"),
+    "region_retrieval": region_retrieval,
     "seg_knn": seg_knn,
     "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),

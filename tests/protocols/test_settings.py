@@ -75,6 +75,14 @@ DEFAULTS = {
         "max_iter": 1000,
         "tolerance": 1e-5,
     },
+    "region_retrieval": {
+        "split": None,
+        "pool": "mask",
+        "truth": "class",
+        "layer": "patches",
+        "regions": 5000,
+        "ks": (1, 5, 10),
+    },
     "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
     "seg_linear": {
         "split": None,
@@ -130,6 +138,7 @@ def test_the_layer_that_is_trained_by_adamw():
             {"regions": 1, "parts": 1, "max_iter": 1},
             {"regions": 0, "parts": 0, "val_fraction": 0, "max_iter": 0, "tolerance": 0, "lambda_": 0, "pool": "cell"},
         ),
+        ("region_retrieval", {"regions": 1, "ks": (1,)}, {"regions": 0, "ks": (), "truth": "scene"}),
         ("seg_knn", {"k": 1, "patches": 1, "temperature": 0.001}, {"k": 0, "patches": 0, "temperature": 0}),
         (
             "seg_linear",

@@ -35,7 +35,8 @@ def test_the_papers_tables_are_covered():
         task.name for task in [*probes, *zeroshot, *INDEX.select(["retrieval"])]
     }
     demo = {task.protocol for task in INDEX.select(["demo"])}
-    dense = {"depth_linear", "normals_linear", "region_classification", "seg_knn", "seg_linear"}
+    regions = {"region_classification", "region_retrieval"}
+    dense = {"depth_linear", "normals_linear", "seg_knn", "seg_linear", *regions}
     others = {"association", "instance_retrieval"}  # bundled sets that measure something else
     assert demo == set(PROTOCOLS) - others - dense
     assert {task.protocol for task in INDEX.select(["dense_demo"])} == dense
