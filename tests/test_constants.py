@@ -21,7 +21,7 @@ CONSTANTS = {
     "mlcd_eval.data.sources.csv_files": {"LONGEST_CELL": 2**20},
     "mlcd_eval.data.sources.long_texts": {"FIRST": 1000},
     "mlcd_eval.data.sources.multilingual": {"LARGEST_TEXT": 2**28},
-    "mlcd_eval.data.sources.printed_words": {"MOST_PAGES": 100_000, "LONGEST_SIDE": 2_048},
+    "mlcd_eval.data.sources.printed_words": {"MOST_PAGES": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.region_set": {"OUTSIDE": 1.0},
     "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},

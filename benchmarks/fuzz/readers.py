@@ -8,6 +8,7 @@ from data import annotation_readers, data_readers, table_readers
 from models import model_readers
 from reader import Reader
 from records import record_readers
+from regions import region_readers
 from searches import label_readers, search_readers
 from training import store_readers, training_readers
 
@@ -18,6 +19,7 @@ GROUPS = (
     search_readers,
     caption_readers,
     segmentation_readers,
+    region_readers,
     record_readers,
     training_readers,
     label_readers,

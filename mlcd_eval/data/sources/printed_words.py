@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIX = ".words.json"
-MOST_PAGES, LONGEST_SIDE = 100_000, 2_048
+MOST_PAGES, LONGEST_SIDE = 1_000, 2_048
 
 
 class _Plan(BaseModel):
