@@ -84,7 +84,7 @@ def phases(records, scale, gradient, longer=1):
         if lines:
             means = np.mean(np.asarray(lines, float), axis=0)  # a loss that is not finite is null in the log
             points = [Point(float(a), float(b)) for a, b in means if np.isfinite(a) and np.isfinite(b)]
-            series.append(Series(objective, points, line=True, dots=False))
+            series += [Series(objective, points, line=True, dots=False)] if points else []
     title = f"scale {scale}, {gradient.replace('_', ' ')} gradient" + (
         f", {longer} times as long" if longer > 1 else ""
     )

@@ -148,7 +148,7 @@ def main():
         write_text(kept, json.dumps({n: [asdict(t) for t in of] for n, of in tests.items()}, indent=1) + "\n")
     parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in tests.items()}
     parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks() | added()}
-    parts |= {"COSINES": table_of_cosines(records), "DONE": state(len(records))}
+    parts |= {"COSINES": table_of_cosines(records), "DONE": state(records)}
     readme = args.output / "README.md"
     if readme.is_file():
         write_text(readme, filled(readme.read_text(), parts))
@@ -176,9 +176,10 @@ def _about(records):
     return f"{len(records)} trainings; every number is of the records beside this page, README.md says what they mean."
 
 
-def state(count):
-    """How far the study is, in a sentence."""
-    whole = len(cells(blocks()))
+def state(records):
+    """How far the study, or its addition, is, in a sentence."""
+    count, addition = len(records), cells(added())
+    whole = len(addition if records.keys() <= set(addition) else cells(blocks()))
     if count == whole:
         return f"All {whole} trainings are done."
     return (

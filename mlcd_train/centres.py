@@ -27,9 +27,10 @@ from mlcd_train.losses import (
 @dataclass(frozen=True)
 class Discrimination:
     """Outcome of one step. losses (B,): of all ranks' images; positive, negative: log sum exp(-s_i) and
-    log sum exp(s_j), means over images; positive_cosine, negative_cosine: means over pairs, before margin and scale
-    (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is below 0, where
-    its term of the loss hardly learns. All are on the device, since reading them would make the host wait for it."""
+    log sum exp(s_j), means over images that have any; positive_cosine, negative_cosine: means over pairs, before margin
+    and scale (the paper's figure 3); positive_below_0, negative_below_0: shares of images for which a logarithm is
+    below 0, where its term of the loss hardly learns. All are on the device, since reading them would make the host
+    wait for it."""
 
     losses: Tensor
     positive: Tensor
@@ -118,13 +119,19 @@ class ClassCentres(ClassRows):
             total, other_total, pairs, other_pairs = add_up(sums)
         return Discrimination(
             losses=self.loss_of_sums(positive, negative),
-            positive=positive.detach().mean(),
-            negative=negative.detach().mean(),
+            positive=_mean_of_any(positive.detach()),
+            negative=_mean_of_any(negative.detach()),
             positive_cosine=total / pairs.clamp_min(1),
             negative_cosine=other_total / other_pairs.clamp_min(1),
             positive_below_0=(positive < 0).float().mean(),
             negative_below_0=(negative < 0).float().mean(),
         )
+
+
+def _mean_of_any(logs: Tensor) -> Tensor:
+    """Mean of logarithms (B,) without those of empty sums, -inf; -inf if all are. Without waiting for the device."""
+    empty = logs == -torch.inf
+    return torch.where(empty.all(), -torch.inf, logs.masked_fill(empty, 0.0).sum() / (~empty).sum().clamp_min(1))
 
 
 @dataclass(frozen=True)

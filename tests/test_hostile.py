@@ -1,6 +1,5 @@
 """Files that try to run code or to write elsewhere: each holds a payload that would create a file, and must not."""
 
-import csv
 import io
 import json
 import pickle
@@ -14,29 +13,20 @@ import torch
 import transformers as T
 from conftest import make_result
 from pairs import picture, write_shard
+from payloads import Payload, tower
 from safetensors.torch import save_file
 
 from mlcd_eval.cli import main
 from mlcd_eval.data import open_dataset
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.registry import load_encoder
-from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.errors import ConfigError, DataError, UserError
 from mlcd_eval.records import RequestRecord, ResultStore
 from mlcd_eval.support.bundled import demo_data_dir
 from mlcd_eval.support.documents import read_yaml
 from mlcd_train.clustering import load_centres
-from mlcd_train.fit import new_model
 from mlcd_train.labels import LabelFiles, LabelsInfo, join_pieces, write_piece
 from mlcd_train.state import TrainingState
-
-
-class Payload:
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return (open, (self.path, "w"))
 
 
 @pytest.fixture
@@ -45,12 +35,6 @@ def payload_file(tmp_path):
     path = tmp_path / "made_by_payload"
     yield path
     assert not path.exists()
-
-
-def tower(text=None):
-    vision = {"image_size": 16, "patch_size": 8, "width": 32, "depth": 1, "heads": 2}
-    config = CheckpointConfig(vision=vision, text=text, preprocess=Preprocess(image_size=16))
-    return new_model(config, 0, torch.device("cpu"))
 
 
 def test_the_payload_works_where_pickles_are_trusted(tmp_path):
@@ -313,50 +297,3 @@ def test_remote_code_without_the_flag(tmp_path, payload_file, modules):
     for kind in ("hf", "vlm", "hf-seg"):
         with pytest.raises(UserError):
             load_encoder(f"{kind}:{tmp_path}/m", offline=True)
-
-
-HOSTILE = ["=cmd|' /C calc'!A0", '<img src=x onerror="alert(1)">', "\\input{/etc/passwd}", "| x |", "＝1+1", "@SUM(A1)"]
-
-
-@pytest.fixture
-def hostile_records(tmp_path, capsys, monkeypatch):
-    """Records of a run whose model and data set have hostile names everywhere."""
-    model, data = tmp_path / HOSTILE[0].replace("/", ""), tmp_path / "wds_data"
-    save_checkpoint(model, tower({"context_length": 12, "width": 32, "depth": 1, "heads": 2}))
-    for split in ("train", "test"):
-        members = [(f"s{number}.{end}", value) for number in range(12) for end, value in
-                   (("png", picture("red", number)), ("cls", str(number % 6).encode()))]  # fmt: skip
-        write_shard(data / split / "0.tar", members)
-        (data / split / "nshards.txt").write_text("1")
-    (data / "classnames.txt").write_text("\n".join([*HOSTILE[:5], HOSTILE[1]]))
-    (data / "zeroshot_classification_templates.txt").write_text("<script>alert(2)</script> {c}")
-    task = tmp_path / "t.yaml"
-    spec = {
-        "name": "zeroshot/<b>=t",
-        "version": 1,
-        "protocol": "zeroshot",
-        "dataset": {"name": "=d", "ref": f"wds:{data}"},
-    }
-    task.write_text(json.dumps(spec))
-    folders = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--workers", "0"]
-    monkeypatch.chdir(tmp_path)
-    assert main(["run", "--model", model.name, "--tasks", str(task), "--log-samples", *folders]) == 0
-    assert "warning: class names that occur more than once" in capsys.readouterr().err
-    return tmp_path / "out"
-
-
-def test_hostile_names_in_every_table(hostile_records, capsys):
-    def table(name):
-        assert main(["table", str(hostile_records), "--format", name]) == 0
-        return capsys.readouterr().out
-
-    rows = list(csv.DictReader(io.StringIO(table("csv"))))
-    assert rows and {row["spec"][:5] for row in rows} == {"'=cmd"} and {row["dataset"] for row in rows} == {"'=d"}
-    starts = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-    assert not [cell for row in rows for cell in row.values() if cell.startswith(starts)]
-    page = table("html")
-    assert "&lt;img src=x" in page or "\\u003cimg src=x" in page  # the repeated name, in the record's details
-    assert "<img" not in page and "<b>=t" not in page and "<script>alert" not in page
-    assert "<b>=t" not in table("markdown") and "&lt;b&gt;=t" in table("markdown")
-    assert r"\textless{}b\textgreater{}" in table("latex")
-    assert {row["dataset"] for row in json.loads(table("json"))} == {"=d"}

@@ -56,9 +56,9 @@ def labels_of(keys):
     return classes[[int(key[1:]) for key in keys]]
 
 
-def discrimination(net, **settings):
-    centres = ClassCentres(30, 16, mlcd_of_sums, ratio=0.3, **settings)
-    return ClusterDiscrimination(net, centres, labels_of, 1.0)
+def discrimination(net, of_sums=mlcd_of_sums, labels=labels_of, **settings):
+    centres = ClassCentres(30, 16, of_sums, ratio=0.3, **settings)
+    return ClusterDiscrimination(net, centres, labels, 1.0)
 
 
 def some_labels_of(keys):
@@ -113,6 +113,8 @@ def rice(net):
 
 OBJECTIVES = {
     "mlcd": discrimination,
+    "mlc": lambda net: discrimination(net, mlc_of_sums),
+    "cluster": lambda net: discrimination(net, mlc_of_sums, lambda keys: labels_of(keys)[:, :1], scale=16.0),
     "rice": rice,
     "heads": heads,
     "mlcd, filtered": lambda net: discrimination(

@@ -9,6 +9,9 @@ from facts import CLIP_BENCHMARK_TASKS, DATACOMP_METRICS, DATACOMP_TASKS
 from from_clip_benchmark import zero_shot_dialect
 from tables import Column, Dialect, Row, Table, number, read_csv
 
+from mlcd_eval.imports.clip_data import CODES, TRANSLATED
+from mlcd_eval.metrics.languages import MACRO
+
 FACTS = ("name", "pretrained", "params (M)", "FLOPs (B)")
 OWN = "the model's own"
 OURS = {"image": "text_to_image_recall@", "text": "image_to_text_recall@"}
@@ -23,9 +26,6 @@ OF_CHANCE = ("acc1", "mean_per_class_recall")
 """Metrics that the list's random scores are of: for iWildCam and FMoW it prints those of accuracy, and for WinoGAViL
 0.205, where candidates drawn at random score 0.1417."""
 SETS = {"Flickr": "flickr30k", "MSCOCO": "mscoco_captions"}
-TRANSLATED = {"crossmodal3600": "retrieval/xm3600", "multilingual_mscoco_captions": "retrieval/xtd"}
-LANGUAGES, MACRO = {"jp": "ja"}, "macro_"
-"""The table's code of a language -> the language's own; the beginning of our name of a mean over languages."""
 
 
 def tables(atlas: Path) -> list[Table]:
@@ -107,7 +107,7 @@ def _multilingual(atlas: Path) -> Table:
         dataset, metric, language = heading.split()
         side, k = re.fullmatch(r"(image|text)_retrieval_recall@(\d+)", metric).groups()
         mean = MACRO if language == "avg" else ""
-        dialect = Dialect(split="test", language="macro" if mean else LANGUAGES.get(language, language), resize=OWN)
+        dialect = Dialect(split="test", language="macro" if mean else CODES.get(language, language), resize=OWN)
         columns.append(Column(heading, "retrieval", dataset, TRANSLATED[dataset], mean + OURS[side] + k, dialect))
     return Table(
         "open_clip/multilingual",

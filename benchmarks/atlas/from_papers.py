@@ -93,6 +93,8 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, "docvqa", dataset, task, metric, Dialect(as_task=task))
     if heading == "ImageNet kNN":
         return Column(heading, "knn", "imagenet1k", "knn/imagenet", "knn_acc1", TEST)
+    if heading == "DAVIS J&F":
+        return Column(heading, "tracking", "davis2017", "tracking/davis2017", "jf_mean", Dialect(split="val"))
     if protocol == "refcoco":
         name, split = heading.split()
         task = f"refcoco/{name.lower()}_{split}"
@@ -102,7 +104,7 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, protocol, heading, None, "score", extra=(("unit", unit), ("decimals", decimals)))
     if heading == "NYUv2 RMSE":
         extra = (("unit", "metres"), ("decimals", 3), ("higher_is_better", False))
-        return Column(heading, protocol, heading, None, "rmse", extra=extra)
+        return Column(heading, "depth_linear", "nyuv2", "depth_linear/nyuv2", "rmse", TEST, extra)
     if heading == "Throughput":
         return Column(heading, protocol, heading, None, "throughput", extra=(("unit", "images/s"), ("decimals", 0)))
     return Column(heading, protocol, heading, None, "mean" if heading in AVERAGES else "score")

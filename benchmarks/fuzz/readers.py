@@ -6,6 +6,8 @@ from pathlib import Path
 from captions import caption_readers, segmentation_readers
 from data import annotation_readers, data_readers, table_readers
 from models import model_readers
+from pixels import pixel_readers
+from points import point_readers
 from reader import Reader
 from records import record_readers
 from regions import region_readers
@@ -20,6 +22,8 @@ GROUPS = (
     caption_readers,
     segmentation_readers,
     region_readers,
+    pixel_readers,
+    point_readers,
     record_readers,
     training_readers,
     label_readers,

@@ -170,10 +170,55 @@ class PixelValues:
     picture: Callable[[], Image.Image] = field(compare=False, repr=False)
 
 
+Point = tuple[float, float]
+"""(x, y) in pixels of an image, whose first pixel's middle is (0, 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointPair:
+    """Points of an object in two images.
+
+    images: keys of the samples of the source and the target; sizes: (height, width) of each. source, target: where each
+    point is, at least one, all inside of their image. box: left, top, right, bottom of the object in the target.
+    category: the data set's own class, empty without one. unit: what pairs that are not independent share, such as a
+    scene. degrees: between the two cameras, None where that is not known. pictures: return the images themselves, RGB.
+    """
+
+    pair_id: str
+    images: tuple[str, str]
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    source: tuple[Point, ...]
+    target: tuple[Point, ...]
+    box: tuple[float, float, float, float]
+    category: str
+    unit: str
+    degrees: float | None
+    pictures: tuple[Callable[[], Image.Image], Callable[[], Image.Image]] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip with numbered objects. images: keys of the frames in their order, at least three; size: (height, width) of
+    each; digest: of all masks; num_objects: the largest number in the first frame's mask, at least 1.
+
+    masks: each frame's; a pixel's class is its object's number, 0 for none.
+    """
+
+    clip_id: str
+    images: tuple[str, ...]
+    size: tuple[int, int]
+    digest: str
+    num_objects: int
+    masks: tuple[ClassMap, ...] = field(compare=False, repr=False)
+
+
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues | Region
+Annotation = (
+    OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues | Region | PointPair | Clip
+)
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:
     """The keys of the images that an annotation is about."""
-    return annotation.images if isinstance(annotation, (Pairs, Association)) else (annotation.image,)
+    several = (Pairs, Association, PointPair, Clip)
+    return annotation.images if isinstance(annotation, several) else (annotation.image,)

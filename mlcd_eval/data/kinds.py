@@ -7,6 +7,7 @@ To add a scheme, write a Source in data/sources and a row here; other packages a
 from __future__ import annotations
 
 from mlcd_eval.data.caption_kinds import CAPTION_ROWS
+from mlcd_eval.data.motion_kinds import MOTION_ROWS
 from mlcd_eval.data.scheme import DataScheme, SchemeOption
 from mlcd_eval.data.search_kinds import SEARCH_ROWS
 from mlcd_eval.support.registry import Registry
@@ -235,6 +236,7 @@ ROWS = (
         is_slow=True,
     ),
     *CAPTION_ROWS,
+    *MOTION_ROWS,
     DataScheme(
         name="hf-vqa",
         source="mlcd_eval.data.sources.hf_questions:HuggingFaceQuestionSets",

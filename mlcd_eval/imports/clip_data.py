@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlcd_eval.data.sources.multilingual import CODES
 from mlcd_eval.imports.values import UNKNOWN, safe_name
 from mlcd_eval.protocols.registry import PROTOCOLS
 from mlcd_eval.spec import VARIANT, TaskIndex, TaskSpec
@@ -35,8 +34,11 @@ TRANSLATED = {
     "multilingual_mscoco_captions": "retrieval/xtd",
     "xtd10": "retrieval/xtd",
     "babel_imagenet": "zeroshot/babel_imagenet",
+    "imagenet1k": "zeroshot/translated_imagenet",
 }
-"""Its data sets in several languages -> our tasks on them."""
+"""Its data sets in several languages -> our tasks on them, that of ImageNet without English."""
+CODES = {"jp": "ja", "cn": "zh"}
+"""Its code of a language -> the language's own."""
 
 
 class Translated(NamedTuple):
@@ -54,8 +56,10 @@ class Translated(NamedTuple):
 def translated(protocol: str, dataset: str, language: str, index: TaskIndex) -> Translated | None:
     """Our task on a data set in several languages, in the one whose code is given in their spelling, or MACRO."""
     task = index.tasks.get(TRANSLATED.get(_flat(dataset), ""))
-    code = language.lower()
-    return Translated(task, CODES.get(code, code)) if task and task.protocol == protocol else None
+    code = CODES.get(language.lower(), language.lower())
+    if task is None or task.protocol != protocol or (code == "en" and _flat(dataset) == "imagenet1k"):
+        return None
+    return Translated(task, code)
 
 
 def _flat(dataset: str) -> str:

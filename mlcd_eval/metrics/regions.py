@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from mlcd_eval.metrics.boxes import BOXES
 from mlcd_eval.metrics.kind import MetricKind
 from mlcd_eval.metrics.statistics import ClassMeans, Mean, within
 
@@ -33,3 +34,6 @@ REGIONS: Mapping[str, MetricKind] = {
     },
 }
 """Columns: label, rank, unit, and size, a name of SIZES."""
+
+ON_REGIONS: Mapping[str, MetricKind] = {**REGIONS, **BOXES}
+"""Those of classified regions, and of boxes of sentences."""

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.metrics.base import Metric
-from mlcd_eval.metrics.boxes import BOX_FAMILIES, BOXES
+from mlcd_eval.metrics.boxes import BOX_FAMILIES
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
+from mlcd_eval.metrics.correspondence import CORRESPONDENCE_FAMILIES
 from mlcd_eval.metrics.dense import DENSE
 from mlcd_eval.metrics.geometry import DEPTH, NORMALS, NORMALS_FAMILIES
 from mlcd_eval.metrics.interval import generator, ratio
@@ -27,7 +28,7 @@ from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
-from mlcd_eval.metrics.regions import REGIONS
+from mlcd_eval.metrics.regions import ON_REGIONS
 from mlcd_eval.metrics.reliability import (
     CALIBRATION,
     GROUPS,
@@ -48,6 +49,7 @@ from mlcd_eval.metrics.statistics import (
     column,
     within,
 )
+from mlcd_eval.metrics.tracking import TRACKING
 from mlcd_eval.support.registry import Registry
 
 
@@ -193,6 +195,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **ROBUSTNESS_FAMILIES,
     **SEARCH_FAMILIES,
     **LANGUAGE_FAMILIES,
+    **CORRESPONDENCE_FAMILIES,
     **NORMALS_FAMILIES,
     **BOX_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
@@ -233,10 +236,10 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **PAIRS,
         **ASSOCIATION,
         **DENSE,
+        **TRACKING,
         **DEPTH,
         **NORMALS,
-        **REGIONS,
-        **BOXES,
+        **ON_REGIONS,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,

@@ -196,7 +196,7 @@ def resolved(located: LocatedTask, dataset: Dataset, *, submit: bool = False) ->
     if needs.groups and not isinstance(dataset, GroupedDataset):
         raise IncompatibleError(f"{task.name} {NO_GROUPS}")
     if needs.class_prompts and needs.language is not None:
-        prompts = translated_prompts(dataset.name, needs.language)
+        prompts = translated_prompts(dataset.name, needs.language, needs.translations)
     elif needs.class_prompts:
         prompts = resolve(
             dataset.class_names,

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
 from mlcd_eval.data.prompts import Prompts
+from mlcd_eval.data.translated_prompts import Translations
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
@@ -153,7 +154,7 @@ class Needs:
     whether the data must say to which group each of its samples belongs. ability: what the model itself does with the
     scored split (`segment` or `answer`), None for features only. prompt: the text around a question. max_new_tokens:
     the length of an answer. languages: data with captions in several languages. language: of the class prompts, None
-    for the data set's own.
+    for the data set's own; translations: whose they are.
     """
 
     texts: bool = False
@@ -168,6 +169,7 @@ class Needs:
     max_new_tokens: int = 32
     languages: bool = False
     language: str | None = None
+    translations: Translations = "babel-imagenet"
 
 
 S = TypeVar("S", bound=BaseModel)

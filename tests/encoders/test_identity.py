@@ -9,44 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from hidden_encoders import PREAMBLE, Conv, Hidden
 
-from mlcd_eval.encoders.base import Encoder, EncoderInfo
+from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.encoders.contents import contents
 from mlcd_eval.encoders.probe import PROJECTIONS, _hashed, _rounded, fixed_image, probe
 from mlcd_eval.encoders.registry import load_encoder
 
-PREAMBLE = """
-import functools, os
-import numpy as np
-import torch
-from mlcd_eval.encoders.base import Encoder, EncoderInfo
-
-SHIFT = float(os.environ["SHIFT"])
-
-def weights():
-    return torch.arange(12.0).reshape(3, 4) * 0.1 + SHIFT
-
-def linear():
-    layer = torch.nn.Linear(3, 4, bias=False)
-    layer.load_state_dict({"weight": weights().T})
-    return layer
-
-class Base(Encoder):
-    info = EncoderInfo("", "", "constant", "mean", {"penultimate": 4}, (8, 8), 0, False)
-    device = torch.device("cpu")
-
-    def __init__(self, fill=None):
-        if fill is not None:
-            fill(self)
-
-    @staticmethod
-    def preprocess(image):
-        return torch.from_numpy(np.asarray(image.resize((8, 8)), np.float32).transpose(2, 0, 1).copy()) / 255
-
-    def encode_images(self, pixels, layers):
-        raise NotImplementedError("hidden from the probe")
-"""
 HELD = {
     "module as attribute": "Base(lambda self: setattr(self, 'model', linear()))",
     "module in a list in a dict": "Base(lambda self: setattr(self, 'parts', {'a': [None, linear()]}))",
@@ -139,26 +108,6 @@ def test_the_probe_sees_settings_that_no_tensor_shows(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "activation", raising=False)
 
 
-class Hidden(Encoder):
-    """What it computes is hidden from the search in attributes that are plain numbers."""
-
-    def __init__(self, scale=1.0, has_text=False, text_scale=1.0, mean=0.0):
-        self.info = EncoderInfo("", "", "", "", {"penultimate": 3}, (8, 8), 0, has_text)
-        self.scale, self.text_scale, self.mean = scale, text_scale, mean
-
-    device = torch.device("cpu")
-
-    def preprocess(self, image):
-        return torch.from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1).copy()) / 255 - self.mean
-
-    def encode_images(self, pixels, layers):
-        pooled = pixels.mean((2, 3))
-        return {"penultimate": pooled + self.scale * pooled**2}
-
-    def encode_texts(self, texts):
-        return torch.tensor([[len(text), self.text_scale] for text in texts])
-
-
 def test_the_probe_covers_images_texts_and_preprocessing():
     assert probe(Hidden()) == probe(Hidden())
     assert probe(Hidden()) != probe(Hidden(scale=1.1))
@@ -212,26 +161,11 @@ PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import torch
-from test_identity import Conv
+from hidden_encoders import Conv
 from mlcd_eval.encoders.contents import contents
 from mlcd_eval.encoders.probe import probe
 print(contents(Conv()), probe(Conv()), torch.get_num_threads())
 """
-
-
-class Conv(Hidden):
-    """Convolution, attention and a set of modules: what threads and hash seeds could disturb."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(3, 64, 8, 8)
-        self.block = nn.TransformerEncoderLayer(64, 4, 256, batch_first=True).eval()
-        self.names = {nn.Linear(2, 2), nn.Linear(2, 3), "a", "b"}
-        self.info = EncoderInfo("", "", "", "", {"penultimate": 64}, (72, 96), 0, False)
-
-    def encode_images(self, pixels, layers):
-        return {"penultimate": self.block(self.conv(pixels).flatten(2).mT).mean(1)}
 
 
 def test_what_the_probe_shows_and_sees_stays_what_it_was():
@@ -246,62 +180,6 @@ def test_what_the_probe_shows_and_sees_stays_what_it_was():
 def test_processes_with_other_threads_and_hash_seeds_agree():
     threads = 2 if torch.get_num_threads() == 1 else 1
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", PROCESS, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", PROCESS, str(Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == [contents(Conv()), probe(Conv()), str(threads)]
-
-
-def module_with(**settings):
-    module = nn.Linear(2, 2)
-    nn.init.ones_(module.weight)
-    nn.init.ones_(module.bias)
-    for name, value in settings.items():
-        setattr(module, name, value)
-    encoder = Hidden()
-    encoder.model = module
-    return contents(encoder)
-
-
-def test_settings_of_modules_count_but_not_where_they_came_from():
-    plain = module_with()
-    for setting in ({"heads": 2}, {"pool": "avg"}, {"eps": 1e-5}, {"sizes": [1, (2, 3)]}, {"act": torch.relu}):
-        assert module_with(**setting) != plain
-    assert module_with(pool="avg") != module_with(pool="max")
-    assert module_with(act=torch.relu) != module_with(act=torch.tanh)
-    for place in ({"name_or_path": "/a"}, {"pretrained_cfg": {"file": "/a"}}, {"fused_attn": True}, {"_cache": 1}):
-        assert module_with(**place) == plain
-    assert module_with(stages={"b", "a", "c"}) == module_with(stages={"c", "b", "a"}) != plain
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (torch.zeros(2), torch.zeros(1, 2)),
-        (torch.zeros(2), torch.zeros(2, dtype=torch.float16)),
-        (torch.zeros(2), torch.tensor([0.0, 1e-7])),
-        (torch.zeros(2, 2).to_sparse(), torch.eye(2).to_sparse()),
-        (torch.zeros(2, device="meta"), torch.zeros(3, device="meta")),
-        (torch.zeros((), dtype=torch.bfloat16), torch.ones((), dtype=torch.bfloat16)),
-    ],
-)
-def test_tensors_differ_by_values_shape_and_type(first, second):
-    def hash_of(tensor):
-        encoder = Hidden()
-        encoder.tensor = tensor
-        return contents(encoder)
-
-    assert hash_of(first) == hash_of(first.clone()) != hash_of(second)
-
-
-def test_a_layer_without_a_shape_yet_can_be_held():
-    encoder = Hidden()
-    encoder.model = nn.LazyLinear(3)
-    assert contents(encoder) != contents(Hidden())
-
-
-def test_a_factory_may_return_one_object_every_time(tmp_path, monkeypatch):
-    (tmp_path / "one_object.py").write_text(f"{PREAMBLE}\nENCODER = Base()\ndef make():\n    return ENCODER\n")
-    monkeypatch.setenv("SHIFT", "0")
-    monkeypatch.syspath_prepend(tmp_path)
-    first = load_encoder("python:one_object:make").info
-    assert load_encoder("python:one_object:make").info == first

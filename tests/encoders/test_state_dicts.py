@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from payloads import Payload
 from safetensors.torch import save_file
 from torchscript_archive import save_torchscript
 
@@ -85,14 +86,6 @@ def test_an_archive_is_read_without_running_it(tmp_path, monkeypatch):
     got = read_state_dict(tmp_path / "w.pt").tensors
     assert got.keys() == right.keys()
     assert all(torch.equal(got[name], value) and got[name].dtype == value.dtype for name, value in right.items())
-
-
-class Payload:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 def test_an_archive_with_a_payload_or_damage_is_refused(tmp_path):

@@ -92,6 +92,7 @@ def test_data_in_several_languages_are_our_tasks_in_that_language(run_import, go
         ("wds/crossmodal3600", "de", "retrieval/xm3600", "de"),
         ("multilingual_mscoco_captions", "jp", "retrieval/xtd", "ja"),
         ("babel_imagenet", "SW", "zeroshot/babel_imagenet", "sw"),
+        ("imagenet1k", "cn", "zeroshot/translated_imagenet", "zh"),
     ):
         kind = "clip_zeroshot.json" if task.startswith("zeroshot") else "clip_retrieval.json"
         file = changed(tmp_path, golden / kind, dataset=dataset, language=language)
@@ -101,8 +102,8 @@ def test_data_in_several_languages_are_our_tasks_in_that_language(run_import, go
 
 
 def test_another_language_and_few_shots_are_other_tasks(run_import, golden, tmp_path):
-    file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="imagenet1k", language="it")
-    assert list(run_import("clip-benchmark", file)[1]) == ["zeroshot/imagenet1k-it"]
+    file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="cars", language="it")
+    assert list(run_import("clip-benchmark", file)[1]) == ["zeroshot/cars-clip-benchmark-it"]
     theirs = json.loads((golden / "clip_probe.json").read_text())["metrics"] | {"fewshot_k": 16}
     file = changed(tmp_path, golden / "clip_probe.json", dataset="vtab/cifar10", metrics=theirs)
     assert "linear_probe/vtab-cifar10-16shot" in run_import("clip-benchmark", file, name="probe")[1]

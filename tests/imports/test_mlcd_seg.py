@@ -23,7 +23,8 @@ def line(over, under, iou, **changes):
 
 def test_samples_are_summed_and_averaged(run_import, tmp_path):
     path = tmp_path / "result.jsonl"
-    path.write_text(line(30, 40, 0.75) + line(10, 60, 1 / 6) + line(0, 0, 1.0) + line(5, 10, 0.5, split_name="odd"))
+    second, third = line(10, 60, 1 / 6, sample_id="2b"), line(0, 0, 1.0, sample_id="30")
+    path.write_text(line(30, 40, 0.75) + second + third + line(5, 10, 0.5, split_name="odd"))
     code, records = run_import("mlcd-seg", path)
     assert code == 0 and set(records) == {"refcoco/refcoco_val", "imported/mlcd-seg-refcoco-odd"}
     result = records["refcoco/refcoco_val"]
@@ -34,6 +35,7 @@ def test_samples_are_summed_and_averaged(run_import, tmp_path):
     }
     assert result.primary_metric == "overall_iou" and result.model.name == "MLCD-Seg@mlcd-seg"
     columns = read_outcomes(tmp_path / "out" / result.model.name / "refcoco__refcoco_val.json", result).columns
+    assert list(columns["key"]) == ["1", "2b", "30"]
     assert columns["intersection"].tolist() == [30, 10, 0] and columns["iou"].tolist() == [0.75, 1 / 6, 1]
     assert result.task.settings["mask_size"] == "the model's output"
 

@@ -42,6 +42,12 @@ def test_shares_of_images_whose_terms_are_below_0():
     step = bank.forward(features, labels, bank.draw(labels, 0))
     # cosines with the positive 1, -1, 0.6, 0.1; with the negative -0.6, 0.6, -1, 0.7
     assert (step.positive_below_0, step.negative_below_0) == (0.75, 0.5)
+    labels[1] = -1  # has no A, of which the mean is then of the others; both classes are its negatives
+    step = bank.forward(features, labels, bank.draw(labels, 0))
+    cosine = normalize(features, dim=1) @ torch.tensor([1.0, 0.0])
+    assert step.positive.item() == pytest.approx(-64 * float(cosine[[0, 2, 3]].mean()), rel=1e-5)
+    nothing = bank.forward(features, torch.full((4, 1), -1), bank.draw(labels, 0))
+    assert nothing.positive.item() == -float("inf")
 
 
 @pytest.mark.parametrize(("of_sums", "loss"), OBJECTIVES)

@@ -9,6 +9,7 @@ from mlcd_eval.data.split import stratified_split
 from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.features.forward import Forward
 from mlcd_eval.metrics.retrieval import retrieval_ranks
+from mlcd_eval.metrics.search import Links, compare
 from mlcd_eval.protocols.classification import knn
 from mlcd_eval.protocols.classification.probe_training import TrainingSet, train_probe
 from mlcd_eval.protocols.classification.sweep import sweep_of
@@ -45,6 +46,19 @@ def room(request, monkeypatch):
     if request.param != "fits":
         monkeypatch.setattr(resident, "SHARE", 0.0)
     return request.param == "fits"
+
+
+def test_places_of_what_queries_look_for(room):
+    (queries, _), (gallery, _) = features(9, 8), features(50, 8, seed=1)
+    links = Links(np.array([0, 0, 3, 8]), np.array([1, 4, 7, 2]))
+
+    def compared(device):
+        return compare(Rows(queries, device, unit), Rows(gallery, device, unit), links, all_queries=True)
+
+    expected = compared("cpu")
+    with PretendCuda()():
+        found = compared("cuda")
+    assert (found.nearest == expected.nearest).all() and (found.at_least == expected.at_least).all()
 
 
 def test_knn(monkeypatch, room):

@@ -153,6 +153,7 @@ def test_gap_is_the_mean_of_precisions_over_queries_that_have_an_answer():
     of_all, of_some = (
         next(metric for metric in scores.metrics if metric.name == name) for name in ("gap", "gap_minus")
     )
+    assert (of_all.num_unscored, of_some.num_unscored) == (0, 24)
     assert (of_all.num_scored, of_some.num_scored) == (70, 46) and of_all.ci95[0] < of_all.value < of_all.ci95[1]
     chance = scores.details["chance"]
     assert 0 < chance["gap"] < chance["gap_minus"] < chance["instance_recall@1"] < own["gap"]

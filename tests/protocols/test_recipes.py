@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from protocol_inputs import pixel_values
 
 from mlcd_eval.protocols.classification import attentive_head, onevision_head
 from mlcd_eval.protocols.classification.attentive_training import train_attentive
+from mlcd_eval.protocols.geometry import bins_head
+from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
+from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.refcoco import mask_head
 from mlcd_eval.support.resident import Rows
 
@@ -42,7 +46,14 @@ def attentive_head_steps(recipe=attentive_head.AIM):
     train_attentive(recipe, Rows(patches, "cpu"), np.arange(SENTENCES) % 3, 3, 1e-3, 0.01, 0, "fp32", steps=STEPS)
 
 
+def bins_head_steps(steps=STEPS):
+    features, values = pixel_values("depth", 20, 0)
+    images = MeasuredImages(features.array, values)
+    bins_head.train_bins(images, lambda depth: depth, BinsSettings(steps=steps), (1e-3, 10.0), 0, "cpu")
+
+
 PROBES = {
+    "depth_linear": (bins_head, bins_head_steps),
     "refcoco": (mask_head, mask_head_steps),
     "attentive_probe": (attentive_head, attentive_head_steps),
     "attentive_probe_onevision": (onevision_head, partial(attentive_head_steps, onevision_head.ONEVISION)),

@@ -36,6 +36,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "attentive_probe",
         "clustering",
         "compositionality",
+        "correspondence",
         "depth_linear",
         "docvqa",
         "instance_retrieval",
@@ -48,6 +49,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "retrieval",
         "seg_knn",
         "seg_linear",
+        "tracking",
         "zeroshot",
     }
     listing = Path(registry.__file__).read_text()

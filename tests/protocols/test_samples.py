@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from clip_inputs import moving
 from conftest import make_result
+from point_inputs import corresponding
 from protocol_inputs import features, measured, mixture, parted, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.annotations import Association, Expression, GeneralizedExpression, Pairs, Question, Search
@@ -18,6 +20,7 @@ from mlcd_eval.protocols.classification.linear_probe import LinearProbe, LinearP
 from mlcd_eval.protocols.classification.zeroshot import ZeroShot, ZeroShotSettings
 from mlcd_eval.protocols.clustering import Clustering, ClusteringSettings
 from mlcd_eval.protocols.compositionality import Compositionality, CompositionalitySettings
+from mlcd_eval.protocols.correspondence.protocol import Correspondence, CorrespondenceSettings
 from mlcd_eval.protocols.docvqa.protocol import DocVQA, DocVQASettings
 from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
 from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
@@ -30,6 +33,7 @@ from mlcd_eval.protocols.retrieval.protocol import Retrieval
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
+from mlcd_eval.protocols.tracking.protocol import Tracking, TrackingSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
 
@@ -110,6 +114,14 @@ def instances_of_lists():
     return InstanceRetrieval().score(InstanceRetrievalSettings(), inputs)
 
 
+def correspondence():
+    return Correspondence().score(CorrespondenceSettings(), corresponding())
+
+
+def tracking():
+    return Tracking().score(TrackingSettings(), moving(frames=8, noise=1.5))
+
+
 def depth_linear():
     return DepthLinear().score(DepthLinearSettings(), measured("depth"))
 
@@ -186,6 +198,8 @@ CASES = {
     "association": association,
     "instance_retrieval": instances,
     "instance_retrieval, lists": instances_of_lists,
+    "correspondence": correspondence,
+    "tracking": tracking,
     "depth_linear": depth_linear,
     "normals_linear": normals_linear,
     "region_classification": lambda: region_classification(lambda_=1.0),

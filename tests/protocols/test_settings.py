@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlcd_eval.protocols.classification.adamw_probe import AdamWSettings
+from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 
 DEFAULTS = {
@@ -53,6 +54,8 @@ DEFAULTS = {
     "zeroshot": {"exif": False},
     "docvqa": {"max_new_tokens": 32, "mode": "auto"},
     "refcoco": {"steps": 1000},
+    "correspondence": {"split": "test", "layer": "patches", "match": "pixels", "alphas": (0.1, 0.05)},
+    "tracking": {"split": None, "layer": "patches", "frames": 7, "near": 12, "k": 5, "temperature": 0.1},
     "depth_linear": {
         "split": None,
         "layer": "patches",
@@ -62,6 +65,7 @@ DEFAULTS = {
         "min_depth": 1e-3,
         "max_depth": None,
         "crop": "none",
+        "bins": None,
     },
     "normals_linear": {"split": None, "layer": "patches", "lambda_": None, "val_fraction": 0.2},
     "region_classification": {
@@ -102,6 +106,13 @@ def test_what_a_silent_task_means(name):
     assert {key: settings[key] for key in DEFAULTS[name]} == DEFAULTS[name] and name in PROTOCOLS
 
 
+def test_the_head_that_is_trained_to_bins_of_depth():
+    known = {"number": 256, "steps": 38_400, "batch": 16, "learning_rate": 3e-4}
+    assert BinsSettings().model_dump() == known
+    with pytest.raises(ValueError, match=r"expected bins, .* without lambda_ and target"):
+        get_protocol("depth_linear").Settings(bins=BinsSettings(), lambda_=1.0, target="depth")
+
+
 def test_the_layer_that_is_trained_by_adamw():
     """clip_benchmark 1.6.2: cli.py's fewshot_lr 0.1, fewshot_epochs 10 and batch_size 64."""
     assert AdamWSettings().model_dump() == {"lr": 0.1, "epochs": 10, "batch_size": 64, "weight_decay": 0.0}
@@ -127,6 +138,9 @@ def test_the_layer_that_is_trained_by_adamw():
         ("instance_retrieval", {"ks": (1,), "map_at": 1}, {"ks": (), "map_at": 0, "precision_at": (0,)}),
         ("docvqa", {"max_new_tokens": 1}, {"max_new_tokens": 0}),
         ("refcoco", {"steps": 1}, {"steps": 0}),
+        ("correspondence", {"alphas": (0.01,)}, {"alphas": (), "match": "points"}),
+        ("correspondence", {"match": "patches"}, {"alphas": (0,)}),
+        ("tracking", {"frames": 0, "near": 0, "k": 1}, {"frames": -1, "near": -1, "k": 0, "temperature": 0}),
         (
             "depth_linear",
             {"val_fraction": 0.01, "lambda_": 1e-9, "min_depth": 0.1, "max_depth": 0.11},

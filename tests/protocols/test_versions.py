@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clip_inputs import moving
 from PIL import Image
+from point_inputs import corresponding
 from protocol_inputs import measured as of_pixels
 from protocol_inputs import parted, segmented
 
@@ -212,10 +214,18 @@ CASES = {
         "zeroshot": ({"mode": "zeroshot"}, lambda: referred(native=False)),
         "probe": ({"mode": "probe", "steps": 60}, lambda: referred(native=False)),
     },
+    "correspondence": {
+        "pixels": ({}, corresponding),
+        "patches": ({"match": "patches", "alphas": [0.2]}, corresponding),
+    },
     "depth_linear": {
         "search": ({}, lambda: of_pixels("depth")),
         "fixed": (
             {"lambda_": 0.01, "target": "depth", "max_depth": 6.0, "crop": "kitti_garg"},
+            lambda: of_pixels("depth"),
+        ),
+        "probe_bins": (
+            {"bins": {"steps": 120, "learning_rate": 0.01}, "max_depth": 10.0},
             lambda: of_pixels("depth"),
         ),
     },
@@ -231,6 +241,7 @@ CASES = {
     },
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
     "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
+    "tracking": {"default": ({}, moving), "few": ({"frames": 1, "near": 2, "k": 2, "temperature": 0.5}, moving)},
     "docvqa": {
         **{
             metric: ({"mode": "native", "metric": metric}, asked)
@@ -312,7 +323,10 @@ STAGES = {
     ("retrieval", "default"): {"ranks": 40},
     ("retrieval", "mteb"): {"ranks": 40, "ranks of captions": 79},
     ("docvqa", "reading"): {"reading rendered pages": 3, "reading pages": 1},
+    ("correspondence", "pixels"): {"matches": 12},
+    ("tracking", "default"): {"frames": 12},
     ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
+    ("depth_linear", "probe_bins"): {"steps of the head": 120, "sums of patches": 40, "depth of pixels": 12},
     ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
     ("region_classification", "search"): {"pooling patches": 104, "fits of the classifier": 16},
     ("region_retrieval", "class"): {"pooling patches": 24},

@@ -3,6 +3,7 @@ benchmarks/densedemo writes."""
 
 from __future__ import annotations
 
+import io
 import tarfile
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +75,9 @@ class SceneFiles:
             raise DataError(f"{path} is missing, expected the files of the split {split!r}")
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path} is too large: got {path.stat().st_size:,} bytes, expected at most {LARGEST:,}")
-        with reading(f"{path} is no tar file"), tarfile.open(path, "r:") as tar:
+        # not from the path: tarfile reserves what a damaged length says, of a file in memory only what is there
+        file_in_memory = io.BytesIO(path.read_bytes())
+        with reading(f"{path} is no tar file"), tarfile.open(fileobj=file_in_memory, mode="r:") as tar:
             members = [member for member in tar if member.isfile()]
             if sum(member.size for member in members) > path.stat().st_size:
                 raise DataError(f"{path} is damaged: its members are larger than the file")

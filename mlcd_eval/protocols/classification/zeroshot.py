@@ -80,6 +80,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
             class_names=settings.class_names,
             templates=settings.templates,
             language=None if settings.class_names or settings.templates else settings.language,
+            translations=settings.translations,
             ood=settings.ood,
             groups=settings.metric in GROUPED,
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from mlcd_eval.data.translated_prompts import Translations
 from mlcd_eval.protocols.classification.labelled import ZeroShotMetric
 from mlcd_eval.protocols.classification.reliability_settings import ReliabilitySettings
 from mlcd_eval.protocols.dialects import ProtocolDialect
@@ -18,9 +19,9 @@ class ZeroShotSettings(ReliabilitySettings):
     data that has them. class_names, templates: lists, or names of lists such as `clip` and `mteb` (data/prompts.py);
     None means the data set's own, else clip-benchmark's by its name. exif: turn images as their EXIF orientation says.
     A temperature (`calibration=fitted`) is fitted on val, else on train, of which nothing else is used. language: of
-    class names and templates, which are Babel-ImageNet's unless the settings give others, and only the images of the
-    classes that have a name in it are scored; `macro` is the mean over all of its languages; None where it is not
-    stated."""
+    class names and templates, which are those of `translations` unless the settings give others, and only images of
+    the classes that have a name in it are scored; `macro` is the mean over all of its languages; None where it is not
+    stated. translations: Babel-ImageNet, or clip-benchmark's by hand in four languages."""
 
     split: str = "test"
     layer: VectorLayer = "projected"
@@ -29,6 +30,7 @@ class ZeroShotSettings(ReliabilitySettings):
     class_names: str | tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
     language: Language | None = None
+    translations: Translations = "babel-imagenet"
 
     @model_validator(mode="after")
     def _means_only_accuracies(self) -> ZeroShotSettings:

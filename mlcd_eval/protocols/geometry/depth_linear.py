@@ -19,26 +19,62 @@ from pydantic import PositiveFloat, model_validator
 
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
 from mlcd_eval.protocols.base import Inputs, Scores
+from mlcd_eval.protocols.dialects import ProtocolDialect
+from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, measured
 from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
-from mlcd_eval.protocols.geometry.scoring import Report, geometry_scores
+from mlcd_eval.protocols.geometry.scoring import Report, Say, geometry_scores
 
 
 class DepthLinearSettings(RidgeSettings):
     """target: what the layer gives, the logarithm of depth, or depth. min_depth, max_depth: pixels between them are
     learned from and scored, and predictions are kept within them; without max_depth there is no end, and predictions
-    are kept below the largest depth of train. crop: the part of an image that is scored, see metrics/geometry.py."""
+    are kept below the largest depth of train. crop: the part of an image that is scored, see metrics/geometry.py.
+    bins: train a head to bins of depth by gradient steps, in place of the least squares (bins_head.py).
+    """
 
     target: Literal["log", "depth"] = "log"
     min_depth: PositiveFloat = 1e-3
     max_depth: PositiveFloat | None = None
     crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg"] = "none"
+    bins: BinsSettings | None = None
 
     @model_validator(mode="after")
     def _range(self) -> DepthLinearSettings:
         if self.max_depth is not None and self.max_depth <= self.min_depth:
             raise ValueError(f"expected max_depth above min_depth, got {self.max_depth:g} and {self.min_depth:g}")
         return self
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DepthLinearSettings:
+        defaults = DepthLinearSettings.model_fields
+        of_ridge = ("lambda_", "val_fraction", "target")
+        given = [name for name in of_ridge if getattr(self, name) != defaults[name].default]
+        if self.bins is not None and given:
+            raise ValueError(f"expected bins, which are trained by gradient steps, without {' and '.join(given)}")
+        return self
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the layer gives logarithms."""
+        return self.target == "log" and self.bins is None
+
+    @property
+    def reads_val(self) -> bool:
+        """Whether something is chosen on val."""
+        return self.lambda_ is None and self.bins is None
+
+
+DIALECTS = {
+    "dinov3": ProtocolDialect(
+        {"bins": BinsSettings()},
+        "DINOv3, dinov3/eval/depth/configs/config-nyu.yaml at 6876159",
+        "Its train images are cropped, turned, flipped and recoloured, and its encoder sees them at their own size; "
+        "here features are those of whole, letterboxed images. It averages a flipped test image in. Its loss is of all "
+        "pixels, here of 4 x 4 points of a patch.",
+        explains=False,
+    ),
+}
 
 
 class DepthLinear(GeometryProtocol[DepthLinearSettings]):
@@ -48,6 +84,7 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     version = 1
     Settings = DepthLinearSettings
     kinds = ("depth",)
+    dialects = DIALECTS
     pwc_tasks = ("Monocular Depth Estimation",)
     pwc_metrics = (
         ("rmse", "RMSE"),
@@ -65,27 +102,54 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
         most = settings.max_depth or max(
             float(np.nanmax(each.values())) for each in measured(inputs.annotations["train"])
         )
-        report = Report(
-            partial(_learned, settings),
-            partial(_errors, settings, most),
-            tuple(DEPTH),
-            ("rmse", "abs_rel", "delta1"),
-            "depth of pixels",
-        )
-        return geometry_scores(inputs, report)
+        exact = _report(settings.model_copy(update={"bins": None}), most)
+        return geometry_scores(inputs, exact if settings.bins is None else _report(settings, most), exact)
+
+
+def _report(settings: DepthLinearSettings, most: float) -> Report:
+    """most: the largest depth that is predicted."""
+    return Report(
+        partial(_learned, settings) if settings.bins is None else partial(_trained, settings, most),
+        partial(_errors, settings, most),
+        tuple(DEPTH),
+        ("rmse", "abs_rel", "delta1"),
+        "depth of pixels",
+    )
 
 
 def _learned(
     settings: DepthLinearSettings, images: Mapping[str, MeasuredImages], inputs: Inputs
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Say, dict[str, Any]]:
     return ridge(settings, partial(_target, settings), images, inputs)
+
+
+def _trained(
+    settings: DepthLinearSettings, most: float, images: Mapping[str, MeasuredImages], inputs: Inputs
+) -> tuple[Say, dict[str, Any]]:
+    import torch
+
+    from mlcd_eval.protocols.geometry.bins_head import RECIPE, train_bins
+
+    assert settings.bins is not None, "the head is asked for"
+    depths = settings.min_depth, most
+    with inputs.stage("steps of the head", settings.bins.steps, "steps") as advance:
+        head = train_bins(
+            images["train"], partial(_target, settings), settings.bins, depths, inputs.seed, inputs.device, advance
+        )
+
+    def say(patches: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            depth: torch.Tensor = head(patches[None].float())[0][..., None]
+        return depth
+
+    return say, {"recipe": RECIPE, "num_train_images": len(images["train"].values)}
 
 
 def _target(settings: DepthLinearSettings, values: NDArray[np.float32]) -> NDArray[np.float64]:
     """What is learned of depths (height, width, 1): NaN where they are not known or not in the range."""
     depth = values.astype(np.float64)
     depth[~scored_pixels(depth[..., 0], settings.min_depth, settings.max_depth or np.inf, "none")] = np.nan
-    return np.log(depth) if settings.target == "log" else depth
+    return np.log(depth) if settings.is_log else depth
 
 
 def _errors(
@@ -95,5 +159,5 @@ def _errors(
     scored = scored_pixels(truth[..., 0], settings.min_depth, settings.max_depth or np.inf, settings.crop)
     if not scored.any():
         return None
-    depth = np.exp(said[scored, 0].clip(max=np.log(most))) if settings.target == "log" else said[scored, 0]
+    depth = np.exp(said[scored, 0].clip(max=np.log(most))) if settings.is_log else said[scored, 0]
     return {"pixels_scored": int(scored.sum())} | depth_errors(depth.clip(settings.min_depth, most), truth[scored, 0])

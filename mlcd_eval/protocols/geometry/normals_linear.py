@@ -18,7 +18,7 @@ from mlcd_eval.metrics.geometry import NORMALS, NORMALS_FAMILIES, WITHIN, angle_
 from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
-from mlcd_eval.protocols.geometry.scoring import Report, geometry_scores
+from mlcd_eval.protocols.geometry.scoring import Report, Say, geometry_scores
 
 METRICS = (*NORMALS, *(family + degrees for family in NORMALS_FAMILIES for degrees in WITHIN))
 
@@ -45,12 +45,12 @@ class NormalsLinear(GeometryProtocol[NormalsLinearSettings]):
         report = Report(
             partial(_learned, settings), _errors, METRICS, ("mean_angle", "angle_within@11.25"), "normals of pixels"
         )
-        return geometry_scores(inputs, report)
+        return geometry_scores(inputs, report, report)
 
 
 def _learned(
     settings: NormalsLinearSettings, images: Mapping[str, MeasuredImages], inputs: Inputs
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Say, dict[str, Any]]:
     return ridge(settings, lambda values: values.astype(np.float64), images, inputs)
 
 

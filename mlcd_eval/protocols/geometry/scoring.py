@@ -39,8 +39,10 @@ class Report:
     stage: str
 
 
-def geometry_scores(inputs: Inputs, report: Report) -> Scores:
+def geometry_scores(inputs: Inputs, report: Report, of_plain: Report) -> Scores:
     """Return the scores, and beside them what patches score that hold nothing but their place or colour.
+
+    of_plain: the report of these, by the exact fit also where a head is trained by gradient steps.
 
     Raises DataError for features that are not finite, where no image of a role could be read, and where no pixel of the
     scored split is scored.
@@ -57,7 +59,7 @@ def geometry_scores(inputs: Inputs, report: Report) -> Scores:
     sizes = {role: [(each.size[0] * each.size[1], each.known) for each in of.values] for role, of in images.items()}
     unknown = {role: 1 - sum(known for _, known in of) / sum(size for size, _ in of) for role, of in sizes.items()}
     details = {"grid": list(test.grid), **details, "unknown_pixels": unknown}
-    details["baselines"] = {name: _baseline(images, name, inputs, report) for name in BASELINES}
+    details["baselines"] = {name: _baseline(images, name, inputs, of_plain) for name in BASELINES}
     return Scores(metrics=metrics, primary=report.metrics[0], samples=columns, details=details)
 
 

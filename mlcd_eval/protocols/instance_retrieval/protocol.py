@@ -212,8 +212,9 @@ def _scores(
         for name, value in measured.chance(found).items()
     }
     if places is not None:
-        metrics += [measure(name, samples, inputs.seed, num_unread) for name in GAPS]
         found = levels[LEVELS[0]]
+        without = {"gap": 0, "gap_minus": len(keys) - len(found.places)}
+        metrics += [measure(name, samples, inputs.seed, count + num_unread) for name, count in without.items()]
         right = np.array([len(found.places.get(query, ())) / found.num_images[query] for query in range(len(keys))])
         chance |= {"gap": chance_of_gap(right), "gap_minus": chance_of_gap(right[right > 0])}
     details: dict[str, Any] = {

@@ -7,18 +7,28 @@ an encoder's patches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.annotations import ClassMap, PixelValues
 from mlcd_eval.protocols.segmentation.tokens import cells_of
 
-OfPixels = ClassMap | PixelValues
+if TYPE_CHECKING:
+    from PIL import Image
+
 WAVES = 4  # of the cosines of a place, in either direction
 
 
-def places(maps: Sequence[OfPixels], grid: tuple[int, int]) -> NDArray[np.float32]:
+class Pictured(Protocol):
+    """What has an image, as a ClassMap does."""
+
+    @property
+    def picture(self) -> Callable[[], Image.Image]:
+        """Returns it, RGB."""
+
+
+def places(maps: Sequence[Pictured], grid: tuple[int, int]) -> NDArray[np.float32]:
     """(N, h, w, 15): cosines of where a patch is, the same for every image."""
     down, along = ((np.arange(count) + 0.5) / count for count in grid)
     rows, columns = (np.cos(np.pi * at[:, None] * np.arange(WAVES)) for at in (down, along))
@@ -26,14 +36,14 @@ def places(maps: Sequence[OfPixels], grid: tuple[int, int]) -> NDArray[np.float3
     return np.broadcast_to(waves.astype(np.float32), (len(maps), *waves.shape))
 
 
-def colours(maps: Sequence[OfPixels], grid: tuple[int, int]) -> NDArray[np.float32]:
+def colours(maps: Sequence[Pictured], grid: tuple[int, int]) -> NDArray[np.float32]:
     """(N, h, w, 9): a patch's mean red, green and blue in [0, 1], and their products; 0 outside of the image."""
     means = np.stack([_means(each, grid) for each in maps])
     first, second = np.triu_indices(3)
     return np.concatenate([means, means[..., first] * means[..., second]], axis=3).astype(np.float32)
 
 
-def _means(each: OfPixels, grid: tuple[int, int]) -> NDArray[np.float64]:
+def _means(each: Pictured, grid: tuple[int, int]) -> NDArray[np.float64]:
     pixels = np.asarray(each.picture(), dtype=np.float64) / 255
     rows, columns = cells_of((pixels.shape[0], pixels.shape[1]), grid)
     cell = (rows[:, None] * grid[1] + columns).ravel()
@@ -42,8 +52,8 @@ def _means(each: OfPixels, grid: tuple[int, int]) -> NDArray[np.float64]:
     return (np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).reshape(*grid, 3)
 
 
-BASELINES: Mapping[str, Callable[[Sequence[OfPixels], tuple[int, int]], NDArray[np.float32]]] = {
+BASELINES: Mapping[str, Callable[[Sequence[Pictured], tuple[int, int]], NDArray[np.float32]]] = {
     "position": places,
     "colour": colours,
 }
-"""Name -> what is known of images and a grid -> patches."""
+"""Name -> images and a grid -> patches."""

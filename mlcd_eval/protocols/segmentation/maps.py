@@ -46,12 +46,17 @@ def best_classes(scores: Tensor, down: NDArray[np.float32], along: NDArray[np.fl
 @lru_cache(maxsize=64)
 def weights_of(pixels: int, cells: int, side: int) -> NDArray[np.float32]:
     """(pixels, cells): the share of each cell in each pixel, of `side` pixels that all cells together are wide."""
-    place = np.clip((np.arange(pixels) + 0.5) * cells / side - 0.5, 0, cells - 1)
+    return weights_at(np.arange(pixels), cells, side)
+
+
+def weights_at(places: NDArray[Any], cells: int, side: int) -> NDArray[np.float32]:
+    """(N, cells): the share of each cell at places (N,), in pixels of which the first one's middle is 0."""
+    place = np.clip((places + 0.5) * cells / side - 0.5, 0, cells - 1)
     low = np.minimum(np.floor(place).astype(int), cells - 1)
     high = np.minimum(low + 1, cells - 1)
-    weights = np.zeros((pixels, cells), np.float32)
-    np.add.at(weights, (np.arange(pixels), low), 1 - (place - low))
-    np.add.at(weights, (np.arange(pixels), high), place - low)
+    weights = np.zeros((len(place), cells), np.float32)
+    np.add.at(weights, (np.arange(len(place)), low), 1 - (place - low))
+    np.add.at(weights, (np.arange(len(place)), high), place - low)
     return weights
 
 

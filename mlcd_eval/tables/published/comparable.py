@@ -17,6 +17,7 @@ REQUIRED = {
     "zeroshot": ("prompts", "split"),
     "linear_probe": ("probe", "shots", "split"),
     "knn": ("probe", "split"),
+    "depth_linear": ("probe", "split"),
     "retrieval": ("split",),
     "compositionality": ("split",),
     "association": ("split",),
@@ -128,6 +129,8 @@ def _probe(protocol: str, settings: dict[str, object]) -> str | None:
         return f"logistic regression, lambda {'swept' if fixed is None else f'{fixed:g}'}"
     if protocol == "knn":
         return f"kNN, temperature {settings.get('temperature')}"
+    if protocol == "depth_linear":
+        return "256 bins of depth" if settings.get("bins") else "least squares"
     return None
 
 

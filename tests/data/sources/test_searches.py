@@ -1,40 +1,22 @@
 """Layouts of instance retrieval, each in the smallest form that its own files have."""
 
-import io
 import json
 import pickle
-from itertools import islice
 
 import numpy as np
 import pytest
-from PIL import Image
+from search_files import samples, write
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.annotations import Search
 from mlcd_eval.data.open import discover, find_dataset
 from mlcd_eval.errors import DataError
 from mlcd_eval.spec import DatasetSpec
-from mlcd_eval.support.bundled import demo_data_dir
-
-
-def write(path, contents=None, size=(8, 6)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if contents is None:
-        Image.new("RGB", size, (len(path.name), 0, 0)).save(path)
-    else:
-        path.write_text(contents)
-    return path
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]
 
 
 def labels(dataset, split):
     return {sample.key: sample.label for sample in samples(dataset, split)}
 
-
-# Revisited Oxford and Paris
 
 TRUTH = {
     "imlist": ["all_souls_000013", "all_souls_000026", "oxford_002985"],
@@ -108,8 +90,6 @@ def test_a_box_beyond_its_image_and_a_pickle_that_calls(tmp_path):
         open_dataset(f"revisitop:{revisited(tmp_path, print)}")
 
 
-# Google Landmarks v2
-
 A, B, C, Q = "0a1b2c3d4e5f6071", "0b1b2c3d4e5f6071", "ff1b2c3d4e5f6071", "12ab2c3d4e5f6071"
 
 
@@ -170,9 +150,6 @@ def test_google_landmarks_recognition(tmp_path):
         open_dataset(f"gldv2:{folder}?task=recognition")
 
 
-# Met
-
-
 def test_met(tmp_path):
     folder, lists = tmp_path / "met", tmp_path / "met" / "ground_truth"
     write(lists / "MET_database.json", json.dumps([{"id": 7, "path": f"MET/7/{n}.jpg"} for n in (0, 1)]))
@@ -194,8 +171,6 @@ def test_met(tmp_path):
     with pytest.raises(DataError, match=r"testset\.json: 0\.path: Field required"):
         open_dataset(f"met:{folder}")
 
-
-# In-Shop, CUB and Stanford Online Products, which have labels
 
 IN_SHOP = """3
 image_name item_id evaluation_status
@@ -267,48 +242,3 @@ def test_a_table_of_queries_and_a_gallery(tmp_path):
     dataset = open_dataset(f"csv:{file}")
     assert dataset.splits == ("test", "gallery")
     assert labels(dataset, "test") == {"a.png": 0} and labels(dataset, "gallery") == {"b.png": 0, "c.png": 1}
-
-
-# bundled views
-
-VIEWS = f"views:{demo_data_dir()}/clipart_views.views.json"
-
-
-def test_bundled_views_are_of_different_pictures_and_always_the_same():
-    dataset = open_dataset(VIEWS)
-    (shard,) = dataset.split("test").shards
-    views, again = (list(islice(shard.samples(), 9)) for _ in range(2))
-    assert (dataset.name, dataset.num_classes, [view.label for view in views]) == (
-        "clipart_views",
-        60,
-        [0] * 4 + [1] * 4 + [2],
-    )
-    assert [view.image for view in again] == [view.image for view in views] and len({view.image for view in views}) == 9
-    assert Image.open(io.BytesIO(views[0].image)).size == (96, 96)
-    plan = json.loads((demo_data_dir() / "clipart_views.views.json").read_text())
-    pictures = {sample.key: sample for sample in samples(open_dataset(f"wds:{demo_data_dir()}/{plan['of']}"), "test")}
-    small = [
-        np.asarray(Image.open(io.BytesIO(pictures[key].image)).convert("RGB").resize((16, 16)).convert("L")).ravel()
-        for key in plan["pictures"]
-    ]
-    assert np.abs(np.corrcoef(small) - np.eye(60)).max() < 0.7
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"pictures": ["s0000000", "gone"]}, r"mine\.views\.json lists the picture 'gone': expected one of wds_demo"),
-        ({"pictures": ["\ud800", "s0000001"]}, r"mine\.views\.json lists the picture '\\ud800': expected one"),
-        ({"views": 1}, r"mine\.views\.json: views: Input should be greater than or equal to 2"),
-        ({"views": 1001}, r"mine\.views\.json: views: Input should be less than or equal to 1000"),
-        ({"side": 2049}, r"mine\.views\.json: side: Input should be less than or equal to 2048"),
-        ({"of": "a" * 300}, r"mine\.views\.json names pictures of 'a{300}', which cannot be read: .*too long"),
-        ({"of": "/etc"}, "has the image '/etc', which is outside"),
-    ],
-)
-def test_what_is_wrong_with_views(tmp_path, change, says):
-    (tmp_path / "wds_demo_clipart").symlink_to(demo_data_dir() / "wds_demo_clipart")
-    plan = {"of": "wds_demo_clipart", "pictures": ["s0000000", "s0000001"], "views": 2, "side": 16, **change}
-    file = write(tmp_path / "mine.views.json", json.dumps(plan))
-    with pytest.raises(DataError, match=says):
-        open_dataset(f"views:{file}").split("test").scan()

@@ -26,8 +26,28 @@ def test_prompts_are_those_of_clip_benchmark():
     assert list(prompts.classes) == sorted(set(prompts.classes))
     with pytest.raises(IncompatibleError, match=r"'de' are known of ImageNet alone: got cifar10"):
         translated_prompts("cifar10", "de")
-    with pytest.raises(IncompatibleError, match=r"no prompts in 'br': expected one of af, am"):  # names, no templates
+    with pytest.raises(
+        IncompatibleError, match=r"babel-imagenet has no prompts in 'br': expected one of af, am"
+    ):  # names, no templates
         translated_prompts("imagenet1k", "br")
+
+
+def test_translations_by_hand_are_those_of_clip_benchmark():
+    for code, theirs in (("it", "it"), ("ja", "jp"), ("zh", "cn"), ("ar", "ar")):
+        prompts = translated_prompts("imagenet1k", code, "clip-benchmark")
+        for kind, found in (
+            ("classnames", prompts.class_names),
+            ("zeroshot_classification_templates", prompts.templates),
+        ):
+            assert list(found) == json.loads((FOLDER / f"{theirs}_{kind}.json").read_text())["imagenet1k"]
+        assert prompts.classes == tuple(range(1000)) and all("{c}" in template for template in prompts.templates)
+    assert set(translated_prompts("imagenet1k", "macro", "clip-benchmark").by_language) == {"ar", "it", "ja", "zh"}
+    with pytest.raises(
+        IncompatibleError, match=r"clip-benchmark has no prompts in 'de': expected one of ar, it, ja, zh"
+    ):
+        translated_prompts("imagenet1k", "de", "clip-benchmark")
+    needs = ZeroShot().needs(ZeroShotSettings(language="it", translations="clip-benchmark"))
+    assert (needs.language, needs.translations) == ("it", "clip-benchmark")
 
 
 def test_only_images_of_classes_with_a_name_are_scored():

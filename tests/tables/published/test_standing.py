@@ -100,6 +100,18 @@ def test_a_probe_is_compared_by_classifier_shots_and_layer():
     assert factors == {"probe", "shots", "layer"}
 
 
+def test_depth_of_a_paper_is_of_the_task_and_does_not_say_its_layer():
+    (number,) = select("TIPSv2 L/14", "depth_linear/nyuv2", ["tips/readme"])
+    assert (number.metric, number.value, number.unit, number.higher_is_better) == ("rmse", 0.339, "metres", False)
+    exact = make_result("mine", "depth_linear/nyuv2", [metric("rmse", 0.5)])
+    bins = exact.model_copy(update={"task": exact.task.model_copy(update={"settings": {"bins": {"number": 256}}})})
+    texts = [[each.text for each in differences(number, result, "rmse")] for result in (exact, bins)]
+    assert texts == [
+        ["probe: not stated (yours: least squares)"],
+        ["probe: not stated (yours: 256 bins of depth)"],
+    ]
+
+
 def test_rank_and_percentile_with_the_interval():
     others = [published(name, value) for name, value in zip("abcde", (0.9, 0.7, 0.66, 0.6, 0.5), strict=True)]
     (standing,) = standings([record(0.655, (0.65, 0.71))], others)

@@ -1,0 +1,1 @@
+"""Points of one image, found in another one by patch features."""

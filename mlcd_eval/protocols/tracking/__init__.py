@@ -1,0 +1,1 @@
+"""Objects of a clip's first frame, followed through the others by patch features."""

@@ -1,0 +1,74 @@
+"""correspondence on small images that share patches."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from point_inputs import corresponding
+from protocol_inputs import values
+
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.correspondence.outcomes import rotation_of, same_places
+from mlcd_eval.protocols.correspondence.protocol import Correspondence, CorrespondenceSettings
+
+
+def scored(inputs, **settings):
+    return Correspondence().score(CorrespondenceSettings(**settings), inputs)
+
+
+@pytest.mark.parametrize("match", ["pixels", "patches"])
+def test_patches_that_moved_are_found(match):
+    scores = scored(corresponding(noise=0.05), match=match)
+    found = values(scores)
+    assert scores.primary == "pck_bbox_per_image@0.1" and found[scores.primary] > 0.95
+    assert scores.details["baselines"]["position"][scores.primary]["value"] < 0.3
+    assert scores.details["baselines"]["colour"][scores.primary]["value"] < 0.3
+    assert scores.details["num_points"] == sum(scores.samples["points"]) and scores.details["grid"] == [8, 8]
+
+
+def test_a_position_is_found_again_by_the_sides_of_the_image():
+    [pair] = corresponding(count=1).annotations["test"]
+    wide = dataclasses.replace(pair, sizes=((48, 64), (24, 128)), source=((31.5, 23.5), (-0.5, -0.5)))
+    assert same_places([wide])[0].tolist() == [[63.5, 11.5], [-0.5, -0.5]]  # the middle, and the corner
+
+
+def test_values_of_categories_and_rotations_are_those_of_their_pairs():
+    scores = scored(corresponding(noise=2.0))
+    rights, points = (np.array(scores.samples[name]) for name in ("right_img@0.05", "points"))
+    of_cats = np.array(scores.samples["category"]) == "cat"
+    cats = scores.details["by_category"]["cat"]
+    assert cats["pck_img_per_image@0.05"] == pytest.approx((rights / points)[of_cats].mean())
+    assert cats["pck_img_per_point@0.05"] == pytest.approx(rights[of_cats].sum() / points[of_cats].sum())
+    assert (cats["num_pairs"], cats["num_points"]) == (6, points[of_cats].sum())
+    dogs, mean = scores.details["by_category"]["dog"], scores.details["mean_of_categories"]
+    of_both = [each["pck_bbox_per_point@0.1"] for each in (cats, dogs)]
+    assert of_both[0] != of_both[1] and mean["pck_bbox_per_point@0.1"] == pytest.approx(sum(of_both) / 2)
+    pairs = corresponding().annotations["test"]
+    assert [rotation_of(pair) for pair in pairs[:4]] == [None, "000-030", "030-060", "060-090"]
+    assert sum(each["num_pairs"] for each in scores.details["by_rotation"].values()) == 11
+    assert rotation_of(dataclasses.replace(pairs[0], degrees=180.0)) == "120-180"
+
+
+def test_pairs_whose_images_cannot_be_read_are_counted():
+    inputs = corresponding()
+    features = inputs.images["test"]
+    left = Features(features.array[1:], features.keys[1:], bad=features.keys[:1])
+    metric = scored(dataclasses.replace(inputs, images={"test": left})).metrics[0]
+    assert (metric.num_scored, metric.num_unscored) == (11, 1)
+    one_side = Features(features.array[::2], features.keys[::2])
+    with pytest.raises(DataError, match="got 0 of 12 pairs whose images can be read, expected at least 1"):
+        scored(dataclasses.replace(inputs, images={"test": one_side}))
+
+
+def test_what_cannot_be_scored_is_one_sentence():
+    with pytest.raises(IncompatibleError, match="correspondence reads the split 'test': got train, val"):
+        Correspondence().requests(CorrespondenceSettings(), ["train", "val"])
+    request = Correspondence().requests(CorrespondenceSettings(split="val"), ["train", "val"])["test"]
+    assert (request.split, request.layer, request.letterbox) == ("val", "patches", True)
+    inputs = corresponding()
+    broken = inputs.images["test"].array.copy()
+    broken[3, 0, 0, 0] = np.nan
+    damaged = dataclasses.replace(inputs, images={"test": Features(broken, inputs.images["test"].keys)})
+    with pytest.raises(DataError, match="patch features are not finite: got NaN or infinity in 1 of 24 rows"):
+        scored(damaged)
