@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from mlcd_eval.data.annotations import ClassMap, PixelValues
+from mlcd_eval.data.annotations import ClassMap, PixelValues, Region
+from mlcd_eval.metrics.segmentation import encode
 from mlcd_eval.protocols.base import Features, Inputs
 
 
@@ -98,4 +99,53 @@ def measured(quantity, with_val=False, **options):
     return Inputs(
         {role: features for role, (features, _) in made.items()},
         annotations={role: rows for role, (_, rows) in made.items()},
+    )
+
+
+def colourless():
+    return Image.new("RGB", (32, 24), (128, 128, 128))
+
+
+def regions(count, seed, noise=0.4, picture=colourless, units=1, masks=True):
+    """Images of 24 x 32 pixels with two parts of a class each, and patches of 8 x 8 pixels that hold them."""
+    chance = np.random.default_rng(seed)
+    array = chance.normal(0, noise, (count, 4, 4, 6)).astype(np.float32)
+    parts = []
+    for number in range(count):
+        for place in range(2):
+            left, top = int(chance.integers(0, 10)) + 14 * place, int(chance.integers(0, 12))
+            right, bottom = left + int(chance.integers(5, 9)), top + int(chance.integers(6, 12))
+            label = int(chance.integers(CLASSES_OF_PIXELS))
+            mask = np.zeros((24, 32), bool)
+            mask[top:bottom, left:right] = True
+            mask[top, left] = False
+            array[number, top // 8 : -(-bottom // 8), left // 8 : -(-right // 8), label] += 1
+            parts.append(
+                Region(
+                    image=f"{seed}_{number}",
+                    region_id=f"{seed}_{number}/{place}",
+                    label=label,
+                    size=(24, 32),
+                    box=(left, top, right, bottom),
+                    area=float(chance.choice([100, 5000, 10_000])),
+                    truth=encode(mask) if masks else None,
+                    thing=f"{seed}_{number // 3}/{place}",
+                    unit=f"{seed}_{number // units}",
+                    picture=picture,
+                )
+            )
+    return Features(array, [f"{seed}_{number}" for number in range(count)]), parts
+
+
+def parted(with_val=False, **options):
+    """Inputs of 40 train images, 12 of val if asked for, and 12 of test, with two regions each."""
+    counts = {"train": (40, 0), **({"val": (12, 1)} if with_val else {}), "test": (12, 2)}
+    made = {role: regions(*count, **options) for role, count in counts.items()}
+    return Inputs(
+        {role: features for role, (features, _) in made.items()},
+        text_encoder(lambda text: np.eye(6)[["floor", "wall", "door"].index(text.split()[-1])]),
+        ["floor", "wall", "door"],
+        ["a {c}", "the {c}"],
+        "made up",
+        annotations={role: parts for role, (_, parts) in made.items()},
     )

@@ -17,9 +17,12 @@ CONSTANTS = {
     # what is refused: docs/robustness.md and SECURITY.md tell users most of these
     "mlcd_eval.data.labels": {"MAX_CLASSES": 1_000_000},
     "mlcd_eval.data.sources.coco": {"LONGEST_SIDE": 32_768},
+    "mlcd_eval.data.sources.coco_instances": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.csv_files": {"LONGEST_CELL": 2**20},
     "mlcd_eval.data.sources.long_texts": {"FIRST": 1000},
     "mlcd_eval.data.sources.multilingual": {"LARGEST_TEXT": 2**28},
+    "mlcd_eval.data.sources.printed_words": {"MOST_PAGES": 1_000, "LONGEST_SIDE": 2_048},
+    "mlcd_eval.data.sources.region_set": {"OUTSIDE": 1.0},
     "mlcd_eval.data.sources.point_layouts.scenes": {"POINTS": 10, "FEWEST": 20},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.scene_views": {"GREY": 128, "MARGIN": 1.15, "LONGEST_SIDE": 2_048},
@@ -86,6 +89,13 @@ CONSTANTS = {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.6, "MARGIN": 0.1,
         "METRICS": {"depth": "delta1", "normals": "angle_within@11.25"},
     },
+    "mlcd_eval.protocols.refcoco.baselines": {"BOX_IOU": 0.5},
+    "mlcd_eval.protocols.regions.baselines": {"WAVES": 4, "THUMBNAIL": (24, 12)},
+    "mlcd_eval.protocols.regions.controls": {
+        "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
+    },
+    "mlcd_eval.protocols.regions.region_retrieval": {"MAP_AT": 100},
+    "mlcd_eval.protocols.regions.scoring": {"BASELINE_IMAGES": 2000},
     "mlcd_eval.protocols.segmentation.baselines": {"WAVES": 4},
     "mlcd_eval.protocols.refcoco.controls": {"SHAPES": {"probe": (8, 8), "zeroshot": (32, 1)}},
     "mlcd_eval.protocols.segmentation.controls": {

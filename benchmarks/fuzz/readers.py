@@ -10,6 +10,7 @@ from pixels import pixel_readers
 from points import point_readers
 from reader import Reader
 from records import record_readers
+from regions import region_readers
 from searches import label_readers, search_readers
 from training import store_readers, training_readers
 
@@ -20,6 +21,7 @@ GROUPS = (
     search_readers,
     caption_readers,
     segmentation_readers,
+    region_readers,
     pixel_readers,
     point_readers,
     record_readers,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A sentence that refers to a part of an image. image: key of its sample; truth: the part as COCO RLE, at the
-    image's own size (height, width)."""
+    image's own size (height, width). box: left, top, right and bottom of the part as it is annotated, in pixels; None
+    where it is not. It goes with the mask, by which expressions are compared."""
 
     sent_id: int
     ref_id: int
@@ -23,6 +24,7 @@ class Expression:
     text: str
     size: tuple[int, int]
     truth: dict[str, Any]
+    box: tuple[float, float, float, float] | None = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,28 @@ class ClassMap:
     picture: Callable[[], Image.Image] = field(compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of an image that has a class. image: key of its sample; region_id: its own, once in a split; label: index
+    of its class; size: (height, width) of the image.
+
+    box: left, top, right and bottom, in pixels of the image; area: in pixels; truth: its mask as COCO RLE, None where
+    only its box is known. thing: what it shows, equal where other images show the same; unit: as in ClassMap. picture:
+    returns the image itself, RGB.
+    """
+
+    image: str
+    region_id: str
+    label: int
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    area: float
+    truth: dict[str, Any] | None
+    thing: str
+    unit: str
+    picture: Callable[[], Image.Image] = field(compare=False, repr=False)
+
+
 UNLABELLED = -1
 """In a ClassMap, the class of a pixel that is not scored."""
 
@@ -189,7 +213,9 @@ class Clip:
 
 
 OnOneImage = Expression | Question
-Annotation = OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues | PointPair | Clip
+Annotation = (
+    OnOneImage | Word | Pairs | Association | Search | Captions | ClassMap | PixelValues | Region | PointPair | Clip
+)
 
 
 def images_of(annotation: Annotation) -> tuple[str, ...]:

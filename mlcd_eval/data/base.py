@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "classification", "multilabel", "retrieval", "refer", "docvqa", "pairs", "associations", "instances",
-    "segmentation", "depth", "normals", "keypoints", "video", "images",
+    "segmentation", "depth", "normals", "regions", "keypoints", "video", "images",
 ]  # fmt: skip
 """What a data set's images come with: labels, captions, sentences, questions, texts to choose from, words to choose
 images for, lists of the images that show the same (instances), a class for each pixel (segmentation), how far it is
-(depth), which way it faces (normals), points of two images (keypoints), objects in clips (video), or nothing."""
+(depth), which way it faces (normals), parts that have a class (regions), points of two images (keypoints), objects in
+clips (video), or nothing."""
 EncodedImage: TypeAlias = "bytes | Path | Image.Image"
 """An image that is not decoded yet (the contents of a file, or its path), or a decoded one where the source keeps no
 other."""
@@ -114,8 +115,8 @@ class Dataset(Protocol):
 @runtime_checkable
 class AnnotatedDataset(Dataset, Protocol):
     """A dataset whose scored items are not its images but sentences (refer), questions (docvqa), choices (pairs,
-    associations), searches (instances), classes, depths or normals of pixels, points (keypoints) or clips (video) of
-    them, or whose captions are in several languages (retrieval).
+    associations), searches (instances), classes, depths or normals of pixels, parts (regions), points (keypoints) or
+    clips (video) of them, or whose captions are in several languages (retrieval).
 
     A split's samples are its images, each once.
     """

@@ -172,6 +172,14 @@ ROWS = (
         options=(SchemeOption("layout", "scenes|dsine|folders", "the layout, by default the one that is recognised"),),
     ),
     DataScheme(
+        name="regions",
+        source="mlcd_eval.data.sources.regions:RegionFiles",
+        form="regions:DIR[?year=YEAR] or regions:NAME.words.json",
+        help="boxes and masks with classes, as COCO and LVIS come; the bundled scenes; words on rendered pages",
+        kinds=("regions",),
+        options=(SchemeOption("year", r"\d{4}", "of COCO's files, where a folder has those of several"),),
+    ),
+    DataScheme(
         name="docvqa",
         source="mlcd_eval.data.sources.docvqa:DocVQAFiles",
         form="docvqa:FILE[?images=DIR]",

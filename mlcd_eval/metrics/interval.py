@@ -63,16 +63,22 @@ def bootstrap_sums(
 
 
 def bootstrap_class_means(
-    outcomes: ArrayLike, labels: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
+    outcomes: ArrayLike,
+    labels: ArrayLike,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    groups: ArrayLike | None = None,
 ) -> Interval | None:
     """Interval of the mean over classes of the per-class mean of `outcomes` (N,), labels (N,) of int.
 
-    Samples are redrawn without regard to class; a class that a resample lacks is left out of its mean,
-    as the metric leaves out a class that the split lacks. None for N = 0.
+    Samples, or groups (N,) of them, are redrawn without regard to class; a class that a resample lacks is left out of
+    its mean, as the metric leaves out a class that the split lacks. None for N = 0.
     """
     values = np.asarray(outcomes, dtype=np.float64)
     if len(values) == 0:
         return None
+    if groups is not None:
+        return _percentiles(_grouped_class_means(values, labels, groups, rng, resamples))
     pairs, frequency = np.unique(np.column_stack([np.asarray(labels), values]), axis=0, return_counts=True)
     starts = np.flatnonzero(np.r_[True, pairs[1:, 0] != pairs[:-1, 0]])  # pairs are sorted by label
     means = []
@@ -81,6 +87,22 @@ def bootstrap_class_means(
         hits = np.add.reduceat(counts * pairs[:, 1], starts, axis=1)
         means.append((hits / np.maximum(sizes, 1)).sum(axis=1) / (sizes > 0).sum(axis=1))
     return _percentiles(np.concatenate(means))
+
+
+def _grouped_class_means(
+    values: NDArray[Any], labels: ArrayLike, groups: ArrayLike, rng: np.random.Generator, resamples: int
+) -> NDArray[Any]:
+    """(resamples,) means over classes; how many samples of a class a group has, and their sum, are sparse."""
+    from scipy.sparse import csr_array
+
+    distinct, group = np.unique(np.asarray(groups), return_inverse=True)
+    classes, label = np.unique(np.asarray(labels), return_inverse=True)
+    shape, means = (len(distinct), len(classes)), []
+    hits, sizes = (csr_array((terms, (group, label)), shape) for terms in (values, np.ones(len(values))))
+    for counts in _resampled_counts(np.ones(len(distinct), np.int64), rng, resamples):
+        of_class, seen = counts @ hits, counts @ sizes
+        means.append((of_class / np.maximum(seen, 1)).sum(axis=1) / (seen > 0).sum(axis=1))
+    return np.concatenate(means)
 
 
 def bootstrap(

@@ -85,17 +85,23 @@ def paired_sums(
     return Paired(float(of_sums(total[:k])), float(of_sums(total[k:])), interval, p, PERMUTATION)
 
 
-def paired_class_means(a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.random.Generator) -> Paired:
+def paired_class_means(
+    a: ArrayLike, b: ArrayLike, labels: ArrayLike, rng: np.random.Generator, groups: ArrayLike | None = None
+) -> Paired:
     """Means over the classes in labels (N,) of the per-class means of outcomes a, b (N,), as in mean per-class recall.
 
     They are sums of outcomes weighted by 1 / (classes * samples of the class), which a permutation test can swap.
+    groups as in `paired_means`.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    interval = bootstrap_class_means(b - a, labels, rng)
+    interval = bootstrap_class_means(b - a, labels, rng, groups=groups)
     assert interval is not None, "there is a sample"
     classes, label, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     weight = 1 / (len(classes) * sizes[label])
-    p = permutation((a * weight)[:, None], (b * weight)[:, None], lambda total: total[..., 0], rng)
+    terms = np.column_stack([a * weight, b * weight])
+    if groups is not None:
+        terms = group_sums(terms, groups)
+    p = permutation(terms[:, :1], terms[:, 1:], lambda total: total[..., 0], rng)
     return Paired(float(a @ weight), float(b @ weight), interval, p, PERMUTATION)
 
 

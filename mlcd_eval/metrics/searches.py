@@ -14,13 +14,15 @@ from mlcd_eval.metrics.statistics import Columns, Mean, Predicted, column
 
 LEVELS = ("instance", "easy", "medium", "hard")
 """The only level of data that tells none apart, and revisitop's three (Radenovic et al. 2018)."""
+REGION = "region"
+"""The only level of regions that search each other, whose units are images or scenes."""
 NO_LEVEL = "none"
 """That of a query without a positive."""
 
 
 def _mean(level: str, title: str, outcome: Callable[[Columns], NDArray[Any]]) -> MetricKind:
-    heading = title if level == LEVELS[0] else f"{title} ({level})"
-    return MetricKind(heading, Mean(outcome), among=("level", level))
+    heading = title if level in (LEVELS[0], REGION) else f"{title} ({level})"
+    return MetricKind(heading, Mean(outcome), over="unit" if level == REGION else None, among=("level", level))
 
 
 def _recall(level: str) -> Callable[[str], MetricKind]:
@@ -48,15 +50,15 @@ SEARCHES: Mapping[str, MetricKind] = {
     **GAPS,
     **{
         f"{level}_{name}": _mean(level, title, column(name))
-        for level in LEVELS
+        for level in (*LEVELS, REGION)
         for name, title in (("map", "mAP"), ("map_r", "MAP@R"), ("r_precision", "R-precision"))
     },
 }
-"""Columns: level, and one of the metric's own name without the level."""
+"""Columns: level, and one of the metric's own name without the level; of regions unit too."""
 
 SEARCH_FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     f"{level}_{name}@": family
-    for level in LEVELS
+    for level in (*LEVELS, REGION)
     for name, family in (
         ("map", _at(level, "mAP", "map")),
         ("mp", _at(level, "mP", "mp")),

@@ -131,15 +131,14 @@ class ClassMeans(Statistic):
         return mean_of_defined([mean_over_classes(trial, labels) for trial in np.atleast_2d(outcomes.T)])
 
     def interval(self, columns: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Interval | None:
-        """Over samples, trials being averaged."""
-        assert groups is None, "samples of several classes have no common unit"
-        return bootstrap_class_means(per_sample(self.outcome(columns)), np.asarray(columns["label"]), rng)
+        """Over samples or groups, trials being averaged."""
+        outcomes = per_sample(self.outcome(columns))
+        return bootstrap_class_means(outcomes, np.asarray(columns["label"]), rng, groups=groups)
 
     def paired(self, a: Columns, b: Columns, groups: NDArray[Any] | None, rng: np.random.Generator) -> Paired:
         """A permutation test."""
-        assert groups is None, "samples of several classes have no common unit"
         outcomes = per_sample(self.outcome(a)), per_sample(self.outcome(b))
-        return paired_class_means(*outcomes, np.asarray(a["label"]), rng)
+        return paired_class_means(*outcomes, np.asarray(a["label"]), rng, groups)
 
 
 @dataclass(frozen=True)

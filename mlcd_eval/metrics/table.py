@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.metrics.base import Metric
+from mlcd_eval.metrics.boxes import BOX_FAMILIES
 from mlcd_eval.metrics.classification import prepare_roc_auc
 from mlcd_eval.metrics.clustering import adjusted_rand_index, normalized_mutual_information
 from mlcd_eval.metrics.correspondence import CORRESPONDENCE_FAMILIES
@@ -27,6 +28,7 @@ from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES, LANGUAGES
 from mlcd_eval.metrics.macro import f1s, prepare_macro, recalls
 from mlcd_eval.metrics.multilabel import one_hot, prepare_mean_average_precision
 from mlcd_eval.metrics.ranking import Ranks, average_precision, ndcg, padded, reciprocal_rank, share_found
+from mlcd_eval.metrics.regions import ON_REGIONS
 from mlcd_eval.metrics.reliability import (
     CALIBRATION,
     GROUPS,
@@ -195,6 +197,7 @@ FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **LANGUAGE_FAMILIES,
     **CORRESPONDENCE_FAMILIES,
     **NORMALS_FAMILIES,
+    **BOX_FAMILIES,
     "knn_acc1@": lambda k: MetricKind(f"acc@1 (kNN, k = {k})", Mean(within(1, f"rank@{k}"))),
     "knn_acc5@": lambda k: MetricKind(f"acc@5 (kNN, k = {k})", Mean(within(5, f"rank@{k}")), classes=(5, math.inf)),
     "text_to_image_recall@": lambda k: MetricKind(
@@ -236,6 +239,7 @@ METRICS: Registry[MetricKind | Callable[[str], MetricKind]] = Registry(
         **TRACKING,
         **DEPTH,
         **NORMALS,
+        **ON_REGIONS,
         **SEARCHES,
         **LANGUAGES,
         **CALIBRATION,

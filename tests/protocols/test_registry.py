@@ -44,6 +44,8 @@ def test_each_protocol_is_found_in_its_own_file():
         "linear_probe",
         "normals_linear",
         "refcoco",
+        "region_classification",
+        "region_retrieval",
         "retrieval",
         "seg_knn",
         "seg_linear",

@@ -8,7 +8,7 @@ import pytest
 from clip_inputs import moving
 from conftest import make_result
 from point_inputs import corresponding
-from protocol_inputs import features, measured, mixture, rng, segmented, text_encoder, values
+from protocol_inputs import features, measured, mixture, parted, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.annotations import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
@@ -26,6 +26,9 @@ from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSe
 from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
 from mlcd_eval.protocols.instance_retrieval.protocol import InstanceRetrieval, InstanceRetrievalSettings
 from mlcd_eval.protocols.refcoco.protocol import Refcoco, RefcocoSettings
+from mlcd_eval.protocols.regions.region_classification import RegionClassification
+from mlcd_eval.protocols.regions.region_retrieval import RegionRetrieval, RegionRetrievalSettings
+from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
 from mlcd_eval.protocols.retrieval.protocol import Retrieval
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
@@ -135,6 +138,15 @@ def seg_knn():
     return SegKNN().score(SegKNNSettings(), segmented())
 
 
+def region_classification(**settings):
+    chosen = RegionClassificationSettings.model_validate(settings)
+    return RegionClassification().score(chosen, parted(noise=1.5))
+
+
+def region_retrieval():
+    return RegionRetrieval().score(RegionRetrievalSettings(), parted(noise=1.5))
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -190,6 +202,9 @@ CASES = {
     "tracking": tracking,
     "depth_linear": depth_linear,
     "normals_linear": normals_linear,
+    "region_classification": lambda: region_classification(lambda_=1.0),
+    "region_classification, prompts": lambda: region_classification(mode="zeroshot"),
+    "region_retrieval": region_retrieval,
     "seg_knn": seg_knn,
     "seg_linear": seg_linear,
     "docvqa, anls": lambda: docvqa("anls"),

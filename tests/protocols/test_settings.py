@@ -68,6 +68,25 @@ DEFAULTS = {
         "bins": None,
     },
     "normals_linear": {"split": None, "layer": "patches", "lambda_": None, "val_fraction": 0.2},
+    "region_classification": {
+        "split": None,
+        "mode": "linear",
+        "pool": "mask",
+        "parts": 1,
+        "regions": 200_000,
+        "lambda_": None,
+        "val_fraction": 0.2,
+        "max_iter": 1000,
+        "tolerance": 1e-5,
+    },
+    "region_retrieval": {
+        "split": None,
+        "pool": "mask",
+        "truth": "class",
+        "layer": "patches",
+        "regions": 5000,
+        "ks": (1, 5, 10),
+    },
     "seg_knn": {"split": None, "layer": "patches", "k": 30, "temperature": 0.02, "patches": 200_000},
     "seg_linear": {
         "split": None,
@@ -128,6 +147,12 @@ def test_the_layer_that_is_trained_by_adamw():
             {"val_fraction": 0, "lambda_": 0, "min_depth": 0, "max_depth": 0.001},
         ),
         ("normals_linear", {"val_fraction": 0.99}, {"val_fraction": 1, "lambda_": 0, "layer": "penultimate"}),
+        (
+            "region_classification",
+            {"regions": 1, "parts": 1, "max_iter": 1},
+            {"regions": 0, "parts": 0, "val_fraction": 0, "max_iter": 0, "tolerance": 0, "lambda_": 0, "pool": "cell"},
+        ),
+        ("region_retrieval", {"regions": 1, "ks": (1,)}, {"regions": 0, "ks": (), "truth": "scene"}),
         ("seg_knn", {"k": 1, "patches": 1, "temperature": 0.001}, {"k": 0, "patches": 0, "temperature": 0}),
         (
             "seg_linear",

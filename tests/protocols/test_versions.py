@@ -18,7 +18,7 @@ from clip_inputs import moving
 from PIL import Image
 from point_inputs import corresponding
 from protocol_inputs import measured as of_pixels
-from protocol_inputs import segmented
+from protocol_inputs import parted, segmented
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.annotations import Association, Expression, Pairs, Question, Search
@@ -230,6 +230,15 @@ CASES = {
         ),
     },
     "normals_linear": {"search": ({}, lambda: of_pixels("normals"))},
+    "region_classification": {
+        "search": ({}, lambda: parted(noise=1.5)),
+        "parts": ({"pool": "box", "parts": 2, "lambda_": 1.0}, lambda: parted(noise=1.5)),
+        "zeroshot": ({"mode": "zeroshot", "pool": "box"}, lambda: parted(noise=1.5)),
+    },
+    "region_retrieval": {
+        "class": ({}, lambda: parted(noise=1.5)),
+        "instance": ({"truth": "instance", "pool": "box", "regions": 20}, lambda: parted(noise=0.5)),
+    },
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
     "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
     "tracking": {"default": ({}, moving), "few": ({"frames": 1, "near": 2, "k": 2, "temperature": 0.5}, moving)},
@@ -319,6 +328,8 @@ STAGES = {
     ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
     ("depth_linear", "probe_bins"): {"steps of the head": 120, "sums of patches": 40, "depth of pixels": 12},
     ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
+    ("region_classification", "search"): {"pooling patches": 104, "fits of the classifier": 16},
+    ("region_retrieval", "class"): {"pooling patches": 24},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from mlcd_eval.data.annotations import Expression
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.sources.region_set import checked_box
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import read_json, validated_json
@@ -85,10 +86,18 @@ class _Annotation(BaseModel):
         """The mask, else the box as a polygon, None without either."""
         if self.segmentation:
             return self.segmentation
+        if self.box is None:
+            return None
+        left, top, right, bottom = self.box
+        return [[left, top, right, top, right, bottom, left, bottom]]
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom."""
         if self.bbox is None:
             return None
         x, y, width, height = self.bbox
-        return [[x, y, x + width, y, x + width, y + height, x, y + height]]
+        return x, y, x + width, y + height
 
 
 class _File(BaseModel):
@@ -214,5 +223,8 @@ class CocoExpressions(_CocoData):
             size = image.height, image.width
             truth = as_rle(annotation.region, size, f"annotation {annotation.id} of {file.path}")
             caption = (annotation.caption or "").strip()
-            expressions.append(Expression(annotation.id, annotation.id, str(image.id), caption, size, truth))
+            box = annotation.box
+            if box is not None:
+                box = checked_box(box, size, f"annotation {annotation.id} of {file.path}")
+            expressions.append(Expression(annotation.id, annotation.id, str(image.id), caption, size, truth, box=box))
         return expressions

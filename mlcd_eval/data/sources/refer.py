@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from mlcd_eval.data.annotations import Expression, GeneralizedExpression
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
+from mlcd_eval.data.sources.region_set import checked_box
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rle import as_rle, union
 from mlcd_eval.data.storage.rows import file_split
@@ -124,6 +125,7 @@ class _Image(BaseModel):
 class _Annotation(BaseModel):
     id: int
     segmentation: list[Any] | dict[str, Any]
+    bbox: tuple[float, float, float, float] | None = None
     iscrowd: bool = False
 
 
@@ -204,6 +206,7 @@ class ReferDataset:
         sent_ids: set[int] = set()
         for ref in self._refs_of(split):
             size, truth = self._truth(ref)
+            box = self._box(ref, size)
             for sentence in ref.sentences:
                 if sentence.sent_id in sent_ids:
                     raise DataError(
@@ -212,9 +215,9 @@ class ReferDataset:
                 sent_ids.add(sentence.sent_id)
                 common = sentence.sent_id, ref.ref_id, str(ref.image_id), sentence.sent, size, truth
                 if self._is_generalized:
-                    yield GeneralizedExpression(*common, has_target=bool(ref.targets))
+                    yield GeneralizedExpression(*common, has_target=bool(ref.targets), box=box)
                 else:
-                    yield Expression(*common)
+                    yield Expression(*common, box=box)
 
     def _truth(self, ref: _Ref) -> tuple[tuple[int, int], dict[str, Any]]:
         """(height, width) of the image, and the union of the annotations as RLE. Of several, crowds are left out, as
@@ -238,6 +241,14 @@ class ReferDataset:
             if not (self._is_generalized and annotations[target].iscrowd)
         ]
         return size, union(masks, size)
+
+    def _box(self, ref: _Ref, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+        """The annotated box of the only target, which `_truth` has found."""
+        box = self._instances[1][ref.targets[0]].bbox if len(ref.targets) == 1 else None
+        if box is None:
+            return None
+        x, y, width, height = box
+        return checked_box((x, y, x + width, y + height), size, f"annotation {ref.targets[0]} of {self.name}")
 
 
 def _read_refs(address: Address) -> tuple[Path, list[_Ref]]:

@@ -18,7 +18,7 @@ from mlcd_eval.metrics.found import (
     r_precision,
     share_within,
 )
-from mlcd_eval.metrics.searches import LEVELS, NO_LEVEL
+from mlcd_eval.metrics.searches import NO_LEVEL
 
 
 class Found(NamedTuple):
@@ -68,7 +68,7 @@ class Measured(NamedTuple):
         for number, key in enumerate(keys):
             found = {level: each.places[number] for level, each in levels.items() if number in each.places}
             rows += [
-                {"key": key if level == LEVELS[0] else f"{key}#{level}", "level": level, **self.outcome(ranks)}
+                {"key": key if len(levels) == 1 else f"{key}#{level}", "level": level, **self.outcome(ranks)}
                 for level, ranks in found.items()
             ]
             if not found:

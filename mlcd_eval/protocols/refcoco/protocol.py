@@ -22,6 +22,7 @@ from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.refcoco.baselines import BOX_IOU, blind_scores, has_target, true_boxes
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.patches import patches_of
 
@@ -51,14 +52,15 @@ class RefcocoSettings(ProtocolSettings):
 class Refcoco(Protocol[RefcocoSettings]):
     """Primary: overall_iou (cIoU); for sentences that may refer to nothing mean_iou (gIoU), since overall_iou leaves
     out those of them that are answered rightly. With a probe or zero-shot, details hold two baselines: the mean box of
-    train's truths, and the whole image.
+    train's truths, and the whole image. Where each sentence has one target, the box of a mask, of one made from
+    features that of its largest connected part, is compared with the annotated one too.
 
     A model says that there is nothing by a mask without a pixel. Masks are taken as they are: where ReLA drops those of
     fewer than 50 pixels, the maker of the masks must have done so.
     """
 
     name = "refcoco"
-    version = 2
+    version = 3
     Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
@@ -165,10 +167,6 @@ def _sentences(annotations: Sequence[Annotation]) -> list[Expression]:
     return [expression for expression in annotations if isinstance(expression, Expression)]
 
 
-def _has_target(sentence: Expression) -> bool:
-    return sentence.has_target if isinstance(sentence, GeneralizedExpression) else True
-
-
 def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     from mlcd_eval.metrics.segmentation import encode
     from mlcd_eval.protocols.refcoco import mask_head, mask_similarity
@@ -195,7 +193,7 @@ def _from_features(settings: RefcocoSettings, inputs: Inputs) -> tuple[Iterator[
             )
         scores = mask_head.predict(head, test_rows, len(test))
         details = {"recipe": mask_head.RECIPE, "text_encoder": settings.text_encoder or "the model's own"}
-    details |= {"num_train": len(train), "baselines": _baselines(train, test)}
+    details |= {"num_train": len(train), **blind_scores(train, test)}
     masks = (encode(from_square(score, sentence.size)) for score, sentence in zip(scores, test, strict=True))
     return masks, details
 
@@ -234,30 +232,6 @@ def _rows(inputs: Inputs, role: str, expressions: Sequence[Expression]) -> Calla
     return lambda index: (patches(index), unit_texts[index])
 
 
-def _baselines(train: Sequence[Expression], test: Sequence[Expression]) -> dict[str, float | None]:
-    """Return overall_iou of two masks that ignore the image: the mean box of train's masks, and everything."""
-    from pycocotools import mask as coco
-
-    from mlcd_eval.metrics.segmentation import encode, overall_iou, overlaps
-
-    with_target = [sentence for sentence in train if _has_target(sentence)]
-    truths = [sentence.truth for sentence in with_target]
-    shapes = np.array([[sentence.size[1], sentence.size[0]] * 2 for sentence in with_target], dtype=np.float64)
-    x, y, w, h = (coco.toBbox(truths) / shapes).mean(axis=0)
-    boxes, whole = [], []
-    for sentence in test:
-        height, width = sentence.size
-        box = np.zeros(sentence.size, dtype=bool)
-        box[round(y * height) : round((y + h) * height), round(x * width) : round((x + w) * width)] = True
-        boxes.append(encode(box))
-        whole.append(encode(np.ones(sentence.size, dtype=bool)))
-    test_truths = [sentence.truth for sentence in test]
-    return {
-        "mean_box_overall_iou": overall_iou(overlaps(boxes, test_truths)),
-        "all_foreground_overall_iou": overall_iou(overlaps(whole, test_truths)),
-    }
-
-
 def _scores(
     settings: RefcocoSettings,
     truths: Sequence[Expression],
@@ -265,27 +239,30 @@ def _scores(
     details: dict[str, Any],
     inputs: Inputs,
 ) -> Scores:
+    from mlcd_eval.metrics.boxes import BOXES, box_ious, boxes_of, boxes_of_largest
     from mlcd_eval.metrics.segmentation import is_empty, overlaps, sample_iou
     from mlcd_eval.metrics.table import GENERALIZED, REFER, measure
 
     pixels = overlaps(masks, [truth.truth for truth in truths])
-    has_target = np.array([_has_target(truth) for truth in truths])
+    refers = np.array([has_target(truth) for truth in truths])
     samples: dict[str, Sequence[Any]] = {
         "key": [truth.sent_id for truth in truths],
         "image": [truth.image for truth in truths],
         "expression": [truth.text for truth in truths],
         "intersection": pixels.intersection.tolist(),
         "union": pixels.union.tolist(),
-        "iou": sample_iou(pixels, settings.empty_union, has_target).tolist(),
+        "iou": sample_iou(pixels, settings.empty_union, refers).tolist(),
         "prediction": [dict(mask) for mask in masks],
         "truth": [truth.truth for truth in truths],
     }
     is_generalized = isinstance(truths[0], GeneralizedExpression)
     if is_generalized:
-        samples |= {"has_target": has_target.tolist(), "predicts_target": (~is_empty(masks)).tolist()}
+        samples |= {"has_target": refers.tolist(), "predicts_target": (~is_empty(masks)).tolist()}
         names = [*REFER, *GENERALIZED, *(f"target_precision@{least}" for least in TARGET_PRECISIONS)]
     else:
-        names = [*REFER, *(f"precision@{least}" for least in PRECISIONS)]
+        boxes = (boxes_of if settings.mode == "native" else boxes_of_largest)(masks)
+        samples["box_iou"] = box_ious(boxes, true_boxes(truths)).tolist()
+        names = [*REFER, *(f"precision@{least}" for least in PRECISIONS), f"box_accuracy@{BOX_IOU}", *BOXES]
     return Scores(
         metrics=[measure(name, samples, inputs.seed) for name in names],
         primary="mean_iou" if is_generalized else "overall_iou",

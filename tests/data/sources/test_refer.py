@@ -46,6 +46,7 @@ def test_every_sentence_is_a_sample_and_every_image_one(tmp_path):
     assert (dataset.name, dataset.kind, dataset.splits) == ("tiny_val", "refer", ("train", "val"))
     first, second = dataset.annotations("val")
     assert (first.sent_id, first.ref_id, first.image, first.text, first.size) == (7, 1, "3", "red square", (6, 8))
+    assert first.box is None  # the file has none
     assert second.text == "it" and num_scored(dataset, "val") == 2
     [sample] = list(dataset.split("val").shards[0].samples())
     assert sample.key == "3" and sample.image.name == "a.png"
@@ -224,6 +225,13 @@ def test_mistakes_are_one_sentence(tmp_path):
         ({"images": [{"id": 3}], "annotations": []}, r"0\.file_name: Field required"),
         ({"images": [{"id": 3, "file_name": "a.png", "width": 10**6, "height": 6}]}, r"0\.width: .* 32768"),
         ({"images": [{"id": 3, "file_name": "a.png", "width": 8, "height": 0}]}, r"0\.height: .* greater than 0"),
+        (
+            {
+                "images": [{"id": 3, "file_name": "a.png", "width": 8, "height": 6}],
+                "annotations": [{"id": 5, "segmentation": SQUARE, "bbox": [2, 1, 9, 4]}],
+            },
+            r"annotation 5 of tiny has a box outside of its image: got x 2 to 11 and y 1 to 5",
+        ),
         ([1], "holds a list"),
     ],
 )
