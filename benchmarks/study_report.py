@@ -82,6 +82,8 @@ def table_of_cells(records, block):
             cell.gradient.replace("_", " "),
         ]
         rows.append([*about, f"{cell.ratio:g}", cell.start, *texts])
+    if not rows:
+        return "No training of these is done yet."
     header = ["objective", "labels", "scale", "gradient", "r", "start", *MEASURES.values(), "A", "B", "A < 0", "seeds"]
     return markdown_table(header, rows, left=4)
 
