@@ -35,7 +35,7 @@ def test_the_papers_tables_are_covered():
         task.name for task in [*probes, *zeroshot, *INDEX.select(["retrieval"])]
     }
     demo = {task.protocol for task in INDEX.select(["demo"])}
-    dense = {"correspondence", "depth_linear", "normals_linear", "seg_knn", "seg_linear", "tracking"}
+    dense = {"correspondence", "depth_linear", "normals_linear", "seg_knn", "seg_linear", "seg_zeroshot", "tracking"}
     others = {"association", "instance_retrieval"}  # bundled sets that measure something else
     assert demo == set(PROTOCOLS) - others - dense
     assert {task.protocol for task in INDEX.select(["dense_demo"])} == dense
