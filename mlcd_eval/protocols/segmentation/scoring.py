@@ -67,7 +67,7 @@ def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines |
     metrics = [measure(name, columns, inputs.seed, images["test"].num_unread) for name in DENSE]
     ious = class_ious(*(np.sum(columns[f"class_{each}"], axis=0) for each in ("intersection", "union")))
     of_classes = {name: None if np.isnan(iou) else float(iou) for name, iou in zip(names, ious, strict=True)}
-    blind = (baselines or partial(_plain, segment=segment))(images, len(names), inputs)
+    blind = (baselines or partial(plain_baselines, segment=segment))(images, len(names), inputs)
     details = {"grid": list(images["test"].grid), **details, "class_iou": of_classes, "baselines": blind}
     return Scores(metrics=metrics, primary="miou", samples=columns, details=details)
 
@@ -88,7 +88,7 @@ def baseline_of(columns: Columns, seed: int) -> dict[str, Any]:
     return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}
 
 
-def _plain(images: Mapping[str, Images], num_classes: int, inputs: Inputs, segment: Segment) -> dict[str, Any]:
+def plain_baselines(images: Mapping[str, Images], num_classes: int, inputs: Inputs, segment: Segment) -> dict[str, Any]:
     """Return what patches score that hold one plain thing."""
     return {name: _baseline(images, name, num_classes, inputs, segment) for name in BASELINES}
 
