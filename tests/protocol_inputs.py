@@ -1,5 +1,7 @@
 """What tests of protocols hand over, and how they read scores."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
@@ -71,6 +73,23 @@ def segmented(with_val=False, **options):
         class_names=["floor", "wall", "door"],
         annotations={role: maps for role, (_, maps) in made.items()},
     )
+
+
+def named_directions(texts):
+    """Of texts about floors, walls and doors, whose patches `class_maps` draws: one-hot and a few letters."""
+    vectors = np.zeros((len(texts), 6), np.float32)
+    for row, text in enumerate(texts):
+        for number, names in enumerate((("floor", "background"), ("wall",), ("door",))):
+            vectors[row, number] = any(name in text for name in names)
+        vectors[row, 3:] = [0.1 * text.count(letter) for letter in "aio"]
+    return vectors
+
+
+def prompted_segments(names=("floor", "wall", "door"), **options):
+    """`segmented` with prompts of its classes."""
+    given = segmented(**{"noise": 0.4, **options})
+    prompts = ["a photo of a {c}.", "{c}"]
+    return replace(given, class_names=list(names), templates=prompts, encode_texts=named_directions)
 
 
 def pixel_values(quantity, count, seed, size=(24, 32), grid=(4, 4), noise=0.2, units=1):

@@ -20,6 +20,11 @@ RETRIEVAL = {
     "Flickr30k text-to-image R@1": ("flickr30k", "text_to_image_recall@1"),
     "Flickr30k image-to-text R@1": ("flickr30k", "image_to_text_recall@1"),
 }
+SEGMENTATION = {
+    "ADE20K linear mIoU": ("seg_linear", "ade20k", "seg_linear/ade20k"),
+    "VOC linear mIoU": ("seg_linear", "voc2012_segmentation", "seg_linear/voc2012"),
+    "ADE150 zero-shot mIoU": ("seg_zeroshot", "ade20k", "seg_zeroshot/ade20k"),
+}
 DOCUMENTS = {"ChartQA": ("docvqa/chartqa", "relaxed_accuracy"), "DocVQA": ("docvqa/docvqa_val", "anls")}
 DOCUMENTS["DocVQA val"] = DOCUMENTS["DocVQA"]
 POINTS = {"OCRBench": ("points of 1000", 0), "MME-Cog": ("points", 0), "MME-Per": ("points", 0)}
@@ -93,6 +98,9 @@ def _column(heading: str, protocol: str, cleaning: str | None) -> Column:
         return Column(heading, "docvqa", dataset, task, metric, Dialect(as_task=task))
     if heading == "ImageNet kNN":
         return Column(heading, "knn", "imagenet1k", "knn/imagenet", "knn_acc1", TEST)
+    if heading in SEGMENTATION:
+        protocol, dataset, task = SEGMENTATION[heading]
+        return Column(heading, protocol, dataset, task, "miou", Dialect(split="val"))
     if heading == "DAVIS J&F":
         return Column(heading, "tracking", "davis2017", "tracking/davis2017", "jf_mean", Dialect(split="val"))
     if protocol == "refcoco":

@@ -1,6 +1,6 @@
 """Write the bundled scenes with exact truth, mlcd_eval/demo_data/densedemo; the card there says what they hold.
 
-    python -m benchmarks.densedemo WORK [--scenes 196] [--clips 12] [--output mlcd_eval/demo_data/densedemo]
+    python -m benchmarks.densedemo WORK [--scenes 175] [--clips 12] [--output mlcd_eval/demo_data/densedemo]
 
 WORK: a folder in which each view is kept until all are made, so that a run that was stopped continues. Needs Mitsuba 3
 (`pip install mitsuba==3.9.1`), which only making them does: about a second a view on one core.
@@ -53,7 +53,7 @@ def write_tar(path, files):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--scenes", type=int, default=196)
+    parser.add_argument("--scenes", type=int, default=175)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()

@@ -10,6 +10,8 @@ patches, as in DINOv2's linear evaluation (dinov2/eval/linear.py, create_linear_
 of the tower's output.
 
 `blocks`: every block at every pooling, (depth, poolings, width) for each image.
+
+`value_patches`: the grid of patches in the joint space by the last block without its attention (value_patches.py).
 """
 
 from __future__ import annotations
@@ -18,29 +20,36 @@ import re
 from dataclasses import dataclass
 
 BLOCKS = "blocks"
+VALUE_PATCHES = "value_patches"
 CLS, MEAN = "cls", "mean"
 _NAME = re.compile(r"(block|last)_([1-9]\d{0,3})/(cls|mean|cls\+mean)")
 
 
 @dataclass(frozen=True)
 class BlockInfo:
-    """What a tower's blocks give. poolings: `cls` and `mean`, or `mean` alone without a class token."""
+    """What a tower's blocks give. poolings: `cls` and `mean`, or `mean` alone without a class token. values: dimension
+    of `value_patches`, 0 without."""
 
     depth: int = 0
     width: int = 0
     poolings: tuple[str, ...] = ()
+    values: int = 0
 
     def width_of(self, layer: str) -> int | None:
         """Return the last dimension of a layer inside the tower, None if it has no such layer."""
         if layer == BLOCKS:
             return self.width if self.depth else None
+        if layer == VALUE_PATCHES:
+            return self.values or None
         named = parsed(layer)
         if named is None or named.number > self.depth or not set(named.poolings) <= set(self.poolings):
             return None
         return self.width * len(named.parts(self.depth))
 
     def numbers_of(self, layer: str) -> int:
-        """Return how many numbers an image has at a layer inside the tower that it has."""
+        """Return how many numbers an image has at a layer inside the tower that it has, 0 for a grid."""
+        if layer == VALUE_PATCHES:
+            return 0
         return self.depth * len(self.poolings) * self.width if layer == BLOCKS else self.width_of(layer) or 0
 
     def in_words(self) -> str:
@@ -48,7 +57,10 @@ class BlockInfo:
         if not self.depth:
             return ""
         ways = [*self.poolings, "cls+mean"] if CLS in self.poolings else list(self.poolings)
-        return f"{BLOCKS}, block_1 to block_{self.depth} and last_1 to last_{self.depth} with /{', /'.join(ways)}"
+        values = f"{VALUE_PATCHES}, " if self.values else ""
+        return (
+            f"{values}{BLOCKS}, block_1 to block_{self.depth} and last_1 to last_{self.depth} with /{', /'.join(ways)}"
+        )
 
 
 NO_BLOCKS = BlockInfo()
@@ -80,4 +92,4 @@ def parsed(layer: str) -> BlockLayer | None:
 
 def is_inside(layer: str) -> bool:
     """Return whether a name is of a layer inside a tower, which the store keeps in fp16."""
-    return layer == BLOCKS or parsed(layer) is not None
+    return layer in (BLOCKS, VALUE_PATCHES) or parsed(layer) is not None

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
-from mlcd_eval.encoders.base import Encoder
+from mlcd_eval.encoders.base import PATCHES, Encoder
 from mlcd_eval.encoders.blocks import Stack
+from mlcd_eval.encoders.layers import VALUE_PATCHES
+from mlcd_eval.encoders.value_patches import last_call, unmixed
 
 
 class TorchEncoder(Encoder):
@@ -46,14 +48,28 @@ class TorchEncoder(Encoder):
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the layers asked for, from one forward pass of the image tower."""
-        outputs: dict[str, torch.Tensor] = {}
         inside = [layer for layer in layers if layer not in self.info.layers] if self.stack is not None else []
-        if inside and self.stack is not None:
-            run = lambda: outputs.update(self._layers(pixels))  # noqa: E731
-            outputs |= self.stack.read(self.model, inside, run, self._mask(pixels))
-        else:
+        if self.stack is None or not inside:
             outputs = self._layers(pixels)
+        elif VALUE_PATCHES in inside:
+            with last_call(self.model, self.stack) as call:
+                outputs = self._with_pooled(pixels, self.stack, [each for each in inside if each != VALUE_PATCHES])
+            patches = self._to_joint(unmixed(self.model, self.stack, call))
+            outputs[VALUE_PATCHES] = patches.unflatten(1, outputs[PATCHES].shape[1:3])
+        else:
+            outputs = self._with_pooled(pixels, self.stack, inside)
         return {layer: outputs[layer] for layer in layers}
+
+    def _with_pooled(self, pixels: torch.Tensor, stack: Stack, inside: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Every layer of the output, and pooled ones inside the tower."""
+        outputs: dict[str, torch.Tensor] = {}
+        run = lambda: outputs.update(self._layers(pixels))  # noqa: E731
+        return outputs | stack.read(self.model, inside, run, self._mask(pixels)) if inside else self._layers(pixels)
+
+    def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens after the last norm (B, N, D) by the pooled feature's projection, for a tower with
+        `projected_patches` of tokens."""
+        raise NotImplementedError
 
     def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
         """(B, N) bool, which tokens after the class token and registers are patches; None where all are."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from protocol_inputs import pixel_values
+from protocol_inputs import class_maps, pixel_values
 
 from mlcd_eval.protocols.classification import attentive_head, onevision_head
 from mlcd_eval.protocols.classification.attentive_training import train_attentive
@@ -21,6 +21,9 @@ from mlcd_eval.protocols.geometry import bins_head
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.refcoco import mask_head
+from mlcd_eval.protocols.segmentation import recipe
+from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
+from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.support.resident import Rows
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
@@ -46,6 +49,12 @@ def attentive_head_steps(recipe=attentive_head.AIM):
     train_attentive(recipe, Rows(patches, "cpu"), np.arange(SENTENCES) % 3, 3, 1e-3, 0.01, 0, "fp32", steps=STEPS)
 
 
+def seg_linear_steps():
+    features, maps = class_maps(SENTENCES, 0)
+    settings = RecipeSettings(steps=STEPS, warmup=1)
+    recipe.train_layer(settings, Images(features.array, maps), 3, 16, 0, "cpu")
+
+
 def bins_head_steps(steps=STEPS):
     features, values = pixel_values("depth", 20, 0)
     images = MeasuredImages(features.array, values)
@@ -55,6 +64,7 @@ def bins_head_steps(steps=STEPS):
 PROBES = {
     "depth_linear": (bins_head, bins_head_steps),
     "refcoco": (mask_head, mask_head_steps),
+    "seg_linear": (recipe, seg_linear_steps),
     "attentive_probe": (attentive_head, attentive_head_steps),
     "attentive_probe_onevision": (onevision_head, partial(attentive_head_steps, onevision_head.ONEVISION)),
 }

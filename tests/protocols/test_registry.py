@@ -49,6 +49,7 @@ def test_each_protocol_is_found_in_its_own_file():
         "retrieval",
         "seg_knn",
         "seg_linear",
+        "seg_zeroshot",
         "tracking",
         "zeroshot",
     }

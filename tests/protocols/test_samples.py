@@ -8,7 +8,7 @@ import pytest
 from clip_inputs import moving
 from conftest import make_result
 from point_inputs import corresponding
-from protocol_inputs import features, measured, mixture, parted, rng, segmented, text_encoder, values
+from protocol_inputs import features, measured, mixture, parted, prompted_segments, rng, segmented, text_encoder, values
 
 from mlcd_eval.data.annotations import Association, Expression, GeneralizedExpression, Pairs, Question, Search
 from mlcd_eval.metrics.segmentation import encode
@@ -33,6 +33,7 @@ from mlcd_eval.protocols.retrieval.protocol import Retrieval
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
+from mlcd_eval.protocols.segmentation.seg_zeroshot import SegZeroShot, SegZeroShotSettings
 from mlcd_eval.protocols.tracking.protocol import Tracking, TrackingSettings
 from mlcd_eval.records import ResultStore, read_outcomes
 from mlcd_eval.records.result import plain
@@ -147,6 +148,10 @@ def region_retrieval():
     return RegionRetrieval().score(RegionRetrievalSettings(), parted(noise=1.5))
 
 
+def seg_zeroshot():
+    return SegZeroShot().score(SegZeroShotSettings(), prompted_segments())
+
+
 def compositionality():
     texts = [f"text {n}" for n in range(40)]
     vectors = dict(zip(texts, rng(8).normal(size=(40, 8)), strict=True))
@@ -207,6 +212,7 @@ CASES = {
     "region_retrieval": region_retrieval,
     "seg_knn": seg_knn,
     "seg_linear": seg_linear,
+    "seg_zeroshot": seg_zeroshot,
     "docvqa, anls": lambda: docvqa("anls"),
     "docvqa, relaxed_accuracy": lambda: docvqa("relaxed_accuracy"),
     "docvqa, vqa_accuracy": lambda: docvqa("vqa_accuracy"),

@@ -97,6 +97,7 @@ DEFAULTS = {
         "max_iter": 1000,
         "tolerance": 1e-5,
     },
+    "seg_zeroshot": {"split": None, "layer": "value_patches", "background": "ignored", "templates": "clip"},
 }
 
 

@@ -18,7 +18,7 @@ from clip_inputs import moving
 from PIL import Image
 from point_inputs import corresponding
 from protocol_inputs import measured as of_pixels
-from protocol_inputs import parted, segmented
+from protocol_inputs import parted, prompted_segments, segmented
 
 from mlcd_eval.data import rendered
 from mlcd_eval.data.annotations import Association, Expression, Pairs, Question, Search
@@ -241,6 +241,10 @@ CASES = {
     },
     "seg_knn": {"default": ({}, segmented), "few": ({"k": 5, "patches": 200, "temperature": 0.1}, segmented)},
     "seg_linear": {"search": ({}, segmented), "fixed": ({"lambda_": 1.0, "patches": 200}, segmented)},
+    "seg_zeroshot": {
+        "default": ({}, prompted_segments),
+        "background": ({}, lambda: prompted_segments(("background", "wall", "door"))),
+    },
     "tracking": {"default": ({}, moving), "few": ({"frames": 1, "near": 2, "k": 2, "temperature": 0.5}, moving)},
     "docvqa": {
         **{
@@ -332,6 +336,7 @@ STAGES = {
     ("region_retrieval", "class"): {"pooling patches": 24},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},
+    ("seg_zeroshot", "default"): {"classes of pixels": 12},
     ("refcoco", "zeroshot"): {"choosing the threshold": 120, "masks": 36},
     ("refcoco", "probe"): {"training the probe": 2, "masks": 36},
 }

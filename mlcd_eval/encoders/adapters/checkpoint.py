@@ -23,6 +23,7 @@ from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.encoders.towers.text_transformer import TextConfig, TextTransformer
 from mlcd_eval.encoders.towers.vit import VisionConfig, VisionTransformer
+from mlcd_eval.encoders.value_patches import blocks_of
 from mlcd_eval.encoders.weights import num_params, write_tensors
 from mlcd_eval.errors import CheckpointError, nearest
 from mlcd_eval.support.documents import read_json
@@ -79,9 +80,12 @@ class DualEncoder(nn.Module):
         pooled, patches = self.visual(pixels)
         outputs = {PENULTIMATE: pooled, PATCHES: patches}
         if self.projection is not None or self.text is not None:
-            outputs[PROJECTED] = pooled if self.projection is None else pooled @ self.projection
-            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
+            outputs[PROJECTED], outputs[PROJECTED_PATCHES] = self.to_joint(pooled), self.to_joint(patches)
         return outputs
+
+    def to_joint(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., width) -> (..., D)."""
+        return features if self.projection is None else features @ self.projection
 
 
 def save_checkpoint(folder: Path, model: DualEncoder) -> None:
@@ -183,6 +187,8 @@ class CheckpointEncoder(TorchEncoder):
         layers = {PENULTIMATE: config.vision.width, PATCHES: config.vision.width}
         if config.embed_dim is not None or config.text is not None:
             layers[PROJECTED] = layers[PROJECTED_PATCHES] = config.embed_dim or config.vision.width
+        blocks = BlockInfo(config.vision.depth, config.vision.width, (CLS, MEAN))
+        self.stack = Stack("visual.blocks", "visual.ln_post", 1, blocks)
         self.info = EncoderInfo(
             spec=spec,
             name=model_name(spec),
@@ -196,12 +202,14 @@ class CheckpointEncoder(TorchEncoder):
             num_params=num_params(model),
             has_text=config.text is not None,
             extra={**config.provenance, "pooling": "token"},
-            blocks=BlockInfo(config.vision.depth, config.vision.width, (CLS, MEAN)),
+            blocks=blocks_of(self.stack, layers),
         )
-        self.stack = Stack("visual.blocks", "visual.ln_post", 1, self.info.blocks)
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)
+
+    def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.model.to_joint(tokens)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Texts -> (B, D) by open_clip's SimpleTokenizer and the text tower."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mlcd_eval.encoders.adapters.open_clip_texts import asked_context, counted, with_context
-from mlcd_eval.encoders.adapters.open_clip_towers import tower_of
+from mlcd_eval.encoders.adapters.open_clip_towers import ViTTower, tower_of
 from mlcd_eval.encoders.adapters.open_clip_training import (
     Training,
     images_given,
@@ -28,13 +28,13 @@ from mlcd_eval.encoders.base import NO_TEXT, Encoder, EncoderInfo
 from mlcd_eval.encoders.blocks import Stack, found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
-from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import pooling_of
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
+from mlcd_eval.encoders.value_patches import blocks_of
 from mlcd_eval.encoders.weights import as_checkpoint_error, check_vocabulary, num_params
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.documents import read_json
@@ -218,19 +218,20 @@ class OpenClipEncoder(TorchEncoder):
         height, width = (size, size) if isinstance(size, int) else size
         with torch.inference_mode():
             probe, self.stack = self._probed(model.visual, torch.zeros(1, 3, height, width))
+        layers = {layer: tensor.shape[-1] for layer, tensor in probe.items()}
         self.info = EncoderInfo(
             spec=spec.text,
             name=model_name(spec.text),
             fingerprint=settings_digest(config, self._tokenizer and open_clip_tokenizer_settings(self._tokenizer)),
             preprocessing=" ".join(str(preprocess).split()),
-            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            layers=layers,
             image_size=(height, width),
             num_params=parameters,
             has_text=self._tokenizer is not None,
             no_text=tokenizer if isinstance(tokenizer, str) else NO_TEXT,
             context_length=getattr(self._tokenizer, "context_length", None),
             extra={**notes, "pooling": pooling_of(getattr(model.visual, "trunk", model.visual))},
-            blocks=self.stack.info if self.stack else NO_BLOCKS,
+            blocks=blocks_of(self.stack, layers),
         )
 
     def _probed(self, visual: nn.Module, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Stack | None]:
@@ -247,6 +248,10 @@ class OpenClipEncoder(TorchEncoder):
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self._image_tower(pixels)
+
+    def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
+        assert isinstance(self._image_tower, ViTTower), "a tower with projected patches"
+        return self._image_tower.to_joint(tokens)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """By the model's tokenizer (SigLIP's pads to full length and lower-cases) and text tower."""

@@ -18,7 +18,7 @@ def tower_of(visual: nn.Module, spec: str) -> nn.Module:
     Raises IncompatibleError for a tower of another type.
     """
     if isinstance(visual, VisionTransformer):
-        return _ViTTower(visual)
+        return ViTTower(visual)
     if isinstance(visual, ModifiedResNet):
         return _ResNetTower(visual)
     if isinstance(visual, TimmModel):
@@ -29,7 +29,7 @@ def tower_of(visual: nn.Module, spec: str) -> nn.Module:
     )
 
 
-class _ViTTower(nn.Module):
+class ViTTower(nn.Module):
     """The projection is taken out of open_clip's module and applied here, so that features before it can be read."""
 
     def __init__(self, visual: VisionTransformer) -> None:
@@ -40,12 +40,17 @@ class _ViTTower(nn.Module):
         visual.proj, visual.output_tokens = None, True
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Every layer."""
         pooled, tokens = self.visual(pixels)
-        outputs = {PENULTIMATE: pooled, PROJECTED: pooled if self.projection is None else pooled @ self.projection}
+        outputs = {PENULTIMATE: pooled, PROJECTED: self.to_joint(pooled)}
         if tokens.shape[1] == self.grid[0] * self.grid[1]:  # an attention pool returns its queries instead
             outputs[PATCHES] = patches = tokens.unflatten(1, self.grid)
-            outputs[PROJECTED_PATCHES] = patches if self.projection is None else patches @ self.projection
+            outputs[PROJECTED_PATCHES] = self.to_joint(patches)
         return outputs
+
+    def to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(..., width) -> (..., D)."""
+        return tokens if self.projection is None else tokens @ self.projection
 
 
 class _ResNetTower(nn.Module):

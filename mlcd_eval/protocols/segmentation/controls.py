@@ -33,12 +33,21 @@ def class_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs)
         arrays = held if positive else {role: _shuffled(array, chance) for role, array in held.items()}
         images = {role: Features(array, [each.image for each in maps[role]]) for role, array in arrays.items()}
         known = replace(inputs, images=images, annotations=maps, stage=Progress().stage)
+        if protocol.needs(settings).texts:
+            known = replace(known, **_numbers_as_names(num_classes))
         metric = protocol.score(settings, known).metrics[0]
         assert metric.name == METRIC, "the first metric ranks"
         bound = LEAST if positive else _blind(maps["test"], num_classes) + MARGIN
         return Control(name, positive, METRIC, metric.value or 0.0, metric.num_scored or 0, bound)
 
     return [scored("true classes in patches", True), scored("shuffled patches", False)]
+
+
+def _numbers_as_names(num_classes: int) -> dict[str, Any]:
+    """Inputs where the text of each class is its own direction."""
+    one_hot = np.eye(num_classes, dtype=np.float32)
+    names = [str(number) for number in range(num_classes)]
+    return {"class_names": names, "templates": ("{c}",), "encode_texts": lambda texts: one_hot[[*map(int, texts)]]}
 
 
 def _shares(maps: Sequence[ClassMap], num_classes: int, chance: np.random.Generator) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.data.storage.class_png import as_png
 from mlcd_eval.metrics.dense import boundary_overlaps, class_overlaps
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.support.progress import Advance
@@ -63,26 +64,42 @@ def weights_at(places: NDArray[Any], cells: int, side: int) -> NDArray[np.float3
 def overlaps_of(
     images: Images, scores: Scores, num_classes: int, device: str, advance: Advance, boundaries: bool = True
 ) -> dict[str, Sequence[Any]]:
-    """Columns of samples (metrics/dense.py), an entry for each image. boundaries: False leaves theirs out."""
+    """Columns of samples (metrics/dense.py), an entry for each image: `iou` is the mean over the classes of either map,
+    `truth` and `prediction` are the maps. boundaries: False leaves these and the boundaries' out, for baselines."""
     from mlcd_eval.support.resident import Rows
 
     patches = Rows(images.array, device)
-    names = ["class", *(["boundary"] if boundaries else [])]
-    columns: dict[str, list[Any]] = {f"{name}_{each}": [] for name in names for each in ("intersection", "union")}
-    columns |= {"pixels_right": [], "pixels_scored": []}
+    columns: dict[str, list[Any]] = {"key": [each.image for each in images.maps]}
+    columns["unit"] = [each.unit for each in images.maps]
     for row, each in enumerate(images.maps):
         truth = each.pixels()
         prediction = classes_at(scores(patches[row : row + 1][0]), each.size)
-        parts = [class_overlaps, *([boundary_overlaps] if boundaries else [])]
-        for name, measure in zip(names, parts, strict=True):
-            overlaps = measure(prediction, truth, num_classes)
-            columns[f"{name}_intersection"].append(overlaps.intersection.tolist())
-            columns[f"{name}_union"].append(overlaps.union.tolist())
-        columns["pixels_right"].append(int(((prediction == truth) & (truth >= 0)).sum()))
-        columns["pixels_scored"].append(int((truth >= 0).sum()))
+        for name, value in _sample(prediction, truth, num_classes, boundaries).items():
+            columns.setdefault(name, []).append(value)
         advance(1)
-    keys = {"key": [each.image for each in images.maps], "unit": [each.unit for each in images.maps]}
-    return {**keys, **columns}
+    return dict(columns)
+
+
+def _sample(
+    prediction: NDArray[np.int64], truth: NDArray[np.int16], num_classes: int, boundaries: bool
+) -> dict[str, Any]:
+    """One image's entries of the columns."""
+    overlaps = class_overlaps(prediction, truth, num_classes)
+    parts = {"class": overlaps}
+    if boundaries:
+        parts["boundary"] = boundary_overlaps(prediction, truth, num_classes)
+    sample: dict[str, Any] = {}
+    for name, part in parts.items():
+        sample |= {f"{name}_intersection": part.intersection.tolist(), f"{name}_union": part.union.tolist()}
+    sample |= {"pixels_right": int(overlaps.intersection.sum()), "pixels_scored": int((truth >= 0).sum())}
+    if boundaries:
+        sample |= {"iou": _mean_of_image(*overlaps), "truth": as_png(truth), "prediction": as_png(prediction)}
+    return sample
+
+
+def _mean_of_image(intersection: NDArray[Any], union: NDArray[Any]) -> float | None:
+    """The mean IoU of the classes that either map has, None without any."""
+    return float((intersection[union > 0] / union[union > 0]).mean()) if union.any() else None
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor) -> Scores:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mlcd_eval.errors import IncompatibleError
@@ -42,15 +44,22 @@ def memory_of(
 ) -> tuple[Memory, int]:
     """Return the patches of known class, or as many as `most` of them, drawn without replacement, and how many are
     known. Only these are read. Raises IncompatibleError where none is known."""
-    shares = [class_shares(each.pixels(), images.grid, num_classes) for each in images.maps]
-    known = np.flatnonzero(np.stack([each.any(axis=2) for each in shares]))
+    count = len(images.maps)
+
+    def shares_of(row: int) -> NDArray[np.float32]:
+        return class_shares(images.maps[row].pixels(), images.grid, num_classes)
+
+    known = np.flatnonzero(np.stack([shares_of(row).any(axis=2) for row in range(count)]))
     if not len(known):
         raise IncompatibleError(
-            f"patches cannot take classes from train: got {len(shares)} images of which no patch has a class, expected "
-            "some"
+            f"patches cannot take classes from train: got {count} images of which no patch has a class, expected some"
         )
     drawn = known if len(known) <= most else np.sort(chance.choice(known, most, replace=False))
-    image, row, column = np.unravel_index(drawn, (len(shares), *images.grid))
+    image, row, column = np.unravel_index(drawn, (count, *images.grid))
     keys = np.asarray(images.array[image, row, column], np.float32)
-    of_drawn = np.stack([shares[i][r, c] for i, r, c in zip(image, row, column, strict=True)]).astype(np.float32)
+    of_drawn = np.empty((len(drawn), num_classes), np.float32)
+    starts = np.searchsorted(image, np.arange(count + 1))  # the drawn ones are in order
+    for each, (begin, end) in enumerate(pairwise(starts)):
+        if begin < end:
+            of_drawn[begin:end] = shares_of(each)[row[begin:end], column[begin:end]]
     return Memory(unit(torch.from_numpy(keys).to(device)), torch.from_numpy(of_drawn).to(device)), len(known)

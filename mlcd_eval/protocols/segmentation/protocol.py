@@ -15,6 +15,7 @@ class SegmentationProtocol(Protocol[S]):
     pwc_tasks = ("Semantic Segmentation",)
     pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
     hub_task_type = "image-segmentation"
+    picture_side = 224
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws the patches where there are too many, and images that are held out."""

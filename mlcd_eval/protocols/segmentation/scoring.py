@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,25 +23,37 @@ Columns = dict[str, Sequence[Any]]
 Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dict[str, Any]]]
 """Images by role, the number of classes, the inputs, and whether boundaries are measured -> the columns of the test
 images (metrics/dense.py), and how they were made."""
+Baselines = Callable[[Mapping[str, Images], int, Inputs], dict[str, Any]]
+"""Images by role, the number of classes and the inputs -> name -> `baseline_of` its columns."""
 
 
 def patch_requests(
     protocol: str, layer: str, split: str | None, splits: Sequence[str], with_val: bool
 ) -> dict[str, ImageRequest]:
-    """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split,
-    which is test, or val where there is no test, unless it is given. Raises IncompatibleError if one is missing."""
-    scored = split or ("test" if "test" in splits else "val")
-    for each in ("train", scored):
-        if each not in splits:
-            raise IncompatibleError(f"{protocol} reads the split {each!r}: got {', '.join(splits)}")
+    """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
+    (scored_request). Raises IncompatibleError if one is missing."""
+    test = scored_request(protocol, layer, split, splits)
+    scored = test.split
+    if "train" not in splits:
+        raise IncompatibleError(f"{protocol} reads the split 'train': got {', '.join(splits)}")
     if scored == "train":
         raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
     roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
-    return {role: ImageRequest(of, layer, letterbox=True) for role, of in {**roles, "test": scored}.items()}
+    return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
 
 
-def segmentation_scores(inputs: Inputs, segment: Segment) -> Scores:
-    """Return the scores of a way to segment, with the IoU of each class, and what plain patches score by it.
+def scored_request(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
+    """Return letterboxed patches of the scored split: test, or val where there is no test, unless it is given. Raises
+    IncompatibleError if it is missing."""
+    scored = split or ("test" if "test" in splits else "val")
+    if scored not in splits:
+        raise IncompatibleError(f"{protocol} reads the split {scored!r}: got {', '.join(splits)}")
+    return ImageRequest(scored, layer, letterbox=True)
+
+
+def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines | None = None) -> Scores:
+    """Return the scores of a way to segment, with the IoU of each class, and what baselines score: those of plain
+    patches by the same way unless others are given.
 
     Raises DataError for features that are not finite, and where no image of a role could be read.
     """
@@ -53,7 +67,7 @@ def segmentation_scores(inputs: Inputs, segment: Segment) -> Scores:
     metrics = [measure(name, columns, inputs.seed, images["test"].num_unread) for name in DENSE]
     ious = class_ious(*(np.sum(columns[f"class_{each}"], axis=0) for each in ("intersection", "union")))
     of_classes = {name: None if np.isnan(iou) else float(iou) for name, iou in zip(names, ious, strict=True)}
-    blind = {name: _baseline(images, name, len(names), inputs, segment) for name in BASELINES}
+    blind = (baselines or partial(plain_baselines, segment=segment))(images, len(names), inputs)
     details = {"grid": list(images["test"].grid), **details, "class_iou": of_classes, "baselines": blind}
     return Scores(metrics=metrics, primary="miou", samples=columns, details=details)
 
@@ -66,12 +80,22 @@ def _class_names(inputs: Inputs, images: Mapping[str, Images]) -> list[str]:
     return [str(number) for number in range(most + 1)]
 
 
+def baseline_of(columns: Columns, seed: int) -> dict[str, Any]:
+    """Return the metrics of a baseline's columns, and their intervals."""
+    from mlcd_eval.metrics.table import measure
+
+    metrics = [measure(metric, columns, seed) for metric in ("miou", "pixel_accuracy")]
+    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}
+
+
+def plain_baselines(images: Mapping[str, Images], num_classes: int, inputs: Inputs, segment: Segment) -> dict[str, Any]:
+    """Return what patches score that hold one plain thing."""
+    return {name: _baseline(images, name, num_classes, inputs, segment) for name in BASELINES}
+
+
 def _baseline(
     images: Mapping[str, Images], name: str, num_classes: int, inputs: Inputs, segment: Segment
 ) -> dict[str, Any]:
-    """Return the metrics of patches that hold one plain thing, and their intervals."""
-    from mlcd_eval.metrics.table import measure
-
     chance = np.random.default_rng(inputs.seed)
     plain = {}
     for role, each in images.items():
@@ -80,6 +104,4 @@ def _baseline(
             rows = sorted(chance.choice(len(maps), BASELINE_IMAGES, replace=False).tolist())
             maps = [maps[row] for row in rows]
         plain[role] = Images(BASELINES[name](maps, each.grid), maps)
-    columns, _ = segment(plain, num_classes, inputs, False)
-    metrics = [measure(metric, columns, inputs.seed) for metric in ("miou", "pixel_accuracy")]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}
+    return baseline_of(segment(plain, num_classes, inputs, False)[0], inputs.seed)

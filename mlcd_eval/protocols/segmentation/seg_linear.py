@@ -4,7 +4,7 @@ Each patch of the train images learns the most frequent class of its pixels (tok
 interpolated from its patches to its own pixels, and each pixel gets the best class; padding is never learned from or
 scored. The encoder sees whole images (letterboxed). The layer is the linear one of DINOv2's and DINOv3's evaluation,
 which train it by gradient steps on the pixels of crops; here it minimises the loss of patches, by linear_probe's
-solver.
+solver. The dialects `dinov3` and `radio` train it by gradient steps as these papers do (recipe.py).
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mlcd_eval.data.annotations import UNLABELLED
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Scores
+from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
-from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
+from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
+from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, plain_baselines, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import (
+    FINE,
     HeldOut,
     Images,
     Tokens,
@@ -37,7 +39,8 @@ class SegLinearSettings(ProtocolSettings):
 
     patches: train patches that are fitted, at most; of more of them as many are drawn. lambda_: fixed, in place of the
     search, which is on the val split, or where that is missing or scored on val_fraction of train's units (scenes,
-    else images). max_iter, tolerance: of the last fit, as in linear_probe.
+    else images). max_iter, tolerance: of the last fit, as in linear_probe. sgd: gradient steps on pixels of train in
+    place of all that; nothing is searched.
     """
 
     split: str | None = None
@@ -47,6 +50,34 @@ class SegLinearSettings(ProtocolSettings):
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
     max_iter: PositiveInt = 1000
     tolerance: PositiveFloat = 1e-5
+    sgd: RecipeSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SegLinearSettings:
+        if self.sgd is not None and self.lambda_ is not None:
+            raise ValueError("expected at most one of lambda_ and sgd, got both")
+        return self
+
+
+_UNLIKE = (
+    "Features of whole letterboxed images are kept: no crops, flips, scales or colours, and no sliding window; the "
+    "square's side is the model's own"
+)
+DIALECTS = {
+    "dinov3": ProtocolDialect(
+        {"sgd": RecipeSettings()},
+        "DINOv3, dinov3/eval/segmentation/configs/config-ade20k-linear-training.yaml at 6876159",
+        f"{_UNLIKE} (theirs: 512 pixels).",
+        explains=False,
+    ),
+    "radio": ProtocolDialect(
+        {"sgd": RecipeSettings(schedule="linear", steps=80_000, weight_decay=0.0, dropout=0.0)},
+        "RADIO, mmseg/configs/radio/radio_linear_8xb2-80k_ade20k-512x512.py of NVlabs/RADIO at c0f3701",
+        f"{_UNLIKE} (theirs: 518 pixels).",
+        explains=False,
+    ),
+}
+CONTROL_STEPS = 300  # of the controls' recipe
 
 
 class SegLinear(SegmentationProtocol[SegLinearSettings]):
@@ -55,14 +86,24 @@ class SegLinear(SegmentationProtocol[SegLinearSettings]):
     name = "seg_linear"
     version = 1
     Settings = SegLinearSettings
+    dialects = DIALECTS
 
     def requests(self, settings: SegLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
-        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=settings.lambda_ is None)
+        searches = settings.lambda_ is None and settings.sgd is None
+        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=searches)
 
     def score(self, settings: SegLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where train has one class."""
-        return segmentation_scores(inputs, partial(_segmented, settings))
+        if settings.sgd is None:
+            return segmentation_scores(inputs, partial(_segmented, settings))
+        exact = partial(_segmented, settings.model_copy(update={"sgd": None}))  # baselines take seconds
+        return segmentation_scores(inputs, partial(_trained, settings.sgd), partial(plain_baselines, segment=exact))
+
+    def controls(self, settings: SegLinearSettings, inputs: Inputs) -> list[Control]:
+        """Of patches that hold the shares of their classes, after at most CONTROL_STEPS."""
+        fewer = settings.sgd and settings.sgd.at_most(CONTROL_STEPS)
+        return super().controls(settings.model_copy(update={"sgd": fewer}), inputs)
 
 
 def _segmented(
@@ -88,6 +129,26 @@ def _segmented(
     return columns, details
 
 
+def _trained(
+    recipe: RecipeSettings,
+    images: Mapping[str, Images],
+    num_classes: int,
+    inputs: Inputs,
+    boundaries: bool,
+) -> tuple[Columns, dict[str, Any]]:
+    """As `_segmented`, by gradient steps."""
+    from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of
+    from mlcd_eval.protocols.segmentation.recipe import train_layer
+
+    train, test = images["train"], images["test"]
+    side = inputs.image_side or FINE * max(train.grid)
+    with inputs.stage("steps of the layer", recipe.steps, "steps") as advance:
+        weight, bias, details = train_layer(recipe, train, num_classes, side, inputs.seed, inputs.device, advance)
+    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+        columns = overlaps_of(test, linear(weight, bias), num_classes, inputs.device, advance, boundaries)
+    return columns, details
+
+
 def _tokens(
     settings: SegLinearSettings, images: Mapping[str, Images], num_classes: int, seed: int
 ) -> tuple[Tokens, HeldOut | None]:
@@ -98,13 +159,12 @@ def _tokens(
     if settings.lambda_ is not None:
         return tokens_of(train.array, labels, settings.patches, chance), None
     if "val" in images:
-        held, of_held = images["val"], labels_of(images["val"].maps, train.grid, num_classes)
+        held, of_held, among = images["val"], labels_of(images["val"].maps, train.grid, num_classes), None
         share = len(held.maps) / (len(held.maps) + len(train.maps))
     else:
-        rows = held_out_rows([each.unit for each in train.maps], settings.val_fraction, chance)
-        held = Images(train.array[rows], [each for each, is_held in zip(train.maps, rows, strict=True) if is_held])
-        of_held, share = labels[rows], settings.val_fraction
-        labels = np.where(rows[:, None, None], UNLABELLED, labels)
-    held_out = held_out_of(held, of_held, round(share * settings.patches), chance)
+        is_held = held_out_rows([each.unit for each in train.maps], settings.val_fraction, chance)
+        held, of_held, among, share = train, labels, np.flatnonzero(is_held), settings.val_fraction
+        labels = np.where(is_held[:, None, None], UNLABELLED, labels)
+    held_out = held_out_of(held, of_held, round(share * settings.patches), chance, among)
     most = max(1, settings.patches - len(held_out.tokens.labels))
     return tokens_of(train.array, labels, most, chance), held_out

@@ -103,14 +103,21 @@ class HeldOut:
     tokens: Tokens
 
 
-def held_out_of(images: Images, labels: NDArray[np.int16], most: int, chance: np.random.Generator) -> HeldOut:
-    """Images that are held out, at most as many as have `most` patches, but one at least.
+def held_out_of(
+    images: Images,
+    labels: NDArray[np.int16],
+    most: int,
+    chance: np.random.Generator,
+    among: NDArray[np.int64] | None = None,
+) -> HeldOut:
+    """Images that are held out, at most as many as have `most` patches, but one at least. Only these are read.
 
-    labels: as `labels_of` returns them.
+    labels: as `labels_of` returns them. among: the rows that they are drawn from, None for all.
     """
+    among = np.arange(len(images.maps)) if among is None else among
     count = max(1, most // (images.grid[0] * images.grid[1]))
-    total = len(images.maps)
-    rows = sorted(chance.choice(total, count, replace=False).tolist()) if count < total else list(range(total))
+    chosen = np.sort(chance.choice(len(among), count, replace=False)) if count < len(among) else slice(None)
+    rows = among[chosen].tolist()
     truth = np.stack([_at_points(images.maps[row], images.grid) for row in rows])
     array = images.array[rows]
     return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))

@@ -18,6 +18,8 @@ REQUIRED = {
     "linear_probe": ("probe", "shots", "split"),
     "knn": ("probe", "split"),
     "depth_linear": ("probe", "split"),
+    "seg_linear": ("probe", "split"),
+    "seg_zeroshot": ("prompts", "split"),
     "retrieval": ("split",),
     "compositionality": ("split",),
     "association": ("split",),
@@ -131,6 +133,8 @@ def _probe(protocol: str, settings: dict[str, object]) -> str | None:
         return f"kNN, temperature {settings.get('temperature')}"
     if protocol == "depth_linear":
         return "256 bins of depth" if settings.get("bins") else "least squares"
+    if protocol == "seg_linear":
+        return "gradient steps on pixels" if settings.get("sgd") else "logistic regression of patches"
     return None
 
 

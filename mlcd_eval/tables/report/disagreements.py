@@ -51,7 +51,8 @@ def disagreements(comparison: Comparison, most: int) -> list[OfTask]:
 
 def _of_task(a: Side, b: Side, task: str, most: int) -> OfTask:
     from mlcd_eval.data.open import open_dataset  # pictures need more packages than tables
-    from mlcd_eval.tables.report.sheet import as_picture, small_images
+    from mlcd_eval.tables.report.pictures import as_picture
+    from mlcd_eval.tables.report.sheet import small_images
 
     record = a.records[task]
     try:

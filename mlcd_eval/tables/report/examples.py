@@ -99,8 +99,13 @@ def as_examples(result: Result, score: str, kinds: Mapping[str, Sequence[Row]], 
 def _example(row: Row, score: str, pictures: Pictures) -> Example:
     key, title = str(row.get("key")), next((name for name in TITLES if name in row), "")
     fields = [(name, value) for name, value in row.items() if name not in (score, title)]
-    texts = [(name, _text(value)) for name, value in fields if not isinstance(value, dict)]
+    texts = [(name, _text(value)) for name, value in fields if not isinstance(value, dict) and not _sums(value)]
     return Example(key, _text(row.get(title)), row[score], texts, pictures.get(key, ()))
+
+
+def _sums(value: Any) -> bool:
+    """Whether a field holds numbers that only metrics read, such as the overlaps of each class."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, (int, float)) for each in value)
 
 
 def _text(value: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
@@ -20,9 +18,13 @@ from mlcd_eval.request import RunRequest
 from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.lookup import protocol_named
+from mlcd_eval.tables.report.class_pictures import class_pictures
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
 from mlcd_eval.tables.report.page import template
+from mlcd_eval.tables.report.pictures import as_picture
 
+CLASS_IOU = "class_iou"
+"""Of the details of a record: the IoU of each class, of a protocol whose samples are maps of classes."""
 TRUTH, PREDICTION = (0, 220, 255), (255, 0, 200)  # cyan and magenta: rare in photographs
 
 
@@ -48,10 +50,19 @@ def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
     assert picked and side, "every sample has a score, and its protocol pictures"
     score, kinds = picked
     shown = list(chain(*kinds.values()))
-    images = small_images(dataset, result.dataset.split, {row["image"] for row in shown}, side)
-    pictures = {str(row["key"]): _pictures(row, images[row["image"]]) for row in shown}
+    images = small_images(dataset, result.dataset.split, {_image_of(row) for row in shown}, side)
+    if CLASS_IOU in result.details:
+        names = list(result.details[CLASS_IOU])
+        pictures = {str(row["key"]): class_pictures(row, images[_image_of(row)], names) for row in shown}
+    else:
+        pictures = {str(row["key"]): _pictures(row, images[_image_of(row)]) for row in shown}
     examples = as_examples(result, score, kinds, pictures)
     return template("sheet.html.jinja").render(result=result, examples=examples)
+
+
+def _image_of(row: Row) -> str:
+    """The image that a sample is about: itself, unless it is a sentence or question."""
+    return str(row.get("image", row["key"]))
 
 
 def _side(result: Result) -> int | None:
@@ -121,11 +132,3 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     grown[:, 1:] |= mask[:, :-1]
     grown[:, :-1] |= mask[:, 1:]
     return grown
-
-
-def as_picture(name: str, alt: str, pixels: np.ndarray) -> Picture:
-    """A WebP file as a picture. pixels: (h, w, 3), uint8."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=75)
-    uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Picture(name, alt, uri, (pixels.shape[1], pixels.shape[0]))

@@ -27,10 +27,10 @@ def test_bundled_objects_are_those_of_the_scenes_from_other_sides():
     dataset = open_dataset(ref)
     (shard,) = dataset.split("test").shards
     samples = list(shard.samples())
-    assert (dataset.num_classes, len(samples), facts.sizes) == (60, 179, {"test": 179})
-    assert Counter(Counter(sample.label for sample in samples).values()) == {3: 59, 2: 1}
+    assert (dataset.num_classes, len(samples), facts.sizes) == (198, 591, {"test": 591})
+    assert Counter(Counter(sample.label for sample in samples).values()) == {3: 195, 2: 3}
     scan = dataset.split("test").scan()
-    assert (scan.num_samples, scan.num_classes) == (179, 60)
+    assert (scan.num_samples, scan.num_classes) == (591, 198)
     files = SceneFiles(demo_data_dir() / "densedemo")
     contents = files.contents("test")
     for sample in samples[::20]:

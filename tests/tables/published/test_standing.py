@@ -112,6 +112,35 @@ def test_depth_of_a_paper_is_of_the_task_and_does_not_say_its_layer():
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "task", "table", "value", "text"),
+    [
+        (
+            "RADIO v1 ViT-H/14-CPE",
+            "seg_linear/voc2012",
+            "radio/models",
+            85.17,
+            "probe: not stated (yours: logistic regression of patches)",
+        ),
+        (
+            "PE-Spatial L/14-448",
+            "seg_linear/ade20k",
+            "perception_encoder/spatial",
+            48.1,
+            "probe: not stated (yours: gradient steps on pixels)",
+        ),
+        ("TIPSv2 L/14", "seg_zeroshot/ade20k", "tips/readme", 24.7, "prompts: not stated"),
+    ],
+)
+def test_segmentation_of_papers_is_of_the_task_and_not_comparable(model, task, table, value, text):
+    (number,) = select(model, task, [table])
+    assert (number.metric, number.value, number.unit) == ("miou", value, "percent")
+    result = make_result("mine", task, [metric("miou", 0.5)])
+    if "steps" in text:
+        result = result.model_copy(update={"task": result.task.model_copy(update={"settings": {"sgd": {"steps": 9}}})})
+    assert any(each.text.startswith(text) for each in differences(number, result, "miou"))
+
+
 def test_rank_and_percentile_with_the_interval():
     others = [published(name, value) for name, value in zip("abcde", (0.9, 0.7, 0.66, 0.6, 0.5), strict=True)]
     (standing,) = standings([record(0.655, (0.65, 0.71))], others)

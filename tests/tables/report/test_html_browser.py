@@ -8,7 +8,7 @@ from conftest import make_result, metric
 
 from mlcd_eval.tables.report.examples import as_examples, pick
 from mlcd_eval.tables.report.html import report
-from mlcd_eval.tables.report.sheet import as_picture
+from mlcd_eval.tables.report.pictures import as_picture
 from mlcd_eval.tables.report.trainings import Training
 from mlcd_eval.tables.serving.export import export
 from mlcd_eval.tables.serving.pages import pages

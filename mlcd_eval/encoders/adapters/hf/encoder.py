@@ -15,10 +15,10 @@ from mlcd_eval.encoders.base import NO_TEXT, EncoderInfo
 from mlcd_eval.encoders.blocks import found_stack
 from mlcd_eval.encoders.families.choice import Choice
 from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
-from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.registry import model_name
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
+from mlcd_eval.encoders.value_patches import blocks_of
 from mlcd_eval.encoders.weights import check_vocabulary, num_params
 
 
@@ -54,6 +54,7 @@ class HFEncoder(TorchEncoder):
                 has_class=self._reader.has_class,
                 tokens_of_patches=None if mask is None else mask.shape[1],
             )
+        layers = {layer: tensor.shape[-1] for layer, tensor in probe.items()}
         pooling = self._reader.in_words()
         treatment = {} if self._texts is None else {"text": self._texts.in_words()}
         self.info = EncoderInfo(
@@ -67,18 +68,23 @@ class HFEncoder(TorchEncoder):
                 code_beside(type(model)) if choice.remote else [],
             ),
             preprocessing=str(preprocess),
-            layers={layer: tensor.shape[-1] for layer, tensor in probe.items()},
+            layers=layers,
             image_size=(pixels.shape[1], pixels.shape[2]),
             num_params=num_params(model),
             has_text=self._texts is not None,
             no_text=texts if isinstance(texts, str) else NO_TEXT,
             context_length=self._texts.length if self._texts else None,
             extra={"class": choice.name, "pooling": pooling, **treatment},
-            blocks=self.stack.info if self.stack else NO_BLOCKS,
+            blocks=blocks_of(self.stack, layers),
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self._reader(pixels)
+
+    def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
+        assert self._reader.projection is not None, "a tower with projected patches"
+        joint: torch.Tensor = self._reader.projection(tokens)
+        return joint
 
     def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
         return self._reader.mask(pixels)
