@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout
 from mlcd_eval.data.sources.listed import words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled
@@ -19,15 +19,6 @@ Clips = Mapping[str, Mapping[str, Sequence[Labelled]]]
 VOID = 255
 OBJECTS = {VOID: 0, **{number: number for number in range(VOID)}}
 """Number in a mask -> object: pixels that are void count as none, as DAVIS counts them in its semi-supervised task."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """form: the folders, for messages. mark: the folder or file by which it is recognised."""
-
-    form: str
-    mark: str
-    read: Callable[[Path], Clips]
 
 
 def _davis(folder: Path) -> Clips:
@@ -95,8 +86,8 @@ def _scenes(folder: Path) -> Clips:
     return {"test": clips}
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "scenes": Layout(f"{INDEX} and tar files", INDEX, _scenes),
-    "davis": Layout("JPEGImages/480p, Annotations/480p and ImageSets/2017", _LISTS, _davis),
+LAYOUTS: Mapping[str, Layout[Clips]] = {
+    SCENES: Layout(SCENES_FORM, (INDEX,), _scenes),
+    "davis": Layout("JPEGImages/480p, Annotations/480p and ImageSets/2017", (_LISTS,), _davis),
 }
 """In the order in which they are recognised."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout
 from mlcd_eval.data.sources.listed import words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.pixel_values import Encoding, Measured, Quantity
@@ -17,15 +18,6 @@ from mlcd_eval.errors import DataError
 Splits = Mapping[str, Sequence[Measured]]
 """Split -> its images and their values."""
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """form: the folders, for messages. marks: files or folders by any of which it is recognised."""
-
-    form: str
-    marks: tuple[str, ...]
-    read: Callable[[Path], Splits]
 
 
 _FINER = 2  # the bundled scenes' images have twice the rows of their depth
@@ -155,41 +147,30 @@ def _folders(encoding: Encoding, folder: Path) -> Splits:
     return splits
 
 
-def layouts_of(quantity: Quantity) -> Mapping[str, Layout]:
-    """The layouts of a quantity by name, in the order in which they are recognised."""
-    return _LAYOUTS[quantity]
-
-
-def read_layout(quantity: Quantity, name: str, folder: Path) -> Splits:
+def read_splits(content: Splits, folder: Path) -> Splits:
     """The splits of a folder that have images. Raises DataError where none has."""
-    splits = {split: rows for split, rows in layouts_of(quantity)[name].read(folder).items() if rows}
+    splits = {split: rows for split, rows in content.items() if rows}
     if not splits:
         raise DataError(f"{folder} has no images of the splits {', '.join(SPLITS)}, expected some in one of them")
     return splits
 
 
-def layout_of(quantity: Quantity, folder: Path) -> str | None:
-    """The layout of a folder by its marks, None where it has none."""
-    known = layouts_of(quantity).items()
-    return next((name for name, each in known if any((folder / mark).exists() for mark in each.marks)), None)
-
-
-def _own(encoding: Encoding) -> Layout:
+def _own(encoding: Encoding) -> Layout[Splits]:
     where = encoding.quantity
     return Layout(
         f"images/SPLIT and {where}/SPLIT", tuple(f"{where}/{split}" for split in SPLITS), partial(_folders, encoding)
     )
 
 
-_LAYOUTS: Mapping[Quantity, Mapping[str, Layout]] = {
+LAYOUTS: Mapping[Quantity, Mapping[str, Layout[Splits]]] = {
     "depth": {
-        "scenes": Layout(f"{INDEX} and tar files", (INDEX,), partial(_scenes, "depth")),
+        SCENES: Layout(SCENES_FORM, (INDEX,), partial(_scenes, "depth")),
         "nyu": Layout("nyu_train.txt, nyu_test.txt and the folders of rooms", NYU.marks, NYU.read),
         "kitti": Layout("kitti_eigen_train.txt, kitti_eigen_test.txt, input and gt_depth", KITTI.marks, KITTI.read),
         "folders": _own(Encoding("depth", 1000)),
     },
     "normals": {
-        "scenes": Layout(f"{INDEX} and tar files", (INDEX,), partial(_scenes, "normals")),
+        SCENES: Layout(SCENES_FORM, (INDEX,), partial(_scenes, "normals")),
         "dsine": Layout("train and test with NUMBER_img.png and NUMBER_normal.png", ("test/000000_img.png",), _dsine),
         "folders": _own(Encoding("normals", 127.5, zero=127.5)),
     },

@@ -3,63 +3,41 @@ scenes (pixel_layouts.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.data.base import Dataset, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.sources.layouts import LayoutFiles
 from mlcd_eval.data.sources.listed import ListedImages
-from mlcd_eval.data.sources.pixel_layouts import Splits, layout_of, layouts_of, read_layout
-from mlcd_eval.data.storage.location import LocalFolder
+from mlcd_eval.data.sources.pixel_layouts import LAYOUTS, Splits, read_splits
 from mlcd_eval.data.storage.pixel_values import Quantity, pixel_values
 from mlcd_eval.errors import DataError
 
 
-class PixelFiles(Source):
-    """A scheme of one quantity. usual: data set -> what its folder is called as it comes."""
-
-    quantity: ClassVar[Quantity]
-    usual: ClassVar[Mapping[str, tuple[str, ...]]]
-
-    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
-        """The images and values of a folder, whose layout is recognised unless it is given."""
-        folder = Path(address).expanduser()
-        LocalFolder(folder)  # raises DataError for a missing one
-        layout = options.get("layout") or layout_of(self.quantity, folder)
-        if layout is None:
-            known = "; ".join(f"{name} has {each.form}" for name, each in layouts_of(self.quantity).items())
-            raise DataError(f"{folder} has no layout that is known here, expected one of these: {known}")
-        return PixelSet(name, self.quantity, read_layout(self.quantity, layout, folder), cache)
-
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, or by its own usual name, if it has a layout."""
-        usual = (root / folder for folder in self.usual.get(facts.name, ()))
-        found = next((str(folder) for folder in usual if self._has_layout(folder)), None)
-        return folder_of(root, facts, self._has_layout) or found
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have a layout."""
-        return [str(folder) for folder in root.glob("*") if self._has_layout(folder)]
-
-    def _has_layout(self, folder: Path) -> bool:
-        return layout_of(self.quantity, folder) is not None
-
-
-class DepthFiles(PixelFiles):
+class DepthFiles(LayoutFiles):
     """The scheme `depth`."""
 
-    quantity = "depth"
+    layouts = LAYOUTS["depth"]
     usual = MappingProxyType({"densedemo_depth": ("densedemo",), "nyuv2": ("nyu",), "kitti_depth": ("kitti",)})
+    discovers_scenes = True
+
+    def made(self, name: str, content: Splits, folder: Path, cache: Path | None) -> Dataset:
+        """The images of a folder and their depth."""
+        return PixelSet(name, "depth", read_splits(content, folder), cache)
 
 
-class NormalFiles(PixelFiles):
+class NormalFiles(LayoutFiles):
     """The scheme `normals`."""
 
-    quantity = "normals"
+    layouts = LAYOUTS["normals"]
     usual = MappingProxyType({"densedemo_normals": ("densedemo",), "nyuv2_normals": ("dsine_eval/nyuv2", "nyuv2")})
+    discovers_scenes = True
+
+    def made(self, name: str, content: Splits, folder: Path, cache: Path | None) -> Dataset:
+        """The images of a folder and their surface normals."""
+        return PixelSet(name, "normals", read_splits(content, folder), cache)
 
 
 class PixelSet(ListedImages):

@@ -16,7 +16,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
-from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.scheme import Options
+from mlcd_eval.data.sources.plan_files import PlanFiles
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled, read_classes
@@ -27,14 +28,15 @@ from mlcd_eval.data.storage.scene_files import SceneFiles
 from mlcd_eval.errors import DataError
 
 _RECIPE = 1  # raised when the pictures change
-_SUFFIX = ".scene_views.json"
 GREY = 128  # what is not of the object
 MARGIN = 1.15  # sides of the square that is cut, over the longer one of the object
 LONGEST_SIDE = 2_048  # pixels
 
 
-class SceneObjects(Source):
+class SceneObjects(PlanFiles):
     """The scheme `scene-views`."""
+
+    suffix = ".scene_views.json"
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
         """The objects that a file describes: {"of": FOLDER, "split": SPLIT, "least_pixels": 300, "side": 96}."""
@@ -42,19 +44,6 @@ class SceneObjects(Source):
         plan = validated_json(_Plan, read_json(path), path)
         check_below(path.parent, plan.of, path)
         return SceneViews(name, path, plan, cache)
-
-    def default_name(self, address: str) -> str:
-        """The file's name without its suffixes."""
-        return Path(address).name.removesuffix(_SUFFIX)
-
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """NAME.scene_views.json."""
-        files = (root / f"{name}{_SUFFIX}" for name in names_of(facts))
-        return next((str(file) for file in files if file.is_file()), None)
-
-    def discover(self, root: Path) -> list[str]:
-        """The files directly in the root."""
-        return [str(file) for file in root.glob(f"*{_SUFFIX}")]
 
 
 class _Plan(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlcd_eval.data.annotations import UNLABELLED
+from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout
 from mlcd_eval.data.sources.listed import words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled
@@ -22,15 +23,6 @@ class Pixels:
     splits: Mapping[str, Sequence[Labelled]]
     num_classes: int
     class_names: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """form: the folders, for messages. marks: a folder or file by any of which it is recognised."""
-
-    form: str
-    marks: tuple[str, ...]
-    read: Callable[[Path], Pixels]
 
 
 def _ade20k(folder: Path) -> Pixels:
@@ -167,8 +159,8 @@ def _checked(pixels: Pixels, folder: Path) -> Pixels:
     )
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "scenes": Layout(f"{INDEX} and tar files", (INDEX,), _scenes),
+LAYOUTS: Mapping[str, Layout[Pixels]] = {
+    SCENES: Layout(SCENES_FORM, (INDEX,), _scenes),
     "voc": Layout("JPEGImages, SegmentationClass and ImageSets/Segmentation", ("ImageSets/Segmentation",), _voc),
     "cityscapes": Layout("leftImg8bit and gtFine", ("leftImg8bit",), _cityscapes),
     "ade20k": Layout(

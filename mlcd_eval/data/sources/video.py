@@ -5,52 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from mlcd_eval.data.annotations import ClassMap, Clip
 from mlcd_eval.data.base import Dataset, Kind, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
 from mlcd_eval.data.sources.clip_layouts import LAYOUTS, Clips
+from mlcd_eval.data.sources.layouts import LayoutFiles
 from mlcd_eval.data.sources.listed import ListedImages
 from mlcd_eval.data.storage.class_maps import class_maps
-from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.errors import DataError
 
 FEWEST = 3
 """Frames of a clip: the first one is given, and the last one is not scored."""
-USUAL = {"densedemo_clips": "densedemo", "davis2017": "DAVIS"}
-"""Data set -> what its folder is called as it comes."""
 
 
-class VideoFiles(Source):
+class VideoFiles(LayoutFiles):
     """The scheme `video`."""
 
-    def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
-        """The clips of a folder, whose layout is recognised unless it is given."""
-        folder = Path(address).expanduser()
-        LocalFolder(folder)  # raises DataError for a missing one
-        layout = options.get("layout") or _layout_of(folder)
-        if layout is None:
-            known = "; ".join(f"{name} has {each.form}" for name, each in LAYOUTS.items())
-            raise DataError(f"{folder} has no layout that is known here, expected one of these: {known}")
-        return ClipSet(name, LAYOUTS[layout].read(folder), cache)
+    layouts = LAYOUTS
+    usual = MappingProxyType({"densedemo_clips": ("densedemo",), "davis2017": ("DAVIS",)})
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, or by its own usual name, if it has a layout."""
-        found = folder_of(root, facts, _has_layout)
-        usual = root / USUAL[facts.name] if facts.name in USUAL else None
-        return found or (str(usual) if usual is not None and _has_layout(usual) else None)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have a layout of clips alone."""
-        return [str(folder) for folder in root.glob("*") if _layout_of(folder) not in (None, "scenes")]
-
-
-def _layout_of(folder: Path) -> str | None:
-    return next((name for name, layout in LAYOUTS.items() if (folder / layout.mark).exists()), None)
-
-
-def _has_layout(folder: Path) -> bool:
-    return _layout_of(folder) is not None
+    def made(self, name: str, content: Clips, folder: Path, cache: Path | None) -> Dataset:
+        """The clips of a folder."""
+        return ClipSet(name, content, cache)
 
 
 class ClipSet(ListedImages):

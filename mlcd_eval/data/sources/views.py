@@ -15,7 +15,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
-from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
+from mlcd_eval.data.scheme import Options
+from mlcd_eval.data.sources.plan_files import PlanFiles
 from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.sources.wds import WebDatasets
@@ -26,7 +27,6 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.support.foreign import reading
 
 _RECIPE = 1  # raised when the views change
-_SUFFIX = ".views.json"
 TURN = 30  # degrees at most, either way
 LEAST_SHARE = 0.65  # of a side that is seen
 LIGHT = (0.5, 1.5)  # factors of brightness, contrast and colour
@@ -36,8 +36,10 @@ MOST_VIEWS = 1_000  # of a picture
 LONGEST_SIDE = 2_048  # pixels
 
 
-class PictureViews(Source):
+class PictureViews(PlanFiles):
     """The scheme `views`."""
+
+    suffix = ".views.json"
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
         """The views that a file describes: {"of": FOLDER, "split": SPLIT, "pictures": [KEY], "views": 4, "side": 96}"""
@@ -48,19 +50,6 @@ class PictureViews(Source):
         with reading(f"{path} names pictures of {plan.of!r}, which cannot be read"):
             pictures = WebDatasets().open(folder, {}, name=name, cache=cache, offline=offline).split(plan.split)
         return ViewSet(name, path, plan, pictures, cache)
-
-    def default_name(self, address: str) -> str:
-        """The file's name without its suffixes."""
-        return Path(address).name.removesuffix(_SUFFIX)
-
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """NAME.views.json."""
-        files = (root / f"{name}{_SUFFIX}" for name in names_of(facts))
-        return next((str(file) for file in files if file.is_file()), None)
-
-    def discover(self, root: Path) -> list[str]:
-        """The files directly in the root."""
-        return [str(file) for file in root.glob(f"*{_SUFFIX}")]
 
 
 class _Plan(BaseModel):
