@@ -78,11 +78,15 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _lines_of(groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a heading for each group, with its size, and its names in lines that fit a screen."""
+    """Return a heading for each group, with its size, and its names beside it, or below it in lines that fit a screen."""
     lines = []
     for group, names in groups.items():
-        wrapped = textwrap.wrap("  ".join(names), SCREEN - 2, break_on_hyphens=False)
-        lines += [f"{group} ({len(names)})", *(f"  {line}" for line in wrapped)]
+        heading, text = f"{group} ({len(names)})", "  ".join(names)
+        if len(heading) + 2 + len(text) <= SCREEN:
+            lines.append(f"{heading}  {text}")
+        else:
+            wrapped = textwrap.wrap(text, SCREEN - 2, break_on_hyphens=False)
+            lines += [heading, *(f"  {line}" for line in wrapped)]
     return lines
 
 

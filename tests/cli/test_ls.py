@@ -64,14 +64,14 @@ def test_tasks_by_group_fit_a_screen(capsys):
 
 
 def shown_groups(lines):
-    """Group -> the names below its heading, which says how many there are."""
+    """Group -> the names beside or below its heading, which says how many there are."""
     groups, sizes, heading = {}, {}, ""
     for line in lines:
         if line.startswith("  "):
             groups[heading] += line.split()
         else:
-            heading, _, size = line.partition(" ")
-            groups[heading], sizes[heading] = [], int(size.strip("()"))
+            heading, size, *names = line.split()
+            groups[heading], sizes[heading] = names, int(size.strip("()"))
     assert sizes == {group: len(names) for group, names in groups.items()}
     return groups
 

@@ -72,7 +72,8 @@ def test_mistakes_are_one_sentence_with_the_nearest_name(capsys):
     assert error(capsys, "--task", "zeroshot/imagnet").endswith("(did you mean 'zeroshot/imagenet'?)")
     sentence = error(capsys, "--model", "TIPSv2", "--task", "zeroshot/imagenet")
     assert (
-        "no published number of the model 'TIPSv2' is of the task 'zeroshot/imagenet': it has dense/ADE150" in sentence
+        "no published number of the model 'TIPSv2' is of the task 'zeroshot/imagenet': it has depth_linear/nyuv2"
+        in sentence
     )
     assert "knn/imagenet" in sentence
 
