@@ -35,6 +35,6 @@ def items(count: int) -> list[tuple[bytes, int]]:
     return [(png(index * 7 % 256), index % 2) for index in range(count)]
 
 
-def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "[!a]*/demo_*") -> list[str]:
+def flags(tmp_path: Path, *more: str, model: str = MODEL, tasks: str = "[!a]*/demo_c*") -> list[str]:
     common = ["--model", model, "--tasks", tasks, "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
     return ["run", *common, "--workers", "0", *more]

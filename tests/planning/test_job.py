@@ -16,7 +16,7 @@ from mlcd_eval.support.bundled import demo_data_dir
 
 
 def request(tmp_path, **changes):
-    fields = {"models": (MODEL,), "tasks": ("[!a]*/demo_*",), "output": tmp_path / "out", "cache": tmp_path / "cache"}
+    fields = {"models": (MODEL,), "tasks": ("[!a]*/demo_c*",), "output": tmp_path / "out", "cache": tmp_path / "cache"}
     return RunRequest(**{**fields, "workers": 0, "limit": 20, **changes})
 
 
