@@ -78,7 +78,7 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _lines_of(groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a heading for each group, with its size, and its names beside it, or below it in lines that fit a screen."""
+    """Return a heading for each group, with its size, and its names beside it or, in lines of a screen, below it."""
     lines = []
     for group, names in groups.items():
         heading, text = f"{group} ({len(names)})", "  ".join(names)

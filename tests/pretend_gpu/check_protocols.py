@@ -13,6 +13,8 @@ from pretend_gpu.device import PretendCuda
 LONG = [
     ("refcoco", "probe"),
     ("attentive_probe", "probe"),
+    ("region_classification", "search"),
+    ("depth_linear", "probe_bins"),
     *(("linear_probe", case) for case in ("search", "holdout", "few_shot", "two_classes", "multilabel")),
 ]
 """Many small steps; check_scoring.py has a short probe, and OneVision-Encoder's head is attentive too."""

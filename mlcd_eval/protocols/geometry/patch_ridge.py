@@ -57,10 +57,11 @@ def fit_ridge(
     held: NDArray[np.bool_] = np.zeros(len(train.values), bool)
     if lambda_ is None and "val" not in images:
         held = held_out_rows([each.unit for each in train.values], val_fraction, chance)
-    fitted, checked = sums_of(parts[0], target, ~held, device, advance), None
+    patches = [Rows(part.array, device) for part in parts]
+    fitted, checked = sums_of(parts[0], patches[0], target, ~held, advance), None
     if lambda_ is None:
         rows = held if "val" not in images else np.ones(len(images["val"].values), bool)
-        checked = sums_of(parts[-1], target, rows, device, advance)
+        checked = sums_of(parts[-1], patches[-1], target, rows, advance)
     details: dict[str, Any] = {}
     for sums, what in ((fitted, "train"), (checked, "held-out")):
         if sums is not None and not sums.count:
@@ -80,11 +81,10 @@ def fit_ridge(
 
 
 def sums_of(
-    images: MeasuredImages, target: Target, rows: NDArray[np.bool_], device: str, advance: Advance
+    images: MeasuredImages, patches: Rows, target: Target, rows: NDArray[np.bool_], advance: Advance
 ) -> RidgeSums:
     """The sums of the images of a boolean index, over all pixels that have a target."""
     sums: RidgeSums | None = None
-    patches = Rows(images.array, device)
     for row in np.flatnonzero(rows):
         targets = target(images.values[row].values())
         here = patches[row : row + 1][0].double().flatten(0, 1)
@@ -95,21 +95,32 @@ def sums_of(
     return sums
 
 
+def _whole(diagonals: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+    """Diagonals (offsets, cells), of which scipy leaves out the last columns where they are empty."""
+    return np.pad(diagonals, ((0, 0), (0, cells - diagonals.shape[1])))
+
+
 def _add(sums: RidgeSums, patches: Tensor, targets: NDArray[np.float64], grid: tuple[int, int]) -> None:
     """Add an image of patches (cells, D)."""
     from scipy import sparse
 
     parts, between = parts_of(targets, grid), interpolation(grid)
-    mixed = (between.T @ sparse.diags(parts.known) @ between).tocoo()  # (cells, cells), of neighbours only
-    index, values = torch.from_numpy(np.stack([mixed.row, mixed.col])), torch.from_numpy(mixed.data)
-    both = torch.sparse_coo_tensor(index, values, mixed.shape, device=patches.device, check_invariants=False)
-    alone, learned, total = (
+    mixed = (between.T @ sparse.diags(parts.known) @ between).todia()  # (cells, cells), of neighbours only
+    diagonals, alone, learned, total = (
         torch.from_numpy(np.asarray(each)).to(patches.device)
-        for each in (between.T @ parts.known, between.T @ parts.sums, parts.sums.sum(axis=0))
+        for each in (
+            _whole(mixed.data, len(patches)),
+            between.T @ parts.known,
+            between.T @ parts.sums,
+            parts.sums.sum(axis=0),
+        )
     )
+    both = torch.zeros_like(patches)
+    for offset, weights in zip(mixed.offsets.tolist(), diagonals, strict=True):
+        both += (weights[:, None] * patches).roll(-offset, 0)  # the weight of what would come round is 0
     sums.count += float(parts.known.sum())
-    sums.x += alone @ patches
+    sums.x += patches.T @ alone
     sums.y += total
-    sums.xx += patches.T @ torch.sparse.mm(both, patches)
+    sums.xx += patches.T @ both
     sums.xy += patches.T @ learned
     sums.yy += parts.squares
