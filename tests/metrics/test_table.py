@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from mlcd_eval.metrics.classification import classification_samples
+from mlcd_eval.metrics.correspondence import SCALES
 from mlcd_eval.metrics.corruption import ALEXNET
 from mlcd_eval.metrics.geometry import DEPTH
 from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.languages import LANGUAGE_FAMILIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
-from mlcd_eval.metrics.searches import LEVELS, SEARCH_FAMILIES
+from mlcd_eval.metrics.regions import SIZES
+from mlcd_eval.metrics.searches import LEVELS, REGION, SEARCH_FAMILIES
 from mlcd_eval.metrics.table import FAMILIES, METRICS, measure, metric_kind, metric_value
+from mlcd_eval.metrics.tracking import TRACKING
 
 PARAMETERS = {"knn_acc1@": 20, "knn_acc5@": 20, "text_to_image_recall@": 5, "image_to_text_recall@": 5}
 PARAMETERS |= {f"{way}_{score}@": 5 for way in ("text_to_image", "image_to_text") for score in ("ndcg", "mrr")}
@@ -73,7 +76,7 @@ def columns_for(name, seed=0):
         columns |= {f"{key}{end}": r.random(60) for key in ("brier", "log_loss") for end in ("", "_scaled")}
         columns |= {f"correct@{kind}": r.integers(2, size=(60, 5)) * 1.0 for kind in ALEXNET}
         columns |= {"same": r.random((60, 7)).round(), "group": rng(9).integers(3, size=60)}
-        columns |= {"level": rng(10).choice(LEVELS, size=60), "place": rng([seed, 14]).permutation(60) + 1}
+        columns |= {"level": rng(10).choice([*LEVELS, REGION], size=60), "place": rng([seed, 14]).permutation(60) + 1}
         columns |= {key: r.random(60) for key in ("map", "map_r", "r_precision", "map@5", "mp@5")}
         columns |= {"rank_in": rng([seed, 15]).integers(9, size=(60, 4))}
         columns |= {"board": rng(11).integers(20, size=60), "jaccard": r.random(60)}
@@ -84,6 +87,10 @@ def columns_for(name, seed=0):
             columns |= {f"{of}_intersection": r.integers(9, size=(60, 4)), f"{of}_union": r.integers(9, 20, (60, 4))}
         columns |= {key: r.random(60) for key in (*DEPTH, "sum_angle", "median_angle")}
         columns |= {"pixels_within@30": r.integers(50, size=60)}
+        columns |= {"size": rng(16).choice(list(SIZES), size=60), "box_iou": r.random(60)}
+        columns |= {"points": rng(17).integers(5, 10, size=60)}
+        columns |= {f"right_{scale}@0.5": r.integers(6, size=60) for scale in SCALES}
+        columns |= {name: r.random(60) for name in TRACKING}
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}

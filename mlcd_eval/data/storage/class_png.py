@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mlcd_eval.data.annotations import UNLABELLED
 from mlcd_eval.errors import DataError
@@ -18,6 +17,8 @@ from mlcd_eval.support.foreign import reading
 
 def as_png(classes: NDArray[Any]) -> dict[str, str]:
     """Return classes (height, width) of at most 65,534, UNLABELLED where there is none, as a dict with a PNG."""
+    from PIL import Image
+
     file = io.BytesIO()
     levels = (classes.astype(np.int32) - UNLABELLED).astype(np.uint16)  # 0 is none
     Image.fromarray(levels if levels.max() > 255 else levels.astype(np.uint8)).save(file, "PNG", compress_level=3)
@@ -26,6 +27,8 @@ def as_png(classes: NDArray[Any]) -> dict[str, str]:
 
 def of_png(held: Mapping[str, Any], what: str) -> NDArray[np.int32]:
     """Return the classes that `as_png` made a dict of. Raises DataError, which names `what`, for another one."""
+    from PIL import Image
+
     with (
         reading(f"{what} is no map of classes"),
         Image.open(io.BytesIO(base64.b64decode(held.get("png", "")))) as image,

@@ -130,7 +130,7 @@ def test_the_things_of_the_bundled_scenes_have_their_pixels():
     assert find_dataset(demo_data_dir(), DatasetSpec(name="densedemo_regions", kind="regions")) is not None
     maps = {each.image: each for each in open_dataset(f"seg:{demo_data_dir()}/densedemo").annotations("val")}
     regions = dataset.annotations("val")
-    assert len(regions) == 96 and len(dataset.class_names) == 20
+    assert len(regions) == 300 and len(dataset.class_names) == 20
     for region in regions[:6]:
         classes, mask = maps[region.image].pixels(), coco.decode(region.truth) > 0
         assert set(classes[mask].tolist()) == {region.label + 1} and mask.sum() == region.area
