@@ -11,7 +11,22 @@ from tables import Column, Dialect, Row, Table, Value, number, read_csv
 PROBE = "logistic regression, lambda 1, at most 100 iterations, features not normalised"
 PAIRS = ("ARO", "SugarCrepe", "Winoground", "ImageCoDe")
 PAIR_SCORES = {"text_acc": "text_accuracy", "image_acc": "image_accuracy", "accuracy": "group_accuracy"}
-GROUPS = {"zeroshot": "zeroshot", "linear_probe": "linear_probe", "retrieval": "retrieval"}
+GROUPS = {
+    "zeroshot": "zeroshot", "linear_probe": "linear_probe", "retrieval": "retrieval", "instance_retrieval": "retrieval",
+}  # fmt: skip
+LEVELS = {
+    "CUB200I2IRetrieval": ("cub", "instance"),
+    "SOPI2IRetrieval": ("sop", "instance"),
+    "METI2IRetrieval": ("met", "instance"),
+    "GLDv2I2IRetrieval": ("gldv2", "instance"),
+    **{
+        f"{city}{level.title()}I2IRetrieval": (name, level)
+        for city, name in (("ROxford", "roxford5k"), ("RParis", "rparis6k"))
+        for level in ("easy", "medium", "hard")
+    },
+}
+"""MTEB's task of images by images -> the name of our task of the same data, and the level that it is of."""
+TASKS = MTEB_TASKS | {task: f"instance_retrieval/{name}" for task, (name, _) in LEVELS.items()}
 TITLES = {
     "zeroshot": "zero-shot classification",
     "linear_probe": "16-shot linear probes",
@@ -94,7 +109,7 @@ def _values(line: dict[str, str], main: str) -> dict[str, Value]:
 
 def _column(place: Place, score: str, is_main: bool, experiments: int) -> Column:
     task, split, subset = place
-    ours = MTEB_TASKS.get(task)
+    ours = TASKS.get(task)
     protocol = _protocol(task)
     language = None if subset == "default" else subset
     dialect = Dialect(split=split, language=language)
@@ -119,16 +134,17 @@ def _metric(task: str, score: str, protocol: str, is_main: bool) -> str:
     if protocol == "compositionality":
         same = is_main or task == "Winoground" or (task, score) == ("ImageCoDe", "image_acc")
         return PAIR_SCORES[score] if same and score in PAIR_SCORES else score
-    if protocol == "retrieval" and task in MTEB_TASKS:
-        direction = "image_to_text" if "I2T" in task else "text_to_image"
+    if task in TASKS and protocol in ("retrieval", "instance_retrieval"):
+        part = "image_to_text" if "I2T" in task else "text_to_image"
+        part = LEVELS[task][1] if task in LEVELS else part
         match = re.fullmatch(r"cv_recall_at_(\d+)", score)
-        return f"{direction}_recall@{match[1]}" if match else f"{direction}_{score}"
+        return f"{part}_recall@{match[1]}" if match else f"{part}_{score}"
     return score
 
 
 def _protocol(task: str) -> str:
-    if task in MTEB_TASKS:
-        return MTEB_TASKS[task].partition("/")[0]
+    if task in TASKS:
+        return TASKS[task].partition("/")[0]
     if task in MTEB_PROMPTS:
         return "zeroshot"
     if task.startswith(PAIRS) and not task.endswith("Retrieval"):

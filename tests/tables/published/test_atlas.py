@@ -125,6 +125,18 @@ def test_mtebs_scores_have_our_names_where_both_mean_the_same():
         assert {*of_task["image_acc"], *of_task["accuracy"]} == {0.0} and min(of_task["text_accuracy"]) > 0
 
 
+def test_mtebs_images_by_images_stand_beside_instance_retrieval():
+    """Its cv_recall is the share of queries with a right image among the first k; levels are tasks of their own."""
+    places = {}
+    for number in published_numbers("mteb/retrieval"):
+        places.setdefault(number.place, set()).add(number.metric)
+    for name in ("roxford5k", "rparis6k"):
+        of_task = places[f"instance_retrieval/{name}"]
+        assert {f"{level}_recall@{k}" for level in ("easy", "medium", "hard") for k in (1, 5, 10)} <= of_task
+    for name in ("cub", "sop", "met", "gldv2"):
+        assert "instance_recall@1" in places[f"instance_retrieval/{name}"]
+
+
 def test_models_are_joined_by_their_weights():
     clip = models()["ViT-B-32/openai"]
     assert (clip.hub, clip.params_m, clip.gflops, clip.image_gflops) == (
