@@ -4,7 +4,8 @@ import dataclasses
 import json
 
 import pytest
-from protocols.test_versions import CASES, GOLDEN, same
+from golden_cases import CASES
+from protocols.test_versions import GOLDEN, same
 
 from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.support.determinism import deterministic
