@@ -15,6 +15,7 @@ LONG = [
     ("refcoco", "probe"),
     ("attentive_probe", "probe"),
     ("region_classification", "search"),
+    ("seg_linear", "search"),
     ("depth_linear", "probe_bins"),
     *(("linear_probe", case) for case in ("search", "holdout", "few_shot", "two_classes", "multilabel")),
 ]

@@ -95,7 +95,7 @@ STAGES = {
     ("depth_linear", "search"): {"sums of patches": 40, "depth of pixels": 12},
     ("depth_linear", "probe_bins"): {"steps of the head": 120, "sums of patches": 40, "depth of pixels": 12},
     ("normals_linear", "search"): {"sums of patches": 40, "normals of pixels": 12},
-    ("region_classification", "search"): {"pooling patches": 104, "fits of the classifier": 16},
+    ("region_classification", "parts"): {"pooling patches": 104, "fits of the classifier": 1},
     ("region_retrieval", "class"): {"pooling patches": 24},
     ("seg_knn", "default"): {"classes of pixels": 12},
     ("seg_linear", "search"): {"fits of the classifier": 16, "classes of pixels": 12},

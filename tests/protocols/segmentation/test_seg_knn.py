@@ -73,6 +73,7 @@ def test_train_without_a_known_class_is_one_sentence():
     assert list(requests) == ["train", "test"] and requests["test"].letterbox
 
 
+@pytest.mark.slow
 def test_controls_hold():
     held, shuffled = SegKNN().controls(SegKNNSettings(), segmented(size=(64, 64), grid=(8, 8)))
     assert held.positive and held.holds and not shuffled.positive and shuffled.holds
