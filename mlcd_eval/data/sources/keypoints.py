@@ -47,8 +47,7 @@ class PointSet(ListedImages):
 
     def annotations(self, split: str) -> Sequence[PointPair]:
         """The pairs of a split."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        self.check(split)
         if split not in self._pairs:
             self._pairs[split] = self._parts[split].pairs()
             if not self._pairs[split]:

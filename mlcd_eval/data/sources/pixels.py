@@ -13,7 +13,6 @@ from mlcd_eval.data.sources.layouts import LayoutFiles
 from mlcd_eval.data.sources.listed import ListedImages
 from mlcd_eval.data.sources.pixel_layouts import LAYOUTS, Splits, read_splits
 from mlcd_eval.data.storage.pixel_values import Quantity, pixel_values
-from mlcd_eval.errors import DataError
 
 
 class DepthFiles(LayoutFiles):
@@ -54,8 +53,7 @@ class PixelSet(ListedImages):
 
     def annotations(self, split: str) -> Sequence[PixelValues]:
         """The values of each image."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        self.check(split)
         if split not in self._values:
             self._values[split] = pixel_values(self._rows[split], self._cache)
         return self._values[split]

@@ -46,8 +46,7 @@ class ClipSet(ListedImages):
 
     def annotations(self, split: str) -> Sequence[Clip]:
         """The clips of a split."""
-        if split not in self.splits:
-            raise DataError(f"{self.name} has no split {split!r}: got one of {', '.join(self.splits)}")
+        self.check(split)
         if split not in self._read:
             clips = self._clips[split]
             self._read[split] = [_clip(name, class_maps(frames, self._cache)) for name, frames in clips.items()]
