@@ -22,7 +22,8 @@ from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of
 from mlcd_eval.protocols.segmentation.recipe import train_layer
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinearSettings, _segmented
-from mlcd_eval.protocols.segmentation.tokens import FINE, Images
+from mlcd_eval.protocols.segmentation.tokens import FINE
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 TRAIN, TEST, GRID, SIDE, SIZE, CLASSES = 320, 80, (14, 14), 224, 384, 20
 RECIPE, TIMED = RecipeSettings(), 20
@@ -43,7 +44,7 @@ def images(count, seed):
         array[number] = shares.mean(axis=(1, 3)) @ (codes * scales) @ turn + 0.5 * noise
         key = f"{seed}_{number}"
         maps.append(ClassMap(key, (SIDE, SIDE), key, key, lambda classes=classes: classes, lambda: None))
-    return Images(array, maps)
+    return PatchImages(array, maps)
 
 
 def exact(train, test):

@@ -21,8 +21,8 @@ from mlcd_eval.metrics.interval import generator
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.protocols.geometry.bins_head import train_bins
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
-from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.geometry.patch_ridge import fit_ridge
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 from mlcd_eval.records import read_files, read_outcomes
 from mlcd_eval.support.bundled import demo_data_dir
 
@@ -84,7 +84,7 @@ def patches_of(values, seed):
     turn = np.linalg.qr(np.random.default_rng(98).normal(size=(SIZE, SIZE)))[0]
     array = means[..., None] * 0.3 * np.random.default_rng(99).normal(size=SIZE) * scales @ turn
     array += (chance.normal(size=array.shape) * scales) @ turn
-    return MeasuredImages(array.astype(np.float32), values)
+    return PatchImages(array.astype(np.float32), values)
 
 
 def costs(steps):

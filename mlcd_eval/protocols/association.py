@@ -16,6 +16,7 @@ from mlcd_eval.metrics.table import measure, metric_value
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.scored import of_kind, readable, vectors_of_one_split
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 VOWELS = "aeiou"
@@ -63,13 +64,11 @@ class AssociationProtocol(Protocol[AssociationSettings]):
 
     def requests(self, settings: AssociationSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"association reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
+        return vectors_of_one_split(self.name, settings, splits)
 
     def check_annotations(self, settings: AssociationSettings, split: str, annotations: Sequence[Annotation]) -> None:
         """Raise IncompatibleError where no cue has as many candidates as the metric is of."""
-        if settings.metric not in _metrics([_number(item) for item in _items(annotations)]):
+        if settings.metric not in _metrics([_number(item) for item in of_kind(annotations, Association)]):
             raise IncompatibleError(
                 f"metric {settings.metric!r} has no cues: got none of this number of candidates in split {split!r}, "
                 f"expected another metric"
@@ -78,9 +77,8 @@ class AssociationProtocol(Protocol[AssociationSettings]):
     def score(self, settings: AssociationSettings, inputs: Inputs) -> Scores:
         """Cues with an image that cannot be read are not scored. Raises DataError where no cue of the metric's is left,
         and for features that are not finite."""
-        images, items = inputs.images["test"], _items(inputs.annotations["test"])
-        readable = set(images.keys)
-        scored = [item for item in items if readable.issuperset(item.images)]
+        images, items = inputs.images["test"], of_kind(inputs.annotations["test"], Association)
+        scored = readable(items, images)
         names = _metrics([_number(item) for item in scored])
         if settings.metric not in names:
             raise DataError(
@@ -105,10 +103,6 @@ class AssociationProtocol(Protocol[AssociationSettings]):
                 "chance": {name: metric_value(name, {**samples, "jaccard": by_chance}) for name in names},
             },
         )
-
-
-def _items(annotations: Sequence[Annotation]) -> list[Association]:
-    return [item for item in annotations if isinstance(item, Association)]
 
 
 def _number(item: Association) -> str:

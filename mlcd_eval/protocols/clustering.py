@@ -10,11 +10,12 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from mlcd_eval.encoders.base import PENULTIMATE
-from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.table import CLUSTERING, measure
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.shared.scored import vectors_of_one_split
 from mlcd_eval.protocols.shared.unit import unit
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
@@ -64,9 +65,7 @@ class Clustering(Protocol[ClusteringSettings]):
 
     def requests(self, settings: ClusteringSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"clustering reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
+        return vectors_of_one_split(self.name, settings, splits)
 
     def score(self, settings: ClusteringSettings, inputs: Inputs) -> Scores:
         """Intervals are over samples, whose clusters stay as they are. A sample is `correct` where its cluster is the

@@ -16,6 +16,7 @@ from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
+from mlcd_eval.protocols.shared.scored import of_kind, readable, vectors_of_one_split
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 _SIMILARITIES = 1 << 22  # of items that are scored at once
@@ -83,9 +84,7 @@ class Compositionality(Protocol[CompositionalitySettings]):
 
     def requests(self, settings: CompositionalitySettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"compositionality reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
+        return vectors_of_one_split(self.name, settings, splits)
 
     def check_annotations(
         self, settings: CompositionalitySettings, split: str, annotations: Sequence[Annotation]
@@ -93,7 +92,7 @@ class Compositionality(Protocol[CompositionalitySettings]):
         """Raise IncompatibleError where some items have several images or texts and others have one, so that metrics
         would be over different items."""
         for side in ("images", "texts"):
-            several = {len(getattr(item, side)) > 1: item.pairs_id for item in _items(annotations)}
+            several = {len(getattr(item, side)) > 1: item.pairs_id for item in of_kind(annotations, Pairs)}
             if len(several) > 1:
                 raise IncompatibleError(
                     f"items of split {split!r} do not compare: got several {side} in {several[True]!r} and one in "
@@ -103,9 +102,8 @@ class Compositionality(Protocol[CompositionalitySettings]):
     def score(self, settings: CompositionalitySettings, inputs: Inputs) -> Scores:
         """Items with an image that cannot be read are not scored. Raises DataError where there is no other, and for
         features that are not finite."""
-        images, items = inputs.images["test"], _items(inputs.annotations["test"])
-        readable = set(images.keys)
-        scored = [item for item in items if readable.issuperset(item.images)]
+        images, items = inputs.images["test"], of_kind(inputs.annotations["test"], Pairs)
+        scored = readable(items, images)
         if not scored:
             raise DataError(
                 f"split {settings.split!r} cannot be scored: got 0 of {len(items)} items whose images can be read, "
@@ -137,10 +135,6 @@ class Compositionality(Protocol[CompositionalitySettings]):
                 ),
             },
         )
-
-
-def _items(annotations: Sequence[Annotation]) -> list[Pairs]:
-    return [item for item in annotations if isinstance(item, Pairs)]
 
 
 def _choices(

@@ -19,11 +19,10 @@ from mlcd_eval.protocols.classification import attentive_head, onevision_head
 from mlcd_eval.protocols.classification.attentive_training import train_attentive
 from mlcd_eval.protocols.geometry import bins_head
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
-from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.refcoco import mask_head
 from mlcd_eval.protocols.segmentation import recipe
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
-from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 from mlcd_eval.support.resident import Rows
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
@@ -52,12 +51,12 @@ def attentive_head_steps(recipe=attentive_head.AIM):
 def seg_linear_steps():
     features, maps = class_maps(SENTENCES, 0)
     settings = RecipeSettings(steps=STEPS, warmup=1)
-    recipe.train_layer(settings, Images(features.array, maps), 3, 16, 0, "cpu")
+    recipe.train_layer(settings, PatchImages(features.array, maps), 3, 16, 0, "cpu")
 
 
 def bins_head_steps(steps=STEPS):
     features, values = pixel_values("depth", 20, 0)
-    images = MeasuredImages(features.array, values)
+    images = PatchImages(features.array, values)
     bins_head.train_bins(images, lambda depth: depth, BinsSettings(steps=steps), (1e-3, 10.0), 0, "cpu")
 
 

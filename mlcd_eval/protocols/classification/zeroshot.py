@@ -34,6 +34,7 @@ from mlcd_eval.protocols.classification.reliability import (
 from mlcd_eval.protocols.classification.zeroshot_settings import DIALECTS, FACTORS, SWEPT, ZeroShotSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 from mlcd_eval.protocols.shared.languages import MACRO
+from mlcd_eval.protocols.shared.scored import vectors_of_one_split
 from mlcd_eval.protocols.shared.unit import unit
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     def requests(self, settings: ZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer, and what reliability is measured on. Raises IncompatibleError if the split is
         missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"zeroshot reads the split {settings.split!r}: got {', '.join(splits)}")
-        test = ImageRequest(settings.split, settings.layer, exif=settings.exif)
+        test = vectors_of_one_split(self.name, settings, splits)["test"]
         others = [name for name in HELD_OUT if name in splits and name != settings.split]
         fitted = settings.calibration == "fitted"
         held_out = {name: replace(test, split=name) for name in others[:1] if fitted}

@@ -7,16 +7,15 @@ follow: features are interpolated to the images' own pixels, and the nearest by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
 from mlcd_eval.data.annotations import PointPair
-from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.correspondence import SCALES
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.correspondence.outcomes import (
-    Columns,
     coloured,
     columns_of,
     mean_of_groups,
@@ -25,7 +24,9 @@ from mlcd_eval.protocols.correspondence.outcomes import (
     values_by,
 )
 from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.scored import of_kind, readable, scored_split
 
 
 class CorrespondenceSettings(ProtocolSettings):
@@ -52,9 +53,7 @@ class Correspondence(Protocol[CorrespondenceSettings]):
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"correspondence reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, letterbox=True)}
+        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
 
     def score(self, settings: CorrespondenceSettings, inputs: Inputs) -> Scores:
         """Pairs with an image that cannot be read are not scored. Raises DataError where there is no other, and for
@@ -63,10 +62,9 @@ class Correspondence(Protocol[CorrespondenceSettings]):
         from mlcd_eval.protocols.correspondence.matching import matched
 
         features = inputs.images["test"]
-        pairs = [each for each in inputs.annotations["test"] if isinstance(each, PointPair)]
+        pairs = of_kind(inputs.annotations["test"], PointPair)
         check_finite(features.array, "patch features", features.keys)
-        readable = set(features.keys)
-        scored = [pair for pair in pairs if readable.issuperset(pair.images)]
+        scored = readable(pairs, features)
         if not scored:
             raise DataError(
                 f"split {settings.split!r} cannot be scored: got 0 of {len(pairs)} pairs whose images can be read, "
@@ -92,15 +90,8 @@ class Correspondence(Protocol[CorrespondenceSettings]):
                 "mean_of_categories": mean_of_groups(by_category, names),
                 "by_rotation": values_by([rotation_of(pair) for pair in scored], columns, names),
                 "baselines": {
-                    name: _with_intervals(names, columns_of(scored, found, alphas), inputs.seed)
+                    name: brief_metrics(names, columns_of(scored, found, alphas), inputs.seed)
                     for name, found in blind.items()
                 },
             },
         )
-
-
-def _with_intervals(names: Sequence[str], columns: Columns, seed: int) -> dict[str, Any]:
-    from mlcd_eval.metrics.table import measure
-
-    metrics = [measure(name, columns, seed) for name in names]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}

@@ -67,7 +67,7 @@ def train_bins(
     steps done."""
     chance = np.random.default_rng(seed)
     patches = Rows(train.array, device)
-    truth = torch.from_numpy(np.stack([at_points(target(each.values()), train.grid) for each in train.values]))
+    truth = torch.from_numpy(np.stack([at_points(target(each.values()), train.grid) for each in train.annotations]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = BinsHead(patches.shape[-1], settings.number, *depths)

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
-from mlcd_eval.protocols.geometry.images import measured
 from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
 
 IMAGES: Mapping[str, int] = {"train": 90, "val": 30, "test": 60}
@@ -28,7 +28,7 @@ def value_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs)
     """Return the share of right pixels where patches hold the means of their values and of these's logarithms, and
     where these patches are shuffled."""
     chance = np.random.default_rng(inputs.seed)
-    values = {role: measured(inputs.annotations[role])[: IMAGES[role]] for role in inputs.annotations}
+    values = {role: of_kind(inputs.annotations[role], PixelValues)[: IMAGES[role]] for role in inputs.annotations}
     metric_name = METRICS[protocol.kinds[0]]
 
     def scored(held: Mapping[str, NDArray[np.float32]]) -> tuple[float, int]:

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, model_validator
 
+from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
 from mlcd_eval.protocols.base import Control, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
-from mlcd_eval.protocols.geometry.images import MeasuredImages, measured
+from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
 from mlcd_eval.protocols.geometry.scoring import Report, Say, geometry_scores
+from mlcd_eval.protocols.shared.scored import of_kind
 
 
 class DepthLinearSettings(RidgeSettings):
@@ -100,7 +102,7 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     def score(self, settings: DepthLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no depth is in the range."""
         most = settings.max_depth or max(
-            float(np.nanmax(each.values())) for each in measured(inputs.annotations["train"])
+            float(np.nanmax(each.values())) for each in of_kind(inputs.annotations["train"], PixelValues)
         )
         exact = _report(settings.model_copy(update={"bins": None}), most)
         return geometry_scores(inputs, exact if settings.bins is None else _report(settings, most), exact)
@@ -146,7 +148,7 @@ def _trained(
             depth: torch.Tensor = head(patches[None].float())[0][..., None]
         return depth
 
-    return say, {"recipe": RECIPE, "num_train_images": len(images["train"].values)}
+    return say, {"recipe": RECIPE, "num_train_images": len(images["train"].annotations)}
 
 
 def _target(settings: DepthLinearSettings, values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Images with patches and values of pixels, and what a patch's parts hold of them."""
+"""What the parts of a patch hold of the values of its pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,46 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.annotations import Annotation, PixelValues
-from mlcd_eval.errors import DataError
-from mlcd_eval.protocols.base import Features
+from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.protocols.segmentation.maps import weights_of
 from mlcd_eval.protocols.segmentation.tokens import FINE, cells_of
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Target = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """Values (height, width, C) -> what is learned of them (height, width, T), NaN where nothing is."""
-
-
-@dataclass(frozen=True)
-class MeasuredImages:
-    """Images with patches and values, row by row. array: (N, h, w, D), possibly memory-mapped; num_unread: images that
-    could not be read."""
-
-    array: NDArray[np.floating]
-    values: Sequence[PixelValues]
-    num_unread: int = 0
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.array.shape[1], self.array.shape[2]
-
-
-def measured(annotations: Sequence[Annotation]) -> list[PixelValues]:
-    """Those annotations that are values of pixels."""
-    return [each for each in annotations if isinstance(each, PixelValues)]
-
-
-def measured_images(features: Features, annotations: Sequence[Annotation], role: str) -> MeasuredImages:
-    """The images of a role in the order of their features. Raises DataError where none could be read."""
-    by_key: Mapping[str, PixelValues] = {each.image: each for each in measured(annotations)}
-    values = [by_key[key] for key in features.keys]
-    if not values:
-        raise DataError(f"the {role} split has no images that can be read: got 0, expected at least 1")
-    return MeasuredImages(features.array, values, len(by_key) - len(values))
+MeasuredImages = PatchImages[PixelValues]
 
 
 @dataclass(frozen=True)

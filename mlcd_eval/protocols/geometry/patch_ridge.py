@@ -54,13 +54,13 @@ def fit_ridge(
     """
     train = images["train"]
     parts = [train, *([images["val"]] if "val" in images else [])]
-    held: NDArray[np.bool_] = np.zeros(len(train.values), bool)
+    held: NDArray[np.bool_] = np.zeros(len(train.annotations), bool)
     if lambda_ is None and "val" not in images:
-        held = held_out_rows([each.unit for each in train.values], val_fraction, chance)
+        held = held_out_rows([each.unit for each in train.annotations], val_fraction, chance)
     patches = [Rows(part.array, device) for part in parts]
     fitted, checked = sums_of(parts[0], patches[0], target, ~held, advance), None
     if lambda_ is None:
-        rows = held if "val" not in images else np.ones(len(images["val"].values), bool)
+        rows = held if "val" not in images else np.ones(len(images["val"].annotations), bool)
         checked = sums_of(parts[-1], patches[-1], target, rows, advance)
     details: dict[str, Any] = {}
     for sums, what in ((fitted, "train"), (checked, "held-out")):
@@ -76,7 +76,7 @@ def fit_ridge(
         fitted = fitted + checked
     return LinearMap(*fitted.solved(chosen)), details | {
         "lambda": chosen,
-        "num_train_images": sum(len(each.values) for each in parts),
+        "num_train_images": sum(len(each.annotations) for each in parts),
     }
 
 
@@ -86,7 +86,7 @@ def sums_of(
     """The sums of the images of a boolean index, over all pixels that have a target."""
     sums: RidgeSums | None = None
     for row in np.flatnonzero(rows):
-        targets = target(images.values[row].values())
+        targets = target(images.annotations[row].values())
         here = patches[row : row + 1][0].double().flatten(0, 1)
         sums = sums or RidgeSums(here.shape[1], targets.shape[2], here.device)
         _add(sums, here, targets, images.grid)

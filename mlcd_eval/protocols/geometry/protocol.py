@@ -60,7 +60,7 @@ def ridge(
     """Return the map that is fitted to a target, and for the record how."""
     from mlcd_eval.protocols.geometry.patch_ridge import fit_ridge
 
-    learned = [len(each.values) for role, each in images.items() if role != "test"]
+    learned = [len(each.annotations) for role, each in images.items() if role != "test"]
     with inputs.stage("sums of patches", sum(learned), "images") as advance:
         return fit_ridge(
             images,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Inputs, Scores
-from mlcd_eval.protocols.geometry.images import MeasuredImages, at_pixels, measured_images
-from mlcd_eval.protocols.segmentation.baselines import BASELINES
-from mlcd_eval.protocols.segmentation.scoring import BASELINE_IMAGES
-from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.geometry.images import MeasuredImages, at_pixels
+from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
+from mlcd_eval.protocols.shared.brief import brief_metrics
+from mlcd_eval.protocols.shared.patch_images import checked_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,18 +50,19 @@ def geometry_scores(inputs: Inputs, report: Report, of_plain: Report) -> Scores:
     """
     from mlcd_eval.metrics.table import measure
 
-    for role, features in inputs.images.items():
-        check_finite(features.array, f"patch features of {role}", features.keys)
-    images = {role: measured_images(each, inputs.annotations[role], role) for role, each in inputs.images.items()}
+    images = checked_images(inputs, PixelValues)
     test = images["test"]
     columns, details = _scored(images, inputs, report)
-    unscored = test.num_unread + len(test.values) - len(columns["key"])
+    unscored = test.num_unread + len(test.annotations) - len(columns["key"])
     metrics = [measure(name, columns, inputs.seed, unscored) for name in report.metrics]
-    sizes = {role: [(each.size[0] * each.size[1], each.known) for each in of.values] for role, of in images.items()}
-    unknown = {role: 1 - sum(known for _, known in of) / sum(size for size, _ in of) for role, of in sizes.items()}
+    unknown = {role: _share_unknown(each.annotations) for role, each in images.items()}
     details = {"grid": list(test.grid), **details, "unknown_pixels": unknown}
     details["baselines"] = {name: _baseline(images, name, inputs, of_plain) for name in BASELINES}
     return Scores(metrics=metrics, primary=report.metrics[0], samples=columns, details=details)
+
+
+def _share_unknown(images: Sequence[PixelValues]) -> float:
+    return 1 - sum(each.known for each in images) / sum(each.size[0] * each.size[1] for each in images)
 
 
 def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report) -> tuple[Columns, dict[str, Any]]:
@@ -69,9 +71,9 @@ def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report
 
     say, details = report.learn(images, inputs)
     test = images["test"]
-    patches, columns = Rows(test.array, inputs.device), Columns(key=[], unit=[])
-    with inputs.stage(report.stage, len(test.values), "images") as advance:
-        for row, each in enumerate(test.values):
+    patches, columns, count = Rows(test.array, inputs.device), Columns(key=[], unit=[]), len(test.annotations)
+    with inputs.stage(report.stage, count, "images") as advance:
+        for row, each in enumerate(test.annotations):
             said = at_pixels(say(patches[row : row + 1][0]), each.size)
             errors = report.errors(said, each.values())
             advance(1)
@@ -80,22 +82,11 @@ def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report
             for name, value in {"key": each.image, "unit": each.unit, **errors}.items():
                 columns.setdefault(name, []).append(value)
     if not columns["key"]:
-        raise DataError(f"no pixel of {len(test.values)} test images can be scored: got none in the range and the crop")
+        raise DataError(f"no pixel of {count} test images can be scored: got none in the range and the crop")
     return columns, details
 
 
 def _baseline(images: Mapping[str, MeasuredImages], name: str, inputs: Inputs, report: Report) -> dict[str, Any]:
     """Return the metrics of patches that hold one plain thing, and their intervals."""
-    from mlcd_eval.metrics.table import measure
-
-    chance = np.random.default_rng(inputs.seed)
-    plain = {}
-    for role, each in images.items():
-        values = each.values
-        if role != "test" and len(values) > BASELINE_IMAGES:
-            rows = sorted(chance.choice(len(values), BASELINE_IMAGES, replace=False).tolist())
-            values = [values[row] for row in rows]
-        plain[role] = MeasuredImages(BASELINES[name](values, each.grid), values)
-    columns, _ = _scored(plain, inputs, report)
-    metrics = [measure(metric, columns, inputs.seed) for metric in report.of_baselines]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}
+    columns, _ = _scored(plain_images(images, name, inputs.seed), inputs, report)
+    return brief_metrics(report.of_baselines, columns, inputs.seed)

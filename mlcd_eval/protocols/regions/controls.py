@@ -13,6 +13,7 @@ from mlcd_eval.protocols.base import Control, Features, Inputs
 from mlcd_eval.protocols.regions.pooling import weights_of
 from mlcd_eval.protocols.regions.scoring import PRIMARY, classified
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
+from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
 
 IMAGES: Mapping[str, int] = {"train": 90, "val": 30, "test": 60}
@@ -53,7 +54,7 @@ def class_controls(settings: RegionClassificationSettings, inputs: Inputs) -> li
 
 def _some(inputs: Inputs, role: str) -> list[Region]:
     """The regions of some of a role's images."""
-    regions = [each for each in inputs.annotations[role] if isinstance(each, Region)]
+    regions = of_kind(inputs.annotations[role], Region)
     images = set(list(dict.fromkeys(region.image for region in regions))[: IMAGES[role]])
     return [region for region in regions if region.image in images]
 

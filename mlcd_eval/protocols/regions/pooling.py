@@ -18,6 +18,7 @@ from mlcd_eval.data.annotations import Annotation, Region
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Advance
 
 Pool = Literal["mask", "box"]
@@ -31,19 +32,10 @@ class Regions:
     num_unread: int
 
 
-def scored_split(protocol: str, split: str | None, splits: Sequence[str]) -> str:
-    """The split that is scored, by default test, or val where there is no test. Raises IncompatibleError if it is
-    missing."""
-    scored = split or ("test" if "test" in splits else "val")
-    if scored not in splits:
-        raise IncompatibleError(f"{protocol} reads the split {scored!r}: got {', '.join(splits)}")
-    return scored
-
-
 def regions_of(images: Features, annotations: Sequence[Annotation], role: str) -> Regions:
     """The regions of a role; raises DataError where none of their images could be read."""
     known = set(images.keys)
-    every = [each for each in annotations if isinstance(each, Region)]
+    every = of_kind(annotations, Region)
     read = [each for each in every if each.image in known]
     if not read:
         raise DataError(
@@ -62,7 +54,7 @@ def drawn(regions: Sequence[Region], most: int, chance: np.random.Generator) -> 
 
 def check_masks(regions: Sequence[Annotation], pool: Pool, split: str) -> None:
     """Raise IncompatibleError where masks are asked for and a region has only a box."""
-    without = [each for each in regions if isinstance(each, Region) and each.truth is None]
+    without = [each for each in of_kind(regions, Region) if each.truth is None]
     if pool == "mask" and without:
         raise IncompatibleError(
             f"pool=mask needs a mask of every region: got {len(without)} of {len(regions)} in split {split!r} with "

@@ -15,10 +15,11 @@ from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES
 from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
-from mlcd_eval.protocols.regions.pooling import check_masks, scored_split
+from mlcd_eval.protocols.regions.pooling import check_masks
 from mlcd_eval.protocols.regions.scoring import PRIMARY, SHOWN, region_scores
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
 from mlcd_eval.protocols.segmentation.scoring import patch_requests
+from mlcd_eval.protocols.shared.scored import scored_split
 
 
 class RegionClassification(Protocol[RegionClassificationSettings]):

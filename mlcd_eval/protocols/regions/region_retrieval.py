@@ -22,8 +22,10 @@ from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.instance_retrieval.outcomes import Found, Measured, by_query
-from mlcd_eval.protocols.regions.pooling import Pool, check_masks, drawn, pooled, regions_of, scored_split
+from mlcd_eval.protocols.regions.pooling import Pool, check_masks, drawn, pooled, regions_of
+from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.scored import of_kind, scored_split
 
 PRIMARY = f"{REGION}_map"
 MAP_AT = 100
@@ -78,7 +80,7 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
         """Raise IncompatibleError where masks are asked for and there are boxes only, and where no region has another
         to find."""
         check_masks(annotations, settings.pool, split)
-        regions = [each for each in annotations if isinstance(each, Region)]
+        regions = of_kind(annotations, Region)
         places: dict[str, set[str]] = {}
         for region in regions:
             kind, place = _kind_and_place(region, settings.truth)
@@ -110,8 +112,7 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
         for name, make in BASELINES.items():
             ranked = _searched(_scaled(make(regions, settings.pool)), regions, settings.truth, inputs.device)
             columns = _samples(measured, regions, ranked)
-            shown = [measure(each, columns, inputs.seed) for each in self.shown_metrics(names, PRIMARY)]
-            blind[name] = {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in shown}
+            blind[name] = brief_metrics(self.shown_metrics(names, PRIMARY), columns, inputs.seed)
         return Scores(
             metrics=[measure(name, samples, inputs.seed, unscored) for name in names],
             primary=PRIMARY,

@@ -15,11 +15,11 @@ from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.regions.baselines import BASELINES
 from mlcd_eval.protocols.regions.pooling import check_masks, drawn, pooled, regions_of
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
+from mlcd_eval.protocols.segmentation.baselines import BASELINE_IMAGES
+from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.support.progress import Progress
 
-BASELINE_IMAGES = 2000
-"""Of train, from whose regions a baseline learns at most."""
 PRIMARY = "region_acc1"
 SHOWN = (PRIMARY, "region_mean_acc1")
 """Of baselines, and in summaries."""
@@ -125,7 +125,10 @@ def _baselines(
         for name, make in BASELINES.items():
             plain[name] = {role: make(each, settings.pool) for role, each in some.items()}
     quiet = replace(inputs, stage=Progress().stage)
-    return {name: _measured(_by_mode(settings, each, some, names, quiet)[0], inputs) for name, each in plain.items()}
+    return {
+        name: brief_metrics(SHOWN, _by_mode(settings, each, some, names, quiet)[0], inputs.seed)
+        for name, each in plain.items()
+    }
 
 
 def _of_some_images(regions: Sequence[Region], chance: np.random.Generator) -> Sequence[Region]:
@@ -139,10 +142,3 @@ def _of_some_images(regions: Sequence[Region], chance: np.random.Generator) -> S
 def _whole(region: Region) -> Region:
     """The image as a region."""
     return replace(region, box=(0.0, 0.0, float(region.size[1]), float(region.size[0])))
-
-
-def _measured(columns: Columns, inputs: Inputs) -> dict[str, Any]:
-    from mlcd_eval.metrics.table import measure
-
-    metrics = [measure(name, columns, inputs.seed) for name in SHOWN]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}

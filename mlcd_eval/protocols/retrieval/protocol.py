@@ -8,7 +8,6 @@ from typing import Any
 from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import EncoderInfo
-from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import measure
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
@@ -17,6 +16,7 @@ from mlcd_eval.protocols.retrieval.searching import searched
 from mlcd_eval.protocols.retrieval.settings import RetrievalSettings
 from mlcd_eval.protocols.shared.embedding import beside_full_precision, check_dimensions
 from mlcd_eval.protocols.shared.languages import MACRO, captions_by_language, check_language
+from mlcd_eval.protocols.shared.scored import vectors_of_one_split
 
 DIALECTS = {
     "clip-benchmark": ProtocolDialect(
@@ -84,9 +84,7 @@ class Retrieval(Protocol[RetrievalSettings]):
 
     def requests(self, settings: RetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""
-        if settings.split not in splits:
-            raise IncompatibleError(f"retrieval reads the split {settings.split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(settings.split, settings.layer, exif=settings.exif)}
+        return vectors_of_one_split(self.name, settings, splits)
 
     def check_annotations(self, settings: RetrievalSettings, split: str, annotations: Sequence[Annotation]) -> None:
         """Raise IncompatibleError for a language without captions, and where one is to be chosen."""

@@ -7,17 +7,24 @@ an encoder's patches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.data.annotations import ClassMap, PixelValues
 from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 if TYPE_CHECKING:
     from PIL import Image
 
+BASELINE_IMAGES = 2000
+"""Of train, from which a baseline learns at most."""
 WAVES = 4  # of the cosines of a place, in either direction
+
+
+A = TypeVar("A", ClassMap, PixelValues)
 
 
 class Pictured(Protocol):
@@ -57,3 +64,16 @@ BASELINES: Mapping[str, Callable[[Sequence[Pictured], tuple[int, int]], NDArray[
     "colour": colours,
 }
 """Name -> images and a grid -> patches."""
+
+
+def plain_images(images: Mapping[str, PatchImages[A]], name: str, seed: int) -> dict[str, PatchImages[A]]:
+    """The images of each role with patches of a baseline, but of those that are learned from some where there are
+    many."""
+    chance, plain = np.random.default_rng(seed), {}
+    for role, each in images.items():
+        chosen = each.annotations
+        if role != "test" and len(chosen) > BASELINE_IMAGES:
+            rows = sorted(chance.choice(len(chosen), BASELINE_IMAGES, replace=False).tolist())
+            chosen = [chosen[row] for row in rows]
+        plain[role] = PatchImages(BASELINES[name](chosen, each.grid), chosen)
+    return plain

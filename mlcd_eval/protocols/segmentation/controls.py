@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
-from mlcd_eval.protocols.segmentation.tokens import class_maps, class_shares
+from mlcd_eval.protocols.segmentation.tokens import class_shares
+from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
 
 IMAGES: Mapping[str, int] = {"train": 90, "val": 30, "test": 60}
@@ -25,7 +26,7 @@ METRIC = "miou"
 def class_controls(protocol: Protocol[Any], settings: BaseModel, inputs: Inputs) -> list[Control]:
     """Return the mIoU where patches hold the shares of their classes, and where these patches are shuffled."""
     chance = np.random.default_rng(inputs.seed)
-    maps = {role: class_maps(inputs.annotations[role])[: IMAGES[role]] for role in inputs.annotations}
+    maps = {role: of_kind(inputs.annotations[role], ClassMap)[: IMAGES[role]] for role in inputs.annotations}
     num_classes = max(int(each.pixels().max()) for of_role in maps.values() for each in of_role) + 1
     held = {role: _shares(of_role, num_classes, chance) for role, of_role in maps.items()}
 

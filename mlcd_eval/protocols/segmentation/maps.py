@@ -69,9 +69,9 @@ def overlaps_of(
     from mlcd_eval.support.resident import Rows
 
     patches = Rows(images.array, device)
-    columns: dict[str, list[Any]] = {"key": [each.image for each in images.maps]}
-    columns["unit"] = [each.unit for each in images.maps]
-    for row, each in enumerate(images.maps):
+    columns: dict[str, list[Any]] = {"key": [each.image for each in images.annotations]}
+    columns["unit"] = [each.unit for each in images.annotations]
+    for row, each in enumerate(images.annotations):
         truth = each.pixels()
         prediction = classes_at(scores(patches[row : row + 1][0]), each.size)
         for name, value in _sample(prediction, truth, num_classes, boundaries).items():

@@ -44,10 +44,10 @@ def memory_of(
 ) -> tuple[Memory, int]:
     """Return the patches of known class, or as many as `most` of them, drawn without replacement, and how many are
     known. Only these are read. Raises IncompatibleError where none is known."""
-    count = len(images.maps)
+    count = len(images.annotations)
 
     def shares_of(row: int) -> NDArray[np.float32]:
-        return class_shares(images.maps[row].pixels(), images.grid, num_classes)
+        return class_shares(images.annotations[row].pixels(), images.grid, num_classes)
 
     known = np.flatnonzero(np.stack([shares_of(row).any(axis=2) for row in range(count)]))
     if not len(known):

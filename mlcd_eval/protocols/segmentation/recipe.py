@@ -77,11 +77,11 @@ def train_layer(
     side: pixels along a side of the square, at which scores and classes are compared. Raises IncompatibleError where no
     pixel has a class.
     """
-    truths, patches = _Truths(images.maps, side), Rows(images.array, device)
+    truths, patches = _Truths(images.annotations, side), Rows(images.array, device)
     chance = torch.Generator().manual_seed(seed)
     model = PatchLayer(images.array.shape[3], num_classes, chance).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    batches, loss = _Batches(len(images.maps), settings.batch_size, chance), torch.zeros(())
+    batches, loss = _Batches(len(images.annotations), settings.batch_size, chance), torch.zeros(())
     known = 0
     for step in range(settings.steps):
         rows = batches.next()
@@ -98,12 +98,12 @@ def train_layer(
         optimizer.step()
     if not known:
         raise IncompatibleError(
-            f"seg_linear learns from pixels: got {len(images.maps)} train images without one that has a class, "
+            f"seg_linear learns from pixels: got {len(images.annotations)} train images without one that has a class, "
             "expected some"
         )
     weight, bias = model.folded()
     details = {"recipe": RECIPE, "steps": settings.steps, "loss": float(loss.detach()), "side": side}
-    return weight, bias, {**details, "num_train_images": len(images.maps)}
+    return weight, bias, {**details, "num_train_images": len(images.annotations)}
 
 
 def _loss(model: PatchLayer, patches: Tensor, truth: Tensor, dropout: float, chance: torch.Generator) -> Tensor:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.dense import DENSE, class_ious
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
-from mlcd_eval.protocols.segmentation.baselines import BASELINES
-from mlcd_eval.protocols.segmentation.tokens import Images, images_of
-from mlcd_eval.protocols.shared.finite import check_finite
-
-BASELINE_IMAGES = 2000
-"""Of train, from which a baseline learns at most."""
+from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
+from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.brief import brief_metrics
+from mlcd_eval.protocols.shared.patch_images import checked_images
+from mlcd_eval.protocols.shared.scored import scored_split
 
 Columns = dict[str, Sequence[Any]]
 Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dict[str, Any]]]
@@ -34,9 +34,7 @@ def patch_requests(
     (scored_request). Raises IncompatibleError if one is missing."""
     test = scored_request(protocol, layer, split, splits)
     scored = test.split
-    if "train" not in splits:
-        raise IncompatibleError(f"{protocol} reads the split 'train': got {', '.join(splits)}")
-    if scored == "train":
+    if scored_split(protocol, "train", splits) == scored:
         raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
     roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
     return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
@@ -45,10 +43,7 @@ def patch_requests(
 def scored_request(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
     """Return letterboxed patches of the scored split: test, or val where there is no test, unless it is given. Raises
     IncompatibleError if it is missing."""
-    scored = split or ("test" if "test" in splits else "val")
-    if scored not in splits:
-        raise IncompatibleError(f"{protocol} reads the split {scored!r}: got {', '.join(splits)}")
-    return ImageRequest(scored, layer, letterbox=True)
+    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True)
 
 
 def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines | None = None) -> Scores:
@@ -59,9 +54,7 @@ def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines |
     """
     from mlcd_eval.metrics.table import measure
 
-    for role, features in inputs.images.items():
-        check_finite(features.array, f"patch features of {role}", features.keys)
-    images = {role: images_of(each, inputs.annotations[role], role) for role, each in inputs.images.items()}
+    images = checked_images(inputs, ClassMap)
     names = _class_names(inputs, images)
     columns, details = segment(images, len(names), inputs, True)
     metrics = [measure(name, columns, inputs.seed, images["test"].num_unread) for name in DENSE]
@@ -76,16 +69,13 @@ def _class_names(inputs: Inputs, images: Mapping[str, Images]) -> list[str]:
     """The names of all classes, as the data or its labels have them."""
     if inputs.class_names is not None:
         return list(inputs.class_names)
-    most = max(int(each.pixels().max()) for of_role in images.values() for each in of_role.maps)
+    most = max(int(each.pixels().max()) for of_role in images.values() for each in of_role.annotations)
     return [str(number) for number in range(most + 1)]
 
 
 def baseline_of(columns: Columns, seed: int) -> dict[str, Any]:
     """Return the metrics of a baseline's columns, and their intervals."""
-    from mlcd_eval.metrics.table import measure
-
-    metrics = [measure(metric, columns, seed) for metric in ("miou", "pixel_accuracy")]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}
+    return brief_metrics(("miou", "pixel_accuracy"), columns, seed)
 
 
 def plain_baselines(images: Mapping[str, Images], num_classes: int, inputs: Inputs, segment: Segment) -> dict[str, Any]:
@@ -96,12 +86,5 @@ def plain_baselines(images: Mapping[str, Images], num_classes: int, inputs: Inpu
 def _baseline(
     images: Mapping[str, Images], name: str, num_classes: int, inputs: Inputs, segment: Segment
 ) -> dict[str, Any]:
-    chance = np.random.default_rng(inputs.seed)
-    plain = {}
-    for role, each in images.items():
-        maps = each.maps
-        if role != "test" and len(maps) > BASELINE_IMAGES:
-            rows = sorted(chance.choice(len(maps), BASELINE_IMAGES, replace=False).tolist())
-            maps = [maps[row] for row in rows]
-        plain[role] = Images(BASELINES[name](maps, each.grid), maps)
+    plain = plain_images(images, name, inputs.seed)
     return baseline_of(segment(plain, num_classes, inputs, False)[0], inputs.seed)

@@ -58,11 +58,11 @@ def _retrieved(
     memory, num_known = memory_of(
         train, num_classes, settings.patches, np.random.default_rng(inputs.seed), inputs.device
     )
-    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+    with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         mixed = partial(memory.mixed, k=settings.k, temperature=settings.temperature)
         columns = overlaps_of(test, mixed, num_classes, inputs.device, advance, boundaries)
     return columns, {
-        "num_train_images": len(train.maps),
+        "num_train_images": len(train.annotations),
         "num_train_patches": len(memory),
         "num_known_patches": num_known,
     }

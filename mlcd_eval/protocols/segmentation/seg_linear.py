@@ -123,7 +123,7 @@ def _segmented(
         fit, details = fit_tokens(fitted, held_out, num_classes, how, inputs.device, advance)
     del fitted, held_out
     test = images["test"]
-    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+    with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         scores = linear(fit.weight, fit.bias)
         columns = overlaps_of(test, scores, num_classes, inputs.device, advance, boundaries)
     return columns, details
@@ -144,7 +144,7 @@ def _trained(
     side = inputs.image_side or FINE * max(train.grid)
     with inputs.stage("steps of the layer", recipe.steps, "steps") as advance:
         weight, bias, details = train_layer(recipe, train, num_classes, side, inputs.seed, inputs.device, advance)
-    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+    with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         columns = overlaps_of(test, linear(weight, bias), num_classes, inputs.device, advance, boundaries)
     return columns, details
 
@@ -155,14 +155,14 @@ def _tokens(
     """Return the patches that are fitted, and the images that choose lambda, if it is searched."""
     chance = np.random.default_rng(seed)
     train = images["train"]
-    labels = labels_of(train.maps, train.grid, num_classes)
+    labels = labels_of(train.annotations, train.grid, num_classes)
     if settings.lambda_ is not None:
         return tokens_of(train.array, labels, settings.patches, chance), None
     if "val" in images:
-        held, of_held, among = images["val"], labels_of(images["val"].maps, train.grid, num_classes), None
-        share = len(held.maps) / (len(held.maps) + len(train.maps))
+        held, of_held, among = images["val"], labels_of(images["val"].annotations, train.grid, num_classes), None
+        share = len(held.annotations) / (len(held.annotations) + len(train.annotations))
     else:
-        is_held = held_out_rows([each.unit for each in train.maps], settings.val_fraction, chance)
+        is_held = held_out_rows([each.unit for each in train.annotations], settings.val_fraction, chance)
         held, of_held, among, share = train, labels, np.flatnonzero(is_held), settings.val_fraction
         labels = np.where(is_held[:, None, None], UNLABELLED, labels)
     held_out = held_out_of(held, of_held, round(share * settings.patches), chance, among)

@@ -28,8 +28,9 @@ from mlcd_eval.protocols.segmentation.scoring import (
     scored_request,
     segmentation_scores,
 )
-from mlcd_eval.protocols.segmentation.tokens import Images, class_maps
+from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.protocols.shared.unit import unit
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _without_background(inputs: Inputs) -> Inputs:
     def fewer(each: ClassMap) -> ClassMap:
         return replace(each, pixels=lambda: new[each.pixels()])
 
-    annotations = {role: [fewer(each) for each in class_maps(of_role)] for role, of_role in inputs.annotations.items()}
+    maps = {role: of_kind(of_role, ClassMap) for role, of_role in inputs.annotations.items()}
+    annotations = {role: [fewer(each) for each in of_role] for role, of_role in maps.items()}
     return replace(inputs, class_names=[names[number] for number in kept], annotations=annotations)
 
 
@@ -151,9 +153,9 @@ def _matched(
     def cosines(patches: Tensor) -> Tensor:
         return unit(patches.flatten(0, 1)).unflatten(0, patches.shape[:2]) @ classes.T
 
-    with inputs.stage("classes of pixels", len(test.maps), "images") as advance:
+    with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         columns = overlaps_of(test, cosines, num_classes, inputs.device, advance, boundaries)
-    return columns, {"num_images": len(test.maps)}
+    return columns, {"num_images": len(test.annotations)}
 
 
 def _shuffled_names(images: Mapping[str, Images], num_classes: int, inputs: Inputs, classes: Tensor) -> dict[str, Any]:

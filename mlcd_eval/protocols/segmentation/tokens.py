@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.annotations import UNLABELLED, Annotation, ClassMap
-from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Features
+from mlcd_eval.data.annotations import UNLABELLED, ClassMap
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 FINE = 4
 """Points along a side of a patch at which held-out images are compared."""
+Images = PatchImages[ClassMap]
 LEAST = 0.5  # of a patch's area whose classes are known: of others no class is learned
 _ROWS = 1 << 14  # tokens read at a time
-
-
-def class_maps(annotations: Sequence[Annotation]) -> list[ClassMap]:
-    """Those annotations that are class maps."""
-    return [each for each in annotations if isinstance(each, ClassMap)]
 
 
 def cells_of(size: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -59,30 +55,6 @@ def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images with patches and class maps, row by row. array: (N, h, w, D), possibly memory-mapped; num_unread: images
-    that could not be read."""
-
-    array: NDArray[np.floating]
-    maps: Sequence[ClassMap]
-    num_unread: int = 0
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.array.shape[1], self.array.shape[2]
-
-
-def images_of(features: Features, annotations: Sequence[Annotation], role: str) -> Images:
-    """The images of a role in the order of their features. Raises DataError where none could be read."""
-    by_key: Mapping[str, ClassMap] = {each.image: each for each in class_maps(annotations)}
-    maps = [by_key[key] for key in features.keys]
-    if not maps:
-        raise DataError(f"the {role} split has no images that can be read: got 0, expected at least 1")
-    return Images(features.array, maps, len(by_key) - len(maps))
-
-
-@dataclass(frozen=True)
 class Tokens:
     """Patches of images whose class is known: features (T, D) float32 and labels (T,). num_images: how many
     images have any; num_known: how many patches of known class these have, of which the T are drawn."""
@@ -114,11 +86,11 @@ def held_out_of(
 
     labels: as `labels_of` returns them. among: the rows that they are drawn from, None for all.
     """
-    among = np.arange(len(images.maps)) if among is None else among
+    among = np.arange(len(images.annotations)) if among is None else among
     count = max(1, most // (images.grid[0] * images.grid[1]))
     chosen = np.sort(chance.choice(len(among), count, replace=False)) if count < len(among) else slice(None)
     rows = among[chosen].tolist()
-    truth = np.stack([_at_points(images.maps[row], images.grid) for row in rows])
+    truth = np.stack([_at_points(images.annotations[row], images.grid) for row in rows])
     array = images.array[rows]
     return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))
 

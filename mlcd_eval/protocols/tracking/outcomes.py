@@ -61,11 +61,3 @@ def values_by_clip(columns: Columns) -> dict[str, float]:
         )
         for clip in dict.fromkeys(columns["unit"])
     }
-
-
-def with_intervals(columns: Columns, seed: int) -> dict[str, Any]:
-    """Metric -> its value and interval."""
-    from mlcd_eval.metrics.table import measure
-
-    metrics = [measure(name, columns, seed) for name in TRACKING]
-    return {metric.name: {"value": metric.value, "ci95": metric.ci95} for metric in metrics}

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.annotations import Clip
-from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.tracking import TRACKING
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.baselines import colours
+from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.tracking.outcomes import columns_of, late_objects, still, values_by_clip, with_intervals
+from mlcd_eval.protocols.shared.scored import of_kind, readable, scored_split
+from mlcd_eval.protocols.tracking.outcomes import columns_of, late_objects, still, values_by_clip
 
 
 class TrackingSettings(ProtocolSettings):
@@ -55,10 +57,7 @@ class Tracking(Protocol[TrackingSettings]):
 
     def requests(self, settings: TrackingSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        split = settings.split or ("test" if "test" in splits else "val")
-        if split not in splits:
-            raise IncompatibleError(f"tracking reads the split {split!r}: got {', '.join(splits)}")
-        return {"test": ImageRequest(split, settings.layer, letterbox=True)}
+        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
 
     def score(self, settings: TrackingSettings, inputs: Inputs) -> Scores:
         """Clips with a frame that cannot be read are not scored. Raises DataError where there is no other, and for
@@ -66,10 +65,9 @@ class Tracking(Protocol[TrackingSettings]):
         from mlcd_eval.metrics.table import measure
 
         features = inputs.images["test"]
-        clips = [each for each in inputs.annotations["test"] if isinstance(each, Clip)]
+        clips = of_kind(inputs.annotations["test"], Clip)
         check_finite(features.array, "patch features", features.keys)
-        readable = set(features.keys)
-        scored = [clip for clip in clips if readable.issuperset(clip.images)]
+        scored = readable(clips, features)
         if not scored:
             raise DataError(
                 f"no clip can be scored: got 0 of {len(clips)} whose frames can all be read, expected at least 1"
@@ -102,8 +100,8 @@ class Tracking(Protocol[TrackingSettings]):
                 "num_frames_scored": sum(len(clip.images) - 2 for clip in scored),
                 "num_late_objects": sum(map(late_objects, scored)),
                 "by_clip": values_by_clip(columns),
-                "true_labels": with_intervals(columns_of(scored, in_patches), inputs.seed),
-                "baselines": {name: with_intervals(of_name, inputs.seed) for name, of_name in blind.items()},
+                "true_labels": brief_metrics(TRACKING, columns_of(scored, in_patches), inputs.seed),
+                "baselines": {name: brief_metrics(TRACKING, of_name, inputs.seed) for name, of_name in blind.items()},
             },
         )
 

@@ -10,7 +10,7 @@ from protocol_inputs import CLASSES_OF_PIXELS, class_maps
 from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.segmentation.memory import memory_of
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinearSettings, _tokens
-from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 
 @dataclasses.dataclass
@@ -33,7 +33,7 @@ def stored(count, grid, width):
     every = [
         ClassMap(str(row), (32, 32), "", str(row), lambda row=row: drawn[row % 8], lambda: None) for row in range(count)
     ]
-    return Images(OnDisk((count, *grid, width)), every)
+    return PatchImages(OnDisk((count, *grid, width)), every)
 
 
 @pytest.mark.parametrize("with_val", [False, True])

@@ -14,7 +14,7 @@ from mlcd_eval.protocols.segmentation import seg_linear
 from mlcd_eval.protocols.segmentation.recipe import train_layer
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
 from mlcd_eval.protocols.segmentation.seg_linear import DIALECTS, SegLinear, SegLinearSettings
-from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 SHORT = {"steps": 120, "warmup": 10}
 
@@ -53,7 +53,7 @@ def test_learning_rates():
 def test_the_layer_is_that_of_a_plain_loop():
     features, maps = class_maps(16, 0)
     settings = RecipeSettings(**SHORT, dropout=0.0, weight_decay=0.05)
-    weight, bias, details = train_layer(settings, Images(features.array, maps), 3, 16, 0, "cpu")
+    weight, bias, details = train_layer(settings, PatchImages(features.array, maps), 3, 16, 0, "cpu")
     norm, layer = torch.nn.BatchNorm1d(6), torch.nn.Linear(6, 3)
     chance = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_the_layer_is_that_of_a_plain_loop():
 
 def test_dropout_leaves_out_channels_in_training_only():
     features, maps = class_maps(16, 0, noise=0.1)
-    images = Images(features.array, maps)
+    images = PatchImages(features.array, maps)
     plain, dropped = (
         train_layer(RecipeSettings(**SHORT, dropout=rate), images, 3, 16, 0, "cpu") for rate in (0.0, 0.5)
     )
@@ -117,4 +117,4 @@ def test_what_cannot_be_trained_is_one_sentence():
     features, maps = class_maps(2, 0)
     unknown = [dataclasses.replace(each, pixels=lambda: np.full((24, 32), -1, np.int16)) for each in maps]
     with pytest.raises(IncompatibleError, match="got 2 train images without one that has a class"):
-        train_layer(RecipeSettings(**SHORT), Images(features.array, unknown), 3, 16, 0, "cpu")
+        train_layer(RecipeSettings(**SHORT), PatchImages(features.array, unknown), 3, 16, 0, "cpu")

@@ -5,15 +5,17 @@ import pytest
 import torch
 from protocol_inputs import CLASSES_OF_PIXELS, segmented
 
+from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.segmentation import memory
 from mlcd_eval.protocols.segmentation.memory import memory_of
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
-from mlcd_eval.protocols.segmentation.tokens import Images, class_shares, images_of
+from mlcd_eval.protocols.segmentation.tokens import class_shares
+from mlcd_eval.protocols.shared.patch_images import PatchImages, patch_images
 
 
 def train_of(given):
-    return images_of(given.images["train"], given.annotations["train"], "train")
+    return patch_images(given.images["train"], given.annotations["train"], ClassMap, "train")
 
 
 def made(given, most=10**6):
@@ -26,7 +28,7 @@ def test_a_patch_mixes_the_shares_of_those_nearest_to_it(monkeypatch):
     train, patches = train_of(given), given.images["test"].array[0]
     known, count = made(given)
     keys, shares = [], []
-    for row, each in enumerate(train.maps):
+    for row, each in enumerate(train.annotations):
         of_image = class_shares(each.pixels(), (4, 4), CLASSES_OF_PIXELS)
         for place in np.ndindex(4, 4):
             if of_image[place].sum() > 0:
@@ -66,9 +68,10 @@ def test_a_memory_smaller_than_k_is_used_whole():
 
 def test_train_without_a_known_class_is_one_sentence():
     train = train_of(segmented())
-    blank = [type(each)(*("", (24, 32), "", ""), lambda: np.full((24, 32), -1, np.int16), None) for each in train.maps]
+    unknown = ClassMap(*("", (24, 32), "", ""), lambda: np.full((24, 32), -1, np.int16), None)
+    blank = [unknown] * len(train.annotations)
     with pytest.raises(IncompatibleError, match="got 40 images of which no patch has a class, expected some"):
-        memory_of(Images(train.array, blank), CLASSES_OF_PIXELS, 10, np.random.default_rng(0), "cpu")
+        memory_of(PatchImages(train.array, blank), CLASSES_OF_PIXELS, 10, np.random.default_rng(0), "cpu")
     requests = SegKNN().requests(SegKNNSettings(), ["train", "val", "test"])
     assert list(requests) == ["train", "test"] and requests["test"].letterbox
 

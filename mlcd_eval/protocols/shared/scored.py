@@ -1,0 +1,57 @@
+"""What of a data set is scored: which split, which annotations, and those whose images could be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from mlcd_eval.data.annotations import Annotation
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.base import Features, ImageRequest
+
+A = TypeVar("A")
+
+
+class OfImages(Protocol):
+    """What is about several images, such as a PointPair."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Keys of their samples."""
+
+
+class VectorSettings(Protocol):
+    """Settings by which one vector of each image of a split is read."""
+
+    split: str
+    layer: str
+    exif: bool
+
+
+Item = TypeVar("Item", bound=OfImages)
+
+
+def scored_split(protocol: str, split: str | None, splits: Sequence[str]) -> str:
+    """The split that is scored: the one that is set, else test, or val where there is no test. Raises IncompatibleError
+    if it is missing."""
+    scored = split or ("test" if "test" in splits else "val")
+    if scored not in splits:
+        raise IncompatibleError(f"{protocol} reads the split {scored!r}: got {', '.join(splits)}")
+    return scored
+
+
+def vectors_of_one_split(protocol: str, settings: VectorSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+    """The request for one split at one layer. Raises IncompatibleError if the split is missing."""
+    split = scored_split(protocol, settings.split, splits)
+    return {"test": ImageRequest(split, settings.layer, exif=settings.exif)}
+
+
+def of_kind(annotations: Sequence[Annotation], kind: type[A]) -> list[A]:
+    """Those annotations that are of a kind, such as Clip."""
+    return [each for each in annotations if isinstance(each, kind)]
+
+
+def readable(items: Sequence[Item], images: Features) -> list[Item]:
+    """Those items whose images could all be read."""
+    known = set(images.keys)
+    return [item for item in items if known.issuperset(item.images)]
