@@ -71,8 +71,7 @@ study: $(INSTALLED)
 
 study-added: $(INSTALLED)  # INIT: an encoder to start from, say open_clip:local-dir:FOLDER
 	$(BIN)/python benchmarks/study.py --form added --objects $(OBJECTS) --init $(INIT)
-	$(BIN)/python benchmarks/study_report.py --records results/study/added/records --work results/train/study_added \
-		--output results/study/added
+	$(BIN)/python benchmarks/study_report.py --added --work results/train/study_added
 
 study-reduced: $(INSTALLED)
 	$(BIN)/python benchmarks/study.py --form reduced

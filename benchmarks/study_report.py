@@ -1,7 +1,8 @@
 """Write results/study: tests.json, README.md's tables and report.html, from the study's records.
 
-python benchmarks/study_report.py [--records DIR] [--work DIR] [--output DIR]
+python benchmarks/study_report.py [--added] [--records DIR] [--work DIR] [--output DIR]
 
+--added: those of the study's addition, in the folder `added` of --output; report.html draws both.
 --work: of the trainings, whose outcomes of images the permutation tests need; without it the tests are those of
 tests.json, which a run with it wrote.
 """
@@ -23,6 +24,7 @@ from mlcd_eval.tables.report.page import page
 from mlcd_eval.tables.text import markdown_table
 
 ROOT = Path(__file__).parents[1]
+ADDED, TESTS = "added", "tests.json"
 PRIMARY = "map_test"
 MEASURES = {
     "map_test": "mAP, new scenes",
@@ -136,30 +138,52 @@ def table_of_cosines(records):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=Path, default=ROOT / "results/study/records")
+    parser.add_argument("--added", action="store_true")
+    parser.add_argument("--records", type=Path)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "results/study")
     args = parser.parse_args()
-    records = read_records(args.records)
-    args.output.mkdir(parents=True, exist_ok=True)
-    kept = args.output / "tests.json"
-    if args.work is None:
-        tests = {name: [Found(**test) for test in found] for name, found in json.loads(kept.read_text()).items()}
-    else:
-        tests = tests_of(records, args.work)
-        write_text(kept, json.dumps({n: [asdict(t) for t in of] for n, of in tests.items()}, indent=1) + "\n")
-    parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in tests.items()}
+    folder = args.output / ADDED if args.added else args.output
+    folder.mkdir(parents=True, exist_ok=True)
+    records = read_records(args.records or folder / "records")
+    if args.work is not None:
+        tests = {name: [asdict(test) for test in found] for name, found in tests_of(records, args.work).items()}
+        write_text(folder / TESTS, json.dumps(tests, indent=1) + "\n")
+    write_tables(folder, records)
+    study = read_records(args.output / "records") if args.added else records
+    write_text(args.output / "report.html", drawn(args.output, study))
+    print(f"{folder}: {len(records)} cells")
+
+
+def kept_tests(folder):
+    """{family: tests} of a folder's tests.json."""
+    kept = json.loads((folder / TESTS).read_text())
+    return {name: [Found(**test) for test in found] for name, found in kept.items()}
+
+
+def write_tables(folder, records):
+    """Fill in README.md, where there is one."""
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return
+    parts = {f"TESTS_{name.upper()}": table_of_tests(found) for name, found in kept_tests(folder).items()}
     parts |= {f"CELLS_{block.upper()}": table_of_cells(records, block) for block in blocks() | added()}
     parts |= {"COSINES": table_of_cosines(records), "DONE": state(records)}
-    readme = args.output / "README.md"
-    if readme.is_file():
-        write_text(readme, filled(readme.read_text(), parts))
-    drawn = panels(records, tests)
-    html = page(
-        title="Study of objectives", models=len(records), tasks=len(MEASURES), why=_about(records), panels=drawn
-    )
-    write_text(args.output / "report.html", html)
-    print(f"{args.output}: {len(records)} cells")
+    write_text(readme, filled(readme.read_text(), parts))
+
+
+def drawn(folder, records):
+    """The page of a study, and of its addition where there is one."""
+    parts = panels(records, kept_tests(folder))
+    count = len(records)
+    if (folder / ADDED / TESTS).is_file():
+        more = read_records(folder / ADDED / "records")
+        parts += [
+            replace(panel, anchor=f"{ADDED}-{panel.anchor}", heading=f"{panel.heading}, addition")
+            for panel in panels(more, kept_tests(folder / ADDED))
+        ]
+        count += len(more)
+    return page(title="Study of objectives", models=count, tasks=len(MEASURES), why=_about(count), panels=parts)
 
 
 def tests_of(records, work):
@@ -174,8 +198,8 @@ def tests_of(records, work):
     return {name: found for name, found in tests.items() if found}
 
 
-def _about(records):
-    return f"{len(records)} trainings; every number is of the records beside this page, README.md says what they mean."
+def _about(count):
+    return f"{count} trainings; every number is of the records beside this page, README.md says what they mean."
 
 
 def state(records):
