@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         parser_of_kind = kinds.add_parser(kind, help=listing.help)
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON, with all that is known")
         if listing.groups:
-            parser_of_kind.add_argument("--group", action="store_true", help="by what precedes the slash, names only")
+            parser_of_kind.add_argument("--group", action="store_true", help="names only, grouped by protocol")
         parser_of_kind.add_argument("pattern", nargs="?", metavar="PATTERN", help="glob on the names; '*' for all")
         parser_of_kind.set_defaults(run=run)
     published.add_parser(kinds)

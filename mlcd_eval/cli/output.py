@@ -36,5 +36,5 @@ def add_log_flag(parser: Any) -> None:
         "--log-to",
         action="append",
         choices=tuple(LOGGERS),
-        help="write each result with its interval to an experiment tracker at once; repeat it for several",
+        help="also write the results, or a training's curves, to an experiment tracker as they arrive; may be repeated",
     )

@@ -60,7 +60,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     )
     what("--data-root", type=Path, metavar="DIR", help="folder of data sets, searched before the hub")
     what("--limit", type=positive, metavar="N", help="at most N images per split, to try things")
-    what("--seed", type=natural, metavar="N", help="(0)")
+    what("--seed", type=natural, metavar="N", help="of draws, splits and intervals (0)")
     switch(what, "--skip-incompatible", "leave out tasks that a model cannot do")
     switch(what, "--submit", "write answers for a server, do not score them")
     add_setting_flags(what)

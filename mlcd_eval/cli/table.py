@@ -49,8 +49,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--chance",
         action="store_true",
-        help="add what a model that guesses scores, where it is known, and the mean way from there (0) to perfect (1); "
-        "tables of --suite have both",
+        help="add chance levels, where they are known, and each model's mean of (value - chance) / (1 - chance); tables "
+        "of --suite have both",
     )
     add(
         "--nearest",

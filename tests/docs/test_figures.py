@@ -143,3 +143,19 @@ def test_the_sources_of_published_numbers_have_their_counts():
     assert f"{fitted:,} linear probes by AdamW" in page
     tasks = {name.split()[0] for group in tables if group.startswith("mteb/") for name, *_ in tables[group]["columns"]}
     assert f"| {len(tasks)} image tasks by {models['mteb']} models;" in page
+
+
+def test_one_table_of_comparability_is_quoted_as_it_is():
+    rows = [
+        [cell.strip() for cell in line.split("|")] for line in (ROOT / "docs/comparability.md").read_text().splitlines()
+    ]
+    (weights,) = [row for row in rows if row[1:2] == ["`ViT-B-32/laion2b_s34b_b79k`"]]
+    (pair,) = [row for row in rows if row[1:4] == ["zeroshot/imagenet", "mteb", "open_clip"]]
+    page = words("docs/published.md")
+    assert f"has {weights[-2]} (80 prompts) and {weights[-3]} (MTEB, one prompt) on ImageNet" in page
+    assert f"over the {pair[4]} models that both tables have" in page
+    assert f"on average {pair[5].removeprefix('+')} points above MTEB's" in page
+    (openai,) = [row for row in rows if row[1:2] == ["`ViT-L-14/openai`"]]
+    three = "{5}, {4} and {3}".format(*openai)
+    assert f"give {three} for the same weights on ImageNet" in words("README.md")
+    assert f"give {three} for the same weights on ImageNet" in words("docs/tables.md")
