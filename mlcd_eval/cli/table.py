@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--chance",
         action="store_true",
-        help="add chance levels, where they are known, and each model's mean of (value - chance) / (1 - chance); tables "
+        help="add chance levels, where known, and each model's mean of (value - chance) / (1 - chance); tables "
         "of --suite have both",
     )
     add(
