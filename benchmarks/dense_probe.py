@@ -2,8 +2,8 @@
 
 python benchmarks/dense_probe.py [STEPS]     400 images of 14 x 14 patches of 384 dimensions, 20 classes
 
-The recipe is seg_linear's dialect dinov3: 40,000 steps on the pixels of 16 images. So many are not run here: STEPS of
-them (2,000 by default, with a schedule as long) on 4 x 4 points of a patch, and a few on all pixels, whose time is
+The recipe is seg_linear's dialect dinov3: 40,000 steps on the pixels of 16 images, hours of a core. Here STEPS of them
+(2,000 by default, with a schedule as long) take 4 x 4 points of a patch; a few take all pixels, and their time is
 multiplied. Times are of the processor, since the machine may be busy.
 """
 
