@@ -41,12 +41,15 @@ _SPLITS = tuple(
 )
 _IN_FOLDER = _images("images in the folder itself")
 _SPLIT = SchemeOption("split", "train|val|test", "the split that the images are, by default test")
+_COLUMNS = {
+    "image": "image paths or bytes",
+    "label": "labels, which are class indices or words",
+    "caption": "captions, which are texts or lists of texts",
+    "split": "splits, which are train, val or test",
+    "group": "groups, whose accuracies are compared",
+}
 _TABLE = (
-    SchemeOption("image", ".+", "the column of image paths or bytes"),
-    SchemeOption("label", ".+", "the column of labels, which are class indices or words"),
-    SchemeOption("caption", ".+", "the column of captions, which are texts or lists of texts"),
-    SchemeOption("split", ".+", "the column of splits, which are train, val or test"),
-    SchemeOption("group", ".+", "the column of groups, whose accuracies are compared"),
+    *(SchemeOption(name, ".+", f"the column of {what}") for name, what in _COLUMNS.items()),
     SchemeOption("train", ".+", "another file, of the split train"),
     _images("the file's own"),
 )

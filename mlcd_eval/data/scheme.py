@@ -91,6 +91,22 @@ def folder_of(root: Path, facts: DataFacts, has_layout: Callable[[Path], bool]) 
     return next((str(path) for path in [*(root / name for name in names), *others] if has_layout(path)), None)
 
 
+class FolderSource(Source):
+    """The code behind a scheme of folders that are recognised by what is in them."""
+
+    def has_layout(self, folder: Path) -> bool:
+        """Whether a folder is one of these."""
+        raise NotImplementedError
+
+    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
+        """The folder called by the data set's name, see `names_of`, that has the layout."""
+        return folder_of(root, facts, self.has_layout)
+
+    def discover(self, root: Path) -> list[str]:
+        """The folders directly below the root that have the layout."""
+        return [str(folder) for folder in root.glob("*") if self.has_layout(folder)]
+
+
 @dataclass(frozen=True)
 class SchemeOption:
     """An option of a reference. pattern: regular expression that the whole value matches."""

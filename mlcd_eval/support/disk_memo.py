@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import stat
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -27,6 +28,21 @@ def file_identity(path: Path) -> str:
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path} is no regular file, expected one")
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def files_identity(version: str, rows: Iterable[tuple[Sequence[Path | bytes], Sequence[Any]]]) -> str | None:
+    """Return a text that changes when a file of a row, what else a row holds, or the version does; None where a row is
+    not in files, or one of its files cannot be there, which reading says."""
+    digest = hashlib.sha256(version.encode())
+    for files, facts in rows:
+        if any(isinstance(file, bytes) for file in files):
+            return None
+        try:
+            identities = [file_identity(file) for file in files if isinstance(file, Path)]
+        except (OSError, ValueError):
+            return None
+        digest.update(json.dumps([*identities, *facts]).encode())
+    return digest.hexdigest()
 
 
 def memoised(folder: Path, identity: str, kind: type[T], make: Callable[[], T]) -> T:

@@ -13,7 +13,14 @@ from braceexpand import braceexpand
 
 from mlcd_eval.data.sources.tars import local_tars, split_path
 from mlcd_eval.data.sources.wds import location_of
-from mlcd_eval.data.storage.location import Digest, ForbiddenError, Location, decode_text, is_web_address
+from mlcd_eval.data.storage.location import (
+    Digest,
+    ForbiddenError,
+    Location,
+    UnlistedFolder,
+    decode_text,
+    is_web_address,
+)
 from mlcd_eval.data.storage.remote import RemoteFolder
 from mlcd_eval.errors import ConfigError, DataError
 from mlcd_train.data.commands import PIPE, Commands
@@ -72,7 +79,7 @@ def is_missing(place: Location, name: str) -> bool:
     return not Path(place.path(name)).exists()
 
 
-class Bucket:
+class Bucket(UnlistedFolder):
     """A folder of object storage, read by fsspec and the package of the storage's kind. See Location."""
 
     def __init__(self, root: str) -> None:
@@ -89,16 +96,9 @@ class Bucket:
         except Exception as error:  # each storage has errors of its own, as for missing credentials
             raise _unreadable(root, error) from error
 
-    def __str__(self) -> str:
-        return self.root
-
     def path(self, name: str) -> str:
         """The full address of a file."""
         return f"{self.root}/{name}"
-
-    def folders(self) -> list[str]:
-        """Always empty: folders are not listed."""
-        return []
 
     def matching(self, pattern: str) -> list[str]:
         """The full addresses of the files of a glob, sorted."""

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.multilingual import CODES, Captioned, CaptionsByLanguage, image_path, text_lines
 from mlcd_eval.errors import DataError
 
 
-class _CaptionLines(Source):
+class _CaptionLines(FolderSource):
     """index, captions: names of the file of image names and of those of captions, in which {split} is the option of
     that name and {language} a code; folders: where below the address they may be."""
 
@@ -45,13 +45,9 @@ class _CaptionLines(Source):
         ]
         return CaptionsByLanguage(name, {"test": items}, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has the layout."""
-        return folder_of(root, facts, lambda folder: self._index(folder, self.split) is not None)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the layout."""
-        return [str(folder) for folder in root.glob("*") if self._index(folder, self.split) is not None]
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the list of images of the usual split."""
+        return self._index(folder, self.split) is not None
 
     def _index(self, folder: Path, split: str) -> Path | None:
         files = (place / self.index.format(split=split) for place in self._places(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.multilingual import Captioned, CaptionsByLanguage, image_path, text_lines
 from mlcd_eval.errors import DataError
 
@@ -13,7 +13,7 @@ CAPTIONS = "imageid.human-written-caption.txt"
 SPLITS = ("train", "val", "test")
 
 
-class CocoCN(Source):
+class CocoCN(FolderSource):
     """The scheme `coco-cn`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -35,13 +35,9 @@ class CocoCN(Source):
         }
         return CaptionsByLanguage(name, splits, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has the captions."""
-        return folder_of(root, facts, lambda folder: (folder / CAPTIONS).is_file())
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the captions."""
-        return [str(file.parent) for file in root.glob(f"*/{CAPTIONS}")]
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the captions."""
+        return (folder / CAPTIONS).is_file()
 
 
 def _captions(path: Path) -> dict[str, tuple[str, ...]]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mlcd_eval.data.base import Dataset, Sample
 from mlcd_eval.data.labels import LabelRange
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import DataFacts, FolderSource, Options
 from mlcd_eval.data.sources.listed import ListedImages, file_in, words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.errors import DataError
 
 
-class Birds(Source):
+class Birds(FolderSource):
     """The scheme `cub`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -41,12 +41,9 @@ class Birds(Source):
     def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
         """The folder called by the data set's name, or CUB_200_2011, if it has the lists."""
         own = root / "CUB_200_2011"
-        return folder_of(root, facts, _has_layout) or (str(own) if facts.name == "cub" and _has_layout(own) else None)
+        found = super().find(root, facts, split)
+        return found or (str(own) if facts.name == "cub" and self.has_layout(own) else None)
 
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the lists."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
-
-
-def _has_layout(folder: Path) -> bool:
-    return (folder / "image_class_labels.txt").is_file()
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the lists."""
+        return (folder / "image_class_labels.txt").is_file()

@@ -5,31 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.walk import IMAGE_SUFFIXES, files_below, images_of
 from mlcd_eval.errors import DataError
 
 
-class ImageFiles(Source):
+class ImageFiles(FolderSource):
     """The scheme `files`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
         """The images of a folder."""
         return ImageFileSet(Path(address).expanduser(), name, cache, options.get("split", "test"))
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, if it has images in it."""
-        return folder_of(root, facts, _has_images)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have images in them."""
-        return [str(folder) for folder in root.glob("*") if _has_images(folder)]
-
-
-def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("*.*"))
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has images in it."""
+        return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("*.*"))
 
 
 class ImageFileSet:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlcd_eval.data.annotations import Search
 from mlcd_eval.data.base import Dataset, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import DataFacts, FolderSource, Options
 from mlcd_eval.data.sources.csv_files import CsvTable
 from mlcd_eval.data.sources.listed import SearchedImages, file_in
 from mlcd_eval.data.storage.table_index import Row
@@ -25,7 +25,7 @@ Positives = Callable[[Sequence[str], str], tuple[str, ...]]
 """A query's words and a sentence's beginning, for an error -> the images that it is to find."""
 
 
-class Landmarks(Source):
+class Landmarks(FolderSource):
     """The scheme `gldv2`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -48,12 +48,13 @@ class Landmarks(Source):
 
     def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
         """The folder called by the data set's name, if it has the solution; of a name that says so, for recognition."""
-        folder = folder_of(root, facts, _has_layout)
+        folder = super().find(root, facts, split)
         return f"{folder}?task={_TASK}" if folder and facts.name.endswith(_TASK) else folder
 
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the solution."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the solution."""
+        files = (_TRUTH, _NAMED)
+        return any((folder / place).is_file() for file in files for place in (file, f"metadata/{file}"))
 
 
 def _retrieval(folder: Path) -> tuple[list[Sample], Positives]:
@@ -81,11 +82,6 @@ def _recognition(folder: Path) -> tuple[list[Sample], Positives]:
         Sample(image, _path(folder / "train", image, train)) for images in of_landmark.values() for image in images
     ]
     return gallery, lambda landmarks, _: tuple(image for each in landmarks for image in of_landmark.get(each, ()))
-
-
-def _has_layout(folder: Path) -> bool:
-    files = (_TRUTH, _NAMED)
-    return any((folder / place).is_file() for file in files for place in (file, f"metadata/{file}"))
 
 
 def _path(folder: Path, image: str, where: Path) -> Path:

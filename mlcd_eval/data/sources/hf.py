@@ -33,7 +33,20 @@ class HuggingFaceDatasets(Source):
         return not (Path(address).expanduser().is_dir() or _is_file_name(address))
 
 
-class HuggingFaceDataset:
+class HuggingFaceRows:
+    """What is opened of any data set of the library: `_read`, a split of theirs -> its rows, and `_sources`, our splits
+    -> theirs. _features: of the columns."""
+
+    def __init__(self, ref: str, options: Options, name: str, cache: Path | None, offline: bool) -> None:
+        self.name = name
+        self._cache = cache
+        self._ref = ref
+        self._read, self._features, theirs = open_hf(ref, ref.partition(":")[2], options, offline)
+        self._sources = match_splits(ref, options, theirs)
+        self.splits: tuple[str, ...] = tuple(self._sources)
+
+
+class HuggingFaceDataset(HuggingFaceRows):
     """`hf:ORG/NAME`, `hf:FOLDER` or `hf:FILE.parquet`, which is the split test, with the options config, revision,
     split_{train,val,test} (their name of our split) and image, label, text (columns, see `choose_columns`).
 
@@ -45,13 +58,8 @@ class HuggingFaceDataset:
     templates: tuple[str, ...] | None = None
 
     def __init__(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> None:
-        self.name = name
-        self._cache = cache
-        ref = f"hf:{address}"
-        self._read, features, theirs = open_hf(ref, address, options, offline)
-        self._sources = match_splits(ref, options, theirs)
-        self.splits = tuple(self._sources)
-        self._columns = choose_columns(ref, features, options)
+        super().__init__(f"hf:{address}", options, name, cache, offline)
+        self._columns = choose_columns(self._ref, self._features, options)
         self.kind = self._columns.kind
         names = self._columns.class_names
         self.class_names = in_words(names) if names else None

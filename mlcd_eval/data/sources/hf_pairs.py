@@ -10,7 +10,7 @@ from typing import Any
 from mlcd_eval.data.annotations import Pairs
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import Options
-from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf
+from mlcd_eval.data.sources.hf import HuggingFaceDatasets, HuggingFaceRows
 from mlcd_eval.data.storage.rows import RowShard, image_digest, ranges
 from mlcd_eval.errors import ConfigError, DataError, nearest
 
@@ -26,7 +26,7 @@ class HuggingFacePairSets(HuggingFaceDatasets):
         return HuggingFacePairs(address, options, name=name, cache=cache, offline=offline)
 
 
-class HuggingFacePairs:
+class HuggingFacePairs(HuggingFaceRows):
     """`hf-pairs:ORG/NAME` with the options config, revision and split_{train,val,test} of `hf:`.
 
     images, texts: the columns, separated by commas, those that belong together first. A row is an item, called by its
@@ -41,11 +41,8 @@ class HuggingFacePairs:
     def __init__(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> None:
         from datasets import Image
 
-        self.name, self._cache = name, cache
-        ref = f"hf-pairs:{address}"
-        self._read, features, theirs = open_hf(ref, address, options, offline)
-        self._sources = match_splits(ref, options, theirs)
-        self.splits: tuple[str, ...] = tuple(self._sources)
+        super().__init__(f"hf-pairs:{address}", options, name, cache, offline)
+        ref, features = self._ref, self._features
         self._images, self._texts = (options[side].split(",") for side in ("images", "texts"))
         for side, columns in (("images", self._images), ("texts", self._texts)):
             for column in columns:

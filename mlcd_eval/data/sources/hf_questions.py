@@ -14,7 +14,7 @@ from mlcd_eval.data.annotations import Question, Word
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.data.scheme import Options
-from mlcd_eval.data.sources.hf import HuggingFaceDatasets, match_splits, open_hf
+from mlcd_eval.data.sources.hf import HuggingFaceDatasets, HuggingFaceRows
 from mlcd_eval.data.storage.rows import RowShard, image_digest, ranges
 from mlcd_eval.errors import DataError
 
@@ -33,7 +33,7 @@ class HuggingFaceQuestionSets(HuggingFaceDatasets):
         return HuggingFaceQuestions(address, options, name=name, cache=cache, offline=offline)
 
 
-class HuggingFaceQuestions:
+class HuggingFaceQuestions(HuggingFaceRows):
     """`hf-vqa:ORG/NAME` with the options config, revision and split_{train,val,test} of `hf:`.
 
     Columns: question, image, answers (a list) or answer, and if they exist one of IDS, a group of PAGES and one of
@@ -45,16 +45,11 @@ class HuggingFaceQuestions:
     templates: tuple[str, ...] | None = None
 
     def __init__(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> None:
-        self.name = name
-        self._cache = cache
-        ref = f"hf-vqa:{address}"
-        self._read, features, theirs = open_hf(ref, address, options, offline)
-        self._sources = match_splits(ref, options, theirs)
+        super().__init__(f"hf-vqa:{address}", options, name, cache, offline)
         for column in ("question", "image"):
-            if column not in features:
-                raise DataError(f"{ref} has no column {column!r}: got {', '.join(features)}")
-        self._columns = set(features)
-        self.splits: tuple[str, ...] = (RENDERED, *self._sources)
+            if column not in self._features:
+                raise DataError(f"{self._ref} has no column {column!r}: got {', '.join(self._features)}")
+        self.splits = (RENDERED, *self._sources)
         self._opened: dict[str, Any] = {}
         self._keys: dict[str, list[str]] = {}
 
@@ -95,7 +90,7 @@ class HuggingFaceQuestions:
         """The name of each row's image. Kept, since naming images by their contents reads all of them."""
         if split not in self._keys:
             rows = self._rows(split)
-            columns = next((columns for columns in PAGES if set(columns) <= self._columns), ())
+            columns = next((columns for columns in PAGES if set(columns) <= self._features.keys()), ())
             named = [_named(row, columns) for row in rows.remove_columns("image")]
             self._keys[split] = [
                 name or image_digest(_encoded(rows[number]["image"]), f"row {number}")[:16]

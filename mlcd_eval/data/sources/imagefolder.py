@@ -8,7 +8,7 @@ from pathlib import Path
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.class_names import in_class_order, in_words
 from mlcd_eval.data.prompts import read_class_names, read_templates
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.data.storage.walk import IMAGE_SUFFIXES, files_below, images_of
@@ -17,7 +17,7 @@ from mlcd_eval.errors import ConfigError, DataError, nearest
 SPLITS = ("train", "val", "test")
 
 
-class ImageFolders(Source):
+class ImageFolders(FolderSource):
     """The scheme `imagefolder`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> ImageFolder:
@@ -25,20 +25,11 @@ class ImageFolders(Source):
         held_out = float(options.get("val", 0))
         return ImageFolder(Path(address).expanduser(), name, cache, options.get("split"), held_out)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, if it has folders of splits."""
-        return folder_of(root, facts, _has_layout)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have folders of splits with folders of classes in them."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
-
-
-def _has_layout(folder: Path) -> bool:
-    """Whether a split's folder has a class folder with an image."""
-    return any(
-        path.suffix.lower() in IMAGE_SUFFIXES for split in SPLITS for path in (folder / split).glob("[!.]*/[!.]*")
-    )
+    def has_layout(self, folder: Path) -> bool:
+        """Whether a split's folder has a class folder with an image."""
+        return any(
+            path.suffix.lower() in IMAGE_SUFFIXES for split in SPLITS for path in (folder / split).glob("[!.]*/[!.]*")
+        )
 
 
 class ImageFolder:

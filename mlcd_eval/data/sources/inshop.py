@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlcd_eval.data.base import Dataset, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.listed import ListedImages, file_in, words_of
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.errors import DataError
@@ -16,7 +16,7 @@ SPLITS = {"train": "train", "query": "test", "gallery": "gallery"}
 """The list's word -> the split."""
 
 
-class InShop(Source):
+class InShop(FolderSource):
     """The scheme `inshop`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -34,17 +34,9 @@ class InShop(Source):
             splits.setdefault(SPLITS[split], []).append(Sample(image, images / image, label=items[item]))
         return ListedImages(name, splits, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, if it has the list."""
-        return folder_of(root, facts, _has_layout)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the list."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
-
-
-def _has_layout(folder: Path) -> bool:
-    return any((folder / place).is_file() for place in _LIST)
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the list."""
+        return any((folder / place).is_file() for place in _LIST)
 
 
 def _image_folder(folder: Path) -> Path:

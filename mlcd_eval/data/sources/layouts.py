@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import DataFacts, FolderSource, Options
 from mlcd_eval.data.storage.location import LocalFolder
 from mlcd_eval.data.storage.scene_files import INDEX
 from mlcd_eval.errors import DataError
@@ -28,7 +28,7 @@ class Layout(Generic[Content]):
     read: Callable[[Path], Content]
 
 
-class LayoutFiles(Source):
+class LayoutFiles(FolderSource):
     """A scheme of layouts, by name, in the order in which they are recognised.
 
     usual: data set -> what its folder is called as it comes. discovers_scenes: whether the bundled scenes are shown to
@@ -56,8 +56,8 @@ class LayoutFiles(Source):
     def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
         """The folder called by the data set's name, or by its own usual name, if it has a layout."""
         usual = (root / folder for folder in self.usual.get(facts.name, ()))
-        found = next((str(folder) for folder in usual if self._has_layout(folder)), None)
-        return folder_of(root, facts, self._has_layout) or found
+        found = next((str(folder) for folder in usual if self.has_layout(folder)), None)
+        return super().find(root, facts, split) or found
 
     def discover(self, root: Path) -> list[str]:
         """The folders directly below the root that have a layout."""
@@ -69,5 +69,6 @@ class LayoutFiles(Source):
             (name for name, each in self.layouts.items() if any((folder / mark).exists() for mark in each.marks)), None
         )
 
-    def _has_layout(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has one of the layouts."""
         return self._layout_of(folder) is not None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from mlcd_eval.data.annotations import Annotation, Search
 from mlcd_eval.data.base import Kind, Sample, Split
@@ -63,6 +63,45 @@ class AnnotatedImages(ListedImages, Generic[Of]):
         """What is said of a split."""
         self.check(split)
         return self._annotations.get(split, ())
+
+
+class WithPixels(Protocol):
+    """A row of a layout: an image, and a file of what its pixels are."""
+
+    @property
+    def key(self) -> str:
+        """Of its sample."""
+
+    @property
+    def image(self) -> Path | bytes:
+        """The encoded image, or its file."""
+
+
+Row = TypeVar("Row", bound=WithPixels)
+
+
+class PixelImages(ListedImages, Generic[Row, Of]):
+    """Images by split, and what is said of their pixels, which `read` reads of a split's rows when it is asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        rows: Mapping[str, Sequence[Row]],
+        read: Callable[[Sequence[Row], Path | None], list[Of]],
+        cache: Path | None,
+    ) -> None:
+        self._rows, self._reader, self._of_cache = rows, read, cache
+        images = {split: [Sample(row.key, row.image) for row in of_split] for split, of_split in rows.items()}
+        is_on_disk = all(isinstance(row.image, Path) for of_split in rows.values() for row in of_split)
+        super().__init__(name, images, cache if is_on_disk else None)
+        self._read: dict[str, list[Of]] = {}
+
+    def annotations(self, split: str) -> Sequence[Of]:
+        """What is said of each image's pixels; raises DataError for files that do not fit their images."""
+        self.check(split)
+        if split not in self._read:
+            self._read[split] = self._reader(self._rows[split], self._of_cache)
+        return self._read[split]
 
 
 class SearchedImages(AnnotatedImages[Search]):

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from mlcd_eval.data.base import Dataset, Kind, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of, names_of
+from mlcd_eval.data.scheme import DataFacts, FolderSource, Options, Source, names_of
 from mlcd_eval.data.sources.listed import ListedImages
 from mlcd_eval.data.sources.multilingual import text_lines
 from mlcd_eval.data.sources.table import existing_file
@@ -35,24 +35,17 @@ class LongCaptions(ListedImages):
         super().__init__(name, {"test": listed}, cache)
 
 
-class _Folders(Source):
+class _Folders(FolderSource):
     """A folder that has folders of these names."""
 
     needed: Sequence[str]
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has the layout."""
-        return folder_of(root, facts, self._fits)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the layout."""
-        return [str(folder) for folder in root.glob("*") if self._fits(folder)]
-
-    def _fits(self, folder: Path) -> bool:
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has all the folders."""
         return all((folder / name).is_dir() for name in self.needed)
 
     def _files(self, folder: Path, place: str, suffix: str) -> list[Path]:
-        if not self._fits(folder):
+        if not self.has_layout(folder):
             raise DataError(f"{folder} lacks the layout: expected the folders {' and '.join(self.needed)} in it")
         return sorted(file for file in (folder / place).iterdir() if file.suffix == suffix)
 

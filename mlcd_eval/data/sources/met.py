@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from mlcd_eval.data.annotations import Search
 from mlcd_eval.data.base import Dataset, Sample
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.listed import SearchedImages, file_in
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import read_json, validated_json
@@ -19,7 +19,7 @@ _DATABASE = "MET_database.json"
 Entry = TypeVar("Entry", bound=BaseModel)
 
 
-class Exhibits(Source):
+class Exhibits(FolderSource):
     """The scheme `met`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -44,13 +44,9 @@ class Exhibits(Source):
         ]
         return SearchedImages(name, splits, searches, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, if it has the lists."""
-        return folder_of(root, facts, _has_layout)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the lists."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the lists."""
+        return any((folder / place).is_file() for place in (_DATABASE, f"ground_truth/{_DATABASE}"))
 
 
 class _Exhibit(BaseModel):
@@ -67,7 +63,3 @@ def _read(folder: Path, file: str, kind: type[Entry]) -> list[Entry]:
     path = file_in(folder, file, f"ground_truth/{file}")
     rows: list[Entry] = validated_json(list[kind], read_json(path), path)  # type: ignore[valid-type]
     return rows
-
-
-def _has_layout(folder: Path) -> bool:
-    return any((folder / place).is_file() for place in (_DATABASE, f"ground_truth/{_DATABASE}"))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from mlcd_eval.data.annotations import Pairs
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.pairs import ListedPairs
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.walk import files_below
@@ -28,7 +28,7 @@ class _Captions(BaseModel):
     negative_caption: str
 
 
-class SugarCrepe(Source):
+class SugarCrepe(FolderSource):
     """The scheme `sugarcrepe`: swap_obj.json and others, {ID: {filename, caption, negative_caption}} (Hsieh et al.
     2023)."""
 
@@ -49,17 +49,9 @@ class SugarCrepe(Source):
             ]
         return ListedPairs(name, "test", items, images, folder, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has one of the files."""
-        return folder_of(root, facts, _has_sorts)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have one of the files."""
-        return [str(folder) for folder in root.glob("*") if _has_sorts(folder)]
-
-
-def _has_sorts(folder: Path) -> bool:
-    return any((folder / f"{sort}.json").is_file() for sort in SORTS)
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has one of the files."""
+        return any((folder / f"{sort}.json").is_file() for sort in SORTS)
 
 
 class _Texts(BaseModel):
@@ -67,7 +59,7 @@ class _Texts(BaseModel):
     wrong: list[str] = Field(alias="NEG", min_length=1)
 
 
-class VLCheckList(Source):
+class VLCheckList(FolderSource):
     """The scheme `vl-checklist`: data/TYPE/**.json, [[IMAGE, {"POS": [TEXT], "NEG": [TEXT]}]], and the folders hake,
     swig and vg of images (Zhao et al. 2022)."""
 
@@ -84,17 +76,9 @@ class VLCheckList(Source):
                     items += _of_file(file, file.relative_to(data).with_suffix("").as_posix())
         return ListedPairs(name, "test", items, images, data, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has the layout."""
-        return folder_of(root, facts, _has_types)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the layout."""
-        return [str(folder) for folder in root.glob("*") if _has_types(folder)]
-
-
-def _has_types(folder: Path) -> bool:
-    return all((folder / "data" / kind).is_dir() for kind in TYPES)
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has a folder of each type."""
+        return all((folder / "data" / kind).is_dir() for kind in TYPES)
 
 
 def _of_file(path: Path, category: str) -> list[Pairs]:

@@ -3,16 +3,15 @@ scenes (pixel_layouts.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from mlcd_eval.data.annotations import PixelValues
-from mlcd_eval.data.base import Dataset, Sample
+from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.sources.layouts import LayoutFiles
-from mlcd_eval.data.sources.listed import ListedImages
+from mlcd_eval.data.sources.listed import PixelImages
 from mlcd_eval.data.sources.pixel_layouts import LAYOUTS, Splits, read_splits
-from mlcd_eval.data.storage.pixel_values import Quantity, pixel_values
+from mlcd_eval.data.storage.pixel_values import Measured, Quantity, pixel_values
 
 
 class DepthFiles(LayoutFiles):
@@ -39,21 +38,9 @@ class NormalFiles(LayoutFiles):
         return PixelSet(name, "normals", read_splits(content, folder), cache)
 
 
-class PixelSet(ListedImages):
-    """Images of whose pixels a quantity is known. Raises DataError for a split that has a key twice; `annotations`
-    raises it for files that do not fit their images."""
+class PixelSet(PixelImages[Measured, PixelValues]):
+    """Images of whose pixels a quantity is known. Raises DataError for a split that has a key twice."""
 
     def __init__(self, name: str, quantity: Quantity, splits: Splits, cache: Path | None) -> None:
-        self._rows = splits
-        images = {split: [Sample(row.key, row.image) for row in rows] for split, rows in splits.items()}
-        is_on_disk = all(isinstance(row.image, Path) for rows in splits.values() for row in rows)
-        super().__init__(name, images, cache if is_on_disk else None)
+        super().__init__(name, splits, pixel_values, cache)
         self.kind = quantity
-        self._values: dict[str, list[PixelValues]] = {}
-
-    def annotations(self, split: str) -> Sequence[PixelValues]:
-        """The values of each image."""
-        self.check(split)
-        if split not in self._values:
-            self._values[split] = pixel_values(self._rows[split], self._cache)
-        return self._values[split]

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from mlcd_eval.data.scheme import DataFacts, Source, names_of
+from mlcd_eval.data.sources.table import existing_file
+from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.storage.json_file import read_json, validated_json
+
+
+class Plan(BaseModel):
+    """What such a file holds, at least. of: a folder beside it; split: of that folder's data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    of: str
+    split: str = "test"
+
+
+P = TypeVar("P", bound=Plan)
+
+
+def read_plan(kind: type[P], address: str) -> tuple[Path, P]:
+    """A file and its plan; raises DataError for a file that is missing or holds another one, or a folder elsewhere."""
+    path = existing_file(address)
+    plan: P = validated_json(kind, read_json(path), path)
+    check_below(path.parent, plan.of, path)
+    return path, plan
 
 
 class PlanFiles(Source):

@@ -13,16 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import Options
-from mlcd_eval.data.sources.plan_files import PlanFiles
-from mlcd_eval.data.sources.table import existing_file
-from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.plan_files import Plan, PlanFiles, read_plan
 from mlcd_eval.data.storage.class_maps import Labelled, read_classes
 from mlcd_eval.data.storage.images import decode
-from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rows import RowShard
 from mlcd_eval.data.storage.scene_files import SceneFiles
 from mlcd_eval.errors import DataError
@@ -40,17 +37,11 @@ class SceneObjects(PlanFiles):
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
         """The objects that a file describes: {"of": FOLDER, "split": SPLIT, "least_pixels": 300, "side": 96}."""
-        path = existing_file(address)
-        plan = validated_json(_Plan, read_json(path), path)
-        check_below(path.parent, plan.of, path)
+        path, plan = read_plan(_Plan, address)
         return SceneViews(name, path, plan, cache)
 
 
-class _Plan(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    of: str
-    split: str = "test"
+class _Plan(Plan):
     least_pixels: PositiveInt
     side: PositiveInt = Field(le=LONGEST_SIDE)
 

@@ -12,16 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import Options
-from mlcd_eval.data.sources.plan_files import PlanFiles
-from mlcd_eval.data.sources.table import existing_file
-from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.plan_files import Plan, PlanFiles, read_plan
 from mlcd_eval.data.sources.wds import WebDatasets
 from mlcd_eval.data.storage.images import decode
-from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rows import RowShard
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.foreign import reading
@@ -43,20 +40,14 @@ class PictureViews(PlanFiles):
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
         """The views that a file describes: {"of": FOLDER, "split": SPLIT, "pictures": [KEY], "views": 4, "side": 96}"""
-        path = existing_file(address)
-        plan = validated_json(_Plan, read_json(path), path)
-        check_below(path.parent, plan.of, path)
+        path, plan = read_plan(_Plan, address)
         folder = str(path.parent / plan.of)
         with reading(f"{path} names pictures of {plan.of!r}, which cannot be read"):
             pictures = WebDatasets().open(folder, {}, name=name, cache=cache, offline=offline).split(plan.split)
         return ViewSet(name, path, plan, pictures, cache)
 
 
-class _Plan(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    of: str
-    split: str = "test"
+class _Plan(Plan):
     pictures: list[str] = Field(min_length=2)
     views: PositiveInt = Field(ge=2, le=MOST_VIEWS)
     side: PositiveInt = Field(le=LONGEST_SIDE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlcd_eval.data.base import Kind, Sample, ShardScan, Split
 from mlcd_eval.data.prompts import read_class_names, read_templates
 from mlcd_eval.data.scans import kept_scan
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.storage.location import LocalFolder, Location, is_web_address
 from mlcd_eval.data.storage.rows import needed_classes
 from mlcd_eval.data.storage.tar import Captions, HashingReader, Metadata, read_metadata, read_samples
@@ -32,7 +32,7 @@ def location_of(root: str, *, offline: bool) -> Location:
     return RemoteFolder(root)
 
 
-class WebDatasets(Source):
+class WebDatasets(FolderSource):
     """The scheme `wds`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> WebDataset:
@@ -43,17 +43,9 @@ class WebDatasets(Source):
         """Whether it is a web address."""
         return is_web_address(address)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name, see `names_of`."""
-        return folder_of(root, facts, _has_layout)
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that are in clip-benchmark's layout."""
-        return [str(folder) for folder in root.glob("*") if _has_layout(folder)]
-
-
-def _has_layout(folder: Path) -> bool:
-    return any((folder / split / "nshards.txt").is_file() for split in SPLITS)
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it is in clip-benchmark's layout."""
+        return any((folder / split / "nshards.txt").is_file() for split in SPLITS)
 
 
 class WebDataset:
@@ -141,11 +133,8 @@ class TarShard:
     def __init__(
         self, location: Location, file: str, kind: Kind, cache: Path | None, captions: Captions = "txt"
     ) -> None:
-        self.name = file
-        self._location = location
-        self._kind = kind
-        self._captions = captions
-        self._cache = cache
+        self.name, self._location, self._cache = file, location, cache
+        self._kind, self._captions = kind, captions
         self._scan: ShardScan | None = None
         self._sha256: str | None = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.data.base import Dataset
-from mlcd_eval.data.scheme import DataFacts, Options, Source, folder_of
+from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.multilingual import Captioned, CaptionsByLanguage, image_path, text_lines
 from mlcd_eval.data.storage.json_file import validated_json
 from mlcd_eval.errors import DataError
@@ -15,7 +15,7 @@ from mlcd_eval.support.documents import parse_json
 FILE, KEY, CAPTIONS = "captions.jsonl", "image/key", "caption"
 
 
-class Crossmodal(Source):
+class Crossmodal(FolderSource):
     """The scheme `xm3600`."""
 
     def open(self, address: str, options: Options, *, name: str, cache: Path | None, offline: bool) -> Dataset:
@@ -24,13 +24,9 @@ class Crossmodal(Source):
         images = Path(options["images"]).expanduser() if "images" in options else folder / "images"
         return CaptionsByLanguage(name, {"test": _read(folder / FILE, images)}, cache)
 
-    def find(self, root: Path, facts: DataFacts, split: str | None) -> str | None:
-        """The folder called by the data set's name that has the file."""
-        return folder_of(root, facts, lambda folder: (folder / FILE).is_file())
-
-    def discover(self, root: Path) -> list[str]:
-        """The folders directly below the root that have the file."""
-        return [str(file.parent) for file in root.glob(f"*/{FILE}")]
+    def has_layout(self, folder: Path) -> bool:
+        """Whether it has the file."""
+        return (folder / FILE).is_file()
 
 
 def _read(path: Path, folder: Path) -> list[Captioned]:

@@ -81,6 +81,19 @@ class LocalFolder:
             raise DataError(f"{self.root / name} cannot be read: {error.strerror}") from error
 
 
+class UnlistedFolder:
+    """A folder elsewhere, known by its address, whose sub-folders are not listed."""
+
+    root: str
+
+    def __str__(self) -> str:
+        return self.root
+
+    def folders(self) -> list[str]:
+        """Always empty."""
+        return []
+
+
 def is_web_address(root: str) -> bool:
     """Whether it is an address and no folder."""
     return root.startswith(("http://", "https://"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.data.storage.images import decode, file_contents, size_of
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.disk_memo import file_identity, memoised
+from mlcd_eval.support.disk_memo import files_identity, memoised
 from mlcd_eval.support.foreign import reading
 
 if TYPE_CHECKING:
@@ -162,16 +161,8 @@ def _numbers(row: Measured, contents: bytes) -> NDArray[np.float64]:
 
 def _identity(rows: Sequence[Measured]) -> str | None:
     """A text that changes when a file or the meaning of its numbers does; None where a row is not in a file."""
-    digest = hashlib.sha256(f"{_VERSION} {_LEAST}".encode())
-    for row in rows:
-        if isinstance(row.image, bytes) or isinstance(row.file, bytes):
-            return None
-        try:
-            files = [file_identity(row.image), file_identity(row.file)]
-        except (OSError, ValueError):
-            return None  # reading says what is wrong
-        digest.update(json.dumps([row.key, *files, *row.encoding, row.finer]).encode())
-    return digest.hexdigest()
+    facts = (((row.image, row.file), [row.key, *row.encoding, row.finer]) for row in rows)
+    return files_identity(f"{_VERSION} {_LEAST}", facts)
 
 
 def _file_of(row: Measured) -> str:

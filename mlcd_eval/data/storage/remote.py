@@ -9,7 +9,7 @@ import re
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from mlcd_eval.data.storage.location import HUB, Digest, ForbiddenError, decode_text
+from mlcd_eval.data.storage.location import HUB, Digest, ForbiddenError, UnlistedFolder, decode_text
 from mlcd_eval.data.storage.transfer import Body, bounded_retry, validator_of
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.addresses import without_secrets
@@ -22,7 +22,7 @@ BUFFER = 1 << 20
 LARGEST_TEXT = 16 << 20  # bytes of a file of names or templates
 
 
-class RemoteFolder:
+class RemoteFolder(UnlistedFolder):
     """A folder served over http(s).
 
     `https://huggingface.co/datasets/ORG/NAME[/tree/REVISION[/FOLDER]]` (or the same at $HF_ENDPOINT, which then serves
@@ -51,16 +51,9 @@ class RemoteFolder:
         if on_hub and os.environ.get("HF_TOKEN"):
             self._session.headers["Authorization"] = f"Bearer {os.environ['HF_TOKEN']}"
 
-    def __str__(self) -> str:
-        return self.root
-
     def path(self, name: str) -> str:
         """The URL of a large file."""
         return f"{self._data_root}/{name}"
-
-    def folders(self) -> list[str]:
-        """Always empty: a web folder cannot be listed."""
-        return []
 
     def read_text(self, name: str) -> str | None:
         """A small UTF-8 file, None where the server says 404."""
