@@ -14,6 +14,14 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def of_rows(inputs, rows):
+    """The inputs if only a slice of the images of the role test could be read."""
+    features = inputs.images["test"]
+    read = features.keys[rows]
+    test = Features(features.array[rows], read, bad=[key for key in features.keys if key not in read])
+    return replace(inputs, images={"test": test})
+
+
 def features(array, labels=None, texts=(), bad=()):
     """Features whose keys are im0, im1, ..."""
     keys = [f"im{row}" for row in range(len(array))]

@@ -13,7 +13,7 @@ from mlcd_eval.data.base import Kind
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.association import chance_of_jaccard, jaccard_of_best
 from mlcd_eval.metrics.table import measure, metric_value
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
 from mlcd_eval.protocols.shared.scored import of_kind, readable, vectors_of_one_split
@@ -35,6 +35,9 @@ class AssociationSettings(ProtocolSettings):
     metric: Literal["jaccard", "jaccard@5-6", "jaccard@10-12"] = "jaccard"
 
 
+ELSEWHERE = Elsewhere(tasks=("Common Sense Reasoning",), hub_task="image-text-retrieval")
+
+
 class AssociationProtocol(Protocol[AssociationSettings]):
     """A cue chooses as many of its candidate images as there are right ones, the most similar; its score is the Jaccard
     index of both sets. Of equally similar candidates the wrong ones come first.
@@ -47,12 +50,8 @@ class AssociationProtocol(Protocol[AssociationSettings]):
     version = 1
     Settings = AssociationSettings
     kinds = ("associations",)
-    pwc_tasks = ("Common Sense Reasoning",)
-    hub_task_type = "image-text-retrieval"
-
-    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
-        """All: the paper prints each number of candidates."""
-        return list(names)
+    elsewhere = ELSEWHERE
+    shows_all_metrics = True  # each number of candidates
 
     def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
         """The setting `metric`."""

@@ -172,6 +172,23 @@ class Needs:
     translations: Translations = "babel-imagenet"
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """How others name what a protocol measures.
+
+    tasks: of Papers with Code, which list its numbers; without any, the protocol's own name is used. metrics: (pattern
+    of a metric's whole name, its name there), where that is not the one that all protocols share. board: the name of a
+    board there, for protocols that share a task and a data set with another. num_params: whether a row there also has
+    the number of parameters. hub_task: the task type of the Hugging Face hub; empty for the protocol's own name.
+    """
+
+    tasks: tuple[str, ...] = ()
+    metrics: tuple[tuple[str, str], ...] = ()
+    board: str = "{dataset}"
+    num_params: bool = False
+    hub_task: str = ""
+
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -242,26 +259,20 @@ class Protocol(Generic[S]):
 
     # names in outputs
 
-    pwc_tasks: ClassVar[tuple[str, ...]] = ()
-    """Tasks of Papers with Code that list its numbers; without any, the protocol's own name is used."""
-    pwc_board: ClassVar[str] = "{dataset}"
-    """Name of a board there, for protocols that share a task and a data set with another."""
-    pwc_metrics: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """(pattern of a metric's whole name, its name there), where that is not the one that all protocols share."""
-    pwc_num_params: ClassVar[bool] = False
-    """Whether a row there also has the number of parameters."""
-    hub_task_type: ClassVar[str] = ""
-    """Task type of the Hugging Face hub; empty for the protocol's own name."""
+    elsewhere: ClassVar[Elsewhere] = Elsewhere()
+    """Its names outside of this package."""
     picture_side: ClassVar[int | None] = None
     """Longest side in pixels of the pictures of its samples; None where samples have no pictures."""
     usual_settings: ClassVar[tuple[tuple[str, Any], ...]] = ()
     """(setting, value): what `for_model` makes of a default for most models of papers; outputs do not name it."""
+    shows_all_metrics: ClassVar[bool] = False
+    """Whether papers print all of its metrics, which then a summary shows, and not the primary one alone."""
     averages_metrics: ClassVar[bool] = False
     """Whether papers print the mean over its tasks although these rank by different metrics."""
 
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
         """The metrics that a summary or a leaderboard shows, of those of a record."""
-        return [name for name in names if name == primary]
+        return [name for name in names if self.shows_all_metrics or name == primary]
 
     def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
         """The metric that a task ranks by, where its settings and its kind of data say it; None where the data does."""

@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from mlcd_eval.encoders.base import PENULTIMATE
 from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.table import CLUSTERING, measure
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.scored import vectors_of_one_split
@@ -42,6 +42,13 @@ DIALECTS = {
 FACTORS = {"layer": (PENULTIMATE, "projected"), "exif": (False, True), "normalise": (False, True)}
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Image Clustering",),
+    metrics=(("nmi", "NMI"), ("ari", "ARI"), ("cluster_accuracy", "Accuracy")),
+    hub_task="image-feature-extraction",
+)
+
+
 class Clustering(Protocol[ClusteringSettings]):
     """Labels are used only to count the classes and to score.
 
@@ -53,15 +60,10 @@ class Clustering(Protocol[ClusteringSettings]):
     version = 1
     Settings = ClusteringSettings
     kinds = ("classification",)
-    pwc_tasks = ("Image Clustering",)
-    pwc_metrics = (("nmi", "NMI"), ("ari", "ARI"), ("cluster_accuracy", "Accuracy"))
-    hub_task_type = "image-feature-extraction"
+    elsewhere = ELSEWHERE
+    shows_all_metrics = True  # all three
     dialects = DIALECTS
     factors = FACTORS
-
-    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
-        """All: papers print all three."""
-        return list(names)
 
     def requests(self, settings: ClusteringSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return one split at one layer. Raises IncompatibleError if the split is missing."""

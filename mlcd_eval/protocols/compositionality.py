@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import Annotation, Pairs
-from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import measure
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
 from mlcd_eval.protocols.shared.joint import joint_embeddings
-from mlcd_eval.protocols.shared.scored import of_kind, readable, vectors_of_one_split
+from mlcd_eval.protocols.shared.scored import every_and_readable, of_kind, vectors_of_one_split
 from mlcd_eval.protocols.shared.vector_layer import VectorLayer
 
 _SIMILARITIES = 1 << 22  # of items that are scored at once
@@ -49,6 +49,17 @@ DIALECTS = {
 FACTORS = {"ties": ("wrong", "first"), "exif": (False, True)}
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Visual Reasoning",),
+    metrics=(
+        ("text_accuracy", "Text Score"),
+        ("image_accuracy", "Image Score"),
+        ("group_accuracy", "Group Score"),
+    ),
+    hub_task="image-text-retrieval",
+)
+
+
 class Compositionality(Protocol[CompositionalitySettings]):
     """An item has images and texts, of which the first ones belong together pair by pair; the others are wrong.
 
@@ -64,19 +75,10 @@ class Compositionality(Protocol[CompositionalitySettings]):
     version = 1
     Settings = CompositionalitySettings
     kinds = ("pairs",)
-    pwc_tasks = ("Visual Reasoning",)
-    pwc_metrics = (
-        ("text_accuracy", "Text Score"),
-        ("image_accuracy", "Image Score"),
-        ("group_accuracy", "Group Score"),
-    )
-    hub_task_type = "image-text-retrieval"
+    elsewhere = ELSEWHERE
+    shows_all_metrics = True  # all three of Winoground
     dialects = DIALECTS
     factors = FACTORS
-
-    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
-        """All: papers print all three of Winoground."""
-        return list(names)
 
     def needs(self, settings: CompositionalitySettings) -> Needs:
         """Return the need for a text tower."""
@@ -102,13 +104,7 @@ class Compositionality(Protocol[CompositionalitySettings]):
     def score(self, settings: CompositionalitySettings, inputs: Inputs) -> Scores:
         """Items with an image that cannot be read are not scored. Raises DataError where there is no other, and for
         features that are not finite."""
-        images, items = inputs.images["test"], of_kind(inputs.annotations["test"], Pairs)
-        scored = readable(items, images)
-        if not scored:
-            raise DataError(
-                f"split {settings.split!r} cannot be scored: got 0 of {len(items)} items whose images can be read, "
-                f"expected at least 1"
-            )
+        items, scored = every_and_readable(inputs, Pairs, "item")
         chosen = _choices(settings, inputs, scored)
         samples: dict[str, Sequence[Any]] = {
             "key": [item.pairs_id for item in scored],

@@ -101,7 +101,7 @@ def _eval_results(results: Sequence[Result]) -> list[EvalResult]:
     labels = variants(results)
     return [
         EvalResult(
-            task_type=protocol_named(result.task.protocol).hub_task_type or result.task.protocol,
+            task_type=protocol_named(result.task.protocol).elsewhere.hub_task or result.task.protocol,
             task_name=with_label(result.task.name, labels.label(result)),
             dataset_type=hub_dataset(result),
             dataset_name=result.dataset.name,

@@ -145,7 +145,7 @@ def metric_name(protocol: str, name: str) -> str:
 
 
 def _special_name(protocol: str, name: str) -> str | None:
-    for pattern, words in protocol_named(protocol).pwc_metrics:
+    for pattern, words in protocol_named(protocol).elsewhere.metrics:
         if match := re.fullmatch(pattern, name):
             return match.expand(words)
     return None
@@ -161,7 +161,7 @@ def _board(result: Result) -> tuple[str, tuple[str, ...]]:
 
 
 def _named(protocol: str, dataset: str) -> str:
-    return protocol_named(protocol).pwc_board.format(dataset=dataset)
+    return protocol_named(protocol).elsewhere.board.format(dataset=dataset)
 
 
 def _variant_of(board: str, variant: Sequence[Difference]) -> str:
@@ -196,7 +196,7 @@ def _of_result(result: Result, labels: Variants) -> Iterable[Entry]:
             date=result.timing.started[:10],
             key=result.request_key(),
             num_scored=metric.num_scored,
-            num_params=result.model.num_params if protocol.pwc_num_params else None,
+            num_params=result.model.num_params if protocol.elsewhere.num_params else None,
         )
 
 
@@ -225,7 +225,7 @@ def _of_number(number: PublishedNumber) -> Entry:
 
 
 def _tasks(protocol: str) -> tuple[str, ...]:
-    tasks = PRINTED_TASKS.get(protocol) or protocol_named(protocol).pwc_tasks
+    tasks = PRINTED_TASKS.get(protocol) or protocol_named(protocol).elsewhere.tasks
     return tasks or (protocol.replace("_", " ").title(),)
 
 

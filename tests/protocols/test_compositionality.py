@@ -134,7 +134,9 @@ def test_items_with_an_image_that_cannot_be_read_are_not_scored():
     few = features(image.array[:-3], bad=("im77", "im78", "im79"))
     (metric, *_) = score(few, items, table).metrics
     assert (metric.num_scored, metric.num_unscored) == (COUNT - 2, 2)
-    with pytest.raises(DataError, match="got 0 of 2 items whose images can be read, expected at least 1"):
+    with pytest.raises(
+        DataError, match="no item can be scored: got 0 of 2 whose images can all be read, expected at least 1"
+    ):
         score(few, items[-2:], table)
 
 

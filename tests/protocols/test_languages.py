@@ -6,6 +6,7 @@ import torch
 from clip_benchmark.datasets.builder import image_captions_collate_fn
 from clip_benchmark.datasets.crossmodal3600 import Crossmodal3600, create_annotation_file
 from clip_benchmark.metrics.zeroshot_retrieval import evaluate
+from letters_model import LettersModel, letters, pixels
 from protocol_inputs import features, text_encoder, values
 
 from mlcd_eval.data import open_dataset
@@ -95,38 +96,13 @@ def test_languages_that_cannot_be_scored():
             RetrievalSettings(**wrong)
 
 
-class Model(torch.nn.Module):
-    """Pictures of 8 x 8 pixels and letters, projected at random."""
-
-    def __init__(self):
-        super().__init__()
-        draw = np.random.default_rng(3).normal
-        self.image, self.text = (torch.tensor(draw(size=(size, 16)), dtype=torch.float32) for size in (192, 512))
-
-    def encode_image(self, pixels):
-        return (pixels.flatten(1) - 0.7) @ self.image
-
-    def encode_text(self, letters):
-        return letters @ self.text
-
-
-def pixels(image):
-    return torch.tensor(np.asarray(image.convert("RGB").resize((8, 8)), dtype=np.float32)).permute(2, 0, 1) / 255
-
-
-def letters(texts):
-    return torch.stack(
-        [torch.bincount(torch.tensor([ord(c) % 512 for c in text]), minlength=512) for text in texts]
-    ).float()
-
-
 @pytest.mark.parametrize("language", ["de", "zh"])
 def test_clip_benchmark_agrees(tmp_path, language):
     """Its reader of Crossmodal-3600, its recall and ours, on the bundled emoji."""
     (tmp_path / "xm3600").symlink_to(demo_data_dir() / "emoji_names")
     create_annotation_file(str(tmp_path), language)
     theirs = Crossmodal3600(str(tmp_path), str(tmp_path / f"crossmodal3600_captions-{language}.json"), transform=pixels)
-    model = Model()
+    model = LettersModel(0.7)
     loader = torch.utils.data.DataLoader(theirs, batch_size=100, collate_fn=image_captions_collate_fn)
     expected = evaluate(model, loader, letters, "cpu", amp=False, recall_k_list=[1, 5, 10])
 

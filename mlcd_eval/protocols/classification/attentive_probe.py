@@ -8,6 +8,7 @@ trained on train and val together; only then is the test split scored.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydantic import Field, PositiveFloat
 from mlcd_eval.encoders.base import PATCHES
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.table import metric_value
-from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.draws import HOLD_OUTS
 from mlcd_eval.protocols.classification.labelled import (
@@ -81,6 +82,14 @@ DIALECTS = {
 }
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Self-Supervised Image Classification",),
+    board="{dataset} (attentive probe)",
+    num_params=True,
+    hub_task="image-classification",
+)
+
+
 class AttentiveProbe(Protocol[AttentiveProbeSettings]):
     """A softmax over classes, or a sigmoid for each where images have several labels."""
 
@@ -88,10 +97,7 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
     version = 1
     Settings = AttentiveProbeSettings
     kinds = ("classification", "multilabel")
-    pwc_tasks = ("Self-Supervised Image Classification",)
-    pwc_board = "{dataset} (attentive probe)"
-    pwc_num_params = True
-    hub_task_type = "image-classification"
+    elsewhere = ELSEWHERE
     dialects = DIALECTS
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
@@ -127,8 +133,6 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
         rows, test = Rows(patches, inputs.device), inputs.images["test"]
         grid = settings.grid if len(held_out) or len(settings.grid) == 1 else [DEFAULT]
         trainings = [len(fit)] * (len(grid) if len(grid) > 1 else 0) + [len(truth)]
-        search: list[dict[str, float]] = []
-        kept: HeldOut | None = None
         with inputs.stage("steps of the probe", sum(map(recipe.steps_of, trainings)), "steps") as advance:
 
             def trained(part: np.ndarray, rate: float, decay: float) -> Any:
@@ -144,29 +148,18 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                     advance,
                 )
 
+            judge = _Judge(metric, rows, truth, held_out, settings, num_classes)
             for rate, decay in grid if len(grid) > 1 else ():
-                found = trained(fit, rate, decay)
-                scores = scores_of(found, rows.select(held_out), settings.precision)
-                value = metric_value(metric, columns_of(scores, truth[held_out]))
-                if value is None:
-                    raise IncompatibleError(
-                        f"learning rate and weight decay cannot be chosen by {metric}: got {len(held_out)} validation "
-                        "samples on which it is undefined, expected positives and negatives (or set lr and "
-                        "weight_decay)"
-                    )
-                if settings.calibration == "fitted" and value > max((line["score"] for line in search), default=-1.0):
-                    kept = _held_out(found, rows, truth, thinned(held_out, num_classes), settings.precision)
-                search.append({"lr": rate, "weight_decay": decay, "score": value})
-            best = max(range(len(search)), key=lambda place: search[place]["score"], default=0)
-            rate, decay = grid[best]
+                judge.see(trained(fit, rate, decay), rate, decay)
+            rate, decay = judge.best(default=grid[0])
             head = trained(np.arange(len(truth)), rate, decay)
 
             def logits_of(images: Features) -> Iterator[Tensor]:
                 return scores_of(head, Rows(images.array, inputs.device), settings.precision)
 
             columns = columns_of(logits_of(test), labels["test"])
-            more = measured_reliability(settings, everything, columns, logits_of, kept)
-        chosen = f"search by {metric} on {len(held_out)} samples" if search else _unsearched(settings)
+            more = measured_reliability(settings, everything, columns, logits_of, judge.kept)
+        chosen = f"search by {metric} on {len(held_out)} samples" if judge.search else _unsearched(settings)
         return Scores(
             metrics=[*measured(columns, num_classes, multilabel, inputs.seed, len(test.bad)), *more.metrics],
             primary=metric,
@@ -178,7 +171,7 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
                 "lr": rate,
                 "weight_decay": decay,
                 "chosen_from": chosen,
-                **({"search": search} if search else {}),
+                **({"search": judge.search} if judge.search else {}),
                 **more.details,
             },
         )
@@ -198,16 +191,49 @@ def recipe_of(head: str) -> Recipe:
     return {"aim": AIM, "onevision": ONEVISION}[head]
 
 
-def _held_out(
-    head: Head, patches: Rows, truth: np.ndarray, rows: np.ndarray, precision: Literal["fp32", "bf16"]
-) -> HeldOut:
-    """Return what a head says of rows that it was not trained on."""
-    import torch
+@dataclass
+class _Judge:
+    """Scores heads on rows of train that they were not trained on. search: a line per head; kept: what the best one so
+    far says of these rows, where calibration is fitted to it."""
 
-    from mlcd_eval.protocols.classification.attentive_training import scores_of
+    metric: str
+    rows: Rows
+    truth: np.ndarray
+    held_out: np.ndarray
+    settings: AttentiveProbeSettings
+    num_classes: int
+    search: list[dict[str, float]] = field(default_factory=list)
+    kept: HeldOut | None = None
 
-    logits = torch.cat(list(scores_of(head, patches.select(rows), precision)))
-    return HeldOut(logits, truth[rows], f"{len(rows)} samples that chose learning rate and weight decay")
+    def see(self, head: Head, rate: float, decay: float) -> None:
+        """Raises IncompatibleError where the metric is undefined on the rows."""
+        from mlcd_eval.protocols.classification.attentive_training import scores_of
+
+        scores = scores_of(head, self.rows.select(self.held_out), self.settings.precision)
+        value = metric_value(self.metric, columns_of(scores, self.truth[self.held_out]))
+        if value is None:
+            raise IncompatibleError(
+                f"learning rate and weight decay cannot be chosen by {self.metric}: got {len(self.held_out)} "
+                "validation samples on which it is undefined, expected positives and negatives (or set lr and "
+                "weight_decay)"
+            )
+        is_best = value > max((line["score"] for line in self.search), default=-1.0)
+        if self.settings.calibration == "fitted" and is_best:
+            self.kept = self._said(head, thinned(self.held_out, self.num_classes))
+        self.search.append({"lr": rate, "weight_decay": decay, "score": value})
+
+    def _said(self, head: Head, rows: np.ndarray) -> HeldOut:
+        import torch
+
+        from mlcd_eval.protocols.classification.attentive_training import scores_of
+
+        logits = torch.cat(list(scores_of(head, self.rows.select(rows), self.settings.precision)))
+        return HeldOut(logits, self.truth[rows], f"{len(rows)} samples that chose learning rate and weight decay")
+
+    def best(self, default: tuple[float, float]) -> tuple[float, float]:
+        """The learning rate and weight decay of the first of the best heads, `default` if none was seen."""
+        line = max(self.search, key=lambda line: line["score"], default=None)
+        return default if line is None else (line["lr"], line["weight_decay"])
 
 
 def _unsearched(settings: AttentiveProbeSettings) -> str:

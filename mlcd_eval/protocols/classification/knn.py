@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from mlcd_eval.encoders.base import PENULTIMATE, EncoderInfo
 from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.table import measure, metric_kind
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.controls import label_controls
 from mlcd_eval.protocols.classification.labelled import as_lists, checked_labels, count_classes, split_requests
 from mlcd_eval.protocols.classification.threads import threads_for
@@ -77,6 +77,15 @@ DIALECTS = {
 }
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Self-Supervised Image Classification",),
+    metrics=((r"knn_acc(\d+)@(\d+)", r"Top \1 Accuracy (kNN, k=\2)"),),
+    board="{dataset} (kNN)",
+    num_params=True,
+    hub_task="image-feature-extraction",
+)
+
+
 class KNN(Protocol[KNNSettings]):
     """Each of the k train images of largest cosine similarity votes for its class with exp(similarity / temperature).
 
@@ -88,11 +97,7 @@ class KNN(Protocol[KNNSettings]):
     version = 2
     Settings = KNNSettings
     kinds = ("classification",)
-    pwc_tasks = ("Self-Supervised Image Classification",)
-    pwc_board = "{dataset} (kNN)"
-    pwc_metrics = ((r"knn_acc(\d+)@(\d+)", r"Top \1 Accuracy (kNN, k=\2)"),)
-    pwc_num_params = True
-    hub_task_type = "image-feature-extraction"
+    elsewhere = ELSEWHERE
     dialects = DIALECTS
     factors = FACTORS
 

@@ -22,7 +22,7 @@ from mlcd_eval.encoders.layers import BLOCKS
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.metrics.table import measure, metric_value
-from mlcd_eval.protocols.base import Control, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.adamw_probe import train_adamw
 from mlcd_eval.protocols.classification.by_chance import by_chance
 from mlcd_eval.protocols.classification.controls import label_controls
@@ -67,6 +67,9 @@ if TYPE_CHECKING:
 CONTROL_STEPS = 1000  # of SGD
 
 
+ELSEWHERE = Elsewhere(tasks=("Self-Supervised Image Classification",), num_params=True, hub_task="image-classification")
+
+
 class LinearProbe(Protocol[LinearProbeSettings]):
     """Softmax regression, or one-vs-rest where images have several labels."""
 
@@ -74,9 +77,7 @@ class LinearProbe(Protocol[LinearProbeSettings]):
     version = 3
     Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
-    pwc_tasks = ("Self-Supervised Image Classification",)
-    pwc_num_params = True
-    hub_task_type = "image-classification"
+    elsewhere = ELSEWHERE
     averages_metrics = True  # as the tables of CLIP and MLCD
     dialects = DIALECTS
     factors = FACTORS

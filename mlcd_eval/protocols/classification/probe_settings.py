@@ -84,26 +84,15 @@ class LinearProbeSettings(ReliabilitySettings):
         return self
 
     @model_validator(mode="after")
-    def _examples_are_chosen_once(self) -> LinearProbeSettings:
-        given = [name for name in ("shots", "layers", "adamw", "sgd") if getattr(self, name) is not None]
-        if self.examples != "all" and given:
-            raise ValueError(f"expected examples {self.examples} without {' and '.join(given)}")
-        return self
-
-    @model_validator(mode="after")
-    def _one_layer(self) -> LinearProbeSettings:
-        given = [name for name in ("shots", "adamw", "embedding") if getattr(self, name) is not None]
-        given += ["layer"] if self.layer != PENULTIMATE else []
-        if self.layers is not None and given:
-            raise ValueError(f"expected layers without {' and '.join(given)}")
-        return self
-
-    @model_validator(mode="after")
-    def _sgd_has_its_layers(self) -> LinearProbeSettings:
-        given = [name for name in ("shots", "layers", "embedding") if getattr(self, name) is not None]
-        given += ["layer"] if self.layer != PENULTIMATE else []
-        if self.sgd is not None and given:
-            raise ValueError(f"expected sgd, which has layers of its own, without {' and '.join(given)}")
+    def _nothing_is_chosen_twice(self) -> LinearProbeSettings:
+        for is_set, what, others in (
+            (self.examples != "all", f"examples {self.examples}", ("shots", "layers", "adamw", "sgd")),
+            (self.layers is not None, "layers", ("shots", "adamw", "embedding", "layer")),
+            (self.sgd is not None, "sgd, which has layers of its own,", ("shots", "layers", "embedding", "layer")),
+        ):
+            given = [name for name in others if getattr(self, name) not in (None, PENULTIMATE)]
+            if is_set and given:
+                raise ValueError(f"expected {what} without {' and '.join(given)}")
         return self
 
     @model_validator(mode="after")

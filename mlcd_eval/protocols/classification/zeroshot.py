@@ -17,7 +17,7 @@ from mlcd_eval.metrics.classification import classification_samples
 from mlcd_eval.metrics.languages import ACCURACIES
 from mlcd_eval.metrics.multilabel import multilabel_samples
 from mlcd_eval.metrics.table import GROUPED, measure
-from mlcd_eval.protocols.base import NO_GROUPS, Features, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import NO_GROUPS, Elsewhere, Features, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.classification.by_chance import by_chance
 from mlcd_eval.protocols.classification.labelled import (
     as_lists,
@@ -52,6 +52,13 @@ _RANKED = 1 << 24  # logits that are ranked at once
 _CLASSES = 1 << 10  # classes whose prompts are averaged at once
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Zero-Shot Transfer Image Classification",),
+    metrics=(("acc1", "Accuracy (Private)"),),
+    hub_task="zero-shot-image-classification",
+)
+
+
 class ZeroShot(Protocol[ZeroShotSettings]):
     """Each class is the mean of its prompts: logits = 100 * image . class, all of unit length."""
 
@@ -59,9 +66,7 @@ class ZeroShot(Protocol[ZeroShotSettings]):
     version = 2
     Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
-    pwc_tasks = ("Zero-Shot Transfer Image Classification",)
-    pwc_metrics = (("acc1", "Accuracy (Private)"),)
-    hub_task_type = "zero-shot-image-classification"
+    elsewhere = ELSEWHERE
     dialects = DIALECTS
     factors = FACTORS
     swept = SWEPT
@@ -124,30 +129,15 @@ class ZeroShot(Protocol[ZeroShotSettings]):
         primary = primary_metric(settings.metric, num_classes, multilabel)
         if primary in GROUPED and not inputs.groups:
             raise IncompatibleError(f"metric {primary!r} {NO_GROUPS}")
-        unnamed = identifiers(inputs.class_names)
-        if unnamed:
-            warnings.warn(
-                f"class names that no caption would use: got {len(unnamed)} numbers or WordNet ids, first "
-                f"{unnamed[0]!r}; expected words, in classnames.txt of the data set or by --classnames FILE",
-                stacklevel=2,
-            )
         repeated = _repeated(inputs.class_names)
-        if repeated:
-            warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=2)
+        _warn_of_names(inputs.class_names, repeated)
         prompts = [tuple(template.replace("{c}", name) for template in inputs.templates) for name in inputs.class_names]
         column = {of_class: number for number, of_class in enumerate(dict.fromkeys(prompts))}
         by_template = [prompt for of_template in zip(*column, strict=True) for prompt in of_template]
         image, text = joint_embeddings(images, by_template, inputs)
         classes = _class_vectors(text, len(inputs.templates))
         of_class = [column[each] for each in prompts]
-        logits = _logits(image, classes, of_class)
-        if multilabel:
-            scores = np.concatenate([part.cpu().numpy() for part in logits])
-            best = scores.argmax(axis=1)
-            correct = (labels[np.arange(len(labels)), best] == 1) * 1.0
-            columns = multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
-        else:
-            columns = classification_samples(logits, labels)
+        columns = _columns(_logits(image, classes, of_class), labels)
 
         def logits_of(features: Features) -> Iterator[torch.Tensor]:
             return _logits(Rows(features.array, inputs.device, unit), classes, of_class)
@@ -170,6 +160,29 @@ class ZeroShot(Protocol[ZeroShotSettings]):
                 **more.details,
             },
         )
+
+
+def _warn_of_names(class_names: Sequence[str], repeated: Mapping[str, Sequence[int]]) -> None:
+    """Warn of class names that are no words, and of those that occur more than once."""
+    unnamed = identifiers(class_names)
+    if unnamed:
+        warnings.warn(
+            f"class names that no caption would use: got {len(unnamed)} numbers or WordNet ids, first "
+            f"{unnamed[0]!r}; expected words, in classnames.txt of the data set or by --classnames FILE",
+            stacklevel=3,
+        )
+    if repeated:
+        warnings.warn(f"class names that occur more than once (name: classes): {repeated}", stacklevel=3)
+
+
+def _columns(logits: Iterator[torch.Tensor], labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns of samples; with several labels the best class is `correct` where it is one of them."""
+    if labels.ndim == 1:
+        return classification_samples(logits, labels)
+    scores = np.concatenate([part.cpu().numpy() for part in logits])
+    best = scores.argmax(axis=1)
+    correct = (labels[np.arange(len(labels)), best] == 1) * 1.0
+    return multilabel_samples(scores, labels) | {"prediction": best, "correct": correct}
 
 
 def _of_classes(images: Features, classes: Sequence[int]) -> Features:

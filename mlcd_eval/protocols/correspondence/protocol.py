@@ -12,9 +12,8 @@ from typing import Literal
 from pydantic import Field, PositiveFloat
 
 from mlcd_eval.data.annotations import PointPair
-from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.correspondence import SCALES
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.correspondence.outcomes import (
     coloured,
     columns_of,
@@ -26,7 +25,7 @@ from mlcd_eval.protocols.correspondence.outcomes import (
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.shared.scored import of_kind, readable, scored_split
+from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one_split
 
 
 class CorrespondenceSettings(ProtocolSettings):
@@ -40,6 +39,13 @@ class CorrespondenceSettings(ProtocolSettings):
     alphas: tuple[PositiveFloat, ...] = Field((0.1, 0.05), min_length=1)
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Semantic correspondence",),
+    metrics=((r"pck_bbox_per_image@(.+)", r"PCK@\1"),),
+    hub_task="keypoint-detection",
+)
+
+
 class Correspondence(Protocol[CorrespondenceSettings]):
     """Details: PCK of each category and each range of rotations, and what the same place and the colour alone score."""
 
@@ -47,13 +53,11 @@ class Correspondence(Protocol[CorrespondenceSettings]):
     version = 1
     Settings = CorrespondenceSettings
     kinds = ("keypoints",)
-    pwc_tasks = ("Semantic correspondence",)
-    pwc_metrics = ((r"pck_bbox_per_image@(.+)", r"PCK@\1"),)
-    hub_task_type = "keypoint-detection"
+    elsewhere = ELSEWHERE
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
 
     def score(self, settings: CorrespondenceSettings, inputs: Inputs) -> Scores:
         """Pairs with an image that cannot be read are not scored. Raises DataError where there is no other, and for
@@ -62,14 +66,8 @@ class Correspondence(Protocol[CorrespondenceSettings]):
         from mlcd_eval.protocols.correspondence.matching import matched
 
         features = inputs.images["test"]
-        pairs = of_kind(inputs.annotations["test"], PointPair)
         check_finite(features.array, "patch features", features.keys)
-        scored = readable(pairs, features)
-        if not scored:
-            raise DataError(
-                f"split {settings.split!r} cannot be scored: got 0 of {len(pairs)} pairs whose images can be read, "
-                "expected at least 1"
-            )
+        pairs, scored = every_and_readable(inputs, PointPair, "pair")
         alphas = [f"{alpha:g}" for alpha in settings.alphas]
         names = [f"pck_{scale}_per_{of}@{alpha}" for alpha in alphas for scale in SCALES for of in ("image", "point")]
         with inputs.stage("matches", len(scored), "pairs") as advance:

@@ -20,7 +20,7 @@ from mlcd_eval.data.predictions import read_answers
 from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 
 QUESTION = "{question}"
@@ -45,6 +45,9 @@ class DocVQASettings(ProtocolSettings):
         return prompt
 
 
+ELSEWHERE = Elsewhere(tasks=("Visual Question Answering (VQA)",), hub_task="document-question-answering")
+
+
 class DocVQA(Protocol[DocVQASettings]):
     """Intervals are over documents, since questions about one page are not independent. details.by_type: the primary
     metric for each type of question."""
@@ -54,8 +57,7 @@ class DocVQA(Protocol[DocVQASettings]):
     Settings = DocVQASettings
     kinds = ("docvqa",)
     takes_predictions = True
-    pwc_tasks = ("Visual Question Answering (VQA)",)
-    hub_task_type = "document-question-answering"
+    elsewhere = ELSEWHERE
     picture_side = 640  # a page, to be read
     usual_settings = (("mode", "native"),)
 

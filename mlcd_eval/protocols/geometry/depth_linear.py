@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, model_validator
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
-from mlcd_eval.protocols.base import Control, Inputs, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages
@@ -79,6 +79,21 @@ DIALECTS = {
 }
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Monocular Depth Estimation",),
+    metrics=(
+        ("rmse", "RMSE"),
+        ("abs_rel", "absolute relative error"),
+        ("delta1", "Delta < 1.25"),
+        ("delta2", "Delta < 1.25^2"),
+        ("delta3", "Delta < 1.25^3"),
+        ("log10", "log 10"),
+        ("silog", "SILog"),
+    ),
+    hub_task="depth-estimation",
+)
+
+
 class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     """Primary: rmse. Details: lambda, unknown pixels, and what patches score that hold only their place or colour."""
 
@@ -87,17 +102,7 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     Settings = DepthLinearSettings
     kinds = ("depth",)
     dialects = DIALECTS
-    pwc_tasks = ("Monocular Depth Estimation",)
-    pwc_metrics = (
-        ("rmse", "RMSE"),
-        ("abs_rel", "absolute relative error"),
-        ("delta1", "Delta < 1.25"),
-        ("delta2", "Delta < 1.25^2"),
-        ("delta3", "Delta < 1.25^3"),
-        ("log10", "log 10"),
-        ("silog", "SILog"),
-    )
-    hub_task_type = "depth-estimation"
+    elsewhere = ELSEWHERE
 
     def score(self, settings: DepthLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no depth is in the range."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.metrics.geometry import NORMALS, NORMALS_FAMILIES, WITHIN, angle_errors, angles
-from mlcd_eval.protocols.base import Inputs, Scores
+from mlcd_eval.protocols.base import Elsewhere, Inputs, Scores
 from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
 from mlcd_eval.protocols.geometry.scoring import Report, Say, geometry_scores
@@ -27,6 +27,15 @@ class NormalsLinearSettings(RidgeSettings):
     """As RidgeSettings."""
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Surface Normals Estimation",),
+    metrics=(
+        ("mean_angle", "Mean Angle Error"),
+        *((f"angle_within@{degrees}", f"% < {degrees}") for degrees in WITHIN),
+    ),
+)
+
+
 class NormalsLinear(GeometryProtocol[NormalsLinearSettings]):
     """Primary: mean_angle. Details: as depth_linear's."""
 
@@ -34,11 +43,7 @@ class NormalsLinear(GeometryProtocol[NormalsLinearSettings]):
     version = 1
     Settings = NormalsLinearSettings
     kinds = ("normals",)
-    pwc_tasks = ("Surface Normals Estimation",)
-    pwc_metrics = (
-        ("mean_angle", "Mean Angle Error"),
-        *((f"angle_within@{degrees}", f"% < {degrees}") for degrees in WITHIN),
-    )
+    elsewhere = ELSEWHERE
 
     def score(self, settings: NormalsLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite."""

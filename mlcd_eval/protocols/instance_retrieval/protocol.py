@@ -16,7 +16,7 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.found import chance_of_gap
 from mlcd_eval.metrics.searches import GAPS, LEVELS
 from mlcd_eval.metrics.table import CLUSTERING, measure
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.labelled import checked_labels
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.clustering import clustered
@@ -82,6 +82,22 @@ FACTORS = {
 }
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Image Retrieval",),
+    metrics=(
+        ("instance_map", "mAP"),
+        (r"instance_map@(\d+)", r"mAP@\1"),
+        ("instance_map_r", "MAP@R"),
+        (r"instance_recall@(\d+)", r"R@\1"),
+        ("gap", "GAP"),
+        ("gap_minus", "GAP-"),
+        (r"(easy|medium|hard)_map", r"mAP (\1)"),
+        (r"(easy|medium|hard)_mp@(\d+)", r"mP@\2 (\1)"),
+    ),
+    hub_task="image-feature-extraction",
+)
+
+
 class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
     """Each query ranks the gallery by cosine similarity, and is scored by the places of the images that show the same.
 
@@ -93,18 +109,7 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
     version = 1
     Settings = InstanceRetrievalSettings
     kinds = ("classification", "instances")
-    pwc_tasks = ("Image Retrieval",)
-    pwc_metrics = (
-        ("instance_map", "mAP"),
-        (r"instance_map@(\d+)", r"mAP@\1"),
-        ("instance_map_r", "MAP@R"),
-        (r"instance_recall@(\d+)", r"R@\1"),
-        ("gap", "GAP"),
-        ("gap_minus", "GAP-"),
-        (r"(easy|medium|hard)_map", r"mAP (\1)"),
-        (r"(easy|medium|hard)_mp@(\d+)", r"mP@\2 (\1)"),
-    )
-    hub_task_type = "image-feature-extraction"
+    elsewhere = ELSEWHERE
     dialects = DIALECTS
     factors = FACTORS
 

@@ -20,7 +20,7 @@ from mlcd_eval.data.annotations import Annotation, Expression, GeneralizedExpres
 from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.refcoco.baselines import BOX_IOU, blind_scores, has_target, true_boxes
 from mlcd_eval.protocols.shared.finite import check_finite
@@ -49,6 +49,11 @@ class RefcocoSettings(ProtocolSettings):
     steps: int = Field(default=1000, ge=1)
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Instance Segmentation", "Referring Expression Segmentation"), hub_task="image-segmentation"
+)
+
+
 class Refcoco(Protocol[RefcocoSettings]):
     """Primary: overall_iou (cIoU); for sentences that may refer to nothing mean_iou (gIoU), since overall_iou leaves
     out those of them that are answered rightly. With a probe or zero-shot, details hold two baselines: the mean box of
@@ -64,8 +69,7 @@ class Refcoco(Protocol[RefcocoSettings]):
     Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
-    pwc_tasks = ("Instance Segmentation", "Referring Expression Segmentation")  # the site has both for each split
-    hub_task_type = "image-segmentation"
+    elsewhere = ELSEWHERE
     picture_side = 320
     usual_settings = (("mode", "native"),)
 

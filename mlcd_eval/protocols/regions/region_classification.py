@@ -14,12 +14,16 @@ from typing import Any
 from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES
-from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.regions.pooling import check_masks
 from mlcd_eval.protocols.regions.scoring import PRIMARY, SHOWN, region_scores
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
 from mlcd_eval.protocols.segmentation.scoring import patch_requests
 from mlcd_eval.protocols.shared.scored import scored_split
+
+ELSEWHERE = Elsewhere(
+    metrics=(("region_acc1", "Accuracy"), ("region_mean_acc1", "mAcc")), hub_task="image-classification"
+)
 
 
 class RegionClassification(Protocol[RegionClassificationSettings]):
@@ -30,8 +34,7 @@ class RegionClassification(Protocol[RegionClassificationSettings]):
     version = 1
     Settings = RegionClassificationSettings
     kinds = ("regions",)
-    pwc_metrics = (("region_acc1", "Accuracy"), ("region_mean_acc1", "mAcc"))
-    hub_task_type = "image-classification"
+    elsewhere = ELSEWHERE
 
     def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
         """Always the accuracy over regions."""

@@ -18,14 +18,14 @@ from mlcd_eval.data.annotations import Annotation, Region
 from mlcd_eval.encoders.base import PATCHES
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.searches import REGION
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.threads import threads_for
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.instance_retrieval.outcomes import Found, Measured, by_query
 from mlcd_eval.protocols.regions.pooling import Pool, check_masks, drawn, pooled, regions_of
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.shared.scored import of_kind, scored_split
+from mlcd_eval.protocols.shared.scored import of_kind, patches_of_one_split
 
 PRIMARY = f"{REGION}_map"
 MAP_AT = 100
@@ -44,6 +44,13 @@ class RegionRetrievalSettings(ProtocolSettings):
     ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10), min_length=1)
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Image Retrieval",),
+    metrics=((PRIMARY, "mAP"), (rf"{REGION}_recall@(\d+)", r"R@\1")),
+    hub_task="image-feature-extraction",
+)
+
+
 class RegionRetrieval(Protocol[RegionRetrievalSettings]):
     """Primary: region_map. Intervals are over images, or over scenes that several images show. Details: what a ranking
     that is drawn at random scores, and what regions score by their place and size, their colour, and a small picture
@@ -53,9 +60,7 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
     version = 1
     Settings = RegionRetrievalSettings
     kinds = ("regions",)
-    pwc_tasks = ("Image Retrieval",)
-    pwc_metrics = ((PRIMARY, "mAP"), (rf"{REGION}_recall@(\d+)", r"R@\1"))
-    hub_task_type = "image-feature-extraction"
+    elsewhere = ELSEWHERE
 
     def primary(self, settings: Mapping[str, Any], kind: Any) -> str | None:
         """Always mAP."""
@@ -72,7 +77,7 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
 
     def requests(self, settings: RegionRetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of the split. Raises IncompatibleError if it is missing."""
-        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
 
     def check_annotations(
         self, settings: RegionRetrievalSettings, split: str, annotations: Sequence[Annotation]

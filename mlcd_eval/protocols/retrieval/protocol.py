@@ -9,7 +9,7 @@ from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.data.base import Kind
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.metrics.table import measure
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.retrieval.languages import mean_of_languages
 from mlcd_eval.protocols.retrieval.searching import searched
@@ -47,6 +47,16 @@ FACTORS: dict[str, tuple[Any, ...]] = {
 SWEPT: dict[str, tuple[Any, ...]] = {"language": ()}
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Zero-Shot Cross-Modal Retrieval",),
+    metrics=(
+        (r"image_to_text_recall@(\d+)", r"Image-to-text R@\1"),
+        (r"text_to_image_recall@(\d+)", r"Text-to-image R@\1"),
+    ),
+    hub_task="image-text-retrieval",
+)
+
+
 class Retrieval(Protocol[RetrievalSettings]):
     """Each caption searches for its image, each image for any of its captions, by cosine similarity, without prompts.
 
@@ -60,19 +70,11 @@ class Retrieval(Protocol[RetrievalSettings]):
     version = 2
     Settings = RetrievalSettings
     kinds = ("retrieval",)
-    pwc_tasks = ("Zero-Shot Cross-Modal Retrieval",)
-    pwc_metrics = (
-        (r"image_to_text_recall@(\d+)", r"Image-to-text R@\1"),
-        (r"text_to_image_recall@(\d+)", r"Text-to-image R@\1"),
-    )
-    hub_task_type = "image-text-retrieval"
+    elsewhere = ELSEWHERE
+    shows_all_metrics = True  # both directions at every K
     dialects = DIALECTS
     factors = FACTORS
     swept = SWEPT
-
-    def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
-        """All: papers print both directions at every K."""
-        return list(names)
 
     def primary(self, settings: Mapping[str, Any], kind: Kind | None) -> str | None:
         """What the setting `metric` means."""

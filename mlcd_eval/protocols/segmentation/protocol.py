@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlcd_eval.protocols.base import Control, Inputs, Protocol, S
+from mlcd_eval.protocols.base import Control, Elsewhere, Inputs, Protocol, S
+
+ELSEWHERE = Elsewhere(
+    tasks=("Semantic Segmentation",),
+    metrics=(("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy")),
+    hub_task="image-segmentation",
+)
 
 
 class SegmentationProtocol(Protocol[S]):
     """Classes of pixels from patches. Draws are seeded; controls are patches that hold the shares of their classes."""
 
     kinds = ("segmentation",)
-    pwc_tasks = ("Semantic Segmentation",)
-    pwc_metrics = (("miou", "Mean IoU"), ("pixel_accuracy", "Pixel Accuracy"))
-    hub_task_type = "image-segmentation"
+    elsewhere = ELSEWHERE
     picture_side = 224
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:

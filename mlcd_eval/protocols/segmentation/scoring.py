@@ -17,7 +17,7 @@ from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.patch_images import checked_images
-from mlcd_eval.protocols.shared.scored import scored_split
+from mlcd_eval.protocols.shared.scored import patches_of_one_split, scored_split
 
 Columns = dict[str, Sequence[Any]]
 Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dict[str, Any]]]
@@ -31,19 +31,13 @@ def patch_requests(
     protocol: str, layer: str, split: str | None, splits: Sequence[str], with_val: bool
 ) -> dict[str, ImageRequest]:
     """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
-    (scored_request). Raises IncompatibleError if one is missing."""
-    test = scored_request(protocol, layer, split, splits)
+    (patches_of_one_split). Raises IncompatibleError if one is missing."""
+    test = patches_of_one_split(protocol, layer, split, splits)
     scored = test.split
     if scored_split(protocol, "train", splits) == scored:
         raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
     roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
     return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
-
-
-def scored_request(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
-    """Return letterboxed patches of the scored split: test, or val where there is no test, unless it is given. Raises
-    IncompatibleError if it is missing."""
-    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True)
 
 
 def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines | None = None) -> Scores:

@@ -107,11 +107,7 @@ class SegLinear(SegmentationProtocol[SegLinearSettings]):
 
 
 def _segmented(
-    settings: SegLinearSettings,
-    images: Mapping[str, Images],
-    num_classes: int,
-    inputs: Inputs,
-    boundaries: bool,
+    settings: SegLinearSettings, images: Mapping[str, Images], num_classes: int, inputs: Inputs, boundaries: bool
 ) -> tuple[Columns, dict[str, Any]]:
     """Return the columns of the test images, and how they were made."""
     from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of
@@ -130,11 +126,7 @@ def _segmented(
 
 
 def _trained(
-    recipe: RecipeSettings,
-    images: Mapping[str, Images],
-    num_classes: int,
-    inputs: Inputs,
-    boundaries: bool,
+    recipe: RecipeSettings, images: Mapping[str, Images], num_classes: int, inputs: Inputs, boundaries: bool
 ) -> tuple[Columns, dict[str, Any]]:
     """As `_segmented`, by gradient steps."""
     from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of

@@ -25,12 +25,11 @@ from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.scoring import (
     Columns,
     baseline_of,
-    scored_request,
     segmentation_scores,
 )
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.shared.scored import of_kind
+from mlcd_eval.protocols.shared.scored import of_kind, patches_of_one_split
 from mlcd_eval.protocols.shared.unit import unit
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class SegZeroShot(SegmentationProtocol[SegZeroShotSettings]):
 
     def requests(self, settings: SegZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of the scored split."""
-        return {"test": scored_request(self.name, settings.layer, settings.split, splits)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
 
     def score(self, settings: SegZeroShotSettings, inputs: Inputs) -> Scores:
         """Raises IncompatibleError without class names or templates, or for patches that are not in the space of the

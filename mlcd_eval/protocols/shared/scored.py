@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from mlcd_eval.data.annotations import Annotation
-from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.protocols.base import Features, ImageRequest
+from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
 
 A = TypeVar("A")
 
@@ -46,6 +46,11 @@ def vectors_of_one_split(protocol: str, settings: VectorSettings, splits: Sequen
     return {"test": ImageRequest(split, settings.layer, exif=settings.exif)}
 
 
+def patches_of_one_split(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
+    """The request for letterboxed patches of the scored split. Raises IncompatibleError if it is missing."""
+    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True)
+
+
 def of_kind(annotations: Sequence[Annotation], kind: type[A]) -> list[A]:
     """Those annotations that are of a kind, such as Clip."""
     return [each for each in annotations if isinstance(each, kind)]
@@ -55,3 +60,15 @@ def readable(items: Sequence[Item], images: Features) -> list[Item]:
     """Those items whose images could all be read."""
     known = set(images.keys)
     return [item for item in items if known.issuperset(item.images)]
+
+
+def every_and_readable(inputs: Inputs, kind: type[Item], what: str) -> tuple[list[Item], list[Item]]:
+    """The items of a kind of the role `test`, and those whose images could all be read. Raises DataError where there is
+    none of these. what: the items' name in the message."""
+    every = of_kind(inputs.annotations["test"], kind)
+    read = readable(every, inputs.images["test"])
+    if not read:
+        raise DataError(
+            f"no {what} can be scored: got 0 of {len(every)} whose images can all be read, expected at least 1"
+        )
+    return every, read

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mlcd_eval.data.annotations import Clip
-from mlcd_eval.errors import DataError
 from mlcd_eval.metrics.tracking import TRACKING
-from mlcd_eval.protocols.base import Features, ImageRequest, Inputs, Protocol, Scores
+from mlcd_eval.protocols.base import Elsewhere, Features, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.baselines import colours
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
-from mlcd_eval.protocols.shared.scored import of_kind, readable, scored_split
+from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one_split
 from mlcd_eval.protocols.tracking.outcomes import columns_of, late_objects, still, values_by_clip
 
 
@@ -36,6 +35,13 @@ class TrackingSettings(ProtocolSettings):
     temperature: PositiveFloat = 0.1
 
 
+ELSEWHERE = Elsewhere(
+    tasks=("Semi-Supervised Video Object Segmentation",),
+    metrics=(("jf_mean", "J&F"), ("j_mean", "Jaccard (Mean)"), ("f_mean", "F-measure (Mean)")),
+    hub_task="video-segmentation",
+)
+
+
 class Tracking(Protocol[TrackingSettings]):
     """An object is one that the first frame's mask numbers; it is scored on all frames but the first and the last.
 
@@ -47,9 +53,7 @@ class Tracking(Protocol[TrackingSettings]):
     version = 1
     Settings = TrackingSettings
     kinds = ("video",)
-    pwc_tasks = ("Semi-Supervised Video Object Segmentation",)
-    pwc_metrics = (("jf_mean", "J&F"), ("j_mean", "Jaccard (Mean)"), ("f_mean", "F-measure (Mean)"))
-    hub_task_type = "video-segmentation"
+    elsewhere = ELSEWHERE
 
     def shown_metrics(self, names: Sequence[str], primary: str | None) -> list[str]:
         """J&F and its parts, which papers print."""
@@ -57,7 +61,7 @@ class Tracking(Protocol[TrackingSettings]):
 
     def requests(self, settings: TrackingSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
 
     def score(self, settings: TrackingSettings, inputs: Inputs) -> Scores:
         """Clips with a frame that cannot be read are not scored. Raises DataError where there is no other, and for
@@ -65,13 +69,8 @@ class Tracking(Protocol[TrackingSettings]):
         from mlcd_eval.metrics.table import measure
 
         features = inputs.images["test"]
-        clips = of_kind(inputs.annotations["test"], Clip)
         check_finite(features.array, "patch features", features.keys)
-        scored = readable(clips, features)
-        if not scored:
-            raise DataError(
-                f"no clip can be scored: got 0 of {len(clips)} whose frames can all be read, expected at least 1"
-            )
+        clips, scored = every_and_readable(inputs, Clip, "clip")
         unread = sum(clip.num_objects for clip in clips) - sum(clip.num_objects for clip in scored)
         height, width = features.array.shape[1:3]
 
