@@ -7,32 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.cli.output import add_output_flags, progress_of
-from mlcd_eval.cli.request import auto_or_natural, auto_or_positive, natural, positive
+from mlcd_eval.cli.request import add_encoder_flags
 from mlcd_eval.support.needs import require_torch
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    from mlcd_eval.data.kinds import scheme_forms
-
     parser = commands.add_parser("encode", help="write the features of a data set to a file")
     add = parser.add_argument
     add("--model", required=True, metavar="SPEC", help="as for `mlcd-eval run`")
-    add("--dataset", required=True, metavar="KIND:PATH", help=f"the data: {scheme_forms()}")
+    add("--dataset", required=True, metavar="KIND:PATH", help="the data; see ls datasets")
     add("--output", type=Path, required=True, metavar="FILE", help="a .parquet, .npy or .safetensors file")
     add("--split", metavar="NAME", help="needed where there are several")
     add("--layer", metavar="NAME", help="penultimate (default), projected, patches ...")
     add("--letterbox", action="store_true", help="show the encoder the whole image, instead of a crop")
     add("--texts", action="store_true", help="encode the captions too")
-    add("--device", choices=("auto", "cpu", "cuda"))
-    add("--precision", choices=("fp32", "bf16", "fp16"), help="autocast precision of the encoder")
-    add("--batch-size", type=auto_or_positive, metavar="auto|N")
-    add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images")
-    add("--cache", type=Path, metavar="DIR", help="feature store, shared with `mlcd-eval run`")
-    add("--limit", type=positive, metavar="N", help="at most N images")
-    add("--offline", action="store_true", help="never touch the network")
     add("--trust-remote-code", action="store_true", help="run code that a model repository ships")
-    add("--allow-bad-images", type=natural, metavar="N", help="tolerate up to N undecodable images")
+    add_encoder_flags(add, "")
     add_output_flags(parser)
     parser.set_defaults(run=run)
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlcd_eval.cli.request import natural, positive
+from mlcd_eval.cli.request import add_request_flags, natural, positive
 from mlcd_eval.running.executors import EXECUTORS, make_executor
 
 if TYPE_CHECKING:
     from mlcd_eval.running.executors.base import Executor
 
 OPTIONS = ("group_cpus", "group_gpus", "slurm_partition", "slurm_hours", "slurm_minutes", "slurm_cluster")
+
+
+def request_parser(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that takes a whole request, and where it is executed."""
+    usage = f"mlcd-eval {name} --model [NAME=]SPEC --tasks A,B [FLAGS]"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, usage=usage, argument_default=argparse.SUPPRESS
+    )
+    add_request_flags(parser)
+    add_executor_flags(parser)
+    return parser
 
 
 def add_executor_flags(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ def add_output_flags(parser: Any) -> None:
     either.add_argument(
         "--verbose",
         action="store_true",
-        help="leave a line per stage, and show each warning at once, with its place",
+        help="leave a line per stage, and show each warning at once",
     )
 
 
@@ -36,5 +36,6 @@ def add_log_flag(parser: Any) -> None:
         "--log-to",
         action="append",
         choices=tuple(LOGGERS),
-        help="also write the results, or a training's curves, to an experiment tracker as they arrive; may be repeated",
+        metavar="NAME",
+        help=f"also write results, or a training's curves, as they arrive to {', '.join(LOGGERS)}; may be repeated",
     )

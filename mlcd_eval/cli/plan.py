@@ -7,20 +7,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from mlcd_eval.cli.executor import add_executor_flags, executor_of
-from mlcd_eval.cli.request import add_request_flags, flags_and_request
+from mlcd_eval.cli.executor import executor_of, request_parser
+from mlcd_eval.cli.request import flags_and_request
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser(
-        "plan",
-        help="show what `run` with the same flags would do, and what is missing",
-        usage="mlcd-eval plan --model [NAME=]SPEC --tasks A,B [FLAGS]",
-        argument_default=argparse.SUPPRESS,
-    )
-    add_request_flags(parser)
-    add_executor_flags(parser)
+    parser = request_parser(commands, "plan", "show what `run` with the same flags would do, and what is missing")
     parser.set_defaults(run=run)
 
 

@@ -39,25 +39,11 @@ def auto_or_natural(text: str) -> int | None:
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a request, and those that read and write it as a file."""
-    from mlcd_eval.data.kinds import SCHEMES
-
-    parser.epilog = f"KIND of --model: {', '.join(written_kinds())}; of --dataset: {', '.join(SCHEMES)}"
+    parser.epilog = f"KIND of --model: {', '.join(written_kinds())}; of --dataset: see ls datasets"
     what = parser.add_argument_group("what is run (--model, --dataset and --set may be repeated)").add_argument
-    what(
-        "--model",
-        action="append",
-        dest="models",
-        metavar="[NAME=]SPEC",
-        help="checkpoint folder or KIND:NAME, see ls models",
-    )
+    repeated(what, "--model", "models", "[NAME=]SPEC", "checkpoint folder or KIND:NAME, see ls models")
     what("--tasks", metavar="A,B", help="groups, suites, names, globs, YAML; see ls tasks")
-    what(
-        "--dataset",
-        action="append",
-        dest="datasets",
-        metavar="KIND:PATH",
-        help="your own data; --tasks then names protocols",
-    )
+    repeated(what, "--dataset", "datasets", "KIND:PATH", "your own data; --tasks then names protocols")
     what("--data-root", type=Path, metavar="DIR", help="folder of data sets, searched before the hub")
     what("--limit", type=positive, metavar="N", help="at most N images per split, to try things")
     what("--seed", type=natural, metavar="N", help="of draws, splits and intervals (0)")
@@ -97,6 +83,23 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     where("--save-config", type=Path, metavar="FILE", help="write the flags to a file for --config")
 
 
+def add_encoder_flags(add: Any, limit: str) -> None:
+    """Add the flags of how images are encoded, with help that names no default. limit: what at most N images are of."""
+    add("--device", choices=("auto", "cpu", "cuda"))
+    add("--precision", choices=("fp32", "bf16", "fp16"), help="autocast precision of the encoder")
+    add("--batch-size", type=auto_or_positive, metavar="auto|N")
+    add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images")
+    add("--cache", type=Path, metavar="DIR", help="feature store, shared with `mlcd-eval run`")
+    add("--limit", type=positive, metavar="N", help=f"at most N images{limit}")
+    add("--offline", action="store_true", help="never touch the network")
+    add("--allow-bad-images", type=natural, metavar="N", help=f"tolerate up to N undecodable images{limit}")
+
+
+def repeated(add: Any, flag: str, dest: str, metavar: str, text: str) -> None:
+    """Add a flag that may be given several times."""
+    add(flag, action="append", dest=dest, metavar=metavar, help=text)
+
+
 def switch(add: Any, flag: str, text: str) -> None:
     """Add a flag that is off by default, with a hidden one that switches off what a --config has on."""
     add(flag, action="store_true", help=text)
@@ -105,13 +108,7 @@ def switch(add: Any, flag: str, text: str) -> None:
 
 def add_setting_flags(add: Any) -> None:
     """Add the flags that change settings of tasks."""
-    add(
-        "--set",
-        action="append",
-        dest="changes",
-        metavar="KEY=VALUE",
-        help="change a setting, such as mode=zeroshot or dialect=mteb",
-    )
+    repeated(add, "--set", "changes", "KEY=VALUE", "change a setting, such as mode=zeroshot or dialect=mteb")
     add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
     add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
     add("--embedding", metavar="int8|binary|dim=N", help="compress features: knn, retrieval, linear_probe")

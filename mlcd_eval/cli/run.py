@@ -7,22 +7,15 @@ import os
 import sys
 from typing import Any
 
-from mlcd_eval.cli.executor import add_executor_flags, executor_of
+from mlcd_eval.cli.executor import executor_of, request_parser
 from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
-from mlcd_eval.cli.request import add_request_flags, flags_and_request
+from mlcd_eval.cli.request import flags_and_request
 from mlcd_eval.support.needs import require_torch
 
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
-    parser = commands.add_parser(
-        "run",
-        help="evaluate models on tasks",
-        usage="mlcd-eval run --model [NAME=]SPEC --tasks A,B [FLAGS]",
-        argument_default=argparse.SUPPRESS,
-    )
-    add_request_flags(parser)
-    add_executor_flags(parser)
+    parser = request_parser(commands, "run", "evaluate models on tasks")
     add_output_flags(parser)
     add_log_flag(parser)
     parser.set_defaults(run=run)

@@ -29,14 +29,14 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     def format_help(self) -> str:
         from mlcd_eval.tables.submissions.receivers import RECEIVERS
 
-        rows = "".join(f"  {name}\n{_about(RECEIVERS[name])}" for name in RECEIVERS)
+        rows = "".join(_about(name, RECEIVERS[name]) for name in RECEIVERS)
         return f"{super().format_help()}\nreceivers, whose rules are followed, and how the files are handed in:\n{rows}"
 
 
-def _about(row: Receiver) -> str:
-    needs = ", ".join(f"--{name.replace('_', '-')}" for name in row.needs)
-    lines = [row.help, f"rules: {row.rules}", row.hand_in, *([f"needs {needs}"] if needs else [])]
-    return "".join(f"    {line}\n" for line in lines)
+def _about(name: str, row: Receiver) -> str:
+    needs = ", ".join(f"--{option.replace('_', '-')}" for option in row.needs)
+    lines = [row.help, f"rules: {row.rules}", row.hand_in]
+    return f"  {name}{f', needs {needs}' if needs else ''}\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def add_parser(commands: Any) -> None:
@@ -52,7 +52,7 @@ def add_parser(commands: Any) -> None:
     )
     add = parser.add_argument
     add("paths", nargs="+", type=Path, metavar="PATH", help="records, or folders of them")
-    add("--to", required=True, choices=tuple(RECEIVERS), metavar="NAME", help=", ".join(RECEIVERS))
+    add("--to", required=True, choices=tuple(RECEIVERS), metavar="NAME", help="one of the receivers below")
     add("--output", type=Path, metavar="DIR", help="where the files go (submissions/NAME)")
     add("--allow-partial", action="store_true", help="take records of --limit, where the receiver's form can mark them")
     sending = parser.add_mutually_exclusive_group()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcd_eval.cli.output import add_log_flag, add_output_flags, progress_of
-from mlcd_eval.cli.request import auto_or_natural, auto_or_positive, natural, positive
+from mlcd_eval.cli.request import add_encoder_flags, natural, positive
 from mlcd_eval.support.needs import require_torch
 
 if TYPE_CHECKING:
@@ -38,15 +38,8 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="records, curve/log.jsonl and report.html (default results/watch/FOLDER)",
     )
-    add("--device", choices=("auto", "cpu", "cuda"))
-    add("--precision", choices=("fp32", "bf16", "fp16"), help="autocast precision of the encoder")
-    add("--batch-size", type=auto_or_positive, metavar="auto|N")
-    add("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images")
-    add("--cache", type=Path, metavar="DIR", help="feature store")
-    add("--limit", type=positive, metavar="N", help="at most N images per split")
     add("--seed", type=natural, metavar="N")
-    add("--offline", action="store_true", help="never touch the network")
-    add("--allow-bad-images", type=natural, metavar="N", help="tolerate up to N undecodable images per split")
+    add_encoder_flags(add, " per split")
     add_output_flags(parser)
     add_log_flag(parser)
     parser.set_defaults(run=run)

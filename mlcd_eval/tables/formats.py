@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.registry import Registry
@@ -89,28 +89,9 @@ ROWS = {
 FORMATS: Registry[TableFormat] = Registry("table format", "mlcd_eval.formats", ROWS)
 
 
-def render(
-    results: Sequence[Result],
-    form: str,
-    baseline: str | None = None,
-    published: Sequence[str] = (),
-    groups: Sequence[str] = (),
-    *,
-    paths: Sequence[Path] = (),
-    files: Sequence[Path] = (),
-    trainings: Sequence[Path] = (),
-    nearest: int | None = None,
-    by: By = "value",
-    apart: str | None = None,
-    suites: Sequence[str] = (),
-    chance: bool = False,
-    allow_partial: bool = False,
-) -> str:
-    """Records and published numbers in one format; raises what `pieces` does."""
-    table = TableInput(
-        results, paths, files, baseline, published, groups, trainings, nearest, by, apart, suites, chance
-    )
-    return "".join(pieces(form, table, allow_partial))
+def render(results: Sequence[Result], form: str, *, allow_partial: bool = False, **options: Any) -> str:
+    """Records and published numbers in one format; raises what `pieces` does. options: of a TableInput."""
+    return "".join(pieces(form, TableInput(results, **options), allow_partial))
 
 
 def pieces(form: str, table: TableInput, allow_partial: bool = False) -> Iterable[str]:

@@ -1,10 +1,10 @@
 """The doctor says what is missing, and needs nothing heavy to see it."""
 
 import subprocess
-import sys
 from importlib.metadata import EntryPoint, metadata
 
 import pytest
+from fresh_python import imported
 
 from mlcd_eval.cli import doctor, main
 from mlcd_eval.encoders.kinds import KINDS
@@ -94,10 +94,11 @@ def test_a_slow_nvidia_smi_is_not_waited_for(here, capsys, monkeypatch):
 
 
 def test_nothing_heavy_is_imported(tmp_path):
-    code = (
-        "import sys; from mlcd_eval.cli import main; main(['doctor'])\n"
-        "print('IMPORTED', *{name.partition('.')[0] for name in sys.modules})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.rsplit("IMPORTED", 1)[1].split())
-    assert not loaded & {"torch", "numpy", "pandas", "open_clip", "transformers", "timm"}
+    assert not imported("from mlcd_eval.cli import main; main(['doctor'])") & {
+        "torch",
+        "numpy",
+        "pandas",
+        "open_clip",
+        "transformers",
+        "timm",
+    }

@@ -1,11 +1,12 @@
 """Formats as rows: what the command line reads from them, and a format of another package."""
 
 import pkgutil
-import subprocess
 import sys
 
 import pytest
 from conftest import make_result
+from fresh_python import imported
+from installed import installed
 
 from mlcd_eval.cli import main
 from mlcd_eval.records import ResultStore
@@ -25,16 +26,8 @@ def write(table: TableInput) -> str:
 @pytest.fixture
 def wordy(tmp_path, monkeypatch):
     """An installed package that adds the format `words`."""
-    (tmp_path / "wordy.py").write_text(PACKAGE)
-    info = tmp_path / "wordy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wordy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mlcd_eval.formats]\nwords = wordy:FORMAT\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    vars(FORMATS).pop("added", None)
-    yield
-    vars(FORMATS).pop("added", None)
-    sys.modules.pop("wordy", None)
+    with installed(tmp_path, monkeypatch, FORMATS, "words = wordy:FORMAT", PACKAGE):
+        yield
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -85,6 +78,5 @@ def test_an_option_that_means_nothing_to_a_format_is_refused(tmp_path, capsys, a
 
 
 def test_a_row_imports_nothing():
-    code = "import sys; from mlcd_eval.tables.formats import FORMATS; list(FORMATS); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "pandas", "pydantic", "jinja2", "huggingface_hub", "yaml"} & set(loaded)
+    code = "from mlcd_eval.tables.formats import FORMATS; list(FORMATS)"
+    assert not {"numpy", "pandas", "pydantic", "jinja2", "huggingface_hub", "yaml"} & imported(code)

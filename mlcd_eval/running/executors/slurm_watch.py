@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlcd_eval.running.executors.base import Say
 from mlcd_eval.running.executors.slurm_queue import JobState, SlurmSilentError, ask_slurm, pending_lines
@@ -16,8 +16,7 @@ RESULT_LAG = 15.0  # seconds that a file may take from one machine to another
 PENDING = 60.0  # seconds after which it is shown why groups do not start
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a job ended: with a result, or in a state of Slurm."""
 
     with_result: bool

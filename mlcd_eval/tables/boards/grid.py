@@ -31,9 +31,9 @@ class Style(NamedTuple):
     best: Callable[[str], str]
     second: Callable[[str], str]
     published: Callable[[str], str]
-    dash: str
-    delta: str
-    outside: str
+    dash: str = "-"
+    delta: str = "Δ "
+    outside: str = "†"
 
 
 @dataclass(frozen=True)

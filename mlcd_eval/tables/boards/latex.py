@@ -52,30 +52,21 @@ def _table(board: Leaderboard, baseline: str | None) -> str:
     parts = fitted(grid(board, baseline, STYLE), WIDTH, _seen, between=2, wrapped=WRAPPED)
     sentences = [f"{board.title}.", board.about, *board.notes]
     caption = " ".join([escaped(text) for text in sentences if text] + [legend([board], STYLE).replace("%", r"\%")])
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{caption}}}",
-        *BETWEEN.join(_tabular(part) for part in parts).splitlines(),
-        r"\end{table}",
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    tables = BETWEEN.join(_tabular(part) for part in parts).splitlines()
+    return _environment("table", "", [r"\centering", rf"\caption{{{caption}}}", *tables])
 
 
 def _tabular(table: Grid) -> str:
     wraps = table.models_down and max(_seen(line[0]) for line in table.lines) > WRAPPED
     names = rf">{{\raggedright}}p{{{WRAPPED * 0.45:.1f}em}}" if wraps else "l" * table.names
     columns = names + "r" * (len(table.lines[0]) - table.names)
-    lines = [
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        *map(_line, table.lines[: table.heads]),
-        r"\midrule",
-        *map(_line, table.lines[table.heads :]),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    heads, rows = table.lines[: table.heads], table.lines[table.heads :]
+    lines = [r"\toprule", *map(_line, heads), r"\midrule", *map(_line, rows), r"\bottomrule"]
+    return _environment("tabular", f"{{{columns}}}", lines)
+
+
+def _environment(name: str, arguments: str, lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in (rf"\begin{{{name}}}{arguments}", *lines, rf"\end{{{name}}}"))
 
 
 def _seen(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records import Result
@@ -107,8 +108,7 @@ class Average:
         return _distinct(self.cells, higher_is_better=True)
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """A value minus another; outside: the other is published and does not lie in this value's interval."""
 
     value: float

@@ -14,15 +14,7 @@ from mlcd_eval.tables.text import cell, markdown_table
 
 WIDTH = 150
 """Characters of a line, of which an editor shows as many."""
-STYLE = Style(
-    text=cell,
-    best="**{}**".format,
-    second="<u>{}</u>".format,
-    published="*{}*".format,
-    dash="-",
-    delta="Δ ",
-    outside="†",
-)
+STYLE = Style(text=cell, best="**{}**".format, second="<u>{}</u>".format, published="*{}*".format)
 
 
 def as_markdown(table: TableInput) -> str:

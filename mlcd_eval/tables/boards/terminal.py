@@ -34,9 +34,6 @@ STYLE = Style(
     best="[bold]{}[/bold]".format,
     second="[underline]{}[/underline]".format,
     published="[italic]{}[/italic]".format,
-    dash="-",
-    delta="Δ ",
-    outside="†",
 )
 
 

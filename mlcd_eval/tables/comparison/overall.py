@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ MOST = 20_000
 """Samples of a task that are drawn together; of more, sums of neighbours are."""
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """rank: 1 is best, equal values share the mean of theirs; score: None where chance is known of no task."""
 
     rank: float

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.records import Result, read
@@ -20,8 +20,7 @@ FEW = 3
 LONGEST = 300  # characters of a field
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An image of a sample. uri: the WebP file as a `data:` address; size: width and height in pixels."""
 
     name: str

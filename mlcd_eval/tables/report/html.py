@@ -20,7 +20,7 @@ from mlcd_eval.tables.boards.leaderboard import (
 from mlcd_eval.tables.comparison.contest import contests
 from mlcd_eval.tables.comparison.pairing import sides
 from mlcd_eval.tables.comparison.seeds import pattern
-from mlcd_eval.tables.formats import By, TableInput
+from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.report.controls import control_rows
 from mlcd_eval.tables.report.differences import MOST, differences
 from mlcd_eval.tables.report.efficiency import costs
@@ -56,53 +56,41 @@ _MEAN_OF = {AVERAGE: "mean of, in per cent", OVER_CHANCE: "mean of the way from 
 def as_html(table: TableInput) -> str:
     """The page of a request, with the samples beside its records; raises UserError as `report` and its readers do."""
     trainings = [stage for folder in table.trainings for stage in read_trainings(folder)]
-    examples = read_examples(table.paths)
-    return report(
-        table.results,
-        table.baseline,
-        table.published,
-        table.groups,
-        examples,
-        trainings,
-        nearest=table.nearest,
-        by=table.by,
-        files=table.files,
-        apart=table.apart,
-        suites=table.suites,
-        chance=table.chance,
-    )
+    return _page(table, read_examples(table.paths), trainings, None, None)
 
 
 def report(
     results: Sequence[Result],
-    baseline: str | None = None,
-    published: Sequence[str] = (),
-    groups: Sequence[str] = (),
+    *,
     examples: Sequence[Examples] = (),
     trainings: Sequence[Training] = (),
-    *,
-    nearest: int | None = None,
-    by: By = "value",
-    files: Sequence[Path] = (),
     links: Links | None = None,
-    apart: str | None = None,
     picks: Picker | None = None,
-    suites: Sequence[str] = (),
-    chance: bool = False,
+    **options: Any,
 ) -> str:
-    """The page, alone or with links to the others of its site. files: of the records, if they were read from some,
-    beside which their outcomes are. apart: a regular expression of what tells the seeds of a model apart in its name.
-    picks: which comparisons the site has, where they are not on this page.
+    """The page, alone or with links to the others of its site. options: of a TableInput. picks: which comparisons the
+    site has, where they are not on this page.
 
     Raises ConfigError for an unknown baseline or published model and for no expression, DataError as `choose`.
     """
-    boards, numbers = choose(results, published, groups, of_records(results), suites, chance)
-    check_baseline(boards, baseline)
+    return _page(TableInput(results, **options), examples, trainings, links, picks)
+
+
+def _page(
+    table: TableInput,
+    examples: Sequence[Examples],
+    trainings: Sequence[Training],
+    links: Links | None,
+    picks: Picker | None,
+) -> str:
+    results, files = table.results, table.files
+    boards, numbers = choose(results, table.published, table.groups, of_records(results), table.suites, table.chance)
+    check_baseline(boards, table.baseline)
     rows = [row for board in boards for row in board.rows]
     many = sum(len(board.rows) * len(board.columns) for board in boards) > (MOST_CELLS_OF_SITE if links else MOST_CELLS)
     provenance = Provenance(many)
     folds = [folded(board, _board(board, provenance), provenance) for board in boards] if many else []
-    first = matrix(results, files, pattern(apart), boards)
+    first = matrix(results, files, pattern(table.apart), boards)
     tasks = contests(results, files)
     alone = (links is None and fits(tasks)) or len(tasks) == 1  # else the site has a page for each task
     pairs, picker = _pairs(results, files, first) if picks is None and links is None else ([], picks)
@@ -119,19 +107,19 @@ def report(
         folds=folds,
         most_differences=MOST,
         many=MANY,
-        missed=published if not any(row.published for row in rows) else (),
+        missed=table.published if not any(row.published for row in rows) else (),
         reproduced=any(row.original for row in rows),
         variants=any(column.variant for board in boards for column in board.columns),
-        baseline=baseline,
-        deltas=differences(results, files, boards, baseline, provenance),
+        baseline=table.baseline,
+        deltas=differences(results, files, boards, table.baseline, provenance),
         overview=None if many else overview(results),
         costs=costs(results, first["standing"] if first else None),
         panels=panels(results),
-        reliability=reliability_of(results, baseline),
+        reliability=reliability_of(results, table.baseline),
         controls=control_rows(results),
         trainings=[(training.name, learning_curves(training)) for training in trainings],
         examples=examples,
-        standing=among_published(results, numbers, nearest, by),
+        standing=among_published(results, numbers, table.nearest, table.by),
         provenance={"entries": provenance.entries, "groups": provenance.groups},
     )
 

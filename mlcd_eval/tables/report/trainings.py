@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import as_object, parse_json
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,9 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = parse_json(line)
+                yield as_object(parse_json(line))
             except ValueError as error:
-                raise DataError(f"{file}, line {number}: got {error}, expected JSON") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{file}, line {number}: got {type(row).__name__}, expected an object")
-            yield row
+                raise DataError(f"{file}, line {number} is no JSON object: {error}") from error
 
 
 def finite(value: Any) -> float | None:

@@ -129,7 +129,7 @@ def test_the_page_has_papers_tables_and_differences_too():
 
 
 def test_a_published_baseline_marks_too():
-    text = render([probe("ours", "food101", 0.9, (0.89, 0.91))], "markdown", CLIP, published=[CLIP])
+    text = render([probe("ours", "food101", 0.9, (0.89, 0.91))], "markdown", baseline=CLIP, published=[CLIP])
     assert "(-5.20†)" in text
 
 

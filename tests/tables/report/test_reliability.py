@@ -72,6 +72,6 @@ def test_corruptions_have_tables_and_errors_in_units_of_a_model():
     against = found.tables["Corruption errors in units of a model's"]
     assert against.columns == ["mCE, one = 100 ↓"]
     assert [(model, cells) for model, _, cells in against.rows] == [("one", ["100.00"]), ("two", ["116.67"])]
-    assert "mCE, one = 100" in report([one, two], "one") and "mCE, one" not in report([one, two])
+    assert "mCE, one = 100" in report([one, two], baseline="one") and "mCE, one" not in report([one, two])
     assert mce_against([corrupted("one", [0.0] * 15)], "one").rows[0][2] == ["-"]
     assert mce_against([measured(model="one")], "one") is None

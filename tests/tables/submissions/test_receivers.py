@@ -2,13 +2,13 @@
 
 import json
 import pkgutil
-import sys
 from types import SimpleNamespace
 
 import pytest
 import receiver_rules as rules
 import yaml
 from conftest import make_result, metric
+from installed import installed
 from receiver_records import TASK, files, food
 
 from mlcd_eval.cli import main
@@ -263,21 +263,12 @@ def test_bench_init(tmp_path, capsys, eval_yaml):
 
 
 def test_another_package_adds_a_receiver(tmp_path, monkeypatch, capsys):
-    (tmp_path / "mailer.py").write_text(
+    code = (
         "from mlcd_eval.tables.submissions.receivers import Receiver\n"
         "from mlcd_eval.tables.submissions.submission import Submission\n"
         "ROW = Receiver('mailer:write', 'a letter', 'none', 'post it')\n"
         "def write(request):\n    return Submission({'letter.txt': f'{len(request.results)} numbers'})\n"
     )
-    info = tmp_path / "mailer-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mailer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mlcd_eval.receivers]\nmail = mailer:ROW\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    vars(RECEIVERS).pop("added", None)
-    try:
+    with installed(tmp_path, monkeypatch, RECEIVERS, "mail = mailer:ROW", code):
         assert run(tmp_path, "--to", "mail") == 0
-    finally:
-        vars(RECEIVERS).pop("added", None)
-        sys.modules.pop("mailer", None)
     assert (tmp_path / "out" / "letter.txt").read_text() == "1 numbers"
