@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.encoders.registry import parse
 from mlcd_eval.errors import CheckpointError, ConfigError
-from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.documents import read_object
 from mlcd_eval.support.fileio import write_text
 from mlcd_train.config import TrainConfig
 from mlcd_train.sections import LABELS
@@ -118,11 +118,9 @@ def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     try:
-        was = read_json(path)
+        was = read_object(path)
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(was, dict):
-        raise CheckpointError(f"{path} is damaged: got a {type(was).__name__}, expected a stage's settings")
+        raise CheckpointError(f"{path} is damaged: {error} of a stage's settings") from error
     now = json.loads(json.dumps(settings))
     if was == now:
         return True

@@ -76,6 +76,11 @@ def open_clip_has_text(spec: Spec) -> bool | None:
     return True
 
 
+def no_joint_space(spec: Spec) -> bool | None:
+    """No texts: classifiers have no text tower, and models that answer or segment give no features of texts."""
+    return False
+
+
 def check_timm(spec: Spec) -> None:
     """A local folder with its config, or a name that timm has with a tag that it has; a file of weights that exists."""
     place = prefixed(spec.target)
@@ -101,11 +106,6 @@ def _check_timm_name(spec: Spec) -> None:
             f"--model {spec.text!r}: timm has no weights {tag!r} for {name}, expected one of "
             f"{', '.join(sorted(tags))}{nearest(tag, tags)}"
         )
-
-
-def no_joint_space(spec: Spec) -> bool | None:
-    """No texts: classifiers have no text tower, and models that answer or segment give no features of texts."""
-    return False
 
 
 def check_torchvision(spec: Spec) -> None:

@@ -59,13 +59,14 @@ def check_torchcodec(asked_by: str) -> None:
 
 
 class TorchResizedEncoder(WrappedEncoder):
-    """An encoder whose images are resized by PyTorch, which is part of its features' identity."""
+    """An encoder whose images are resized by PyTorch, which `said` adds to its features' identity."""
 
     decoder = "torch"
+    said = TORCH
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
-        self.info = replace(encoder.info, preprocessing=f"{TORCH}; {encoder.info.preprocessing}")
+        self.info = replace(encoder.info, preprocessing=f"{self.said}; {encoder.info.preprocessing}")
 
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
@@ -89,10 +90,7 @@ class TorchCodecEncoder(TorchResizedEncoder):
     """The same, with JPEG files decoded by TorchCodec on the CPU."""
 
     decoder = "torchcodec"
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__(encoder)
-        self.info = replace(self.info, preprocessing=f"{TORCHCODEC}; {self.info.preprocessing}")
+    said = f"{TORCHCODEC}; {TORCH}"
 
     @property
     def jpeg(self) -> Callable[[bytes], Image.Image]:  # type: ignore[override]

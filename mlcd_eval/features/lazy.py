@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -15,12 +15,11 @@ from mlcd_eval.encoders.kinds import KINDS
 from mlcd_eval.encoders.registry import check_spec, load_encoder, parse
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import CheckpointError, ConfigError
+from mlcd_eval.features.wrapped import DelegatingEncoder
 from mlcd_eval.support.disk_memo import file_identity, memoised, recalled
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from PIL import Image
 
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "tokenizers", "numpy", "pillow")
 """Distributions that build models or read images."""
@@ -83,7 +82,7 @@ def _versions() -> Iterator[str]:
             yield f"{name} {version(name)}"
 
 
-class LazyEncoder(Encoder):
+class LazyEncoder(DelegatingEncoder):
     """remember: called with a function that loads the model for its info; returns the info, remembered or new."""
 
     def __init__(
@@ -94,10 +93,10 @@ class LazyEncoder(Encoder):
     ) -> None:
         self._load = load
         self._pick_device = pick_device
-        self.info = remember(lambda: self._loaded.info)
+        self.info = remember(lambda: self._encoder.info)
 
     @cached_property
-    def _loaded(self) -> Encoder:
+    def _encoder(self) -> Encoder:  # type: ignore[override]
         loaded = self._load()
         remembered = self.__dict__.get("info", loaded.info)
         if loaded.info != remembered:
@@ -116,34 +115,4 @@ class LazyEncoder(Encoder):
     @cached_property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The preprocessing of the loaded model."""
-        return self._loaded.preprocess
-
-    @cached_property
-    def reentrant(self) -> bool:  # type: ignore[override]
-        """Whether threads may call the loaded model at once."""
-        return self._loaded.reentrant
-
-    @cached_property
-    def costed(self) -> bool:  # type: ignore[override]
-        """Whether what an image costs can be counted."""
-        return self._loaded.costed
-
-    def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Encode images by the loaded model."""
-        return self._loaded.encode_images(pixels, layers)
-
-    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Encode texts by the loaded model."""
-        return self._loaded.encode_texts(texts)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
-        """Return the numbers of tokens of texts."""
-        return self._loaded.count_tokens(texts)
-
-    def segment(self, image: Image.Image, expression: str) -> np.ndarray:
-        """Return the mask that the loaded model makes."""
-        return self._loaded.segment(image, expression)
-
-    def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
-        """Return the answers that the loaded model gives."""
-        return self._loaded.answer(images, questions, max_new_tokens)
+        return self._encoder.preprocess

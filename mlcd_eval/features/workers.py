@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Lock
 from typing import Any, Generic, NoReturn, TypeVar
@@ -170,11 +171,7 @@ class Pipeline:
         if self._messages.fileno() in ready:
             return self._messages.recv()
         ended = next(process for process in self._processes if process.sentinel in ready)
-        ended.join()
-        raise RuntimeError(
-            f"a process that loads images ended: got exit code {ended.exitcode}, expected it to run until the last "
-            "image (-9: killed, perhaps for lack of memory, of which fewer workers take less)"
-        )
+        raise lost(ended, "the last image")
 
     def _loaded(self, batch: _Assembly) -> Loaded[Any]:
         with self._lock:
@@ -196,13 +193,27 @@ class Pipeline:
             self._free.send(slot)
 
     def close(self) -> None:
-        """End the processes. SIGTERM would not do: one that has just started may still have this process's handler."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.join()
+        """End the processes."""
+        end(self._processes)
         self._free.close()
         self._messages.close()
+
+
+def lost(process: BaseProcess, until: str) -> RuntimeError:
+    """The error of a process that ended before it should."""
+    process.join()
+    return RuntimeError(
+        f"a process that loads images ended: got exit code {process.exitcode}, expected it to run until {until} "
+        "(-9: killed, perhaps for lack of memory, of which fewer workers take less)"
+    )
+
+
+def end(processes: Sequence[BaseProcess]) -> None:
+    """End processes. SIGTERM would not do: one that has just started may still have this process's handler."""
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
 
 
 def _is_complete(arriving: Mapping[int, _Assembly | Failure | None], number: int) -> bool:

@@ -1,4 +1,4 @@
-"""An encoder whose images are prepared in another way."""
+"""Encoders that let another one compute, such as those whose images are prepared in another way."""
 
 from __future__ import annotations
 
@@ -15,22 +15,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class WrappedEncoder(Encoder):
-    """Computes what the wrapped encoder does. Subclasses set `info`, whose preprocessing says what they change, and
-    `preprocess`."""
+class DelegatingEncoder(Encoder):
+    """Computes what another encoder does, which subclasses have as `_encoder`."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-
-    @property
-    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
-        """What decodes JPEG files for the encoder."""
-        return self._encoder.jpeg
-
-    @property
-    def alter(self) -> Callable[[Image.Image, str], Image.Image] | None:  # type: ignore[override]
-        """What changes images before the encoder's preprocess."""
-        return self._encoder.alter
+    _encoder: Encoder
 
     @property
     def reentrant(self) -> bool:  # type: ignore[override]
@@ -41,11 +29,6 @@ class WrappedEncoder(Encoder):
     def costed(self) -> bool:  # type: ignore[override]
         """Whether what an image costs can be counted."""
         return self._encoder.costed
-
-    @property
-    def device(self) -> torch.device:
-        """The encoder's device."""
-        return self._encoder.device
 
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the encoder's features."""
@@ -66,3 +49,26 @@ class WrappedEncoder(Encoder):
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int = 32) -> list[str]:
         """Return the encoder's answers."""
         return self._encoder.answer(images, questions, max_new_tokens)
+
+
+class WrappedEncoder(DelegatingEncoder):
+    """Computes what the wrapped encoder does. Subclasses set `info`, whose preprocessing says what they change, and
+    `preprocess`."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    @property
+    def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
+        """What decodes JPEG files for the encoder."""
+        return self._encoder.jpeg
+
+    @property
+    def alter(self) -> Callable[[Image.Image, str], Image.Image] | None:  # type: ignore[override]
+        """What changes images before the encoder's preprocess."""
+        return self._encoder.alter
+
+    @property
+    def device(self) -> torch.device:
+        """The encoder's device."""
+        return self._encoder.device

@@ -12,17 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlcd_eval.metrics.interval import (
-    Z95,
-    Interval,
-    OfSums,
-    bootstrap,
-    bootstrap_class_means,
-    bootstrap_sums,
-    group_sums,
-    ratio,
-    standard_error,
-)
+from mlcd_eval.metrics import interval as intervals
+from mlcd_eval.metrics.interval import Interval, OfSums
 
 DRAWS = 10_000
 SLOW_DRAWS = 2_000  # of metrics that are no function of sums: each draw ranks all samples again
@@ -48,7 +39,7 @@ class Paired(NamedTuple):
     @property
     def error(self) -> float:
         """The standard error of B - A."""
-        return (self.ci95[1] - self.ci95[0]) / (2 * Z95)
+        return (self.ci95[1] - self.ci95[0]) / (2 * intervals.Z95)
 
 
 def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: ArrayLike | None = None) -> Paired:
@@ -61,8 +52,8 @@ def paired_means(a: ArrayLike, b: ArrayLike, rng: np.random.Generator, groups: A
     ones = np.ones(len(a))
     alone = groups is None or len(np.unique(groups)) == len(a)
     if not (alone and np.isin([a, b], (0, 1)).all()):
-        return paired_sums(np.column_stack([a, ones]), np.column_stack([b, ones]), ratio, rng, groups)
-    interval = bootstrap_sums(np.column_stack([b - a, ones]), ratio, rng)
+        return paired_sums(np.column_stack([a, ones]), np.column_stack([b, ones]), intervals.ratio, rng, groups)
+    interval = intervals.bootstrap_sums(np.column_stack([b - a, ones]), intervals.ratio, rng)
     assert interval is not None, "there is a sample"
     return Paired(float(a.mean()), float(b.mean()), interval, mcnemar(a, b), MCNEMAR, float((a != b).mean()))
 
@@ -76,9 +67,9 @@ def paired_sums(
     """
     terms = np.hstack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
     if groups is not None:
-        terms = group_sums(terms, groups)
+        terms = intervals.group_sums(terms, groups)
     k = terms.shape[1] // 2
-    interval = bootstrap_sums(terms, lambda sums: of_sums(sums[..., k:]) - of_sums(sums[..., :k]), rng)
+    interval = intervals.bootstrap_sums(terms, lambda sums: of_sums(sums[..., k:]) - of_sums(sums[..., :k]), rng)
     assert interval is not None, "the metric is defined"
     p = permutation(terms[:, :k], terms[:, k:], of_sums, rng)
     total = terms.sum(axis=0)
@@ -94,13 +85,13 @@ def paired_class_means(
     groups as in `paired_means`.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    interval = bootstrap_class_means(b - a, labels, rng, groups=groups)
+    interval = intervals.bootstrap_class_means(b - a, labels, rng, groups=groups)
     assert interval is not None, "there is a sample"
     classes, label, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     weight = 1 / (len(classes) * sizes[label])
     terms = np.column_stack([a * weight, b * weight])
     if groups is not None:
-        terms = group_sums(terms, groups)
+        terms = intervals.group_sums(terms, groups)
     p = permutation(terms[:, :1], terms[:, 1:], lambda total: total[..., 0], rng)
     return Paired(float(a @ weight), float(b @ weight), interval, p, PERMUTATION)
 
@@ -131,7 +122,7 @@ def paired_swaps(
         of_a, of_b = value_a(rows), value_b(rows)
         return None if of_a is None or of_b is None else of_b - of_a
 
-    interval = bootstrap(difference, len(a), rng)
+    interval = intervals.bootstrap(difference, len(a), rng)
     whole_a, whole_b = value_a(None), value_b(None)
     assert interval is not None and whole_a is not None and whole_b is not None, "the metric is defined"
     of_a, of_b = exchanged or (a, b)
@@ -147,8 +138,8 @@ def paired_swaps(
 
 def paired_influences(a: tuple[float, NDArray[Any]], b: tuple[float, NDArray[Any]]) -> Paired:
     """A metric with its influence function (N,) at each sample: a z-test of the difference by the delta method."""
-    difference, error = b[0] - a[0], standard_error(b[1] - a[1])
-    low, high = (difference + sign * Z95 * error for sign in (-1, 1))
+    difference, error = b[0] - a[0], intervals.standard_error(b[1] - a[1])
+    low, high = (difference + sign * intervals.Z95 * error for sign in (-1, 1))
     p = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else float(difference == 0)
     return Paired(a[0], b[0], (low, high), p, Z_TEST)
 

@@ -13,6 +13,9 @@ from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 
+Vectors = torch.Tensor | Rows
+"""Rows of unit length, on a device or elsewhere."""
+
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
 # to multiples of 2^-26 and multiplied in float64. Every product is then a multiple of 2^-52 and, for unit vectors, each
 # partial sum is below 2, so nothing is ever rounded, and equal rows tie exactly. (The rounding moves a similarity less
@@ -38,8 +41,8 @@ class Ranks(NamedTuple):
 @torch.no_grad()
 @exact_fp32()
 def retrieval_ranks(
-    image: torch.Tensor | Rows,
-    text: torch.Tensor | Rows,
+    image: Vectors,
+    text: Vectors,
     image_of_text: torch.Tensor,
     tile: int | None = None,
     advance: Advance = lambda _: None,
@@ -90,8 +93,8 @@ def retrieval_ranks(
 @torch.no_grad()
 @exact_fp32()
 def caption_ranks(
-    image: torch.Tensor | Rows,
-    text: torch.Tensor | Rows,
+    image: Vectors,
+    text: Vectors,
     image_of_text: torch.Tensor,
     tile: int | None = None,
     advance: Advance = lambda _: None,

@@ -272,12 +272,7 @@ def metric_value(name: str, columns: Columns) -> float | None:
 
 
 def measure(
-    name: str,
-    columns: Columns,
-    seed: int,
-    num_unscored: int = 0,
-    num_scored: int | None = None,
-    defined: bool = True,
+    name: str, columns: Columns, seed: int, num_unscored: int = 0, num_scored: int | None = None, defined: bool = True
 ) -> Metric:
     """A metric of the table with its interval, which depends on the columns, the seed and the metric's name only.
 

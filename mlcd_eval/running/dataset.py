@@ -20,7 +20,6 @@ from mlcd_eval.errors import IncompatibleError, UserError
 from mlcd_eval.features.altered import AlteredEncoder
 from mlcd_eval.features.encode import (
     Encoded,
-    EncodeOptions,
     ImageEncoding,
     TextEncoding,
     encode_split,
@@ -31,7 +30,6 @@ from mlcd_eval.features.predict import Predictions, predict
 from mlcd_eval.features.store import bytes_per_number
 from mlcd_eval.features.tokens import token_counts
 from mlcd_eval.features.upright import UprightEncoder
-from mlcd_eval.features.workers import default_workers
 from mlcd_eval.planning.job import Job
 from mlcd_eval.protocols.base import Features, Inputs, Scores, View
 from mlcd_eval.records import Result, ResultStore, Timing
@@ -40,6 +38,7 @@ from mlcd_eval.records.pending import started_now
 from mlcd_eval.request import RunRequest
 from mlcd_eval.running.controls import controls_of
 from mlcd_eval.running.costs import efficiency, scored_of
+from mlcd_eval.running.encoding import encode_options
 from mlcd_eval.running.open_set import distinct
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
@@ -72,14 +71,7 @@ class DatasetRun:
         self.model = todo[0][1].model.name
         self.progress = progress
         self.store = ResultStore(request.output)
-        self.options = EncodeOptions(
-            cache=request.cache,
-            precision=request.precision,
-            batch_size=request.batch_size,
-            workers=default_workers(encoder.device) if request.workers is None else request.workers,
-            limit=request.limit,
-            allow_bad_images=request.allow_bad_images,
-        )
+        self.options = encode_options(request, encoder)
         self._text_encoders = text_encoders
         self._texts = texts
         self._images = images

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlcd_eval.data.open import open_dataset
-from mlcd_eval.encoders.base import PENULTIMATE
+from mlcd_eval.encoders.base import PENULTIMATE, Encoder
 from mlcd_eval.errors import ConfigError, DataError, IncompatibleError, nearest
 from mlcd_eval.features.lazy import open_encoder
-from mlcd_eval.request import default_cache
+from mlcd_eval.request import RunRequest, default_cache
 from mlcd_eval.running.feature_file import FeatureFile, check_output, write_features
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.fileio import check_writable
 from mlcd_eval.support.progress import Progress
+
+if TYPE_CHECKING:
+    from mlcd_eval.features.encode import EncodeOptions
 
 
 class EncodeRequest(BaseModel):
@@ -46,6 +49,21 @@ class EncodeRequest(BaseModel):
     allow_bad_images: int = Field(default=0, ge=0)
 
 
+def encode_options(request: RunRequest | EncodeRequest, encoder: Encoder) -> EncodeOptions:
+    """How a request's images and texts are encoded."""
+    from mlcd_eval.features.encode import EncodeOptions  # imports torch
+    from mlcd_eval.features.workers import default_workers
+
+    return EncodeOptions(
+        cache=request.cache,
+        precision=request.precision,
+        batch_size=request.batch_size,
+        workers=default_workers(encoder.device) if request.workers is None else request.workers,
+        limit=request.limit,
+        allow_bad_images=request.allow_bad_images,
+    )
+
+
 def encode(request: EncodeRequest, progress: Progress | None = None) -> FeatureFile:
     """Write the file and return what is in it. Raises UserError for a request, data or a model that is wrong, before
     any image is encoded."""
@@ -70,28 +88,20 @@ def encode(request: EncodeRequest, progress: Progress | None = None) -> FeatureF
     if request.texts and not info.has_text:
         raise IncompatibleError(f"--texts needs a text tower: got model {info.spec!r}, which {info.no_text}")
 
-    from mlcd_eval.features.encode import EncodeOptions, encode_split, encode_texts  # imports torch
+    from mlcd_eval.features.encode import encode_split, encode_texts  # imports torch
     from mlcd_eval.features.letterbox import LetterboxedEncoder
-    from mlcd_eval.features.workers import default_workers
 
-    encode_options = EncodeOptions(
-        cache=request.cache,
-        precision=request.precision,
-        batch_size=request.batch_size,
-        workers=default_workers(encoder.device) if request.workers is None else request.workers,
-        limit=request.limit,
-        allow_bad_images=request.allow_bad_images,
-    )
+    how = encode_options(request, encoder)
     shown = LetterboxedEncoder(encoder) if request.letterbox else encoder
     with progress.stage(f"{info.name}: {split.dataset}/{name}", split.scan().num_samples, "images") as advance:
-        images = encode_split(shown, split, [request.layer], encode_options, advance).features[request.layer]
+        images = encode_split(shown, split, [request.layer], how, advance).features[request.layer]
     captions = None
     if request.texts:
         texts = [text for of_image in images.texts for text in of_image]
         if not texts:
             raise DataError(f"--texts: split {name!r} of {request.dataset} has no captions")
         with progress.stage(f"{info.name}: captions", len(set(texts)), "texts") as advance:
-            captions = encode_texts(encoder, texts, encode_options, advance)
+            captions = encode_texts(encoder, texts, how, advance)
     about = {
         "model": info.spec,
         "fingerprint": info.fingerprint,

@@ -66,6 +66,18 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes().decode("utf-8-sig"))
 
 
+def as_object(value: Any) -> dict[str, Any]:
+    """A JSON value that is an object; raises ValueError for another one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"got {type(value).__name__}, expected an object")
+    return value
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file; raises what `read_json` does."""
+    return as_object(read_json(path))
+
+
 class _PlainLoader(_Safe):
     """The safe loader, which builds plain values only, refusing duplicate keys (PyYAML keeps the last)."""
 

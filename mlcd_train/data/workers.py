@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mlcd_eval.features.ring import Ring
-from mlcd_eval.features.workers import Failure, start_worker
+from mlcd_eval.features.workers import Failure, end, lost, start_worker
 from mlcd_train.data.memory import check_memory
 from mlcd_train.data.slices import Made, Reading, Slice
 
@@ -92,11 +92,7 @@ class Workers:
         return message
 
     def _lost(self, worker: int) -> NoReturn:
-        self._processes[worker].join()
-        raise RuntimeError(
-            f"a process that loads images ended: got exit code {self._processes[worker].exitcode}, expected it to run "
-            "until the end of training (-9: killed, perhaps for lack of memory, of which fewer workers take less)"
-        )
+        raise lost(self._processes[worker], "the end of training")
 
     def _release(self, slot: int) -> None:
         with self._lock, suppress(OSError):  # the pipes are closed at the end
@@ -106,10 +102,7 @@ class Workers:
 
     def close(self) -> None:
         """End the processes."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.join()
+        end(self._processes)
         for pipe in (*self._slots, *self._results):
             pipe.close()
         self._ring.unpin()

@@ -83,19 +83,18 @@ class ClassSettings(ObjectiveSettings):
         }
 
 
+LabelsOf = Callable[[Sequence[str]], Tensor]
+"""Keys -> (B, l) classes."""
+
+
 class ClassObjective(ImageObjective):
     """Images against class rows; a subclass says how they are compared.
 
-    labels_of: keys -> (B, l) classes. lr_factor: on the learning rate of the centres.
+    lr_factor: on the learning rate of the centres.
     """
 
     def __init__(
-        self,
-        model: DualEncoder,
-        centres: ClassRows,
-        labels_of: Callable[[Sequence[str]], Tensor],
-        lr_factor: float,
-        drops: DropRule = NOTHING,
+        self, model: DualEncoder, centres: ClassRows, labels_of: LabelsOf, lr_factor: float, drops: DropRule = NOTHING
     ) -> None:
         super().__init__(model, drops)
         self._centres = centres

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -17,7 +16,7 @@ from mlcd_train.distributed import add_up, for_shares, gather_on_host
 from mlcd_train.drops import NOTHING, DropRule
 from mlcd_train.host import upload
 from mlcd_train.objectives.base import ObjectiveInputs
-from mlcd_train.objectives.classes import ClassObjective, ClassSettings
+from mlcd_train.objectives.classes import ClassObjective, ClassSettings, LabelsOf
 
 
 class MultiSigmoid(ClassSettings):
@@ -46,7 +45,7 @@ class SigmoidPerClass(ClassObjective):
         self,
         model: DualEncoder,
         rows: ClassRows,
-        labels_of: Callable[[Sequence[str]], Tensor],
+        labels_of: LabelsOf,
         settings: MultiSigmoid,
         drops: DropRule = NOTHING,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -19,6 +18,7 @@ from mlcd_train.drops import NOTHING, DropRule
 from mlcd_train.host import upload
 from mlcd_train.losses import Filtered, MarginKind, mlc_of_sums
 from mlcd_train.objectives.base import ObjectiveInputs
+from mlcd_train.objectives.classes import LabelsOf
 from mlcd_train.objectives.discrimination import ClusterDiscrimination, ClusterSettings
 from mlcd_train.sections import Count
 
@@ -56,7 +56,7 @@ class SoftmaxPerLabel(ClusterDiscrimination):
         self,
         model: DualEncoder,
         centres: ClassCentres,
-        labels_of: Callable[[Sequence[str]], Tensor],
+        labels_of: LabelsOf,
         lr_factor: float,
         subset: int,
         drops: DropRule = NOTHING,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -17,7 +16,7 @@ from mlcd_train.drops import NOTHING, DropRule
 from mlcd_train.host import upload
 from mlcd_train.losses import logsumexp
 from mlcd_train.objectives.base import ObjectiveInputs
-from mlcd_train.objectives.classes import ClassObjective, ClassSettings
+from mlcd_train.objectives.classes import ClassObjective, ClassSettings, LabelsOf
 from mlcd_train.sections import Fraction
 
 
@@ -55,7 +54,7 @@ class WeightedSoftmax(ClassObjective):
         self,
         model: DualEncoder,
         rows: ClassRows,
-        labels_of: Callable[[Sequence[str]], Tensor],
+        labels_of: LabelsOf,
         weights: Tensor,
         settings: SuperClass,
         drops: DropRule = NOTHING,

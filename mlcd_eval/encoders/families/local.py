@@ -10,7 +10,7 @@ from mlcd_eval.encoders.families.choice import choose
 from mlcd_eval.encoders.places import folder_or_repository
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.errors import CheckpointError, ConfigError
-from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.documents import read_object
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
@@ -93,9 +93,8 @@ def _config(spec: Spec, path: Path) -> dict[str, Any]:
 
 def _json(spec: Spec, path: Path) -> dict[str, Any]:
     try:
-        document = read_json(path)
+        return read_object(path)
     except ValueError as error:
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {path} is no JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"--model {spec.text!r} cannot be loaded: {path} holds no JSON object")
-    return document
+        raise CheckpointError(
+            f"--model {spec.text!r} cannot be loaded: {path} holds no JSON object: {error}"
+        ) from error
