@@ -10,7 +10,3 @@ def write(path, contents=None, size=(8, 6)):
     else:
         path.write_text(contents)
     return path
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]

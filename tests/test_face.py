@@ -1,10 +1,8 @@
 """The public names of `import mlcd_eval`."""
 
-import subprocess
-import sys
-
 import pytest
 from conftest import make_result, metric
+from fresh_python import imported, printed
 
 import mlcd_eval
 
@@ -20,14 +18,12 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, mlcd_eval; sys.exit(bool({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert not imported("import mlcd_eval") & {"torch", "numpy", "pydantic"}
 
 
 def test_dir_and_help_show_the_public_face():
     assert set(mlcd_eval.__all__) <= set(dir(mlcd_eval))
-    code = "import mlcd_eval; help(mlcd_eval)"
-    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    text = printed("import mlcd_eval; help(mlcd_eval)")
     for name in mlcd_eval.__all__:
         assert name in text
     assert "evaluate(model:" in text and "skip_incompatible" in text

@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import load_file
 
 from mlcd_eval.support.progress import Progress
+from mlcd_train import loop
 from mlcd_train.stages import TrainingRun
 
 
@@ -17,3 +18,15 @@ def same(first, second):
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+def stop_before(step, monkeypatch, error=KeyboardInterrupt):
+    """Raise an error where a training would begin a step."""
+    rate = loop.learning_rate
+
+    def stopping(number, *rest):
+        if number == step:
+            raise error
+        return rate(number, *rest)
+
+    monkeypatch.setattr(loop, "learning_rate", stopping)

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mlcd_eval.tables.published.dialect import Dialect
 
@@ -31,8 +32,7 @@ class Column:
         return self.task or f"{self.protocol}/{self.dataset}"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """name: as in the source. identity: key of the model in models.json. note: what sets it apart from other rows."""
 
     name: str

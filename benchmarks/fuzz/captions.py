@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from reader import Reader, read_everything
+from reader import Reader, read_everything, read_pixels
 
 VAL, TRAIN = "COCO_val2014_000000000042", "COCO_train2014_000000000007"
 
@@ -76,16 +76,6 @@ def caption_readers(folder: Path) -> Iterator[Reader]:
     yield Reader("winogavil", path, lambda path: read_everything(f"winogavil:{path}"))
 
 
-def _every_pixel(ref: str) -> None:
-    from mlcd_eval.data import open_dataset
-
-    read_everything(ref)
-    dataset = open_dataset(ref)
-    for split in dataset.splits:
-        for annotation in dataset.annotations(split):
-            annotation.pixels(), annotation.picture()
-
-
 def segmentation_readers(folder: Path) -> Iterator[Reader]:
     """Readers of --dataset for segmentation."""
     values = np.full((6, 8), 20, np.uint8)
@@ -98,7 +88,10 @@ def segmentation_readers(folder: Path) -> Iterator[Reader]:
         folder / "VOC2012/ImageSets/Segmentation/val.txt",
     ):
         yield Reader(
-            f"seg {path.suffix}", path, lambda _: _every_pixel(f"seg:{folder}/VOC2012"), names=("2007_", "VOC2012")
+            f"seg {path.suffix}",
+            path,
+            lambda _: read_pixels("pixels", f"seg:{folder}/VOC2012"),
+            names=("2007_", "VOC2012"),
         )
 
     scenes = folder / "densedemo"
@@ -122,4 +115,6 @@ def segmentation_readers(folder: Path) -> Iterator[Reader]:
     index = {"classes": classes, "fov": 35.0, "depth_scale": 65535.0, "scenes": rows}
     written(scenes / "scenes.json", json.dumps(index))
     for path in (scenes / "scenes.json", scenes / "val.tar"):
-        yield Reader(f"seg {path.name}", path, lambda _: _every_pixel(f"seg:{scenes}"), names=("val1/", "densedemo"))
+        yield Reader(
+            f"seg {path.name}", path, lambda _: read_pixels("pixels", f"seg:{scenes}"), names=("val1/", "densedemo")
+        )

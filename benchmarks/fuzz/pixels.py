@@ -5,18 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from captions import picture, written
-from reader import Reader, read_everything
-
-
-def _every_value(ref: str) -> None:
-    """Read a data set's images, and the values of all pixels of each."""
-    from mlcd_eval.data import open_dataset
-
-    read_everything(ref)
-    dataset = open_dataset(ref)
-    for split in dataset.splits:
-        for annotation in dataset.annotations(split):
-            annotation.values(), annotation.picture()
+from reader import Reader, read_pixels
 
 
 def pixel_readers(folder: Path) -> Iterator[Reader]:
@@ -42,6 +31,6 @@ def pixel_readers(folder: Path) -> Iterator[Reader]:
         yield Reader(
             f"{scheme} {root} {path.suffix}",
             path,
-            lambda _, scheme=scheme, root=root: _every_value(f"{scheme}:{folder}/{root}"),
+            lambda _, scheme=scheme, root=root: read_pixels("values", f"{scheme}:{folder}/{root}"),
             names=names,
         )

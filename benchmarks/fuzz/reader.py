@@ -69,6 +69,15 @@ def read_everything(ref: str) -> None:
                 decode(sample.image, sample.key)
 
 
+def read_pixels(name: str, ref: str) -> None:
+    """Read a data set's images, and what is known of all pixels of each. name: of the annotations' reader of that."""
+    read_everything(ref)
+    dataset = open_dataset(ref)
+    for split in dataset.splits:
+        for annotation in dataset.annotations(split):
+            getattr(annotation, name)(), annotation.picture()
+
+
 def use(spec: str) -> None:
     """Load a model and encode an image and, if it can, a text."""
     encoder = load_encoder(spec, offline=True)

@@ -16,21 +16,21 @@ def test_importing_the_registry_does_not_import_torch():
     subprocess.run([sys.executable, "-c", f"{check}; assert 'torch' not in sys.modules"], check=True)
 
 
-@pytest.mark.parametrize(
-    ("spec", "name"),
-    [
-        ("open_clip:local-dir:../models/tiny_clip", "tiny_clip"),
-        ("open_clip:ViT-B-32/laion2b_s34b_b79k", "ViT-B-32_laion2b_s34b_b79k"),
-        ("open_clip:ViT-B-32?init=random&seed=3", "ViT-B-32_random_seed3"),
-        ("open_clip:hf-hub:laion/CLIP-x", "CLIP-x"),
-        ("hf:DeepGlint-AI/mlcd-vit-large-patch14-336", "mlcd-vit-large-patch14-336"),
-        ("timm:vit_tiny_patch16_224", "vit_tiny_patch16_224"),
-        ("timm:resnet10t?checkpoint=runs/a.pth&img_size=96", "resnet10t_a_96px"),
-        ("runs/my model", "my_model"),
-        ("python:a.b:make", "a.b_make"),
-        ("python:a.b:make?checkpoint=runs/last.pt&width=8", "a.b_make_checkpoint_last.pt_width_8"),
-    ],
-)
+NAMES = {
+    "open_clip:local-dir:../models/tiny_clip": "tiny_clip",
+    "open_clip:ViT-B-32/laion2b_s34b_b79k": "ViT-B-32_laion2b_s34b_b79k",
+    "open_clip:ViT-B-32?init=random&seed=3": "ViT-B-32_random_seed3",
+    "open_clip:hf-hub:laion/CLIP-x": "CLIP-x",
+    "hf:DeepGlint-AI/mlcd-vit-large-patch14-336": "mlcd-vit-large-patch14-336",
+    "timm:vit_tiny_patch16_224": "vit_tiny_patch16_224",
+    "timm:resnet10t?checkpoint=runs/a.pth&img_size=96": "resnet10t_a_96px",
+    "runs/my model": "my_model",
+    "python:a.b:make": "a.b_make",
+    "python:a.b:make?checkpoint=runs/last.pt&width=8": "a.b_make_checkpoint_last.pt_width_8",
+}
+
+
+@pytest.mark.parametrize(("spec", "name"), NAMES.items())
 def test_names_are_short_and_safe_as_folders(spec, name):
     assert model_name(spec) == name
     assert named(spec) == (name, spec)

@@ -31,18 +31,15 @@ def test_the_likely_specs_of_a_word(text, specs):
     assert likely_specs(text, ARCHITECTURES) == specs
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("https://huggingface.co/org/name/", " (did you mean 'hf:org/name'?)"),
-        ("transformers:org/name", " (did you mean 'hf:org/name'?)"),
-        ("clip:ViT-B-32/openai", " (did you mean 'open_clip:ViT-B-32/openai'?)"),
-        ("file:a.py:make", " (did you mean 'python:a.py:make'?)"),
-        ("zzz:x", ""),
-    ],
-)
-def test_the_likely_kind_of_a_spec(text, hint):
-    assert likely_kind(text) == hint
+def test_the_likely_kind_of_a_spec():
+    for text, meant in {
+        "https://huggingface.co/org/name/": "hf:org/name",
+        "transformers:org/name": "hf:org/name",
+        "clip:ViT-B-32/openai": "open_clip:ViT-B-32/openai",
+        "file:a.py:make": "python:a.py:make",
+    }.items():
+        assert likely_kind(text) == f" (did you mean {meant!r}?)"
+    assert likely_kind("zzz:x") == ""
 
 
 @pytest.mark.parametrize(

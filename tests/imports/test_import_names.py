@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from installed import installed
 
 from mlcd_eval.cli import main
 from mlcd_eval.errors import DataError
@@ -49,7 +50,7 @@ def test_fractions_are_checked_by_unit():
 
 def test_another_package_adds_a_harness(run_import, tmp_path, monkeypatch, capsys):
     """Its module is not imported by other commands, and its files are read as those of our own harnesses."""
-    (tmp_path / "extra_harness.py").write_text(
+    code = (
         "from mlcd_eval.imports.imported_task import ImportedTask, foreign_task\n"
         "from mlcd_eval.imports.registry import Harness\n"
         "from mlcd_eval.metrics.base import Metric\n"
@@ -61,19 +62,10 @@ def test_another_package_adds_a_harness(run_import, tmp_path, monkeypatch, capsy
         "        metrics = (Metric(name='score', value=value, unit='points', num_scored=None),)\n"
         "        yield ImportedTask(source, 'm', foreign_task('extra', 'set'), 'set', metrics, 'score')\n"
     )
-    info = tmp_path / "extra_harness-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra-harness\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mlcd_eval.imports]\nextra = extra_harness:ROW\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(HARNESSES.__dict__, "added", raising=False)
-    assert main(["ls", "suites"]) == 0 and "extra_harness" not in sys.modules
     (tmp_path / "score.json").write_text('{"score": 12}')
-    try:
+    with installed(tmp_path, monkeypatch, HARNESSES, "extra = extra_harness:ROW", code):
+        assert main(["ls", "suites"]) == 0 and "extra_harness" not in sys.modules
         code, records = run_import("extra", tmp_path / "score.json")
-    finally:
-        HARNESSES.__dict__.pop("added", None)
-        sys.modules.pop("extra_harness", None)
     assert code == 0 and records["imported/extra-set"].primary.value == 12
     assert records["imported/extra-set"].details["format"] == "7.1"
 

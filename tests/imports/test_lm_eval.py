@@ -217,16 +217,16 @@ def test_what_a_run_says_of_itself_is_taken_only_where_it_can_be(run_import, lmm
     assert not {"alias", "sample_len"} & result.details["theirs"]["values"].keys()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "model", "name"),
-    [
-        ("pretrained=org/name-7b,dtype=auto", "hf", "name-7b"),
-        ("dtype=auto,model_version=a/b", "hf", "b"),
-        ("model_name=c.safetensors", "hf", "c"),
-        ("dtype=auto", "qwen_vl", "qwen_vl"),
-        (None, "gpt4v", "gpt4v"),
-    ],
-)
+NAMED_BY = [
+    ("pretrained=org/name-7b,dtype=auto", "hf", "name-7b"),
+    ("dtype=auto,model_version=a/b", "hf", "b"),
+    ("model_name=c.safetensors", "hf", "c"),
+    ("dtype=auto", "qwen_vl", "qwen_vl"),
+    (None, "gpt4v", "gpt4v"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "model", "name"), NAMED_BY)
 def test_a_model_is_named_by_its_arguments_or_its_kind(run_import, lmms, arguments, model, name):
     file = lmms(lambda run: run["config"].update(model_args=arguments, model=model) or run.update(model_name=None))
     assert run_import("lmms-eval", file)[1]["docvqa/docvqa_val"].model.name == f"{name}@lmms-eval"

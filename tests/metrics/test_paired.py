@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from protocol_inputs import rng
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
@@ -22,10 +23,6 @@ from mlcd_eval.metrics.paired import (
     paired_sums,
     permutation,
 )
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
 
 
 def outcomes(only_a, only_b, both=5, neither=4):

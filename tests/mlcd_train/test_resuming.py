@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import run, same
+from training_runs import run, same, stop_before
 
 from mlcd_eval.errors import CheckpointError, DataError
 from mlcd_eval.support.progress import Progress
@@ -22,17 +22,6 @@ from mlcd_train.state import TrainingState
 
 class Killed(Exception):
     pass
-
-
-def kill_before_step(monkeypatch, step):
-    original = loop.learning_rate
-
-    def rate(number, *rest):
-        if number == step:
-            raise Killed
-        return original(number, *rest)
-
-    monkeypatch.setattr(loop, "learning_rate", rate)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +41,7 @@ def test_ten_steps_are_five_and_five_more(make_config, monkeypatch, objective, c
     undisturbed = run(make_config(*changes, objective=objective, name="whole"))
     config = make_config(*changes, objective=objective, name="killed")
     with monkeypatch.context() as patch:
-        kill_before_step(patch, 7)
+        stop_before(7, patch, Killed)
         with pytest.raises(Killed):
             run(config)
     assert not (config.output / "fit" / "done.json").exists()
@@ -65,7 +54,7 @@ def test_ten_steps_are_five_and_five_more(make_config, monkeypatch, objective, c
 def test_a_run_that_goes_on_may_accumulate_more(make_config, monkeypatch):
     undisturbed = run(make_config(name="whole"))
     with monkeypatch.context() as patch:
-        kill_before_step(patch, 3)
+        stop_before(3, patch, Killed)
         with pytest.raises(Killed):
             run(make_config(name="killed"))
     resumed = run(make_config("fit.accumulation=2", name="killed"))
@@ -81,7 +70,7 @@ def test_lit_goes_on_likewise(make_config, monkeypatch):
     for stage in ("embed", "cluster", "assign", "fit"):
         run_fit_only.run_stage(stage)
     with monkeypatch.context() as patch:
-        kill_before_step(patch, 5)
+        stop_before(5, patch, Killed)
         with pytest.raises(Killed):
             run(config)
     same(run(config), undisturbed)
@@ -144,7 +133,7 @@ sys.exit(main(sys.argv[1:]))
 def test_states_of_another_config_and_damaged_ones_are_refused(make_config, monkeypatch):
     config = make_config()
     with monkeypatch.context() as patch:
-        kill_before_step(patch, 3)
+        stop_before(3, patch, Killed)
         with pytest.raises(Killed):
             run(config)
     state = config.output / "fit" / "state" / "step_0000002"
@@ -184,7 +173,7 @@ def test_a_draw_ahead_changes_nothing(make_config, monkeypatch):
         late = run(configs[0])
     same(run(configs[1]), late)
     with monkeypatch.context() as patch:
-        kill_before_step(patch, 3)
+        stop_before(3, patch, Killed)
         with pytest.raises(Killed):
             run(configs[2])
     same(run(configs[2]), late)

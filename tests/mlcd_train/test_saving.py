@@ -7,6 +7,7 @@ import threading
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from training_runs import stop_before
 from two_ranks import on_two_ranks
 
 from mlcd_eval.encoders.adapters.checkpoint import load_checkpoint
@@ -61,17 +62,6 @@ def test_what_writing_raises_stops_training(make_config, monkeypatch):
         run(config)
     assert len(losses(config)) == 4  # the second state finds what became of the first
     assert not list((config.output / "fit" / "state").iterdir())
-
-
-def stop_before(step, patch):
-    rate = loop.learning_rate
-
-    def stopping(number, *rest):
-        if number == step:
-            raise KeyboardInterrupt
-        return rate(number, *rest)
-
-    patch.setattr(loop, "learning_rate", stopping)
 
 
 def _stopped_rank(rank, port, config, results):

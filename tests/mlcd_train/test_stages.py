@@ -89,7 +89,7 @@ def test_settings_that_change_no_weight_may_change(make_config):
     ("file", "contents", "error", "message"),
     [
         ("assign/done.json", "{", CheckpointError, "done.json is damaged"),
-        ("assign/done.json", "[1]", CheckpointError, "done.json is damaged: got a list"),
+        ("assign/done.json", "[1]", CheckpointError, "done.json is damaged: got list"),
         ("embed/rows.json", "[]", DataError, "holds no features"),
         ("cluster/centres.safetensors", "x", DataError, "holds no class centres"),
         ("assign/labels/labels.json", "x", DataError, "holds no labels"),

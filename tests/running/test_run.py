@@ -221,16 +221,16 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
     assert TinyEncoder.images_seen == 0
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "message"),
-    [
-        ("--precision", "fp23", "did you mean 'fp32'"),
-        ("--device", "gpu", "choose from"),
-        ("--batch-size", "0", "expected an integer of at least 1"),
-        ("--limit", "ten", "expected an integer of at least 1"),
-        ("--modle", "x", "did you mean '--model'"),
-    ],
-)
+WRONG_FLAGS = [
+    ("--precision", "fp23", "did you mean 'fp32'"),
+    ("--device", "gpu", "choose from"),
+    ("--batch-size", "0", "expected an integer of at least 1"),
+    ("--limit", "ten", "expected an integer of at least 1"),
+    ("--modle", "x", "did you mean '--model'"),
+]
+
+
+@pytest.mark.parametrize(("flag", "value", "message"), WRONG_FLAGS)
 def test_a_wrong_flag_is_one_sentence_and_exit_code_2(tmp_path, capsys, flag, value, message):
     with pytest.raises(SystemExit) as caught:
         main(flags(tmp_path, flag, value))

@@ -1,5 +1,4 @@
-import subprocess
-import sys
+from fresh_python import imported
 
 from mlcd_eval.support.bundled import demo_data_dir, published_dir, tasks_dir
 
@@ -21,6 +20,5 @@ def test_the_demo_data_comes_with_its_licences():
 
 
 def test_finding_files_imports_nothing_heavy():
-    code = "import sys, mlcd_eval.support.bundled, mlcd_eval.tables.published, mlcd_eval.spec; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "numpy", "pandas", "sklearn", "rich", "open_clip"} & set(loaded)
+    loaded = imported("import mlcd_eval.support.bundled, mlcd_eval.tables.published, mlcd_eval.spec")
+    assert not {"torch", "numpy", "pandas", "sklearn", "rich", "open_clip"} & loaded

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from installed import write_package
 
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.support.registry import Registry
@@ -15,11 +16,7 @@ def package(tmp_path, monkeypatch):
     """A function that installs a package `extra` with the given entry points and returns a new registry."""
 
     def write(points, name="extra"):
-        (tmp_path / f"{name}.py").write_text("THING = 7\n")
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[some.group]\n" + "\n".join(points) + "\n")
+        write_package(tmp_path, name, "THING = 7\n", {"some.group": "\n".join(points)})
         monkeypatch.syspath_prepend(str(tmp_path))
         return Registry("thing", "some.group", BUILT_IN)
 

@@ -69,14 +69,10 @@ def test_quiet_shows_none_and_verbose_each_at_once_with_its_place(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("path", "library"),
-    [
-        ("/venv/lib/python3.11/site-packages/open_clip/factory.py", "open_clip"),
-        ("/venv/lib/python3.11/site-packages/mlcd_eval/x.py", "mlcd_eval"),
-        ("/home/me/code/mlcd_eval/features/x.py", "mlcd_eval"),
-        ("/home/me/encoder.py", "encoder"),
-    ],
-)
-def test_library_of_a_file(path, library):
-    assert library_of(path) == library
+def test_library_of_a_file():
+    installed = "/venv/lib/python3.11/site-packages"
+    assert library_of(f"{installed}/open_clip/factory.py") == "open_clip"
+    assert (
+        library_of(f"{installed}/mlcd_eval/x.py") == library_of("/home/me/code/mlcd_eval/features/x.py") == "mlcd_eval"
+    )
+    assert library_of("/home/me/encoder.py") == "encoder"

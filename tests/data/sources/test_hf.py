@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from opened import samples
 from PIL import Image as PILImage
 
 from mlcd_eval.data import open_dataset
@@ -34,10 +35,6 @@ def parquet(root, features, splits):
         saved[split] = Dataset.from_dict(columns, features=Features({"image": Image(), **features}))
         saved[split].to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
     return saved
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]
 
 
 def test_classification(tmp_path):

@@ -1,6 +1,7 @@
 import warnings
 
 import pytest
+from opened import samples
 
 from mlcd_eval.data import class_names, open_dataset
 from mlcd_eval.data.storage.images import decode
@@ -19,10 +20,6 @@ def folder(tmp_path, make):
     (root / "train" / "rose" / "notes.txt").write_text("no image")
     (root / "train" / ".cache").mkdir()
     return root
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]
 
 
 def test_classes_and_order(folder):

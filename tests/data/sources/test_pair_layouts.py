@@ -7,6 +7,7 @@ import pytest
 import torch
 from clip_benchmark.datasets.sugar_crepe import SugarCrepe
 from clip_benchmark.metrics.image_caption_selection import evaluate
+from letters_model import LettersModel, letters, pixels
 from PIL import Image
 
 from mlcd_eval.data import open_dataset
@@ -60,31 +61,8 @@ def test_sugarcrepe(tmp_path):
         open_dataset(f"sugarcrepe:{folder}")
 
 
-class Model(torch.nn.Module):
-    """Pictures of 8 x 8 pixels and letters, projected at random."""
-
-    def __init__(self):
-        super().__init__()
-        draw = np.random.default_rng(3).normal
-        self.image, self.text = (torch.tensor(draw(size=(size, 16)), dtype=torch.float32) for size in (192, 512))
-
-    def encode_image(self, pixels):
-        return (pixels.flatten(1) - 0.5) @ self.image
-
-    def encode_text(self, letters):
-        return letters @ self.text
-
-
-def pixels(image):
-    return torch.tensor(np.asarray(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1) / 255
-
-
-def letters(texts):
-    return torch.stack([torch.bincount(torch.tensor([ord(c) for c in text]), minlength=512) for text in texts]).float()
-
-
 def ours(images, items):
-    model = Model()
+    model = LettersModel(0.5)
     array = model.encode_image(torch.stack([pixels(image) for image in images.values()])).numpy()
     inputs = Inputs(
         {"test": Features(array, list(images), None)},
@@ -99,7 +77,7 @@ def theirs(items):
     """clip-benchmark's own metric of images (one or several stacked) and texts."""
     loader = torch.utils.data.DataLoader(items, batch_size=6, collate_fn=lambda rows: tuple(zip(*rows, strict=True)))
     batches = [(torch.stack(images), list(texts)) for images, texts in loader]
-    return evaluate(Model(), batches, letters, "cpu", amp=False)
+    return evaluate(LettersModel(0.5), batches, letters, "cpu", amp=False)
 
 
 def test_clip_benchmark_has_the_same_of_sugarcrepe(tmp_path):

@@ -5,7 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
-from search_files import samples, write
+from opened import samples
+from search_files import write
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.annotations import Search

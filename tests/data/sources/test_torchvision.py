@@ -2,6 +2,7 @@ import struct
 
 import numpy as np
 import pytest
+from opened import samples
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.errors import ConfigError, DataError
@@ -34,10 +35,6 @@ def country211(tmp_path, make):
             (tmp_path / "country211" / split / name).mkdir(exist_ok=True)
             (tmp_path / "country211" / split / name / "0.jpg").write_bytes(make.image(kind="JPEG"))
     return tmp_path
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]
 
 
 def test_decoded_images(mnist):

@@ -6,8 +6,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from opened import samples
 from PIL import Image
-from search_files import samples, write
+from search_files import write
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.errors import DataError

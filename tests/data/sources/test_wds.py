@@ -3,14 +3,11 @@ import os
 import shutil
 
 import pytest
+from opened import samples
 
 from mlcd_eval.data import open_dataset
 from mlcd_eval.data.sources import wds as webdataset
 from mlcd_eval.errors import DataError
-
-
-def samples(dataset, split):
-    return [sample for shard in dataset.split(split).shards for sample in shard.samples()]
 
 
 def test_classification(pets, make):

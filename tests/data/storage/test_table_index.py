@@ -57,16 +57,16 @@ def keys(table, part):
     return "".join(row["key"] for _, row in rows_of(table, ["key"], part))
 
 
+def placed(parts):
+    return [(part.place, part.skip, part.first, part.rows) for part in parts]
+
+
 def test_parts_begin_where_the_file_allows():
     """After three rows the next place is the fifth row, and so on: parts of four."""
     table = Listed("abcdefghijz")
     parts = index_of(table, ["key"], name, joins_rows=False)
     assert [keys(table, part) for part in parts] == ["abcd", "efgh", "ijz"]
-    assert [(part.place, part.skip, part.first, part.rows) for part in parts] == [
-        (None, 0, 0, 4),
-        (4, 0, 4, 4),
-        (8, 0, 8, 3),
-    ]
+    assert placed(parts) == [(None, 0, 0, 4), (4, 0, 4, 4), (8, 0, 8, 3)]
     assert [part.samples for part in parts] == [{"train": 4}, {"train": 4}, {"train": 2, "test": 1}]
     assert [number for number, _ in rows_of(table, ["key"], parts[1])] == [4, 5, 6, 7]
 
@@ -76,11 +76,7 @@ def test_rows_of_one_sample_stay_together():
     table = Listed("abbccccdeefz")
     parts = index_of(table, ["key"], name, joins_rows=True)
     assert [keys(table, part) for part in parts] == ["abbcccc", "dee", "fz"]
-    assert [(part.place, part.skip, part.first, part.rows) for part in parts] == [
-        (None, 0, 0, 7),
-        (6, 1, 7, 3),
-        (10, 0, 10, 2),
-    ]
+    assert placed(parts) == [(None, 0, 0, 7), (6, 1, 7, 3), (10, 0, 10, 2)]
     assert [part.samples for part in parts] == [{"train": 3}, {"train": 2}, {"train": 1, "test": 1}]
 
 
