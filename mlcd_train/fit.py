@@ -19,6 +19,7 @@ from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.records.environment import environment
 from mlcd_eval.support.distributed import barrier, rank, world_size
 from mlcd_eval.support.progress import Progress
+from mlcd_train.between_steps import Evaluate
 from mlcd_train.config import TrainConfig
 from mlcd_train.data.batches import Batch, Positions, Share
 from mlcd_train.data.decoders import difference
@@ -26,7 +27,7 @@ from mlcd_train.data.pixels import pixel_batches
 from mlcd_train.data.source import TrainSplit
 from mlcd_train.drops import DropRule
 from mlcd_train.labels import LabelFiles
-from mlcd_train.loop import Evaluate, checkpoint_activations, train
+from mlcd_train.loop import checkpoint_activations, train
 from mlcd_train.objectives.base import Objective, ObjectiveInputs
 from mlcd_train.products import products_on
 from mlcd_train.sections import LoopConfig, ModelConfig

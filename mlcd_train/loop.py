@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import resource
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,28 +15,23 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mlcd_eval.encoders.towers.vit import Block
-from mlcd_eval.errors import UserError
-from mlcd_eval.support.distributed import rank, world_size
+from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Progress
+from mlcd_train.between_steps import BetweenSteps, Evaluate
 from mlcd_train.clock import Clock
-from mlcd_train.data.batches import Bad, Batch, Positions
+from mlcd_train.data.batches import Batch, Positions
 from mlcd_train.distributed import GradientMean
+from mlcd_train.non_finite import NonFiniteLoss, Watch, non_finite
 from mlcd_train.objectives.base import Objective
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.profiling import StepProfiler
 from mlcd_train.runlog import RunLog
 from mlcd_train.saving import StateWriter
-from mlcd_train.sections import LoopConfig
+from mlcd_train.sections import LoopConfig, OptimizerConfig
 from mlcd_train.sharding import clip_gradients, is_sharded, local
 from mlcd_train.state import TrainingState
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-Evaluate = Callable[[int], dict[str, float]]
-"""Step -> metrics of the current model, on rank 0. Every rank calls it."""
-
-
-class NonFiniteLoss(UserError):
-    """A loss, gradient or loss scale became infinite, NaN or useless; the last state on disk is from before that."""
 
 
 def train(
@@ -71,24 +63,21 @@ def train(
         progress.say(f"{title}: resumes at step {state.step:,} of {steps:,}")
     else:
         begin(state)
-    if state.step == 0 and config.optimizer.warmup >= steps:
-        reached = learning_rate(steps - 1, steps, config.optimizer)
-        progress.say(
-            f"{title}: warm-up takes {config.optimizer.warmup:,} steps and training {steps:,}, so that the learning "
-            f"rate ends at {reached:.2g} of {config.optimizer.lr:g}"
-        )
+    if state.step == 0:
+        _check_warm_up(config.optimizer, steps, title, progress)
     log = RunLog(folder, state.step, title, config.log_to) if rank() == 0 else None
     parameters = [parameter for _, parameter in objective.parameters]
-    meter, mean = _Meter(), GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
+    mean = GradientMean([p for p in parameters if not is_sharded(p)])  # FSDP averages the others
     states = StateWriter(folder / "state", identity, config.keep)
 
     def failed(step: int, what: str, value: float, expected: str = "a number") -> NonFiniteLoss:
         states.wait()  # the advice is to go on from the last one
-        return _non_finite(title, folder, config.optimizer.lr, step, what, value, expected)
+        return non_finite(title, folder, config.optimizer.lr, step, what, value, expected)
 
-    watch = _Watch(device, scaler.is_enabled(), failed)
+    watch = Watch(device, scaler.is_enabled(), failed)
     clock = Clock(device)
     objective.enter = clock.enter
+    between = BetweenSteps(title, steps, config, device, state, states, watch, clock, log, average, evaluate, progress)
     stream = zip(range(state.step, steps), batches(state.positions) if state.step < steps else (), strict=False)
 
     def following() -> tuple[int, Batch] | None:
@@ -121,10 +110,7 @@ def train(
             clock.enter("optimizer")
             grad_scale = scaler.get_scale()
             mean.finish()
-            finite = objective.finite()
-            if finite is not None:  # marked in a parameter's gradient: scaler and norm look at nothing else
-                mark = torch.zeros((), device=device).masked_fill(~finite, torch.nan)
-                local(next(p.grad for p in parameters if p.grad is not None)).add_(mark)
+            _mark(parameters, objective.finite())
             scaler.unscale_(optimizer)
             norm = clip_gradients(parameters, config.optimizer.grad_clip or math.inf)
             watch.see(step, terms["loss"], norm)
@@ -141,34 +127,30 @@ def train(
 
             clock.enter("other")
             state.step, state.positions = step + 1, batch.after
-            meter.add(len(batch.keys) * world_size(), batch.bad)
             advance(1)
             profiler.step()
-            evaluated = config.evaluate.every if config.evaluate is not None else steps
-            logs, saves, tests = (
-                state.step % every == 0 or state.step == steps
-                for every in (config.log_every, config.save_every, evaluated)
-            )
-            if logs or saves or tests:
-                watch.check()
-            if log is not None and logs:
-                values = {name: float(value) for name, value in terms.items()}
-                pace = meter.read(device) | clock.read()
-                log.write(state.step, {**values, "lr": lr, "grad_norm": float(norm), **pace})
-                if progress.verbosity == "verbose":
-                    progress.say(_line(title, state.step, values["loss"], pace, clock))
-            if evaluate and tests:
-                with _averaged(average):
-                    metrics = evaluate(state.step)
-                meter.restart()
-                if log is not None and metrics:
-                    log.write(state.step, metrics)
-            if saves:
-                states.write(state)
+            between.act(batch, terms, lr, norm)
     if clock.shares():
         progress.say(f"{title}: time of its steps: {clock.shares()}")
     if average is not None:
         average.swap()
+
+
+def _check_warm_up(optimizer: OptimizerConfig, steps: int, title: str, progress: Progress) -> None:
+    """Say it where a training ends within its warm-up."""
+    if optimizer.warmup >= steps:
+        reached = learning_rate(steps - 1, steps, optimizer)
+        progress.say(
+            f"{title}: warm-up takes {optimizer.warmup:,} steps and training {steps:,}, so that the learning rate ends "
+            f"at {reached:.2g} of {optimizer.lr:g}"
+        )
+
+
+def _mark(parameters: Sequence[torch.nn.Parameter], finite: Tensor | None) -> None:
+    """Put NaN into a gradient where the objective's own are not finite: scaler and norm look at nothing else."""
+    if finite is not None:
+        mark = torch.zeros((), device=finite.device).masked_fill(~finite, torch.nan)
+        local(next(p.grad for p in parameters if p.grad is not None)).add_(mark)
 
 
 def autocast(device: torch.device, precision: str) -> Any:
@@ -193,53 +175,6 @@ def _backward(scaler: torch.amp.GradScaler, clock: Clock, loss: Tensor) -> None:
     clock.enter("forward")
 
 
-def _line(title: str, step: int, loss: float, pace: Mapping[str, float], clock: Clock) -> str:
-    bad = f", {pace['bad_images']:.0f} bad samples" if pace["bad_images"] else ""
-    return f"{title}: step {step:,}: loss {loss:.4g}, {pace['images_per_s']:,.0f} images/s ({clock.shares()}){bad}"
-
-
-class _Watch:
-    """Notes the first step whose loss or gradient norm is no number, on the device; the host looks when it needs to.
-
-    scaled: fp16's norm may be infinite. error: of a step, what is no number, and its value.
-    """
-
-    def __init__(self, device: torch.device, scaled: bool, error: Callable[[int, str, float], NonFiniteLoss]) -> None:
-        self._first = torch.tensor([-1.0, 0.0, 0.0], dtype=torch.float64, device=device)
-        self._scaled, self._error = scaled, error
-
-    def see(self, step: int, loss: Tensor, norm: Tensor) -> None:
-        """Note a step."""
-        norm = torch.zeros_like(norm) if self._scaled else norm
-        now = torch.stack([torch.full_like(loss, step), loss, norm.to(loss)]).double()
-        begins = ~now.isfinite().all() & (self._first[0] < 0)
-        self._first = torch.where(begins, now, self._first)
-
-    def check(self) -> None:
-        """Raise NonFiniteLoss for the step that was noted. The host waits for the device."""
-        step, loss, norm = self._first.tolist()
-        if step >= 0:
-            what, value = ("gradient norm", norm) if math.isfinite(loss) else ("loss", loss)
-            raise self._error(int(step), what, value)
-
-
-def _non_finite(
-    title: str, folder: Path, lr: float, step: int, what: str, value: float, expected: str = "a number"
-) -> NonFiniteLoss:
-    """The error, with what to do: follow it and training goes on. lr: the setting."""
-    stage, slower = folder.name, f"--set {folder.name}.optimizer.lr={lr / 2:g}"
-    advice = f"run again with {slower}"
-    if any((folder / "state").glob("step_*/state.json")):
-        aside = folder.with_name(f"{stage}_diverged")
-        advice = f"move {folder} to {aside} and run again with {slower}"
-        if stage == "fit":
-            advice += f" --set fit.continue_from={aside}, which goes on from its last state"
-    return NonFiniteLoss(
-        f"{title}: the {what} of step {step} is {value}, expected {expected}: {advice} (more warm-up, or bf16 instead "
-        f"of fp16, may help too)"
-    )
-
-
 def _on(batch: Batch, device: torch.device) -> Batch:
     if batch.images.device.type == device.type:
         return batch
@@ -247,45 +182,6 @@ def _on(batch: Batch, device: torch.device) -> Batch:
     return replace(batch, images=images)
 
 
-@contextlib.contextmanager
-def _averaged(average: WeightAverage | None) -> Iterator[None]:
-    if average is not None:
-        average.swap()
-    try:
-        yield
-    finally:
-        if average is not None:
-            average.swap()
-
-
 class _Closed:
     def close(self) -> None:
         """Do nothing: this rank keeps no log."""
-
-
-class _Meter:
-    """Images per second since the last reading, the peak of memory, and the number of bad samples."""
-
-    def __init__(self) -> None:
-        self._bad: Counter[str] = Counter()
-        self.restart()
-
-    def restart(self) -> None:
-        """Start the clock again, after work that is not training."""
-        self._images, self._started = 0, time.perf_counter()
-
-    def add(self, images: int, bad: Sequence[Bad]) -> None:
-        """Count a step's images over all ranks, and this rank's bad samples."""
-        self._images += images
-        self._bad.update(sample.reason for sample in bad)
-
-    def read(self, device: torch.device) -> dict[str, float]:
-        """images_per_s over all ranks; memory_gib, the peak of this rank (of its GPU if it has one); bad_images, those
-        of this rank since it started, also by reason."""
-        rate = self._images / max(time.perf_counter() - self._started, 1e-9)
-        self.restart()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        if device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(device)
-        reasons = {f"bad_images/{reason}": float(count) for reason, count in self._bad.items()}
-        return {"images_per_s": rate, "memory_gib": peak / 2**30, "bad_images": self._bad.total(), **reasons}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_runs import run
 
-from mlcd_train import loop
+from mlcd_train import between_steps
 from mlcd_train.cli import main
 from mlcd_train.clock import PHASES, Clock
 from mlcd_train.data.batches import Bad
@@ -15,8 +15,8 @@ from mlcd_train.data.batches import Bad
 
 def test_images_per_second_are_those_since_the_last_reading(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
-    meter, cpu = loop._Meter(), torch.device("cpu")
+    monkeypatch.setattr(between_steps.time, "perf_counter", lambda: now[0])
+    meter, cpu = between_steps.Meter(), torch.device("cpu")
     for seconds, images, bad in ((2.0, 8, [Bad("too small", "a")]), (0.5, 4, [])):
         now[0] += seconds
         meter.add(images, bad)

@@ -24,6 +24,7 @@ LAYERS = [
         "search",
         "clock",
         "profiling",
+        "non_finite",
     },
     {
         "clustering",
@@ -40,7 +41,7 @@ LAYERS = [
         "labels",
     },
     {"objectives", "own_labels", "ocr_words", "region_file"},
-    {"config", "state", "saving", "loop"},
+    {"config", "state", "saving", "between_steps", "loop"},
     {"embed", "fit", "lit", "stage_state", "origin", "checks"},
     {"stages", "dry_step", "plan"},
     {"cli", "__main__"},

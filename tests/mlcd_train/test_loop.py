@@ -16,10 +16,9 @@ from mlcd_eval.encoders.towers.vit import Block
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.running.checkpoints import find_checkpoints
 from mlcd_eval.support.progress import ConsoleProgress
-from mlcd_train import loop
 from mlcd_train.centres import ClassCentres
 from mlcd_train.clock import PHASES
-from mlcd_train.loop import NonFiniteLoss
+from mlcd_train.non_finite import NonFiniteLoss, Watch, non_finite
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.optimizer import WeightAverage, learning_rate, make_optimizer
 from mlcd_train.runlog import read_log
@@ -113,7 +112,7 @@ def test_a_diverged_run_follows_its_own_advice(make_config, monkeypatch):
 
 def test_advice_before_the_first_state_and_for_lit(tmp_path):
     def advice(stage):
-        return str(loop._non_finite("x", tmp_path / stage, 0.5, 1, "loss", math.nan))
+        return str(non_finite("x", tmp_path / stage, 0.5, 1, "loss", math.nan))
 
     assert "a number: run again with --set fit.optimizer.lr=0.25 (" in advice("fit")
     (tmp_path / "lit" / "state" / "step_0000001").mkdir(parents=True)
@@ -196,7 +195,7 @@ def test_the_next_steps_classes_are_drawn_before_the_host_waits_for_this_step(ma
 
     noted(ClassCentres, "choose", lambda centres, labels, step: f"drawn for {step}")
     noted(ClusterDiscrimination, "update", lambda *_: "updated")
-    noted(loop._Watch, "check", lambda _: "waited")
+    noted(Watch, "check", lambda _: "waited")
     run(make_config("fit.steps=3"))
     after = ["updated", "waited"]
     assert events == ["drawn for 0", "drawn for 1", *after, "drawn for 2", *after, *after]

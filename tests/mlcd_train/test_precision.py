@@ -16,6 +16,7 @@ from mlcd_train.clock import Clock
 from mlcd_train.data.batches import Batch
 from mlcd_train.fit import new_model
 from mlcd_train.losses import mlcd_of_sums
+from mlcd_train.non_finite import NonFiniteLoss
 from mlcd_train.objectives.base import image_features
 from mlcd_train.objectives.discrimination import ClusterDiscrimination
 from mlcd_train.sections import LoopConfig, OptimizerConfig
@@ -76,7 +77,7 @@ class Overflowing(ClusterDiscrimination):
 def test_a_row_gradient_that_is_no_number_stops(tmp_path, precision):
     objective, batch = discrimination(16, 1, 8)
     objective.__class__ = Overflowing
-    with pytest.raises(loop.NonFiniteLoss, match="the gradient norm of step 0 is nan"):
+    with pytest.raises(NonFiniteLoss, match="the gradient norm of step 0 is nan"):
         train(objective, batch, 4, precision, tmp_path)
 
 
@@ -91,7 +92,7 @@ def test_fp16_leaves_out_the_steps_whose_row_gradients_overflow(tmp_path):
 def test_an_fp16_scale_that_falls_below_1_stops(tmp_path):
     objective, batch = discrimination(16, 1, 8)
     objective.__class__, objective.times = Overflowing, 99
-    with pytest.raises(loop.NonFiniteLoss, match=r"the fp16 loss scale of step 16 is 0.5, expected at least 1"):
+    with pytest.raises(NonFiniteLoss, match=r"the fp16 loss scale of step 16 is 0.5, expected at least 1"):
         train(objective, batch, 30, "fp16", tmp_path)
 
 
