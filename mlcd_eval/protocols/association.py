@@ -48,7 +48,6 @@ class AssociationProtocol(Protocol[AssociationSettings]):
 
     name = "association"
     version = 1
-    Settings = AssociationSettings
     kinds = ("associations",)
     elsewhere = ELSEWHERE
     shows_all_metrics = True  # each number of candidates

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -196,8 +196,9 @@ class Protocol(Generic[S]):
     """A way of scoring an encoder. It never imports encoders, and knows data only by its kind and splits.
 
     name: the first part of its tasks' names. version: raised when its numbers change, part of a record's identity.
-    Settings: the model of its settings, with defaults. kinds: the kinds of data set that it can use. takes_predictions:
-    whether it can score predictions that another program saved, without features. dialects: name -> how another source
+    Settings: the model of its settings, with defaults, which a class names as the argument of its base. kinds: the
+    kinds of data set that it can use. takes_predictions: whether it can score predictions that another program saved,
+    without features. dialects: name -> how another source
     measures the same, chosen by the setting `dialect`. factors: setting -> the values that public sources use, first
     the default; `explain` tries their combinations. swept: setting that a request may give a list of values, each of
     which makes a record -> the values that the word `curve` means.
@@ -211,6 +212,14 @@ class Protocol(Generic[S]):
     dialects: ClassVar[Mapping[str, ProtocolDialect]] = {}
     factors: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     swept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Take the model of the settings from the class's own base, such as Protocol[MySettings]."""
+        super().__init_subclass__()
+        bases = cls.__dict__.get("__orig_bases__", ())
+        models = [each for base in bases for each in get_args(base) if isinstance(each, type)]
+        if models and "Settings" not in cls.__dict__:
+            cls.Settings = models[0]
 
     def needs(self, settings: S) -> Needs:
         """Return what it needs besides features."""

@@ -58,7 +58,6 @@ class Clustering(Protocol[ClusteringSettings]):
 
     name = "clustering"
     version = 1
-    Settings = ClusteringSettings
     kinds = ("classification",)
     elsewhere = ELSEWHERE
     shows_all_metrics = True  # all three

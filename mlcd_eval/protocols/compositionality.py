@@ -51,11 +51,7 @@ FACTORS = {"ties": ("wrong", "first"), "exif": (False, True)}
 
 ELSEWHERE = Elsewhere(
     tasks=("Visual Reasoning",),
-    metrics=(
-        ("text_accuracy", "Text Score"),
-        ("image_accuracy", "Image Score"),
-        ("group_accuracy", "Group Score"),
-    ),
+    metrics=tuple((f"{what}_accuracy", f"{what.title()} Score") for what in ("text", "image", "group")),
     hub_task="image-text-retrieval",
 )
 
@@ -73,7 +69,6 @@ class Compositionality(Protocol[CompositionalitySettings]):
 
     name = "compositionality"
     version = 1
-    Settings = CompositionalitySettings
     kinds = ("pairs",)
     elsewhere = ELSEWHERE
     shows_all_metrics = True  # all three of Winoground

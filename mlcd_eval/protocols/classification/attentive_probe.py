@@ -85,8 +85,8 @@ DIALECTS = {
 ELSEWHERE = Elsewhere(
     tasks=("Self-Supervised Image Classification",),
     board="{dataset} (attentive probe)",
-    num_params=True,
     hub_task="image-classification",
+    num_params=True,
 )
 
 
@@ -95,7 +95,6 @@ class AttentiveProbe(Protocol[AttentiveProbeSettings]):
 
     name = "attentive_probe"
     version = 1
-    Settings = AttentiveProbeSettings
     kinds = ("classification", "multilabel")
     elsewhere = ELSEWHERE
     dialects = DIALECTS

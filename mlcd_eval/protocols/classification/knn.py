@@ -95,7 +95,6 @@ class KNN(Protocol[KNNSettings]):
 
     name = "knn"
     version = 2
-    Settings = KNNSettings
     kinds = ("classification",)
     elsewhere = ELSEWHERE
     dialects = DIALECTS

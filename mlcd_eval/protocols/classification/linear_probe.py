@@ -75,7 +75,6 @@ class LinearProbe(Protocol[LinearProbeSettings]):
 
     name = "linear_probe"
     version = 3
-    Settings = LinearProbeSettings
     kinds = ("classification", "multilabel")
     elsewhere = ELSEWHERE
     averages_metrics = True  # as the tables of CLIP and MLCD

@@ -23,7 +23,7 @@ from mlcd_eval.protocols.classification.cross_validation import (
     held_out_logits,
 )
 from mlcd_eval.protocols.classification.reliability import HeldOut, thinned
-from mlcd_eval.protocols.classification.sweep import Sweep
+from mlcd_eval.protocols.classification.sweep import Candidates, Sweep
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -175,24 +175,13 @@ def _parts(data: TrainingSet, features: Rows, num_classes: int, max_iter: int) -
     return parts
 
 
-@dataclass
-class _Search:
-    """Scores of candidates on held-out features (N, D) and labels; one that cannot be best is fitted only roughly."""
+class _Search(Candidates):
+    """Scores candidates on held-out features (N, D) and labels. out_of_reach: those that are not fitted to the end."""
 
-    path: Path
-    features: Rows
-    labels: np.ndarray
-    metric: str
-    advance: Advance
-    best: float = 0.0
-    out_of_reach: set[float] = field(default_factory=set)
-
-    def score(self, lambda_: float) -> float:
-        """Return the score of a candidate."""
-        score = self._score(self.path.fit(lambda_, self._in_reach))
-        self.best = max(self.best, score)
-        self.advance(1)
-        return score
+    def __init__(self, path: Path, features: Rows, labels: np.ndarray, metric: str, advance: Advance) -> None:
+        super().__init__(path, advance)
+        self.features, self.labels, self.metric = features, labels, metric
+        self.out_of_reach: set[float] = set()
 
     def _in_reach(self, fit: Fit) -> bool:
         n = len(self.labels)

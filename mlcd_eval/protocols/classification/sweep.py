@@ -3,8 +3,15 @@ and DINOv2's, the whole of a coarser grid."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlcd_eval.support.progress import Advance
+
+if TYPE_CHECKING:
+    from mlcd_eval.protocols.classification.logistic import Fit, Path
 
 Evaluate = Callable[[float], float]
 """lambda -> its score, larger is better."""
@@ -36,6 +43,31 @@ def search_lambda(evaluate: Evaluate) -> tuple[float, dict[float, float]]:
             return LAMBDAS[best], {LAMBDAS[step]: scores[step] for step in sorted(scores, reverse=True)}
         stride //= 2
         candidates = [best - stride, best + stride]
+
+
+@dataclass
+class Candidates(ABC):
+    """Fits for candidates of lambda, by `score`. best: the best score so far; a candidate that cannot reach it is
+    fitted only roughly."""
+
+    path: Path
+    advance: Advance
+    best: float = 0.0
+
+    def score(self, lambda_: float) -> float:
+        """Return the score of a candidate."""
+        score = self._score(self.path.fit(lambda_, self._in_reach))
+        self.best = max(self.best, score)
+        self.advance(1)
+        return score
+
+    @abstractmethod
+    def _score(self, fit: Fit) -> float:
+        """Of a fit, on what is held out."""
+
+    @abstractmethod
+    def _in_reach(self, fit: Fit) -> bool:
+        """Whether a rough fit may still become the best one."""
 
 
 DINO_CS = tuple(10 ** (-6 + 11 * step / 44) for step in range(45))

@@ -64,7 +64,6 @@ class ZeroShot(Protocol[ZeroShotSettings]):
 
     name = "zeroshot"
     version = 2
-    Settings = ZeroShotSettings
     kinds = ("classification", "multilabel")
     elsewhere = ELSEWHERE
     dialects = DIALECTS

@@ -41,8 +41,8 @@ class CorrespondenceSettings(ProtocolSettings):
 
 ELSEWHERE = Elsewhere(
     tasks=("Semantic correspondence",),
-    metrics=((r"pck_bbox_per_image@(.+)", r"PCK@\1"),),
     hub_task="keypoint-detection",
+    metrics=((r"pck_bbox_per_image@(.+)", r"PCK@\1"),),
 )
 
 
@@ -51,7 +51,6 @@ class Correspondence(Protocol[CorrespondenceSettings]):
 
     name = "correspondence"
     version = 1
-    Settings = CorrespondenceSettings
     kinds = ("keypoints",)
     elsewhere = ELSEWHERE
 

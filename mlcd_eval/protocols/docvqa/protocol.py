@@ -54,7 +54,6 @@ class DocVQA(Protocol[DocVQASettings]):
 
     name = "docvqa"
     version = 3
-    Settings = DocVQASettings
     kinds = ("docvqa",)
     takes_predictions = True
     elsewhere = ELSEWHERE

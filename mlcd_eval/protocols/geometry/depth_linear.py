@@ -99,10 +99,9 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
 
     name = "depth_linear"
     version = 1
-    Settings = DepthLinearSettings
     kinds = ("depth",)
-    dialects = DIALECTS
     elsewhere = ELSEWHERE
+    dialects = DIALECTS
 
     def score(self, settings: DepthLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no depth is in the range."""

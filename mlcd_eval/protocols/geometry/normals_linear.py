@@ -41,7 +41,6 @@ class NormalsLinear(GeometryProtocol[NormalsLinearSettings]):
 
     name = "normals_linear"
     version = 1
-    Settings = NormalsLinearSettings
     kinds = ("normals",)
     elsewhere = ELSEWHERE
 

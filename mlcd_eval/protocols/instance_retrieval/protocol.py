@@ -107,7 +107,6 @@ class InstanceRetrieval(Protocol[InstanceRetrievalSettings]):
 
     name = "instance_retrieval"
     version = 1
-    Settings = InstanceRetrievalSettings
     kinds = ("classification", "instances")
     elsewhere = ELSEWHERE
     dialects = DIALECTS

@@ -66,7 +66,6 @@ class Refcoco(Protocol[RefcocoSettings]):
 
     name = "refcoco"
     version = 3
-    Settings = RefcocoSettings
     kinds = ("refer",)
     takes_predictions = True
     elsewhere = ELSEWHERE

@@ -32,7 +32,6 @@ class RegionClassification(Protocol[RegionClassificationSettings]):
 
     name = "region_classification"
     version = 1
-    Settings = RegionClassificationSettings
     kinds = ("regions",)
     elsewhere = ELSEWHERE
 

@@ -58,7 +58,6 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
 
     name = "region_retrieval"
     version = 1
-    Settings = RegionRetrievalSettings
     kinds = ("regions",)
     elsewhere = ELSEWHERE
 

@@ -68,7 +68,6 @@ class Retrieval(Protocol[RetrievalSettings]):
 
     name = "retrieval"
     version = 2
-    Settings = RetrievalSettings
     kinds = ("retrieval",)
     elsewhere = ELSEWHERE
     shows_all_metrics = True  # both directions at every K

@@ -37,7 +37,6 @@ class SegKNN(SegmentationProtocol[SegKNNSettings]):
 
     name = "seg_knn"
     version = 1
-    Settings = SegKNNSettings
 
     def requests(self, settings: SegKNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train and of the scored split."""

@@ -85,7 +85,6 @@ class SegLinear(SegmentationProtocol[SegLinearSettings]):
 
     name = "seg_linear"
     version = 1
-    Settings = SegLinearSettings
     dialects = DIALECTS
 
     def requests(self, settings: SegLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:

@@ -55,7 +55,6 @@ class SegZeroShot(SegmentationProtocol[SegZeroShotSettings]):
 
     name = "seg_zeroshot"
     version = 1
-    Settings = SegZeroShotSettings
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """Nothing is drawn."""

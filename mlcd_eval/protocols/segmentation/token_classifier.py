@@ -18,7 +18,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.dense import class_overlaps, mean_iou
 from mlcd_eval.protocols.classification.logistic import Fit, LogisticProblem, Path
 from mlcd_eval.protocols.classification.probe_training import check_contrast
-from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, search_lambda
+from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, Candidates, search_lambda
 from mlcd_eval.protocols.segmentation.maps import best_classes, linear, weights_of
 from mlcd_eval.protocols.segmentation.tokens import FINE, HeldOut, Tokens
 from mlcd_eval.support.progress import Advance
@@ -98,24 +98,17 @@ def _together(one: Tokens, other: Tokens) -> Tokens:
     )
 
 
-class _Search:
-    """Scores of candidates on held-out images."""
+class _Search(Candidates):
+    """Scores candidates on held-out images, by mean IoU."""
 
     def __init__(self, path: Path, held_out: HeldOut, num_classes: int, advance: Advance) -> None:
-        self._path, self._held_out, self._num_classes, self._advance = path, held_out, num_classes, advance
+        super().__init__(path, advance)
+        self._held_out, self._num_classes = held_out, num_classes
         self._patches = Rows(held_out.array, path.problem.device)
         self._weights = [weights_of(FINE * cells, cells, FINE * cells) for cells in held_out.array.shape[1:3]]
-        self._best = 0.0
-
-    def score(self, lambda_: float) -> float:
-        """Return the mean IoU of a candidate."""
-        score = self._score(self._path.fit(lambda_, self._in_reach))
-        self._best = max(self._best, score)
-        self._advance(1)
-        return score
 
     def _in_reach(self, fit: Fit) -> bool:
-        return self._score(fit) >= self._best - OUT_OF_REACH
+        return self._score(fit) >= self.best - OUT_OF_REACH
 
     def _score(self, fit: Fit) -> float:
         scores, sums = linear(fit.weight, fit.bias), np.zeros((2, self._num_classes), np.int64)

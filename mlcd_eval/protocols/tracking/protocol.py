@@ -51,7 +51,6 @@ class Tracking(Protocol[TrackingSettings]):
 
     name = "tracking"
     version = 1
-    Settings = TrackingSettings
     kinds = ("video",)
     elsewhere = ELSEWHERE
 
