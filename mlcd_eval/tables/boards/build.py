@@ -12,7 +12,7 @@ from mlcd_eval.tables.boards.leaderboard import PUBLISHED, Cell, Column, Leaderb
 from mlcd_eval.tables.boards.printed import places, without_records
 from mlcd_eval.tables.identity import identity
 from mlcd_eval.tables.lookup import protocol_named
-from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, PublishedTable
+from mlcd_eval.tables.published import PRINTED_MEAN, PublishedNumber, Table
 from mlcd_eval.tables.text import shown, shown_difference
 from mlcd_eval.tables.variants import Variants, variants
 
@@ -39,10 +39,15 @@ def leaderboards(
 
 
 def paper_board(
-    table: PublishedTable, results: Sequence[Result], numbers: Iterable[PublishedNumber], originals: Mapping[str, str]
+    table: Table,
+    printed: Sequence[PublishedNumber],
+    results: Sequence[Result],
+    numbers: Iterable[PublishedNumber],
+    originals: Mapping[str, str],
 ) -> Leaderboard:
-    """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`."""
-    first = {number.column: number for number in table.numbers if number.metric != PRINTED_MEAN}
+    """A paper's table, columns in its order, with the records of its tasks; raises DataError as `leaderboards`.
+    printed: its own numbers, which `numbers` hold too."""
+    first = {number.column: number for number in printed if number.metric != PRINTED_MEAN}
     place = without_records(first[name] for name in table.columns if name in first)
     tasks = {column.task for column in place.values()}
     members = [result for result in results if result.task.name in tasks]

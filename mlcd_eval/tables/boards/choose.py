@@ -42,6 +42,7 @@ def choose(
     several rows, DataError where two records would share a cell or two units a column.
     """
     tables = [published_table(group) for group in groups]
+    printed = [list(table.numbers()) for table in tables]
     numbers: list[PublishedNumber] = []
     originals: dict[str, str] = {}
     models = dict.fromkeys(result.model.name for result in results)
@@ -53,12 +54,15 @@ def choose(
             raise ConfigError(f"--published {text}: got {len(labels)} rows, expected one: {'; '.join(labels)}")
         originals |= {model: labels[0] + PUBLISHED} if model and labels else {}
         numbers += named
-    boards = [paper_board(table, results, dict.fromkeys([*table.numbers, *numbers]), originals) for table in tables]
+    boards = [
+        paper_board(table, of_table, results, dict.fromkeys([*of_table, *numbers]), originals)
+        for table, of_table in zip(tables, printed, strict=True)
+    ]
     boards += [suite_board(suite, results, list(dict.fromkeys(numbers)), originals) for suite in suites]
     if not boards:
         boards = leaderboards(results, list(dict.fromkeys(numbers)), originals)
     boards = [replace(board, with_chance=board.with_chance or chance) for board in boards]
-    return boards, list(dict.fromkeys([*(number for table in tables for number in table.numbers), *numbers]))
+    return boards, list(dict.fromkeys([*(number for of_table in printed for number in of_table), *numbers]))
 
 
 def of_records(results: Sequence[Result]) -> Callable[[str], bool] | None:

@@ -83,22 +83,9 @@ class PublishedRow:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PublishedTable:
-    """A table as it was printed. columns: their headings in its order; notes: where sources disagree."""
-
-    group: str
-    title: str
-    table: str
-    printed_in: str
-    setting: str
-    notes: str | None
-    columns: list[str]
-    numbers: list[PublishedNumber]
-
-
 class Table(ABC):
-    """A table that reads its values when they are asked for. source: whose it is; size: the number of its numbers."""
+    """A table as it was printed, which reads its values when they are asked for. source: whose it is; notes: where
+    sources disagree."""
 
     group: str
     source: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mlcd_eval.errors import ConfigError, nearest
 from mlcd_eval.tables.published.atlas import atlas_tables
-from mlcd_eval.tables.published.number import PublishedNumber, PublishedRow, PublishedTable, Table
+from mlcd_eval.tables.published.number import PublishedNumber, PublishedRow, Table
 from mlcd_eval.tables.published.papers import paper_tables
 
 SHOWN = 8  # names in a message
@@ -25,30 +25,20 @@ def groups(source: str | None = None) -> list[str]:
     return [name for name, table in tables().items() if source in (None, table.source)]
 
 
-def published_table(group: str) -> PublishedTable:
-    """One table with its numbers; raises ConfigError for an unknown name."""
+def published_table(group: str) -> Table:
+    """One table; raises ConfigError for an unknown name."""
     known = tables()
     if group not in known:
         raise ConfigError(
             f"no published table is called {group!r}, expected one of {', '.join(known)}{nearest(group, known)}"
         )
-    table = known[group]
-    return PublishedTable(
-        group=group,
-        title=table.title,
-        table=table.table,
-        printed_in=table.printed_in,
-        setting=table.setting,
-        notes=table.notes,
-        columns=table.columns,
-        numbers=list(table.numbers()),
-    )
+    return known[group]
 
 
 def published_numbers(group: str | None = None) -> list[PublishedNumber]:
     """The numbers of one table, or of all; raises ConfigError for an unknown table."""
     if group is not None:
-        return published_table(group).numbers
+        return list(published_table(group).numbers())
     return [number for table in tables().values() for number in table.numbers()]
 
 
