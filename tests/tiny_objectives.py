@@ -81,7 +81,7 @@ def multi_sigmoid(net, **settings):
 
 def superclass(net, **settings):
     rows = ClassRows(30, 16, ratio=0.5, linear=True)
-    return WeightedSoftmax(net, rows, some_labels_of, torch.linspace(0, 3, 30), SuperClass(**settings))
+    return WeightedSoftmax(net, rows, some_labels_of, SuperClass(**settings), torch.linspace(0, 3, 30))
 
 
 def heads(net):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mlcd_eval.cli.request import add_request_flags, natural, positive
+from mlcd_eval.cli.request import add_request_flags, choice, natural, positive
 from mlcd_eval.running.executors import EXECUTORS, make_executor
 
 if TYPE_CHECKING:
@@ -28,18 +28,13 @@ def request_parser(commands: Any, name: str, text: str) -> argparse.ArgumentPars
 def add_executor_flags(parser: argparse.ArgumentParser) -> None:
     """Add --executor and its options."""
     add = parser.add_argument_group("on a cluster, whose machines share --output and --cache").add_argument
-    add("--executor", choices=tuple(EXECUTORS), metavar="|".join(EXECUTORS), help="(local: this process)")
+    choice(add, "--executor", tuple(EXECUTORS), "(local: this process)")
     add("--group-cpus", type=positive, metavar="N", help="cores per worker (1)")
     add("--group-gpus", type=natural, metavar="N", help="GPUs per worker (1; 0 with --device cpu)")
     add("--slurm-partition", metavar="NAME", help="for other options set SBATCH_ variables")
     add("--slurm-hours", type=positive, metavar="N", help="limit of a worker, which then resumes (4)")
     add("--slurm-minutes", type=positive, metavar="N", help="the same in minutes, at least 3 advised")
-    add(
-        "--slurm-cluster",
-        choices=("slurm", "local"),
-        metavar="slurm|local",
-        help="local: processes here, without Slurm",
-    )
+    choice(add, "--slurm-cluster", ("slurm", "local"), "local: processes here, without Slurm")
 
 
 def executor_of(args: argparse.Namespace) -> Executor:

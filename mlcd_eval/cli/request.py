@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +55,8 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     what("--allow-bad-images", type=natural, metavar="N", help="tolerate N undecodable images per split")
 
     how = parser.add_argument_group("how it is run (defaults in brackets)").add_argument
-    how("--device", choices=("auto", "cpu", "cuda"), metavar="auto|cpu|cuda", help="(auto)")
-    how(
-        "--precision",
-        choices=("fp32", "bf16", "fp16"),
-        metavar="fp32|bf16|fp16",
-        help="autocast of the encoder (fp32); on a GPU use fp16",
-    )
+    choice(how, "--device", ("auto", "cpu", "cuda"), "(auto)")
+    choice(how, "--precision", ("fp32", "bf16", "fp16"), "autocast of the encoder (fp32); on a GPU use fp16")
     switch(how, "--deterministic", "sum in a fixed order on a GPU (docs/gpu.md)")
     how("--batch-size", type=auto_or_positive, metavar="auto|N", help="halved while memory runs out (auto)")
     how("--workers", type=auto_or_natural, metavar="auto|N", help="processes that decode images (auto)")
@@ -100,6 +96,11 @@ def repeated(add: Any, flag: str, dest: str, metavar: str, text: str) -> None:
     add(flag, action="append", dest=dest, metavar=metavar, help=text)
 
 
+def choice(add: Any, flag: str, values: Sequence[str], text: str) -> None:
+    """Add a flag that takes one of a few values."""
+    add(flag, choices=values, metavar="|".join(values), help=text)
+
+
 def switch(add: Any, flag: str, text: str) -> None:
     """Add a flag that is off by default, with a hidden one that switches off what a --config has on."""
     add(flag, action="store_true", help=text)
@@ -112,12 +113,7 @@ def add_setting_flags(add: Any) -> None:
     add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
     add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
     add("--embedding", metavar="int8|binary|dim=N", help="compress features: knn, retrieval, linear_probe")
-    add(
-        "--empty-union",
-        choices=("lisa", "lavt"),
-        metavar="lisa|lavt",
-        help="refcoco: two empty masks count 1 or 0 (lisa)",
-    )
+    choice(add, "--empty-union", ("lisa", "lavt"), "refcoco: two empty masks count 1 or 0 (lisa)")
 
 
 def settings_of_flags(args: argparse.Namespace) -> dict[str, Any]:

@@ -45,10 +45,10 @@ def add_parser(commands: Any) -> None:
 
     parser = commands.add_parser(
         "submit",
+        formatter_class=_Help,
         help="records in the form that a leaderboard or registry accepts",
         description="Records in the form that a leaderboard or registry accepts. Files are written; nothing is sent "
         "without --send. Files of the receiver that lie in the output folder get our rows and keep all else.",
-        formatter_class=_Help,
     )
     add = parser.add_argument
     add("paths", nargs="+", type=Path, metavar="PATH", help="records, or folders of them")

@@ -13,7 +13,7 @@ from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 
-Vectors = torch.Tensor | Rows
+Array = torch.Tensor | Rows
 """Rows of unit length, on a device or elsewhere."""
 
 # Ranks are exact: they depend neither on the tile size nor on the order in which a device adds. Embeddings are rounded
@@ -41,11 +41,7 @@ class Ranks(NamedTuple):
 @torch.no_grad()
 @exact_fp32()
 def retrieval_ranks(
-    image: Vectors,
-    text: Vectors,
-    image_of_text: torch.Tensor,
-    tile: int | None = None,
-    advance: Advance = lambda _: None,
+    image: Array, text: Array, image_of_text: torch.Tensor, tile: int | None = None, advance: Advance = lambda _: None
 ) -> Ranks:
     """Ranks of the true items in both directions, from one pass over the similarities.
 
@@ -93,11 +89,7 @@ def retrieval_ranks(
 @torch.no_grad()
 @exact_fp32()
 def caption_ranks(
-    image: Vectors,
-    text: Vectors,
-    image_of_text: torch.Tensor,
-    tile: int | None = None,
-    advance: Advance = lambda _: None,
+    image: Array, text: Array, image_of_text: torch.Tensor, tile: int | None = None, advance: Advance = lambda _: None
 ) -> NDArray[Any]:
     """1-based ranks (T,), int64, of each caption among all captions for its image, by the order of `retrieval_ranks`.
 

@@ -39,7 +39,7 @@ class SuperClass(ClassSettings):
         if self.weights == "idf":
             weights = inverse_document_frequency(labels.counts(), labels.info.images)
         rows = ClassRows(**self.rows(inputs, labels.info, linear=True))
-        return WeightedSoftmax(inputs.model, rows, labels.classes_of, weights, self, inputs.drops)
+        return WeightedSoftmax(inputs.model, rows, labels.classes_of, self, weights, inputs.drops)
 
 
 def inverse_document_frequency(counts: Tensor, images: int) -> Tensor:
@@ -55,8 +55,8 @@ class WeightedSoftmax(ClassObjective):
         model: DualEncoder,
         rows: ClassRows,
         labels_of: LabelsOf,
-        weights: Tensor,
         settings: SuperClass,
+        weights: Tensor,
         drops: DropRule = NOTHING,
     ) -> None:
         super().__init__(model, rows, labels_of, settings.centres_lr, drops)

@@ -202,7 +202,7 @@ def test_superclass(monkeypatch, seed):
     features, rows, labels, own, bank, drawn, pools, chosen = per_class(monkeypatch, seed, True)
     weights = torch.rand(len(rows), generator=torch.Generator().manual_seed(seed))
     weights[own[0]] = 0.0
-    objective = WeightedSoftmax(torch.nn.Module(), bank, None, weights, SuperClass(**chosen))
+    objective = WeightedSoftmax(torch.nn.Module(), bank, None, SuperClass(**chosen), weights)
     x = features.clone().requires_grad_()
     ours = with_gradients(x, drawn, objective.compare(x, labels, drawn)[0])
     theirs = reference.weighted_softmax(features.numpy(), rows.numpy(), own, pools, weights.double().tolist())

@@ -222,11 +222,11 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
 
 
 WRONG_FLAGS = [
-    ("--precision", "fp23", "did you mean 'fp32'"),
-    ("--device", "gpu", "choose from"),
-    ("--batch-size", "0", "expected an integer of at least 1"),
-    ("--limit", "ten", "expected an integer of at least 1"),
-    ("--modle", "x", "did you mean '--model'"),
+    ["--precision", "fp23", "did you mean 'fp32'"],
+    ["--device", "gpu", "choose from"],
+    ["--batch-size", "0", "expected an integer of at least 1"],
+    ["--limit", "ten", "expected an integer of at least 1"],
+    ["--modle", "x", "did you mean '--model'"],
 ]
 
 

@@ -127,15 +127,15 @@ def test_a_source_replaces_the_known_one_with_its_revision(write):
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ("lion", r"x\.yaml: 'dataset' is 'lion', expected a name of .* \(did you mean 'lions'\?\)"),
-        ("{name: lions, kind: text}", r"x\.yaml: 'dataset\.kind' is 'text', expected 'classification'"),
-        ("{name: lions, hubb: a/b}", r"unknown key 'dataset\.hubb', .*did you mean 'hub'"),
-        ("{name: x, ref: 'wsd:a'}", r"'dataset\.ref' is 'wsd:a', expected .* scheme 'wsd' \(did you mean 'wds'\?\)"),
-        ("{name: x, ref: 'wds:a', hub: a/b}", r"'dataset\.ref' is 'wds:a', expected no ref beside hub"),
-        ("{name: x, revision: v1}", r"'dataset\.revision' is 'v1', expected a revision only beside hub or ref"),
-        ("{name: x, ref: 'docvqa:a', revision: v1}", r"docvqa:a\?revision=v1 has the option 'revision': expected"),
-        ("{name: [lions]}", r"'dataset\.name' is \['lions'\], expected text"),
-        ("3", r"'dataset' is 3, expected a mapping"),
+        ["lion", r"x\.yaml: 'dataset' is 'lion', expected a name of .* \(did you mean 'lions'\?\)"],
+        ["{name: lions, kind: text}", r"x\.yaml: 'dataset\.kind' is 'text', expected 'classification'"],
+        ["{name: lions, hubb: a/b}", r"unknown key 'dataset\.hubb', .*did you mean 'hub'"],
+        ["{name: x, ref: 'wsd:a'}", r"'dataset\.ref' is 'wsd:a', expected .* scheme 'wsd' \(did you mean 'wds'\?\)"],
+        ["{name: x, ref: 'wds:a', hub: a/b}", r"'dataset\.ref' is 'wds:a', expected no ref beside hub"],
+        ["{name: x, revision: v1}", r"'dataset\.revision' is 'v1', expected a revision only beside hub or ref"],
+        ["{name: x, ref: 'docvqa:a', revision: v1}", r"docvqa:a\?revision=v1 has the option 'revision': expected"],
+        ["{name: [lions]}", r"'dataset\.name' is \['lions'\], expected text"],
+        ["3", r"'dataset' is 3, expected a mapping"],
     ],
 )
 def test_a_mistake_about_the_data_is_one_sentence(write, data, problem):

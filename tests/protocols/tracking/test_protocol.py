@@ -44,8 +44,6 @@ def test_standing_still_is_the_first_mask_in_every_frame():
 def test_clips_with_a_frame_that_cannot_be_read_are_counted_by_their_objects():
     metric = scored(of_rows(moving(), slice(1, None))).metrics[0]
     assert (metric.num_scored, metric.num_unscored) == (4, 2)
-    with pytest.raises(DataError, match="no clip can be scored: got 0 of 3 whose images can all be read"):
-        scored(of_rows(moving(), slice(None, None, 5)))
 
 
 def test_what_cannot_be_scored_is_one_sentence():
