@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from pathlib import Path
@@ -19,6 +18,7 @@ from mlcd_eval.encoders.towers.vit import VisionConfig
 from mlcd_eval.encoders.weights import os_errors
 from mlcd_eval.errors import ConfigError, IncompatibleError
 from mlcd_eval.support.documents import read_json
+from mlcd_eval.support.fileio import write_json
 
 _OURS = ("ln_1", "qkv", "out", "ln_2", "mlp_in", "mlp_out")
 _OPEN_CLIP = ("ln_1", "attn.in_proj_", "attn.out_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
@@ -86,7 +86,7 @@ def _write_hf(model: DualEncoder, folder: Path) -> None:
     ).save_pretrained(folder)
     processor = folder / "preprocessor_config.json"
     settings = read_json(processor) | {"image_processor_type": "CLIPImageProcessor"}
-    processor.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_json(processor, settings)
 
 
 def _hf_state(model: DualEncoder, rotary: bool) -> dict[str, Tensor]:
@@ -148,7 +148,7 @@ def _write_open_clip(model: DualEncoder, folder: Path) -> None:
         "model_cfg": _open_clip_model(config, text, projection.shape[1]),
         "preprocess_cfg": _open_clip_preprocess(model.config.preprocess),
     }
-    (folder / "open_clip_config.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "open_clip_config.json", document)
 
 
 def _open_clip_model(vision: VisionConfig, text: TextConfig, embed_dim: int) -> dict[str, Any]:

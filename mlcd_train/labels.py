@@ -9,7 +9,6 @@ million images; then both images get the labels of one of them.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from torch import Tensor
 from mlcd_eval.errors import DataError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, world_size
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import write_text
+from mlcd_eval.support.fileio import write_json
 from mlcd_eval.support.foreign import reading
 from mlcd_eval.support.npy import read_npy, write_npy
 from mlcd_eval.support.progress import Progress
@@ -111,7 +110,7 @@ def join_pieces(folder: Path, info: LabelsInfo) -> None:
     if rank() == 0:
         ends = np.concatenate([[0], counts.cumsum()])
         write_npy(folder / "buckets.npy", ends.shape, [ends], ends.dtype)
-        write_text(folder / ABOUT, json.dumps({"format_version": FORMAT_VERSION, **vars(info)}, indent=2) + "\n")
+        write_json(folder / ABOUT, {"format_version": FORMAT_VERSION, **vars(info)})
         for place in places:
             place.unlink()
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mlcd_eval.encoders.registry import parse
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.documents import read_object
-from mlcd_eval.support.fileio import write_text
+from mlcd_eval.support.fileio import write_json
 from mlcd_train.config import TrainConfig
 from mlcd_train.sections import LABELS
 
@@ -108,7 +108,7 @@ def file_digest(path: Path) -> str:
 
 def write_stage_state(folder: Path, settings: Mapping[str, Any]) -> None:
     """Record that `folder` holds the result of `settings`."""
-    write_text(folder / FILE, json.dumps(settings, indent=2) + "\n")
+    write_json(folder / FILE, settings)
 
 
 def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:

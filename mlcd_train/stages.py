@@ -7,7 +7,6 @@ the stage is skipped; if not, the run stops before it does anything, and nothing
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ from mlcd_eval.features.encode import EncodeOptions
 from mlcd_eval.features.workers import default_workers
 from mlcd_eval.request import default_cache
 from mlcd_eval.support.distributed import barrier, rank, world_size
-from mlcd_eval.support.fileio import check_writable, write_text
+from mlcd_eval.support.fileio import check_writable, write_json
 from mlcd_eval.support.progress import Progress
 from mlcd_train import checks
 from mlcd_train.clustering import load_centres, save_centres, spherical_kmeans
@@ -263,7 +262,7 @@ class TrainingRun:
     def _fit(self) -> None:
         settings = self.settings("fit")
         if rank() == 0:
-            write_text(self._folder("fit") / SETTINGS, json.dumps(settings, indent=2) + "\n")
+            write_json(self._folder("fit") / SETTINGS, settings)
         model = fit(
             self.config,
             self.split,

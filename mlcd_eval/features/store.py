@@ -29,7 +29,7 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.records.efficiency import Efficiency
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import atomic_write, write_text
+from mlcd_eval.support.fileio import atomic_write, write_json, write_text
 from mlcd_eval.support.npy import write_npy
 
 FORMAT_VERSION = 2
@@ -173,7 +173,7 @@ class Entry:
 
     def _finish(self) -> None:
         meta = {**asdict(self.key), "crc32": self._checksums()}
-        write_text(self.folder / "meta.json", json.dumps(meta, indent=2) + "\n")
+        write_json(self.folder / "meta.json", meta)
 
     def note_efficiency(self, efficiency: Efficiency) -> None:
         """Keep what the features cost beside them."""

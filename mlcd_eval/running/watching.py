@@ -17,7 +17,7 @@ from mlcd_eval.running.checkpoints import Checkpoint, find_checkpoints
 from mlcd_eval.running.result_log import ResultLog, values_of
 from mlcd_eval.running.run import run
 from mlcd_eval.support.documents import read_json
-from mlcd_eval.support.fileio import check_writable, write_text
+from mlcd_eval.support.fileio import check_writable, write_json, write_text
 from mlcd_eval.support.progress import Progress
 
 JOURNAL = ".watch.json"
@@ -104,7 +104,7 @@ class Watch:
         models = sorted((int(entry["step"]), str(entry["model"])) for entry in journal.values())
         text = "".join(json.dumps({"step": step, **self._values(model)}) + "\n" for step, model in models)
         write_text(self.request.output / CURVE, text)
-        write_text(self.request.output / JOURNAL, json.dumps(journal, indent=2) + "\n")
+        write_json(self.request.output / JOURNAL, journal)
 
     def _values(self, model: str) -> dict[str, float]:
         """Return the primary metrics of a model's records, with the ends of their intervals."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mlcd_eval.errors import ConfigError
 
@@ -84,6 +85,11 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
         for piece in (text,) if isinstance(text, str) else text:
             for begin in range(0, len(piece), PIECE):
                 file.write(piece[begin : begin + PIECE].encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON to a file, as `atomic_write` does."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def check_writable(folder: Path) -> None:
