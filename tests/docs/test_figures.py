@@ -10,6 +10,7 @@ from documentation import ROOT
 from safetensors import safe_open
 
 from benchmarks import gpu_plan
+from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.spec import TaskIndex
 
 RECORDED = {
@@ -20,6 +21,7 @@ RECORDED = {
     "instance_retrieval": r"positives: \S+ s, (\S+) s of processors.*?100: \S+ s, (\S+) s of processors",
     "linear_probe": r"train \(1328.*?ours: (\S+) s.*?learn: (\S+) s.*?learn: (\S+) s.*?converged: (\S+) s"
     r".*?train \(20000.*?ours: (\S+) s.*?learn: (\S+) s.*?2 threads: ours (\S+) s",
+    "oracles": r"(\d+) same, (\d+) explained, 0 DIFFERENT",
     "objectives": r"init +(\S+) \+- (\S+) over.*?mlcd +(\S+) \+- (\S+) over.*?cluster +(\S+) \+- (\S+) over"
     r".*?ratio 1\).*?init +(\S+) \+- (\S+)\n.*?mlcd +(\S+) \+- (\S+)\n.*?cluster +(\S+) \+- (\S+)\n"
     r".*?uses (\d+)% of the 700 classes for mlcd and (\d+)% for cluster",
@@ -36,6 +38,7 @@ SAID = [
     ("evidence", "pipeline", "| clip-benchmark {0:.0f} s with its defaults, {1:.0f} s without workers |"),
     ("evidence", "clustering", "| {:.1f} s | faiss-cpu {:.1f} s |"),
     ("evidence", "centres", "| {:.1f} s, {:.1f} GiB | dense {:.1f} s, {:.1f} GiB |"),
+    ("evidence", "oracles", "[{:.0f} are the same and {:.0f} differs]"),
     ("scaling", "centres", "B = 256: {:.1f} s, {:.1f} GiB | dense step {:.1f} s, {:.1f} GiB |"),
     ("scaling", "linear_probe", "30 classes: {0:.2f} s | scikit-learn {2:.1f} s on one thread, {1:.0f} s on two"),
     ("scaling", "linear_probe", "{4:.1f} s on one thread, {6:.1f} s on two | scikit-learn {5:.0f} s on one thread"),
@@ -55,6 +58,20 @@ SAID = [
 ]
 """A page of docs, the file whose figures it has, and the words in which it has them."""
 
+DEFAULTS = [
+    ("seg_linear", "patches", "Of more than {:,} train patches"),
+    ("seg_knn", "patches", "Of more than {:,} train patches"),
+    ("seg_knn", "k", "shares of the {} that are most like it"),
+    ("seg_knn", "temperature", "(softmax at temperature {})"),
+    ("region_classification", "regions", "Of more than {:,} train regions"),
+    ("region_retrieval", "regions", "Of more than {:,} regions"),
+    ("tracking", "k", "the labels of the {} patches most like it"),
+    ("tracking", "temperature", "(softmax at temperature {})"),
+    ("tracking", "frames", "in the {} frames before it"),
+    ("knn", "temperature", "T = {}"),
+]
+"""A protocol, a setting, and the words in which docs/protocols.md has its default."""
+
 
 def words(page):
     return " ".join((ROOT / page).read_text(encoding="utf-8").split())
@@ -69,6 +86,12 @@ def test_a_page_has_the_recorded_figures(page, name, said):
     numbers = re.search(RECORDED[name], results(name), flags=re.DOTALL).groups()
     figures = said.format(*map(float, numbers))
     assert figures in words(f"docs/{page}.md"), f"docs/{page}.md does not have {figures!r} of {name}.txt"
+
+
+@pytest.mark.parametrize(("name", "setting", "said"), DEFAULTS)
+def test_the_page_of_protocols_has_the_defaults(name, setting, said):
+    sections = dict(part.split(" ", 1) for part in words("docs/protocols.md").split(" ## ")[1:])
+    assert said.format(getattr(get_protocol(name).Settings(), setting)) in sections[name]
 
 
 def test_masks_and_retrieval_are_compared_by_the_best_of_three():

@@ -10,7 +10,7 @@ from documentation import ROOT, blocks, holds, run
 from pairs import picture, write_shard
 from pydantic import TypeAdapter
 
-from mlcd_train.cli import build_parser
+from mlcd_train.cli import build_parser, main
 from mlcd_train.config import load_config
 from mlcd_train.objectives import OBJECTIVES, FitObjective
 from mlcd_train.sections import AssignConfig
@@ -60,6 +60,19 @@ def test_the_scripts_of_the_page_run_its_configs(pages_files, tmp_path):
         config = load_config(args.config, args.changes)
         gpus = {"one_gpu.sh": 1, "eight_gpus.sh": 8, "train.sbatch": 64}[name]
         assert config.fit.batch_size % (gpus * config.fit.accumulation) == 0
+
+
+@pytest.mark.slow
+def test_the_memory_of_the_page_is_the_plans(pages_files, capsys):
+    def peak(config, gpus, *words):
+        assert main(["plan", config, "--gpus", str(gpus), "--images", "4e8", *words]) == 0
+        return round(float(re.search(r"^\| peak \| ([\d.]+) \|", capsys.readouterr().out, flags=re.MULTILINE)[1]))
+
+    one, eight = (re.findall(r"--set \S+", pages_files[name]) for name in ("one_gpu.sh", "eight_gpus.sh"))
+    page = " ".join(PAGE.read_text().split())
+    assert f"({peak('pretrain.yaml', 1, *' '.join(one).split())} GiB by the plan)" in page
+    assert f"({peak('pretrain.yaml', 8, *' '.join(eight).split())} GiB each)" in page
+    assert f"; {peak('pretrain.yaml', 64)} GiB each, {peak('finetune_336.yaml', 64)} at 336 pixels" in page
 
 
 def test_the_objectives_and_labels_of_the_page_are_some():
