@@ -104,4 +104,5 @@ def _show(results: list[Result], output: Path) -> int:
         files, records = zip(*read_files([output]), strict=True)
         page = render(records, "html", paths=[output], files=files, trainings=[output])
         write_text(output / "report.html", page)
+        print(f"Report: {output / 'report.html'}", flush=True)
     return (1 if any(result.traceback for result in failed) else 2) if failed else 0
