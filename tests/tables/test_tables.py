@@ -113,8 +113,9 @@ def test_a_unit_other_than_per_cent_is_named():
     assert "| % [95% interval] |" in summary([probe("a", "pets", 0.5)])
     table = render([depth], "markdown")
     assert "2.32 [2.08, 2.59] |" in table and "\nPer cent, or the unit that is named, with 95% bootstrap" in table
-    page = render([depth], "html")
+    page = render([depth, make_result("b", "depth_linear/demo", [rmse])], "html")
     assert "[2.08, 2.59]" in page and "in per cent unless a column says otherwise" in page
+    assert "RMSE, metres, lower is better" in page and '"rmse, metres"' in page  # the matrix, an axis
 
 
 def test_differences_have_a_sign_and_no_minus_zero():
