@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(results: list[Result], output: Path) -> int:
     """Print the results of a checkpoint and write the report of all; return their exit code."""
-    from mlcd_eval.records import read_all
+    from mlcd_eval.records import read_files
     from mlcd_eval.support.fileio import write_text
     from mlcd_eval.tables.formats import render
     from mlcd_eval.tables.summary import summary
@@ -94,5 +94,8 @@ def _show(results: list[Result], output: Path) -> int:
     for result in failed:
         print(f"failed: {result.model.name} {result.task.name}: {result.error}", file=sys.stderr)
     if not failed:
-        write_text(output / "report.html", render(read_all([output]), "html", paths=[output], trainings=[output]))
+        files, records = zip(*read_files([output]), strict=True)
+        page = render(records, "html", paths=[output], files=files, trainings=[output])
+        write_text(output / "report.html", page)
+        print(f"Report: {output / 'report.html'}", flush=True)
     return (1 if any(result.traceback for result in failed) else 2) if failed else 0

@@ -34,7 +34,10 @@ def read_masks(path: Path, expressions: Sequence[Expression]) -> dict[Hashable, 
         sentence = str(item.get("ref_id")), str(item.get("sentence"))
         if "segmentation" not in item:
             name = item.get("sent_id", sentence)
-            raise DataError(f"{path}: the prediction for {name} has no segmentation (COCO RLE)")
+            raise DataError(
+                f"{path}: the prediction for {name} has no segmentation: got {sorted(item)}, expected one, as COCO's "
+                f'RLE {{"size": [HEIGHT, WIDTH], "counts": ...}} or polygons'
+            )
         if "sent_id" in item:
             masks.append((item["sent_id"], item["segmentation"]))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,19 @@ def controls_of(job: Job, pending: Result, inputs: Inputs, cache: Path) -> dict[
         cache / "controls",
         _identity(job, pending, inputs),
         _Kept,
-        lambda: _Kept(job.protocol.controls(job.settings, inputs)),
+        lambda: _Kept(_controls(job, inputs)),
     )
     rows = [
         {name: value for name, value in asdict(control).items() if name != "curve" or value} | {"holds": control.holds}
         for control in kept.controls
     ]
     return {"controls": rows} if rows else {}
+
+
+def _controls(job: Job, inputs: Inputs) -> list[Control]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the controls' own samples, not of the user's
+        return job.protocol.controls(job.settings, inputs)
 
 
 def _identity(job: Job, pending: Result, inputs: Inputs) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -147,10 +148,18 @@ class TaskIndex:
         tasks = [task for name, task in self.tasks.items() if is_glob and fnmatch.fnmatchcase(name, word)]
         if not tasks:
             groups, suites = ", ".join(self.groups), ", ".join(self.suites)
-            on_data = [f"{name!r}" for name in self.tasks if name.partition("/")[2] == word.lower()]
-            hint = f" (did you mean {' or '.join(on_data)}?)" if on_data else ""
             raise ConfigError(
                 f"{where}: got {word!r}, expected a group ({groups}), a suite ({suites}), a glob, a YAML file "
-                f"or a name (`mlcd-eval ls tasks`){hint or nearest(word, [*self.groups, *self.suites, *self.tasks])}"
+                f"or a name (`mlcd-eval ls tasks`){self._meant(word)}"
             )
         return tasks
+
+    def _meant(self, word: str) -> str:
+        """The hint with the nearest name; a data set's name without a protocol means the tasks on it."""
+        if "/" in word:
+            return nearest(word, self.tasks)
+        on_data: dict[str, list[str]] = {name: [name] for name in (*self.groups, *self.suites)}
+        for name in self.tasks:
+            on_data.setdefault(name.partition("/")[2], []).append(name)
+        close = difflib.get_close_matches(word.lower(), on_data, n=1, cutoff=0.5)
+        return f" (did you mean {' or '.join(map(repr, on_data[close[0]]))}?)" if close else ""

@@ -29,10 +29,18 @@ def count(number: int | None) -> str:
 def shown_metric(metric: Metric) -> str:
     """The value with its interval: `45.24 [41.4, 48.9]`, for another unit than per cent `2.42 [2.34, 2.49]`."""
     text = shown(metric.value, metric.unit)
-    if metric.value is None or metric.ci95 is None:
-        return text
-    low, high = (shown(end, metric.unit, 1 if metric.unit == "fraction" else 2) for end in metric.ci95)
-    return f"{text} [{low}, {high}]"
+    return text if metric.value is None or metric.ci95 is None else f"{text} {shown_interval(metric.ci95, metric.unit)}"
+
+
+def shown_interval(ci95: tuple[float, float], unit: str) -> str:
+    """`[41.4, 48.9]` of fractions, `[2.34, 2.49]` of another unit."""
+    low, high = (shown(end, unit, 1 if unit == "fraction" else 2) for end in ci95)
+    return f"[{low}, {high}]"
+
+
+def measure(metric: str, unit: str, higher_is_better: bool) -> str:
+    """A metric's name, with its unit where that is not per cent, and its direction where lower is better."""
+    return metric + ("" if unit == "fraction" else f", {unit}") + ("" if higher_is_better else ", lower is better")
 
 
 def cell(text: str) -> str:

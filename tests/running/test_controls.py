@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import warnings
+from types import SimpleNamespace
 
+from conftest import make_result
 from tiny_encoder import TinyEncoder
 
 import mlcd_eval
@@ -31,6 +34,18 @@ def test_a_record_has_the_controls_of_its_task_and_another_model_uses_them_too(t
     mlcd_eval.evaluate(TinyEncoder(), "knn/demo_clipart", seed=1, **options)
     assert len(calls) == 2  # another draw
     assert json.loads(next((tmp_path / "out").rglob("*.json")).read_text())["details"]["controls"]
+
+
+def test_warnings_of_the_controls_own_samples_are_not_the_user_s(tmp_path, recwarn):
+    def noisy(settings, inputs):
+        warnings.warn("2 of 10 classes have fewer train images", stacklevel=2)
+        return []
+
+    job = SimpleNamespace(protocol=SimpleNamespace(controls=noisy), settings=None)
+    pending = make_result()
+    inputs = SimpleNamespace(predictions=None, images={}, seed=0, device="cpu")
+    assert controls_of(job, pending, inputs, tmp_path) == {}
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_saved_predictions_have_none():

@@ -65,7 +65,10 @@ def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
             "mask's size is [2, 2]",
         ),
         (lambda items: [{"segmentation": {}}], "expected sent_id, or ref_id and sentence"),
-        (lambda items: [{"sent_id": 1}], "has no segmentation"),
+        (
+            lambda items: [{"sent_id": 1, "mask": []}],
+            "the prediction for 1 has no segmentation: got ['mask', 'sent_id'], expected one, as COCO's RLE {\"size\"",
+        ),
         (lambda items: [3], "something other than objects"),
     ],
 )

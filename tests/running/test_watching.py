@@ -171,8 +171,10 @@ def test_the_command_prints_results_and_writes_a_report_with_curves(tmp_path, re
         "cpu",
     ]
     assert main(words) == 0
-    assert capsys.readouterr().out.count("run_step") == 2
-    assert "out/curve: knn/" in (tmp_path / "out" / "report.html").read_text()
+    printed = capsys.readouterr().out
+    assert printed.count("run_step") == 2 and printed.endswith(f"Report: {tmp_path / 'out' / 'report.html'}\n")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "out/curve: knn/" in page and "has no outcomes of samples" not in page and 'id="two-models"' in page
     assert main(words) == 0
     assert capsys.readouterr().out == ""
 

@@ -51,6 +51,7 @@ def test_words_add_up_in_order_without_repetition(shipped):
         ("linear_prob", "did you mean 'linear_probe'"),
         ("zeroshot/food10", "did you mean 'zeroshot/food101'"),
         ("mlcd_papr", "did you mean 'mlcd_paper'"),
+        ("sugarcrape", "did you mean 'compositionality/sugarcrepe'"),
         ("knn/q*", "expected a group"),
         ("", "expected a group"),
     ],

@@ -100,6 +100,22 @@ def test_a_baseline_and_published_rows_stand_beside(results):
 def test_published_rows_that_have_no_task_in_common_are_missed():
     text = render([make_result()], "markdown", published=["MLCD"])
     assert text.endswith("\nNo published number of MLCD is of these tasks and metrics.\n")
+    typeset = render([make_result()], "latex", published=["MLCD"])
+    assert typeset.endswith("\\end{table}\n% No published number of MLCD is of these tasks and metrics.\n")
+
+
+def test_a_unit_other_than_per_cent_is_named():
+    rmse = metric("rmse", 2.319, (2.084, 2.588), unit="metres", higher_is_better=False)
+    depth = make_result("a", "depth_linear/demo", [rmse])
+    head, _, line = summary([depth]).splitlines()
+    assert "| % or unit [95% interval] |" in head
+    assert line.split(" | ")[2:4] == ["rmse, metres, lower is better", "       2.32 [2.08, 2.59]"]
+    assert "| % [95% interval] |" in summary([probe("a", "pets", 0.5)])
+    table = render([depth], "markdown")
+    assert "2.32 [2.08, 2.59] |" in table and "\nPer cent, or the unit that is named, with 95% bootstrap" in table
+    page = render([depth, make_result("b", "depth_linear/demo", [rmse])], "html")
+    assert "[2.08, 2.59]" in page and "in per cent unless a column says otherwise" in page
+    assert "RMSE, metres, lower is better" in page and '"rmse, metres"' in page  # the matrix, an axis
 
 
 def test_differences_have_a_sign_and_no_minus_zero():

@@ -149,7 +149,8 @@ class _IndexedTable:
         self.splits = list(dict.fromkeys(split for part in self.index.parts for split in part.samples))
 
     def _read_through(self) -> TableIndex:
-        """Check every cell but the images themselves; raises DataError for the first that is wrong."""
+        """Check every cell, and whether the first image is there, which is not so in a wrong folder; raises DataError
+        for the first that is wrong."""
         classes: dict[int | str, None] = {}
         kinds: dict[type, str] = {}
 
@@ -165,7 +166,10 @@ class _IndexedTable:
                     raise DataError(_label_problem(self.table, self._cells, list(kinds.values()), len(classes)))
             else:
                 self._cells.captions(row, where)
-            return SampleName(self._split(row, where), self._cells.key(row, where))
+            named = SampleName(self._split(row, where), self._cells.key(row, where))
+            if number == 0:
+                self._cells.check_file(row, named.key, where)
+            return named
 
         columns = self._cells.columns
         joins_rows = columns.kind == "retrieval"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -168,6 +169,21 @@ class Cells:
         """The image's contents, or its path."""
         contents = _contents(row[self.columns.image])
         return self.folder / key if contents is None else contents
+
+    def check_file(self, row: Row, key: str, where: Where) -> None:
+        """Raise where the image's file is missing, with the folder beside that has one of this name."""
+        image = self.image(row, key)
+        if not isinstance(image, Path):
+            return
+        with contextlib.suppress(OSError, ValueError):  # what else is wrong with the file is said when it is read
+            try:
+                image.lstat()
+            except FileNotFoundError:
+                there = min((str(beside) for beside in self.folder.iterdir() if (beside / key).is_file()), default=None)
+                raise DataError(
+                    f"{where} has the image {key!r}, which is missing: there is no file {image.absolute()} "
+                    f"(?images={there or 'DIR'} names {'that' if there else 'the'} folder)"
+                ) from None
 
     def label(self, row: Row, where: Where) -> int | str:
         """A class index, or a class in words."""

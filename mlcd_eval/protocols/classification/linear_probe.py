@@ -175,8 +175,8 @@ class LinearProbe(Protocol[LinearProbeSettings]):
             if fewer:
                 details["classes_with_fewer_shots"] = fewer
                 warnings.warn(
-                    f"shots={settings.shots}: classes with fewer train images, of which all are taken: {fewer} of "
-                    f"{num_classes}",
+                    f"shots={settings.shots}: {fewer} of {num_classes} classes have fewer train images, of which all "
+                    f"are taken",
                     stacklevel=2,
                 )
         metrics = measured(columns, num_classes, multilabel, inputs.seed, len(test.bad))

@@ -14,14 +14,19 @@ from mlcd_eval.tables.formats import TableInput
 from mlcd_eval.tables.published import PublishedNumber, published_table, rows_named
 
 
-def boards_as(write: Callable[[Sequence[Leaderboard], str | None], str], table: TableInput) -> str:
-    """The leaderboards of a request in the form of `write`, which takes them and the baseline; raises as `choose`."""
+def boards_as(
+    write: Callable[[Sequence[Leaderboard], str | None], str], table: TableInput, remark: str = "\n{}\n"
+) -> str:
+    """The leaderboards of a request in the form of `write`, which takes them and the baseline; raises as `choose`.
+
+    remark: the form of a sentence below them that is for whoever asked.
+    """
     places = of_records(table.results)
     boards, _ = choose(table.results, table.published, table.groups, places, table.suites, table.chance)
     check_baseline(boards, table.baseline)
     text = write(boards, table.baseline)
     if table.published and not any(row.published for board in boards for row in board.rows):
-        text += f"\nNo published number of {' or '.join(table.published)} is of these tasks and metrics.\n"
+        text += remark.format(f"No published number of {' or '.join(table.published)} is of these tasks and metrics.")
     return text
 
 

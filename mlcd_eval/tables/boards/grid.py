@@ -17,7 +17,7 @@ from mlcd_eval.tables.boards.leaderboard import (
     counts,
     rank,
 )
-from mlcd_eval.tables.text import shown, shown_difference
+from mlcd_eval.tables.text import shown, shown_difference, shown_interval
 
 FEW = 3
 """Up to this number, models are columns side by side, however few tasks there are."""
@@ -86,7 +86,9 @@ def legend(boards: Sequence[Leaderboard], style: Style) -> str:
     """How to read these boards."""
     rows = [row for board in boards for row in board.rows]
     reproduced = any(not row.published for row in rows)
-    sentences = ["Per cent, with 95% bootstrap intervals over the test samples" if reproduced else "Per cent"]
+    named = any(column.unit != "fraction" for board in boards for column in board.columns)
+    unit = "Per cent, or the unit that is named" if named else "Per cent"
+    sentences = [f"{unit}, with 95% bootstrap intervals over the test samples" if reproduced else unit]
     mixed = ", published rows in italics" if reproduced and any(row.published for row in rows) else ""
     sentences.append(f"Best in bold, second underlined{mixed}; a dash where there is no value")
     if reproduced:
@@ -133,8 +135,7 @@ def _shown(
     cell = row[column]
     text = _ranked(_value(cell, column.unit, style), cell, ranking, style)
     if cell.value is not None and cell.ci95 is not None:
-        low, high = (shown(end, column.unit, 1) for end in cell.ci95)
-        text += f" [{low}, {high}]"
+        text += f" {shown_interval(cell.ci95, column.unit)}"
     if difference := board.difference(row, reference, column):
         text += f" ({_difference(difference, column, style)})"
     if difference := board.difference(row, original, column):

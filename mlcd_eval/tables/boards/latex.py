@@ -40,7 +40,7 @@ STYLE = Style(
 
 def as_latex(table: TableInput) -> str:
     """The leaderboards of a request; raises ConfigError and DataError as `choose`."""
-    return boards_as(latex, table)
+    return boards_as(latex, table, remark="% {}\n")
 
 
 def latex(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:

@@ -11,6 +11,7 @@ from mlcd_eval.records import Result
 from mlcd_eval.tables.comparison.chance import chance_of, corrected
 from mlcd_eval.tables.lookup import protocol_named, shipped_tasks
 from mlcd_eval.tables.published import PublishedNumber
+from mlcd_eval.tables.text import measure
 from mlcd_eval.tables.variants import with_label
 
 PUBLISHED = ", published"
@@ -51,8 +52,7 @@ class Column:
     @property
     def measure(self) -> str:
         """The metric, with its unit where that is not per cent, and its direction where lower is better."""
-        unit = "" if self.unit == "fraction" else f", {self.unit}"
-        return self.metric + unit + ("" if self.higher_is_better else ", lower is better")
+        return measure(self.metric, self.unit, self.higher_is_better)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mlcd_eval.metrics.power import LEVEL, POWER
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.tables.comparison.compare import Comparison, MetricComparison, TaskComparison
-from mlcd_eval.tables.text import MARKDOWN, Drawing, cell, shown, shown_difference
+from mlcd_eval.tables.text import MARKDOWN, Drawing, cell, measure, shown, shown_difference
 
 _SMALLEST = 1e-6  # a smaller p is shown as smaller
 HOW = (
@@ -67,7 +67,7 @@ def other_rows(comparison: Comparison) -> list[list[str]]:
 def _line(row: MetricComparison, outcome: Sequence[str] = (), adjusted: Sequence[float | None] = ()) -> list[str]:
     interval = f"[{', '.join(shown_difference(end, row.unit) for end in row.ci95)}]" if row.ci95 else "-"
     values = [shown(row.a, row.unit), shown(row.b, row.unit), shown_difference(row.difference, row.unit), interval]
-    heading = metric_kind(row.metric).heading + ("" if row.higher_is_better else ", lower is better")
+    heading = measure(metric_kind(row.metric).heading, row.unit, row.higher_is_better)
     numbers = [f"{row.num_samples:,}", *values, *map(_shown_p, [row.p, *adjusted])]
     return [row.task, heading, row.test, *outcome, *numbers]
 

@@ -9,7 +9,7 @@ from mlcd_eval.metrics.interval import Interval
 from mlcd_eval.tables.comparison.contest import Contest, Entry, Leading
 from mlcd_eval.tables.comparison.overall import Overall
 from mlcd_eval.tables.comparison.seeds import Runs
-from mlcd_eval.tables.text import count, shown
+from mlcd_eval.tables.text import count, shown, shown_interval
 
 STEPS = 8
 """Shades of a column, from its worst value to its best."""
@@ -36,7 +36,7 @@ def of_task(task: Contest, model: str, leading: Leading, shaded: Mapping[str, in
     hint = [f"{len(runs.members)} seeds" if runs else "", _ends(entry), f"n = {count(entry.metric.num_scored)}", words]
     return {
         "value": entry.value,
-        "text": shown(entry.value, entry.metric.unit, 1),
+        "text": shown(entry.value, entry.metric.unit, 1 if entry.metric.unit == "fraction" else 2),
         "spread": f"± {shown(runs.deviation, entry.metric.unit, 1)}" if runs else "",
         "runs": len(runs.members) if runs else 1,
         "ends": _ends(entry),
@@ -49,7 +49,7 @@ def of_task(task: Contest, model: str, leading: Leading, shaded: Mapping[str, in
 
 def _ends(entry: Entry) -> str:
     ends = entry.metric.ci95
-    return f"[{', '.join(shown(end, entry.metric.unit, 1) for end in ends)}]" if ends else ""
+    return shown_interval(ends, entry.metric.unit) if ends else ""
 
 
 def of_overall(model: str, standing: Overall | None) -> list[dict[str, Any]]:

@@ -92,7 +92,9 @@ class Series:
 
 def value_axis(metric: Metric) -> Axis:
     """The axis of a metric's values."""
-    return Axis(metric.name, unit="fraction" if metric.unit == "fraction" else "number")
+    if metric.unit == "fraction":
+        return Axis(metric.name, unit="fraction")
+    return Axis(f"{metric.name}, {metric.unit}", unit="number")
 
 
 class Numbers(NamedTuple):

@@ -38,7 +38,7 @@ from mlcd_eval.tables.report.reliability import reliability_of
 from mlcd_eval.tables.report.standing import among_published
 from mlcd_eval.tables.report.trainings import Training, read_trainings
 from mlcd_eval.tables.report.two_models import Picker, compared
-from mlcd_eval.tables.text import shown, shown_difference
+from mlcd_eval.tables.text import shown, shown_difference, shown_interval
 
 MANY = 150
 """Rows of a board beyond which a page shows the first 100 published ones only, until it is asked for all: a browser
@@ -200,7 +200,7 @@ def _cell(
     if column not in row.cells:
         return {"value": None, "text": "-", "small": [], "rank": "", "opens": None}
     cell = row[column]
-    small = [f"[{', '.join(shown(end, column.unit, 1) for end in cell.ci95)}]"] if cell.ci95 else []
+    small = [shown_interval(cell.ci95, column.unit)] if cell.ci95 else []
     if difference := board.difference(row, original, column):
         mark = "†" if difference.outside else ""
         small.append(f"Δ {shown_difference(difference.value, column.unit)}{mark}")

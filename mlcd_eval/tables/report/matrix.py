@@ -18,7 +18,7 @@ from mlcd_eval.tables.comparison.chance import above_chance
 from mlcd_eval.tables.comparison.contest import Contest, Leading, contests, led
 from mlcd_eval.tables.comparison.overall import Overall, overall
 from mlcd_eval.tables.report import cells
-from mlcd_eval.tables.text import shown
+from mlcd_eval.tables.text import measure, shown
 
 MOST = 6_000
 """Cells beyond which there is no matrix: a browser lays them all out."""
@@ -154,7 +154,7 @@ def _column(task: Contest) -> dict[str, Any]:
         "name": task.task.removeprefix(f"{task.protocol}/"),
         "variant": task.variant,
         "protocol": task.protocol,
-        "metric": metric_kind(task.metric.name).heading,
+        "metric": measure(metric_kind(task.metric.name).heading, task.metric.unit, task.metric.higher_is_better),
         "first": "descending" if task.metric.higher_is_better else "ascending",
         "shades": cells.shades(task),
     }

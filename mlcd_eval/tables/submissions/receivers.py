@@ -146,13 +146,17 @@ def send(to: str, request: Request) -> str:
 
 
 def _check_options(to: str, row: Receiver, options: Options) -> None:
-    for name, value in options.model_dump().items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is None and name in row.needs:
-            raise ConfigError(f"--to {to} needs {flag}")
+    values = options.model_dump()
+    if missing := [_flag(name) for name in row.needs if values[name] is None]:
+        raise ConfigError(f"--to {to} needs {', '.join(missing)}")
+    for name, value in values.items():
         if value is not None and name not in row.takes:
             takers = [other for other, known in ROWS.items() if name in known.takes]
-            raise ConfigError(f"{flag} goes with --to {' or '.join(takers)}: got --to {to}")
+            raise ConfigError(f"{_flag(name)} goes with --to {' or '.join(takers)}: got --to {to}")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _text(path: Path) -> str | None:

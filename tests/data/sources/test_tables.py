@@ -125,7 +125,11 @@ def test_splits_of_a_column_and_of_another_file(write):
             DataError,
             r"is of the split 'tset': .*did you mean 'test'",
         ),
-        ("path,label\nnone.png,x\n", DataError, "the image of sample 'none.png' is missing: there is no file"),
+        (
+            "path,label\na.png,x\nnone.png,x\n",
+            DataError,
+            "the image of sample 'none.png' is missing: there is no file",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(write, text, error, message):
@@ -178,12 +182,26 @@ def test_images_of_another_folder(write, tmp_path):
     assert samples(open_dataset(f"csv:{file}?images={tmp_path}"))[0].image == tmp_path / "a.png"
 
 
+def test_a_wrong_folder_of_images_is_seen_when_the_table_is_opened(write, tmp_path):
+    file = write("path,label\nd.png,x\n")
+    with pytest.raises(DataError) as raised:
+        open_dataset(f"csv:{file}")
+    assert str(raised.value) == (
+        f"row 1 of {file} has the image 'd.png', which is missing: there is no file {tmp_path}/d.png "
+        f"(?images={tmp_path}/deep names that folder)"
+    )
+    assert samples(open_dataset(f"csv:{file}?images={tmp_path}/deep"))[0].image == tmp_path / "deep" / "d.png"
+    with pytest.raises(DataError, match=r"no file .*/none.png \(\?images=DIR names the folder\)$"):
+        open_dataset(f"csv:{write('path,label' + chr(10) + 'none.png,x')}")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_shards_begin_where_the_last_one_ended(tmp_path, encoding):
     """Captions of one image stay together, and lines within quotes are no rows."""
     rows = [(f"{number // 3}.png", f"größe {number}\nline two") for number in range(4000)]
     with (tmp_path / "many.csv").open("w", encoding=encoding, newline="") as file:
         csv.writer(file).writerows([("path", "caption"), *rows])
+    (tmp_path / "0.png").touch()
     dataset = open_dataset(f"csv:{tmp_path / 'many.csv'}?encoding={encoding.removesuffix('-sig')}")
     split = dataset.split("test")
     assert [sum(len(s.texts) for s in shard.samples()) for shard in split.shards] == [1026, 1026, 1026, 922]
@@ -199,6 +217,8 @@ def test_a_large_file_takes_little_memory(tmp_path, rows):
         out.write("path,label,split\n")
         for number in range(rows):
             out.write(f"folder/{number:08d}.png,{number % 10},{'train' if number % 4 else 'test'}\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "00000000.png").touch()
     open_dataset(f"csv:{file}")  # what is imported only now is no memory of the file
     tracemalloc.start()
     dataset = open_dataset(f"csv:{file}")

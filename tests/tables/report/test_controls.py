@@ -27,7 +27,7 @@ HELD, NOISE = control("labels", True, 0.95, 0.9), control("noise", False, 0.5, 0
 
 
 def probed(model, controls=(HELD, NOISE), task="knn/demo", **details):
-    scored = [metric("anls", 0.25, (0.2, 0.3))]
+    scored = [metric("anls", 0.5, (0.4, 0.6)), metric("acc1", 0.25, (0.2, 0.3))]
     return make_result(model=model, task=task, metrics=scored, details={"controls": list(controls), **details})
 
 
@@ -38,6 +38,20 @@ def test_models_of_a_task_share_its_controls():
         ["knn/demo", "noise", "acc1", "50.00", "1,300", "at most 25.0", "NO", "a 25.00, b 25.00"],
     ]
     assert len(control_rows([probed("a"), probed("b", [HELD])])) == 3  # other data, other controls
+
+
+def test_a_model_s_value_is_of_the_controls_metric_or_says_of_which():
+    [row] = control_rows([probed("a", [control("labels", True, 0.95, 0.9) | {"metric": "acc7"}])])
+    assert row[-1] == "a 50.00 (anls)"
+    rmse = metric("rmse", 2.319).model_copy(update={"unit": "metres", "higher_is_better": False})
+    [row] = control_rows([make_result(model="a", task="depth/demo", metrics=[rmse], details={"controls": [HELD]})])
+    assert row[-1] == "a 2.32 (rmse, metres, lower is better)"
+
+
+def test_records_of_one_task_with_other_settings_have_rows_of_their_own():
+    few = probed("a")
+    other = few.model_copy(update={"task": few.task.model_copy(update={"settings": {**few.task.settings, "shots": 4}})})
+    assert [row[0] for row in control_rows([few, other])] == [*["knn/demo"] * 2, *["knn/demo [shots=4]"] * 2]
 
 
 READ = {"word_accuracy": 0.75, "smallest_legible_letter": 8, "curve": [entry(8, 10, 40, 0.5), entry(10, None, 40, 1)]}

@@ -160,6 +160,7 @@ def test_sending(tmp_path, capsys, monkeypatch):
     ("words", "message"),
     [
         (["--to", "codesota"], "--to codesota needs --paper"),
+        (["--to", "opencodepapers"], "--to opencodepapers needs --paper, --paper-title"),
         (["--to", "pwc-archive", "--model-id", "a/b"], "--model-id goes with --to model-index or every-eval-ever: got"),
         (["--to", "codesota", "--paper", "https://me:secret@host.org/"], "'paper' is"),
         (["--to", "codesota", "--paper", "https://a.org/", "--paper-date", "May"], "'paper_date' is 'May'"),
