@@ -23,7 +23,9 @@ CONSTANTS = {
     "mlcd_eval.data.sources.multilingual": {"LARGEST_TEXT": 2**28},
     "mlcd_eval.data.sources.printed_words": {"MOST_PAGES": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.region_set": {"OUTSIDE": 1.0},
-    "mlcd_eval.data.sources.point_layouts.scenes": {"POINTS": 10, "FEWEST": 20},
+    "mlcd_eval.data.sources.point_layouts.navi": {"CANDIDATES": 500},
+    "mlcd_eval.data.sources.point_layouts.navi_shots": {"DISPARITY": 655_350.0},
+    "mlcd_eval.data.sources.point_layouts.part": {"POINTS": 10, "FEWEST": 20},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
     "mlcd_eval.data.sources.scene_views": {"GREY": 128, "MARGIN": 1.15, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.video": {"FEWEST": 3},
@@ -79,6 +81,7 @@ CONSTANTS = {
     "mlcd_eval.metrics.dense": {"BOUNDARY": 0.02},
     "mlcd_eval.metrics.tracking": {"REACH": 0.008, "RECALLED": 0.5},
     "mlcd_eval.protocols.correspondence.outcomes": {"ROTATIONS": (0, 30, 60, 90, 120, 180)},
+    "mlcd_eval.metrics.correspondence": {"WITHIN": ("0.02", "0.01", "0.05")},
     "mlcd_eval.metrics.geometry": {"WITHIN": ("11.25", "22.5", "30")},
     "mlcd_eval.protocols.geometry.bins_head": {
         "OFFSET": 0.1, "EPSILON": 1e-3, "MEAN_SHARE": 0.15, "UNVARIED": 100, "TOGETHER": 2, "WARM_UP": 1 / 3,

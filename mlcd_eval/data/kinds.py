@@ -134,7 +134,7 @@ ROWS = (
          "Densely Captioned Images: photos with a long caption each",
          SchemeOption("captions", "extended|short", "short for the short captions alone")),
     _row("keypoints:DIR[?layout=LAYOUT]", "keypoints:KeypointFiles", ("keypoints",),
-         "points that are in two images, as SPair-71k comes, and the bundled scenes", _layout("scenes|spair")),
+         "points that are in two images, as SPair-71k and NAVI come, and the bundled scenes", _layout("scenes|spair|navi")),
     _row("video:DIR[?layout=LAYOUT]", "video:VideoFiles", ("video",),
          "clips with a mask of numbered objects for each frame, as DAVIS 2017 comes, and the bundled clips",
          _layout("scenes|davis")),
