@@ -82,7 +82,7 @@ CONSTANTS = {
     "mlcd_eval.metrics.tracking": {"REACH": 0.008, "RECALLED": 0.5},
     "mlcd_eval.protocols.correspondence.outcomes": {"ROTATIONS": (0, 30, 60, 90, 120, 180)},
     "mlcd_eval.metrics.correspondence": {"WITHIN": ("0.02", "0.01", "0.05")},
-    "mlcd_eval.metrics.geometry": {"WITHIN": ("11.25", "22.5", "30")},
+    "mlcd_eval.metrics.geometry": {"KITTI_BENCHMARK": (352, 1216), "WITHIN": ("11.25", "22.5", "30")},
     "mlcd_eval.protocols.geometry.bins_head": {
         "OFFSET": 0.1, "EPSILON": 1e-3, "MEAN_SHARE": 0.15, "UNVARIED": 100, "TOGETHER": 2, "WARM_UP": 1 / 3,
         "MOMENTA": (0.85, 0.95), "LOWEST": 1 / 25_000, "FIRST": 1 / 1000, "BETA2": 0.99, "WEIGHT_DECAY": 1e-4,

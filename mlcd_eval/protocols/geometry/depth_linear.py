@@ -38,7 +38,7 @@ class DepthLinearSettings(RidgeSettings):
     target: Literal["log", "depth"] = "log"
     min_depth: PositiveFloat = 1e-3
     max_depth: PositiveFloat | None = None
-    crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg"] = "none"
+    crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg", "kitti_kb_garg"] = "none"
     bins: BinsSettings | None = None
 
     @model_validator(mode="after")
