@@ -32,6 +32,8 @@ CONSTANTS = {
     "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},
     "mlcd_eval.data.storage.images": {"LARGEST": 4 * GIB, "MAX_RATIO": 1000},
+    "mlcd_eval.data.storage.mat5": {"LARGEST": 2**24},
+    "mlcd_eval.data.storage.nyu_mat": {"LARGEST_CHUNK": 2**28, "LONGEST_NAME": 1_000},
     "mlcd_eval.data.storage.remote": {"LARGEST_TEXT": 2**24},
     "mlcd_eval.data.storage.rle": {"FARTHEST": 1e6, "LONGEST_OUTLINE": 4e6, "MOST_PIXELS": 2**28},
     "mlcd_eval.data.storage.scene_files": {"LARGEST": GIB},
