@@ -86,9 +86,11 @@ CONSTANTS = {
     "mlcd_eval.metrics.correspondence": {"WITHIN": ("0.02", "0.01", "0.05")},
     "mlcd_eval.metrics.geometry": {"KITTI_BENCHMARK": (352, 1216), "WITHIN": ("11.25", "22.5", "30")},
     "mlcd_eval.protocols.geometry.bins_head": {
-        "OFFSET": 0.1, "EPSILON": 1e-3, "MEAN_SHARE": 0.15, "UNVARIED": 100, "TOGETHER": 2, "WARM_UP": 1 / 3,
-        "MOMENTA": (0.85, 0.95), "LOWEST": 1 / 25_000, "FIRST": 1 / 1000, "BETA2": 0.99, "WEIGHT_DECAY": 1e-4,
-        "CLIP": 35.0,
+        "OFFSET": 0.1, "EPSILON": 1e-3, "MEAN_SHARE": 0.15, "UNVARIED": 100, "TOGETHER": 2, "CLIP": 35.0,
+    },
+    "mlcd_eval.protocols.geometry.bins_recipes": {
+        "WARM_UP": 1 / 3, "FIRST": 1 / 1000, "MOMENTA": (0.85, 0.95), "LOWEST": 1 / 25_000, "LEAST": 1e-8,
+        "FALLING": 0.3,
     },
     "mlcd_eval.protocols.geometry.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.6, "MARGIN": 0.1,
