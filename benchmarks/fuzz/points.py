@@ -22,6 +22,15 @@ SPAIR = {
     "trg_kps": [[3, 2], [1, 1]],
 }
 
+NAVI = {
+    "object_id": "ball",
+    "camera": {"q": [1.0, 0.0, 0.0, 0.0], "t": [0.0, 0.0, 300.0], "focal_length": 40.0, "camera_model": "pixel_5"},
+    "image_size": [24, 32],
+    "scene_name": "wild_set",
+    "split": "train",
+    "occluded": False,
+}
+
 
 def _picture(path: Path, values: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +47,23 @@ def point_readers(folder: Path) -> Iterator[Reader]:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(SPAIR))
     yield Reader("keypoints spair", path, lambda _: read_everything(f"keypoints:{spair}"))
+
+    navi = folder / "navi"
+    scene = navi / "ball/wild_set"
+    depth = np.zeros((24, 32), np.uint16)
+    depth[4:20, 6:26] = 2000
+    for name in ("000", "001"):
+        _picture(scene / "images" / f"{name}.jpg", np.zeros((24, 32, 3), np.uint8))
+        _picture(scene / "depth" / f"{name}.png", depth)
+    (scene / "annotations.json").write_text(
+        json.dumps([{**NAVI, "filename": f"{name}.jpg"} for name in ("000", "001")])
+    )
+    lists = navi / "custom_splits/pairwise_pixel_correspondences/pairs-wild_set.txt"
+    lists.parent.mkdir(parents=True)
+    lists.write_text("ball/wild_set/images/000.jpg ball/wild_set/images/001.jpg 10.5\n")
+    for path in (lists, scene / "annotations.json", scene / "depth/000.png"):
+        read = partial(_read, f"keypoints:{navi}")
+        yield Reader(f"keypoints navi {path.suffix}", path, read, names=("ball", "wild_set", "navi"))
 
     davis = folder / "DAVIS"
     for number in range(3):

@@ -182,6 +182,9 @@ class PointPair:
     point is, at least one, all inside of their image. box: left, top, right, bottom of the object in the target.
     category: the data set's own class, empty without one. unit: what pairs that are not independent share, such as a
     scene. degrees: between the two cameras, None where that is not known. pictures: return the images themselves, RGB.
+    is_turned: whether an image is as these places say only once it is turned as its EXIF orientation says. metres: of
+    places (K, 2) in the target, how far what it shows there is from each point (K,), infinite where it shows no object;
+    None where that is not known.
     """
 
     pair_id: str
@@ -194,6 +197,8 @@ class PointPair:
     unit: str
     degrees: float | None
     pictures: tuple[Callable[[], Image.Image], Callable[[], Image.Image]] = field(compare=False, repr=False)
+    is_turned: bool = field(default=False, compare=False)
+    metres: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 A point is right where its distance is at most alpha times the longer side of the object's box in the target (bbox), or
 of the target image (img). Per image is the mean over pairs of the share that is right, per point the share of all
-points: SPair-71k's evaluation and DIFT's print both (Min et al. 2019; Tang et al. 2023).
+points: SPair-71k's evaluation and DIFT's print both (Min et al. 2019; Tang et al. 2023). Where the object's shape is
+known, recall within some centimetres is the share of points whose answer is less far from them on the object itself
+(Probe3D, El Banani et al. 2024).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from mlcd_eval.metrics.statistics import Columns, Mean, Sums
 
 SCALES = ("bbox", "img")
 """What a distance is divided by."""
+WITHIN = ("0.02", "0.01", "0.05")
+"""Metres, those of Probe3D."""
 
 
 def num_right(distance: NDArray[np.float64], scale: float, alpha: float) -> int:
@@ -27,6 +31,13 @@ def num_right(distance: NDArray[np.float64], scale: float, alpha: float) -> int:
 def _terms(scale: str, alpha: str) -> Callable[[Columns], NDArray[np.float64]]:
     """(N, 2): points that are right, and all."""
     return lambda columns: np.column_stack([columns[f"right_{scale}@{alpha}"], columns["points"]]).astype(np.float64)
+
+
+def _within(metres: str) -> MetricKind:
+    def terms(columns: Columns) -> NDArray[np.float64]:
+        return np.column_stack([columns[f"within@{metres}"], columns["points"]]).astype(np.float64)
+
+    return MetricKind(f"recall within {metres} m", Sums(terms), over="unit")
 
 
 def _per_image(scale: str) -> Callable[[str], MetricKind]:
@@ -46,5 +57,7 @@ def _per_point(scale: str) -> Callable[[str], MetricKind]:
 CORRESPONDENCE_FAMILIES: Mapping[str, Callable[[str], MetricKind]] = {
     **{f"pck_{scale}_per_image@": _per_image(scale) for scale in SCALES},
     **{f"pck_{scale}_per_point@": _per_point(scale) for scale in SCALES},
+    "recall_3d@": _within,
 }
-"""Columns: unit, points, and right_bbox@ALPHA or right_img@ALPHA, how many points of each pair are right."""
+"""Columns: unit, points, and right_bbox@ALPHA or right_img@ALPHA, how many points of each pair are right, or
+within@METRES."""

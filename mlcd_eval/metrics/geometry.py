@@ -31,8 +31,24 @@ def kitti_eigen(height: int, width: int) -> Window:
 
 
 def kitti_garg(height: int, width: int) -> Window:
-    """Where Garg et al. 2016, and most papers since, score depth of KITTI."""
+    """Where Garg et al. 2016, and most papers since, score depth of KITTI.
+
+    BTS shows its model KITTI's benchmark crop alone (`KITTI_BENCHMARK`), which holds all of this part of its images.
+    """
     return int(0.40810811 * height), int(0.99189189 * height), int(0.03594771 * width), int(0.96405229 * width)
+
+
+KITTI_BENCHMARK = (352, 1216)
+"""Height and width of KITTI's benchmark crop (KB crop): the lowest rows, in the middle of the columns."""
+
+
+def kitti_kb_garg(height: int, width: int) -> Window:
+    """Garg et al.'s part of the benchmark crop, which AdaBins, Monocular-Depth-Estimation-Toolbox, and with its code
+    DINOv2 score (depth/datasets/kitti.py, eval_kb_crop and eval_mask)."""
+    rows, columns = min(KITTI_BENCHMARK[0], height), min(KITTI_BENCHMARK[1], width)
+    top, left = height - rows, (width - columns) // 2
+    first, behind, leftmost, right = kitti_garg(rows, columns)
+    return top + first, top + behind, left + leftmost, left + right
 
 
 CROPS: Mapping[str, Callable[[int, int], Window]] = {
@@ -40,6 +56,7 @@ CROPS: Mapping[str, Callable[[int, int], Window]] = {
     "nyu_eigen": nyu_eigen,
     "kitti_eigen": kitti_eigen,
     "kitti_garg": kitti_garg,
+    "kitti_kb_garg": kitti_kb_garg,
 }
 """Name -> height and width of a depth map to the part of it that is scored."""
 

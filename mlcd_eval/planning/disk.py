@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlcd_eval.encoders.base import POOLED, EncoderInfo
-from mlcd_eval.encoders.layers import is_inside
+from mlcd_eval.encoders.base import PATCHES, POOLED, PROJECTED_PATCHES, EncoderInfo
+from mlcd_eval.encoders.layers import VALUE_PATCHES, is_inside
 from mlcd_eval.errors import UserError
 from mlcd_eval.features.lazy import remembered_info
 from mlcd_eval.features.store import bytes_per_number
@@ -15,21 +15,30 @@ from mlcd_eval.planning.job import Job
 from mlcd_eval.planning.models import PlannedModel
 from mlcd_eval.planning.plan import Plan
 
+GRIDS = (PATCHES, PROJECTED_PATCHES, VALUE_PATCHES)
+"""Layers of a vector for each patch; a model's input decides how many there are."""
+
 
 @dataclass(frozen=True)
 class KeptFeatures:
     """What one model's features at one layer of a split take: bytes for each image, None if the layer is a grid or the
-    model's size is not known yet; images: None if neither the task's file nor the data says how many there are."""
+    model's size is not known yet; images: None if neither the task's file nor the data says how many there are.
+    bytes_per_patch: of a grid, each of whose patches takes as many."""
 
     model: str
     split: str
     layer: str
     bytes_per_image: int | None
     images: int | None
+    bytes_per_patch: int | None = None
 
     def in_words(self) -> str:
         """Return a sentence."""
         precision = "fp16" if is_inside(self.layer) else "fp32"
+        if self.bytes_per_patch is not None:
+            each = f"{self.bytes_per_patch / 1e3:,.1f} KB per patch"
+            total = "" if self.images is None else f", {self.bytes_per_patch * self.images / 1e6:,.1f} MB times patches"
+            return f"{self.model}  {self.split}: {self.layer} takes {each} of the disk in {precision}{total}"
         if self.bytes_per_image is None:
             return f"{self.model}  {self.split}: {self.layer} in {precision}, of a size that is known once it is loaded"
         each = f"{self.bytes_per_image / 1e3:,.1f} KB per image"
@@ -38,17 +47,23 @@ class KeptFeatures:
 
 
 def kept_features(plan: Plan) -> list[KeptFeatures]:
-    """Return what each layer inside a tower that the plan asks for takes, with the pooled ones that are kept beside it.
-    Data that is slow to open is left out."""
+    """Return what each grid of patches and each layer inside a tower that the plan asks for takes, with the pooled ones
+    that are kept beside the latter. Data that is slow to open is left out."""
     kept: dict[tuple[str, str, str], KeptFeatures] = {}
     for model in plan.models.values():
         info = _info(plan, model)
         for job in _jobs(plan, model.name):
             for request in job.requests.values():
-                if not is_inside(request.layer):
+                if not (is_inside(request.layer) or request.layer in GRIDS):
                     continue
                 split = " ".join(filter(None, (f"{job.dataset.name}/{request.split}", request.alteration)))
                 images = _num_images(job, request.split, plan.request.limit)
+                if request.layer in GRIDS:
+                    width = info.width_of(request.layer) if info else None
+                    each = None if width is None else width * bytes_per_number(request.layer)
+                    features = KeptFeatures(model.name, split, request.layer, None, images, each)
+                    kept[model.name, split, request.layer] = features
+                    continue
                 pooled = [layer for layer in POOLED if info and layer in info.layers]
                 for layer in (request.layer, *pooled):
                     numbers = info.numbers_of(layer) if info else None

@@ -77,7 +77,8 @@ class Inputs:
     annotations: sentences or questions by role, if the dataset has them. predictions: a model's own masks or answers
     for those of the scored split, by id (sent_id, question_id), if the protocol needs an `ability`.
     stage: (what, total, unit) -> a context whose value is called with the units just done, for work of more than
-    seconds. groups: key -> group of the scored split's samples, empty where the data has none.
+    seconds. groups: key -> group of the scored split's samples, empty where the data has none. with_pictures: whether
+    pictures among the samples are kept, and so worth their time.
     """
 
     images: Mapping[str, Features]
@@ -96,6 +97,7 @@ class Inputs:
     groups: Mapping[str, str] = field(default_factory=dict)
     count_tokens: Callable[[Sequence[str]], Sequence[int] | None] = lambda _: None
     context_length: int | None = None
+    with_pictures: bool = False
 
 
 @dataclass(frozen=True)

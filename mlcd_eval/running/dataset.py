@@ -220,6 +220,7 @@ class DatasetRun:
             groups=groups_of(job.dataset, job.scored_split),
             count_tokens=partial(token_counts, text_encoder, self.request.cache),
             context_length=text_encoder.info.context_length,
+            with_pictures=self.request.log_samples,
         )
         with exact_fp32(), stage("scoring", None, ""):
             scores: Scores = job.protocol.score(job.settings, inputs)

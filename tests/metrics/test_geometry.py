@@ -68,6 +68,20 @@ def test_crops_are_those_of_the_papers():
     assert CROPS["none"](3, 4) == (0, 3, 0, 4)
 
 
+@pytest.mark.parametrize("size", [(375, 1242), (370, 1226), (376, 1241), (374, 1238), (352, 1216)])
+def test_kittis_crops_are_those_of_bts_and_dinov2_on_every_size_of_its_images(size):
+    """Cut and marked array by array, as eval_kb_crop and eval_mask do, and BTS' uncropping."""
+    height, width = size
+    place = np.arange(height * width).reshape(size)
+    cut = place[height - 352 :, int((width - 1216) / 2) : int((width - 1216) / 2) + 1216]
+    rows_cut, rows = (slice(int(0.40810811 * each), int(0.99189189 * each)) for each in (352, height))
+    columns_cut, columns = (slice(int(0.03594771 * each), int(0.96405229 * each)) for each in (1216, width))
+    depth = np.ones(size)
+    assert np.array_equal(place[scored_pixels(depth, 0.1, 80, "kitti_kb_garg")], cut[rows_cut, columns_cut].ravel())
+    assert np.array_equal(place[scored_pixels(depth, 0.1, 80, "kitti_garg")], place[rows, columns].ravel())
+    assert set(place[rows, columns].ravel()) <= set(cut.ravel())  # BTS scores no pixel that its model was not shown
+
+
 def test_pixels_that_are_scored():
     depth = np.full((480, 640), 5.0)
     depth[45, 41:44] = np.nan, 10.0, 0.001  # both ends are not scored

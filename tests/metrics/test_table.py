@@ -94,6 +94,7 @@ def columns_for(name, seed=0):
         columns |= {"known": rng(8).integers(2, size=60)}
         columns |= {key: r.random(60) + 0.3 * columns["known"] for key in ("max_logit", "energy", "msp", "mcm")}
         columns |= {key: r.random(60) for key in ("anls", "anls_compat", "relaxed_accuracy", "vqa_accuracy")}
+        columns |= {"within@0.5": r.integers(6, size=60)}
     return json.loads(
         json.dumps(
             {

@@ -54,14 +54,15 @@ def seg_linear_steps():
     recipe.train_layer(settings, PatchImages(features.array, maps), 3, 16, 0, "cpu")
 
 
-def bins_head_steps(steps=STEPS):
+def bins_head_steps(steps=STEPS, **settings):
     features, values = pixel_values("depth", 20, 0)
     images = PatchImages(features.array, values)
-    bins_head.train_bins(images, lambda depth: depth, BinsSettings(steps=steps), (1e-3, 10.0), 0, "cpu")
+    bins_head.train_bins(images, lambda depth: depth, BinsSettings(steps=steps, **settings), (1e-3, 10.0), 0, "cpu")
 
 
 PROBES = {
     "depth_linear": (bins_head, bins_head_steps),
+    "depth_linear_dinov2": (bins_head, partial(bins_head_steps, recipe="dinov2")),
     "refcoco": (mask_head, mask_head_steps),
     "seg_linear": (recipe, seg_linear_steps),
     "attentive_probe": (attentive_head, attentive_head_steps),

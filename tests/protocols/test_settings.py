@@ -108,7 +108,7 @@ def test_what_a_silent_task_means(name):
 
 
 def test_the_head_that_is_trained_to_bins_of_depth():
-    known = {"number": 256, "steps": 38_400, "batch": 16, "learning_rate": 3e-4}
+    known = {"number": 256, "steps": 38_400, "batch": 16, "learning_rate": 3e-4, "recipe": "dinov3", "beside": None}
     assert BinsSettings().model_dump() == known
     with pytest.raises(ValueError, match=r"expected bins, .* without lambda_ and target"):
         get_protocol("depth_linear").Settings(bins=BinsSettings(), lambda_=1.0, target="depth")

@@ -88,3 +88,21 @@ def test_a_model_without_blocks_has_no_best_layer(words, capsys):
     assert "needs layer 'blocks': got model 'timm:resnet10t?init=random' with penultimate, patches" in (
         capsys.readouterr().err
     )
+
+
+def test_a_plan_says_what_a_patch_takes(words, tmp_path, capsys):
+    chosen = [*words, "--tasks", "depth_linear/demo", "--limit", "3"]
+    assert main(["plan", *chosen]) == 0
+    assert "densedemo_depth/test: patches in fp32, of a size that is known once it is loaded" in capsys.readouterr().out
+    assert main(["run", *chosen, "--workers", "0", "--set", "lambda_=1.0"]) == 0
+    capsys.readouterr()
+    assert main(["plan", *chosen, "--set", "lambda_=1.0", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["features"]
+    grids = [
+        each for path in tmp_path.rglob("features.npy") for each in [np.load(path, mmap_mode="r")] if each.ndim == 4
+    ]
+    per_patch = [each["bytes_per_patch"] * each["images"] for each in said]
+    assert sorted(grid[:, 0, 0].nbytes for grid in grids) == sorted(per_patch) and len(said) == 2
+    assert main(["plan", *chosen, "--set", "lambda_=1.0"]) == 0
+    words_of = "vit  densedemo_depth/test: patches takes 0.1 KB per patch of the disk in fp32, 0.0 MB times patches\n"
+    assert words_of in capsys.readouterr().out

@@ -14,6 +14,7 @@ from mlcd_eval import evaluate
 from mlcd_eval.cli import main
 from mlcd_eval.errors import ConfigError
 from mlcd_eval.planning.plan import make_plan
+from mlcd_eval.protocols.classification.knn import KNN
 from mlcd_eval.records import read
 from mlcd_eval.request import RunRequest
 from mlcd_eval.support.bundled import demo_data_dir
@@ -131,6 +132,20 @@ def test_samples_are_logged_with_their_keys(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(rows) == results[0].primary.num_scored == 30
     assert len({row["key"] for row in rows}) == 30
+
+
+@pytest.mark.parametrize("log_samples", [True, False])
+def test_pictures_are_asked_for_where_samples_are_logged(log_samples, tmp_path, monkeypatch):
+    asked, score = [], KNN.score
+
+    def noted(self, settings, inputs):
+        asked.append(inputs.with_pictures)
+        return score(self, settings, inputs)
+
+    monkeypatch.setattr(KNN, "score", noted)
+    options = {"output": tmp_path / "out", "cache": tmp_path / "cache", "limit": 8, "log_samples": log_samples}
+    evaluate(MODEL, "knn/demo_clipart", **options)
+    assert asked[0] == log_samples  # others are of controls
 
 
 def test_a_bug_fails_its_task_with_a_traceback_and_keeps_the_others(tmp_path, capsys):

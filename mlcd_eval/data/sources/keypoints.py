@@ -12,6 +12,7 @@ from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.data.base import Dataset, Kind
 from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout, LayoutFiles
 from mlcd_eval.data.sources.listed import ListedImages
+from mlcd_eval.data.sources.point_layouts.navi import LISTS, navi
 from mlcd_eval.data.sources.point_layouts.part import Part
 from mlcd_eval.data.sources.point_layouts.scenes import scenes
 from mlcd_eval.data.sources.point_layouts.spair import MARK, spair
@@ -25,8 +26,15 @@ class KeypointFiles(LayoutFiles):
     layouts: ClassVar[Mapping[str, Layout[Mapping[str, Part]]]] = {
         SCENES: Layout(SCENES_FORM, (INDEX,), scenes),
         "spair": Layout("PairAnnotation and JPEGImages", (MARK,), spair),
+        "navi": Layout(f"{LISTS} and a folder for each object", (LISTS,), navi),
     }
-    usual = MappingProxyType({"densedemo_keypoints": ("densedemo",), "spair71k": ("SPair-71k",)})
+    usual = MappingProxyType(
+        {
+            "densedemo_keypoints": ("densedemo",),
+            "spair71k": ("SPair-71k",),
+            "navi": ("navi_v1.5", "navi_v1.0", "navi_v1"),
+        }
+    )
 
     def made(self, name: str, content: Mapping[str, Part], folder: Path, cache: Path | None) -> Dataset:
         """The pairs of a folder."""
@@ -49,7 +57,7 @@ class PointSet(ListedImages):
         """The pairs of a split."""
         self.check(split)
         if split not in self._pairs:
-            self._pairs[split] = self._parts[split].pairs()
+            self._pairs[split] = self._parts[split].pairs(self._cache)
             if not self._pairs[split]:
                 raise DataError(f"split {split!r} of {self.name} has no pairs: got 0, expected at least 1")
         return self._pairs[split]

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout
 from mlcd_eval.data.sources.listed import words_of
 from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.storage.nyu_mat import LABELLED, LISTS, NyuMat
 from mlcd_eval.data.storage.pixel_values import Encoding, Measured, Quantity
 from mlcd_eval.data.storage.scene_files import INDEX, SceneFiles
 from mlcd_eval.data.storage.walk import IMAGE_SUFFIXES
@@ -162,10 +163,11 @@ def _own(encoding: Encoding) -> Layout[Splits]:
     )
 
 
-LAYOUTS: Mapping[Quantity, Mapping[str, Layout[Splits]]] = {
+LAYOUTS: Mapping[Quantity, Mapping[str, Layout[Splits] | Layout[NyuMat]]] = {
     "depth": {
         SCENES: Layout(SCENES_FORM, (INDEX,), partial(_scenes, "depth")),
         "nyu": Layout("nyu_train.txt, nyu_test.txt and the folders of rooms", NYU.marks, NYU.read),
+        "nyu_mat": Layout(f"{LABELLED} and {LISTS}", (LABELLED,), NyuMat),
         "kitti": Layout("kitti_eigen_train.txt, kitti_eigen_test.txt, input and gt_depth", KITTI.marks, KITTI.read),
         "folders": _own(Encoding("depth", 1000)),
     },

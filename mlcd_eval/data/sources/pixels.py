@@ -10,7 +10,9 @@ from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.sources.layouts import LayoutFiles
 from mlcd_eval.data.sources.listed import PixelImages
+from mlcd_eval.data.sources.nyu_images import NyuImages
 from mlcd_eval.data.sources.pixel_layouts import LAYOUTS, Splits, read_splits
+from mlcd_eval.data.storage.nyu_mat import NyuMat
 from mlcd_eval.data.storage.pixel_values import Measured, Quantity, pixel_values
 
 
@@ -18,11 +20,20 @@ class DepthFiles(LayoutFiles):
     """The scheme `depth`."""
 
     layouts = LAYOUTS["depth"]
-    usual = MappingProxyType({"densedemo_depth": ("densedemo",), "nyuv2": ("nyu",), "kitti_depth": ("kitti",)})
+    usual = MappingProxyType(
+        {
+            "densedemo_depth": ("densedemo",),
+            "nyuv2": ("nyu",),
+            "nyuv2_labelled": ("nyuv2", "nyu_depth_v2"),
+            "kitti_depth": ("kitti",),
+        }
+    )
     discovers_scenes = True
 
-    def made(self, name: str, content: Splits, folder: Path, cache: Path | None) -> Dataset:
+    def made(self, name: str, content: Splits | NyuMat, folder: Path, cache: Path | None) -> Dataset:
         """The images of a folder and their depth."""
+        if isinstance(content, NyuMat):
+            return NyuImages(name, content, cache)
         return PixelSet(name, "depth", read_splits(content, folder), cache)
 
 

@@ -57,12 +57,22 @@ class Measured(NamedTuple):
 
 
 @dataclass
-class _Facts:
-    """What is known of rows once their files have been read."""
+class PixelFacts:
+    """What is known of images once their values have been read: (height, width), digest and known pixels of each."""
 
     sizes: list[tuple[int, int]]
     digests: list[str]
     known: list[int]
+
+    def add(self, values: NDArray[np.float32], where: str) -> None:
+        """Add an image's values (height, width, C). Raises DataError, naming `where`, for one of no known pixel."""
+        height, width, _ = values.shape
+        known = int(np.isfinite(values).all(axis=2).sum())
+        if not known:
+            raise DataError(f"{where} has no known pixel: got {height * width:,} unknown ones, expected some")
+        self.sizes.append((height, width))
+        self.digests.append(hashlib.sha256(f"{values.shape} ".encode() + values.tobytes()).hexdigest())
+        self.known.append(known)
 
 
 def pixel_values(rows: Sequence[Measured], cache: Path | None) -> list[PixelValues]:
@@ -77,7 +87,9 @@ def pixel_values(rows: Sequence[Measured], cache: Path | None) -> list[PixelValu
         identity = None if cache is None else _identity(part)
         read = partial(_read, part)
         facts = (
-            read() if cache is None or identity is None else memoised(cache / "pixel_values", identity, _Facts, read)
+            read()
+            if cache is None or identity is None
+            else memoised(cache / "pixel_values", identity, PixelFacts, read)
         )
         for row, size, digest, known in zip(part, facts.sizes, facts.digests, facts.known, strict=True):
             values = partial(read_values, row)
@@ -92,12 +104,18 @@ def read_values(row: Measured) -> NDArray[np.float32]:
     contents = row.file if isinstance(row.file, bytes) else file_contents(row.file, _file_of(row))
     values = _array(row, contents) if contents.startswith(_NPY) else _meant(row.encoding, _numbers(row, contents))
     if row.encoding.quantity == "depth":
-        if (values < 0).any() or np.isinf(values).any():
-            wrong = values[(values < 0) | np.isinf(values)][0]
-            raise DataError(f"{_file_of(row)} has the depth {wrong:g}, expected finite ones, and 0 or NaN for unknown")
-        return np.where(values > 0, values, np.nan).astype(np.float32)
+        return known_depth(values, _file_of(row))
     length = np.linalg.norm(values, axis=2, keepdims=True)
     return np.where(length >= _LEAST, values / np.maximum(length, _LEAST), np.nan).astype(np.float32)
+
+
+def known_depth(values: NDArray[np.float64], where: str) -> NDArray[np.float32]:
+    """Depths (height, width, 1), NaN where they are 0. Raises DataError, naming `where`, for negative and infinite
+    ones."""
+    if (values < 0).any() or np.isinf(values).any():
+        wrong = values[(values < 0) | np.isinf(values)][0]
+        raise DataError(f"{where} has the depth {wrong:g}, expected finite ones, and 0 or NaN for unknown")
+    return np.where(values > 0, values, np.nan).astype(np.float32)
 
 
 def _meant(encoding: Encoding, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,8 +126,8 @@ def _meant(encoding: Encoding, numbers: NDArray[np.float64]) -> NDArray[np.float
     return np.where(unknown, np.nan, (numbers - encoding.zero) / encoding.scale)
 
 
-def _read(rows: Sequence[Measured]) -> _Facts:
-    facts = _Facts([], [], [])
+def _read(rows: Sequence[Measured]) -> PixelFacts:
+    facts = PixelFacts([], [], [])
     for row in rows:
         if isinstance(row.file, Path) and not row.file.is_file():
             raise DataError(f"{_file_of(row)} is missing: there is no such file")
@@ -122,12 +140,7 @@ def _read(rows: Sequence[Measured]) -> _Facts:
                 f"{_file_of(row)} has another size than its image: got {width} x {height} pixels, expected "
                 f"{image_width} x {image_height}{times}"
             )
-        known = int(np.isfinite(values).all(axis=2).sum())
-        if not known:
-            raise DataError(f"{_file_of(row)} has no known pixel: got {height * width:,} unknown ones, expected some")
-        facts.sizes.append((height, width))
-        facts.digests.append(hashlib.sha256(f"{values.shape} ".encode() + values.tobytes()).hexdigest())
-        facts.known.append(known)
+        facts.add(values, _file_of(row))
     return facts
 
 

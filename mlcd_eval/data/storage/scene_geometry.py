@@ -1,7 +1,6 @@
-"""Where the points that one view of a bundled scene shows are in another one: from depth and cameras, without a search.
+"""Where the points that one view of a scene shows are in another one: from depth and cameras, without a search.
 
-Both views are pinhole cameras of equal angle; a camera's axes are x left, y up and z ahead, as benchmarks/densedemo
-renders them.
+Views are pinhole cameras; a camera's axes are x left, y up and z ahead, as benchmarks/densedemo renders them.
 """
 
 from __future__ import annotations
@@ -22,12 +21,13 @@ NEAR = 0.005
 @dataclass(frozen=True)
 class View:
     """A camera and what it sees. inverse: 1 / depth along the camera's axis (h, w), 0 where nothing is; numbers: the
-    thing that each pixel of the picture shows (H, W), 0 for none. to_scene: (4, 4). slope: of the ray at the border."""
+    thing that each pixel of the picture shows (H, W), 0 for none. to_scene: (4, 4). slopes: of the rays at the
+    right and the lower border."""
 
     inverse: NDArray[np.float64]
     numbers: NDArray[np.int64]
     to_scene: NDArray[np.float64]
-    slope: float
+    slopes: tuple[float, float]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -35,14 +35,17 @@ class View:
         height, width = self.numbers.shape
         return height, width
 
-    def points(self) -> NDArray[np.float64]:
-        """What the middle of each pixel of the depth shows, (h, w, 3) in the scene; NaN where nothing is."""
-        down, along = (self.slope * (1 - 2 * (np.arange(count) + 0.5) / count) for count in self.inverse.shape)
-        rays = np.stack([*np.meshgrid(along, down), np.ones(self.inverse.shape)], axis=2)
+    def points(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the middles of pixels of the depth show, each by its row and column (N, 2), in the scene (N, 3); NaN
+        where nothing is."""
+        height, width = self.inverse.shape
+        across, down = self.slopes
+        along = across * (1 - 2 * (pixels[:, 1] + 0.5) / width)
+        rays = np.stack([along, down * (1 - 2 * (pixels[:, 0] + 0.5) / height), np.ones(len(pixels))], axis=1)
+        inverse = self.inverse[pixels[:, 0], pixels[:, 1]]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ahead = np.where(self.inverse > 0, 1 / self.inverse, np.nan)
-        turned = np.einsum("hwc,sc->hws", rays * ahead[..., None], self.to_scene[:3, :3])
-        there: NDArray[np.float64] = turned + self.to_scene[:3, 3]
+            ahead = np.where(inverse > 0, 1 / inverse, np.nan)
+        there: NDArray[np.float64] = (rays * ahead[:, None]) @ self.to_scene[:3, :3].T + self.to_scene[:3, 3]
         return there
 
     def places(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -50,7 +53,7 @@ class View:
         and 1 / depth (N,); NaN for a point that is not ahead of the camera."""
         seen = np.einsum("ns,sc->nc", points - self.to_scene[:3, 3], self.to_scene[:3, :3])
         ahead = np.where(seen[:, 2] > 0, seen[:, 2], np.nan)
-        return (1 - seen[:, :2] / ahead[:, None] / self.slope) / 2, 1 / ahead
+        return (1 - seen[:, :2] / ahead[:, None] / np.array(self.slopes)) / 2, 1 / ahead
 
     def shows(self, places: NDArray[np.float64], inverse: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether nothing hides points (N,) at places (N, 2) with 1 / depth (N,): the depth there is theirs.

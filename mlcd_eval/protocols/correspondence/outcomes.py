@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import PointPair
-from mlcd_eval.metrics.correspondence import num_right
+from mlcd_eval.metrics.correspondence import WITHIN, num_right
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.segmentation.baselines import colours
 
@@ -37,7 +37,15 @@ def columns_of(pairs: Sequence[PointPair], found: Sequence[NDArray[np.float64]],
             for alpha in alphas:
                 right_ones = columns.setdefault(f"right_{scale}@{alpha}", [])
                 right_ones.append(num_right(distance, length, float(alpha)))
+    if shapes_are_known(pairs):
+        away = [pair.metres(places) for pair, places in zip(pairs, found, strict=True) if pair.metres is not None]
+        columns |= {f"within@{metres}": [int((each < float(metres)).sum()) for each in away] for metres in WITHIN}
     return dict(columns)
+
+
+def shapes_are_known(pairs: Sequence[PointPair]) -> bool:
+    """Whether it is known of every pair how far an answer is from a point on the object itself."""
+    return all(pair.metres is not None for pair in pairs)
 
 
 def values_by(groups: Sequence[str | None], columns: Columns, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,14 @@ follow: features are interpolated to the images' own pixels, and the nearest by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from mlcd_eval.data.annotations import PointPair
-from mlcd_eval.metrics.correspondence import SCALES
+from mlcd_eval.data.annotations import Annotation, PointPair
+from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.metrics.correspondence import SCALES, WITHIN
 from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.correspondence.outcomes import (
     coloured,
@@ -20,6 +22,7 @@ from mlcd_eval.protocols.correspondence.outcomes import (
     mean_of_groups,
     rotation_of,
     same_places,
+    shapes_are_known,
     values_by,
 )
 from mlcd_eval.protocols.dialects import ProtocolSettings
@@ -31,12 +34,13 @@ from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one
 class CorrespondenceSettings(ProtocolSettings):
     """layer: of the patches. match: where a point may be found, at each of the target's pixels with features between
     patches interpolated (DIFT), or in the middle of a patch (Probe3D, SD-DINO). alphas: of PCK; by the first one, with
-    the box and per image, models are ranked."""
+    the box and per image, models are ranked. exif: turn images as their EXIF orientation says."""
 
     split: str = "test"
     layer: Literal["patches", "projected_patches"] = "patches"
     match: Literal["pixels", "patches"] = "pixels"
     alphas: tuple[PositiveFloat, ...] = Field((0.1, 0.05), min_length=1)
+    exif: bool = False
 
 
 ELSEWHERE = Elsewhere(
@@ -56,7 +60,19 @@ class Correspondence(Protocol[CorrespondenceSettings]):
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
+        request = patches_of_one_split(self.name, settings.layer, settings.split, splits)
+        return {"test": replace(request, exif=settings.exif)}
+
+    def check_annotations(
+        self, settings: CorrespondenceSettings, split: str, annotations: Sequence[Annotation]
+    ) -> None:
+        """Raise IncompatibleError for points of upright images where these are not turned."""
+        turned = next((each for each in annotations if isinstance(each, PointPair) and each.is_turned), None)
+        if turned is not None and not settings.exif:
+            raise IncompatibleError(
+                f"the points of split {split!r} are those of images turned by their EXIF orientation, first of "
+                f"{turned.images[0]} and {turned.images[1]}: got exif=false, expected --set exif=true"
+            )
 
     def score(self, settings: CorrespondenceSettings, inputs: Inputs) -> Scores:
         """Pairs with an image that cannot be read are not scored. Raises DataError where there is no other, and for
@@ -69,6 +85,7 @@ class Correspondence(Protocol[CorrespondenceSettings]):
         pairs, scored = every_and_readable(inputs, PointPair, "pair")
         alphas = [f"{alpha:g}" for alpha in settings.alphas]
         names = [f"pck_{scale}_per_{of}@{alpha}" for alpha in alphas for scale in SCALES for of in ("image", "point")]
+        names += [f"recall_3d@{metres}" for metres in WITHIN if shapes_are_known(scored)]
         with inputs.stage("matches", len(scored), "pairs") as advance:
             columns = columns_of(scored, matched(features, scored, settings.match, inputs.device, advance), alphas)
         blind = {

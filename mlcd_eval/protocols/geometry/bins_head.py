@@ -1,4 +1,4 @@
-"""The linear head of DINOv3's evaluation of depth: batch normalisation and a linear layer to bins of depth.
+"""A linear head to bins of depth, as DINOv2 and DINOv3 evaluate depth (bins_recipes.py).
 
 A patch's depth is the mean of the bins' depths, weighted by the layer's outputs as AdaBins normalises them (Bhat et al.
 2021); it is interpolated to pixels. The loss is SigLoss, of two images at a time, as each of its eight GPUs has them.
@@ -7,7 +7,6 @@ Here features are those of whole images, without augmentation, and the loss is o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mlcd_eval.protocols.geometry.bins_recipes import RECIPES, BinsRecipe
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
 from mlcd_eval.protocols.segmentation.tokens import FINE
@@ -29,28 +29,32 @@ EPSILON = 1e-3  # added to depths before their logarithms
 MEAN_SHARE = 0.15  # of the squared mean in SigLoss
 UNVARIED = 100  # first steps, whose loss is of the mean only
 TOGETHER = 2  # images in a loss
-WARM_UP = 1 / 3  # of the steps, in which the learning rate rises and the first beta is 0
-MOMENTA = (0.85, 0.95)  # the first beta afterwards
-LOWEST, FIRST = 1 / 25_000, 1 / 1000  # of the learning rate: at the end, and at the start
-BETA2, WEIGHT_DECAY, CLIP = 0.99, 1e-4, 35.0
+CLIP = 35.0
 
 
 class BinsHead(nn.Module):
-    """Patches (B, h, w, D) -> depth (B, h, w)."""
+    """Patches (B, h, w, D) -> depth (B, h, w), as many times as fine as the recipe says."""
 
-    def __init__(self, width: int, number: int, nearest: float, farthest: float) -> None:
+    def __init__(self, width: int, number: int, nearest: float, farthest: float, recipe: BinsRecipe) -> None:
         super().__init__()
-        self.norm, self.layer = nn.BatchNorm1d(width), nn.Linear(width, number)
-        nn.init.normal_(self.layer.weight, std=0.01)
-        nn.init.zeros_(self.layer.bias)
+        self.norm = nn.BatchNorm1d(width) if recipe.normalised else nn.Identity()
+        self.layer, self._upsample = nn.Linear(width, number), recipe.upsample
+        if recipe.deviation is not None:
+            nn.init.normal_(self.layer.weight, std=recipe.deviation)
+            nn.init.zeros_(self.layer.bias)
         self.register_buffer("bins", torch.linspace(nearest, farthest, number))
         self.bins: Tensor
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return the weighted mean of the bins' depths at each patch."""
-        flat = self.norm(patches.flatten(0, -2))
-        weights = self.layer(flat).relu() + OFFSET
-        depth: Tensor = (weights @ self.bins / weights.sum(dim=1)).unflatten(0, patches.shape[:-1])
+        """Return the weighted mean of the bins' depths at each place."""
+        outputs, places = self.layer(self.norm(patches.flatten(0, -2))), patches.shape[:-1]
+        if self._upsample > 1:  # a linear layer of interpolated patches gives its interpolated outputs
+            maps = outputs.unflatten(0, places).movedim(-1, 1)
+            finer = functional.interpolate(maps, scale_factor=self._upsample, mode="bilinear", align_corners=False)
+            places = torch.Size([len(finer), *finer.shape[2:]])
+            outputs = finer.movedim(1, -1).flatten(0, -2)
+        weights = outputs.relu() + OFFSET
+        depth: Tensor = (weights @ self.bins / weights.sum(dim=1)).unflatten(0, places)
         return depth
 
 
@@ -66,16 +70,16 @@ def train_bins(
     """Train a head on the images' depth, as `target` gives it. depths: the ends of the bins. advance: called with the
     steps done."""
     chance = np.random.default_rng(seed)
-    patches = Rows(train.array, device)
+    patches, recipe = Rows(train.array, device), RECIPES[settings.recipe]
     truth = torch.from_numpy(np.stack([at_points(target(each.values()), train.grid) for each in train.annotations]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = BinsHead(patches.shape[-1], settings.number, *depths)
+        head = BinsHead(patches.shape[-1], settings.number, *depths, recipe)
     head.to(patches.device).train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=recipe.weight_decay)
     for step, index in zip(range(settings.steps), _batches(len(truth), settings.batch, chance)):  # noqa: B905 endless
-        rate, beta = schedule(step, settings.steps)
-        optimizer.param_groups[0].update(lr=rate * settings.learning_rate, betas=(beta, BETA2))
+        rate, beta = recipe.schedule(step, settings.steps)
+        optimizer.param_groups[0].update(lr=rate * settings.learning_rate, betas=(beta, recipe.beta2))
         depth = head(patches[index].float())
         points = functional.interpolate(
             depth[:, None], size=tuple(truth.shape[1:]), mode="bilinear", align_corners=False
@@ -100,21 +104,6 @@ def sig_loss(depth: Tensor, truth: Tensor, varied: bool) -> Tensor:
     difference = (depth[known] + EPSILON).log() - (truth[known] + EPSILON).log()
     square = MEAN_SHARE * difference.mean().square() + (difference.var() if varied else 0)
     return square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
-
-
-def schedule(step: int, steps: int) -> tuple[float, float]:
-    """The share of the learning rate, and the first beta, of a step from 0: DINOv3's WarmupOneCycleLR."""
-    warm = int(WARM_UP * steps)
-    if step < warm:
-        return FIRST + (1 + math.cos(math.pi * step / steps)) / 2 * step / warm, 0.0
-    low, high = MOMENTA
-    beta = _between(low, high, (step - warm) / (steps - warm))
-    return _between(1.0, LOWEST, (step + 1) / steps), beta
-
-
-def _between(start: float, end: float, share: float) -> float:
-    """From start to end by a cosine."""
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
 
 
 def at_points(depth: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.float32]:

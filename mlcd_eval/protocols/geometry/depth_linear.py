@@ -9,7 +9,8 @@ or scored. The encoder sees whole images (letterboxed).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,8 +20,10 @@ from pydantic import PositiveFloat, model_validator
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
-from mlcd_eval.protocols.base import Control, Elsewhere, Inputs, Scores
+from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Scores
+from mlcd_eval.protocols.classification.layer_roles import split_roles, with_layers
 from mlcd_eval.protocols.dialects import ProtocolDialect
+from mlcd_eval.protocols.geometry.beside import with_vectors
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages
 from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSettings, ridge
@@ -38,7 +41,7 @@ class DepthLinearSettings(RidgeSettings):
     target: Literal["log", "depth"] = "log"
     min_depth: PositiveFloat = 1e-3
     max_depth: PositiveFloat | None = None
-    crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg"] = "none"
+    crop: Literal["none", "nyu_eigen", "kitti_eigen", "kitti_garg", "kitti_kb_garg"] = "none"
     bins: BinsSettings | None = None
 
     @model_validator(mode="after")
@@ -68,6 +71,12 @@ class DepthLinearSettings(RidgeSettings):
 
 
 DIALECTS = {
+    "dinov2": ProtocolDialect(
+        {"bins": BinsSettings(learning_rate=1e-4, recipe="dinov2", beside="last_1/cls")},
+        "DINOv2, dinov2/eval/depth at d5c376b and its published configs, lin. 1",
+        "As DINOv3's dialect; its lin. 4 reads the patches of four blocks, which are not kept here.",
+        explains=False,
+    ),
     "dinov3": ProtocolDialect(
         {"bins": BinsSettings()},
         "DINOv3, dinov3/eval/depth/configs/config-nyu.yaml at 6876159",
@@ -103,8 +112,17 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     elsewhere = ELSEWHERE
     dialects = DIALECTS
 
+    def requests(self, settings: DepthLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
+        """Return those of patches, and of the vector that a head reads beside them."""
+        requests = super().requests(settings, splits)
+        beside = settings.bins and settings.bins.beside
+        return with_layers(requests, [beside]) if beside else requests
+
     def score(self, settings: DepthLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no depth is in the range."""
+        beside = settings.bins and settings.bins.beside
+        if beside:
+            inputs = replace(inputs, images=with_vectors(inputs.images, beside))
         most = settings.max_depth or max(
             float(np.nanmax(each.values())) for each in of_kind(inputs.annotations["train"], PixelValues)
         )
@@ -113,7 +131,9 @@ class DepthLinear(GeometryProtocol[DepthLinearSettings]):
 
     def controls(self, settings: DepthLinearSettings, inputs: Inputs) -> list[Control]:
         """Of the exact fit, also where a head is trained by gradient steps, which would take hours more."""
-        return super().controls(settings.model_copy(update={"bins": None}), inputs)
+        annotations = {role: inputs.annotations[role] for role in split_roles(inputs.images)}
+        exact = settings.model_copy(update={"bins": None})
+        return super().controls(exact, replace(inputs, annotations=annotations))
 
 
 def _report(settings: DepthLinearSettings, most: float) -> Report:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.storage.class_png import as_png
 from mlcd_eval.metrics.dense import boundary_overlaps, class_overlaps
+from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.support.progress import Advance
 
@@ -62,19 +63,23 @@ def weights_at(places: NDArray[Any], cells: int, side: int) -> NDArray[np.float3
 
 
 def overlaps_of(
-    images: Images, scores: Scores, num_classes: int, device: str, advance: Advance, boundaries: bool = True
+    images: Images, scores: Scores, num_classes: int, inputs: Inputs, advance: Advance, boundaries: bool = True
 ) -> dict[str, Sequence[Any]]:
     """Columns of samples (metrics/dense.py), an entry for each image: `iou` is the mean over the classes of either map,
-    `truth` and `prediction` are the maps. boundaries: False leaves these and the boundaries' out, for baselines."""
+    `truth` and `prediction` are the maps, if pictures are wanted. boundaries: False leaves these and the boundaries'
+    out, for baselines."""
     from mlcd_eval.support.resident import Rows
 
-    patches = Rows(images.array, device)
+    patches = Rows(images.array, inputs.device)
     columns: dict[str, list[Any]] = {"key": [each.image for each in images.annotations]}
     columns["unit"] = [each.unit for each in images.annotations]
     for row, each in enumerate(images.annotations):
         truth = each.pixels()
         prediction = classes_at(scores(patches[row : row + 1][0]), each.size)
-        for name, value in _sample(prediction, truth, num_classes, boundaries).items():
+        sample = _sample(prediction, truth, num_classes, boundaries)
+        if boundaries and inputs.with_pictures:
+            sample |= {"truth": as_png(truth), "prediction": as_png(prediction)}
+        for name, value in sample.items():
             columns.setdefault(name, []).append(value)
         advance(1)
     return dict(columns)
@@ -93,7 +98,7 @@ def _sample(
         sample |= {f"{name}_intersection": part.intersection.tolist(), f"{name}_union": part.union.tolist()}
     sample |= {"pixels_right": int(overlaps.intersection.sum()), "pixels_scored": int((truth >= 0).sum())}
     if boundaries:
-        sample |= {"iou": _mean_of_image(*overlaps), "truth": as_png(truth), "prediction": as_png(prediction)}
+        sample["iou"] = _mean_of_image(*overlaps)
     return sample
 
 

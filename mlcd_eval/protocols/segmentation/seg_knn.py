@@ -59,7 +59,7 @@ def _retrieved(
     )
     with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         mixed = partial(memory.mixed, k=settings.k, temperature=settings.temperature)
-        columns = overlaps_of(test, mixed, num_classes, inputs.device, advance, boundaries)
+        columns = overlaps_of(test, mixed, num_classes, inputs, advance, boundaries)
     return columns, {
         "num_train_images": len(train.annotations),
         "num_train_patches": len(memory),

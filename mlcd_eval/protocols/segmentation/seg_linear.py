@@ -120,7 +120,7 @@ def _segmented(
     test = images["test"]
     with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
         scores = linear(fit.weight, fit.bias)
-        columns = overlaps_of(test, scores, num_classes, inputs.device, advance, boundaries)
+        columns = overlaps_of(test, scores, num_classes, inputs, advance, boundaries)
     return columns, details
 
 
@@ -136,7 +136,7 @@ def _trained(
     with inputs.stage("steps of the layer", recipe.steps, "steps") as advance:
         weight, bias, details = train_layer(recipe, train, num_classes, side, inputs.seed, inputs.device, advance)
     with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
-        columns = overlaps_of(test, linear(weight, bias), num_classes, inputs.device, advance, boundaries)
+        columns = overlaps_of(test, linear(weight, bias), num_classes, inputs, advance, boundaries)
     return columns, details
 
 

@@ -152,7 +152,7 @@ def _matched(
         return unit(patches.flatten(0, 1)).unflatten(0, patches.shape[:2]) @ classes.T
 
     with inputs.stage("classes of pixels", len(test.annotations), "images") as advance:
-        columns = overlaps_of(test, cosines, num_classes, inputs.device, advance, boundaries)
+        columns = overlaps_of(test, cosines, num_classes, inputs, advance, boundaries)
     return columns, {"num_images": len(test.annotations)}
 
 

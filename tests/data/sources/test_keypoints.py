@@ -12,8 +12,7 @@ from mlcd_eval.data import open_dataset
 from mlcd_eval.data.annotations import images_of
 from mlcd_eval.data.base import fingerprint
 from mlcd_eval.data.open import discover, find_dataset
-from mlcd_eval.data.sources.point_layouts.part import check_inside
-from mlcd_eval.data.sources.point_layouts.scenes import FEWEST, POINTS
+from mlcd_eval.data.sources.point_layouts.part import FEWEST, POINTS, check_inside
 from mlcd_eval.errors import DataError
 from mlcd_eval.spec import DatasetSpec
 from mlcd_eval.support.bundled import demo_data_dir

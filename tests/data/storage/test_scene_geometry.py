@@ -43,7 +43,7 @@ def view(matrix, side=SIDE):
         numbers[row, column] = hit(matrix, (column + 0.5) / (2 * side), (row + 0.5) / (2 * side))[0]
     for row, column in np.ndindex(*inverse.shape):
         inverse[row, column] = 1 / hit(matrix, (column + 0.5) / side, (row + 0.5) / side)[2]
-    return View(inverse, numbers, matrix, SLOPE)
+    return View(inverse, numbers, matrix, (SLOPE, SLOPE))
 
 
 def test_points_that_two_views_show_are_one_point_of_the_scene():
@@ -71,8 +71,8 @@ def test_points_that_two_views_show_are_one_point_of_the_scene():
 
 
 def test_the_angle_between_cameras_is_that_of_their_rotation():
-    one = View(np.ones((1, 1)), np.ones((1, 1), int), looking((3, 0, 0), (0, 0, 0)), SLOPE)
-    turned = View(one.inverse, one.numbers, looking((0, 3, 0), (0, 0, 0)), SLOPE)
+    one = View(np.ones((1, 1)), np.ones((1, 1), int), looking((3, 0, 0), (0, 0, 0)), (SLOPE, SLOPE))
+    turned = View(one.inverse, one.numbers, looking((0, 3, 0), (0, 0, 0)), (SLOPE, SLOPE))
     assert degrees_between(one, turned) == pytest.approx(90)
 
 

@@ -68,3 +68,37 @@ def test_what_cannot_be_scored_is_one_sentence():
     damaged = dataclasses.replace(inputs, images={"test": Features(broken, inputs.images["test"].keys)})
     with pytest.raises(DataError, match="patch features are not finite: got NaN or infinity in 1 of 24 rows"):
         scored(damaged)
+
+
+def test_recall_on_the_object_is_of_pairs_whose_shape_is_known():
+    inputs = corresponding(noise=2.0)
+    assert not [name for name in values(scored(inputs)) if name.startswith("recall_3d")]
+    places = []
+
+    def metres(pair):
+        def away(found):
+            places.append(found)
+            return np.hypot(*(found - np.array(pair.target)).T) / 1000  # a pixel is a millimetre
+
+        return away
+
+    pairs = [dataclasses.replace(pair, metres=metres(pair)) for pair in inputs.annotations["test"]]
+    known = dataclasses.replace(inputs, annotations={"test": pairs})
+    found = values(scored(known))
+    distances = np.concatenate(
+        [np.hypot(*(found_at - np.array(pair.target)).T) for pair, found_at in zip(pairs, places, strict=False)]
+    )
+    for metres_, value in (("0.01", 10), ("0.02", 20), ("0.05", 50)):
+        assert found[f"recall_3d@{metres_}"] == pytest.approx((distances < value).mean(), abs=1e-12)
+    mixed = dataclasses.replace(inputs, annotations={"test": [*pairs[1:], inputs.annotations["test"][0]]})
+    assert not [name for name in values(scored(mixed)) if name.startswith("recall_3d")]
+
+
+def test_points_of_turned_images_need_turned_images():
+    pairs = corresponding(count=2).annotations["test"]
+    Correspondence().check_annotations(CorrespondenceSettings(), "test", pairs)
+    turned = [pairs[0], dataclasses.replace(pairs[1], is_turned=True)]
+    Correspondence().check_annotations(CorrespondenceSettings(exif=True), "test", turned)
+    with pytest.raises(IncompatibleError, match="first of 1a and 1b: got exif=false, expected --set exif=true"):
+        Correspondence().check_annotations(CorrespondenceSettings(), "test", turned)
+    assert Correspondence().requests(CorrespondenceSettings(exif=True), ["test"])["test"].exif

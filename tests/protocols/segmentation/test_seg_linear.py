@@ -9,6 +9,7 @@ from PIL import Image
 from protocol_inputs import CLASSES_OF_PIXELS, segmented
 from sklearn.linear_model import LogisticRegression
 
+from mlcd_eval.data.storage.class_png import of_png
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.segmentation.maps import classes_at, linear
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
@@ -116,3 +117,19 @@ def test_controls_hold():
     held, shuffled = SegLinear().controls(SegLinearSettings(), segmented(size=(64, 64), grid=(8, 8)))
     assert held.positive and held.holds and not shuffled.positive and shuffled.holds
     assert held.value > 0.9 and shuffled.value < 0.4
+
+
+def test_pictures_are_made_where_they_are_kept(monkeypatch):
+    given = segmented(noise=0.3)
+    kept = scored(dataclasses.replace(given, with_pictures=True), lambda_=1.0)
+    truths = [of_png(held, "truth") for held in kept.samples["truth"]]
+    assert all(np.array_equal(a, b.pixels()) for a, b in zip(truths, given.annotations["test"], strict=True))
+    right = [
+        (of_png(held, "prediction") == truth).sum()
+        for held, truth in zip(kept.samples["prediction"], truths, strict=True)
+    ]
+    assert right == kept.samples["pixels_right"]
+    monkeypatch.setattr("mlcd_eval.protocols.segmentation.maps.as_png", None)  # none is made
+    plain = scored(given, lambda_=1.0)
+    assert kept.samples.keys() - plain.samples.keys() == {"truth", "prediction"}
+    assert values(plain) == values(kept)

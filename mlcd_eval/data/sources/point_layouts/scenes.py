@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import partial
 from itertools import permutations
@@ -11,18 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcd_eval.data.annotations import Point, PointPair
+from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.data.base import Sample
-from mlcd_eval.data.sources.point_layouts.part import Part
+from mlcd_eval.data.sources.point_layouts.part import FEWEST, Part, box_of, drawn, in_pixels
 from mlcd_eval.data.storage.images import decode, size_of
 from mlcd_eval.data.storage.scene_files import INDEX, Scene, SceneFiles
 from mlcd_eval.data.storage.scene_geometry import View, degrees_between, inverse_depth, thing_numbers
 from mlcd_eval.errors import DataError
-
-POINTS = 10
-"""Drawn of an object in a pair of views."""
-FEWEST = 20
-"""Pixels of the depth that both views show: an object of which they share fewer makes no pair."""
 
 
 def scenes(folder: Path) -> dict[str, Part]:
@@ -44,7 +38,7 @@ def scenes(folder: Path) -> dict[str, Part]:
     return parts
 
 
-def _pairs(files: SceneFiles, split: str, contents: dict[str, bytes]) -> list[PointPair]:
+def _pairs(files: SceneFiles, split: str, contents: dict[str, bytes], _: Path | None) -> list[PointPair]:
     return [pair for scene in files.splits[split] for pair in _of_scene(files, scene, contents)]
 
 
@@ -59,15 +53,15 @@ def _of_scene(files: SceneFiles, scene: Scene, contents: dict[str, bytes]) -> It
             shared = seen[of_thing == number]
             if len(shared) < FEWEST:
                 continue
-            source, target = _drawn(shared, pair_id, views[one], views[other])
+            chosen = shared[drawn(len(shared), pair_id)]
             pictures = [partial(decode, contents[f"{key}.webp"], key) for key in keys]
             yield PointPair(
                 pair_id,
                 keys,
                 (views[one].size, views[other].size),
-                source,
-                target,
-                _box(views[other].numbers == number),
+                in_pixels(chosen[:, :2], views[one].size),
+                in_pixels(chosen[:, 2:], views[other].size),
+                box_of(views[other].numbers == number),
                 files.index.classes[thing.label],
                 scene.name,
                 degrees,
@@ -84,7 +78,8 @@ def _view(files: SceneFiles, scene: Scene, number: int, contents: dict[str, byte
     things, depth = f"{name}.instances.png", f"{name}.depth.png"
     numbers = thing_numbers(files.member(contents, things), f"{things} of {files.folder}")
     inverse = inverse_depth(files.member(contents, depth), files.index.depth_scale, f"{depth} of {files.folder}")
-    view = View(inverse, numbers, np.array(camera), float(np.tan(np.deg2rad(files.index.fov) / 2)))
+    slope = float(np.tan(np.deg2rad(files.index.fov) / 2))
+    view = View(inverse, numbers, np.array(camera), (slope, slope))
     size = size_of(contents[f"{name}.webp"], name)
     if view.size != size:
         raise DataError(
@@ -98,30 +93,10 @@ def points_seen_twice(one: View, other: View) -> tuple[NDArray[np.float64], NDAr
     """Where the points of things that both views show are in each, (N, 4): x and y as shares of the sides of `one`, in
     the middle of its depth's pixels, then of `other`; and the thing of each (N,)."""
     height, width = one.inverse.shape
-    row, column = np.divmod(np.arange(height * width), width)
-    here = np.stack([(column + 0.5) / width, (row + 0.5) / height], axis=1)
+    pixels = np.stack(np.divmod(np.arange(height * width), width), axis=1)
+    here = (pixels[:, ::-1] + 0.5) / np.array([width, height])
     thing = one.thing_at(here)
-    there, inverse = other.places(one.points().reshape(-1, 3))
+    there, inverse = other.places(one.points(pixels))
     visible = (thing > 0) & other.shows(there, inverse)
     visible[visible] = other.thing_at(there[visible]) == thing[visible]
     return np.concatenate([here, there], axis=1)[visible], thing[visible]
-
-
-def _drawn(
-    shared: NDArray[np.float64], pair_id: str, one: View, other: View
-) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """POINTS of them in pixels, drawn by the pair's name, so that they are the same in every run."""
-    seed = int.from_bytes(hashlib.sha256(pair_id.encode()).digest()[:8], "big")
-    drawn = shared[np.sort(np.random.default_rng(seed).choice(len(shared), POINTS, replace=False))]
-    source, target = _pixels(drawn[:, :2], one), _pixels(drawn[:, 2:], other)
-    return source, target
-
-
-def _pixels(places: NDArray[np.float64], view: View) -> tuple[Point, ...]:
-    at = places * np.array(view.numbers.shape[::-1]) - 0.5
-    return tuple((round(x, 2), round(y, 2)) for x, y in at.tolist())
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -72,7 +72,7 @@ def _named(path: Path, images: Path) -> _Named:
     return _Named(path, (source, target), category)
 
 
-def _pairs(named: list[_Named], images: Path) -> list[PointPair]:
+def _pairs(named: list[_Named], images: Path, _: Path | None) -> list[PointPair]:
     sizes: dict[str, tuple[int, int]] = {}
     return [_pair(each, images, sizes) for each in named]
 
