@@ -136,6 +136,10 @@ class LazyEncoder(Encoder):
         """Encode texts by the loaded model."""
         return self._loaded.encode_texts(texts)
 
+    def resized(self, side: int) -> Encoder:
+        """Return the loaded model for images of another size."""
+        return self._loaded.resized(side)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
         """Return the numbers of tokens of texts."""
         return self._loaded.count_tokens(texts)

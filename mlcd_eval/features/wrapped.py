@@ -55,6 +55,10 @@ class WrappedEncoder(Encoder):
         """Return the encoder's features of texts."""
         return self._encoder.encode_texts(texts)
 
+    def resized(self, side: int) -> Encoder:
+        """Return the same around the encoder for images of another size; not of what is made of more."""
+        return type(self)(self._encoder.resized(side))
+
     def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
         """Return the numbers of tokens of texts."""
         return self._encoder.count_tokens(texts)

@@ -23,13 +23,13 @@ from mlcd_eval.protocols.correspondence.outcomes import (
     same_places,
     values_by,
 )
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.scored import of_kind, readable, scored_split
 
 
-class CorrespondenceSettings(ProtocolSettings):
+class CorrespondenceSettings(FramedSettings):
     """layer: of the patches. match: where a point may be found, at each of the target's pixels with features between
     patches interpolated (DIFT), or in the middle of a patch (Probe3D, SD-DINO). alphas: of PCK; by the first one, with
     the box and per image, models are ranked."""
@@ -53,7 +53,8 @@ class Correspondence(Protocol[CorrespondenceSettings]):
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        return {"test": ImageRequest(scored_split(self.name, settings.split, splits), settings.layer, letterbox=True)}
+        split = scored_split(self.name, settings.split, splits)
+        return {"test": ImageRequest(split, settings.layer, letterbox=True, frame=settings.frame)}
 
     def score(self, settings: CorrespondenceSettings, inputs: Inputs) -> Scores:
         """Pairs with an image that cannot be read are not scored. Raises DataError where there is no other, and for

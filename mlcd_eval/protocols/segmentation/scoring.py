@@ -13,6 +13,7 @@ from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.dense import DENSE, class_ious
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
+from mlcd_eval.protocols.frame import Frame
 from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.brief import brief_metrics
@@ -28,11 +29,16 @@ Baselines = Callable[[Mapping[str, Images], int, Inputs], dict[str, Any]]
 
 
 def patch_requests(
-    protocol: str, layer: str, split: str | None, splits: Sequence[str], with_val: bool
+    protocol: str,
+    layer: str,
+    split: str | None,
+    splits: Sequence[str],
+    with_val: bool,
+    frame: Frame | None = None,
 ) -> dict[str, ImageRequest]:
     """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
     (scored_request). Raises IncompatibleError if one is missing."""
-    test = scored_request(protocol, layer, split, splits)
+    test = scored_request(protocol, layer, split, splits, frame)
     scored = test.split
     if scored_split(protocol, "train", splits) == scored:
         raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
@@ -40,10 +46,12 @@ def patch_requests(
     return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
 
 
-def scored_request(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
+def scored_request(
+    protocol: str, layer: str, split: str | None, splits: Sequence[str], frame: Frame | None = None
+) -> ImageRequest:
     """Return letterboxed patches of the scored split: test, or val where there is no test, unless it is given. Raises
     IncompatibleError if it is missing."""
-    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True)
+    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True, frame=frame)
 
 
 def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines | None = None) -> Scores:
