@@ -11,7 +11,7 @@ from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, CheckpointE
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES
 from mlcd_eval.encoders.layers import VALUE_PATCHES
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.features.decoders import with_decoder
+from mlcd_eval.features.decoders import JpegsOnGpu, TorchCodecEncoder, with_decoder
 from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.windows import framed
 from mlcd_eval.protocols.frame import Frame
@@ -134,3 +134,12 @@ def test_images_resized_by_torch_are_of_that_size_too(encoder, frame):
 def test_a_model_of_one_size_is_refused():
     with pytest.raises(IncompatibleError, match="takes images of 8 x 8 pixels only: got 64 x 64"):
         framed(TinyEncoder(), Frame(64))
+
+
+def test_jpegs_decoded_on_a_gpu_are_resized_too(encoder):
+    on_gpu = JpegsOnGpu(TorchCodecEncoder(encoder))
+    other = on_gpu.resized(48)
+    assert isinstance(other, JpegsOnGpu) and other.info.image_size == (48, 48)
+    assert other.info.preprocessing.startswith("JPEG files decoded by nvJPEG") and "48" in other.info.preprocessing
+    windows = framed(on_gpu, Frame(64, 32))
+    assert windows.info.layers[PATCHES] == 16 and windows.preprocess(Image.new("RGB", (9, 9))).shape == (3, 64, 64)

@@ -111,11 +111,8 @@ class Refcoco(Protocol[RefcocoSettings]):
             mode = "native" if "segment" in info.abilities else "probe"
         if mode == "native" and "segment" not in info.abilities:
             raise IncompatibleError(f"refcoco's mode is native: got model {info.spec!r}, which makes no masks")
-        if mode == "native" and settings.frame is not None:
-            raise IncompatibleError(
-                f"refcoco's mode is native: got resolution={settings.resolution}, expected none, since model "
-                f"{info.spec!r} prepares its images itself (or set mode=probe)"
-            )
+        if mode == "native":
+            settings.refuse_for_own_outputs(self.name, info)
         if mode == "zeroshot" and settings.text_encoder is not None:
             raise IncompatibleError(
                 "refcoco's mode is zeroshot: got text_encoder, expected none, since its space is not the model's"

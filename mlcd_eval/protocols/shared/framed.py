@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, model_serializer, model_validator
 
+from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.frame import LARGEST, Frame
 
@@ -35,6 +37,14 @@ class FramedSettings(ProtocolSettings):
     def _as_before(self, serialize: Any) -> dict[str, Any]:
         """Without what is not set, so that records of before these settings existed stay those of the same request."""
         return {key: value for key, value in serialize(self).items() if key not in _NAMES or value is not None}
+
+    def refuse_for_own_outputs(self, protocol: str, info: EncoderInfo) -> None:
+        """Raise IncompatibleError if a size is asked for where a model's own outputs are scored (`mode: native`)."""
+        if self.frame is not None:
+            raise IncompatibleError(
+                f"{protocol}'s mode is native: got resolution={self.resolution}, expected none, since model "
+                f"{info.spec!r} prepares its images itself (or set mode=probe)"
+            )
 
     @property
     def frame(self) -> Frame | None:

@@ -3,6 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from mlcd_eval.encoders.base import EncoderInfo
+from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.frame import Frame
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNNSettings
@@ -13,15 +15,15 @@ FRAMED = [name for name in PROTOCOLS.built_in if issubclass(get_protocol(name).S
 
 def test_which_protocols_have_them():
     assert sorted(FRAMED) == [
-        "correspondence", "depth_linear", "normals_linear", "refcoco", "region_classification", "region_retrieval",
-        "seg_knn", "seg_linear", "seg_zeroshot", "tracking",
+        "correspondence", "depth_linear", "docvqa", "normals_linear", "refcoco", "region_classification",
+        "region_retrieval", "seg_knn", "seg_linear", "seg_zeroshot", "tracking",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FRAMED)
 def test_every_split_is_shown_at_that_size(name):
     protocol = get_protocol(name)
-    mode = {"mode": "probe"} if name == "refcoco" else {}
+    mode = {"mode": "probe"} if name in ("docvqa", "refcoco") else {}
     plain, framed = (
         protocol.requests(protocol.Settings(**mode, **chosen), ["train", "test"]) for chosen in ({}, {"resolution": 64})
     )
@@ -53,3 +55,11 @@ def test_windows_fit_in_an_image_and_leave_no_gap(chosen):
 def test_windows_are_asked_for():
     settings = SegKNNSettings(resolution=64, window=32, stride=16)
     assert settings.frame == Frame(64, 32, 16) and settings.model_dump()["stride"] == 16
+
+
+@pytest.mark.parametrize(("name", "ability"), [("refcoco", "segment"), ("docvqa", "answer")])
+def test_a_models_own_outputs_have_no_size(name, ability):
+    protocol, info = get_protocol(name), EncoderInfo("m", "m", "f", "", {}, (8, 8), 0, False, (ability,))
+    assert protocol.for_model(protocol.Settings(), info).mode == "native"
+    with pytest.raises(IncompatibleError, match=f"^{name}'s mode is native: got resolution=64, expected none, since"):
+        protocol.for_model(protocol.Settings(resolution=64), info)
