@@ -118,6 +118,10 @@ def test_torchvisions_networks_take_any_size():
     image = Image.fromarray(np.random.default_rng(0).integers(256, size=(70, 90, 3), dtype=np.uint8))
     preset = transforms._presets.ImageClassification(crop_size=96, resize_size=110)
     assert torch.equal(encoder.resized(96).preprocess(image), preset(image))
+
+
+@pytest.mark.slow
+def test_torchvisions_vits_take_one_size():
     assert load_encoder("torchvision:vit_b_32?init=random&like=IMAGENET1K_V1").info.sizes is None
 
 

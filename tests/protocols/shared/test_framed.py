@@ -1,13 +1,18 @@
 """The settings of an image's size: all protocols of patches ask for it, and older records stay those of the request."""
 
+import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.frame import Frame
+from mlcd_eval.protocols.geometry.images import at_pixels
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
+from mlcd_eval.protocols.segmentation.maps import classes_at
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNNSettings
+from mlcd_eval.protocols.segmentation.tokens import patch_classes
 from mlcd_eval.protocols.shared.framed import FramedSettings
 
 FRAMED = [name for name in PROTOCOLS.built_in if issubclass(get_protocol(name).Settings, FramedSettings)]
@@ -63,3 +68,19 @@ def test_a_models_own_outputs_have_no_size(name, ability):
     assert protocol.for_model(protocol.Settings(), info).mode == "native"
     with pytest.raises(IncompatibleError, match=f"^{name}'s mode is native: got resolution=64, expected none, since"):
         protocol.for_model(protocol.Settings(resolution=64), info)
+
+
+@pytest.mark.parametrize("size", [(40, 90), (90, 31)])
+@pytest.mark.parametrize("cells", [4, 7, 28])
+def test_padding_is_never_read(cells, size):
+    """Patches beyond those that touch the image, or lie next to one that does, change nothing that is scored."""
+    said = torch.randn(cells, cells, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows, columns = (np.arange(cells) * max(size) / cells >= end + max(size) / cells for end in size)
+    other = said.clone()
+    other[rows], other[:, columns] = 1e6, -1e6
+    assert (rows.any() or columns.any()) and not torch.equal(said, other)
+    assert np.array_equal(classes_at(said, size), classes_at(other, size))
+    assert np.array_equal(at_pixels(said, size), at_pixels(other, size))
+    truth = np.zeros(size, np.int16)
+    known = patch_classes(truth, (cells, cells), 1) >= 0
+    assert known.any() and not known[rows].any() and not known[:, columns].any()
