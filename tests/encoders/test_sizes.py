@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import open_clip
@@ -23,6 +24,8 @@ from mlcd_eval.encoders.towers.preprocess import Preprocess
 from mlcd_eval.encoders.towers.vit import resized_positions
 from mlcd_eval.errors import IncompatibleError
 
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+QUICK = ("CLIPVisionModel", "Dinov2Model", "MLCDVisionModel")
 EXACT = {"rtol": 1e-5, "atol": 1e-5}
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 
@@ -84,7 +87,7 @@ def test_weights_are_shared_and_identity_is_not():
     assert other.info.fingerprint == encoder.resized(48).info.fingerprint and encoder.resized(32) is encoder
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("name", ["test_vit", SLOW("test_convnext")])
 def test_timm_gives_what_a_model_built_for_that_size_gives(name, tmp_path):
     torch.manual_seed(0)
     torch.save(timm.create_model(name, pretrained=False).state_dict(), tmp_path / "weights.pt")
@@ -141,7 +144,7 @@ def test_open_clip_gives_what_force_image_size_gives(tmp_path):
     assert torch.equal(other.preprocess(image), transform(image))
 
 
-@pytest.mark.parametrize("vision", ["resnet", "timm_linear"])
+@pytest.mark.parametrize("vision", ["resnet", SLOW("timm_linear")])
 def test_open_clips_other_towers_take_one_size(vision, tmp_path):
     encoder = load_encoder(local_dir(tmp_path / "small", VISION[vision]))
     with pytest.raises(IncompatibleError, match=r"takes images of \d+ x \d+ pixels only: got 64 x 64"):
@@ -157,7 +160,7 @@ HF = {
 }
 
 
-@pytest.mark.parametrize("kind", HF)
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else SLOW(kind) for kind in HF])
 def test_transformers_interpolates(kind, tmp_path):
     config, more, positions = HF[kind]
     torch.manual_seed(0)
