@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder
@@ -20,7 +19,7 @@ from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, Encoder
 from mlcd_eval.encoders.probe import fixed_image
 from mlcd_eval.encoders.registry import load_encoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
-from mlcd_eval.encoders.towers.vit import VisionConfig
+from mlcd_eval.encoders.towers.vit import VisionConfig, resized_positions
 from mlcd_eval.errors import ConfigError
 from mlcd_train.sections import ModelConfig
 
@@ -140,17 +139,6 @@ def load_start(model: DualEncoder, start: Start) -> tuple[str, ...]:
     fits = {name: tensor for name, tensor in state.items() if name in ours and tensor.shape == ours[name].shape}
     model.load_state_dict(fits, strict=False)
     return tuple(name for name in ours if name not in fits)
-
-
-def resized_positions(positions: Tensor, grid: int) -> Tensor:
-    """Position embeddings (1 + h * h, D), the class token's first -> (1 + grid * grid, D): bicubic and antialiased, as
-    open_clip's resize_pos_embed."""
-    side = round((len(positions) - 1) ** 0.5)
-    if side == grid:
-        return positions
-    patches = positions[1:].unflatten(0, (side, side)).permute(2, 0, 1)[None].float()
-    resized = F.interpolate(patches, (grid, grid), mode="bicubic", antialias=True)
-    return torch.cat([positions[:1], resized[0].permute(1, 2, 0).flatten(0, 1).to(positions)])
 
 
 def converted(encoder: Encoder, spec: str) -> Start:

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from mlcd_eval.encoders.towers.vit import resized_positions
 from mlcd_eval.encoders.weights import write_tensors
 from mlcd_eval.errors import CheckpointError
 from mlcd_eval.support.distributed import barrier, gather_objects, rank, side_group
@@ -28,7 +29,7 @@ from mlcd_train.class_rows import ClassRows
 from mlcd_train.data.batches import Positions
 from mlcd_train.optimizer import WeightAverage
 from mlcd_train.sharding import set_to
-from mlcd_train.start import POSITIONS, resized_positions
+from mlcd_train.start import POSITIONS
 from mlcd_train.state_files import StateTensors, write_sharded, write_whole
 
 FORMAT_VERSION = 1

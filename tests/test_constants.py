@@ -42,6 +42,7 @@ CONSTANTS = {
         "RETRIES": 4, "BACKOFF": 0.5, "LONGEST_WAIT": 60.0, "SLOWEST": 1000.0, "PATIENCE": 60.0,
     },
     "mlcd_eval.encoders.adapters.onnx": {"LONGEST_TEXT": 4096},
+    "mlcd_eval.protocols.frame": {"LARGEST": 8192, "SHIFT": 2 / 3},
     "mlcd_eval.encoders.bounds": {"LARGEST_SIDE": 16_384, "MOST_PATCHES": 2**20},
     "mlcd_eval.encoders.torchscript": {"MOST_INFLATED": 2**26},
     "mlcd_eval.errors": {"LONGEST": 8_000, "LONGEST_WORD": 1_000},
@@ -142,6 +143,9 @@ SILENT = {
     "mlcd_eval.encoders.adapters.vlm:VisionLanguageModel.answer": NEW_TOKENS,
     "mlcd_eval.encoders.adapters.vlmevalkit:VLMEvalKitModel.answer": NEW_TOKENS,
     "mlcd_eval.encoders.base:Encoder.answer": NEW_TOKENS,
+    "mlcd_eval.encoders.sizes:sizes_of": {"patch": None},
+    "mlcd_eval.protocols.segmentation.scoring:patch_requests": {"frame": None},
+
     "mlcd_eval.encoders.families.choice:Choice": {"remote": False},
     "mlcd_eval.encoders.families.rows:Family": {
         "joint": False, "dense": False, "channels_last": False, "unit_pixels": False,

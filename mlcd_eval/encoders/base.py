@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlcd_eval.encoders.layers import NO_BLOCKS, BlockInfo
+from mlcd_eval.encoders.sizes import Sizes
 from mlcd_eval.errors import IncompatibleError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class EncoderInfo:
     image_size: (height, width) that the model takes.
     no_text: why texts cannot be encoded where has_text is False; it completes a sentence about the model.
     context_length: tokens of a text at most, beyond which it is cut; None where that is not known.
+    sizes: the other sizes of images that it takes by `Encoder.resized`, None where it takes its own only.
     abilities: what the model can do beyond features: `segment`, `answer`.
     """
 
@@ -53,6 +55,7 @@ class EncoderInfo:
     no_text: str = NO_TEXT
     context_length: int | None = None
     blocks: BlockInfo = NO_BLOCKS
+    sizes: Sizes | None = None
 
     def width_of(self, layer: str) -> int | None:
         """Return the last dimension of a layer's features, None if the model has no such layer."""
@@ -98,6 +101,17 @@ class Encoder:
         Raises IncompatibleError without a text tower.
         """
         raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
+
+    def resized(self, side: int) -> Encoder:
+        """The same weights for squares of another side in pixels, one of `info.sizes`; this encoder stays as it is.
+
+        The other's info differs in image_size, preprocessing and fingerprint. Raises IncompatibleError where the model
+        takes images of its own size only.
+        """
+        raise IncompatibleError(
+            f"model {self.info.spec!r} takes images of {self.info.image_size[0]} x {self.info.image_size[1]} pixels "
+            f"only: got {side} x {side}"
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
         """How many tokens each text has before it is cut, with those that the tokenizer adds; None if not known."""

@@ -29,6 +29,7 @@ from mlcd_eval.encoders.base import (
 )
 from mlcd_eval.encoders.identity import fingerprint, settings_digest
 from mlcd_eval.encoders.kinds import KINDS
+from mlcd_eval.encoders.sharing import sharing_weights
 from mlcd_eval.encoders.spec import OBJECT, Spec, object_spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import num_params
@@ -70,7 +71,7 @@ def as_encoder(
             f"tensor (3, H, W), or the image processor of a transformers model"
         )
     module = _unwrapped(model)
-    shared = _sharing_weights(module)
+    shared = sharing_weights(module)
     if isinstance(encode_text, types.MethodType) and encode_text.__self__ in (model, module):
         encode_text = types.MethodType(encode_text.__func__, shared)
     if encode_text is None and _is_of(module, OPEN_CLIP):
@@ -107,6 +108,15 @@ class GivenEncoder(Encoder):
     def encode_images(self, pixels: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Encode images by the user's encoder."""
         return self._encoder.encode_images(pixels, layers)
+
+    def resized(self, side: int) -> Encoder:
+        """Return the user's encoder for images of another size."""
+        other, given = copy.copy(self), self._encoder.resized(side)
+        other._encoder, other.preprocess = given, given.preprocess
+        both = settings_digest(self.info.fingerprint, given.info.fingerprint)
+        size, preprocessing = given.info.image_size, given.info.preprocessing
+        other.info = replace(self.info, fingerprint=both, image_size=size, preprocessing=preprocessing)
+        return other
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Encode texts by the user's encoder."""
@@ -263,22 +273,6 @@ def _unwrapped(module: nn.Module) -> nn.Module:
             module = inner
         else:
             return module
-
-
-def _sharing_weights(module: nn.Module) -> nn.Module:
-    """Return a frozen copy of the module, in evaluation mode, whose tensors share the memory of the module's own."""
-    memo: dict[int, Any] = {id(tensor): tensor.detach() for tensor in module.buffers()}
-    for parameter in module.parameters():
-        if type(parameter) is nn.Parameter:
-            memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
-    try:
-        shared = copy.deepcopy(module, memo)
-    except Exception as error:
-        raise ConfigError(
-            f"evaluate: {_class_name(module)} cannot be copied by copy.deepcopy ({error}), expected a module that can "
-            f"be, or an Encoder around it"
-        ) from error
-    return shared.eval().requires_grad_(False)
 
 
 def _in_words(preprocess: object) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from mlcd_eval.encoders.base import PATCHES, Encoder
 from mlcd_eval.encoders.blocks import Stack
 from mlcd_eval.encoders.layers import VALUE_PATCHES
+from mlcd_eval.encoders.sizes import rescaled
 from mlcd_eval.encoders.value_patches import last_call, unmixed
+from mlcd_eval.errors import IncompatibleError
+
+T = TypeVar("T", bound="TorchEncoder")
 
 
 class TorchEncoder(Encoder):
@@ -74,6 +81,39 @@ class TorchEncoder(Encoder):
     def _mask(self, pixels: torch.Tensor) -> torch.Tensor | None:
         """(B, N) bool, which tokens after the class token and registers are patches; None where all are."""
         return None
+
+    def resized(self, side: int) -> Encoder:
+        """Return the encoder for squares of another side. Raises IncompatibleError for one that the model does not
+        take, which one image shows."""
+        sizes, own = self.info.sizes, self.info.image_size
+        if sizes is None or side == own[0]:
+            return self if side == own[0] == own[1] else super().resized(side)
+        try:
+            other = self._of_side(side)
+            with torch.inference_mode():
+                grid = tuple(other._layers(torch.zeros(1, 3, side, side, device=self.device))[PATCHES].shape[1:3])
+        except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+            raise IncompatibleError(
+                f"model {self.info.spec!r} takes no images of {side} x {side} pixels ({error}): expected others"
+            ) from error
+        if grid != sizes.grid(side):
+            raise IncompatibleError(
+                f"model {self.info.spec!r} has {grid[0]} x {grid[1]} patches for {side} x {side} pixels, expected "
+                f"{side // sizes.multiple} x {side // sizes.multiple}"
+            )
+        other.preprocess = rescaled(self.preprocess, side, own[0])
+        other.info = replace(
+            self.info,
+            fingerprint=hashlib.sha256(f"{self.info.fingerprint} {sizes.positions} at {side}".encode()).hexdigest(),
+            preprocessing=" ".join(str(other.preprocess).split()),
+            image_size=(side, side),
+        )
+        return other
+
+    def _of_side(self: T, side: int) -> T:
+        """A copy of this encoder whose tower takes squares of `side` pixels; as it is where the tower takes any, else
+        its modules are `with_own_modules`. `resized` sets `preprocess` and `info`."""
+        return copy.copy(self)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:
         """Move the weights; they stay fp32."""

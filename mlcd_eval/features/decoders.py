@@ -136,6 +136,14 @@ class TorchResize:
         """Return the two stages."""
         return self.resized, self.normalise
 
+    def at_side(self, side: int) -> TorchResize | None:
+        """Return the same for squares of another side, None where the last step crops nothing."""
+        from mlcd_eval.encoders.sizes import rescaled_steps
+
+        own: Any = getattr(self.resizes[-1], "size", ())
+        steps = rescaled_steps(self.resizes, side / own[0]) if len(set(own)) == 1 else None
+        return None if steps is None else replace(self, resizes=steps)
+
     def resized(self, image: Image.Image) -> Any:
         """RGB image -> (H, W, 3) uint8."""
         import numpy as np

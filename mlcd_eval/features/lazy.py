@@ -116,3 +116,7 @@ class LazyEncoder(DelegatingEncoder):
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The preprocessing of the loaded model."""
         return self._encoder.preprocess
+
+    def resized(self, side: int) -> Encoder:
+        """Return the loaded model for images of another size."""
+        return self._encoder.resized(side)

@@ -58,6 +58,10 @@ class WrappedEncoder(DelegatingEncoder):
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
+    def resized(self, side: int) -> Encoder:
+        """Return the same around the encoder for images of another size; not of what is made of more."""
+        return type(self)(self._encoder.resized(side))
+
     @property
     def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]
         """What decodes JPEG files for the encoder."""

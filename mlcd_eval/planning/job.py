@@ -133,6 +133,8 @@ class Job(LocatedTask):
         if job.needs.texts and not info.has_text:
             raise IncompatibleError(needs_text_tower(job.name, info.spec, info.no_text))
         for request in job.requests.values():
+            if request.frame is not None:
+                request.frame.check(job.name, info)
             if info.width_of(request.layer) is None:
                 pooling = f"; pooling {info.extra['pooling']}" if "pooling" in info.extra else ""
                 raise IncompatibleError(

@@ -18,6 +18,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.protocols.dialects import ProtocolDialect
+from mlcd_eval.protocols.frame import Frame
 from mlcd_eval.support.progress import Progress, Stage
 
 
@@ -25,27 +26,30 @@ from mlcd_eval.support.progress import Progress, Stage
 class ImageRequest:
     """Features of one split at one layer. letterbox: show the encoder the whole image, without cropping. exif: turn
     images as their EXIF orientation says first, as `datasets` does and readers of webdatasets do not. alteration: the
-    name of what is done to each image before (data/alterations/names.py)."""
+    name of what is done to each image before (data/alterations/names.py). frame: the size of a whole image, None for
+    the model's own."""
 
     split: str
     layer: str
     letterbox: bool = False
     exif: bool = False
     alteration: str | None = None
+    frame: Frame | None = None
 
     @property
     def view(self) -> View:
         """What is encoded in one pass, at every layer that is requested of it."""
-        return View(self.split, self.letterbox, self.exif, self.alteration)
+        return View(self.split, self.letterbox, self.exif, self.alteration, self.frame)
 
 
 class View(NamedTuple):
-    """A split as an encoder sees it; letterbox, exif, alteration: as in ImageRequest."""
+    """A split as an encoder sees it; letterbox, exif, alteration, frame: as in ImageRequest."""
 
     split: str
     letterbox: bool
     exif: bool
     alteration: str | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)

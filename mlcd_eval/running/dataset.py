@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from mlcd_eval.data.base import fingerprint, groups_of
 from mlcd_eval.data.open_set import OPEN_SET
 from mlcd_eval.encoders.base import Encoder
 from mlcd_eval.errors import IncompatibleError, UserError
-from mlcd_eval.features.altered import AlteredEncoder
 from mlcd_eval.features.encode import (
     Encoded,
     ImageEncoding,
@@ -25,11 +24,9 @@ from mlcd_eval.features.encode import (
     encode_split,
     encode_texts,
 )
-from mlcd_eval.features.letterbox import LetterboxedEncoder
 from mlcd_eval.features.predict import Predictions, predict
 from mlcd_eval.features.store import bytes_per_number
 from mlcd_eval.features.tokens import token_counts
-from mlcd_eval.features.upright import UprightEncoder
 from mlcd_eval.planning.job import Job
 from mlcd_eval.protocols.base import Features, Inputs, Scores, View
 from mlcd_eval.records import Result, ResultStore, Timing
@@ -40,6 +37,7 @@ from mlcd_eval.running.controls import controls_of
 from mlcd_eval.running.costs import efficiency, scored_of
 from mlcd_eval.running.encoding import encode_options
 from mlcd_eval.running.open_set import distinct
+from mlcd_eval.running.views import Views
 from mlcd_eval.support.arithmetic import exact_fp32
 from mlcd_eval.support.distributed import rank
 from mlcd_eval.support.progress import Advance, Progress, Stage
@@ -72,6 +70,7 @@ class DatasetRun:
         self.progress = progress
         self.store = ResultStore(request.output)
         self.options = encode_options(request, encoder)
+        self._views = Views(encoder)
         self._text_encoders = text_encoders
         self._texts = texts
         self._images = images
@@ -83,17 +82,6 @@ class DatasetRun:
             predictions = self._predict(job)
             if rank() == 0:  # all ranks encode and predict, the first one scores and writes
                 yield self._finish(job, pending, encoded, predictions)
-
-    @cached_property
-    def _letterboxed(self) -> LetterboxedEncoder:
-        """The letterboxed encoder, created once because it measures what the preprocessing crops."""
-        return LetterboxedEncoder(self.encoder)
-
-    def _shown(self, view: View) -> Encoder:
-        """Return the encoder that sees images in this way."""
-        encoder = self._letterboxed if view.letterbox else self.encoder
-        encoder = UprightEncoder(encoder) if view.exif else encoder
-        return AlteredEncoder(encoder, view.alteration) if view.alteration else encoder
 
     def encode(self) -> dict[View, Encoded | Exception]:
         """Return view -> features at every layer that a job requests, or the error that stopped it."""
@@ -107,7 +95,7 @@ class DatasetRun:
             title = " ".join(filter(None, (f"{self.model}: {split.dataset}/{view.split}", view.alteration)))
             with self.progress.stage(title, split.scan().num_samples, "images") as advance:
                 try:
-                    encoded[view] = self._images(self._shown(view), split, list(wanted), self.options, advance)
+                    encoded[view] = self._images(self._views.encoder(view), split, list(wanted), self.options, advance)
                 except Exception as error:
                     _raise_if_fatal(error)
                     encoded[view] = error
@@ -213,7 +201,7 @@ class DatasetRun:
             by_language=prompts.by_language if prompts else {},
             seed=self.request.seed,
             device=str(self.encoder.device),
-            image_side=max(self.encoder.info.image_size),
+            image_side=self._views.image_side(job),
             annotations=self._annotations(job, images, predictions),
             predictions=predictions.by_id if predictions else None,
             stage=stage,
@@ -236,7 +224,7 @@ class DatasetRun:
         result = pending.completed(
             metrics=tuple(scores.metrics),
             primary_metric=scores.primary,
-            details=dict(scores.details) | controls | _kept_in_fp16(job) | open_set,
+            details=self._views.details(job) | dict(scores.details) | controls | _kept_in_fp16(job) | open_set,
             timing=timing,
             efficiency=costs,
             dataset=pending.dataset.model_copy(update={"num_samples": num_scored}),

@@ -13,6 +13,7 @@ from tiny_encoder import Echo, TinyEncoder, check_it_passes_all_to
 from torch import nn
 
 from mlcd_eval.encoders import torch_encoder
+from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, CheckpointEncoder, DualEncoder
 from mlcd_eval.encoders.objects import as_encoder
 from mlcd_eval.errors import ConfigError, IncompatibleError
 
@@ -183,6 +184,20 @@ def test_a_given_encoder_is_called_for_everything():
     assert encoder.preprocess is given.preprocess
     given.info = dataclasses.replace(given.info, name="mine")
     assert as_encoder(given).info.name == "mine"
+
+
+def test_a_given_encoder_is_resized_under_an_identity_of_its_own():
+    vision = {"image_size": 16, "patch_size": 8, "width": 16, "depth": 1, "heads": 2}
+    model = DualEncoder(CheckpointConfig.model_validate({"vision": vision, "preprocess": {"image_size": 16}}))
+    given = CheckpointEncoder("mine", model)
+    encoder = as_encoder(given)
+    other, pixels = encoder.resized(32), torch.rand(1, 3, 32, 32)
+    assert other.info.image_size == (32, 32) and other.preprocess.image_size == 32
+    assert (other.info.spec, other.info.name) == (encoder.info.spec, encoder.info.name)
+    theirs = given.resized(32)
+    assert len({each.info.fingerprint for each in (given, encoder, other, theirs)}) == 4
+    found, expected = (each.encode_images(pixels, ["patches"])["patches"] for each in (other, theirs))
+    assert found.shape == (1, 4, 4, 16) and torch.equal(found, expected)
 
 
 class Uncopied(nn.Module):

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, DualEncoder, load_checkpoint, save_checkpoint
 from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.encoders.towers.vit import resized_positions
 from mlcd_eval.errors import CheckpointError, ConfigError
 from mlcd_eval.support.bundled import demo_model_dir
 from mlcd_eval.support.progress import Progress
@@ -17,7 +18,7 @@ from mlcd_train.fit import freeze, new_model
 from mlcd_train.optimizer import layer_scales, learning_rate
 from mlcd_train.sections import ModelConfig, OptimizerConfig
 from mlcd_train.stages import TrainingRun
-from mlcd_train.start import load_start, read_start, resized_positions
+from mlcd_train.start import load_start, read_start
 
 SHAPE = {"image_size": 32, "patch_size": 8, "width": 48, "depth": 2, "heads": 4, "mlp_ratio": 2.0}
 PIXELS = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

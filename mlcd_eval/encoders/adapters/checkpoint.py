@@ -18,6 +18,8 @@ from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
 from mlcd_eval.encoders.layers import CLS, MEAN, BlockInfo
 from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.sharing import with_own_modules
+from mlcd_eval.encoders.sizes import Sizes
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.towers.preprocess import Preprocess
@@ -184,6 +186,9 @@ class CheckpointEncoder(TorchEncoder):
         self.preprocess = config.preprocess
         self._tokenizer = tokenizer(config.text) if config.text else None
         size = config.vision.image_size
+        positions: Literal["interpolated", "native"] = (
+            "interpolated" if config.vision.positions == "absolute" else "native"
+        )
         layers = {PENULTIMATE: config.vision.width, PATCHES: config.vision.width}
         if config.embed_dim is not None or config.text is not None:
             layers[PROJECTED] = layers[PROJECTED_PATCHES] = config.embed_dim or config.vision.width
@@ -203,10 +208,16 @@ class CheckpointEncoder(TorchEncoder):
             has_text=config.text is not None,
             extra={**config.provenance, "pooling": "token"},
             blocks=blocks_of(self.stack, layers),
+            sizes=Sizes(config.vision.patch_size, positions),
         )
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)
+
+    def _of_side(self, side: int) -> CheckpointEncoder:
+        other = with_own_modules(self)
+        other.model.visual.take(side)
+        return other
 
     def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.model.to_joint(tokens)

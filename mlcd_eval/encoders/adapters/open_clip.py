@@ -24,13 +24,15 @@ from mlcd_eval.encoders.adapters.open_clip_training import (
     training_of,
     warn_of_another_activation,
 )
-from mlcd_eval.encoders.base import NO_TEXT, Encoder, EncoderInfo
+from mlcd_eval.encoders.base import NO_TEXT, PATCHES, Encoder, EncoderInfo
 from mlcd_eval.encoders.blocks import Stack, found_stack
 from mlcd_eval.encoders.bounds import check_config
 from mlcd_eval.encoders.identity import open_clip_tokenizer_settings, settings_digest
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import pooling_of
 from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.sharing import with_own_modules
+from mlcd_eval.encoders.sizes import Sizes, sizes_of
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import StateDict, read_state_dict, substituted
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
@@ -232,7 +234,21 @@ class OpenClipEncoder(TorchEncoder):
             context_length=getattr(self._tokenizer, "context_length", None),
             extra={**notes, "pooling": pooling_of(getattr(model.visual, "trunk", model.visual))},
             blocks=blocks_of(self.stack, layers),
+            sizes=self._sizes((height, width), probe.get(PATCHES)),
         )
+
+    def _sizes(self, size: tuple[int, int], patches: torch.Tensor | None) -> Sizes | None:
+        """Those of open_clip's own ViT; a ResNet's attention pool takes one size, a trunk of timm as well."""
+        if not isinstance(self._image_tower, ViTTower):
+            return None
+        return sizes_of(size, patches, self.preprocess, "interpolated", self.model.visual.patch_size[0])
+
+    def _of_side(self, side: int) -> OpenClipEncoder:
+        other = with_own_modules(self)
+        tower = other._image_tower
+        assert isinstance(tower, ViTTower), "others have no sizes"
+        tower.take(side)
+        return other
 
     def _probed(self, visual: nn.Module, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Stack | None]:
         """Return the layers of one image and the image tower's blocks."""

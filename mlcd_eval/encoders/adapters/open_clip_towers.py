@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
+from open_clip.model import resize_pos_embed
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
@@ -47,6 +50,15 @@ class ViTTower(nn.Module):
             outputs[PATCHES] = patches = tokens.unflatten(1, self.grid)
             outputs[PROJECTED_PATCHES] = self.to_joint(patches)
         return outputs
+
+    def take(self, side: int) -> None:
+        """Take squares of another side from now on, by open_clip's own interpolation of positions."""
+        visual = self.visual
+        state = {"visual.positional_embedding": visual.positional_embedding.detach()}
+        visual.image_size, visual.grid_size = (side, side), (side // visual.patch_size[0], side // visual.patch_size[1])
+        resize_pos_embed(state, SimpleNamespace(visual=visual))
+        visual.positional_embedding = nn.Parameter(state["visual.positional_embedding"], requires_grad=False)
+        self.grid = visual.grid_size
 
     def to_joint(self, tokens: torch.Tensor) -> torch.Tensor:
         """(..., width) -> (..., D)."""

@@ -21,6 +21,8 @@ from mlcd_eval.encoders.layers import NO_BLOCKS
 from mlcd_eval.encoders.places import prefixed
 from mlcd_eval.encoders.pooling import NONE, TOKEN, pooling_of
 from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.sharing import with_own_modules
+from mlcd_eval.encoders.sizes import Sizes, sizes_of
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.weights import as_checkpoint_error, num_params
@@ -140,7 +142,24 @@ class TimmEncoder(TorchEncoder):
             has_text=False,
             extra={**notes, "pooling": self._pooling},
             blocks=self.stack.info if self.stack else NO_BLOCKS,
+            sizes=self._sizes((height, width), probe.get(PATCHES)),
         )
+
+    def _sizes(self, size: tuple[int, int], patches: torch.Tensor | None) -> Sizes | None:
+        """Convolutional networks take any size, other architectures those that timm can set."""
+        fixed = self.model.pretrained_cfg.get("fixed_input_size") and not hasattr(self.model, "set_input_size")
+        if self._naflex or fixed:
+            return None
+        learned = any("pos_embed" in name or "relative_position" in name for name, _ in self.model.named_parameters())
+        patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (None,))[0]
+        return sizes_of(size, patches, self.preprocess, "interpolated" if learned else "native", patch)
+
+    def _of_side(self, side: int) -> TimmEncoder:
+        if not hasattr(self.model, "set_input_size"):
+            return super()._of_side(side)
+        other = with_own_modules(self)
+        other.model.set_input_size(img_size=(side, side))
+        return other
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         if self._naflex:

@@ -16,6 +16,7 @@ from mlcd_eval.encoders.identity import settings_digest
 from mlcd_eval.encoders.pooling import MEAN, TOKEN
 from mlcd_eval.encoders.published import setting_of
 from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.sizes import sizes_of
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.state_dicts import check_equal_shapes, read_state_dict
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
@@ -25,6 +26,8 @@ from mlcd_eval.errors import CheckpointError
 NUM_CLASSES = 1000
 _MAPS = {"DenseNet": "features", "MNASNet": "layers", "ShuffleNetV2": "conv5", "VisionTransformer": "encoder"}
 """Class -> the module that gives the last feature map, where no module pools it."""
+_ONE_SIZE = ("VisionTransformer", "MaxVit")
+"""Classes whose images have one size."""
 
 
 @as_checkpoint_error
@@ -104,7 +107,7 @@ class TorchvisionEncoder(TorchEncoder):
     def __init__(self, spec: Spec, model: nn.Module, transforms: Any, notes: dict[str, str], parameters: int) -> None:
         self.model = model.eval().requires_grad_(False)
         self.preprocess = transforms
-        self._map: torch.Tensor | None = None
+        self._caught: list[torch.Tensor] = []  # shared with encoders of other sizes, since the hook fills it
         self._watch(model)
         pixels = transforms(Image.new("RGB", (8, 8)))
         with torch.inference_mode():
@@ -119,6 +122,9 @@ class TorchvisionEncoder(TorchEncoder):
             num_params=parameters,
             has_text=False,
             extra={**notes, "pooling": TOKEN if type(model).__name__ == "VisionTransformer" else MEAN},
+            sizes=None
+            if type(model).__name__ in _ONE_SIZE
+            else sizes_of((pixels.shape[1], pixels.shape[2]), probe[PATCHES], transforms, "native"),
         )
 
     def _watch(self, model: nn.Module) -> None:
@@ -130,13 +136,11 @@ class TorchvisionEncoder(TorchEncoder):
         pools[-1].register_forward_pre_hook(lambda _, inputs: self._keep(inputs[0]))
 
     def _keep(self, features: torch.Tensor) -> None:
-        self._map = features
+        self._caught[:] = [features]
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         pooled = self.model(pixels)
-        features = self._map
-        assert features is not None
-        self._map = None
+        features = self._caught.pop()
         if type(self.model).__name__ == "DenseNet":
             features = features.relu()
         if features.dim() == 3:

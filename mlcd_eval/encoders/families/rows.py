@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Family:
     counted from the end.
     channels_last: whether a hidden state of four dimensions is (B, h, w, D).
     call: how the tower is called (adapters/hf/calls.py). unit_pixels: it takes pixels in [0, 1] and normalises itself.
+    positions: how patches of other sizes get theirs, `interpolated` or `native` (sizes.py), where the tower does it
+    unasked; empty where its forward takes `interpolate_pos_encoding` or there is no way.
     config: settings that a frozen model needs. also: further model types and architectures that this class reads.
     """
 
@@ -60,6 +63,7 @@ class Family:
     channels_last: bool = False
     call: str = "images"
     unit_pixels: bool = False
+    positions: Literal["", "interpolated", "native"] = ""
     config: Mapping[str, object] = field(default_factory=dict)
     also: tuple[str, ...] = ()
 
@@ -88,7 +92,7 @@ FAMILIES = {
     "ChineseCLIPVisionModel": Family("chinese_clip_vision_model", norm="post_layernorm"),
     "AltCLIPModel": _clip("altclip", Text(clean="none", length=77)),
     "AltCLIPVisionModel": Family("altclip_vision_model", norm="post_layernorm"),
-    "MLCDVisionModel": Family("mlcd_vision_model", norm="post_layernorm", also=("mlcd",)),
+    "MLCDVisionModel": Family("mlcd_vision_model", norm="post_layernorm", positions="native", also=("mlcd",)),
     "SiglipModel": Family("siglip", joint=True, text=_SIGLIP_TEXT),
     "SiglipVisionModel": Family("siglip_vision_model", joint=True, also=("SiglipForImageClassification",)),
     "Siglip2Model": Family("siglip2", joint=True, text=_SIGLIP_TEXT, call="naflex"),
@@ -109,11 +113,11 @@ FAMILIES = {
     ),
     "BlipModel": Family("blip", projection="visual_projection", joint=True, text=Text()),
     "Blip2VisionModel": Family("blip_2_vision_model", pool=("cls",)),
-    "InternVLVisionModel": Family("internvl_vision", pool=("cls",)),
-    "Dinov2Model": Family("dinov2"),
-    "Dinov2WithRegistersModel": Family("dinov2_with_registers"),
-    "DINOv3ViTModel": Family("dinov3_vit"),
-    "DINOv3ConvNextModel": Family("dinov3_convnext", prefix=1),
+    "InternVLVisionModel": Family("internvl_vision", pool=("cls",), positions="interpolated"),
+    "Dinov2Model": Family("dinov2", positions="interpolated"),
+    "Dinov2WithRegistersModel": Family("dinov2_with_registers", positions="interpolated"),
+    "DINOv3ViTModel": Family("dinov3_vit", positions="native"),
+    "DINOv3ConvNextModel": Family("dinov3_convnext", prefix=1, positions="native"),
     "ViTModel": Family("vit", pool=("cls",)),
     "ViTMSNModel": Family("vit_msn", pool=("cls",)),
     "ViTMAEModel": Family("vit_mae", pool=("cls",), call="mae", config={"mask_ratio": 0.0}),
@@ -122,11 +126,11 @@ FAMILIES = {
     "Data2VecVisionModel": Family("data2vec-vision", pool=("pooler", "mean"), config={"add_pooling_layer": True}),
     "IJepaModel": Family("ijepa", pool=("mean",)),
     "VJEPA2Model": Family("vjepa2", pool=("mean",), call="video"),
-    "RadioModel": Family("radio", call="radio", unit_pixels=True),
-    "ConvNextModel": Family("convnext"),
-    "ConvNextV2Model": Family("convnextv2"),
-    "ResNetModel": Family("resnet"),
-    "RegNetModel": Family("regnet"),
+    "RadioModel": Family("radio", call="radio", unit_pixels=True, positions="interpolated"),
+    "ConvNextModel": Family("convnext", positions="native"),
+    "ConvNextV2Model": Family("convnextv2", positions="native"),
+    "ResNetModel": Family("resnet", positions="native"),
+    "RegNetModel": Family("regnet", positions="native"),
     "SwinModel": Family("swin", prefix=0),
     "Swinv2Model": Family("swinv2", prefix=0),
     "HieraModel": Family("hiera", pool=("pooler", "mean"), prefix=0),
@@ -140,7 +144,7 @@ FAMILIES = {
 }
 
 REMOTE = {
-    "RADIOModel": Family("", call="radio", unit_pixels=True),
+    "RADIOModel": Family("", call="radio", unit_pixels=True, positions="interpolated"),
     "InternVisionModel": Family(""),
     "OneVisionEncoderModel": Family("", prefix=0),
     "AIMv2Model": Family("", pool=("mean",), prefix=0),

@@ -30,6 +30,10 @@ class Preprocess(BaseModel):
         """RGB image -> (3, image_size, image_size) float32."""
         return self.normalise(self.resized(image))
 
+    def at_side(self, side: int) -> Preprocess:
+        """Return the same for squares of another side."""
+        return self.model_copy(update={"image_size": side})
+
     def halves(self, _: Callable[[Any], Halves | None]) -> Halves:
         """Return the two steps."""
         return self.resized, self.normalise

@@ -141,7 +141,8 @@ class VisionTransformer(nn.Module):
     def forward(
         self, pixels: torch.Tensor, kept: torch.Tensor | None = None, paths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images must have the configured size with absolute positions; rotary ones take any multiple of a patch.
+        """Images must have the configured size, or that of `take`, with absolute positions; rotary ones take any
+        multiple of a patch.
 
         In training: kept (B, n), the tokens of each image that are computed, the class token (0) first; the patches
         are then (B, n - 1, width). paths (depth, 2, B): factors on what each block's two branches add.
@@ -162,6 +163,12 @@ class VisionTransformer(nn.Module):
         x = self.ln_post(x)
         return x[:, 0], x[:, 1:].unflatten(1, grid) if kept is None else x[:, 1:]
 
+    def take(self, side: int) -> None:
+        """Take squares of another side from now on: absolute positions are interpolated, rotary ones need nothing."""
+        if self.config.positions == "absolute":
+            positions = resized_positions(self.position_embedding.detach(), side // self.config.patch_size)
+            self.position_embedding = nn.Parameter(positions, requires_grad=False)
+
     def _patch_angles(self, height: int, width: int) -> torch.Tensor:
         """(height * width, head width / 2): the row's angles, then the column's."""
         device = self.class_angles.device
@@ -170,6 +177,17 @@ class VisionTransformer(nn.Module):
         row = torch.arange(height, device=device).repeat_interleave(width)[:, None] * frequencies
         column = torch.arange(width, device=device).repeat(height)[:, None] * frequencies
         return torch.cat([row, column], dim=1)
+
+
+def resized_positions(positions: torch.Tensor, grid: int) -> torch.Tensor:
+    """Position embeddings (1 + h * h, D), the class token's first -> (1 + grid * grid, D): bicubic and antialiased, as
+    open_clip's resize_pos_embed and timm's resample_abs_pos_embed."""
+    side = round((len(positions) - 1) ** 0.5)
+    if side == grid:
+        return positions
+    patches = positions[1:].unflatten(0, (side, side)).permute(2, 0, 1)[None].float()
+    resized = F.interpolate(patches, (grid, grid), mode="bicubic", antialias=True)
+    return torch.cat([positions[:1], resized[0].permute(1, 2, 0).flatten(0, 1).to(positions)])
 
 
 def init_blocks(blocks: nn.ModuleList, width: int, depth: int) -> None:

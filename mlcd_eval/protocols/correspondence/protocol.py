@@ -25,13 +25,13 @@ from mlcd_eval.protocols.correspondence.outcomes import (
     shapes_are_known,
     values_by,
 )
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one_split
 
 
-class CorrespondenceSettings(ProtocolSettings):
+class CorrespondenceSettings(FramedSettings):
     """layer: of the patches. match: where a point may be found, at each of the target's pixels with features between
     patches interpolated (DIFT), or in the middle of a patch (Probe3D, SD-DINO). alphas: of PCK; by the first one, with
     the box and per image, models are ranked. exif: turn images as their EXIF orientation says."""
@@ -60,7 +60,7 @@ class Correspondence(Protocol[CorrespondenceSettings]):
 
     def requests(self, settings: CorrespondenceSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        request = patches_of_one_split(self.name, settings.layer, settings.split, splits)
+        request = patches_of_one_split(self.name, settings.layer, settings.split, splits, settings.frame)
         return {"test": replace(request, exif=settings.exif)}
 
     def check_annotations(

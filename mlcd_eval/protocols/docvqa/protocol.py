@@ -21,12 +21,12 @@ from mlcd_eval.data.rendered import RENDERED
 from mlcd_eval.encoders.base import PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
+from mlcd_eval.protocols.shared.framed import FramedSettings
 
 QUESTION = "{question}"
 
 
-class DocVQASettings(ProtocolSettings):
+class DocVQASettings(FramedSettings):
     """split: the scored split; None means the only one besides train. metric: the primary one. mode: `auto` means the
     model's own answers if it gives answers, else the probe. prompt: the text around the question, by default that of
     lmms-eval and VLMEvalKit."""
@@ -71,8 +71,8 @@ class DocVQA(Protocol[DocVQASettings]):
         if settings.mode != "probe":
             return {}
         return {
-            "rendered": ImageRequest(RENDERED, PATCHES, letterbox=True),
-            "test": ImageRequest(scored, PATCHES, letterbox=True),
+            "rendered": ImageRequest(RENDERED, PATCHES, letterbox=True, frame=settings.frame),
+            "test": ImageRequest(scored, PATCHES, letterbox=True, frame=settings.frame),
         }
 
     def scored_split(self, settings: DocVQASettings, splits: Sequence[str]) -> str:
@@ -91,6 +91,8 @@ class DocVQA(Protocol[DocVQASettings]):
         mode = settings.mode if settings.mode != "auto" else "native" if answers else "probe"
         if mode == "native" and not answers:
             raise IncompatibleError(f"docvqa's mode is native: got model {info.spec!r}, which answers no questions")
+        if mode == "native":
+            settings.refuse_for_own_outputs(self.name, info)
         return settings.model_copy(update={"mode": mode})
 
     def for_predictions(self, settings: DocVQASettings) -> DocVQASettings:

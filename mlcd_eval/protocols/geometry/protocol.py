@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
 from mlcd_eval.protocols.geometry.scoring import Say
 from mlcd_eval.protocols.segmentation.scoring import patch_requests
+from mlcd_eval.protocols.shared.framed import FramedSettings
 
 
-class RidgeSettings(ProtocolSettings):
+class RidgeSettings(FramedSettings):
     """split: the scored split, by default test, or val where there is no test. layer: whose patches are read.
 
     lambda_: fixed, in place of the search, which is on the val split, or where that is missing or scored on
@@ -41,7 +41,7 @@ class GeometryProtocol(Protocol[G]):
 
     def requests(self, settings: G, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
-        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=settings.reads_val)
+        return patch_requests(self.name, settings.layer, settings.split, splits, settings.reads_val, settings.frame)
 
     def seed_matters(self, settings: Mapping[str, Any]) -> bool:
         """It draws images that are held out, and those of baselines where there are too many."""

@@ -21,9 +21,9 @@ from mlcd_eval.data.predictions import read_masks
 from mlcd_eval.encoders.base import PATCHES, PROJECTED_PATCHES, EncoderInfo
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Needs, Protocol, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.refcoco.baselines import BOX_IOU, blind_scores, has_target, true_boxes
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.patches import patches_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ TARGET_PRECISIONS = (0.7, 0.8, 0.9)
 """The thresholds of gRefCOCO's evaluation, over sentences with a target."""
 
 
-class RefcocoSettings(ProtocolSettings):
+class RefcocoSettings(FramedSettings):
     """split: the scored split; None means the only one besides train. mode: `auto` means the model's own masks if it
     makes masks, else the probe. empty_union: the IoU of a sample whose mask and truth are both empty, 1 (lisa) or 0
     (lavt); for a sentence that refers to nothing it is always 1. text_encoder: spec of a model whose text tower is used
@@ -91,8 +91,8 @@ class Refcoco(Protocol[RefcocoSettings]):
             )
         layer = PROJECTED_PATCHES if settings.mode == "zeroshot" else PATCHES
         return {
-            "train": ImageRequest("train", layer, letterbox=True),
-            "test": ImageRequest(scored, layer, letterbox=True),
+            "train": ImageRequest("train", layer, letterbox=True, frame=settings.frame),
+            "test": ImageRequest(scored, layer, letterbox=True, frame=settings.frame),
         }
 
     def scored_split(self, settings: RefcocoSettings, splits: Sequence[str]) -> str:
@@ -114,6 +114,8 @@ class Refcoco(Protocol[RefcocoSettings]):
             mode = "native" if "segment" in info.abilities else "probe"
         if mode == "native" and "segment" not in info.abilities:
             raise IncompatibleError(f"refcoco's mode is native: got model {info.spec!r}, which makes no masks")
+        if mode == "native":
+            settings.refuse_for_own_outputs(self.name, info)
         if mode == "zeroshot" and settings.text_encoder is not None:
             raise IncompatibleError(
                 "refcoco's mode is zeroshot: got text_encoder, expected none, since its space is not the model's"

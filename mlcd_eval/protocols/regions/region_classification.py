@@ -57,9 +57,10 @@ class RegionClassification(Protocol[RegionClassificationSettings]):
         """Return patches of train, of val if lambda is chosen on it, and of the scored split, which alone prompts are
         compared with."""
         if settings.mode == "linear":
-            return patch_requests(self.name, PATCHES, settings.split, splits, with_val=settings.lambda_ is None)
+            searches = settings.lambda_ is None
+            return patch_requests(self.name, PATCHES, settings.split, splits, searches, settings.frame)
         scored = scored_split(self.name, settings.split, splits)
-        return {"test": ImageRequest(scored, PROJECTED_PATCHES, letterbox=True)}
+        return {"test": ImageRequest(scored, PROJECTED_PATCHES, letterbox=True, frame=settings.frame)}
 
     def check_annotations(
         self, settings: RegionClassificationSettings, split: str, annotations: Sequence[Annotation]

@@ -20,18 +20,18 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.searches import REGION
 from mlcd_eval.protocols.base import Elsewhere, ImageRequest, Inputs, Protocol, Scores
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.instance_retrieval.outcomes import Found, Measured, by_query
 from mlcd_eval.protocols.regions.pooling import Pool, check_masks, drawn, pooled, regions_of
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.scored import of_kind, patches_of_one_split
 
 PRIMARY = f"{REGION}_map"
 MAP_AT = 100
 
 
-class RegionRetrievalSettings(ProtocolSettings):
+class RegionRetrievalSettings(FramedSettings):
     """split: as in region_classification, as pool. truth: what counts as found: another region of the same class whose
     image has no scene or image in common with the query's, or the same thing in another image. regions: that search
     each other, at most; of more of them as many are drawn. ks: the K of recall@K."""
@@ -76,7 +76,7 @@ class RegionRetrieval(Protocol[RegionRetrievalSettings]):
 
     def requests(self, settings: RegionRetrievalSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of the split. Raises IncompatibleError if it is missing."""
-        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits, settings.frame)}
 
     def check_annotations(
         self, settings: RegionRetrievalSettings, split: str, annotations: Sequence[Annotation]

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.regions.pooling import Pool
+from mlcd_eval.protocols.shared.framed import FramedSettings
 
 
-class RegionClassificationSettings(ProtocolSettings):
+class RegionClassificationSettings(FramedSettings):
     """split: the scored split, by default test, or val where there is no test. mode: a linear probe, or prompts.
 
     pool: what a region's patches are weighted by. parts: into how many of the same width a box is cut from left to

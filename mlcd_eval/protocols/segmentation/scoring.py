@@ -13,6 +13,7 @@ from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.dense import DENSE, class_ious
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
+from mlcd_eval.protocols.frame import Frame
 from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.brief import brief_metrics
@@ -28,11 +29,16 @@ Baselines = Callable[[Mapping[str, Images], int, Inputs], dict[str, Any]]
 
 
 def patch_requests(
-    protocol: str, layer: str, split: str | None, splits: Sequence[str], with_val: bool
+    protocol: str,
+    layer: str,
+    split: str | None,
+    splits: Sequence[str],
+    with_val: bool,
+    frame: Frame | None = None,
 ) -> dict[str, ImageRequest]:
     """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
     (patches_of_one_split). Raises IncompatibleError if one is missing."""
-    test = patches_of_one_split(protocol, layer, split, splits)
+    test = patches_of_one_split(protocol, layer, split, splits, frame)
     scored = test.split
     if scored_split(protocol, "train", splits) == scored:
         raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")

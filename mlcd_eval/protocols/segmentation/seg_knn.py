@@ -15,13 +15,13 @@ import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.framed import FramedSettings
 
 
-class SegKNNSettings(ProtocolSettings):
+class SegKNNSettings(FramedSettings):
     """split, layer: as in seg_linear. k: the patches that a patch is mixed from; temperature: that their cosines are
     divided by. patches: of train that are kept; of more of them as many are drawn."""
 
@@ -40,7 +40,7 @@ class SegKNN(SegmentationProtocol[SegKNNSettings]):
 
     def requests(self, settings: SegKNNSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train and of the scored split."""
-        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=False)
+        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=False, frame=settings.frame)
 
     def score(self, settings: SegKNNSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where no patch has a class."""

@@ -18,7 +18,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mlcd_eval.data.annotations import UNLABELLED
 from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Scores
-from mlcd_eval.protocols.dialects import ProtocolDialect, ProtocolSettings
+from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
 from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, plain_baselines, segmentation_scores
@@ -32,9 +32,10 @@ from mlcd_eval.protocols.segmentation.tokens import (
     labels_of,
     tokens_of,
 )
+from mlcd_eval.protocols.shared.framed import FramedSettings
 
 
-class SegLinearSettings(ProtocolSettings):
+class SegLinearSettings(FramedSettings):
     """split: the scored split, by default test, or val where there is no test. layer: whose patches are classified.
 
     patches: train patches that are fitted, at most; of more of them as many are drawn. lambda_: fixed, in place of the
@@ -60,8 +61,8 @@ class SegLinearSettings(ProtocolSettings):
 
 
 _UNLIKE = (
-    "Features of whole letterboxed images are kept: no crops, flips, scales or colours, and no sliding window; the "
-    "square's side is the model's own"
+    "Features of whole letterboxed images are kept: no crops, flips, scales or colours; the square's side is "
+    "the model's own, seen at once, unless `resolution` and `window` are set"
 )
 DIALECTS = {
     "dinov3": ProtocolDialect(
@@ -90,7 +91,7 @@ class SegLinear(SegmentationProtocol[SegLinearSettings]):
     def requests(self, settings: SegLinearSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
         searches = settings.lambda_ is None and settings.sgd is None
-        return patch_requests(self.name, settings.layer, settings.split, splits, with_val=searches)
+        return patch_requests(self.name, settings.layer, settings.split, splits, searches, settings.frame)
 
     def score(self, settings: SegLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite, and IncompatibleError where train has one class."""

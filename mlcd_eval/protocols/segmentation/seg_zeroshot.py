@@ -20,7 +20,6 @@ from mlcd_eval.encoders.layers import VALUE_PATCHES
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Needs, Scores
 from mlcd_eval.protocols.classification.zeroshot import class_vectors
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.scoring import (
     Columns,
@@ -29,6 +28,7 @@ from mlcd_eval.protocols.segmentation.scoring import (
 )
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.scored import of_kind, patches_of_one_split
 from mlcd_eval.protocols.shared.unit import unit
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BACKGROUND = "background"
 
 
-class SegZeroShotSettings(ProtocolSettings):
+class SegZeroShotSettings(FramedSettings):
     """split: as in seg_linear. layer: whose patches are compared. background: whether a class of that name, which no
     caption says, is left out of classes and pixels (`ignored`, as in Pascal VOC's 20 classes), or is a prompt like any
     other. class_names, templates: as in zeroshot; `clip` means ImageNet's 80 templates for data without its own."""
@@ -80,7 +80,7 @@ class SegZeroShot(SegmentationProtocol[SegZeroShotSettings]):
 
     def requests(self, settings: SegZeroShotSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of the scored split."""
-        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits, settings.frame)}
 
     def score(self, settings: SegZeroShotSettings, inputs: Inputs) -> Scores:
         """Raises IncompatibleError without class names or templates, or for patches that are not in the space of the

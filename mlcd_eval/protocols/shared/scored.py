@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from mlcd_eval.data.annotations import Annotation
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features, ImageRequest, Inputs
+from mlcd_eval.protocols.frame import Frame
 
 A = TypeVar("A")
 
@@ -46,9 +47,11 @@ def vectors_of_one_split(protocol: str, settings: VectorSettings, splits: Sequen
     return {"test": ImageRequest(split, settings.layer, exif=settings.exif)}
 
 
-def patches_of_one_split(protocol: str, layer: str, split: str | None, splits: Sequence[str]) -> ImageRequest:
+def patches_of_one_split(
+    protocol: str, layer: str, split: str | None, splits: Sequence[str], frame: Frame | None
+) -> ImageRequest:
     """The request for letterboxed patches of the scored split. Raises IncompatibleError if it is missing."""
-    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True)
+    return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True, frame=frame)
 
 
 def of_kind(annotations: Sequence[Annotation], kind: type[A]) -> list[A]:

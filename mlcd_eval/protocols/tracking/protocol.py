@@ -14,15 +14,15 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from mlcd_eval.data.annotations import Clip
 from mlcd_eval.metrics.tracking import TRACKING
 from mlcd_eval.protocols.base import Elsewhere, Features, ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.segmentation.baselines import colours
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.framed import FramedSettings
 from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one_split
 from mlcd_eval.protocols.tracking.outcomes import columns_of, late_objects, still, values_by_clip
 
 
-class TrackingSettings(ProtocolSettings):
+class TrackingSettings(FramedSettings):
     """split: that is scored, by default test, or val where there is none. frames: before the one that is labelled,
     besides the first; near: rows and columns of patches within which others are looked at; k: how many are mixed;
     temperature: that their cosines are divided by. Defaults are DINO's."""
@@ -60,7 +60,7 @@ class Tracking(Protocol[TrackingSettings]):
 
     def requests(self, settings: TrackingSettings, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return letterboxed patches of one split. Raises IncompatibleError if it is missing."""
-        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits)}
+        return {"test": patches_of_one_split(self.name, settings.layer, settings.split, splits, settings.frame)}
 
     def score(self, settings: TrackingSettings, inputs: Inputs) -> Scores:
         """Clips with a frame that cannot be read are not scored. Raises DataError where there is no other, and for

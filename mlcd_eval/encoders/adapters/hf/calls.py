@@ -28,8 +28,13 @@ Call = Callable[[Any, torch.Tensor], Output]
 
 def images(tower: Any, pixels: torch.Tensor, resized: bool = False) -> Output:
     """As most towers are called. resized: whether position embeddings are interpolated, where the tower can do that."""
-    interpolated = resized and "interpolate_pos_encoding" in inspect.signature(tower.forward).parameters
+    interpolated = resized and takes_other_sizes(tower)
     return _output(tower(pixel_values=pixels, **({"interpolate_pos_encoding": True} if interpolated else {})))
+
+
+def takes_other_sizes(tower: Any) -> bool:
+    """Whether a tower can be asked to interpolate its positions."""
+    return "interpolate_pos_encoding" in inspect.signature(tower.forward).parameters
 
 
 def mae(tower: Any, pixels: torch.Tensor, resized: bool = False) -> Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,12 @@ from PIL import Image
 from mlcd_eval.encoders.adapters.hf.reader import Reader
 from mlcd_eval.encoders.adapters.hf.texts import Texts, text_features
 from mlcd_eval.encoders.adapters.hf.transform import ImageTransform
-from mlcd_eval.encoders.base import NO_TEXT, EncoderInfo
+from mlcd_eval.encoders.base import NO_TEXT, PATCHES, EncoderInfo
 from mlcd_eval.encoders.blocks import found_stack
 from mlcd_eval.encoders.families.choice import Choice
 from mlcd_eval.encoders.identity import code_beside, settings_digest, settings_of, tokenizer_settings
 from mlcd_eval.encoders.registry import model_name
+from mlcd_eval.encoders.sizes import sizes_of
 from mlcd_eval.encoders.spec import Spec
 from mlcd_eval.encoders.torch_encoder import TorchEncoder
 from mlcd_eval.encoders.value_patches import blocks_of
@@ -76,7 +78,20 @@ class HFEncoder(TorchEncoder):
             context_length=self._texts.length if self._texts else None,
             extra={"class": choice.name, "pooling": pooling, **treatment},
             blocks=blocks_of(self.stack, layers),
+            sizes=self._reader.positions
+            and sizes_of(
+                (pixels.shape[1], pixels.shape[2]),
+                probe.get(PATCHES),
+                preprocess,
+                self._reader.positions,
+                self._reader.patch,
+            ),
         )
+
+    def _of_side(self, side: int) -> HFEncoder:
+        other = copy.copy(self)
+        other._reader = self._reader.resized()
+        return other
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self._reader(pixels)

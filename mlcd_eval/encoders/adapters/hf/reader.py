@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from mlcd_eval.encoders.adapters.hf.calls import Output, call_of, naflex_mask
+from mlcd_eval.encoders.adapters.hf.calls import RESIZED, Output, call_of, naflex_mask, takes_other_sizes
 from mlcd_eval.encoders.base import PATCHES, PENULTIMATE, PROJECTED, PROJECTED_PATCHES
 from mlcd_eval.encoders.families.choice import POOLINGS
 from mlcd_eval.encoders.families.rows import Family
+from mlcd_eval.encoders.sizes import Positions
 from mlcd_eval.errors import IncompatibleError
 
 IN_WORDS = {
@@ -64,6 +66,24 @@ class Reader:
         self.tower = _part(model, "vision_model", "vision_encoder")
         self.norm = getattr(self.tower, family.norm) if family.norm else None
         self.projection = getattr(model, family.projection) if family.projection else None
+
+    @property
+    def positions(self) -> Positions | None:
+        """How patches of images of another size get their positions, None where the tower takes one size."""
+        asked = self.family.call in RESIZED and takes_other_sizes(self.tower)
+        return self.family.positions or ("interpolated" if asked else None)
+
+    @property
+    def patch(self) -> int | None:
+        """The side of a patch in pixels as the tower's config has it."""
+        patch = getattr(self.tower.config, "patch_size", None)
+        return patch if isinstance(patch, int) else None
+
+    def resized(self) -> Reader:
+        """Return the same for images of another size than the tower's own."""
+        other = copy.copy(self)
+        other.call = RESIZED.get(self.family.call, self.call)
+        return other
 
     def choose(self, pixels: torch.Tensor, wanted: str | None, spec: str) -> None:
         """Set `pooling` to the wanted one or to the first of the family's that the model has. Raises IncompatibleError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class ImageTransform:
         while pixels.dim() > 3:  # of crops of an image, the first is the whole; of frames, all are the image
             pixels = pixels[0]
         return pixels
+
+    def at_side(self, side: int) -> ImageTransform | None:
+        """Return the same for squares of another side, None where the processor has no side that can be set."""
+        processor = copy.deepcopy(self.processor)
+        return ImageTransform(processor) if hasattr(processor, "size") and _set_side(processor, side) else None
 
     def __str__(self) -> str:
         settings = self.processor.to_dict()
@@ -92,18 +98,25 @@ def _resize(processor: Any, spec: Spec) -> None:
     if "image_size" not in spec.options:
         return
     side = int(spec.options["image_size"])
+    if not _set_side(processor, side):
+        raise ConfigError(
+            f"--model {spec.text!r}: got image_size={side}, expected none, since {type(processor).__name__} "
+            "has no side that can be set"
+        )
+
+
+def _set_side(processor: Any, side: int) -> bool:
+    """Change the side, with the share of the image that is cropped away; return whether there is a side to set."""
     size: dict[str, int] = dict(getattr(processor, "size", None) or {})
     crop = getattr(processor, "crop_size", None)
     cropped: dict[str, int] = dict(crop) if crop and getattr(processor, "do_center_crop", False) else {}
     shown = (cropped or size).get("height", (cropped or size).get("shortest_edge"))
     if shown is None:
-        raise ConfigError(
-            f"--model {spec.text!r}: got image_size={side}, expected none, since {type(processor).__name__} "
-            "has no side that can be set"
-        )
+        return False
     processor.size = {name: round(length * side / shown) for name, length in size.items() if length is not None}
     if cropped:
         processor.crop_size = {"height": side, "width": side}
+    return True
 
 
 def _numbers(text: str) -> list[float]:
