@@ -48,8 +48,8 @@ class View(NamedTuple):
     split: str
     letterbox: bool
     exif: bool
-    alteration: str | None = None
-    frame: Frame | None = None
+    alteration: str | None
+    frame: Frame | None
 
 
 @dataclass(frozen=True)
