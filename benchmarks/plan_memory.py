@@ -7,6 +7,7 @@ and its end. What is compared is the most bytes at a time.
 """
 
 import gc
+import itertools
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -69,9 +70,10 @@ def _train(config, folder):
     prepare(model, settings, CPU)
     objective = build_objective(config, model, partial(SpreadLabels, config), lambda: None, CPU)
 
+    batch = Batch([""] * count, torch.randn(count, 3, size, size), ["a photo"] * count, {})
+
     def batches(_):
-        while True:
-            yield Batch([""] * count, torch.randn(count, 3, size, size), ["a photo"] * count, {})
+        return itertools.repeat(batch)  # the next one waits in the host's memory, not in a GPU's
 
     with patch("mlcd_train.loop.StateWriter.write"):  # a copy for the disk is in the host's memory, not in a GPU's
         train(objective, batches, STEPS, settings, folder, "", CPU, Progress(), "measured")
