@@ -105,3 +105,20 @@ def test_links_that_lead_to_each_other_are_told_in_a_sentence(tmp_path, capsys):
     (tmp_path / "b").symlink_to(tmp_path / "a")
     assert main(["run", "--model", str(tmp_path / "a"), "--tasks", "demo"]) == 2
     assert str(tmp_path / "a") in capsys.readouterr().err.splitlines()[-1]
+
+
+WRONG_FLAGS = [
+    ["--precision", "fp23", "did you mean 'fp32'"],
+    ["--device", "gpu", "choose from"],
+    ["--batch-size", "0", "expected an integer of at least 1"],
+    ["--limit", "ten", "expected an integer of at least 1"],
+    ["--modle", "x", "did you mean '--model'"],
+]
+
+
+@pytest.mark.parametrize(("flag", "value", "message"), WRONG_FLAGS)
+def test_a_wrong_flag_is_one_sentence_and_exit_code_2(capsys, flag, value, message):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "--model", "x", "--tasks", "demo", flag, value])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err

@@ -69,16 +69,16 @@ SAID = {
 """A page of docs -> the files whose figures it has, and the words in which it has them."""
 
 DEFAULTS = [
-    ("seg_linear", "patches", "Of more than {:,} train patches"),
-    ("seg_knn", "patches", "Of more than {:,} train patches"),
-    ("seg_knn", "k", "shares of the {} that are most like it"),
-    ("seg_knn", "temperature", "(softmax at temperature {})"),
-    ("region_classification", "regions", "Of more than {:,} train regions"),
-    ("region_retrieval", "regions", "Of more than {:,} regions"),
-    ("tracking", "k", "the labels of the {} patches most like it"),
-    ("tracking", "temperature", "(softmax at temperature {})"),
-    ("tracking", "frames", "in the {} frames before it"),
-    ("knn", "temperature", "T = {}"),
+    ["seg_linear", "patches", "Of more than {:,} train patches"],
+    ["seg_knn", "patches", "Of more than {:,} train patches"],
+    ["seg_knn", "k", "shares of the {} that are most like it"],
+    ["seg_knn", "temperature", "(softmax at temperature {})"],
+    ["region_classification", "regions", "Of more than {:,} train regions"],
+    ["region_retrieval", "regions", "Of more than {:,} regions"],
+    ["tracking", "k", "the labels of the {} patches most like it"],
+    ["tracking", "temperature", "(softmax at temperature {})"],
+    ["tracking", "frames", "in the {} frames before it"],
+    ["knn", "temperature", "T = {}"],
 ]
 """A protocol, a setting, and the words in which docs/protocols.md has its default."""
 

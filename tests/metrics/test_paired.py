@@ -233,7 +233,7 @@ def test_mean_average_precision_agrees_with_all_swaps_of_ranks():
 
 def test_p_values_of_equal_rankings_are_uniform(monkeypatch):
     monkeypatch.setattr("mlcd_eval.metrics.paired.SLOW_DRAWS", 99)
-    monkeypatch.setattr("mlcd_eval.metrics.paired.bootstrap", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr("mlcd_eval.metrics.interval.bootstrap", lambda *_: (0.0, 0.0))
     r, labels = rng(11), np.array([1, 0] * 15)
     p = [
         paired_rankings(

@@ -14,7 +14,8 @@ def test_the_least_that_a_protocol_says():
     assert base.for_predictions(protocol, settings) is settings
     assert base.primary(protocol, {"metric": "acc1"}, "classification") is None
     assert base.needs(protocol, settings) == Needs()
-    assert base.shown_metrics(protocol, ["acc1", "acc5"], "acc5") == ["acc5"]
+    assert base.shown_metrics(get_protocol("knn"), ["acc1", "acc5"], "acc5") == ["acc5"]
+    assert base.shown_metrics(protocol, ["nmi", "ari"], "nmi") == ["nmi", "ari"]
     with pytest.raises(IncompatibleError, match=r"^clustering has no benchmark server that takes predictions$"):
         base.submission(protocol, {})
 

@@ -236,23 +236,6 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_2(tmp_path, capsys, chang
     assert TinyEncoder.images_seen == 0
 
 
-WRONG_FLAGS = [
-    ["--precision", "fp23", "did you mean 'fp32'"],
-    ["--device", "gpu", "choose from"],
-    ["--batch-size", "0", "expected an integer of at least 1"],
-    ["--limit", "ten", "expected an integer of at least 1"],
-    ["--modle", "x", "did you mean '--model'"],
-]
-
-
-@pytest.mark.parametrize(("flag", "value", "message"), WRONG_FLAGS)
-def test_a_wrong_flag_is_one_sentence_and_exit_code_2(tmp_path, capsys, flag, value, message):
-    with pytest.raises(SystemExit) as caught:
-        main(flags(tmp_path, flag, value))
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
 def test_plan_shows_what_would_run_and_what_is_missing(tmp_path, capsys):
     arguments = flags(tmp_path, tasks="demo,linear_probe/birdsnap")
     arguments[0] = "plan"

@@ -28,15 +28,6 @@ MOST = 20_000
 """Samples of a task that are drawn together; of more, sums of neighbours are."""
 
 
-class Standing(NamedTuple):
-    """rank: 1 is best, equal values share the mean of theirs; score: None where chance is known of no task."""
-
-    rank: float
-    rank_ci95: Interval
-    score: float | None = None
-    score_ci95: Interval | None = None
-
-
 @dataclass(frozen=True)
 class Overall:
     """models: those that have a value of every one of `tasks`. tasks, scored: names of the tasks behind ranks, and of
@@ -46,6 +37,15 @@ class Overall:
     tasks: list[str]
     scored: list[str]
     together: int
+
+
+class Standing(NamedTuple):
+    """rank: 1 is best, equal values share the mean of theirs; score: None where chance is known of no task."""
+
+    rank: float
+    rank_ci95: Interval
+    score: float | None = None
+    score_ci95: Interval | None = None
 
 
 def overall(contests: Sequence[Contest]) -> Overall | None:
