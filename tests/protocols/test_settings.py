@@ -112,6 +112,8 @@ def test_the_head_that_is_trained_to_bins_of_depth():
     assert BinsSettings().model_dump() == known
     with pytest.raises(ValueError, match=r"expected bins, .* without lambda_ and target"):
         get_protocol("depth_linear").Settings(bins=BinsSettings(), lambda_=1.0, target="depth")
+    with pytest.raises(ValueError, match=r"expected bins\.beside, a vector of a whole image, without window, got both"):
+        get_protocol("depth_linear").Settings(bins=BinsSettings(beside="last_1/cls"), resolution=448, window=224)
 
 
 def test_the_layer_that_is_trained_by_adamw():

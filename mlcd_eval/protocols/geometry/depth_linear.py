@@ -57,6 +57,8 @@ class DepthLinearSettings(RidgeSettings):
         given = [name for name in of_ridge if getattr(self, name) != defaults[name].default]
         if self.bins is not None and given:
             raise ValueError(f"expected bins, which are trained by gradient steps, without {' and '.join(given)}")
+        if self.bins is not None and self.bins.beside is not None and self.window is not None:
+            raise ValueError("expected bins.beside, a vector of a whole image, without window, got both")
         return self
 
     @property
