@@ -107,12 +107,13 @@ def switch(add: Any, flag: str, text: str) -> None:
     add(flag.replace("--", "--no-", 1), action="store_false", dest=flag[2:].replace("-", "_"), help=argparse.SUPPRESS)
 
 
-def add_setting_flags(add: Any) -> None:
-    """Add the flags that change settings of tasks."""
+def add_setting_flags(add: Any, scored_from_files: bool = False) -> None:
+    """Add the flags that change settings of tasks. scored_from_files: those alone that saved predictions have."""
     repeated(add, "--set", "changes", "KEY=VALUE", "change a setting, such as mode=zeroshot or dialect=mteb")
-    add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
-    add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
-    add("--embedding", metavar="int8|binary|dim=N", help="compress features: knn, retrieval, linear_probe")
+    if not scored_from_files:
+        add("--templates", metavar="FILE|TEXT|NAME", help="zeroshot: a file, 'a photo of a {c}.' or a list's name")
+        add("--classnames", metavar="FILE|NAME", help="zeroshot: a file in the order of classes")
+        add("--embedding", metavar="int8|binary|dim=N", help="compress features: knn, retrieval, linear_probe")
     choice(add, "--empty-union", ("lisa", "lavt"), "refcoco: two empty masks count 1 or 0 (lisa)")
 
 

@@ -23,15 +23,15 @@ def add_parser(commands: Any) -> None:
     )
     add("--dataset", metavar="KIND:PATH", help="refer:ROOT/NAME/SPLIT_BY/SPLIT or docvqa:FILE instead of a task")
     add("--data-root", type=Path, metavar="DIR", help="folder of datasets; the annotations suffice")
-    add("--output", type=Path, default=Path("results/runs"), metavar="DIR")
+    add("--output", type=Path, default=Path("results/runs"), metavar="DIR", help="for NAME/TASK.json (results/runs)")
     add("--name", metavar="NAME", help="the model's name in the record (default: the file's name)")
-    add("--seed", type=natural, default=0, metavar="N")
+    add("--seed", type=natural, default=0, metavar="N", help="of the intervals (0)")
     add(
         "--log-samples",
         action="store_true",
         help="write texts and masks of every sample, and pictures of some (outcomes are always kept)",
     )
-    add_setting_flags(parser.add_argument)
+    add_setting_flags(parser.add_argument, scored_from_files=True)
     add_output_flags(parser)
     parser.set_defaults(run=run)
 

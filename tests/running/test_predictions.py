@@ -273,3 +273,11 @@ def test_a_probe_runs_from_the_command_line(tmp_path):
     assert pages.details["reading"]["smallest_legible_letter"] is None  # of eight pixels on a side
     record = read(tmp_path / "out" / "tiny_encoder_make" / "refcoco__demo.json")
     assert record.task.settings["mode"] == "probe" and record.details["baselines"]["mean_box_overall_iou"] > 0
+
+
+def test_the_help_has_no_flag_without_an_effect_on_saved_predictions(capsys):
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    printed = capsys.readouterr().out
+    assert "--empty-union" in printed
+    assert not any(flag in printed for flag in ("--templates", "--classnames", "--embedding"))
