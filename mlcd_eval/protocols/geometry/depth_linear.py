@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, model_validator
 
 from mlcd_eval.data.annotations import PixelValues
+from mlcd_eval.data.storage.value_png import as_levels
 from mlcd_eval.metrics.geometry import DEPTH, depth_errors, scored_pixels
 from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.classification.layer_roles import split_roles, with_layers
@@ -104,6 +105,9 @@ ELSEWHERE = Elsewhere(
     hub_task="depth-estimation",
 )
 
+WORST = 0.5
+"""The error over the depth from which on pictures show no difference."""
+
 
 class DepthLinear(GeometryProtocol[DepthLinearSettings]):
     """Primary: rmse. Details: lambda, unknown pixels, and what patches score that hold only their place or colour."""
@@ -143,6 +147,7 @@ def _report(settings: DepthLinearSettings, most: float) -> Report:
     return Report(
         partial(_learned, settings) if settings.bins is None else partial(_trained, settings, most),
         partial(_errors, settings, most),
+        partial(depth_maps, settings, most),
         tuple(DEPTH),
         ("rmse", "abs_rel", "delta1"),
         "depth of pixels",
@@ -188,8 +193,33 @@ def _errors(
     settings: DepthLinearSettings, most: float, said: NDArray[np.float64], truth: NDArray[np.float32]
 ) -> Mapping[str, float] | None:
     """The columns of an image; most: the largest depth that is predicted."""
-    scored = scored_pixels(truth[..., 0], settings.min_depth, settings.max_depth or np.inf, settings.crop)
+    scored = _scored(settings, truth)
     if not scored.any():
         return None
-    depth = np.exp(said[scored, 0].clip(max=np.log(most))) if settings.is_log else said[scored, 0]
-    return {"pixels_scored": int(scored.sum())} | depth_errors(depth.clip(settings.min_depth, most), truth[scored, 0])
+    depth = _depth(settings, most, said[scored])
+    return {"pixels_scored": int(scored.sum())} | depth_errors(depth, truth[scored, 0])
+
+
+def _scored(settings: DepthLinearSettings, truth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return scored_pixels(truth[..., 0], settings.min_depth, settings.max_depth or np.inf, settings.crop)
+
+
+def _depth(settings: DepthLinearSettings, most: float, said: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The depth (...) that is said of pixels (..., 1)."""
+    depth = np.exp(said[..., 0].clip(max=np.log(most))) if settings.is_log else said[..., 0]
+    return depth.clip(settings.min_depth, most)
+
+
+def depth_maps(
+    settings: DepthLinearSettings, most: float, said: NDArray[np.float64], truth: NDArray[np.float32]
+) -> dict[str, Any]:
+    """The truth and the prediction in the truth's range, and the error over the depth, where it is scored."""
+    scored = _scored(settings, truth)[..., None]
+    true, depth = np.where(scored, truth, np.nan), _depth(settings, most, said)[..., None]
+    low, high = float(np.nanmin(true)), float(np.nanmax(true))
+    high = max(high, np.nextafter(low, np.inf))
+    return {
+        "truth": as_levels(true, low, high),
+        "prediction": as_levels(depth, low, high),
+        "error": as_levels(np.abs(depth - true) / true, 0, WORST),
+    }

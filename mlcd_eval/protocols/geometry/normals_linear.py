@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcd_eval.data.storage.value_png import as_levels
 from mlcd_eval.metrics.geometry import NORMALS, NORMALS_FAMILIES, WITHIN, angle_errors, angles
 from mlcd_eval.protocols.base import Elsewhere, Inputs, Scores
 from mlcd_eval.protocols.geometry.images import MeasuredImages
@@ -21,6 +22,9 @@ from mlcd_eval.protocols.geometry.protocol import GeometryProtocol, RidgeSetting
 from mlcd_eval.protocols.geometry.scoring import Report, Say, geometry_scores
 
 METRICS = (*NORMALS, *(family + degrees for family in NORMALS_FAMILIES for degrees in WITHIN))
+
+WORST = 45
+"""Degrees from which on pictures show no difference."""
 
 
 class NormalsLinearSettings(RidgeSettings):
@@ -47,7 +51,12 @@ class NormalsLinear(GeometryProtocol[NormalsLinearSettings]):
     def score(self, settings: NormalsLinearSettings, inputs: Inputs) -> Scores:
         """Raises DataError for features that are not finite."""
         report = Report(
-            partial(_learned, settings), _errors, METRICS, ("mean_angle", "angle_within@11.25"), "normals of pixels"
+            partial(_learned, settings),
+            _errors,
+            normal_maps,
+            METRICS,
+            ("mean_angle", "angle_within@11.25"),
+            "normals of pixels",
         )
         return geometry_scores(inputs, report, report)
 
@@ -63,6 +72,20 @@ def _errors(said: NDArray[np.float64], truth: NDArray[np.float32]) -> Mapping[st
     scored = np.isfinite(truth).all(axis=2)
     if not scored.any():
         return None
-    normals = said[scored]
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return angle_errors(angles(normals / np.maximum(length, np.finfo(float).tiny), truth[scored]))
+    return angle_errors(angles(_unit(said[scored]), truth[scored]))
+
+
+def _unit(said: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.linalg.norm(said, axis=-1, keepdims=True)
+    return said / np.maximum(length, np.finfo(float).tiny)
+
+
+def normal_maps(said: NDArray[np.float64], truth: NDArray[np.float32]) -> dict[str, Any]:
+    """The truth and the prediction as unit vectors, and the angle between them."""
+    normals = _unit(said)
+    error = angles(normals.reshape(-1, 3), truth.reshape(-1, 3)).reshape(*truth.shape[:2], 1)
+    return {
+        "truth": as_levels(truth, -1, 1),
+        "prediction": as_levels(normals, -1, 1),
+        "error": as_levels(error, 0, WORST),
+    }

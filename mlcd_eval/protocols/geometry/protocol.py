@@ -39,6 +39,8 @@ G = TypeVar("G", bound=RidgeSettings)
 class GeometryProtocol(Protocol[G]):
     """Values of pixels from patches, by a layer that is learned. Controls are patches that hold the values."""
 
+    picture_side = 224
+
     def requests(self, settings: G, splits: Sequence[str]) -> dict[str, ImageRequest]:
         """Return patches of train, of val if lambda is chosen on it, and of the scored split."""
         return patch_requests(self.name, settings.layer, settings.split, splits, settings.reads_val, settings.frame)

@@ -26,15 +26,19 @@ Say = Callable[["Tensor"], "Tensor"]
 Learn = Callable[[Mapping[str, MeasuredImages], Inputs], tuple[Say, dict[str, Any]]]
 """Images by role, and the inputs -> what was learned, and for the record how."""
 
+Maps = Callable[[NDArray[np.float64], NDArray[np.float32]], Mapping[str, Any]]
+"""As `Report.errors` -> `truth`, `prediction` and `error` of pixels (as_levels)."""
+
 
 @dataclass(frozen=True)
 class Report:
     """How what was learned is scored. errors: what is said (height, width, T) and the truth (height, width, C) of an
-    image -> its columns, None where no pixel is scored. metrics: names, first the primary one; of_baselines: those that
-    are reported of plain patches; stage: what is made, for progress."""
+    image -> its columns, None where no pixel is scored; maps: the same -> pictures among its columns. metrics: names,
+    first the primary one; of_baselines: those that are reported of plain patches; stage: what is made, for progress."""
 
     learn: Learn
     errors: Callable[[NDArray[np.float64], NDArray[np.float32]], Mapping[str, float] | None]
+    maps: Maps
     metrics: Sequence[str]
     of_baselines: Sequence[str]
     stage: str
@@ -52,7 +56,7 @@ def geometry_scores(inputs: Inputs, report: Report, of_plain: Report) -> Scores:
 
     images = checked_images(inputs, PixelValues)
     test = images["test"]
-    columns, details = _scored(images, inputs, report)
+    columns, details = _scored(images, inputs, report, inputs.with_pictures)
     unscored = test.num_unread + len(test.annotations) - len(columns["key"])
     metrics = [measure(name, columns, inputs.seed, unscored) for name in report.metrics]
     unknown = {role: _share_unknown(each.annotations) for role, each in images.items()}
@@ -65,7 +69,9 @@ def _share_unknown(images: Sequence[PixelValues]) -> float:
     return 1 - sum(each.known for each in images) / sum(each.size[0] * each.size[1] for each in images)
 
 
-def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report) -> tuple[Columns, dict[str, Any]]:
+def _scored(
+    images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report, with_maps: bool
+) -> tuple[Columns, dict[str, Any]]:
     """Return the columns of the test images that have a scored pixel."""
     from mlcd_eval.support.resident import Rows
 
@@ -75,11 +81,13 @@ def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report
     with inputs.stage(report.stage, count, "images") as advance:
         for row, each in enumerate(test.annotations):
             said = at_pixels(say(patches[row : row + 1][0]), each.size)
-            errors = report.errors(said, each.values())
+            truth = each.values()
+            errors = report.errors(said, truth)
             advance(1)
             if errors is None:
                 continue
-            for name, value in {"key": each.image, "unit": each.unit, **errors}.items():
+            maps = report.maps(said, truth) if with_maps else {}
+            for name, value in {"key": each.image, "unit": each.unit, **errors, **maps}.items():
                 columns.setdefault(name, []).append(value)
     if not columns["key"]:
         raise DataError(f"no pixel of {count} test images can be scored: got none in the range and the crop")
@@ -88,5 +96,5 @@ def _scored(images: Mapping[str, MeasuredImages], inputs: Inputs, report: Report
 
 def _baseline(images: Mapping[str, MeasuredImages], name: str, inputs: Inputs, report: Report) -> dict[str, Any]:
     """Return the metrics of patches that hold one plain thing, and their intervals."""
-    columns, _ = _scored(plain_images(images, name, inputs.seed), inputs, report)
+    columns, _ = _scored(plain_images(images, name, inputs.seed), inputs, report, with_maps=False)
     return brief_metrics(report.of_baselines, columns, inputs.seed)

@@ -24,7 +24,7 @@ def class_pictures(row: Mapping[str, Any], image: Image.Image, names: Sequence[s
     """Four pictures of a sample. names: of the classes, in their order."""
     key = row["key"]
     both = (of_png(row[side], f"{side} of {key}") for side in ("truth", "prediction"))
-    truth, prediction = (_shown_at(classes, image.size) for classes in both)
+    truth, prediction = (shown_at(classes, image.size) for classes in both)
     plain, colours = np.asarray(image), _colours(names)
     known = truth >= 0
     wrong = known & (truth != prediction)
@@ -46,11 +46,11 @@ def class_pictures(row: Mapping[str, Any], image: Image.Image, names: Sequence[s
     ]
 
 
-def _shown_at(classes: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
-    """Classes (h, w) at a picture's size (width, height), by the nearest pixel."""
+def shown_at(classes: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Classes or levels (h, w, ...) at a picture's size (width, height), by the nearest pixel."""
     down, along = (
         np.floor((np.arange(shown) + 0.5) * real / shown).astype(int)
-        for shown, real in zip(reversed(size), classes.shape, strict=True)
+        for shown, real in zip(reversed(size), classes.shape[:2], strict=True)
     )
     return classes[np.ix_(down, along)]
 

@@ -13,8 +13,9 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.records import Result, read
 from mlcd_eval.tables.report.trainings import finite, json_lines
 
-SCORES = ("iou", "anls", "relaxed_accuracy", "vqa_accuracy")
-"""Columns that order the samples of a file; files without one have no examples."""
+SCORES = {"iou": 1, "anls": 1, "relaxed_accuracy": 1, "vqa_accuracy": 1, "delta1": 1, "median_angle": -1}
+"""Columns that order the samples of a file, and whether more (1) or less (-1) of one is better; files without one have
+no examples."""
 TITLES = ("expression", "question", "key")
 FEW = 3
 LONGEST = 300  # characters of a field
@@ -80,7 +81,7 @@ def pick(rows: Iterable[Row]) -> tuple[str, dict[str, list[Row]]] | None:
             scored.append((score, row))
     if not scored:
         return None
-    ordered = [row for _, row in sorted(scored, key=lambda pair: pair[0])]
+    ordered = [row for _, row in sorted(scored, key=lambda pair: SCORES[name] * pair[0])]
     few = min(FEW, -(-len(ordered) // 3))
     worst, rest = ordered[:few], ordered[few:]
     best, between = rest[-few:], rest[:-few]
@@ -108,7 +109,9 @@ def _sums(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """A field as text, cut at LONGEST characters."""
+    """A field as text: four digits of a fraction, at most LONGEST characters."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     text = " | ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 from mlcd_eval.data.base import Dataset
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.errors import DataError
+from mlcd_eval.metrics.base import Metric
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
@@ -22,6 +23,8 @@ from mlcd_eval.tables.report.class_pictures import class_pictures
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.pictures import as_picture
+from mlcd_eval.tables.report.value_pictures import value_pictures
+from mlcd_eval.tables.text import shown
 
 CLASS_IOU = "class_iou"
 """Of the details of a record: the IoU of each class, of a protocol whose samples are maps of classes."""
@@ -49,15 +52,17 @@ def sheet(result: Result, rows: Sequence[Row], dataset: Dataset) -> str:
     picked, side = pick(rows), _side(result)
     assert picked and side, "every sample has a score, and its protocol pictures"
     score, kinds = picked
-    shown = list(chain(*kinds.values()))
-    images = small_images(dataset, result.dataset.split, {_image_of(row) for row in shown}, side)
-    if CLASS_IOU in result.details:
-        names = list(result.details[CLASS_IOU])
-        pictures = {str(row["key"]): class_pictures(row, images[_image_of(row)], names) for row in shown}
-    else:
-        pictures = {str(row["key"]): _pictures(row, images[_image_of(row)]) for row in shown}
+    rows_shown = list(chain(*kinds.values()))
+    images = small_images(dataset, result.dataset.split, {_image_of(row) for row in rows_shown}, side)
+    pictures = {str(row["key"]): _pictures(result, row, images[_image_of(row)]) for row in rows_shown}
     examples = as_examples(result, score, kinds, pictures)
-    return template("sheet.html.jinja").render(result=result, examples=examples)
+    return template("sheet.html.jinja").render(result=result, examples=examples, value=_value(result.primary))
+
+
+def _value(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "none"
+    return f"{shown(metric.value, metric.unit)} {'per cent' if metric.unit == 'fraction' else metric.unit}"
 
 
 def _image_of(row: Row) -> str:
@@ -84,8 +89,13 @@ def small_images(dataset: Dataset, split: str, keys: Collection[str], side: int)
     return images
 
 
-def _pictures(row: Row, image: Image.Image) -> list[Picture]:
-    """The image alone; for an expression also with the outline of the truth, and with the prediction laid over it."""
+def _pictures(result: Result, row: Row, image: Image.Image) -> list[Picture]:
+    """What is said of an image's pixels, beside it; for an expression the image, with the outline of the truth, and
+    with the prediction laid over it; for a question the image alone."""
+    if CLASS_IOU in result.details:
+        return class_pictures(row, image, list(result.details[CLASS_IOU]))
+    if "error" in row:
+        return value_pictures(row, image)
     plain = np.asarray(image)
     if "expression" not in row:
         return [as_picture("page", f"page {row['image']}", plain)]

@@ -8,6 +8,7 @@ import torch
 from protocol_inputs import measured, values
 from sklearn.linear_model import Ridge
 
+from mlcd_eval.data.storage.value_png import of_levels
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
 from mlcd_eval.protocols.geometry.images import at_pixels, parts_of
@@ -121,6 +122,23 @@ def test_normals_that_patches_hold_are_found():
     assert found["median_angle"] < found["mean_angle"] < 35
     for blind in scores.details["baselines"].values():
         assert blind["mean_angle"]["value"] > 70 and blind["angle_within@11.25"]["value"] < 0.1
+
+
+def test_pictures_are_made_where_they_are_kept():
+    plain = measured("depth")
+    with_pictures = dataclasses.replace(plain, with_pictures=True)
+    before, after = scored(plain), scored(with_pictures)
+    assert values(before) == values(after)
+    assert set(after.samples) - set(before.samples) == {"truth", "prediction", "error"}
+    true, known = plain.annotations["test"][3].values()[..., 0], after.samples["truth"][3]
+    levels, span = of_levels(known, "x")[..., 0], known["high"] - known["low"]
+    assert np.nanmax(np.abs(np.where(levels < 0, np.nan, known["low"] + levels * span / 254) - true)) < span / 500
+    normals = NormalsLinear().score(
+        NormalsLinearSettings(), dataclasses.replace(measured("normals"), with_pictures=True)
+    )
+    degrees = of_levels(normals.samples["error"][0], "x") * 45 / 254
+    of_image = normals.samples["sum_angle"][0] / normals.samples["pixels_scored"][0]
+    assert degrees[degrees >= 0].mean() <= of_image + 0.2 and normals.samples["prediction"][0]["low"] == -1
 
 
 @pytest.mark.parametrize("protocol", [DepthLinear, NormalsLinear])
