@@ -134,7 +134,7 @@ def load_start(model: DualEncoder, start: Start) -> tuple[str, ...]:
     that keep their random values."""
     state = dict(start.state)
     if POSITIONS in state:
-        state[POSITIONS] = resized_positions(state[POSITIONS], model.config.vision.grid)
+        state[POSITIONS] = resized_positions(state[POSITIONS], (model.config.vision.grid,) * 2)
     ours = model.state_dict()
     fits = {name: tensor for name, tensor in state.items() if name in ours and tensor.shape == ours[name].shape}
     model.load_state_dict(fits, strict=False)

@@ -192,7 +192,8 @@ class TrainingState:
         """Set a parameter and its moments; False if the tensors have none of that shape."""
         value = tensors.get(f"model.{name}")
         if value is not None and name == POSITIONS:
-            value = resized_positions(value, round((len(parameter) - 1) ** 0.5))
+            side = round((len(parameter) - 1) ** 0.5)
+            value = resized_positions(value, (side, side))
         if value is None or value.shape != parameter.shape:
             return False
         set_to(parameter, value)

@@ -102,15 +102,16 @@ class Encoder:
         """
         raise IncompatibleError(f"model {self.info.spec!r} {self.info.no_text}: got texts to encode, expected images")
 
-    def resized(self, side: int) -> Encoder:
-        """The same weights for squares of another side in pixels, one of `info.sizes`; this encoder stays as it is.
+    def resized(self, size: tuple[int, int]) -> Encoder:
+        """The same weights for images of another height and width, of `info.sizes`; this encoder stays as it is. For an
+        oblong size, the other's preprocess gives squares of the longer side, whose upper left part it takes.
 
         The other's info differs in image_size, preprocessing and fingerprint. Raises IncompatibleError where the model
         takes images of its own size only.
         """
         raise IncompatibleError(
             f"model {self.info.spec!r} takes images of {self.info.image_size[0]} x {self.info.image_size[1]} pixels "
-            f"only: got {side} x {side}"
+            f"only: got {size[0]} x {size[1]}"
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int] | None:

@@ -109,13 +109,13 @@ class GivenEncoder(Encoder):
         """Encode images by the user's encoder."""
         return self._encoder.encode_images(pixels, layers)
 
-    def resized(self, side: int) -> Encoder:
+    def resized(self, size: tuple[int, int]) -> Encoder:
         """Return the user's encoder for images of another size."""
-        other, given = copy.copy(self), self._encoder.resized(side)
+        other, given = copy.copy(self), self._encoder.resized(size)
         other._encoder, other.preprocess = given, given.preprocess
         both = settings_digest(self.info.fingerprint, given.info.fingerprint)
-        size, preprocessing = given.info.image_size, given.info.preprocessing
-        other.info = replace(self.info, fingerprint=both, image_size=size, preprocessing=preprocessing)
+        preprocessing = given.info.preprocessing
+        other.info = replace(self.info, fingerprint=both, image_size=given.info.image_size, preprocessing=preprocessing)
         return other
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:

@@ -12,16 +12,16 @@ Positions = Literal["interpolated", "native"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The squares that a tower takes besides its own. multiple: their side is one of so many pixels, those of a patch.
+    """What a tower takes besides its own size. multiple: height and width are those of so many pixels, of a patch.
     positions: `interpolated` where those of training are, `native` where a tower has none that depend on the size
     (convolutions) or computes them for any (rotary ones)."""
 
     multiple: int
     positions: Positions
 
-    def grid(self, side: int) -> tuple[int, int]:
-        """Return rows and columns of patches of a square."""
-        return side // self.multiple, side // self.multiple
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return rows and columns of patches of a height and width."""
+        return size[0] // self.multiple, size[1] // self.multiple
 
 
 def sizes_of(

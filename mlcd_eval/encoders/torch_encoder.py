@@ -82,37 +82,38 @@ class TorchEncoder(Encoder):
         """(B, N) bool, which tokens after the class token and registers are patches; None where all are."""
         return None
 
-    def resized(self, side: int) -> Encoder:
-        """Return the encoder for squares of another side. Raises IncompatibleError for one that the model does not
-        take, which one image shows."""
+    def resized(self, size: tuple[int, int]) -> Encoder:
+        """Return the encoder for images of another height and width. Raises IncompatibleError for a size that the model
+        does not take, which one image shows."""
         sizes, own = self.info.sizes, self.info.image_size
-        if sizes is None or side == own[0]:
-            return self if side == own[0] == own[1] else super().resized(side)
+        if sizes is None or size == own:
+            return self if size == own else super().resized(size)
         try:
-            other = self._of_side(side)
+            other = self._of_size(size)
             with torch.inference_mode():
-                grid = tuple(other._layers(torch.zeros(1, 3, side, side, device=self.device))[PATCHES].shape[1:3])
+                grid = tuple(other._layers(torch.zeros(1, 3, *size, device=self.device))[PATCHES].shape[1:3])
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             raise IncompatibleError(
-                f"model {self.info.spec!r} takes no images of {side} x {side} pixels ({error}): expected others"
+                f"model {self.info.spec!r} takes no images of {size[0]} x {size[1]} pixels ({error}): expected others"
             ) from error
-        if grid != sizes.grid(side):
+        if grid != sizes.grid(size):
             raise IncompatibleError(
-                f"model {self.info.spec!r} has {grid[0]} x {grid[1]} patches for {side} x {side} pixels, expected "
-                f"{side // sizes.multiple} x {side // sizes.multiple}"
+                f"model {self.info.spec!r} has {grid[0]} x {grid[1]} patches for {size[0]} x {size[1]} pixels, "
+                f"expected {' x '.join(map(str, sizes.grid(size)))}"
             )
-        other.preprocess = rescaled(self.preprocess, side, own[0])
+        other.preprocess = rescaled(self.preprocess, max(size), own[0])
+        shown = size[0] if size[0] == size[1] else f"{size[0]}x{size[1]}"
         other.info = replace(
             self.info,
-            fingerprint=hashlib.sha256(f"{self.info.fingerprint} {sizes.positions} at {side}".encode()).hexdigest(),
+            fingerprint=hashlib.sha256(f"{self.info.fingerprint} {sizes.positions} at {shown}".encode()).hexdigest(),
             preprocessing=" ".join(str(other.preprocess).split()),
-            image_size=(side, side),
+            image_size=size,
         )
         return other
 
-    def _of_side(self: T, side: int) -> T:
-        """A copy of this encoder whose tower takes squares of `side` pixels; as it is where the tower takes any, else
-        its modules are `with_own_modules`. `resized` sets `preprocess` and `info`."""
+    def _of_size(self: T, size: tuple[int, int]) -> T:
+        """A copy of this encoder whose tower takes images of a height and width; as it is where the tower takes any,
+        else its modules are `with_own_modules`. `resized` sets `preprocess` and `info`."""
         return copy.copy(self)
 
     def to(self, device: torch.device, precision: str = "fp32") -> Encoder:

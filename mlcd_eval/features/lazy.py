@@ -117,6 +117,6 @@ class LazyEncoder(DelegatingEncoder):
         """The preprocessing of the loaded model."""
         return self._encoder.preprocess
 
-    def resized(self, side: int) -> Encoder:
+    def resized(self, size: tuple[int, int]) -> Encoder:
         """Return the loaded model for images of another size."""
-        return self._encoder.resized(side)
+        return self._encoder.resized(size)

@@ -1,4 +1,5 @@
-"""An encoder that sees whole images: each image is placed at the top left of a square, so that nothing is cropped."""
+"""An encoder that sees whole images: each is placed at the top left of a square or oblong frame, so that nothing is
+cropped."""
 
 from __future__ import annotations
 
@@ -25,15 +26,18 @@ _RAMP = 1024  # pixels on a side of the images by which a crop is measured
 class Letterbox:
     """Padding to a square, then a preprocess. Picklable if the preprocess is.
 
-    shown: the share of the square's side, in its middle, that the preprocess does not crop. The image fills this share
-    and GROUND the rest.
+    shown: the share of the square's side, in its middle, that the preprocess does not crop. frame: height and width of
+    the upper left part of this share that the image fills as far as its aspect allows; only their ratio counts. The
+    rest is GROUND.
     """
 
     preprocess: Preprocess
     shown: float = 1.0
+    frame: tuple[int, int] = (1, 1)
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        """Return an RGB image as (3, H, W), filled by its longer side. An image over LARGEST is scaled down first."""
+        """Return an RGB image as (3, H, W), the frame of which is filled along one side at least. An image over LARGEST
+        is scaled down first."""
         return self.preprocess(self._square(image))
 
     def halves(self, halves_of: Callable[[Any], Halves | None]) -> Halves | None:
@@ -47,8 +51,11 @@ class Letterbox:
     def _square(self, image: Image.Image) -> Image.Image:
         if max(image.size) > LARGEST:
             image = ImageOps.contain(image, (LARGEST, LARGEST))
-        side = round(max(image.size) / self.shown)
-        margin = (side - max(image.size)) // 2
+        height, width = self.frame
+        most = max(self.frame)
+        part = max(-(-image.height * most // height), -(-image.width * most // width))  # as `spans` has it
+        side = round(part / self.shown)
+        margin = (side - part) // 2
         square = Image.new("RGB", (side, side), GROUND)
         square.paste(image, (margin, margin))
         return square
@@ -60,19 +67,21 @@ class LetterboxedEncoder(WrappedEncoder):
     Raises IncompatibleError for a preprocess that shows neither a whole square nor the middle of it.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, frame: tuple[int, int] = (1, 1)) -> None:
         encoder = encoder.on_cpu if isinstance(encoder, JpegsOnGpu) else encoder
         super().__init__(encoder)
+        self._frame = frame
         self._shown = shown_of_a_square(encoder.preprocess)
         margin = "" if self._shown == 1 else f" with a margin around the middle {self._shown:.4f}"
+        oblong = "" if frame[0] == frame[1] else f" to the upper left {frame[0]} x {frame[1]}"
         self.info = replace(
-            encoder.info, preprocessing=f"letterboxed on {GROUND}{margin}; {encoder.info.preprocessing}"
+            encoder.info, preprocessing=f"letterboxed on {GROUND}{oblong}{margin}; {encoder.info.preprocessing}"
         )
 
     @property
     def preprocess(self) -> Preprocess:  # type: ignore[override]
         """The letterbox with the encoder's preprocess."""
-        return Letterbox(self._encoder.preprocess, self._shown)
+        return Letterbox(self._encoder.preprocess, self._shown, self._frame)
 
 
 def shown_of_a_square(preprocess: Preprocess) -> float:

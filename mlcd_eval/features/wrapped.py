@@ -58,9 +58,9 @@ class WrappedEncoder(DelegatingEncoder):
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
-    def resized(self, side: int) -> Encoder:
+    def resized(self, size: tuple[int, int]) -> Encoder:
         """Return the same around the encoder for images of another size; not of what is made of more."""
-        return type(self)(self._encoder.resized(side))
+        return type(self)(self._encoder.resized(size))
 
     @property
     def jpeg(self) -> Callable[[bytes], Image.Image] | None:  # type: ignore[override]

@@ -38,6 +38,9 @@ class Views:
 
     def _whole(self, view: View) -> Encoder:
         if view.frame not in self._letterboxed:
-            encoder = self._encoder if view.frame is None else framed(self._encoder, view.frame)
-            self._letterboxed[view.frame] = LetterboxedEncoder(encoder)
+            self._letterboxed[view.frame] = (
+                LetterboxedEncoder(self._encoder)
+                if view.frame is None
+                else LetterboxedEncoder(framed(self._encoder, view.frame), view.frame.size)
+            )
         return self._letterboxed[view.frame]

@@ -191,10 +191,10 @@ def test_a_given_encoder_is_resized_under_an_identity_of_its_own():
     model = DualEncoder(CheckpointConfig.model_validate({"vision": vision, "preprocess": {"image_size": 16}}))
     given = CheckpointEncoder("mine", model)
     encoder = as_encoder(given)
-    other, pixels = encoder.resized(32), torch.rand(1, 3, 32, 32)
+    other, pixels = encoder.resized((32, 32)), torch.rand(1, 3, 32, 32)
     assert other.info.image_size == (32, 32) and other.preprocess.image_size == 32
     assert (other.info.spec, other.info.name) == (encoder.info.spec, encoder.info.name)
-    theirs = given.resized(32)
+    theirs = given.resized((32, 32))
     assert len({each.info.fingerprint for each in (given, encoder, other, theirs)}) == 4
     found, expected = (each.encode_images(pixels, ["patches"])["patches"] for each in (other, theirs))
     assert found.shape == (1, 4, 4, 16) and torch.equal(found, expected)

@@ -46,8 +46,8 @@ def patches(encoder, side, layer=PATCHES):
 def unchanged(encoder, side, resized):
     """Whether an encoder still gives what it gave before another one was made from it."""
     before = patches(encoder, encoder.info.image_size[0])
-    other = encoder.resized(resized)
-    assert other is not encoder and patches(other, resized).shape[1:3] == encoder.info.sizes.grid(resized)
+    other = encoder.resized((resized, resized))
+    assert other is not encoder and patches(other, resized).shape[1:3] == encoder.info.sizes.grid((resized, resized))
     return torch.equal(patches(encoder, side), before)
 
 
@@ -61,7 +61,7 @@ def test_positions_are_timms(after):
 def test_the_own_tower_with_resampled_positions():
     encoder = own()
     assert encoder.info.sizes == Sizes(8, "interpolated") and unchanged(encoder, 32, 56)
-    other, tower = encoder.resized(56), encoder.model.visual
+    other, tower = encoder.resized((56, 56)), encoder.model.visual
     with torch.no_grad():
         tower.position_embedding = torch.nn.Parameter(
             resample_abs_pos_embed(tower.position_embedding[None], [7, 7], [4, 4], num_prefix_tokens=1)[0]
@@ -72,19 +72,19 @@ def test_the_own_tower_with_resampled_positions():
 
 def test_rotary_positions_are_computed():
     encoder = own("rope2d")
-    other = encoder.resized(48)
+    other = encoder.resized((48, 48))
     assert encoder.info.sizes.positions == "native" and torch.equal(patches(other, 48), patches(encoder, 48))
 
 
 def test_weights_are_shared_and_identity_is_not():
     encoder = own()
-    other = encoder.resized(48)
+    other = encoder.resized((48, 48))
     block, others = encoder.model.visual.blocks[0].out.weight, other.model.visual.blocks[0].out.weight
     assert others is block and other.model is not encoder.model
     assert other.info.image_size == (48, 48) and "48" in other.info.preprocessing
-    infos = [encoder.info, other.info, encoder.resized(56).info]
+    infos = [encoder.info, other.info, encoder.resized((56, 56)).info]
     assert len({info.fingerprint for info in infos}) == len({info.preprocessing for info in infos}) == 3
-    assert other.info.fingerprint == encoder.resized(48).info.fingerprint and encoder.resized(32) is encoder
+    assert other.info.fingerprint == encoder.resized((48, 48)).info.fingerprint and encoder.resized((32, 32)) is encoder
 
 
 @pytest.mark.parametrize("name", ["test_vit", SLOW("test_convnext")])
@@ -94,8 +94,8 @@ def test_timm_gives_what_a_model_built_for_that_size_gives(name, tmp_path):
     spec = f"timm:{name}?checkpoint={tmp_path / 'weights.pt'}"
     encoder, built = load_encoder(spec), load_encoder(f"{spec}&img_size=192")
     assert unchanged(encoder, 160, 192)
-    torch.testing.assert_close(patches(encoder.resized(192), 192), patches(built, 192), **EXACT)
-    assert encoder.resized(192).info.preprocessing == built.info.preprocessing
+    torch.testing.assert_close(patches(encoder.resized((192, 192)), 192), patches(built, 192), **EXACT)
+    assert encoder.resized((192, 192)).info.preprocessing == built.info.preprocessing
 
 
 def test_windows_of_a_swin_grow_with_its_grid(monkeypatch):
@@ -104,7 +104,7 @@ def test_windows_of_a_swin_grow_with_its_grid(monkeypatch):
     monkeypatch.setattr(timm, "create_model", lambda name, **options: create(name, **options, **small))
     encoder = load_encoder("timm:swin_tiny_patch4_window7_224?init=random&img_size=56")
     assert encoder.info.sizes == Sizes(8, "interpolated") and unchanged(encoder, 56, 112)
-    other = encoder.resized(112)
+    other = encoder.resized((112, 112))
     encoder.model.set_input_size(img_size=(112, 112))
     assert torch.equal(patches(other, 112), patches(encoder, 112))
 
@@ -117,10 +117,10 @@ def test_timm_says_what_is_fixed():
 def test_torchvisions_networks_take_any_size():
     encoder = load_encoder("torchvision:mobilenet_v3_small?init=random&like=IMAGENET1K_V1")
     assert encoder.info.sizes == Sizes(32, "native") and unchanged(encoder, 224, 96)
-    assert torch.equal(patches(encoder.resized(96), 96), patches(encoder, 96))
+    assert torch.equal(patches(encoder.resized((96, 96)), 96), patches(encoder, 96))
     image = Image.fromarray(np.random.default_rng(0).integers(256, size=(70, 90, 3), dtype=np.uint8))
     preset = transforms._presets.ImageClassification(crop_size=96, resize_size=110)
-    assert torch.equal(encoder.resized(96).preprocess(image), preset(image))
+    assert torch.equal(encoder.resized((96, 96)).preprocess(image), preset(image))
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_open_clip_gives_what_force_image_size_gives(tmp_path):
     assert encoder.info.sizes == Sizes(8, "interpolated") and unchanged(encoder, 32, 56)
     built, _, transform = open_clip.create_model_and_transforms(spec.removeprefix("open_clip:"), force_image_size=56)
     built.eval().visual.output_tokens = True
-    other = encoder.resized(56)
+    other = encoder.resized((56, 56))
     pixels = torch.rand(2, 3, 56, 56, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = built.visual(pixels)[1].unflatten(1, (7, 7))
@@ -148,7 +148,7 @@ def test_open_clip_gives_what_force_image_size_gives(tmp_path):
 def test_open_clips_other_towers_take_one_size(vision, tmp_path):
     encoder = load_encoder(local_dir(tmp_path / "small", VISION[vision]))
     with pytest.raises(IncompatibleError, match=r"takes images of \d+ x \d+ pixels only: got 64 x 64"):
-        encoder.resized(64)
+        encoder.resized((64, 64))
 
 
 HF = {
@@ -171,7 +171,7 @@ def test_transformers_interpolates(kind, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({**processor, "image_std": [0.5] * 3}))
     encoder = load_encoder(f"hf:{tmp_path}", offline=True)
     assert encoder.info.sizes == Sizes(8, positions) and unchanged(encoder, 32, 56)
-    other, built = encoder.resized(56), load_encoder(f"hf:{tmp_path}?image_size=56", offline=True)
+    other, built = encoder.resized((56, 56)), load_encoder(f"hf:{tmp_path}?image_size=56", offline=True)
     torch.testing.assert_close(patches(other, 56), patches(built, 56), **EXACT)
     assert other.info.preprocessing == built.info.preprocessing
     pixels = torch.rand(2, 3, 56, 56, generator=torch.Generator().manual_seed(1))

@@ -53,8 +53,8 @@ CASES = [(56, 32, 16), (64, 32, 24), (64, 48, 8), (48, 48, 48), (32, 16, 16)]
     [*((*case, PATCHES) for case in CASES), (56, 32, 16, PROJECTED_PATCHES), (64, 32, 24, VALUE_PATCHES)],
 )
 def test_patches_are_means_over_the_windows_they_are_in(encoder, side, window, stride, layer):
-    frame = Frame(side, window, stride)
-    pixels, tower = pixels_of(side), encoder.resized(window)
+    frame = Frame((side, side), window, stride)
+    pixels, tower = pixels_of(side), encoder.resized((window, window))
     found = encoded(framed(encoder, frame), pixels, layer).numpy()
     cells = side // PATCH
     windows = [
@@ -75,7 +75,7 @@ def test_patches_are_means_over_the_windows_they_are_in(encoder, side, window, s
 def test_a_linear_layer_scores_what_mmseg_averages(encoder, side, window, stride):
     """But for the outer half patch of a window inside the image."""
     weight = torch.randn(5, 16, generator=torch.Generator().manual_seed(2))
-    pixels, tower = pixels_of(side), encoder.resized(window)
+    pixels, tower = pixels_of(side), encoder.resized((window, window))
     scores, count = torch.zeros(2, 5, side, side), torch.zeros(side, side)
     at_edge = torch.zeros(side, side, dtype=torch.bool)
     half, places = PATCH // 2, torch.arange(side)
@@ -87,29 +87,31 @@ def test_a_linear_layer_scores_what_mmseg_averages(encoder, side, window, stride
             at_edge[(places >= edge - half) & (places < edge + half)] = True
         for edge in {x1, x2} - {0, side}:
             at_edge[:, (places >= edge - half) & (places < edge + half)] = True
-    ours = (encoded(framed(encoder, Frame(side, window, stride)), pixels) @ weight.T).movedim(3, 1)
+    ours = (encoded(framed(encoder, Frame((side, side), window, stride)), pixels) @ weight.T).movedim(3, 1)
     ours = interpolate(ours, size=(side, side), mode="bilinear")
     assert (~at_edge).float().mean() > 0.15
     torch.testing.assert_close(ours[:, :, ~at_edge], (scores / count)[:, :, ~at_edge], rtol=1e-4, atol=1e-5)
 
 
 def test_the_last_window_ends_where_the_image_does():
-    assert Frame(64, 32, 24).starts(PATCH) == [0, 24, 32]
-    assert Frame(64, 32).starts(PATCH) == [0, 16, 32]  # two thirds of 32 in whole patches
-    assert Frame(1024, 512).starts(16) == [0, 336, 512]
-    assert Frame(64, 64).starts(PATCH) == [0]
+    assert Frame((64, 64), 32, 24).starts(64, PATCH) == [0, 24, 32]
+    assert Frame((64, 64), 32).starts(64, PATCH) == [0, 16, 32]  # two thirds of 32 in whole patches
+    assert Frame((1024, 1024), 512).starts(1024, 16) == [0, 336, 512]
+    assert Frame((64, 64), 64).starts(64, PATCH) == [0]
 
 
 def test_one_window_of_the_whole_image_is_the_whole_image(encoder):
     pixels = pixels_of(48)
-    assert torch.equal(encoded(framed(encoder, Frame(48, 48)), pixels), encoded(framed(encoder, Frame(48)), pixels))
-    assert framed(encoder, Frame(32)) is encoder
+    assert torch.equal(
+        encoded(framed(encoder, Frame((48, 48), 48)), pixels), encoded(framed(encoder, Frame((48, 48))), pixels)
+    )
+    assert framed(encoder, Frame((32, 32))) is encoder
 
 
 def test_identity(encoder):
     """Features of other windows are others, and only grids are offered."""
     every = [framed(encoder, frame).info for frame in
-             (Frame(64), Frame(64, 32), Frame(64, 32, 8), Frame(64, 48), Frame(56, 32), Frame(32))]  # fmt: skip
+             (Frame((64, 64)), Frame((64, 64), 32), Frame((64, 64), 32, 8), Frame((64, 64), 48), Frame((56, 56), 32), Frame((32, 32)))]  # fmt: skip
     assert len({(info.fingerprint, info.preprocessing) for info in every}) == len(every)
     info = every[1]
     assert info.layers == {PATCHES: 16, PROJECTED_PATCHES: 8} and info.width_of(VALUE_PATCHES) == 8
@@ -118,11 +120,11 @@ def test_identity(encoder):
 
 def test_the_whole_image_is_letterboxed_at_its_size(encoder):
     image = Image.new("RGB", (60, 30), (255, 255, 255))
-    shown = LetterboxedEncoder(framed(encoder, Frame(64, 32))).preprocess(image)
+    shown = LetterboxedEncoder(framed(encoder, Frame((64, 64), 32))).preprocess(image)
     assert shown.shape == (3, 64, 64) and shown[:, :31].min() > 1 > shown[:, 34:].max()
 
 
-@pytest.mark.parametrize("frame", [Frame(64), Frame(64, 32)])
+@pytest.mark.parametrize("frame", [Frame((64, 64)), Frame((64, 64), 32)])
 def test_images_resized_by_torch_are_of_that_size_too(encoder, frame):
     noise = np.random.default_rng(0).integers(256, size=(100, 100, 3), dtype=np.uint8)
     by_torch, by_pillow = (
@@ -133,13 +135,13 @@ def test_images_resized_by_torch_are_of_that_size_too(encoder, frame):
 
 def test_a_model_of_one_size_is_refused():
     with pytest.raises(IncompatibleError, match="takes images of 8 x 8 pixels only: got 64 x 64"):
-        framed(TinyEncoder(), Frame(64))
+        framed(TinyEncoder(), Frame((64, 64)))
 
 
 def test_jpegs_decoded_on_a_gpu_are_resized_too(encoder):
     on_gpu = JpegsOnGpu(TorchCodecEncoder(encoder))
-    other = on_gpu.resized(48)
+    other = on_gpu.resized((48, 48))
     assert isinstance(other, JpegsOnGpu) and other.info.image_size == (48, 48)
     assert other.info.preprocessing.startswith("JPEG files decoded by nvJPEG") and "48" in other.info.preprocessing
-    windows = framed(on_gpu, Frame(64, 32))
+    windows = framed(on_gpu, Frame((64, 64), 32))
     assert windows.info.layers[PATCHES] == 16 and windows.preprocess(Image.new("RGB", (9, 9))).shape == (3, 64, 64)

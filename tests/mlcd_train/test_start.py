@@ -97,9 +97,9 @@ def test_positions_are_interpolated_as_open_clip_does():
     state = {"visual.positional_embedding": positions}
     visual = type("Visual", (), {"grid_size": (6, 6)})()
     resize_pos_embed(state, type("Model", (), {"visual": visual})())
-    assert torch.allclose(resized_positions(positions, 6), state["visual.positional_embedding"], atol=1e-6)
-    assert resized_positions(positions, 4) is positions
-    assert torch.equal(resized_positions(positions[:2], 2)[1:], positions[1].expand(4, -1))  # of one patch
+    assert torch.allclose(resized_positions(positions, (6, 6)), state["visual.positional_embedding"], atol=1e-6)
+    assert resized_positions(positions, (4, 4)) is positions
+    assert torch.equal(resized_positions(positions[:2], (2, 2))[1:], positions[1].expand(4, -1))  # of one patch
 
 
 def run(config):

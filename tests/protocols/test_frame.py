@@ -16,9 +16,9 @@ FIXED = dataclasses.replace(INFO, sizes=None)
 @pytest.mark.parametrize(
     ("frame", "info", "message"),
     [
-        (Frame(60), INFO, r"^t: got resolution=60, expected a multiple of the 8 pixels of a patch of model 'm', such "
+        (Frame((60, 60)), INFO, r"^t: got resolution=60, expected a multiple of the 8 pixels of a patch of model 'm', such "
                           r"as 64$"),
-        (Frame(64), FIXED, r"^t: got resolution=64, but model 'm' takes images of 32 x 32 pixels only, expected none$"),
+        (Frame((64, 64)), FIXED, r"^t: got resolution=64, but model 'm' takes images of 32 x 32 pixels only, expected none$"),
     ],
 )  # fmt: skip
 def test_what_a_model_does_not_take_is_said(frame, info, message):
@@ -27,21 +27,24 @@ def test_what_a_model_does_not_take_is_said(frame, info, message):
 
 
 def test_the_own_size_is_always_taken():
-    Frame(32).check("t", FIXED)
-    assert Frame(32).details(FIXED) == {"resolution": 32, "positions": "native"}
+    Frame((32, 32)).check("t", FIXED)
+    assert Frame((32, 32)).details(FIXED) == {"resolution": 32, "positions": "native"}
 
 
 def test_a_record_says_how_positions_came():
-    assert Frame(56).details(INFO) == {"resolution": 56, "positions": "interpolated from 4 x 4 to 7 x 7"}
+    assert Frame((56, 56)).details(INFO) == {"resolution": 56, "positions": "interpolated from 4 x 4 to 7 x 7"}
     rotary = dataclasses.replace(INFO, sizes=Sizes(8, "native"))
-    assert Frame(56).details(rotary)["positions"] == "native"
+    assert Frame((56, 56)).details(rotary)["positions"] == "native"
 
 
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (Frame(64, 60), r"^t: got window=60, expected a multiple of the 8 pixels of a patch of model 'm', such as 64$"),
-        (Frame(64, 32, 20), r"^t: got stride=20, expected a multiple of the 8 pixels .* such as 16$"),
+        (
+            Frame((64, 64), 60),
+            r"^t: got window=60, expected a multiple of the 8 pixels of a patch of model 'm', such as 64$",
+        ),
+        (Frame((64, 64), 32, 20), r"^t: got stride=20, expected a multiple of the 8 pixels .* such as 16$"),
     ],
 )
 def test_windows_are_of_whole_patches(frame, message):
@@ -51,6 +54,6 @@ def test_windows_are_of_whole_patches(frame, message):
 
 def test_a_record_says_how_many_windows_there_were():
     windows = {"side": 32, "stride": 16, "per_image": 9}
-    assert Frame(64, 32).details(INFO) == {"resolution": 64, "positions": "native", "windows": windows}
-    larger = Frame(64, 48).details(INFO)
+    assert Frame((64, 64), 32).details(INFO) == {"resolution": 64, "positions": "native", "windows": windows}
+    larger = Frame((64, 64), 48).details(INFO)
     assert larger["positions"] == "interpolated from 4 x 4 to 6 x 6" and larger["windows"]["per_image"] == 4

@@ -214,9 +214,9 @@ class CheckpointEncoder(TorchEncoder):
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.model.encode_image(pixels)
 
-    def _of_side(self, side: int) -> CheckpointEncoder:
+    def _of_size(self, size: tuple[int, int]) -> CheckpointEncoder:
         other = with_own_modules(self)
-        other.model.visual.take(side)
+        other.model.visual.take(size)
         return other
 
     def _to_joint(self, tokens: torch.Tensor) -> torch.Tensor:

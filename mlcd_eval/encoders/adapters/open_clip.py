@@ -243,11 +243,11 @@ class OpenClipEncoder(TorchEncoder):
             return None
         return sizes_of(size, patches, self.preprocess, "interpolated", self.model.visual.patch_size[0])
 
-    def _of_side(self, side: int) -> OpenClipEncoder:
+    def _of_size(self, size: tuple[int, int]) -> OpenClipEncoder:
         other = with_own_modules(self)
         tower = other._image_tower
         assert isinstance(tower, ViTTower), "others have no sizes"
-        tower.take(side)
+        tower.take(size)
         return other
 
     def _probed(self, visual: nn.Module, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Stack | None]:

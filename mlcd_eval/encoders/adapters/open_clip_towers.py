@@ -51,11 +51,12 @@ class ViTTower(nn.Module):
             outputs[PROJECTED_PATCHES] = self.to_joint(patches)
         return outputs
 
-    def take(self, side: int) -> None:
-        """Take squares of another side from now on, by open_clip's own interpolation of positions."""
+    def take(self, size: tuple[int, int]) -> None:
+        """Take images of another height and width from now on, by open_clip's own interpolation of positions."""
         visual = self.visual
         state = {"visual.positional_embedding": visual.positional_embedding.detach()}
-        visual.image_size, visual.grid_size = (side, side), (side // visual.patch_size[0], side // visual.patch_size[1])
+        visual.image_size = size
+        visual.grid_size = size[0] // visual.patch_size[0], size[1] // visual.patch_size[1]
         resize_pos_embed(state, SimpleNamespace(visual=visual))
         visual.positional_embedding = nn.Parameter(state["visual.positional_embedding"], requires_grad=False)
         self.grid = visual.grid_size

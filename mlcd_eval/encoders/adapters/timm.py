@@ -154,11 +154,11 @@ class TimmEncoder(TorchEncoder):
         patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (None,))[0]
         return sizes_of(size, patches, self.preprocess, "interpolated" if learned else "native", patch)
 
-    def _of_side(self, side: int) -> TimmEncoder:
+    def _of_size(self, size: tuple[int, int]) -> TimmEncoder:
         if not hasattr(self.model, "set_input_size"):
-            return super()._of_side(side)
+            return super()._of_size(size)
         other = with_own_modules(self)
-        other.model.set_input_size(img_size=(side, side))
+        other.model.set_input_size(img_size=size)
         return other
 
     def _layers(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

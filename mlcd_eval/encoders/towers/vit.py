@@ -163,10 +163,12 @@ class VisionTransformer(nn.Module):
         x = self.ln_post(x)
         return x[:, 0], x[:, 1:].unflatten(1, grid) if kept is None else x[:, 1:]
 
-    def take(self, side: int) -> None:
-        """Take squares of another side from now on: absolute positions are interpolated, rotary ones need nothing."""
+    def take(self, size: tuple[int, int]) -> None:
+        """Take images of another height and width from now on: absolute positions are interpolated, rotary ones need
+        nothing."""
         if self.config.positions == "absolute":
-            positions = resized_positions(self.position_embedding.detach(), side // self.config.patch_size)
+            patch = self.config.patch_size
+            positions = resized_positions(self.position_embedding.detach(), (size[0] // patch, size[1] // patch))
             self.position_embedding = nn.Parameter(positions, requires_grad=False)
 
     def _patch_angles(self, height: int, width: int) -> torch.Tensor:
@@ -179,14 +181,14 @@ class VisionTransformer(nn.Module):
         return torch.cat([row, column], dim=1)
 
 
-def resized_positions(positions: torch.Tensor, grid: int) -> torch.Tensor:
-    """Position embeddings (1 + h * h, D), the class token's first -> (1 + grid * grid, D): bicubic and antialiased, as
-    open_clip's resize_pos_embed and timm's resample_abs_pos_embed."""
+def resized_positions(positions: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """Position embeddings (1 + s * s, D), the class token's first -> (1 + h * w, D) of a grid (h, w): bicubic and
+    antialiased, as open_clip's resize_pos_embed and timm's resample_abs_pos_embed."""
     side = round((len(positions) - 1) ** 0.5)
-    if side == grid:
+    if (side, side) == grid:
         return positions
     patches = positions[1:].unflatten(0, (side, side)).permute(2, 0, 1)[None].float()
-    resized = F.interpolate(patches, (grid, grid), mode="bicubic", antialias=True)
+    resized = F.interpolate(patches, grid, mode="bicubic", antialias=True)
     return torch.cat([positions[:1], resized[0].permute(1, 2, 0).flatten(0, 1).to(positions)])
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.protocols.base import Features
-from mlcd_eval.protocols.segmentation.maps import weights_at, weights_of
+from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
+from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 
@@ -45,11 +46,11 @@ def matched(
 
 
 def queries(patches: Tensor, points: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
-    """The features (K, D) at points (K, 2) of an image (height, width) at the top left of the square that its patches
+    """The features (K, D) at points (K, 2) of an image (height, width) at the top left of the frame that its patches
     (h, w, D) divide: bilinear between the middles of patches."""
-    side, (rows, columns, _) = max(size), patches.shape
-    down = torch.from_numpy(weights_at(points[:, 1], rows, side)).to(patches)
-    along = torch.from_numpy(weights_at(points[:, 0], columns, side)).to(patches)
+    (rows, columns), (high, wide) = patches.shape[:2], spans(size, tuple(patches.shape[:2]))
+    down = torch.from_numpy(weights_at(points[:, 1], rows, high)).to(patches)
+    along = torch.from_numpy(weights_at(points[:, 0], columns, wide)).to(patches)
     return torch.einsum("kh,kw,hwd->kd", down, along, patches)
 
 
@@ -57,17 +58,16 @@ class Target:
     """An image (height, width) in which points are found. patches: (h, w, D), as in `queries`."""
 
     def __init__(self, patches: Tensor, size: tuple[int, int], match: Match) -> None:
-        side, cells = max(size), patches.shape[:2]
+        cells = tuple(patches.shape[:2])
         self._patches = patches / patches.abs().max().clamp(min=TINY)  # squares neither overflow nor vanish
         self._between: tuple[Tensor, Tensor] | None = None
         self._step: NDArray[np.float64] = np.ones(2)
         if match == "pixels":
-            weights = [weights_of(pixels, count, side) for pixels, count in zip(size, cells, strict=True)]
-            down, along = (torch.from_numpy(each).to(patches) for each in weights)
+            down, along = (torch.from_numpy(each).to(patches) for each in image_weights(size, cells))
             self._between = down, along
             self._length = _lengths(self._patches, down, along)
         else:  # patches whose middle is in the image
-            self._step = side / np.array(cells)
+            self._step = np.array(spans(size, cells)) / np.array(cells)
             rows, columns = np.ceil(np.array(size) / self._step - 0.5).astype(int).tolist()
             self._patches = self._patches[:rows, :columns]
             self._length = self._patches.norm(dim=2)

@@ -31,6 +31,8 @@ class DocVQASettings(FramedSettings):
     model's own answers if it gives answers, else the probe. prompt: the text around the question, by default that of
     lmms-eval and VLMEvalKit."""
 
+    squares_only = True
+
     split: str | None = None
     metric: Literal["anls", "relaxed_accuracy", "vqa_accuracy"] = "anls"
     mode: Literal["auto", "native", "probe"] = "auto"

@@ -18,7 +18,7 @@ from torch.nn import functional
 from mlcd_eval.protocols.geometry.bins_recipes import RECIPES, BinsRecipe
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
-from mlcd_eval.protocols.segmentation.tokens import FINE
+from mlcd_eval.protocols.segmentation.tokens import points_of
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 
@@ -111,9 +111,9 @@ def at_points(depth: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.f
 
     depth: (height, width, 1).
     """
-    side = max(depth.shape[:2])
-    down, along = (np.floor((np.arange(FINE * cells) + 0.5) * side / (FINE * cells)).astype(int) for cells in grid)
-    padded = np.full((side, side), np.nan, np.float32)
+    down, along = points_of(depth.shape[:2], grid)
+    shape = max(down[-1] + 1, depth.shape[0]), max(along[-1] + 1, depth.shape[1])
+    padded = np.full(shape, np.nan, np.float32)
     padded[: depth.shape[0], : depth.shape[1]] = depth[..., 0]
     return padded[np.ix_(down, along)]
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import PixelValues
-from mlcd_eval.protocols.segmentation.maps import weights_of
+from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
 from mlcd_eval.protocols.segmentation.tokens import FINE, cells_of
+from mlcd_eval.protocols.shared.inside import cell_area
 from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def parts_of(targets: NDArray[np.float64], grid: tuple[int, int]) -> Parts:
     is_known = np.isfinite(targets).all(axis=2)
     part = (rows[:, None] * fine[1] + columns)[is_known]
     known, count = targets[is_known], fine[0] * fine[1]
-    pixels = max(targets.shape[:2]) ** 2 / count  # in a part
+    pixels = cell_area(targets.shape[:2], fine)
     sums = [np.bincount(part, weights=known[:, each], minlength=count) for each in range(targets.shape[2])]
     return Parts(
         np.bincount(part, minlength=count) / pixels, np.stack(sums, axis=1) / pixels, float((known**2).sum() / pixels)
@@ -52,16 +53,14 @@ def interpolation(grid: tuple[int, int]) -> Any:
     """The sparse matrix (P, cells) by which what is said of patches is interpolated to the middles of their parts."""
     from scipy import sparse
 
-    down, along = (sparse.csr_matrix(weights_of(FINE * each, each, FINE * each).astype(np.float64)) for each in grid)
+    parts = [weights_at(np.arange(FINE * each), each, FINE * each).astype(np.float64) for each in grid]
+    down, along = map(sparse.csr_matrix, parts)
     return sparse.kron(down, along, format="csr")
 
 
 def at_pixels(said: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
-    """What is said (h, w, T) of the patches of a square, bilinear at the pixels (height, width, T) of the image that is
+    """What is said (h, w, T) of the patches of a frame, bilinear at the pixels (height, width, T) of the image that is
     at its top left, as torch's interpolate(align_corners=False)."""
-    side = max(size)
-    down, along = (
-        weights_of(pixels, cells, side).astype(np.float64) for pixels, cells in zip(size, said.shape[:2], strict=True)
-    )
+    down, along = (each.astype(np.float64) for each in image_weights(size, tuple(said.shape[:2])))
     wide = np.einsum("hwt,Ww->hWt", said.double().cpu().numpy(), along)
     return np.einsum("Hh,hWt->HWt", down, wide, optimize=True)

@@ -42,6 +42,8 @@ class RefcocoSettings(FramedSettings):
     for a vision-only model. steps: of probe training.
     """
 
+    squares_only = True
+
     split: str | None = None
     mode: Literal["auto", "native", "probe", "zeroshot"] = "auto"
     empty_union: Literal["lisa", "lavt"] = "lisa"

@@ -18,6 +18,7 @@ from mlcd_eval.data.annotations import Annotation, Region
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Advance
 
@@ -73,8 +74,9 @@ def weights_of(region: Region, grid: tuple[int, int], pool: Pool, parts: int = 1
     else:
         left, top, right, bottom = region.box
         edges = np.linspace(left, right, parts + 1)
-        down, side = _covered(top, bottom, grid[0], max(region.size)), max(region.size)
-        along = [_covered(*edge, grid[1], side) for edge in pairwise(edges)]
+        high, wide = spans(region.size, grid)
+        down = _covered(top, bottom, grid[0], high)
+        along = [_covered(*edge, grid[1], wide) for edge in pairwise(edges)]
         weights = down[None, :, None] * np.stack(along)[:, None, :]
     for weight in weights:
         if weight.sum() <= 0:
@@ -93,7 +95,7 @@ def _of_mask(region: Region, grid: tuple[int, int]) -> NDArray[np.float64]:
     return np.bincount(cell, minlength=grid[0] * grid[1]).reshape(grid).astype(np.float64)
 
 
-def _covered(low: float, high: float, cells: int, side: int) -> NDArray[np.float64]:
+def _covered(low: float, high: float, cells: int, side: float) -> NDArray[np.float64]:
     """How much of each of `cells` parts of a side lies between two places, (cells,), in parts."""
     first, last = low * cells / side, high * cells / side
     starts = np.arange(cells)
@@ -102,9 +104,10 @@ def _covered(low: float, high: float, cells: int, side: int) -> NDArray[np.float
 
 def _middle(region: Region, grid: tuple[int, int]) -> tuple[int, int]:
     left, top, right, bottom = region.box
-    side = max(region.size)
-    row, column = (int((low + high) / 2 * cells / side) for low, high, cells in
-                   ((top, bottom, grid[0]), (left, right, grid[1])))  # fmt: skip
+    row, column = (
+        int((low + high) / 2 * cells / span)
+        for low, high, cells, span in zip((top, left), (bottom, right), grid, spans(region.size, grid), strict=True)
+    )
     return min(row, grid[0] - 1), min(column, grid[1] - 1)
 
 

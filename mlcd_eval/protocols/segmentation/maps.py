@@ -13,6 +13,7 @@ from mlcd_eval.data.storage.class_png import as_png
 from mlcd_eval.metrics.dense import boundary_overlaps, class_overlaps
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ Scores = Callable[["Tensor"], "Tensor"]
 
 
 def classes_at(scores: Tensor, size: tuple[int, int]) -> NDArray[np.int64]:
-    """The best class (height, width) of each pixel of the image that is at the top left of a square: scores (h, w, C)
-    of the square's patches, bilinear between their middles as torch's interpolate(align_corners=False)."""
-    side = max(size)
-    down, along = (weights_of(pixels, cells, side) for pixels, cells in zip(size, scores.shape[:2], strict=True))
+    """The best class (height, width) of each pixel of the image that is at the top left of a frame: scores (h, w, C)
+    of the frame's patches, bilinear between their middles as torch's interpolate(align_corners=False)."""
+    down, along = image_weights(size, tuple(scores.shape[:2]))
     return best_classes(scores, down, along)
 
 
@@ -46,13 +46,19 @@ def best_classes(scores: Tensor, down: NDArray[np.float32], along: NDArray[np.fl
 
 
 @lru_cache(maxsize=64)
-def weights_of(pixels: int, cells: int, side: int) -> NDArray[np.float32]:
-    """(pixels, cells): the share of each cell in each pixel, of `side` pixels that all cells together are wide."""
-    return weights_at(np.arange(pixels), cells, side)
+def image_weights(size: tuple[int, int], grid: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(height, h) and (width, w): the share of each row and column of a grid (h, w) in those of the pixels of an image
+    (height, width) at the top left of the frame."""
+    down, along = (
+        weights_at(np.arange(pixels), cells, span)
+        for pixels, cells, span in zip(size, grid, spans(size, grid), strict=True)
+    )
+    return down, along
 
 
-def weights_at(places: NDArray[Any], cells: int, side: int) -> NDArray[np.float32]:
-    """(N, cells): the share of each cell at places (N,), in pixels of which the first one's middle is 0."""
+def weights_at(places: NDArray[Any], cells: int, side: float) -> NDArray[np.float32]:
+    """(N, cells): the share of each cell at places (N,), in pixels of which the first one's middle is 0 and
+    all cells together are `side` wide."""
     place = np.clip((places + 0.5) * cells / side - 0.5, 0, cells - 1)
     low = np.minimum(np.floor(place).astype(int), cells - 1)
     high = np.minimum(low + 1, cells - 1)

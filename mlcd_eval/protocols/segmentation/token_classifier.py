@@ -19,7 +19,7 @@ from mlcd_eval.metrics.dense import class_overlaps, mean_iou
 from mlcd_eval.protocols.classification.logistic import Fit, LogisticProblem, Path
 from mlcd_eval.protocols.classification.probe_training import check_contrast
 from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, Candidates, search_lambda
-from mlcd_eval.protocols.segmentation.maps import best_classes, linear, weights_of
+from mlcd_eval.protocols.segmentation.maps import best_classes, linear, weights_at
 from mlcd_eval.protocols.segmentation.tokens import FINE, HeldOut, Tokens
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
@@ -105,7 +105,9 @@ class _Search(Candidates):
         super().__init__(path, advance)
         self._held_out, self._num_classes = held_out, num_classes
         self._patches = Rows(held_out.array, path.problem.device)
-        self._weights = [weights_of(FINE * cells, cells, FINE * cells) for cells in held_out.array.shape[1:3]]
+        self._weights = [
+            weights_at(np.arange(FINE * cells), cells, FINE * cells) for cells in held_out.array.shape[1:3]
+        ]
 
     def _in_reach(self, fit: Fit) -> bool:
         return self._score(fit) >= self.best - OUT_OF_REACH

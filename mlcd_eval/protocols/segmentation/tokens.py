@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import UNLABELLED, ClassMap
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.shared.inside import cell_area, spans
 from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 FINE = 4
@@ -21,13 +22,22 @@ _ROWS = 1 << 14  # tokens read at a time
 
 def cells_of(size: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The row of cells that each row of an image (height, width) falls in, and the column of each column, by the
-    middles of pixels; the image is at the top left of the square that the grid (h, w) divides."""
-    side = max(size)
+    middles of pixels; the image is at the top left of the frame that the grid (h, w) divides."""
     rows, columns = (
-        np.floor((np.arange(count) + 0.5) * cells / side).astype(np.int64)
-        for count, cells in zip(size, grid, strict=True)
+        np.floor((np.arange(count) + 0.5) * cells / span).astype(np.int64)
+        for count, cells, span in zip(size, grid, spans(size, grid), strict=True)
     )
     return rows, columns
+
+
+def points_of(size: tuple[int, ...], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The row and column of pixels in the middle of each of FINE x FINE parts of every patch; some are outside of the
+    image (height, width)."""
+    down, along = (
+        np.floor((np.arange(FINE * cells) + 0.5) * span / (FINE * cells)).astype(np.int64)
+        for cells, span in zip(grid, spans(size, grid), strict=True)
+    )
+    return down, along
 
 
 def class_shares(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.float32]:
@@ -43,7 +53,7 @@ def class_shares(classes: NDArray[np.int16], grid: tuple[int, int], num_classes:
     counts = np.bincount(cell[scored] * num_classes + classes[scored], minlength=grid[0] * grid[1] * num_classes)
     counts = counts.reshape(*grid, num_classes)
     known = counts.sum(axis=2, keepdims=True)
-    enough = known >= LEAST * max(height, width) ** 2 / (grid[0] * grid[1])
+    enough = known >= LEAST * cell_area(classes.shape, grid)
     return np.where(enough, counts / np.maximum(known, 1), 0).astype(np.float32)
 
 
@@ -113,9 +123,8 @@ def held_out_rows(units: Sequence[str], fraction: float, chance: np.random.Gener
 
 def _at_points(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.int16]:
     """The class at the middle of each of FINE x FINE parts of every patch, UNLABELLED outside of the image."""
-    side = max(each.size)
-    down, along = (np.floor((np.arange(FINE * cells) + 0.5) * side / (FINE * cells)).astype(int) for cells in grid)
-    padded = np.full((side, side), UNLABELLED, np.int16)
+    down, along = points_of(each.size, grid)
+    padded = np.full((max(down[-1] + 1, each.size[0]), max(along[-1] + 1, each.size[1])), UNLABELLED, np.int16)
     padded[: each.size[0], : each.size[1]] = each.pixels()
     return padded[np.ix_(down, along)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt, model_serializer, model_validator
 
@@ -11,27 +11,48 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.dialects import ProtocolSettings
 from mlcd_eval.protocols.frame import LARGEST, Frame
 
+_OBLONG = r"^[1-9]\d{0,4}x[1-9]\d{0,4}$"
 _NAMES = ("resolution", "window", "stride")
 
 
 class FramedSettings(ProtocolSettings):
-    """resolution: pixels of images' longer side, in place of the model's own; positions are interpolated where the
+    """resolution: pixels of images' longer side, in place of the model's own, or the height and width of the frame that
+    they are letterboxed to, as 352x1216; positions are interpolated where the
     tower can do that. window: pixels along a side of the windows that slide over such an image, whose patches are
     averaged where they overlap; stride: pixels between them, by default two thirds of a window."""
 
-    resolution: int | None = Field(default=None, ge=1, le=LARGEST)
+    squares_only: ClassVar[bool] = False
+    """Whether what reads the patches takes square grids alone."""
+
+    resolution: Annotated[int, Field(ge=1, le=LARGEST)] | Annotated[str, Field(pattern=_OBLONG)] | None = None
     window: PositiveInt | None = None
     stride: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> FramedSettings:
-        for setting, larger in (("window", "resolution"), ("stride", "window")):
-            pixels, most = getattr(self, setting), getattr(self, larger)
+        sides = self._size
+        if self.squares_only and len(set(sides)) > 1:
+            raise ValueError(f"resolution is {self.resolution}, expected a square such as {max(sides)}")
+        if sides and not 0 < min(sides) <= max(sides) <= LARGEST:
+            raise ValueError(f"resolution is {self.resolution}, expected sides of 1 to {LARGEST} pixels")
+        for setting, larger, most in (
+            ("window", "resolution", min(sides, default=None)),
+            ("stride", "window", self.window),
+        ):
+            pixels = getattr(self, setting)
             if pixels is not None and most is None:
                 raise ValueError(f"{setting} is {pixels} without {larger}, expected both")
-            if pixels is not None and pixels > most:
+            if pixels is not None and most is not None and pixels > most:
                 raise ValueError(f"{setting} is {pixels}, expected at most {larger} = {most}")
         return self
+
+    @property
+    def _size(self) -> tuple[int, ...]:
+        """Height and width of the frame, nothing without one."""
+        if self.resolution is None:
+            return ()
+        sides = [int(side) for side in str(self.resolution).split("x")]
+        return (sides[0], sides[-1])
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialize: Any) -> dict[str, Any]:
@@ -49,4 +70,4 @@ class FramedSettings(ProtocolSettings):
     @property
     def frame(self) -> Frame | None:
         """What is asked for, None for the model's own size."""
-        return None if self.resolution is None else Frame(self.resolution, self.window, self.stride)
+        return Frame((self._size[0], self._size[1]), self.window, self.stride) if self._size else None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlcd_eval.protocols.segmentation.maps import weights_at
+from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.protocols.shared.unit import unit
 
 BATCH = 1 << 25  # cosines held at a time
@@ -33,10 +34,10 @@ class Propagation:
 
 
 class Grid:
-    """The patches whose middle is in an image (height, width) at the top left of the square of cells (h, w)."""
+    """The patches whose middle is in an image (height, width) at the top left of the frame of cells (h, w)."""
 
     def __init__(self, size: tuple[int, ...], cells: tuple[int, ...]) -> None:
-        self._size, step = size, max(size) / np.array(cells)
+        self._size, step = size, np.array(spans(size, cells)) / np.array(cells)
         counts = np.ceil(np.array(size) / step - 0.5).astype(int)
         self.shape: tuple[int, int] = (int(counts[0]), int(counts[1]))
         self._sides = (counts * step).tolist()

@@ -33,7 +33,7 @@ def test_every_split_is_shown_at_that_size(name):
         protocol.requests(protocol.Settings(**mode, **chosen), ["train", "test"]) for chosen in ({}, {"resolution": 64})
     )
     assert {request.view.frame for request in plain.values()} == {None}
-    assert {request.view.frame for request in framed.values()} == {Frame(64)}
+    assert {request.view.frame for request in framed.values()} == {Frame((64, 64))}
     assert {request.view for request in plain.values()}.isdisjoint(request.view for request in framed.values())
 
 
@@ -59,7 +59,7 @@ def test_windows_fit_in_an_image_and_leave_no_gap(chosen):
 
 def test_windows_are_asked_for():
     settings = SegKNNSettings(resolution=64, window=32, stride=16)
-    assert settings.frame == Frame(64, 32, 16) and settings.model_dump()["stride"] == 16
+    assert settings.frame == Frame((64, 64), 32, 16) and settings.model_dump()["stride"] == 16
 
 
 @pytest.mark.parametrize(("name", "ability"), [("refcoco", "segment"), ("docvqa", "answer")])

@@ -88,7 +88,7 @@ class HFEncoder(TorchEncoder):
             ),
         )
 
-    def _of_side(self, side: int) -> HFEncoder:
+    def _of_size(self, size: tuple[int, int]) -> HFEncoder:
         other = copy.copy(self)
         other._reader = self._reader.resized()
         return other
