@@ -19,6 +19,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.base import Metric
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.frame import Frame
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.support.progress import Progress, Stage
 
 
@@ -58,7 +59,8 @@ class Features:
 
     array: (N, D) float32, or (N, h, w, D) for patches, possibly memory-mapped; float16 inside a tower. labels: (N,)
     int64, or (N, C) 0/1 for multilabel, None for retrieval. texts: the captions of each row for retrieval, else empty
-    tuples. bad: keys of images that could not be decoded (only with --allow-bad-images), which have no row.
+    tuples. frame: height and width of what was shown, whose ratio alone counts, of which images fill the top left.
+    bad: keys of images that could not be decoded (only with --allow-bad-images), which have no row.
     """
 
     array: NDArray[Any]
@@ -66,6 +68,12 @@ class Features:
     labels: NDArray[Any] | None = None
     texts: Sequence[tuple[str, ...]] = ()
     bad: Sequence[str] = ()
+    frame: tuple[int, int] = (1, 1)
+
+    @property
+    def layout(self) -> Layout:
+        """Of patches (N, h, w, D)."""
+        return Layout((self.array.shape[1], self.array.shape[2]), self.frame)
 
 
 @dataclass(frozen=True)

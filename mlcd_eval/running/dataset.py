@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -183,7 +184,8 @@ class DatasetRun:
             split = encoded[request.view]
             if isinstance(split, Exception):
                 raise split
-            images[role] = split.features[request.layer]
+            frame = (1, 1) if request.frame is None else request.frame.size
+            images[role] = replace(split.features[request.layer], frame=frame)
             passes[request.view] = split
         open_set: dict[str, Any] = {}
         if job.needs.ood is not None:

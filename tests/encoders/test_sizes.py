@@ -37,8 +37,10 @@ def own(positions="absolute"):
     return CheckpointEncoder("", DualEncoder(CheckpointConfig.model_validate(config)))
 
 
-def patches(encoder, side, layer=PATCHES):
-    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+def patches(encoder, size, layer=PATCHES):
+    pixels = torch.rand(
+        2, 3, *((size, size) if isinstance(size, int) else size), generator=torch.Generator().manual_seed(1)
+    )
     with torch.inference_mode():
         return encoder.encode_images(pixels, [layer])[layer]
 
@@ -51,10 +53,10 @@ def unchanged(encoder, side, resized):
     return torch.equal(patches(encoder, side), before)
 
 
-@pytest.mark.parametrize("after", [3, 4, 7, 16])
+@pytest.mark.parametrize("after", [(3, 3), (4, 4), (7, 7), (16, 16), (3, 9), (4, 2)])
 def test_positions_are_timms(after):
     positions = torch.randn(1 + 16, 24, generator=torch.Generator().manual_seed(0))
-    expected = resample_abs_pos_embed(positions[None], [after, after], [4, 4], num_prefix_tokens=1)[0]
+    expected = resample_abs_pos_embed(positions[None], list(after), [4, 4], num_prefix_tokens=1)[0]
     torch.testing.assert_close(resized_positions(positions, after), expected, **EXACT)
 
 
@@ -70,10 +72,37 @@ def test_the_own_tower_with_resampled_positions():
     torch.testing.assert_close(patches(other, 56, VALUE_PATCHES), patches(encoder, 56, VALUE_PATCHES), **EXACT)
 
 
-def test_rotary_positions_are_computed():
+@pytest.mark.parametrize("size", [(48, 48), (24, 80)])
+def test_rotary_positions_are_computed(size):
     encoder = own("rope2d")
-    other = encoder.resized((48, 48))
-    assert encoder.info.sizes.positions == "native" and torch.equal(patches(other, 48), patches(encoder, 48))
+    other = encoder.resized(size)
+    assert encoder.info.sizes.positions == "native" and torch.equal(patches(other, size), patches(encoder, size))
+
+
+OBLONG = (40, 72)
+
+
+def test_an_oblong_grid_of_the_own_tower():
+    encoder = own()
+    other, tower = encoder.resized(OBLONG), encoder.model.visual
+    assert other.info.image_size == OBLONG and patches(other, OBLONG).shape[1:3] == (5, 9)
+    positions = resample_abs_pos_embed(tower.position_embedding[None], [5, 9], [4, 4], num_prefix_tokens=1)[0]
+    with torch.no_grad():
+        tower.position_embedding = torch.nn.Parameter(positions)
+    torch.testing.assert_close(patches(other, OBLONG), patches(encoder, OBLONG), **EXACT)
+    assert other.preprocess(Image.new("RGB", (9, 5))).shape == (3, 72, 72)
+
+
+def test_an_oblong_grid_of_timm(tmp_path):
+    torch.manual_seed(0)
+    made = timm.create_model("test_vit", pretrained=False)
+    torch.save(made.state_dict(), tmp_path / "weights.pt")
+    other = load_encoder(f"timm:test_vit?checkpoint={tmp_path / 'weights.pt'}").resized((96, 176))
+    made.eval().set_input_size(img_size=(96, 176))
+    pixels = torch.rand(2, 3, 96, 176, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        theirs = made.forward_features(pixels)[:, made.num_prefix_tokens :].unflatten(1, (6, 11))
+    torch.testing.assert_close(patches(other, (96, 176)), theirs, **EXACT)
 
 
 def test_weights_are_shared_and_identity_is_not():
@@ -179,6 +208,11 @@ def test_transformers_interpolates(kind, tmp_path):
         with torch.no_grad():
             hidden = model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 1:]
         torch.testing.assert_close(patches(other, 56), model.post_layernorm(hidden).unflatten(1, (7, 7)), **EXACT)
+        pixels = torch.rand(2, 3, *OBLONG, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            hidden = model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 1:]
+        expected = model.post_layernorm(hidden).unflatten(1, (5, 9))
+        torch.testing.assert_close(patches(encoder.resized(OBLONG), OBLONG), expected, **EXACT)
 
 
 @pytest.mark.parametrize("side", [24, 40, 96])

@@ -93,6 +93,27 @@ def test_a_linear_layer_scores_what_mmseg_averages(encoder, side, window, stride
     torch.testing.assert_close(ours[:, :, ~at_edge], (scores / count)[:, :, ~at_edge], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(32, 56), (48, 32), (40, 80)])
+def test_an_oblong_frame_is_the_upper_left_of_the_square(encoder, size):
+    """At once, and through windows, against a loop over them."""
+    pixels = pixels_of(max(size))
+    shown = pixels[:, :, : size[0], : size[1]]
+    whole = framed(encoder, Frame(size))
+    assert torch.equal(encoded(whole, pixels), encoded(encoder.resized(size), shown))
+    assert whole.info.image_size == (max(size), max(size)) and "penultimate" in whole.info.layers
+    found = encoded(framed(encoder, Frame(size, 32, 16)), pixels)
+    assert found.shape[1:3] == (size[0] // PATCH, size[1] // PATCH)
+    sums, count = torch.zeros_like(found), torch.zeros(found.shape[1:3])
+    tops, lefts = (sorted({*range(0, side - 32 + 1, 16), side - 32}) for side in size)
+    for top in tops:
+        for left in lefts:
+            there = slice(top // PATCH, top // PATCH + 4), slice(left // PATCH, left // PATCH + 4)
+            sums[:, there[0], there[1]] += encoded(encoder, shown[:, :, top : top + 32, left : left + 32])
+            count[there] += 1
+    torch.testing.assert_close(found, sums / count[..., None], rtol=1e-4, atol=1e-5)
+    assert Frame(size, 32, 16).details(encoder.info)["windows"]["per_image"] == len(tops) * len(lefts)
+
+
 def test_the_last_window_ends_where_the_image_does():
     assert Frame((64, 64), 32, 24).starts(64, PATCH) == [0, 24, 32]
     assert Frame((64, 64), 32).starts(64, PATCH) == [0, 16, 32]  # two thirds of 32 in whole patches
@@ -110,8 +131,10 @@ def test_one_window_of_the_whole_image_is_the_whole_image(encoder):
 
 def test_identity(encoder):
     """Features of other windows are others, and only grids are offered."""
-    every = [framed(encoder, frame).info for frame in
-             (Frame((64, 64)), Frame((64, 64), 32), Frame((64, 64), 32, 8), Frame((64, 64), 48), Frame((56, 56), 32), Frame((32, 32)))]  # fmt: skip
+    square = (64, 64)
+    frames = [Frame(square), Frame(square, 32), Frame(square, 32, 8), Frame(square, 48), Frame((56, 56), 32)]
+    oblong = [Frame((32, 32)), Frame((32, 64)), Frame((64, 32)), Frame((32, 64), 32), Frame((64, 32), 32)]
+    every = [framed(encoder, frame).info for frame in frames + oblong]
     assert len({(info.fingerprint, info.preprocessing) for info in every}) == len(every)
     info = every[1]
     assert info.layers == {PATCHES: 16, PROJECTED_PATCHES: 8} and info.width_of(VALUE_PATCHES) == 8

@@ -16,9 +16,12 @@ FIXED = dataclasses.replace(INFO, sizes=None)
 @pytest.mark.parametrize(
     ("frame", "info", "message"),
     [
-        (Frame((60, 60)), INFO, r"^t: got resolution=60, expected a multiple of the 8 pixels of a patch of model 'm', such "
-                          r"as 64$"),
-        (Frame((64, 64)), FIXED, r"^t: got resolution=64, but model 'm' takes images of 32 x 32 pixels only, expected none$"),
+        (Frame((60, 60)), INFO, r"^t: got resolution=60, expected a multiple of the 8 pixels of a patch of model 'm', "
+                                r"such as 64$"),
+        (Frame((64, 64)), FIXED, r"^t: got resolution=64, but model 'm' takes images of 32 x 32 pixels only, expected "
+                                 r"none$"),
+        (Frame((32, 60)), INFO, r"^t: got resolution=32x60, expected a multiple of the 8 pixels of a patch of model "
+                                r"'m', such as 64$"),
     ],
 )  # fmt: skip
 def test_what_a_model_does_not_take_is_said(frame, info, message):

@@ -66,6 +66,14 @@ def test_windows_slide_and_are_said(words, tmp_path):
     assert record.details["positions"] == "interpolated from 2 x 2 to 4 x 4"
 
 
+def test_an_oblong_frame_has_an_oblong_grid(words, tmp_path):
+    assert main([*words, "--set", "resolution=16x48"]) == 0
+    [record] = read_all([tmp_path / "out"])
+    assert record.details["grid"] == [2, 6] and grids(tmp_path / "cache") == [(2, 6)]
+    assert record.details["resolution"] == record.task.settings["resolution"] == "16x48"
+    assert record.details["positions"] == "interpolated from 2 x 2 to 2 x 6"
+
+
 def test_windows_without_a_size_are_one_sentence(words, capsys):
     assert main([*words, "--set", "window=16"]) == 2
     assert "window is 16 without resolution, expected both" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
-from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 
@@ -28,7 +28,8 @@ def matched(
     features: Features, pairs: Sequence[PointPair], match: Match, device: str, advance: Advance = lambda _: None
 ) -> list[NDArray[np.float64]]:
     """Where the points of each pair are found in its target, as (x, y) (K, 2); an image is read once as a target."""
-    rows, row_of = Rows(features.array, device), {key: row for row, key in enumerate(features.keys)}
+    layout, rows = features.layout, Rows(features.array, device)
+    row_of = {key: row for row, key in enumerate(features.keys)}
 
     def patches(key: str) -> Tensor:
         return rows[row_of[key] : row_of[key] + 1][0].float()
@@ -39,16 +40,16 @@ def matched(
         target: Target | None = None
         for number in numbers:
             pair = pairs[number]
-            target = target or Target(patches(key), pair.sizes[1], match)
-            found[number] = target.find(queries(patches(pair.images[0]), np.array(pair.source), pair.sizes[0]))
+            target = target or Target(patches(key), pair.sizes[1], match, layout)
+            found[number] = target.find(queries(patches(pair.images[0]), np.array(pair.source), pair.sizes[0], layout))
             advance(1)
     return [found[number] for number in range(len(pairs))]
 
 
-def queries(patches: Tensor, points: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+def queries(patches: Tensor, points: NDArray[np.float64], size: tuple[int, int], layout: Layout) -> Tensor:
     """The features (K, D) at points (K, 2) of an image (height, width) at the top left of the frame that its patches
     (h, w, D) divide: bilinear between the middles of patches."""
-    (rows, columns), (high, wide) = patches.shape[:2], spans(size, tuple(patches.shape[:2]))
+    (rows, columns), (high, wide) = layout.grid, layout.spans(size)
     down = torch.from_numpy(weights_at(points[:, 1], rows, high)).to(patches)
     along = torch.from_numpy(weights_at(points[:, 0], columns, wide)).to(patches)
     return torch.einsum("kh,kw,hwd->kd", down, along, patches)
@@ -57,17 +58,16 @@ def queries(patches: Tensor, points: NDArray[np.float64], size: tuple[int, int])
 class Target:
     """An image (height, width) in which points are found. patches: (h, w, D), as in `queries`."""
 
-    def __init__(self, patches: Tensor, size: tuple[int, int], match: Match) -> None:
-        cells = tuple(patches.shape[:2])
+    def __init__(self, patches: Tensor, size: tuple[int, int], match: Match, layout: Layout) -> None:
         self._patches = patches / patches.abs().max().clamp(min=TINY)  # squares neither overflow nor vanish
         self._between: tuple[Tensor, Tensor] | None = None
         self._step: NDArray[np.float64] = np.ones(2)
         if match == "pixels":
-            down, along = (torch.from_numpy(each).to(patches) for each in image_weights(size, cells))
+            down, along = (torch.from_numpy(each).to(patches) for each in image_weights(size, layout))
             self._between = down, along
             self._length = _lengths(self._patches, down, along)
         else:  # patches whose middle is in the image
-            self._step = np.array(spans(size, cells)) / np.array(cells)
+            self._step = np.array(layout.spans(size)) / np.array(layout.grid)
             rows, columns = np.ceil(np.array(size) / self._step - 0.5).astype(int).tolist()
             self._patches = self._patches[:rows, :columns]
             self._length = self._patches.norm(dim=2)

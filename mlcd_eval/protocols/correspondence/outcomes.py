@@ -92,5 +92,4 @@ class _Seen(NamedTuple):
 def coloured(features: Features, pairs: Sequence[PointPair]) -> Features:
     """The images with patches that hold nothing but their mean colour, in a grid as the features'."""
     seen = {key: _Seen(picture) for pair in pairs for key, picture in zip(pair.images, pair.pictures, strict=True)}
-    height, width = features.array.shape[1:3]
-    return Features(colours(list(seen.values()), (height, width)), list(seen))
+    return Features(colours(list(seen.values()), features.layout), list(seen), frame=features.frame)

@@ -18,6 +18,7 @@ from torch.nn import functional
 from mlcd_eval.protocols.geometry.bins_recipes import RECIPES, BinsRecipe
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import points_of
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
@@ -71,7 +72,7 @@ def train_bins(
     steps done."""
     chance = np.random.default_rng(seed)
     patches, recipe = Rows(train.array, device), RECIPES[settings.recipe]
-    truth = torch.from_numpy(np.stack([at_points(target(each.values()), train.grid) for each in train.annotations]))
+    truth = torch.from_numpy(np.stack([at_points(target(each.values()), train.layout) for each in train.annotations]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = BinsHead(patches.shape[-1], settings.number, *depths, recipe)
@@ -106,12 +107,12 @@ def sig_loss(depth: Tensor, truth: Tensor, varied: bool) -> Tensor:
     return square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
 
 
-def at_points(depth: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.float32]:
+def at_points(depth: NDArray[np.float64], layout: Layout) -> NDArray[np.float32]:
     """The depth at the middle of each of FINE x FINE parts of every patch, (FINE h, FINE w), NaN outside of the image.
 
     depth: (height, width, 1).
     """
-    down, along = points_of(depth.shape[:2], grid)
+    down, along = points_of(depth.shape[:2], layout)
     shape = max(down[-1] + 1, depth.shape[0]), max(along[-1] + 1, depth.shape[1])
     padded = np.full(shape, np.nan, np.float32)
     padded[: depth.shape[0], : depth.shape[1]] = depth[..., 0]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import cells_of
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
@@ -58,7 +59,7 @@ def _means(values: Sequence[PixelValues], chance: np.random.Generator) -> NDArra
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float64]:
     numbers = np.concatenate([values, np.log(np.abs(values).clip(1e-3))], axis=2, dtype=np.float64)
-    rows, columns = cells_of((values.shape[0], values.shape[1]), GRID)
+    rows, columns = cells_of((values.shape[0], values.shape[1]), Layout(GRID))
     known = np.isfinite(numbers).all(axis=2)
     cell = (rows[:, None] * GRID[1] + columns)[known]
     count = np.bincount(cell, minlength=GRID[0] * GRID[1])

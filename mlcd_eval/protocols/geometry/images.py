@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import PixelValues
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
 from mlcd_eval.protocols.segmentation.tokens import FINE, cells_of
-from mlcd_eval.protocols.shared.inside import cell_area
 from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class Parts:
     squares: float
 
 
-def parts_of(targets: NDArray[np.float64], grid: tuple[int, int]) -> Parts:
+def parts_of(targets: NDArray[np.float64], layout: Layout) -> Parts:
     """The parts of an image whose pixels have targets (height, width, T)."""
-    fine = FINE * grid[0], FINE * grid[1]
+    fine = layout.finer(FINE)
     rows, columns = cells_of((targets.shape[0], targets.shape[1]), fine)
     is_known = np.isfinite(targets).all(axis=2)
-    part = (rows[:, None] * fine[1] + columns)[is_known]
-    known, count = targets[is_known], fine[0] * fine[1]
-    pixels = cell_area(targets.shape[:2], fine)
+    part = (rows[:, None] * fine.grid[1] + columns)[is_known]
+    known, count = targets[is_known], fine.grid[0] * fine.grid[1]
+    pixels = fine.area(targets.shape[:2])
     sums = [np.bincount(part, weights=known[:, each], minlength=count) for each in range(targets.shape[2])]
     return Parts(
         np.bincount(part, minlength=count) / pixels, np.stack(sums, axis=1) / pixels, float((known**2).sum() / pixels)
@@ -58,9 +58,11 @@ def interpolation(grid: tuple[int, int]) -> Any:
     return sparse.kron(down, along, format="csr")
 
 
-def at_pixels(said: Tensor, size: tuple[int, int]) -> NDArray[np.float64]:
+def at_pixels(said: Tensor, size: tuple[int, int], frame: tuple[int, int]) -> NDArray[np.float64]:
     """What is said (h, w, T) of the patches of a frame, bilinear at the pixels (height, width, T) of the image that is
     at its top left, as torch's interpolate(align_corners=False)."""
-    down, along = (each.astype(np.float64) for each in image_weights(size, tuple(said.shape[:2])))
+    down, along = (
+        each.astype(np.float64) for each in image_weights(size, Layout((said.shape[0], said.shape[1]), frame))
+    )
     wide = np.einsum("hwt,Ww->hWt", said.double().cpu().numpy(), along)
     return np.einsum("Hh,hWt->HWt", down, wide, optimize=True)

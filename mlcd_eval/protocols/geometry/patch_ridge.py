@@ -20,6 +20,7 @@ from torch import Tensor
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.classification.sweep import search_lambda
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target, interpolation, parts_of
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import held_out_rows
 from mlcd_eval.protocols.shared.ridge import RidgeSums
 from mlcd_eval.support.progress import Advance
@@ -89,7 +90,7 @@ def sums_of(
         targets = target(images.annotations[row].values())
         here = patches[row : row + 1][0].double().flatten(0, 1)
         sums = sums or RidgeSums(here.shape[1], targets.shape[2], here.device)
-        _add(sums, here, targets, images.grid)
+        _add(sums, here, targets, images.layout)
         advance(1)
     assert sums is not None, "there are images"
     return sums
@@ -100,11 +101,11 @@ def _whole(diagonals: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
     return np.pad(diagonals, ((0, 0), (0, cells - diagonals.shape[1])))
 
 
-def _add(sums: RidgeSums, patches: Tensor, targets: NDArray[np.float64], grid: tuple[int, int]) -> None:
+def _add(sums: RidgeSums, patches: Tensor, targets: NDArray[np.float64], layout: Layout) -> None:
     """Add an image of patches (cells, D)."""
     from scipy import sparse
 
-    parts, between = parts_of(targets, grid), interpolation(grid)
+    parts, between = parts_of(targets, layout), interpolation(layout.grid)
     mixed = (between.T @ sparse.diags(parts.known) @ between).todia()  # (cells, cells), of neighbours only
     diagonals, alone, learned, total = (
         torch.from_numpy(np.asarray(each)).to(patches.device)

@@ -80,7 +80,7 @@ def _scored(
     patches, columns, count = Rows(test.array, inputs.device), Columns(key=[], unit=[]), len(test.annotations)
     with inputs.stage(report.stage, count, "images") as advance:
         for row, each in enumerate(test.annotations):
-            said = at_pixels(say(patches[row : row + 1][0]), each.size)
+            said = at_pixels(say(patches[row : row + 1][0]), each.size, test.frame)
             truth = each.values()
             errors = report.errors(said, truth)
             advance(1)

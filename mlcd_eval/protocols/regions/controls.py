@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import Region
 from mlcd_eval.protocols.base import Control, Features, Inputs
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.regions.pooling import weights_of
 from mlcd_eval.protocols.regions.scoring import PRIMARY, classified
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
@@ -64,7 +65,7 @@ def _patches(regions: Sequence[Region], num_classes: int, chance: np.random.Gene
     row = {image: number for number, image in enumerate(dict.fromkeys(region.image for region in regions))}
     patches = np.zeros((len(row), *GRID, num_classes))
     for region in regions:
-        weights = weights_of(region, GRID, "box" if region.truth is None else "mask")[0]
+        weights = weights_of(region, Layout(GRID), "box" if region.truth is None else "mask")[0]
         patches[row[region.image], ..., region.label] += weights / weights.max()
     return (patches + NOISE * chance.normal(size=patches.shape)).astype(np.float32)
 

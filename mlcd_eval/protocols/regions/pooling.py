@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mlcd_eval.data.annotations import Annotation, Region
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import cells_of
-from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Advance
 
@@ -63,34 +63,35 @@ def check_masks(regions: Sequence[Annotation], pool: Pool, split: str) -> None:
         )
 
 
-def weights_of(region: Region, grid: tuple[int, int], pool: Pool, parts: int = 1) -> NDArray[np.float64]:
+def weights_of(region: Region, layout: Layout, pool: Pool, parts: int = 1) -> NDArray[np.float64]:
     """How much of each patch a region covers, (parts, h, w), each part summing to 1.
 
     parts: into how many of the same width its box is cut, from left to right; 1 for a mask. A region that covers
     nothing is that of the patch in which the middle of its box lies.
     """
     if pool == "mask":
-        weights = _of_mask(region, grid)[None]
+        weights = _of_mask(region, layout)[None]
     else:
         left, top, right, bottom = region.box
         edges = np.linspace(left, right, parts + 1)
-        high, wide = spans(region.size, grid)
-        down = _covered(top, bottom, grid[0], high)
-        along = [_covered(*edge, grid[1], wide) for edge in pairwise(edges)]
+        (rows, columns), (high, wide) = layout.grid, layout.spans(region.size)
+        down = _covered(top, bottom, rows, high)
+        along = [_covered(*edge, columns, wide) for edge in pairwise(edges)]
         weights = down[None, :, None] * np.stack(along)[:, None, :]
     for weight in weights:
         if weight.sum() <= 0:
-            weight[_middle(region, grid)] = 1
+            weight[_middle(region, layout)] = 1
     normalised: NDArray[np.float64] = weights / weights.sum(axis=(1, 2), keepdims=True)
     return normalised
 
 
-def _of_mask(region: Region, grid: tuple[int, int]) -> NDArray[np.float64]:
+def _of_mask(region: Region, layout: Layout) -> NDArray[np.float64]:
     """The pixels of a mask in each patch, by their middles."""
     from pycocotools import mask as coco
 
     assert region.truth is not None, "checked by check_masks"
-    rows, columns = cells_of(region.size, grid)
+    grid = layout.grid
+    rows, columns = cells_of(region.size, layout)
     cell = (rows[:, None] * grid[1] + columns)[coco.decode(region.truth) > 0]
     return np.bincount(cell, minlength=grid[0] * grid[1]).reshape(grid).astype(np.float64)
 
@@ -102,11 +103,11 @@ def _covered(low: float, high: float, cells: int, side: float) -> NDArray[np.flo
     return np.clip(np.minimum(last, starts + 1) - np.maximum(first, starts), 0, None)
 
 
-def _middle(region: Region, grid: tuple[int, int]) -> tuple[int, int]:
-    left, top, right, bottom = region.box
+def _middle(region: Region, layout: Layout) -> tuple[int, int]:
+    (left, top, right, bottom), grid = region.box, layout.grid
     row, column = (
         int((low + high) / 2 * cells / span)
-        for low, high, cells, span in zip((top, left), (bottom, right), grid, spans(region.size, grid), strict=True)
+        for low, high, cells, span in zip((top, left), (bottom, right), grid, layout.spans(region.size), strict=True)
     )
     return min(row, grid[0] - 1), min(column, grid[1] - 1)
 
@@ -119,7 +120,7 @@ def pooled(
     advance: called with the number of regions done.
     """
     row: Mapping[str, int] = {key: number for number, key in enumerate(images.keys)}
-    height, across, width = images.array.shape[1:]
+    layout, width = images.layout, images.array.shape[3]
     features = np.empty((len(regions), parts * width), np.float32)
     of_image: dict[str, list[int]] = {}
     for number, region in enumerate(regions):
@@ -127,7 +128,7 @@ def pooled(
     for image in sorted(of_image, key=row.__getitem__):
         numbers = of_image[image]
         tokens = np.asarray(images.array[row[image]], np.float32).reshape(-1, width)
-        weights = np.stack([weights_of(regions[number], (height, across), pool, parts) for number in numbers])
+        weights = np.stack([weights_of(regions[number], layout, pool, parts) for number in numbers])
         means = weights.reshape(len(numbers) * parts, -1).astype(np.float32) @ tokens
         features[numbers] = means.reshape(len(numbers), parts * width)
         advance(len(numbers))

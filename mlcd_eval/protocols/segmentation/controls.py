@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import class_shares
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
@@ -53,7 +54,7 @@ def _numbers_as_names(num_classes: int) -> dict[str, Any]:
 
 def _shares(maps: Sequence[ClassMap], num_classes: int, chance: np.random.Generator) -> NDArray[np.float32]:
     """(N, h, w, C): the share of each class in each patch, with noise."""
-    shares = np.stack([class_shares(each.pixels(), GRID, num_classes) for each in maps])
+    shares = np.stack([class_shares(each.pixels(), Layout(GRID), num_classes) for each in maps])
     noisy = shares + NOISE * chance.normal(size=shares.shape)
     return noisy.astype(np.float32)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mlcd_eval.data.storage.class_png import as_png
 from mlcd_eval.metrics.dense import boundary_overlaps, class_overlaps
 from mlcd_eval.protocols.base import Inputs
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import Images
-from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ Scores = Callable[["Tensor"], "Tensor"]
 """Patches (h, w, D) on a device -> scores (h, w, C)."""
 
 
-def classes_at(scores: Tensor, size: tuple[int, int]) -> NDArray[np.int64]:
+def classes_at(scores: Tensor, size: tuple[int, int], frame: tuple[int, int]) -> NDArray[np.int64]:
     """The best class (height, width) of each pixel of the image that is at the top left of a frame: scores (h, w, C)
     of the frame's patches, bilinear between their middles as torch's interpolate(align_corners=False)."""
-    down, along = image_weights(size, tuple(scores.shape[:2]))
+    down, along = image_weights(size, Layout((scores.shape[0], scores.shape[1]), frame))
     return best_classes(scores, down, along)
 
 
@@ -46,12 +46,12 @@ def best_classes(scores: Tensor, down: NDArray[np.float32], along: NDArray[np.fl
 
 
 @lru_cache(maxsize=64)
-def image_weights(size: tuple[int, int], grid: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def image_weights(size: tuple[int, int], layout: Layout) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(height, h) and (width, w): the share of each row and column of a grid (h, w) in those of the pixels of an image
     (height, width) at the top left of the frame."""
     down, along = (
         weights_at(np.arange(pixels), cells, span)
-        for pixels, cells, span in zip(size, grid, spans(size, grid), strict=True)
+        for pixels, cells, span in zip(size, layout.grid, layout.spans(size), strict=True)
     )
     return down, along
 
@@ -81,7 +81,7 @@ def overlaps_of(
     columns["unit"] = [each.unit for each in images.annotations]
     for row, each in enumerate(images.annotations):
         truth = each.pixels()
-        prediction = classes_at(scores(patches[row : row + 1][0]), each.size)
+        prediction = classes_at(scores(patches[row : row + 1][0]), each.size, images.frame)
         sample = _sample(prediction, truth, num_classes, boundaries)
         if boundaries and inputs.with_pictures:
             sample |= {"truth": as_png(truth), "prediction": as_png(prediction)}

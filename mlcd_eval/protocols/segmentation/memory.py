@@ -47,7 +47,7 @@ def memory_of(
     count = len(images.annotations)
 
     def shares_of(row: int) -> NDArray[np.float32]:
-        return class_shares(images.annotations[row].pixels(), images.grid, num_classes)
+        return class_shares(images.annotations[row].pixels(), images.layout, num_classes)
 
     known = np.flatnonzero(np.stack([shares_of(row).any(axis=2) for row in range(count)]))
     if not len(known):

@@ -149,11 +149,11 @@ def _tokens(
     """Return the patches that are fitted, and the images that choose lambda, if it is searched."""
     chance = np.random.default_rng(seed)
     train = images["train"]
-    labels = labels_of(train.annotations, train.grid, num_classes)
+    labels = labels_of(train.annotations, train.layout, num_classes)
     if settings.lambda_ is not None:
         return tokens_of(train.array, labels, settings.patches, chance), None
     if "val" in images:
-        held, of_held, among = images["val"], labels_of(images["val"].annotations, train.grid, num_classes), None
+        held, of_held, among = images["val"], labels_of(images["val"].annotations, train.layout, num_classes), None
         share = len(held.annotations) / (len(held.annotations) + len(train.annotations))
     else:
         is_held = held_out_rows([each.unit for each in train.annotations], settings.val_fraction, chance)

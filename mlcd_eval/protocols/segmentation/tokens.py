@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import UNLABELLED, ClassMap
 from mlcd_eval.errors import IncompatibleError
-from mlcd_eval.protocols.shared.inside import cell_area, spans
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.shared.patch_images import PatchImages
 
 FINE = 4
@@ -20,47 +20,47 @@ LEAST = 0.5  # of a patch's area whose classes are known: of others no class is 
 _ROWS = 1 << 14  # tokens read at a time
 
 
-def cells_of(size: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def cells_of(size: tuple[int, int], layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The row of cells that each row of an image (height, width) falls in, and the column of each column, by the
-    middles of pixels; the image is at the top left of the frame that the grid (h, w) divides."""
+    middles of pixels; the image is at the top left of the frame."""
     rows, columns = (
         np.floor((np.arange(count) + 0.5) * cells / span).astype(np.int64)
-        for count, cells, span in zip(size, grid, spans(size, grid), strict=True)
+        for count, cells, span in zip(size, layout.grid, layout.spans(size), strict=True)
     )
     return rows, columns
 
 
-def points_of(size: tuple[int, ...], grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def points_of(size: tuple[int, ...], layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The row and column of pixels in the middle of each of FINE x FINE parts of every patch; some are outside of the
     image (height, width)."""
     down, along = (
         np.floor((np.arange(FINE * cells) + 0.5) * span / (FINE * cells)).astype(np.int64)
-        for cells, span in zip(grid, spans(size, grid), strict=True)
+        for cells, span in zip(layout.grid, layout.spans(size), strict=True)
     )
     return down, along
 
 
-def class_shares(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.float32]:
+def class_shares(classes: NDArray[np.int16], layout: Layout, num_classes: int) -> NDArray[np.float32]:
     """The share (h, w, C) of each class in the scored pixels of each patch; all 0 where the classes of less than LEAST
     of its area are known: padding, or pixels that are not scored.
 
     classes: (height, width) of the image.
     """
-    height, width = classes.shape
-    rows, columns = cells_of((height, width), grid)
+    (height, width), grid = classes.shape, layout.grid
+    rows, columns = cells_of((height, width), layout)
     cell = rows[:, None] * grid[1] + columns
     scored = classes >= 0
     counts = np.bincount(cell[scored] * num_classes + classes[scored], minlength=grid[0] * grid[1] * num_classes)
     counts = counts.reshape(*grid, num_classes)
     known = counts.sum(axis=2, keepdims=True)
-    enough = known >= LEAST * cell_area(classes.shape, grid)
+    enough = known >= LEAST * layout.area(classes.shape)
     return np.where(enough, counts / np.maximum(known, 1), 0).astype(np.float32)
 
 
-def patch_classes(classes: NDArray[np.int16], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
+def patch_classes(classes: NDArray[np.int16], layout: Layout, num_classes: int) -> NDArray[np.int16]:
     """The most frequent class (h, w) of each patch's pixels, the lower of equal ones; UNLABELLED where its shares are
     not known. classes: (height, width) of the image."""
-    shares = class_shares(classes, grid, num_classes)
+    shares = class_shares(classes, layout, num_classes)
     return np.where(shares.any(axis=2), shares.argmax(axis=2), UNLABELLED).astype(np.int16)
 
 
@@ -100,7 +100,7 @@ def held_out_of(
     count = max(1, most // (images.grid[0] * images.grid[1]))
     chosen = np.sort(chance.choice(len(among), count, replace=False)) if count < len(among) else slice(None)
     rows = among[chosen].tolist()
-    truth = np.stack([_at_points(images.annotations[row], images.grid) for row in rows])
+    truth = np.stack([_at_points(images.annotations[row], images.layout) for row in rows])
     array = images.array[rows]
     return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))
 
@@ -121,17 +121,17 @@ def held_out_rows(units: Sequence[str], fraction: float, chance: np.random.Gener
     return np.array([unit in chosen for unit in units])
 
 
-def _at_points(each: ClassMap, grid: tuple[int, int]) -> NDArray[np.int16]:
+def _at_points(each: ClassMap, layout: Layout) -> NDArray[np.int16]:
     """The class at the middle of each of FINE x FINE parts of every patch, UNLABELLED outside of the image."""
-    down, along = points_of(each.size, grid)
+    down, along = points_of(each.size, layout)
     padded = np.full((max(down[-1] + 1, each.size[0]), max(along[-1] + 1, each.size[1])), UNLABELLED, np.int16)
     padded[: each.size[0], : each.size[1]] = each.pixels()
     return padded[np.ix_(down, along)]
 
 
-def labels_of(maps: Sequence[ClassMap], grid: tuple[int, int], num_classes: int) -> NDArray[np.int16]:
+def labels_of(maps: Sequence[ClassMap], layout: Layout, num_classes: int) -> NDArray[np.int16]:
     """The class (N, h, w) of every patch, UNLABELLED where it is not known."""
-    return np.stack([patch_classes(each.pixels(), grid, num_classes) for each in maps])
+    return np.stack([patch_classes(each.pixels(), layout, num_classes) for each in maps])
 
 
 def tokens_of(array: NDArray[np.floating], labels: NDArray[np.int16], most: int, chance: np.random.Generator) -> Tokens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PositiveInt, model_serializer, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_serializer, model_validator
 
 from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
@@ -27,6 +27,13 @@ class FramedSettings(ProtocolSettings):
     resolution: Annotated[int, Field(ge=1, le=LARGEST)] | Annotated[str, Field(pattern=_OBLONG)] | None = None
     window: PositiveInt | None = None
     stride: PositiveInt | None = None
+
+    @field_validator("resolution")
+    @classmethod
+    def _square(cls, resolution: int | str | None) -> int | str | None:
+        """One number for 448x448, so that it is the same request as 448."""
+        sides = str(resolution).split("x")
+        return int(sides[0]) if len(sides) == 2 and sides[0] == sides[1] else resolution
 
     @model_validator(mode="after")
     def _fit(self) -> FramedSettings:

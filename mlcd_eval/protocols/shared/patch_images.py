@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlcd_eval.data.annotations import Annotation, ClassMap, PixelValues
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Features, Inputs
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.scored import of_kind
 
@@ -21,16 +22,22 @@ A = TypeVar("A", ClassMap, PixelValues)
 @dataclass(frozen=True)
 class PatchImages(Generic[A]):
     """Images row by row. array: (N, h, w, D), possibly memory-mapped; annotations: of each; num_unread: images that
-    could not be read."""
+    could not be read; frame: as Features have it."""
 
     array: NDArray[np.floating]
     annotations: Sequence[A]
     num_unread: int = 0
+    frame: tuple[int, int] = (1, 1)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
         return self.array.shape[1], self.array.shape[2]
+
+    @property
+    def layout(self) -> Layout:
+        """Where the images' pixels lie among the patches."""
+        return Layout(self.grid, self.frame)
 
 
 def checked_images(inputs: Inputs, kind: type[A]) -> dict[str, PatchImages[A]]:
@@ -47,4 +54,4 @@ def patch_images(features: Features, annotations: Sequence[Annotation], kind: ty
     read = [by_key[key] for key in features.keys]
     if not read:
         raise DataError(f"the {role} split has no images that can be read: got 0, expected at least 1")
-    return PatchImages(features.array, read, len(by_key) - len(read))
+    return PatchImages(features.array, read, len(by_key) - len(read), features.frame)

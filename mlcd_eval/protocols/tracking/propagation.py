@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.maps import weights_at
-from mlcd_eval.protocols.shared.inside import spans
 from mlcd_eval.protocols.shared.unit import unit
 
 BATCH = 1 << 25  # cosines held at a time
@@ -34,10 +34,10 @@ class Propagation:
 
 
 class Grid:
-    """The patches whose middle is in an image (height, width) at the top left of the frame of cells (h, w)."""
+    """The patches whose middle is in an image (height, width) at the top left of the frame."""
 
-    def __init__(self, size: tuple[int, ...], cells: tuple[int, ...]) -> None:
-        self._size, step = size, np.array(spans(size, cells)) / np.array(cells)
+    def __init__(self, size: tuple[int, ...], layout: Layout) -> None:
+        self._size, step = size, np.array(layout.spans(size)) / np.array(layout.grid)
         counts = np.ceil(np.array(size) / step - 0.5).astype(int)
         self.shape: tuple[int, int] = (int(counts[0]), int(counts[1]))
         self._sides = (counts * step).tolist()
@@ -74,18 +74,18 @@ class Grid:
 
 
 def propagated(
-    frames: Iterable[Tensor], mask: NDArray[np.integer], num_objects: int, how: Propagation
+    frames: Iterable[Tensor], mask: NDArray[np.integer], num_objects: int, how: Propagation, layout: Layout
 ) -> Iterator[NDArray[np.int64]]:
     """Yield the mask (height, width) of each frame after the first, whose mask is given; at most `how.frames` and two
     more are held.
 
-    frames: the patches (h, w, D) of each frame, which is at the top left of the square that they divide.
+    frames: the patches (h, w, D) of each frame, which lies in them by the layout.
     """
     grid: Grid | None = None
     before: deque[tuple[Tensor, Tensor]] = deque(maxlen=how.frames)
     for frame in frames:
         if grid is None:
-            grid = Grid(mask.shape, frame.shape[:2])
+            grid = Grid(mask.shape, layout)
             keys, near = grid.patches(frame), grid.near(how.near).to(frame.device)
             first = keys, grid.labels_of(mask, num_objects + 1).to(keys)
             continue
@@ -96,11 +96,11 @@ def propagated(
 
 
 def of_true_labels(
-    masks: Iterable[NDArray[np.integer]], num_objects: int, cells: tuple[int, int]
+    masks: Iterable[NDArray[np.integer]], num_objects: int, layout: Layout
 ) -> Iterator[NDArray[np.int64]]:
     """Yield each mask (height, width) as patches with their true labels show it: about the most that a grid can."""
     for mask in masks:
-        grid = Grid(mask.shape, cells)
+        grid = Grid(mask.shape, layout)
         known = np.where(mask > num_objects, 0, mask)  # objects that appear late are none
         yield grid.mask_of(grid.labels_of(known, num_objects + 1))
 

@@ -71,19 +71,18 @@ class Tracking(Protocol[TrackingSettings]):
         check_finite(features.array, "patch features", features.keys)
         clips, scored = every_and_readable(inputs, Clip, "clip")
         unread = sum(clip.num_objects for clip in clips) - sum(clip.num_objects for clip in scored)
-        height, width = features.array.shape[1:3]
 
         def followed(clip: Clip) -> Iterator[NDArray[Any]]:
             return _followed(settings, features, clip, inputs.device)
 
         def by_colour(clip: Clip) -> Iterator[NDArray[Any]]:
-            plain = Features(colours(clip.masks, (height, width)), clip.images)
+            plain = Features(colours(clip.masks, features.layout), clip.images, frame=features.frame)
             return _followed(settings, plain, clip, inputs.device)
 
         def in_patches(clip: Clip) -> Iterator[NDArray[Any]]:
             from mlcd_eval.protocols.tracking.propagation import of_true_labels
 
-            return of_true_labels((each.pixels() for each in clip.masks[1:]), clip.num_objects, (height, width))
+            return of_true_labels((each.pixels() for each in clip.masks[1:]), clip.num_objects, features.layout)
 
         with inputs.stage("frames", sum(len(clip.images) - 1 for clip in scored), "frames") as advance:
             columns = columns_of(scored, followed, advance)
@@ -93,7 +92,7 @@ class Tracking(Protocol[TrackingSettings]):
             primary="jf_mean",
             samples=columns,
             details={
-                "grid": [height, width],
+                "grid": list(features.layout.grid),
                 "num_clips": len(scored),
                 "num_frames_scored": sum(len(clip.images) - 2 for clip in scored),
                 "num_late_objects": sum(map(late_objects, scored)),
@@ -112,4 +111,4 @@ def _followed(settings: TrackingSettings, features: Features, clip: Clip, device
     rows, row_of = Rows(features.array, device, keep=False), {key: row for row, key in enumerate(features.keys)}
     frames = (rows[row_of[key] : row_of[key] + 1][0].float() for key in clip.images)
     how = Propagation(settings.frames, settings.near, settings.k, settings.temperature)
-    yield from propagated(frames, clip.masks[0].pixels(), clip.num_objects, how)
+    yield from propagated(frames, clip.masks[0].pixels(), clip.num_objects, how, features.layout)

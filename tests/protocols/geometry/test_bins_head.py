@@ -15,6 +15,7 @@ from mlcd_eval.protocols.geometry.bins_head import BinsHead, at_points, sig_loss
 from mlcd_eval.protocols.geometry.bins_recipes import RECIPES, dinov2_schedule
 from mlcd_eval.protocols.geometry.bins_recipes import dinov3_schedule as schedule
 from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
+from mlcd_eval.protocols.layout import Layout
 
 
 def test_the_depth_of_a_patch_is_the_weighted_mean_of_bins():
@@ -55,7 +56,7 @@ def test_the_schedule_is_dinov3s():
 
 def test_points_are_the_pixels_at_the_middles_of_parts():
     depth = np.arange(24 * 32, dtype=float).reshape(24, 32, 1)
-    points = at_points(depth, (4, 4))  # of 8 x 8 pixels, whose 4 x 4 parts are 2 x 2
+    points = at_points(depth, Layout((4, 4)))  # of 8 x 8 pixels, whose 4 x 4 parts are 2 x 2
     assert points.shape == (16, 16) and points[0, 0] == depth[1, 1] and points[11, 15] == depth[23, 31]
     assert np.isnan(points[12:]).all() and np.isfinite(points[:12]).all()
 

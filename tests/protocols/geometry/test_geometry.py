@@ -13,6 +13,7 @@ from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
 from mlcd_eval.protocols.geometry.images import at_pixels, parts_of
 from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import FINE
 
 
@@ -58,19 +59,19 @@ def test_the_fit_is_scikit_learns_on_the_pixels_of_interpolated_patches():
 def test_parts_hold_every_known_pixel():
     targets = np.random.default_rng(0).normal(size=(20, 30, 2))
     targets[:3] = np.nan
-    parts = parts_of(targets, (5, 6))
+    parts = parts_of(targets, Layout((5, 6)))
     area = 30 * 30 / (FINE * 5 * FINE * 6)
     assert parts.known.sum() * area == pytest.approx(17 * 30)
     assert parts.sums.sum(axis=0) * area == pytest.approx(np.nansum(targets, axis=(0, 1)))
     assert parts.squares * area == pytest.approx(np.nansum(targets**2))
-    first = parts_of(np.ones((16, 8, 1)), (2, 2))  # 8 x 8 parts of 2 x 2 pixels, the right half of them padding
+    first = parts_of(np.ones((16, 8, 1)), Layout((2, 2)))  # 8 x 8 parts of 2 x 2 pixels, the right half of them padding
     assert first.known.reshape(8, 8)[:, :4].tolist() == [[1.0] * 4] * 8 and not first.known.reshape(8, 8)[:, 4:].any()
 
 
 def test_values_are_interpolated_as_torch_does():
     said = torch.randn(5, 7, 3, generator=torch.Generator().manual_seed(0))
     expected = interpolated(said[None].numpy(), 40)[0, :40, :31]
-    assert at_pixels(said, (40, 31)) == pytest.approx(expected, abs=1e-6)
+    assert at_pixels(said, (40, 31), (1, 1)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("with_val", [False, True])

@@ -7,6 +7,7 @@ from pycocotools import mask as coco
 
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.metrics.segmentation import encode
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.regions.pooling import check_masks, drawn, pooled, regions_of, weights_of
 
 FINE = 40  # points on a side of a pixel would be too many: of a patch
@@ -41,7 +42,7 @@ def test_means_are_weighted_by_what_is_covered(pool):
 
 def test_parts_of_a_box_stand_one_after_another():
     images, (region, *_) = regions(1, seed=4)
-    whole, parts = weights_of(region, (4, 4), "box"), weights_of(region, (4, 4), "box", 3)
+    whole, parts = weights_of(region, Layout((4, 4)), "box"), weights_of(region, Layout((4, 4)), "box", 3)
     assert parts.shape == (3, 4, 4) and parts.sum(axis=(1, 2)) == pytest.approx(1)
     assert parts.mean(axis=0) == pytest.approx(whole[0])
     found = pooled(images, [region], "box", 3)[0].reshape(3, 6)
@@ -55,7 +56,7 @@ def test_a_region_without_a_pixel_is_that_of_its_middle():
     )
     assert coco.area(empty.truth) == 0
     for pool in ("mask", "box"):
-        weights = weights_of(empty, (4, 4), pool)[0]
+        weights = weights_of(empty, Layout((4, 4)), pool)[0]
         assert weights[2, 3] == weights.sum() == 1
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mlcd_eval.data.annotations import ClassMap
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation import maps
 from mlcd_eval.protocols.segmentation.maps import classes_at
 from mlcd_eval.protocols.segmentation.tokens import cells_of, patch_classes, tokens_of
@@ -22,20 +23,22 @@ def test_scores_are_interpolated_as_torch_does(size, grid, monkeypatch):
     )[0, :, : size[0], : size[1]]
     top = square.topk(2, dim=0).values
     clear = (top[0] - top[1] > 1e-5).numpy()  # elsewhere rounding decides
-    assert clear.mean() > 0.95 and (classes_at(scores, size)[clear] == square.argmax(dim=0).numpy()[clear]).all()
+    assert (
+        clear.mean() > 0.95 and (classes_at(scores, size, (1, 1))[clear] == square.argmax(dim=0).numpy()[clear]).all()
+    )
 
 
 def test_a_class_that_train_lacks_is_never_predicted():
     scores = torch.randn(4, 4, 3)
     scores[..., 1] = -torch.inf
-    assert set(classes_at(scores, (20, 15)).ravel().tolist()) <= {0, 2}
+    assert set(classes_at(scores, (20, 15), (1, 1)).ravel().tolist()) <= {0, 2}
 
 
 def test_a_patch_has_the_most_frequent_class_of_its_pixels():
     rng = np.random.default_rng(0)
     classes = rng.integers(-1, 4, (30, 44)).astype(np.int16)
-    found = patch_classes(classes, (5, 6), 4)
-    rows, columns = cells_of((30, 44), (5, 6))
+    found = patch_classes(classes, Layout((5, 6)), 4)
+    rows, columns = cells_of((30, 44), Layout((5, 6)))
     for row in range(5):
         for column in range(6):
             inside = classes[np.ix_(rows == row, columns == column)]
@@ -48,7 +51,7 @@ def test_a_patch_has_the_most_frequent_class_of_its_pixels():
 def test_padding_and_unlabelled_pixels_are_not_learned():
     classes = np.zeros((8, 16), np.int16)
     classes[:, 8:12] = -1
-    assert patch_classes(classes, (2, 4), 2).tolist() == [[0, 0, -1, 0], [-1, -1, -1, -1]]
+    assert patch_classes(classes, Layout((2, 4)), 2).tolist() == [[0, 0, -1, 0], [-1, -1, -1, -1]]
 
 
 def test_tokens_are_drawn_from_those_that_are_known():

@@ -7,6 +7,7 @@ from protocol_inputs import CLASSES_OF_PIXELS, segmented
 
 from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.errors import IncompatibleError
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation import memory
 from mlcd_eval.protocols.segmentation.memory import memory_of
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNN, SegKNNSettings
@@ -29,7 +30,7 @@ def test_a_patch_mixes_the_shares_of_those_nearest_to_it(monkeypatch):
     known, count = made(given)
     keys, shares = [], []
     for row, each in enumerate(train.annotations):
-        of_image = class_shares(each.pixels(), (4, 4), CLASSES_OF_PIXELS)
+        of_image = class_shares(each.pixels(), Layout((4, 4)), CLASSES_OF_PIXELS)
         for place in np.ndindex(4, 4):
             if of_image[place].sum() > 0:
                 keys.append(train.array[row][place] / np.linalg.norm(train.array[row][place]))

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlcd_eval.data.storage.class_png import of_png
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.maps import classes_at, linear
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinear, SegLinearSettings
 from mlcd_eval.protocols.segmentation.tokens import labels_of
@@ -42,13 +43,13 @@ def test_the_fit_is_scikit_learns():
     given = segmented(noise=0.7)
     scores = scored(given, lambda_=2.0, tolerance=1e-10)
     maps, array = given.annotations["train"], given.images["train"].array
-    labels = labels_of(maps, (4, 4), CLASSES_OF_PIXELS)
+    labels = labels_of(maps, Layout((4, 4)), CLASSES_OF_PIXELS)
     model = LogisticRegression(C=0.5, max_iter=5000, tol=1e-10).fit(array[labels >= 0], labels[labels >= 0])
     right = total = 0
     theirs = linear(torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_))
     for patches, each in zip(given.images["test"].array, given.annotations["test"], strict=True):
         truth = each.pixels()
-        classes = classes_at(theirs(torch.from_numpy(patches)), truth.shape)
+        classes = classes_at(theirs(torch.from_numpy(patches)), truth.shape, (1, 1))
         right, total = right + int((classes == truth).sum()), total + int((truth >= 0).sum())
     assert sum(scores.samples["pixels_right"]) == pytest.approx(right, abs=2)  # pixels between two classes
     assert sum(scores.samples["pixels_scored"]) == total and scores.details["lambda_from"] == "settings"

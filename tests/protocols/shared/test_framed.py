@@ -9,6 +9,7 @@ from mlcd_eval.encoders.base import EncoderInfo
 from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.frame import Frame
 from mlcd_eval.protocols.geometry.images import at_pixels
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.registry import PROTOCOLS, get_protocol
 from mlcd_eval.protocols.segmentation.maps import classes_at
 from mlcd_eval.protocols.segmentation.seg_knn import SegKNNSettings
@@ -42,7 +43,20 @@ def test_what_is_not_set_is_not_in_a_record():
     assert SegKNNSettings(resolution=64).model_dump(mode="json")["resolution"] == 64
 
 
-@pytest.mark.parametrize("resolution", [0, -16, 8193])
+def test_a_frame_may_be_oblong():
+    assert SegKNNSettings(resolution="64x128").frame == Frame((64, 128))
+    assert SegKNNSettings(resolution="64x64") == SegKNNSettings(resolution=64)
+
+
+@pytest.mark.parametrize("name", ["refcoco", "docvqa"])
+def test_some_protocols_read_squares(name):
+    with pytest.raises(ValidationError, match="resolution is 64x128, expected a square such as 128"):
+        get_protocol(name).Settings(resolution="64x128")
+    with pytest.raises(ValidationError, match="expected a square as resolution of sgd, got 64x128"):
+        get_protocol("seg_linear").Settings(resolution="64x128", sgd={})
+
+
+@pytest.mark.parametrize("resolution", [0, -16, 8193, "64x", "0x64", "64x8200", "64x64x64"])
 def test_sizes_that_no_image_has(resolution):
     with pytest.raises(ValidationError, match="resolution"):
         SegKNNSettings(resolution=resolution)
@@ -50,7 +64,7 @@ def test_sizes_that_no_image_has(resolution):
 
 @pytest.mark.parametrize(
     "chosen", [{"window": 32}, {"resolution": 64, "stride": 8}, {"resolution": 64, "window": 65},
-               {"resolution": 64, "window": 32, "stride": 33}]
+               {"resolution": 64, "window": 32, "stride": 33}, {"resolution": "32x64", "window": 48}]
 )  # fmt: skip
 def test_windows_fit_in_an_image_and_leave_no_gap(chosen):
     with pytest.raises(ValidationError, match=r"expected both|expected at most"):
@@ -79,8 +93,9 @@ def test_padding_is_never_read(cells, size):
     other = said.clone()
     other[rows], other[:, columns] = 1e6, -1e6
     assert (rows.any() or columns.any()) and not torch.equal(said, other)
-    assert np.array_equal(classes_at(said, size), classes_at(other, size))
-    assert np.array_equal(at_pixels(said, size), at_pixels(other, size))
+    layout = Layout((cells, cells))
+    assert np.array_equal(classes_at(said, size, (1, 1)), classes_at(other, size, (1, 1)))
+    assert np.array_equal(at_pixels(said, size, (1, 1)), at_pixels(other, size, (1, 1)))
     truth = np.zeros(size, np.int16)
-    known = patch_classes(truth, (cells, cells), 1) >= 0
+    known = patch_classes(truth, layout, 1) >= 0
     assert known.any() and not known[rows].any() and not known[:, columns].any()

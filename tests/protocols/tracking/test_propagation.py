@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.tracking import propagation
 from mlcd_eval.protocols.tracking.propagation import Grid, Propagation, propagated
 
@@ -55,7 +56,7 @@ def test_labels_are_those_of_the_algorithm_written_out(how, monkeypatch):
     monkeypatch.setattr(propagation, "BATCH", 200)  # a few patches at a time
     frames, mask = clip(seed=1)
     expected = written_out(frames, mask, how)
-    found = list(propagated(iter(frames), mask, OBJECTS, how))
+    found = list(propagated(iter(frames), mask, OBJECTS, how, Layout(CELLS)))
     assert len(found) == len(expected) == 5
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours == upsampled(theirs)).mean() > 0.999  # where two labels are equal to the last bit either may win
@@ -64,7 +65,7 @@ def test_labels_are_those_of_the_algorithm_written_out(how, monkeypatch):
 
 def test_mixtures_are_exact():
     frames, mask = clip(seed=2)
-    how, grid = Propagation(3, 2, 4, 0.1), Grid(SIZE, CELLS)
+    how, grid = Propagation(3, 2, 4, 0.1), Grid(SIZE, Layout(CELLS))
     known = [(grid.patches(frames[0]), grid.labels_of(mask, OBJECTS + 1))]
     near = grid.near(how.near)
     for number, expected in enumerate(written_out(frames, mask, how), 1):
@@ -77,14 +78,14 @@ def test_mixtures_are_exact():
 def test_padding_is_neither_looked_at_nor_labelled():
     frames, mask = clip(seed=3)
     how = Propagation(7, 12, 5, 0.1)
-    plain = [each.tolist() for each in propagated(iter(frames), mask, OBJECTS, how)]
+    plain = [each.tolist() for each in propagated(iter(frames), mask, OBJECTS, how, Layout(CELLS))]
     for frame in frames:
         frame[4:] = 1e3
-    assert [each.tolist() for each in propagated(iter(frames), mask, OBJECTS, how)] == plain
+    assert [each.tolist() for each in propagated(iter(frames), mask, OBJECTS, how, Layout(CELLS))] == plain
 
 
 def test_patches_that_are_all_alike_mix_all_of_them():
     same = [torch.ones(*CELLS, 4)] * 3
     _, mask = clip(seed=0)
-    for found in propagated(iter(same), mask, OBJECTS, Propagation(7, 12, 5, 0.1)):
+    for found in propagated(iter(same), mask, OBJECTS, Propagation(7, 12, 5, 0.1), Layout(CELLS)):
         assert len(set(found.ravel().tolist())) == 1
