@@ -106,7 +106,8 @@ def main() -> None:
         dom = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     shown, _, measured = re.search(r"<title>([^<]*)</title>", dom)[1].partition(":")
     times = [float(time) for time in measured.split()]
-    print(f"of {args.rows:,} published rows are shown: {shown} sorted in {min(times):.1f} to {max(times):.1f} ms, median {median(times):.1f} ms")
+    print(f"of {args.rows:,} published rows are shown: {shown}", end=" ")
+    print(f"sorted in {min(times):.1f} to {max(times):.1f} ms, median {median(times):.1f} ms")
 
 
 if __name__ == "__main__":
