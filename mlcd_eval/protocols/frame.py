@@ -39,7 +39,8 @@ class Frame:
 
     def check(self, task: str, info: EncoderInfo) -> None:
         """Raise IncompatibleError for a model that does not take images of this size. task: begins the sentence."""
-        if self.window is None and info.image_size == self.size:
+        is_square = self.size[0] == self.size[1]
+        if self.window is None and info.image_size == self.size and (is_square or info.sizes is not None):
             return
         for side in self.size:
             self._check_pixels(task, info, f"resolution={self.resolution}", side)

@@ -11,6 +11,7 @@ from mlcd_eval.protocols.frame import Frame
 
 INFO = EncoderInfo("m", "m", "f", "resize", {"patches": 4}, (32, 32), 0, False, sizes=Sizes(8, "interpolated"))
 FIXED = dataclasses.replace(INFO, sizes=None)
+OBLONG = dataclasses.replace(FIXED, image_size=(32, 16))
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,8 @@ FIXED = dataclasses.replace(INFO, sizes=None)
                                 r"such as 64$"),
         (Frame((64, 64)), FIXED, r"^t: got resolution=64, but model 'm' takes images of 32 x 32 pixels only, expected "
                                  r"none$"),
+        (Frame((32, 16)), OBLONG, r"^t: got resolution=32x16, but model 'm' takes images of 32 x 16 pixels only, "
+                                  r"expected none$"),
         (Frame((32, 60)), INFO, r"^t: got resolution=32x60, expected a multiple of the 8 pixels of a patch of model "
                                 r"'m', such as 64$"),
     ],
