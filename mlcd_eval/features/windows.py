@@ -29,7 +29,7 @@ def framed(encoder: Encoder, frame: Frame) -> Encoder:
     """Return a model as it sees images of a size. Raises IncompatibleError where it cannot."""
     own, longer = encoder.info.image_size, max(frame.size)
     tower = encoder if frame.seen == own else encoder.resized(frame.seen)
-    if frame.seen == (longer, longer):
+    if frame.window is None and frame.size == (longer, longer):
         return tower
     on_cpu = encoder.on_cpu if isinstance(encoder, JpegsOnGpu) else encoder
     whole = rescaled(on_cpu.preprocess, longer, own[0])

@@ -93,16 +93,20 @@ def test_an_oblong_grid_of_the_own_tower():
     assert other.preprocess(Image.new("RGB", (9, 5))).shape == (3, 72, 72)
 
 
-def test_an_oblong_grid_of_timm(tmp_path):
+@pytest.mark.parametrize("size", [(96, 176), (192, 80)])
+def test_an_oblong_grid_of_timm(size, tmp_path):
+    """As timm interpolates positions while it computes (`dynamic_img_size`)."""
     torch.manual_seed(0)
-    made = timm.create_model("test_vit", pretrained=False)
-    torch.save(made.state_dict(), tmp_path / "weights.pt")
-    other = load_encoder(f"timm:test_vit?checkpoint={tmp_path / 'weights.pt'}").resized((96, 176))
-    made.eval().set_input_size(img_size=(96, 176))
-    pixels = torch.rand(2, 3, 96, 176, generator=torch.Generator().manual_seed(1))
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "weights.pt")
+    other = load_encoder(f"timm:test_vit?checkpoint={tmp_path / 'weights.pt'}").resized(size)
+    theirs = timm.create_model("test_vit", dynamic_img_size=True).eval()
+    theirs.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    pixels = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        theirs = made.forward_features(pixels)[:, made.num_prefix_tokens :].unflatten(1, (6, 11))
-    torch.testing.assert_close(patches(other, (96, 176)), theirs, **EXACT)
+        expected = theirs.forward_features(pixels)[:, theirs.num_prefix_tokens :]
+    found = patches(other, size)
+    assert found.shape[1:3] == (size[0] // 16, size[1] // 16)
+    torch.testing.assert_close(found.flatten(1, 2), expected, **EXACT)
 
 
 def test_weights_are_shared_and_identity_is_not():
@@ -171,6 +175,12 @@ def test_open_clip_gives_what_force_image_size_gives(tmp_path):
     torch.testing.assert_close(patches(other, 56, PROJECTED_PATCHES), expected @ built.visual.proj, **EXACT)
     image = Image.fromarray(np.random.default_rng(0).integers(256, size=(70, 90, 3), dtype=np.uint8))
     assert torch.equal(other.preprocess(image), transform(image))
+    built = open_clip.create_model(spec.removeprefix("open_clip:"), force_image_size=OBLONG)
+    built.eval().visual.output_tokens = True
+    pixels = torch.rand(2, 3, *OBLONG, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = built.visual(pixels)[1].unflatten(1, (5, 9))
+    torch.testing.assert_close(patches(encoder.resized(OBLONG), OBLONG), expected, **EXACT)
 
 
 @pytest.mark.parametrize("vision", ["resnet", SLOW("timm_linear")])
