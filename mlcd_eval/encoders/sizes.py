@@ -12,7 +12,8 @@ Positions = Literal["interpolated", "native"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a tower takes besides its own size. multiple: height and width are those of so many pixels, of a patch.
+    """What a tower takes besides its own size. multiple: pixels along a side
+    of a patch, of which height and width are multiples.
     positions: `interpolated` where those of training are, `native` where a tower has none that depend on the size
     (convolutions) or computes them for any (rotary ones)."""
 

@@ -32,15 +32,19 @@ class Frame:
         return self.size if self.window is None else (self.window, self.window)
 
     @property
+    def is_square(self) -> bool:
+        """Whether height and width are the same."""
+        return self.size[0] == self.size[1]
+
+    @property
     def resolution(self) -> int | str:
         """The size as it is asked for: 448, or 352x1216."""
         height, width = self.size
-        return height if height == width else f"{height}x{width}"
+        return height if self.is_square else f"{height}x{width}"
 
     def check(self, task: str, info: EncoderInfo) -> None:
         """Raise IncompatibleError for a model that does not take images of this size. task: begins the sentence."""
-        is_square = self.size[0] == self.size[1]
-        if self.window is None and info.image_size == self.size and (is_square or info.sizes is not None):
+        if self.window is None and info.image_size == self.size and (self.is_square or info.sizes is not None):
             return
         for side in self.size:
             self._check_pixels(task, info, f"resolution={self.resolution}", side)

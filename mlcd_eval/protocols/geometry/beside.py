@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class WithVectors:
 def with_vectors(images: Mapping[str, Features], layer: str) -> dict[str, Features]:
     """The splits' own roles, their patches with the vectors that the splits have at a layer."""
     pairs = {role: (images[role], at_role(images, role, layer).array) for role in split_roles(images)}
-    return {role: Features(_array(of.array, vectors), of.keys, bad=of.bad) for role, (of, vectors) in pairs.items()}
+    return {role: replace(of, array=_array(of.array, vectors)) for role, (of, vectors) in pairs.items()}
 
 
 def _array(patches: NDArray[Any], vectors: NDArray[Any]) -> Any:

@@ -57,7 +57,7 @@ class SegLinearSettings(FramedSettings):
     def _one_way(self) -> SegLinearSettings:
         if self.sgd is not None and self.lambda_ is not None:
             raise ValueError("expected at most one of lambda_ and sgd, got both")
-        if self.sgd is not None and self.frame is not None and len(set(self.frame.size)) > 1:
+        if self.sgd is not None and self.frame is not None and not self.frame.is_square:
             raise ValueError(f"expected a square as resolution of sgd, got {self.resolution}")
         return self
 

@@ -17,9 +17,9 @@ _NAMES = ("resolution", "window", "stride")
 
 class FramedSettings(ProtocolSettings):
     """resolution: pixels of images' longer side, in place of the model's own, or the height and width of the frame that
-    they are letterboxed to, as 352x1216; positions are interpolated where the
-    tower can do that. window: pixels along a side of the windows that slide over such an image, whose patches are
-    averaged where they overlap; stride: pixels between them, by default two thirds of a window."""
+    they are letterboxed to, as 352x1216; positions are interpolated where the tower can do that. window: pixels along a
+    side of the windows that slide over such an image, whose patches are averaged where they overlap; stride: pixels
+    between them, by default two thirds of a window."""
 
     squares_only: ClassVar[bool] = False
     """Whether what reads the patches takes square grids alone."""
@@ -37,10 +37,10 @@ class FramedSettings(ProtocolSettings):
 
     @model_validator(mode="after")
     def _fit(self) -> FramedSettings:
-        sides = self._size
-        if self.squares_only and len(set(sides)) > 1:
+        sides = () if self.frame is None else self.frame.size
+        if self.squares_only and self.frame is not None and not self.frame.is_square:
             raise ValueError(f"resolution is {self.resolution}, expected a square such as {max(sides)}")
-        if sides and not 0 < min(sides) <= max(sides) <= LARGEST:
+        if max(sides, default=0) > LARGEST:
             raise ValueError(f"resolution is {self.resolution}, expected sides of 1 to {LARGEST} pixels")
         for setting, larger, most in (
             ("window", "resolution", min(sides, default=None)),
@@ -52,14 +52,6 @@ class FramedSettings(ProtocolSettings):
             if pixels is not None and most is not None and pixels > most:
                 raise ValueError(f"{setting} is {pixels}, expected at most {larger} = {most}")
         return self
-
-    @property
-    def _size(self) -> tuple[int, ...]:
-        """Height and width of the frame, nothing without one."""
-        if self.resolution is None:
-            return ()
-        sides = [int(side) for side in str(self.resolution).split("x")]
-        return (sides[0], sides[-1])
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialize: Any) -> dict[str, Any]:
@@ -77,4 +69,7 @@ class FramedSettings(ProtocolSettings):
     @property
     def frame(self) -> Frame | None:
         """What is asked for, None for the model's own size."""
-        return Frame((self._size[0], self._size[1]), self.window, self.stride) if self._size else None
+        if self.resolution is None:
+            return None
+        sides = [int(side) for side in str(self.resolution).split("x")]
+        return Frame((sides[0], sides[-1]), self.window, self.stride)

@@ -10,6 +10,8 @@ from sklearn.linear_model import Ridge
 
 from mlcd_eval.data.storage.value_png import of_levels
 from mlcd_eval.errors import DataError, IncompatibleError
+from mlcd_eval.protocols.base import Features
+from mlcd_eval.protocols.geometry.beside import with_vectors
 from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSettings
 from mlcd_eval.protocols.geometry.images import at_pixels, parts_of
 from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
@@ -123,6 +125,13 @@ def test_normals_that_patches_hold_are_found():
     assert found["median_angle"] < found["mean_angle"] < 35
     for blind in scores.details["baselines"].values():
         assert blind["mean_angle"]["value"] > 70 and blind["angle_within@11.25"]["value"] < 0.1
+
+
+def test_vectors_beside_patches_keep_the_frame():
+    images = {"train": Features(np.zeros((2, 3, 4, 5)), ["a", "b"], frame=(3, 4), bad=["c"])}
+    images["train@v"] = Features(np.ones((2, 7)), ["a", "b"])
+    both = with_vectors(images, "v")["train"]
+    assert both.layout == Layout((3, 4), (3, 4)) and both.array.shape == (2, 3, 4, 12) and both.bad == ["c"]
 
 
 def test_pictures_are_made_where_they_are_kept():

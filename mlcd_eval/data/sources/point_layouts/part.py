@@ -49,7 +49,7 @@ def seeded(name: str) -> np.random.Generator:
 
 
 def drawn(count: int, pair_id: str) -> NDArray[np.int64]:
-    """POINTS of so many, in their order, drawn by the pair's name."""
+    """POINTS numbers below `count`, ascending, drawn with a seed made of the pair's name."""
     return np.sort(seeded(pair_id).choice(count, POINTS, replace=False))
 
 
