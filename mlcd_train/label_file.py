@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mlcd_eval.data.sources.csv_files import CsvFiles
 from mlcd_eval.data.sources.parquet_files import ParquetFiles
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import json_lines
 from mlcd_eval.support.foreign import reading
 
 KEY, LABELS = "key", "labels"
@@ -32,7 +32,7 @@ def read_label_file(path: Path) -> dict[str, tuple[str, ...]]:
     if not path.is_file():
         raise DataError(f"assign.labels: there is no file {path}")
     labels: dict[str, tuple[str, ...]] = {}
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(label_rows(path), start=1):
         where = f"{path}, row {number}"
         if row.get(KEY) is None or KEY not in row or LABELS not in row:
             raise DataError(f"{where}: got {', '.join(row) or 'nothing'}, expected {KEY} and {LABELS}")
@@ -45,14 +45,11 @@ def read_label_file(path: Path) -> dict[str, tuple[str, ...]]:
     return labels
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def label_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a label file; raises DataError where it cannot be read."""
     if path.suffix.lower() == ".jsonl":
-        with reading(f"{path} cannot be read"), path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, row {number}: got {line.strip()[:40]!r}, expected an object")
-                yield row
+        with reading(f"{path} cannot be read"), path.open(encoding="utf-8-sig") as lines:
+            yield from (row for _, row in json_lines(lines, path))
         return
     table = TABLES[path.suffix.lower()].open_table(path, {})
     missing = {KEY, LABELS} - set(table.columns)

@@ -12,11 +12,10 @@ from mlcd_eval.errors import DataError
 from mlcd_eval.extras.rapidocr import RapidOCRReader, reader
 from mlcd_eval.support.distributed import rank, world_size
 from mlcd_eval.support.fileio import write_text
-from mlcd_eval.support.foreign import reading
 from mlcd_eval.support.progress import Progress
 from mlcd_train.data.shards import ScannedShard
 from mlcd_train.data.source import TrainSplit
-from mlcd_train.label_file import KEY, LABELS, words_of
+from mlcd_train.label_file import KEY, LABELS, label_rows, words_of
 
 
 def words_by_key(folder: Path, split: TrainSplit, progress: Progress) -> dict[str, list[str]]:
@@ -37,9 +36,7 @@ def words_by_key(folder: Path, split: TrainSplit, progress: Progress) -> dict[st
             if not path.is_file():
                 rows = ({KEY: key, LABELS: read} for key, read in _read(split.shards[number], engine))
                 write_text(path, "".join(f"{json.dumps(row)}\n" for row in rows))
-            with reading(f"{path} cannot be read"):
-                rows_of_file = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-                words |= {row[KEY]: row[LABELS] for row in rows_of_file}
+            words |= {row[KEY]: row[LABELS] for row in label_rows(path)}
             advance(1)
     return words
 

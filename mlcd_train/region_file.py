@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mlcd_eval.errors import DataError
+from mlcd_eval.support.documents import json_lines
 from mlcd_eval.support.foreign import reading
 from mlcd_train.assignment import NONE
 from mlcd_train.augment import View, view_of
@@ -63,9 +64,11 @@ class RegionFile:
         if not path.is_file():
             raise DataError(f"fit.objective.regions: there is no file {path}")
         self._images: dict[str, tuple[tuple[int, int], list[Region]]] = {}
-        with reading(f"{path} cannot be read"), path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                key, size, regions = _row(json.loads(line), f"{path}, row {number}")
+        with reading(f"{path} cannot be read"), path.open(encoding="utf-8-sig") as lines:
+            for number, row in json_lines(lines, path):
+                key, size, regions = _row(row, f"{path}, row {number}")
+                if key in self._images:
+                    raise DataError(f"{path}, row {number}: the key {key!r} is there twice, expected each once")
                 self._images[key] = size, regions
         all_regions = [region for _, regions in self._images.values() for region in regions]
         self.objects = _classes(region.names for region in all_regions if not region.is_text)

@@ -13,7 +13,7 @@ from typing import Any
 from mlcd_eval.errors import DataError
 from mlcd_eval.loggers.base import LogRun
 from mlcd_eval.loggers.registry import Writers
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines
 from mlcd_eval.support.fileio import write_text
 
 LOG_NAME = "log.jsonl"
@@ -54,10 +54,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")
-    try:
-        rows = [parse_json(line) for line in lines[:-1] if line]
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: a line is not JSON: {error}") from error
-    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+    rows = [row for _, row in json_lines(lines[:-1], path)]
+    if not all(isinstance(row.get("step"), int) for row in rows):
         raise DataError(f"{path} is damaged: a line has no step")
     return rows

@@ -10,7 +10,7 @@ from typing import Any
 from mlcd_eval.data.annotations import Annotation, Expression, Question
 from mlcd_eval.data.storage.rle import as_rle
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines, parse_json
 
 Prediction = tuple[Hashable, Any]
 """The id of a sentence or question as its file has it, and the mask or answer."""
@@ -85,7 +85,7 @@ def _items(path: Path) -> list[dict[str, Any]]:
         items = (
             parse_json(text)
             if text.lstrip().startswith("[")
-            else [parse_json(line) for line in text.split("\n") if line.strip()]
+            else [item for _, item in json_lines(text.split("\n"), path)]
         )
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing, expected predictions as JSONL or a JSON list") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlcd_eval.errors import DataError
 from mlcd_eval.imports.registry import HARNESSES
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines, parse_json
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,7 @@ class Source:
 
     def json_lines(self) -> list[dict[str, Any]]:
         """One object per line; raises DataError for a line that is none."""
-        rows = []
-        for number, line in enumerate(self.text().split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                row = parse_json(line)
-            except ValueError:
-                row = None
-            if not isinstance(row, dict):
-                raise DataError(f"{self.path}, line {number}: got {line[:40]!r}, expected a JSON object")
-            rows.append(row)
-        return rows
+        return [row for _, row in json_lines(self.text().split("\n"), self.path)]
 
     def rows(self, delimiter: str = ",") -> list[dict[str, str]]:
         """The rows of a table; empty cells are left out. Raises DataError for none, and for rows of another length."""

@@ -25,7 +25,7 @@ from mlcd_eval.metrics.statistics import Columns
 from mlcd_eval.metrics.table import metric_kind
 from mlcd_eval.records.packing import LARGEST, packed, unpacked
 from mlcd_eval.records.result import OutcomesRecord, Result, plain
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines, parse_json
 from mlcd_eval.support.fileio import atomic_write, clear_leftovers
 from mlcd_eval.support.foreign import reading
 
@@ -154,11 +154,11 @@ def _logged(path: Path) -> Mapping[str, list[Any]]:
     """The columns of a file of --log-samples."""
     try:
         with path.open(encoding="utf-8") as file:
-            rows = [parse_json(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} does not hold samples: got {error}, expected one JSON object per line") from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} does not hold samples: got {len(rows)} lines, expected one JSON object per line")
+            rows = [row for _, row in json_lines(file, path)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} does not hold samples: {error}, expected one JSON object per line") from error
+    if not rows:
+        raise DataError(f"{path} does not hold samples: it is empty, expected one JSON object per line")
     lacking = next((number for number, row in enumerate(rows, 1) if row.keys() != rows[0].keys()), None)
     if lacking is not None:
         raise DataError(f"{path} does not hold samples: line {lacking} has other columns than line 1")

@@ -7,13 +7,13 @@ what the file should have been.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mlcd_eval.errors import ConfigError
+from mlcd_eval.errors import ConfigError, DataError
 
 DEEPEST = 100
 """The deepest nesting of lists and objects; C libraries and what reads the values later recurse once per level."""
@@ -76,6 +76,18 @@ def as_object(value: Any) -> dict[str, Any]:
 def read_object(path: Path) -> dict[str, Any]:
     """The object of a JSON file; raises what `read_json` does."""
     return as_object(read_json(path))
+
+
+def json_lines(lines: Iterable[str | bytes], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number, from 1, and object of each line of a file that is not blank; raises DataError naming file and line."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                value = as_object(parse_json(line))
+            except ValueError as error:
+                reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+                raise DataError(f"{path}, line {number} is no JSON object: {reason}") from error
+            yield number, value
 
 
 class _PlainLoader(_Safe):

@@ -28,11 +28,8 @@ def test_a_mark_of_byte_order_is_no_text():
 def test_lines_are_counted_and_blank_ones_left_out():
     assert source(b'{"a": 1}\n\n  \n{"b": 2}\n').json_lines() == [{"a": 1}, {"b": 2}]
     for bad in (b"3", b"{", b"[]"):
-        with pytest.raises(DataError, match=r"^x.json, line 3: got .*, expected a JSON object$"):
+        with pytest.raises(DataError, match=r"^x.json, line 3 is no JSON object: "):
             source(b'{"a": 1}\n\n' + bad).json_lines()
-    with pytest.raises(DataError) as caught:
-        source(b"x" * 99).json_lines()
-    assert f"got {'x' * 40!r}, expected" in str(caught.value)
 
 
 def test_tables_leave_out_empty_cells():

@@ -133,10 +133,10 @@ def test_one_label_and_a_file_that_changes(make_config, tmp_path):
         ("own.csv", "key,labels\nx,a\ny,b\n", r"none of its 2 keys is of an image of .*such as 'x', .*such as 's000'"),
         ("own.csv", "key,labels\ns000,a\n", r"has a single class, expected at least 2"),
         ("own.csv", "key,labels\ns000,3\ns001,2147483648\n", r"got the label 2147483648, expected numbers below"),
-        ("own.jsonl", "[1]\n", r"row 1: got '\[1\]', expected an object"),
+        ("own.jsonl", "[1]\n", r"line 1 is no JSON object: got list, expected an object"),
         ("own.jsonl", '{"key": "s000", "labels": [0.5]}\n', r"row 1: got the labels \[0.5\], expected texts or whole"),
         ("own.jsonl", '{"labels": [1]}\n', r"row 1: got labels, expected key and labels"),
-        ("own.jsonl", "{\n", r"cannot be read"),
+        ("own.jsonl", "{\n", r"own\.jsonl, line 1 is no JSON object: "),
     ],
 )
 def test_mistakes_are_one_sentence(make_config, tmp_path, capsys, name, text, sentence):

@@ -255,3 +255,14 @@ def test_files_of_no_or_a_single_class(tmp_path, regions, message):
     (tmp_path / "boxes.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=message):
         RegionFile(tmp_path / "boxes.jsonl")
+
+
+def test_an_image_has_one_line(tmp_path):
+    """A byte order mark and blank lines are no mistakes; a key that is there again is."""
+    row = {"key": "a", "size": [9, 9], "regions": [{"box": [0, 0, 9, 9], "label": x} for x in ("ball", "cube")]}
+    file, text = tmp_path / "boxes.jsonl", json.dumps(row) + "\n"
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n")
+    assert len(RegionFile(file)) == 1
+    file.write_text(text + text)
+    with pytest.raises(DataError, match=r"boxes\.jsonl, row 2: the key 'a' is there twice, expected each once$"):
+        RegionFile(file)

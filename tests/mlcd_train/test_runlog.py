@@ -16,10 +16,10 @@ def test_the_whole_lines_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"step": 1', r"log\.jsonl is damaged: a line is not JSON: "),
+        ('{"step": 1', r"log\.jsonl, line 2 is no JSON object: "),
         ('{"loss": 1}', r"log\.jsonl is damaged: a line has no step$"),
         ('{"step": "1"}', r"log\.jsonl is damaged: a line has no step$"),
-        ("[1]", r"log\.jsonl is damaged: a line has no step$"),
+        ("[1]", r"log\.jsonl, line 2 is no JSON object: got list, expected an object$"),
     ],
 )
 def test_a_damaged_line_is_a_sentence(tmp_path, line, message):

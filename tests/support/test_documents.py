@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from mlcd_eval.errors import ConfigError
-from mlcd_eval.support.documents import parse_json, parse_yaml, read_json, read_yaml
+from mlcd_eval.errors import ConfigError, DataError
+from mlcd_eval.support.documents import json_lines, parse_json, parse_yaml, read_json, read_yaml
 
 
 def test_plain_values_are_read(write):
@@ -87,6 +88,19 @@ def test_json_within_the_bounds_is_what_json_makes_of_it():
 def test_a_json_file_may_start_with_a_byte_order_mark(tmp_path):
     (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf[1]")
     assert read_json(tmp_path / "x.json") == [1]
+
+
+def test_json_lines_are_numbered_objects_without_blank_lines():
+    path = Path("x.jsonl")
+    assert list(json_lines(['{"a": 1}\n', "\n", "  \n", '{"b": 2}'], path)) == [(1, {"a": 1}), (4, {"b": 2})]
+    assert list(json_lines([b'{"a": 1}\r\n', b""], path)) == [(1, {"a": 1})]
+    for bad, reason in (
+        ("[1]", "got list, expected an object"),
+        ('{"a": 1,}', "Expecting property name enclosed in double quotes at column 9|Illegal trailing comma.*column 8"),
+        ("[" * 101 + "]" * 101, "it is nested deeper than 100 levels"),
+    ):
+        with pytest.raises(DataError, match=f"^x.jsonl, line 2 is no JSON object: ({reason})$"):
+            list(json_lines(["{}", bad], path))
 
 
 def test_a_missing_file_is_named(tmp_path):

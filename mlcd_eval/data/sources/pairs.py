@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,7 @@ from mlcd_eval.data.sources.table import existing_file
 from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.json_file import validated_json
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines, parse_json
 
 
 class PairFiles(Source):
@@ -83,22 +84,17 @@ def _read(path: Path, folder: Path) -> list[Pairs]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # not at U+2028, which a text may have
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            item = _item(line, number, f"line {number} of {path}", folder)
-            if item.pairs_id in items:
-                raise DataError(f"line {number} of {path} has the id {item.pairs_id!r} again, expected each once")
-            items[item.pairs_id] = item
+    for number, value in json_lines(lines, path):
+        item = _item(value, number, f"line {number} of {path}", folder)
+        if item.pairs_id in items:
+            raise DataError(f"line {number} of {path} has the id {item.pairs_id!r} again, expected each once")
+        items[item.pairs_id] = item
     if not items:
         raise DataError(f"{path} has no items: expected lines such as {__doc__.partition('`')[2].partition('`')[0]}")
     return list(items.values())
 
 
-def _item(line: str, number: int, where: str, folder: Path) -> Pairs:
-    try:
-        value = parse_json(line)
-    except ValueError as error:
-        raise DataError(f"{where} is not JSON: {error}") from error
+def _item(value: Any, number: int, where: str, folder: Path) -> Pairs:
     item = validated_json(_Item, value, where)
     if len(item.images) == len(item.texts) == 1:
         raise DataError(f"{where} holds no choice: got one image and one text, expected at least two of one of them")
@@ -110,7 +106,7 @@ def _item(line: str, number: int, where: str, folder: Path) -> Pairs:
 def _begins_with_an_item(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            _item(file.readline(1 << 16), 1, "", path.parent)
-    except (DataError, UnicodeDecodeError):
+            _item(parse_json(file.readline(1 << 16)), 1, "", path.parent)
+    except (DataError, ValueError):
         return False
     return True

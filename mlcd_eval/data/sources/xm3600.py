@@ -10,7 +10,7 @@ from mlcd_eval.data.scheme import FolderSource, Options
 from mlcd_eval.data.sources.multilingual import Captioned, CaptionsByLanguage, image_path, text_lines
 from mlcd_eval.data.storage.json_file import validated_json
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.documents import parse_json
+from mlcd_eval.support.documents import json_lines
 
 FILE, KEY, CAPTIONS = "captions.jsonl", "image/key", "caption"
 
@@ -32,14 +32,10 @@ class Crossmodal(FolderSource):
 def _read(path: Path, folder: Path) -> list[Captioned]:
     """`{"image/key": KEY, LANGUAGE: {"caption": [TEXT, ...], ...}, ...}` in each line."""
     known: dict[str, dict[str, tuple[str, ...]]] = {}
-    for number, line in enumerate(text_lines(path), 1):
+    for number, item in json_lines(text_lines(path), path):
         where = f"line {number} of {path}"
-        try:
-            item = parse_json(line)
-        except ValueError as error:
-            raise DataError(f"{where} is not JSON: {error}") from error
-        if not isinstance(item, dict) or not isinstance(item.get(KEY), str):
-            raise DataError(f"{where} has no {KEY}: expected an object with it and a key for each language")
+        if not isinstance(item.get(KEY), str):
+            raise DataError(f"{where} has no {KEY}: expected it and a key for each language")
         if item[KEY] in known:
             raise DataError(f"{where} has the image {item[KEY]!r} again, expected each once")
         known[item[KEY]] = {

@@ -16,13 +16,13 @@ from mlcd_eval.metrics.base import Metric
 from mlcd_eval.planning.select import Selection
 from mlcd_eval.records import Result, ResultStore
 from mlcd_eval.request import RunRequest
-from mlcd_eval.support.documents import parse_json
 from mlcd_eval.support.fileio import write_text
 from mlcd_eval.tables.lookup import protocol_named
 from mlcd_eval.tables.report.class_pictures import class_pictures
 from mlcd_eval.tables.report.examples import Picture, Row, as_examples, pick
 from mlcd_eval.tables.report.page import template
 from mlcd_eval.tables.report.pictures import as_picture
+from mlcd_eval.tables.report.trainings import json_lines
 from mlcd_eval.tables.report.value_pictures import value_pictures
 from mlcd_eval.tables.text import shown
 
@@ -42,8 +42,7 @@ def write_sheets(results: Iterable[Result], request: RunRequest) -> None:
     tasks = {task.name: task for word in request.tasks for task in selection.tasks(word)}
     for result in drawn:
         samples = store.samples_path(result)
-        with samples.open(encoding="utf-8") as lines:
-            rows = [parse_json(line) for line in lines]
+        rows = list(json_lines(samples))
         write_text(samples.with_suffix(".html"), sheet(result, rows, selection.open(tasks[result.name])))
 
 

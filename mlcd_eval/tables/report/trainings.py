@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.documents import as_object, parse_json
+from mlcd_eval.support import documents
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,8 @@ def _training(name: str, file: Path) -> Training:
 def json_lines(file: Path) -> Iterator[dict[str, Any]]:
     """JSON objects, one per line, without a last line that a killed run left incomplete. Raises DataError."""
     with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield as_object(parse_json(line))
-            except ValueError as error:
-                raise DataError(f"{file}, line {number} is no JSON object: {error}") from error
+        whole = (line for line in lines if line.endswith(b"\n"))
+        yield from (row for _, row in documents.json_lines(whole, file))
 
 
 def finite(value: Any) -> float | None:

@@ -69,8 +69,8 @@ def test_files_are_found_by_name_and_by_their_first_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[", r"line 1 of .*mine\.jsonl is not JSON: "),
-        ("[1]", r"line 1 of .*mine\.jsonl: "),
+        ("[", r"mine\.jsonl, line 1 is no JSON object: "),
+        ("[1]", r"mine\.jsonl, line 1 is no JSON object: "),
         (json.dumps({**ITEM, "images": []}), r"line 1 of .*mine\.jsonl: images: List should have at least 1 item"),
         (json.dumps({**ITEM, "image": "x"}), r"line 1 of .*: image: Extra inputs are not permitted"),
         (json.dumps({**ITEM, "texts": ["a"]}), "holds no choice: got one image and one text, expected at least two"),
