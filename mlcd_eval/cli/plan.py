@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out: {sentence}")
     for problem in plan.problems:
         print(f"problem: {problem}")
-    print(f"{len(rows)} jobs, {len(plan.problems)} problems; records go to {plan.request.output}")
+    print(f"jobs: {len(rows)}, problems: {len(plan.problems)}; records go to {plan.request.output}")
     return 2 if plan.problems else 0

@@ -62,7 +62,7 @@ def test_a_run_by_a_file_writes_what_the_flags_write(tmp_path, capsys):
     folders = {"output": str(tmp_path / "out"), "cache": str(tmp_path / "cache")}
     path.write_text(json.dumps({"model": MODEL, "tasks": "knn/demo_clipart", "limit": 20, "workers": 0, **folders}))
     assert main(["plan", "--config", str(path)]) == 0
-    assert "1 jobs, 0 problems" in capsys.readouterr().out
+    assert "jobs: 1, problems: 0" in capsys.readouterr().out
     assert main(["run", "--config", str(path), "--save-config", str(tmp_path / "saved.yaml")]) == 0
     assert main(["run", "--config", str(tmp_path / "saved.yaml")]) == 0
     assert "kept the record" in capsys.readouterr().err
