@@ -178,11 +178,13 @@ def test_records_that_are_missing_here_are_reported(tmp_path):
         (["--group-cpus", "2"], "--group-cpus is not an option of --executor local"),
         (["--executor", "ray", "--slurm-partition", "gpu"], "--slurm-partition is not an option of --executor ray"),
         (["--executor", "slurm"], "expected one of a Slurm cluster"),
+        (["--executor", "ray"], "RAY_ADDRESS is 127.0.0.1:1, where no cluster answers ("),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_wrong_executor_is_one_sentence_and_exit_code_2(tmp_path, capsys, monkeypatch, command, words, message):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert main([command, *flags(tmp_path, "out", *words)[1:]]) == 2
     assert message in capsys.readouterr().err

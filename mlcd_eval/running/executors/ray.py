@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -12,6 +13,7 @@ from mlcd_eval.errors import ConfigError
 from mlcd_eval.running.executors.attempts import DEATHS, Attempt, GroupFolder
 from mlcd_eval.running.executors.base import Group, GroupExecutor, Outcome, Say, WorkerBug, WorkerError, need
 
+ANSWERS = 10.0  # seconds
 RETRIES = DEATHS - 1
 MEMORY = "OutOfMemoryError"
 """Ray's name for the death of a worker that it stopped because its machine's memory ran out."""
@@ -23,6 +25,7 @@ class RayExecutor(GroupExecutor):
 
     def __post_init__(self) -> None:
         need("ray", "ray")
+        _check_answers(os.environ.get("RAY_ADDRESS", ""))
 
     def outcomes(self, groups: Sequence[Group], say: Say) -> Iterator[tuple[int, Outcome]]:
         """Yield each group's position and outcome. Each group gets a new process, so that no model affects another."""
@@ -64,6 +67,19 @@ class RayExecutor(GroupExecutor):
                 f"expected a smaller --group-cpus or --group-gpus, or another cluster"
             )
         return gpus
+
+
+def _check_answers(address: str) -> None:
+    """Raise ConfigError if nothing listens at an address with a port, for which Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"--executor ray: RAY_ADDRESS is {address}, where no cluster answers ({error}): expected that of a "
+                "running one, or none to start one here"
+            ) from error
 
 
 def _work(attempt: Attempt) -> Outcome:
