@@ -22,8 +22,8 @@ from mlcd_eval.protocols.segmentation.maps import linear, overlaps_of
 from mlcd_eval.protocols.segmentation.recipe import train_layer
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
 from mlcd_eval.protocols.segmentation.seg_linear import SegLinearSettings, _segmented
-from mlcd_eval.protocols.segmentation.tokens import FINE
 from mlcd_eval.protocols.shared.patch_images import PatchImages
+from mlcd_eval.protocols.shared.pixels import FINE
 
 TRAIN, TEST, GRID, SIDE, SIZE, CLASSES = 320, 80, (14, 14), 224, 384, 20
 RECIPE, TIMED = RecipeSettings(), 20

@@ -103,13 +103,14 @@ CONSTANTS = {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
     },
     "mlcd_eval.protocols.regions.region_retrieval": {"MAP_AT": 100},
-    "mlcd_eval.protocols.segmentation.baselines": {"BASELINE_IMAGES": 2000, "WAVES": 4},
     "mlcd_eval.protocols.refcoco.controls": {"SHAPES": {"probe": (8, 8), "zeroshot": (32, 1)}},
     "mlcd_eval.protocols.segmentation.controls": {
         "IMAGES": {"train": 90, "val": 30, "test": 60}, "GRID": (28, 28), "NOISE": 0.05, "LEAST": 0.5, "MARGIN": 0.1,
     },
     "mlcd_eval.protocols.segmentation.token_classifier": {"SEARCH_TOLERANCE": 1e-3, "OUT_OF_REACH": 0.05},
-    "mlcd_eval.protocols.segmentation.tokens": {"FINE": 4, "LEAST": 0.5},
+    "mlcd_eval.protocols.segmentation.tokens": {"LEAST": 0.5},
+    "mlcd_eval.protocols.shared.pixels": {"FINE": 4},
+    "mlcd_eval.protocols.shared.plain_patches": {"BASELINE_IMAGES": 2000, "WAVES": 4},
     "mlcd_eval.protocols.classification.probe_settings": {"SWEPT": {"shots": (1, 2, 4, 8, 16, 32)}},
     "mlcd_eval.protocols.classification.probe_training": {"DEFAULT_LAMBDA": 1.0, "OUT_OF_REACH": 1.5},
     "mlcd_eval.protocols.classification.sweep": {"STEPS_PER_DECADE": 8, "MOST_CANDIDATES": 15},
@@ -144,7 +145,7 @@ SILENT = {
     "mlcd_eval.encoders.adapters.vlmevalkit:VLMEvalKitModel.answer": NEW_TOKENS,
     "mlcd_eval.encoders.base:Encoder.answer": NEW_TOKENS,
     "mlcd_eval.encoders.sizes:sizes_of": {"patch": None},
-    "mlcd_eval.protocols.segmentation.scoring:patch_requests": {"frame": None},
+    "mlcd_eval.protocols.shared.scored:patch_requests": {"frame": None},
 
     "mlcd_eval.encoders.families.choice:Choice": {"remote": False},
     "mlcd_eval.encoders.families.rows:Family": {

@@ -84,6 +84,14 @@ def test_dependencies_point_one_way(path):
             assert inner in words or other not in ("encoders", "features", "records")
 
 
+def test_protocols_share_by_shared_files_or_score_by_anothers_whole_method():
+    common = {"base", "dialects", "frame", "layout", "shared"}
+    methods = {"classification", "clustering", "instance_retrieval"}  # such as the probe of a region's vectors
+    graph = siblings("mlcd_eval")["mlcd_eval", "protocols"]
+    imported = {other for name, others in graph.items() if name not in ("registry", "shared") for other in others}
+    assert imported == common | methods
+
+
 def test_the_harness_knows_nothing_of_the_trainer():
     assert not [path for path in modules("mlcd_eval") if any(other[0] == "mlcd_train" for other in imports(path))]
 

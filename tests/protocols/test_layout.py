@@ -6,8 +6,7 @@ from PIL import Image
 
 from mlcd_eval.features.letterbox import Letterbox
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.maps import image_weights
-from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.pixels import cells_of, image_weights
 
 
 @pytest.mark.parametrize("frame", [(32, 32), (32, 96), (64, 24), (16, 40)])

@@ -14,7 +14,7 @@ from torch import Tensor
 from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
+from mlcd_eval.protocols.shared.pixels import image_weights, weights_at
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlcd_eval.data.annotations import PointPair
 from mlcd_eval.metrics.correspondence import WITHIN, num_right
 from mlcd_eval.protocols.base import Features
-from mlcd_eval.protocols.segmentation.baselines import colours
+from mlcd_eval.protocols.shared.plain_patches import colours
 
 if TYPE_CHECKING:
     from PIL import Image

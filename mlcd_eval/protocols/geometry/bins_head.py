@@ -19,7 +19,7 @@ from mlcd_eval.protocols.geometry.bins_recipes import RECIPES, BinsRecipe
 from mlcd_eval.protocols.geometry.bins_settings import BinsSettings
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import points_of
+from mlcd_eval.protocols.shared.pixels import points_of
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.protocols.base import Control, Features, Inputs, Protocol
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.pixels import cells_of
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Progress
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.maps import image_weights, weights_at
-from mlcd_eval.protocols.segmentation.tokens import FINE, cells_of
 from mlcd_eval.protocols.shared.patch_images import PatchImages
+from mlcd_eval.protocols.shared.pixels import FINE, cells_of, image_weights, weights_at
 
 if TYPE_CHECKING:
     from torch import Tensor

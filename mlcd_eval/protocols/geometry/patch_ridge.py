@@ -21,7 +21,7 @@ from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.classification.sweep import search_lambda
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target, interpolation, parts_of
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import held_out_rows
+from mlcd_eval.protocols.shared.held_out import held_out_rows
 from mlcd_eval.protocols.shared.ridge import RidgeSums
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows

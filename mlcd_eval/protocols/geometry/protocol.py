@@ -11,8 +11,8 @@ from pydantic import Field, PositiveFloat
 from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Protocol
 from mlcd_eval.protocols.geometry.images import MeasuredImages, Target
 from mlcd_eval.protocols.geometry.scoring import Say
-from mlcd_eval.protocols.segmentation.scoring import patch_requests
 from mlcd_eval.protocols.shared.framed import FramedSettings
+from mlcd_eval.protocols.shared.scored import patch_requests
 
 
 class RidgeSettings(FramedSettings):

@@ -13,9 +13,9 @@ from mlcd_eval.data.annotations import PixelValues
 from mlcd_eval.errors import DataError
 from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.geometry.images import MeasuredImages, at_pixels
-from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.patch_images import checked_images
+from mlcd_eval.protocols.shared.plain_patches import BASELINES, plain_images
 
 if TYPE_CHECKING:
     from torch import Tensor

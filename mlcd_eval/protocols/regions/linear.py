@@ -15,7 +15,7 @@ from mlcd_eval.protocols.classification.labelled import train_and_val
 from mlcd_eval.protocols.classification.probe_training import TrainingSet, check_contrast, train_probe
 from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, sweep_of
 from mlcd_eval.protocols.classification.threads import threads_for
-from mlcd_eval.protocols.segmentation.tokens import held_out_rows
+from mlcd_eval.protocols.shared.held_out import held_out_rows
 from mlcd_eval.support.progress import Advance
 
 FITS = MOST_CANDIDATES + 1

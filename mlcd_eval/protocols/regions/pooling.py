@@ -18,7 +18,7 @@ from mlcd_eval.data.annotations import Annotation, Region
 from mlcd_eval.errors import DataError, IncompatibleError
 from mlcd_eval.protocols.base import Features
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import cells_of
+from mlcd_eval.protocols.shared.pixels import cells_of
 from mlcd_eval.protocols.shared.scored import of_kind
 from mlcd_eval.support.progress import Advance
 

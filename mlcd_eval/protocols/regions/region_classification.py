@@ -18,8 +18,7 @@ from mlcd_eval.protocols.base import Control, Elsewhere, ImageRequest, Inputs, N
 from mlcd_eval.protocols.regions.pooling import check_masks
 from mlcd_eval.protocols.regions.scoring import PRIMARY, SHOWN, region_scores
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
-from mlcd_eval.protocols.segmentation.scoring import patch_requests
-from mlcd_eval.protocols.shared.scored import scored_split
+from mlcd_eval.protocols.shared.scored import patch_requests, scored_split
 
 ELSEWHERE = Elsewhere(
     metrics=(("region_acc1", "Accuracy"), ("region_mean_acc1", "mAcc")), hub_task="image-classification"

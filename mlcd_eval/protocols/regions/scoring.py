@@ -15,9 +15,9 @@ from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.regions.baselines import BASELINES
 from mlcd_eval.protocols.regions.pooling import check_masks, drawn, pooled, regions_of
 from mlcd_eval.protocols.regions.settings import RegionClassificationSettings
-from mlcd_eval.protocols.segmentation.baselines import BASELINE_IMAGES
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
+from mlcd_eval.protocols.shared.plain_patches import BASELINE_IMAGES
 from mlcd_eval.support.progress import Progress
 
 PRIMARY = "region_acc1"

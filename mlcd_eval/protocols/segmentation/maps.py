@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from mlcd_eval.metrics.dense import boundary_overlaps, class_overlaps
 from mlcd_eval.protocols.base import Inputs
 from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation.tokens import Images
+from mlcd_eval.protocols.shared.pixels import image_weights
 from mlcd_eval.support.progress import Advance
 
 if TYPE_CHECKING:
@@ -43,29 +43,6 @@ def best_classes(scores: Tensor, down: NDArray[np.float32], along: NDArray[np.fl
     bands = [torch.einsum("Hh,hWc->HWc", part, wide).argmax(dim=2) for part in rows_of.split(rows)]
     classes: NDArray[np.int64] = torch.cat(bands).cpu().numpy()
     return classes
-
-
-@lru_cache(maxsize=64)
-def image_weights(size: tuple[int, int], layout: Layout) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(height, h) and (width, w): the share of each row and column of a grid (h, w) in those of the pixels of an image
-    (height, width) at the top left of the frame."""
-    down, along = (
-        weights_at(np.arange(pixels), cells, span)
-        for pixels, cells, span in zip(size, layout.grid, layout.spans(size), strict=True)
-    )
-    return down, along
-
-
-def weights_at(places: NDArray[Any], cells: int, side: float) -> NDArray[np.float32]:
-    """(N, cells): the share of each cell at places (N,), in pixels of which the first one's middle is 0 and
-    all cells together are `side` wide."""
-    place = np.clip((places + 0.5) * cells / side - 0.5, 0, cells - 1)
-    low = np.minimum(np.floor(place).astype(int), cells - 1)
-    high = np.minimum(low + 1, cells - 1)
-    weights = np.zeros((len(place), cells), np.float32)
-    np.add.at(weights, (np.arange(len(place)), low), 1 - (place - low))
-    np.add.at(weights, (np.arange(len(place)), high), place - low)
-    return weights
 
 
 def overlaps_of(

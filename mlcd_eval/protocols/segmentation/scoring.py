@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mlcd_eval.data.annotations import ClassMap
-from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.metrics.dense import DENSE, class_ious
-from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
-from mlcd_eval.protocols.frame import Frame
-from mlcd_eval.protocols.segmentation.baselines import BASELINES, plain_images
+from mlcd_eval.protocols.base import Inputs, Scores
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.patch_images import checked_images
-from mlcd_eval.protocols.shared.scored import patches_of_one_split, scored_split
+from mlcd_eval.protocols.shared.plain_patches import BASELINES, plain_images
 
 Columns = dict[str, Sequence[Any]]
 Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dict[str, Any]]]
@@ -26,24 +22,6 @@ Segment = Callable[[Mapping[str, Images], int, Inputs, bool], tuple[Columns, dic
 images (metrics/dense.py), and how they were made."""
 Baselines = Callable[[Mapping[str, Images], int, Inputs], dict[str, Any]]
 """Images by role, the number of classes and the inputs -> name -> `baseline_of` its columns."""
-
-
-def patch_requests(
-    protocol: str,
-    layer: str,
-    split: str | None,
-    splits: Sequence[str],
-    with_val: bool,
-    frame: Frame | None = None,
-) -> dict[str, ImageRequest]:
-    """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
-    (patches_of_one_split). Raises IncompatibleError if one is missing."""
-    test = patches_of_one_split(protocol, layer, split, splits, frame)
-    scored = test.split
-    if scored_split(protocol, "train", splits) == scored:
-        raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
-    roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
-    return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
 
 
 def segmentation_scores(inputs: Inputs, segment: Segment, baselines: Baselines | None = None) -> Scores:

@@ -16,9 +16,10 @@ from pydantic import PositiveFloat, PositiveInt
 
 from mlcd_eval.protocols.base import ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
-from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, segmentation_scores
+from mlcd_eval.protocols.segmentation.scoring import Columns, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import Images
 from mlcd_eval.protocols.shared.framed import FramedSettings
+from mlcd_eval.protocols.shared.scored import patch_requests
 
 
 class SegKNNSettings(FramedSettings):

@@ -21,18 +21,19 @@ from mlcd_eval.protocols.base import Control, ImageRequest, Inputs, Scores
 from mlcd_eval.protocols.dialects import ProtocolDialect
 from mlcd_eval.protocols.segmentation.protocol import SegmentationProtocol
 from mlcd_eval.protocols.segmentation.recipe_settings import RecipeSettings
-from mlcd_eval.protocols.segmentation.scoring import Columns, patch_requests, plain_baselines, segmentation_scores
+from mlcd_eval.protocols.segmentation.scoring import Columns, plain_baselines, segmentation_scores
 from mlcd_eval.protocols.segmentation.tokens import (
-    FINE,
     HeldOut,
     Images,
     Tokens,
     held_out_of,
-    held_out_rows,
     labels_of,
     tokens_of,
 )
 from mlcd_eval.protocols.shared.framed import FramedSettings
+from mlcd_eval.protocols.shared.held_out import held_out_rows
+from mlcd_eval.protocols.shared.pixels import FINE
+from mlcd_eval.protocols.shared.scored import patch_requests
 
 
 class SegLinearSettings(FramedSettings):

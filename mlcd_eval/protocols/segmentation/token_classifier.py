@@ -19,8 +19,9 @@ from mlcd_eval.metrics.dense import class_overlaps, mean_iou
 from mlcd_eval.protocols.classification.logistic import Fit, LogisticProblem, Path
 from mlcd_eval.protocols.classification.probe_training import check_contrast
 from mlcd_eval.protocols.classification.sweep import MOST_CANDIDATES, Candidates, search_lambda
-from mlcd_eval.protocols.segmentation.maps import best_classes, linear, weights_at
-from mlcd_eval.protocols.segmentation.tokens import FINE, HeldOut, Tokens
+from mlcd_eval.protocols.segmentation.maps import best_classes, linear
+from mlcd_eval.protocols.segmentation.tokens import HeldOut, Tokens
+from mlcd_eval.protocols.shared.pixels import FINE, weights_at
 from mlcd_eval.support.progress import Advance
 from mlcd_eval.support.resident import Rows
 

@@ -9,35 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import UNLABELLED, ClassMap
-from mlcd_eval.errors import IncompatibleError
 from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.shared.patch_images import PatchImages
+from mlcd_eval.protocols.shared.pixels import cells_of, points_of
 
-FINE = 4
-"""Points along a side of a patch at which held-out images are compared."""
 Images = PatchImages[ClassMap]
 LEAST = 0.5  # of a patch's area whose classes are known: of others no class is learned
 _ROWS = 1 << 14  # tokens read at a time
-
-
-def cells_of(size: tuple[int, int], layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row of cells that each row of an image (height, width) falls in, and the column of each column, by the
-    middles of pixels; the image is at the top left of the frame."""
-    rows, columns = (
-        np.floor((np.arange(count) + 0.5) * cells / span).astype(np.int64)
-        for count, cells, span in zip(size, layout.grid, layout.spans(size), strict=True)
-    )
-    return rows, columns
-
-
-def points_of(size: tuple[int, ...], layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row and column of pixels in the middle of each of FINE x FINE parts of every patch; some are outside of the
-    image (height, width)."""
-    down, along = (
-        np.floor((np.arange(FINE * cells) + 0.5) * span / (FINE * cells)).astype(np.int64)
-        for cells, span in zip(layout.grid, layout.spans(size), strict=True)
-    )
-    return down, along
 
 
 def class_shares(classes: NDArray[np.int16], layout: Layout, num_classes: int) -> NDArray[np.float32]:
@@ -103,22 +81,6 @@ def held_out_of(
     truth = np.stack([_at_points(images.annotations[row], images.layout) for row in rows])
     array = images.array[rows]
     return HeldOut(array, truth, tokens_of(array, labels[rows], labels.size, chance))
-
-
-def held_out_rows(units: Sequence[str], fraction: float, chance: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether each image is held out: those of a share of the units, at least one and not all of them.
-
-    Raises IncompatibleError where there is one unit.
-    """
-    distinct = sorted(set(units))
-    if len(distinct) < 2:
-        raise IncompatibleError(
-            f"lambda is chosen on images that are held out: got {len(distinct)} train image or scene, expected two "
-            "(or a val split, or set lambda_)"
-        )
-    count = min(len(distinct) - 1, max(1, round(fraction * len(distinct))))
-    chosen = set(chance.permutation(distinct)[:count].tolist())
-    return np.array([unit in chosen for unit in units])
 
 
 def _at_points(each: ClassMap, layout: Layout) -> NDArray[np.int16]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from mlcd_eval.data.annotations import Annotation
@@ -52,6 +53,24 @@ def patches_of_one_split(
 ) -> ImageRequest:
     """The request for letterboxed patches of the scored split. Raises IncompatibleError if it is missing."""
     return ImageRequest(scored_split(protocol, split, splits), layer, letterbox=True, frame=frame)
+
+
+def patch_requests(
+    protocol: str,
+    layer: str,
+    split: str | None,
+    splits: Sequence[str],
+    with_val: bool,
+    frame: Frame | None = None,
+) -> dict[str, ImageRequest]:
+    """Return letterboxed patches of train, of val if it is there, asked for and not scored, and of the scored split
+    (patches_of_one_split). Raises IncompatibleError if one is missing."""
+    test = patches_of_one_split(protocol, layer, split, splits, frame)
+    scored = test.split
+    if scored_split(protocol, "train", splits) == scored:
+        raise IncompatibleError(f"{protocol} learns from train: got split train to score, expected another one")
+    roles = {"train": "train", **({"val": "val"} if with_val and "val" in splits and scored != "val" else {})}
+    return {**{role: replace(test, split=of) for role, of in roles.items()}, "test": test}
 
 
 def of_kind(annotations: Sequence[Annotation], kind: type[A]) -> list[A]:

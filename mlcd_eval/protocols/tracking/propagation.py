@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.maps import weights_at
+from mlcd_eval.protocols.shared.pixels import weights_at
 from mlcd_eval.protocols.shared.unit import unit
 
 BATCH = 1 << 25  # cosines held at a time

@@ -14,10 +14,10 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from mlcd_eval.data.annotations import Clip
 from mlcd_eval.metrics.tracking import TRACKING
 from mlcd_eval.protocols.base import Elsewhere, Features, ImageRequest, Inputs, Protocol, Scores
-from mlcd_eval.protocols.segmentation.baselines import colours
 from mlcd_eval.protocols.shared.brief import brief_metrics
 from mlcd_eval.protocols.shared.finite import check_finite
 from mlcd_eval.protocols.shared.framed import FramedSettings
+from mlcd_eval.protocols.shared.plain_patches import colours
 from mlcd_eval.protocols.shared.scored import every_and_readable, patches_of_one_split
 from mlcd_eval.protocols.tracking.outcomes import columns_of, late_objects, still, values_by_clip
 

@@ -16,7 +16,7 @@ from mlcd_eval.protocols.geometry.depth_linear import DepthLinear, DepthLinearSe
 from mlcd_eval.protocols.geometry.images import at_pixels, parts_of
 from mlcd_eval.protocols.geometry.normals_linear import NormalsLinear, NormalsLinearSettings
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import FINE
+from mlcd_eval.protocols.shared.pixels import FINE
 
 
 def scored(given, **settings):

@@ -8,7 +8,8 @@ from mlcd_eval.data.annotations import ClassMap
 from mlcd_eval.protocols.layout import Layout
 from mlcd_eval.protocols.segmentation import maps
 from mlcd_eval.protocols.segmentation.maps import classes_at
-from mlcd_eval.protocols.segmentation.tokens import cells_of, patch_classes, tokens_of
+from mlcd_eval.protocols.segmentation.tokens import patch_classes, tokens_of
+from mlcd_eval.protocols.shared.pixels import cells_of
 
 
 @pytest.mark.parametrize(

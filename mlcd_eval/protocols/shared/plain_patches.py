@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mlcd_eval.data.annotations import ClassMap, PixelValues
 from mlcd_eval.protocols.layout import Layout
-from mlcd_eval.protocols.segmentation.tokens import cells_of
 from mlcd_eval.protocols.shared.patch_images import PatchImages
+from mlcd_eval.protocols.shared.pixels import cells_of
 
 if TYPE_CHECKING:
     from PIL import Image
