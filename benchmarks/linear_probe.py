@@ -5,6 +5,7 @@ Both sides get the same features, split, grid, search, order of fits and number 
 python benchmarks/linear_probe.py --features FILE.npz     {train,test}_{features,labels}
 python benchmarks/linear_probe.py --synthetic N D C       seeded features with a decaying spectrum
     --ours                                                without scikit-learn
+    --threads 1                                           of both sides, by default 2
     --converged                                           also scikit-learn's search with converged fits, the reference
     --objectives                                          compare objectives with those of scikit-learn's converged fits
 """
