@@ -20,7 +20,7 @@ def fitted(
     side by side has them one below the other, so that they still stand together. The columns of one task are in one
     part unless they alone are too wide; a column that is too wide by itself is a part.
     """
-    widths = _widths(table, length, between)
+    widths = widths_of(table, length, between)
     if sum(widths) <= width:
         return [table]
     if not table.models_down:
@@ -46,7 +46,8 @@ def fitted(
     ]
 
 
-def _widths(table: Grid, length: Callable[[str], int], between: int) -> list[int]:
+def widths_of(table: Grid, length: Callable[[str], int], between: int) -> list[int]:
+    """The characters of each column; length and between: as in `fitted`."""
     return [max(map(length, column)) + between for column in zip(*table.lines, strict=True)]
 
 

@@ -75,7 +75,7 @@ def grid(board: Leaderboard, baseline: str | None, style: Style) -> Grid:
     for average in filter(None, (board.average(), board.over_chance())):
         ranking = average.ranked()
         means = [_ranked(_value(cell, "fraction", style), cell, ranking, style) for cell in average.cells]
-        lines.append([style.text(average.name), average.measure, "", "", *means])
+        lines.append([style.text(average.name), style.text(average.measure), "", "", *means])
     lines = [[*line[:2], *(line[place] for place in facts), *line[4:]] for line in lines]
     tasks = ["", *(column.task for column in board.columns), *["average"] * len(lines)][: len(lines)]
     table = Grid(lines, heads=1, names=2, tasks=tasks, facts=len(facts))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from mlcd_eval.tables.boards.choose import boards_as
-from mlcd_eval.tables.boards.fit import fitted
+from mlcd_eval.tables.boards.fit import fitted, widths_of
 from mlcd_eval.tables.boards.grid import Grid, Style, grid, legend
 from mlcd_eval.tables.boards.leaderboard import Leaderboard
 from mlcd_eval.tables.formats import TableInput
 
-WIDTH, WRAPPED = 100, 34
+WIDTH, WRAPPED = 92, 34
 """Characters of a line, as many as fit a page of two columns in ten points, and of a model's name in one line."""
+COLUMN, LINES, SPACE = 46, 40, 2
+"""Characters of a line that fit one of two columns, lines that fit a page below a caption, and characters between the
+columns of a table."""
 BETWEEN = "\\par\\bigskip\n"
 ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -44,16 +48,34 @@ def as_latex(table: TableInput) -> str:
 
 
 def latex(boards: Sequence[Leaderboard], baseline: str | None = None) -> str:
-    """One table environment per board; `baseline` adds each model's difference from that model."""
+    """One table environment per board, or several where it takes more than a page; `baseline` adds each model's
+    difference from that model."""
     return "\n".join(["% \\usepackage{booktabs,array}\n", *(_table(board, baseline) for board in boards)])
 
 
 def _table(board: Leaderboard, baseline: str | None) -> str:
-    parts = fitted(grid(board, baseline, STYLE), WIDTH, _seen, between=2, wrapped=WRAPPED)
+    parts = fitted(grid(board, baseline, STYLE), WIDTH, _seen, between=SPACE, wrapped=WRAPPED)
+    is_wide = max(sum(widths_of(part, _seen, SPACE)) for part in parts) > COLUMN
+    floats: list[list[Grid]] = []
+    for part in parts:
+        if not floats or sum(map(_height, (*floats[-1], part))) > LINES:
+            floats.append([])
+        floats[-1].append(part)
     sentences = [f"{board.title}.", board.about, *board.notes]
     caption = " ".join([escaped(text) for text in sentences if text] + [legend([board], STYLE).replace("%", r"\%")])
-    tables = BETWEEN.join(_tabular(part) for part in parts).splitlines()
-    return _environment("table", "", [r"\centering", rf"\caption{{{caption}}}", *tables])
+    captions = [caption, *[escaped(f"{board.title}, continued.")] * (len(floats) - 1)]
+    return "\n".join(_float(of, several, is_wide) for of, several in zip(captions, floats, strict=True))
+
+
+def _float(caption: str, parts: Sequence[Grid], is_wide: bool) -> str:
+    tables = BETWEEN.join(map(_tabular, parts)).splitlines()
+    name = "table*" if is_wide else "table"  # across both columns, if there are two
+    return _environment(name, "", [r"\centering", rf"\caption{{{caption}}}", *tables])
+
+
+def _height(table: Grid) -> int:
+    """The lines that a table takes, with those of names that wrap."""
+    return sum(max(1, math.ceil(_seen(line[0]) / WRAPPED)) for line in table.lines)
 
 
 def _tabular(table: Grid) -> str:

@@ -65,9 +65,14 @@ def test_markdown_and_latex_of_many_tasks_fit():
     assert len(heads) > 1 and sum(line.count("task") for line in heads) == 27 + len(heads)
     assert sum(line.startswith("| model_3 ") for line in table) == len(heads)
     latex = render(many(27, 30), "latex")
-    assert latex.count(r"\begin{tabular}") > 1 and latex.count(r"\begin{table}") == 1
+    floats = latex.split(r"\begin{table*}")[1:]  # across both columns, and none longer than a page
+    assert len(floats) == latex.count(r"\begin{tabular}") > 1 and r"\begin{table}" not in latex
+    assert all(text.count(r"\\" + "\n") <= 40 for text in floats)
+    assert [r"\caption{linear\_probe, continued.}" in text for text in floats] == [False, *[True] * (len(floats) - 1)]
     seen = [re.sub(r"\\(textbf|underline)|[{}\\]", "", line) for line in latex.splitlines() if " & " in line]
     assert max(map(len, seen)) <= 100
+    few = render(many(27, 5), "latex")
+    assert (few.count(r"\begin{tabular}"), few.count(r"\begin{table*}")) == (7, 2)
 
 
 @pytest.mark.parametrize("width", [60, 100, 200])

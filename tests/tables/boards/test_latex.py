@@ -19,7 +19,7 @@ def test_a_table_word_for_word():
     ]
     lines = render(results, "latex").splitlines()
     assert lines[0] == "% \\usepackage{booktabs,array}"
-    assert lines[2:4] == [r"\begin{table}", r"\centering"]
+    assert lines[2:4] == [r"\begin{table*}", r"\centering"]
     assert lines[4].startswith(r"\caption{zeroshot. Per cent, with 95\% bootstrap intervals")
     assert lines[5:] == [
         r"\begin{tabular}{llrrr}",
@@ -29,7 +29,7 @@ def test_a_table_word_for_word():
         r"demo & acc1 & 200 & \underline{45.25} [40.0, 50.1] & \textbf{50.00} \\",
         r"\bottomrule",
         r"\end{tabular}",
-        r"\end{table}",
+        r"\end{table*}",
     ]
 
 
@@ -42,12 +42,19 @@ def test_names_are_escaped():
     assert r"\textbackslash{}input\{/etc/passwd\}" in text
 
 
+def test_a_means_measure_is_escaped():
+    results = [make_result("m", f"refcoco/{name}", [metric("overall_iou", 0.5)]) for name in "ab"]
+    line = next(line for line in render(results, "latex").splitlines() if line.startswith("average"))
+    assert r"& overall\_iou &" in line
+
+
 def test_published_rows_and_differences():
     result = make_result("clip", "linear_probe/food101", [metric("acc1", 0.9, (0.89, 0.91))])
     label = "OpenCLIP ViT-L/14, LAION-400M"
     text = render([result], "latex", published=[f"clip={label}"])
     assert r"\textit{OpenCLIP ViT-L/14, LAION-400M, published}" in text
-    assert r"\underline{90.00} [89.0, 91.0] ($\Delta$ -3.30\textsuperscript{\dag}) & \textbf{93.3} \\" in text
+    line = r"\underline{90.00} [89.0, 91.0] ($\Delta$ -3.30\textsuperscript{\dag}) \\"
+    assert line in text and r"& \textbf{93.3} \\" in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
