@@ -85,8 +85,8 @@ def names_of(facts: DataFacts) -> list[str]:
 
 def folder_of(root: Path, facts: DataFacts, has_layout: Callable[[Path], bool]) -> str | None:
     """The first folder below a data root that is called like a known data set, whatever its case, and has a layout."""
-    names = names_of(facts)
     written = {path.name.lower(): path for path in root.iterdir()} if root.is_dir() else {}
+    names = [name for name in names_of(facts) if name.partition("/")[0].lower() in written]
     others = [written[name.lower()] for name in names if name.lower() in written]
     return next((str(path) for path in [*(root / name for name in names), *others] if has_layout(path)), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,10 @@ class TaskIndex:
 
         Raises ConfigError for a file that is not valid and for two files of one name.
         """
-        index = cls()
-        for file in spec_files([tasks_dir(), *extra_paths]):
+        index, shipped = cls(), _shipped()
+        index.datasets, index.tasks = dict(shipped.datasets), dict(shipped.tasks)
+        index.suites, index._files = dict(shipped.suites), dict(shipped._files)
+        for file in spec_files(extra_paths):
             index.add(file)
         return index
 
@@ -163,3 +166,12 @@ class TaskIndex:
             on_data.setdefault(name.partition("/")[2], []).append(name)
         close = difflib.get_close_matches(word.lower(), on_data, n=1, cutoff=0.5)
         return f" (did you mean {' or '.join(map(repr, on_data[close[0]]))}?)" if close else ""
+
+
+@functools.cache
+def _shipped() -> TaskIndex:
+    """The index of this package's own files, which a process reads once."""
+    index = TaskIndex()
+    for file in spec_files([tasks_dir()]):
+        index.add(file)
+    return index
