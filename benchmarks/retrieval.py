@@ -6,7 +6,6 @@ python benchmarks/retrieval.py [SIDE IMAGES TEXTS DIM]     both sides by default
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -51,17 +50,19 @@ def clip_benchmark(image, text, image_of_text):
     ]
 
 
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def one_side(side, *sizes):
+    import torch
+
+    from mlcd_eval.support.peak_memory import PeakMemory
+
     data = embeddings(*sizes)
-    before = peak_mb()
+    memory = PeakMemory(torch.device("cpu"))
+    before = memory.in_bytes()
     start = time.perf_counter()
     recalls = {"ours": ours, "clip-benchmark": clip_benchmark}[side](*data)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "before_mb": before, "peak_mb": peak_mb(), "recalls": recalls}))
+    peak = memory.in_bytes()
+    print(json.dumps({"seconds": seconds, "before_mb": before / 2**20, "peak_mb": peak / 2**20, "recalls": recalls}))
 
 
 def run(side, sizes):
