@@ -11,7 +11,6 @@ from mlcd_eval.data.sources.table_columns import check_below
 from mlcd_eval.data.storage.class_maps import Labelled
 from mlcd_eval.data.storage.scene_files import INDEX, SceneFiles
 from mlcd_eval.errors import DataError
-from mlcd_eval.support.foreign import reading
 
 Clips = Mapping[str, Mapping[str, Sequence[Labelled]]]
 """Split -> clip -> its frames in order. A class is an object's number."""
@@ -42,8 +41,7 @@ _LISTS = "ImageSets/2017"
 def _frames(folder: Path, clip: str) -> list[Labelled]:
     images, masks = folder / "JPEGImages" / "480p" / clip, folder / "Annotations" / "480p" / clip
     places = {"jpg": images, "png": masks}
-    with reading(f"the frames of clip {clip!r} cannot be listed"):  # a name may be too long for the file system
-        there = {kind: {path.stem for path in where.glob(f"*.{kind}")} for kind, where in places.items()}
+    there = {kind: {path.stem for path in where.glob(f"*.{kind}")} for kind, where in places.items()}
     stems = sorted(there["jpg"] | there["png"])
     if not stems:
         raise DataError(f"clip {clip!r} has no frames: got none in {images}, expected 00000.jpg and others")

@@ -35,6 +35,8 @@ SPLITS = {
 }
 """A cell of the column of splits -> our name of the split."""
 
+LONGEST_NAME = 255
+"""Bytes of a file's name, on Linux' file systems."""
 _INTEGER = re.compile(r"-?\d{1,18}")
 
 Row = Mapping[str, Any]
@@ -124,7 +126,11 @@ class Where(NamedTuple):
 
 
 def check_below(folder: Path, text: str, where: object) -> None:
-    """Raise DataError if a path as it is written leads out of the folder. Links are not followed."""
+    """Raise DataError if a path as it is written leads out of the folder, whose links are not followed, or has a name
+    that no file system takes."""
+    names = text.encode("utf-8", "surrogatepass").split(b"/") if len(text) > LONGEST_NAME // 4 else ()
+    if any(len(name) > LONGEST_NAME for name in names):
+        raise DataError(f"{where} has the name {text[:40]!r}..., expected names of at most {LONGEST_NAME} bytes")
     if text.startswith("/") or ".." in text:
         top = os.path.normpath(folder.absolute())
         if not Path(os.path.normpath(Path(top, text))).is_relative_to(top):

@@ -130,7 +130,7 @@ def removed(*names):
             lambda f: (f / "ImageSets/2017/val.txt").write_text("../../a\n"),
             r"has the image '\.\./\.\./a', which is out",
         ),
-        (lambda f: (f / "ImageSets/2017/val.txt").write_text("a" * 300), r"the frames of clip 'a+' cannot be listed"),
+        (lambda f: (f / "ImageSets/2017/val.txt").write_text("a" * 300), r"'a+'\.\.\., expected names of at most 255"),
         (lambda f: (f / "ImageSets/2017/val.txt").unlink(), r"names no clips, expected train\.txt or val\.txt"),
         (lambda f: mask(at(f, "png", 0), np.zeros(SIZE)), "no object in its first frame 'bear/00000': got a mask of 0"),
         (lambda f: mask(at(f, "png", 1), numbers(), "RGB"), "no number per pixel: got a picture of mode RGB, expected"),
