@@ -109,6 +109,13 @@ def test_light_commands_import_nothing_heavy(arguments, forbidden):
     assert not imported(f"from mlcd_eval.cli import main; main({arguments!r})") & forbidden
 
 
+def test_filters_that_take_a_second_to_import_wait_until_an_image_is_altered():
+    first = [(path, node) for path in modules("mlcd_eval") for node in ast.parse(path.read_text()).body]
+    names = {(path.stem, node.module) for path, node in first if isinstance(node, ast.ImportFrom)}
+    assert ("alter", "mlcd_eval.data.alterations.blur") in names and ("blur", "scipy") in names
+    assert not [name for name, module in names if module == "mlcd_eval.data.alterations.alter"]
+
+
 PARSERS = {"yaml": {"load", "load_all", "safe_load", "safe_load_all", "unsafe_load", "full_load"}, "json": {"load"}}
 
 

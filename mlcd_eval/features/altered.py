@@ -8,7 +8,6 @@ from functools import partial
 
 from PIL import Image
 
-from mlcd_eval.data.alterations.alter import altered
 from mlcd_eval.data.alterations.names import RECIPE
 from mlcd_eval.encoders.base import Encoder, Preprocess
 from mlcd_eval.features.decoders import JpegsOnGpu
@@ -34,4 +33,6 @@ class AlteredEncoder(WrappedEncoder):
     @property
     def alter(self) -> Callable[[Image.Image, str], Image.Image]:  # type: ignore[override]
         """What alters an image, given its key; it raises DataError for one that is too small."""
+        from mlcd_eval.data.alterations.alter import altered  # here, since SciPy's filters take a second to import
+
         return partial(altered, name=self._alteration)
