@@ -14,10 +14,10 @@ from mlcd_eval.protocols.registry import get_protocol
 from mlcd_eval.spec import TaskIndex
 
 RECORDED = {
-    "centres": r"sampled: (\S+) s a step, peak (\S+) .*?dense: (\S+) s a step, peak (\S+) .*?ratio .*?: ([\d.]+)x",
+    "centres": r"sampled: (\S+) s per step, peak (\S+) .*?dense: (\S+) s per step, peak (\S+) .*?ratio .*?: ([\d.]+)x",
     "clustering": r"ours: (\S+) s.*?faiss: (\S+) s",
     "decoders": r"\ntorch: \d+ images/s, (\S+) times.*?; (\S+)%.*?torchcodec: \d+ images/s, (\S+) times",
-    "encode": r"end to end (\d+) images/s, from",
+    "encode": r"end to end (\d+) images/s, from.*?slower part: (\S+),",
     "instance_retrieval": r"positives: \S+ s, (\S+) s of processors.*?100: \S+ s, (\S+) s of processors",
     "linear_probe": r"train \(1328.*?ours: (\S+) s.*?learn: (\S+) s.*?learn: (\S+) s.*?converged: (\S+) s"
     r".*?train \(20000.*?ours: (\S+) s.*?learn: (\S+) s.*?2 threads: ours (\S+) s",
@@ -26,7 +26,7 @@ RECORDED = {
     r".*?ratio 1\).*?init +(\S+) \+- (\S+)\n.*?mlcd +(\S+) \+- (\S+)\n.*?cluster +(\S+) \+- (\S+)\n"
     r".*?uses (\d+)% of the 700 classes for mlcd and (\d+)% for cluster",
     "pipeline": r"4 workers: (\S+) s.*?0 workers: (\S+) s.*?empty cache: (\S+) s.*?records: (\S+) s.*?again: (\S+) s",
-    "probe_growth": r"1281167 .*? prepared in (\d+) s, (\S+) s a pass .*? peak (\S+) GiB",
+    "probe_growth": r"1281167 .*? prepared in (\d+) s, (\S+) s per pass .*? peak (\S+) GiB",
     "reading": r"rapidocr_reader \(native\): anls (\S+).*?(\d+) questions: (\S+)",
 }
 """A file of benchmarks/results -> where its numbers are."""
@@ -50,7 +50,7 @@ SAID = {
         ("instance_retrieval", "50 positives each: {0:.0f} s of processors on a busy machine"),
         ("instance_retrieval", "the nearest 100 alone, in float32: {1:.0f} s of processors"),
         ("probe_growth", "1,000 classes: {:.0f} s to prepare, {:.0f} s per pass, {:.1f} GiB"),
-        ("encode", "{:.0f} images/s, 1.00 times the forward pass"),
+        ("encode", "{:.0f} images/s, {:.2f} times the forward pass"),
     ],
     "training": [
         ("centres", "{4:.1f} times as fast as the dense step"),
