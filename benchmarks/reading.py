@@ -63,7 +63,7 @@ def main():
     if READER in args.models:
         from mlcd_eval.extras.rapidocr import reader
 
-        for curve, rule in zip(read_by_ocr(reader()._lines), ("between spaces", "as letters in a row"), strict=True):
+        for curve, rule in zip(read_by_ocr(reader().lines), ("between spaces", "as letters in a row"), strict=True):
             read, count = legibility.word_accuracy(curve, LEGIBLE_HEIGHT)
             print(f"rapidocr, words of rendered pages at 896 pixels, {rule}: {intervals(curve)}")
             print(f"  from {LEGIBLE_HEIGHT} pixels on {100 * read:.1f}% of {count}")
