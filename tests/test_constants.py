@@ -27,7 +27,7 @@ CONSTANTS = {
     "mlcd_eval.data.sources.point_layouts.navi_shots": {"DISPARITY": 655_350.0},
     "mlcd_eval.data.sources.point_layouts.part": {"POINTS": 10, "FEWEST": 20},
     "mlcd_eval.data.sources.refer": {"LONGEST_SIDE": 32_768},
-    "mlcd_eval.data.sources.scene_views": {"GREY": 128, "MARGIN": 1.15, "LONGEST_SIDE": 2_048},
+    "mlcd_eval.data.sources.scene_views": {"GREY": 128, "MARGIN": 1.15, "LONGEST_SIDE": 512},
     "mlcd_eval.data.sources.video": {"FEWEST": 3},
     "mlcd_eval.data.sources.views": {"MOST_VIEWS": 1_000, "LONGEST_SIDE": 2_048},
     "mlcd_eval.data.sources.wds": {"MOST_SHARDS": 1_000_000},

@@ -77,7 +77,7 @@ def _as_probe(row: Mapping[str, Any]) -> dict[str, Any]:
 def _imported(source: Source, run: Mapping[str, Any], index: TaskIndex) -> ImportedTask:
     values = as_dict(run["metrics"]) if "metrics" in run else {k: v for k, v in run.items() if k not in ABOUT}
     protocol = PROTOCOLS.get(str(run["task"]), "")
-    settings = {"language": run.get("language") or "en"}
+    settings: dict[str, Any] = {"language": str(run.get("language") or "en")}
     if any(key in values for key in (SHOTS, *PROBE_SETTINGS)):
         settings |= {key: _parsed(values[key]) for key in dict.fromkeys((*PROBE_SETTINGS, *GRID)) if key in values}
         shots = _parsed(values.get(SHOTS, -1))

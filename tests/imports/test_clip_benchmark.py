@@ -101,6 +101,12 @@ def test_data_in_several_languages_are_our_tasks_in_that_language(run_import, go
         assert list((tmp_path / "out").rglob(f"{task.replace(chr(47), chr(95) * 2)}@language={code}.json"))
 
 
+@pytest.mark.parametrize("language", [["it"], {"a": 1}, 2.5, True])
+def test_a_language_that_is_no_text_is_another_language(run_import, golden, tmp_path, language):
+    code, records = run_import("clip-benchmark", changed(tmp_path, golden / "clip_zeroshot.json", language=language))
+    assert code == 0 and [record.task.settings["language"] for record in records.values()] == [str(language)]
+
+
 def test_another_language_and_few_shots_are_other_tasks(run_import, golden, tmp_path):
     file = changed(tmp_path, golden / "clip_zeroshot.json", dataset="cars", language="it")
     assert list(run_import("clip-benchmark", file)[1]) == ["zeroshot/cars-clip-benchmark-it"]

@@ -27,7 +27,7 @@ from mlcd_eval.errors import DataError
 _RECIPE = 1  # raised when the pictures change
 GREY = 128  # what is not of the object
 MARGIN = 1.15  # sides of the square that is cut, over the longer one of the object
-LONGEST_SIDE = 2_048  # pixels
+LONGEST_SIDE = 512  # pixels, more than the scenes have
 
 
 class SceneObjects(PlanFiles):

@@ -63,6 +63,7 @@ def test_another_split_and_what_is_wrong(tmp_path):
     for change, says in (
         ({"split": "night"}, r"mine\.scene_views\.json names the split 'night' of densedemo: got train, test, val"),
         ({"least_pixels": 40_000}, "describes 0 objects that are seen twice with 40000 pixels: expected at least 2"),
+        ({"side": 513}, r"mine\.scene_views\.json: side: Input should be less than or equal to 512"),
         ({"side": 0}, r"mine\.scene_views\.json: side: Input should be greater than 0"),
         ({"of": "../x"}, "outside"),
         ({"of": "empty"}, r"scenes\.json is missing"),
