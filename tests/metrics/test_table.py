@@ -201,6 +201,8 @@ def test_mean_recall_is_paired_by_image():
 def test_parameters_are_read_from_names():
     assert metric_kind("knn_acc1@20").heading == "acc@1 (kNN, k = 20)"
     assert metric_kind("image_to_text_recall@10").heading == "image-to-text R@10"
+    levels = [metric_kind(f"{level}_map").heading for level in ("instance", "easy", "medium", "hard", "region")]
+    assert levels == ["mAP", "mAP (easy)", "mAP (medium)", "mAP (hard)", "mAP"]
     assert metric_kind("knn_acc5@10").fits(5) and not metric_kind("knn_acc5@10").fits(4)
     assert metric_kind("roc_auc").fits(2) and not metric_kind("roc_auc").fits(3)
 
