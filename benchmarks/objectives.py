@@ -12,13 +12,12 @@ import statistics
 from pathlib import Path
 
 import mlcd_eval
-from mlcd_eval.encoders.adapters.checkpoint import CheckpointConfig, save_checkpoint
-from mlcd_eval.encoders.towers.preprocess import Preprocess
+from mlcd_eval.encoders.adapters.checkpoint import save_checkpoint
 from mlcd_eval.spec import validated
 from mlcd_eval.support.device import pick_device
 from mlcd_eval.support.progress import ConsoleProgress
 from mlcd_train.config import TrainConfig
-from mlcd_train.fit import new_model
+from mlcd_train.fit import checkpoint_config, new_model
 from mlcd_train.stages import TrainingRun
 
 POSITIVES = {"mlcd": 8, "mlc": 8, "cluster": 1}
@@ -72,9 +71,8 @@ def main():
         for name, values in accuracies.items():
             if name == "random init":
                 checkpoint = args.output / f"random_seed{seed}"
-                vision = config_of("mlcd", seed, args).model
-                shape = CheckpointConfig(**vision.model_dump(), preprocess=Preprocess(image_size=64))
-                save_checkpoint(checkpoint, new_model(shape, seed, pick_device("cpu")))
+                model = config_of("mlcd", seed, args).model
+                save_checkpoint(checkpoint, new_model(checkpoint_config(model, {}), seed, pick_device("cpu")))
             else:
                 run = TrainingRun(config_of(name, seed, args), pick_device("auto"), ConsoleProgress())
                 run.run()
