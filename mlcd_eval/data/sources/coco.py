@@ -18,7 +18,7 @@ from mlcd_eval.data.base import Dataset, Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source, names_of
 from mlcd_eval.data.sources.region_set import checked_box
 from mlcd_eval.data.sources.table import existing_file
-from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.table_columns import check_below, place_of
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rows import file_split
 from mlcd_eval.errors import DataError
@@ -120,13 +120,13 @@ class _File(BaseModel):
         here = self.path.parent
         places = [here, here / "images", here.parent / "images", here.parent / self.path.stem.rpartition("_")[2]]
         first = next(iter(self.images.values())).file_name
-        for place in places:
-            if (place / first).is_file():
-                return place
-        raise DataError(
-            f"the images of {self.path} are missing: expected {first} in one of {', '.join(map(str, places))}, or "
-            f"?images=DIR"
-        )
+        place = place_of(first, places, self.path)
+        if place is None:
+            raise DataError(
+                f"the images of {self.path} are missing: expected {first} in one of {', '.join(map(str, places))}, or "
+                f"?images=DIR"
+            )
+        return place
 
     def sample(self, number: int, texts: Sequence[str] = ()) -> Sample:
         """An image with its captions."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from mlcd_eval.data.annotations import Region
 from mlcd_eval.data.base import Sample
 from mlcd_eval.data.sources.region_set import Part, RegionSet, checked_box
-from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.table_columns import check_below, place_of
 from mlcd_eval.data.storage.images import decode
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rows import file_split
@@ -146,13 +146,12 @@ class _File:
         own = f"{match[1]}{match[2] or ''}" if match else ""
         places = [self._folder / place for place in (own, f"images/{own}", "images", "")]
         first = next(iter(self._images.values())).path
-        check_below(self._folder, first, self.path)
-        for place in places:
-            if (place / first).is_file():
-                return place
-        raise DataError(
-            f"the images of {self.path} are missing: expected {first} in one of {', '.join(map(str, places))}"
-        )
+        place = place_of(first, places, self.path)
+        if place is None:
+            raise DataError(
+                f"the images of {self.path} are missing: expected {first} in one of {', '.join(map(str, places))}"
+            )
+        return place
 
     def part(self) -> Part:
         """All its images, and what is marked in them."""

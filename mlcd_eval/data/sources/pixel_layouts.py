@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlcd_eval.data.sources.layouts import SCENES, SCENES_FORM, Layout
 from mlcd_eval.data.sources.listed import words_of
-from mlcd_eval.data.sources.table_columns import check_below
+from mlcd_eval.data.sources.table_columns import check_below, place_of
 from mlcd_eval.data.storage.nyu_mat import LABELLED, LISTS, NyuMat
 from mlcd_eval.data.storage.pixel_values import Encoding, Measured, Quantity
 from mlcd_eval.data.storage.scene_files import INDEX, SceneFiles
@@ -71,7 +71,7 @@ class _Lists:
     def _rows(self, folder: Path, split: str, path: Path) -> Iterator[Measured]:
         lines = [words for words in words_of(path, 3) if words[1] != "None"]
         images, depths = (
-            _root(folder, roots, lines[0][place]) if lines else folder
+            _root(folder, roots, lines[0][place], path) if lines else folder
             for place, roots in ((0, self.images), (1, self.depths))
         )
         for image, depth, _ in lines:
@@ -87,10 +87,10 @@ class _Lists:
             )
 
 
-def _root(folder: Path, roots: Sequence[str], first: str) -> Path:
+def _root(folder: Path, roots: Sequence[str], first: str, path: Path) -> Path:
     """The folder below which the first of a list's paths is, else the first folder."""
     places = [folder / root for root in roots]
-    return next((place for place in places if (place / first.lstrip("/")).exists()), places[0])
+    return place_of(first.lstrip("/"), places, path) or places[0]
 
 
 def _drive(_: str, image: Path) -> str | None:

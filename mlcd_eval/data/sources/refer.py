@@ -20,6 +20,7 @@ from mlcd_eval.data.annotations import Expression, GeneralizedExpression
 from mlcd_eval.data.base import Kind, Sample, Split
 from mlcd_eval.data.scheme import DataFacts, Options, Source
 from mlcd_eval.data.sources.region_set import checked_box
+from mlcd_eval.data.sources.table_columns import check_below, place_of
 from mlcd_eval.data.storage.json_file import read_json, validated_json
 from mlcd_eval.data.storage.rle import as_rle, union
 from mlcd_eval.data.storage.rows import file_split
@@ -170,19 +171,22 @@ class ReferDataset:
     def _image_folder(self) -> Path:
         folders = [self._root / folder.format(name=self._folder) for folder in IMAGE_FOLDERS]
         first = next(iter(self._instances[0].values())).file_name
-        for folder in folders:
-            if (folder / first).is_file():
-                return folder
-        raise DataError(
-            f"the images of {self.name} are missing: expected {first} in one of {', '.join(map(str, folders))}"
-        )
+        place = place_of(first, folders, "instances.json")
+        if place is None:
+            raise DataError(
+                f"the images of {self.name} are missing: expected {first} in one of {', '.join(map(str, folders))}"
+            )
+        return place
+
+    def _file_of(self, number: int) -> Path:
+        name = self._image(number).file_name
+        check_below(self._image_folder, name, "instances.json")
+        return self._image_folder / name
 
     def split(self, name: str) -> Split:
         """The images of a split, each once, in the order in which its sentences first name them."""
         numbers = dict.fromkeys(ref.image_id for ref in self._refs_of(name))
-        samples = [
-            Sample(str(number), _inside(self._image_folder, self._image(number).file_name)) for number in numbers
-        ]
+        samples = [Sample(str(number), self._file_of(number)) for number in numbers]
         return file_split(self.name, name, samples, self._cache)
 
     def _image(self, number: int) -> _Image:
@@ -261,13 +265,6 @@ def _read_refs(address: Address) -> tuple[Path, list[_Ref]]:
         missing = folder / REFS_FILES[0].format(address.split_by)
         raise DataError(f"{missing} is missing: expected {choice}{nearest(address.split_by, known)}")
     return path, validated_json(list[_Ref], read_json(path) if path.suffix == ".json" else read_pickle(path), path)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """A file of the folder; raises DataError for a name that leads out of it."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(f"instances.json names the image {name!r}, expected a file below {folder}")
-    return folder / name
 
 
 def split_bys(folder: Path) -> list[str]:

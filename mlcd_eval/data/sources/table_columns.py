@@ -135,9 +135,15 @@ def check_below(folder: Path, text: str, where: object) -> None:
         top = os.path.normpath(folder.absolute())
         if not Path(os.path.normpath(Path(top, text))).is_relative_to(top):
             raise DataError(
-                f"{where} has the image {text!r}, which is outside {folder}: expected a path below it (?images=DIR "
-                f"names another folder)"
+                f"{where} has the image {text!r}, which is outside {folder}: expected a path below it "
+                f"(?images=DIR names another folder for data that has this option)"
             )
+
+
+def place_of(name: str, places: Sequence[Path], where: object) -> Path | None:
+    """The first of the folders that has a file of a name; raises DataError as `check_below`."""
+    check_below(places[0], name, where)
+    return next((place for place in places if (place / name).is_file()), None)
 
 
 @dataclass(frozen=True)

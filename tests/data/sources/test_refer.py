@@ -220,7 +220,14 @@ def test_mistakes_are_one_sentence(tmp_path):
                 "images": [{"id": 3, "file_name": "../images/tiny/a.png", "width": 8, "height": 6}],
                 "annotations": [{"id": 5, "image_id": 3, "segmentation": SQUARE}],
             },
-            r"names the image '\.\./images/tiny/a\.png', expected a file below",
+            r"instances\.json has the image '\.\./images/tiny/a\.png', which is outside",
+        ),
+        (
+            {
+                "images": [{"id": 3, "file_name": "a" * 256, "width": 8, "height": 6}],
+                "annotations": [{"id": 5, "image_id": 3, "segmentation": SQUARE}],
+            },
+            r"instances\.json has the name 'a+'\.\.\., expected names of at most 255 bytes",
         ),
         ({"images": [{"id": 3}], "annotations": []}, r"0\.file_name: Field required"),
         ({"images": [{"id": 3, "file_name": "a.png", "width": 10**6, "height": 6}]}, r"0\.width: .* 32768"),
