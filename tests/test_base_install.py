@@ -60,7 +60,7 @@ LIGHT = {
     "submit runs/a --to paper-with-me --dry-run": "86.67",
     "validate runs/a": "1 files, 0 problems",
     "import clip-benchmark clip_zeroshot.json --output imported": "Records: imported",
-    "plan --model python:model.py:encoder --tasks demo": "9 jobs",
+    "plan --model python:model.py:encoder --tasks demo": "jobs: 9",
     "completion bash": "_shtab_mlcd_eval",
 }
 """Command -> what it prints."""

@@ -91,7 +91,7 @@ def _items(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path} is missing, expected predictions as JSONL or a JSON list") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSONL or a JSON list: {error}") from error
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if not all(isinstance(item, dict) for item in items):
         raise DataError(f"{path} holds something other than objects, expected one object per prediction")
     return items
 

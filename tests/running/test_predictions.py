@@ -69,7 +69,7 @@ def test_masks_may_be_named_by_ref_and_sentence_and_by_task(tmp_path, masks):
             lambda items: [{"sent_id": 1, "mask": []}],
             "the prediction for 1 has no segmentation: got ['mask', 'sent_id'], expected one, as COCO's RLE {\"size\"",
         ),
-        (lambda items: [3], "something other than objects"),
+        (lambda items: [3], "line 1 is no JSON object: got int"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(tmp_path, masks, capsys, change, message):
